@@ -1,0 +1,1 @@
+"""Reading data into a table, and splitting its rows."""

@@ -1,0 +1,67 @@
+"""The table: a data set after reading.
+
+Belongs here: what a table is. Does not: files and formats (read.py), where tables are kept
+(store.py), splits (split.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fairlead.records import Column, Scalar, Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """Rows of feature columns: numbers and text apart, each in the order of the columns.
+
+    Args:
+        numbers: float64 [rows, number columns]; a missing number is NaN.
+        text: int32 [rows, text columns]: codes into `categories`; a missing text is -1.
+        categories: For each text column its texts, sorted.
+    """
+
+    numbers: NDArray[np.float64]
+    text: NDArray[np.int32]
+    categories: tuple[tuple[str, ...], ...] = ()
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return int(self.numbers.shape[0])
+
+    def take(self, rows: NDArray[np.intp]) -> Features:
+        """These rows, in this order, as a copy."""
+        return Features(
+            numbers=self.numbers[rows], text=self.text[rows], categories=self.categories
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A data set after reading.
+
+    Args:
+        columns: The feature columns in the order of the file.
+        features: Their rows.
+        target_name: Name of the target column.
+        target: float64 [rows] for regression; int64 [rows], indexes into `classes`, otherwise.
+        classes: The target's distinct values, sorted; None for regression.
+        fingerprint: Digest of all of the above, the same for every file that says the same.
+    """
+
+    columns: tuple[Column, ...]
+    features: Features
+    target_name: str
+    target: NDArray[np.float64] | NDArray[np.int64]
+    classes: tuple[Scalar, ...] | None
+    fingerprint: str
+
+    @property
+    def signature(self) -> Signature:
+        """What a model of this table takes and gives."""
+        return Signature(columns=self.columns, target=self.target_name, classes=self.classes)

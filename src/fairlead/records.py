@@ -1,0 +1,283 @@
+"""Plain frozen records that cross layers.
+
+Belongs here: what the words of ARCHITECTURE.md look like as data. Does not: rules, input and
+output, and anything that only one package needs.
+
+Times are seconds since the epoch by the ledger's clock; scores are in the metric's own unit and
+sign; digests are hexadecimal SHA-256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Scalar: TypeAlias = bool | int | float | str | None
+Params: TypeAlias = Mapping[str, Scalar]
+Digest: TypeAlias = str
+
+TaskKind: TypeAlias = Literal["trials", "refit"]
+ResultState: TypeAlias = Literal["done", "failed", "pruned"]
+TrialState: TypeAlias = Literal["waiting", "running", "done", "failed", "pruned"]
+StudyState: TypeAlias = Literal["searching", "finished"]
+Decision: TypeAlias = Literal["promote", "keep", "cannot judge"]
+
+
+# ---- search ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one task may use before it is stopped; None is no limit."""
+
+    seconds: float | None = None
+    memory: int | None = None  # bytes of resident memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One search of one spec."""
+
+    id: str
+    name: str
+    spec: str  # canonical JSON of the frozen spec
+    table: Digest  # the artefact that describes the table
+    size: int  # number of trials
+    limits: Limits = field(default_factory=Limits)
+    state: StudyState = "searching"
+    best: int | None = None  # number of the best trial, once finished
+    created: float = 0.0
+    finished: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One parameter set, numbered from 0 within its study.
+
+    `stop_beyond` holds, for each number of folds done, the mean score beyond which (on the worse
+    side) the trial is pruned; None where the study does not prune or the history is too short.
+    """
+
+    number: int
+    family: str
+    params: Params
+    stop_beyond: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How one trial ended; it counts once."""
+
+    number: int
+    state: ResultState
+    scores: tuple[float, ...] = ()  # one a fold
+    score: float | None = None  # their mean; None unless done
+    seconds: float = 0.0
+    reason: str | None = None  # why it failed or was pruned
+    attempts: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRow:
+    """A trial with what is known of it now."""
+
+    trial: Trial
+    state: TrialState
+    result: Result | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How far a study is. Kept by the ledger, read in constant time."""
+
+    ready: int = 0  # tasks
+    running: int = 0  # tasks
+    done: int = 0  # trials
+    failed: int = 0  # trials
+    pruned: int = 0  # trials
+
+
+# ---- tasks ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTask:
+    """A task to put into the ledger: one trial, several that share a fit, or one to refit."""
+
+    kind: TaskKind
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One attempt's right to a task, until its lease ends."""
+
+    task: int
+    study: str
+    kind: TaskKind
+    trials: tuple[Trial, ...]
+    attempt: int  # from 1
+    token: int  # the fencing token
+    worker: str
+    lease_ends: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of a history that is only appended to."""
+
+    at: float
+    kind: str
+    study: str | None = None
+    task: int | None = None
+    attempt: int | None = None
+    worker: str | None = None
+    text: str = ""
+
+
+# ---- models ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A feature column of a table or of a model's signature."""
+
+    name: str
+    kind: Literal["number", "text"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What a model takes and gives.
+
+    Its ONNX form has the inputs `numbers` (float32, [rows, number columns]) and, where there are
+    text columns, `text` (string, [rows, text columns]); both in the order of `columns`. Its one
+    output is `prediction` (float32, [rows]) or, for classes, `probabilities` (float32,
+    [rows, classes]).
+    """
+
+    columns: tuple[Column, ...]
+    target: str
+    classes: tuple[Scalar, ...] | None = None  # None for regression
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the number columns, in order."""
+        return tuple(column.name for column in self.columns if column.kind == "number")
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """Names of the text columns, in order."""
+        return tuple(column.name for column in self.columns if column.kind == "text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A named artefact."""
+
+    digest: Digest
+    size: int  # bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far the exported model's predictions on the holdout are from the trained one's.
+
+    `worst` and `tolerance` are in units of the target's standard deviation (regression) or of
+    probability (classes).
+    """
+
+    rows: int
+    beyond: int  # rows further apart than the tolerance
+    worst: float
+    tolerance: float
+    passed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """The best trial's parameters refitted on all training rows, with all that came of it.
+
+    `files` names: `model.onnx` (absent where it cannot be exported), the family's own safe
+    format (`model.json`, `model.txt`, `model.cbm`, `model.skops`), `golden.json` (rows with the
+    predictions of the exported model), `training_rows.npy` (sorted uint64 hashes of the feature
+    columns of the training rows), `holdout.npz` (`rows`, `true`, `predicted`),
+    `environment.json`; and, once registered, `study.json` and `best.json`.
+    """
+
+    study: str
+    trial: int
+    family: str
+    params: Params
+    seed: int
+    metric: str
+    holdout_score: float | None
+    training_rows: int
+    holdout_rows: int
+    signature: Signature
+    files: Mapping[str, File]
+    parity: Parity | None  # None where it cannot be exported
+    unexportable: str | None = None  # why it has no ONNX form
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A candidate in the registry, immutable."""
+
+    model: str
+    number: int  # from 1
+    study: str
+    trial: int
+    size: int  # trials of the study when it was registered
+    manifest: Digest  # the artefact that holds the Candidate as JSON
+    created: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the gate decided and on what evidence.
+
+    `difference` is how much better the candidate is than what it was judged against, in the
+    metric's unit (positive is better), with its bootstrap interval [low, high].
+    """
+
+    decision: Decision
+    text: str  # plain English
+    against: str  # "champion v3" or "the baseline"
+    metric: str
+    rows: int  # shared by both
+    judged: int  # candidates that these rows have judged by now, this one included
+    candidate: float | None = None
+    other: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """An entry of the append-only list of verdicts."""
+
+    model: str
+    version: int
+    champion: int | None
+    rows: Digest  # of the sorted hashes of the rows it was judged on
+    verdict: Verdict
+    at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """An entry of the append-only history: who became champion, when, and why."""
+
+    model: str
+    number: int  # from 1
+    version: int
+    previous: int | None
+    kind: Literal["gate", "promote", "rollback"]
+    why: str
+    verdict: Verdict | None = None
+    at: float = 0.0

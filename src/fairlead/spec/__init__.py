@@ -1,0 +1,1 @@
+"""The user's document: what it may say, and how it is read."""
