@@ -44,6 +44,7 @@ class Study:
     spec: str  # canonical JSON of the frozen spec
     table: Digest  # the artefact that describes the table
     size: int  # number of trials
+    sources: Mapping[str, Digest] = field(default_factory=dict)  # `./file.py:Name` families
     limits: Limits = field(default_factory=Limits)
     state: StudyState = "searching"
     best: int | None = None  # number of the best trial, once finished

@@ -78,6 +78,10 @@ class Studies(Protocol):
         """
         ...
 
+    def withdraw(self, study: str) -> None:
+        """Let no ready task of kind 'trials' start any more; running ones go on."""
+        ...
+
     def finish(self, study: str, *, size: int, best: int | None) -> None:
         """Make the study a finished fact of `size` trials; tasks beyond are withdrawn."""
         ...
