@@ -1,0 +1,183 @@
+"""The command `fairlead`: its commands, its global options, and how it ends.
+
+Belongs here: the list of commands, the loading of the one that is asked for, and what an error
+becomes (one line on stderr and an exit status). Does not: what any command does; each is a module
+of this package whose click command is named `command`.
+
+Exit status: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted. With
+$FAIRLEAD_DEBUG=1 an error that nobody foresaw is shown with its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fairlead import __version__
+from fairlead.errors import FairleadError, Invalid
+
+INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
+
+# The help lines stand here, not in the commands, so that `fairlead --help` imports none of them.
+COMMANDS = {
+    "The job": {
+        "new": "Write a spec to start from.",
+        "plan": "Say what a run would do, and how long it would take.",
+        "run": "Search, refit, judge and register: the whole path of a spec.",
+        "studies": "List the studies.",
+        "trials": "List the trials of a study.",
+        "report": "Write a study's report, one HTML file.",
+    },
+    "Models": {
+        "models": "List the models and what is live.",
+        "predict": "Predict rows of a file with a model.",
+        "history": "Show who became champion of a model, when and why.",
+        "promote": "Make a version the champion by hand.",
+        "rollback": "Make the previous champion the champion again.",
+        "reproduce": "Train a version again and say whether it is equal.",
+    },
+    "Workers and upkeep": {
+        "worker": "Work off tasks, as `run` has its own workers do.",
+        "families": "List the kinds of models that can be trained.",
+        "schema": "Print the JSON Schema of a spec, for editors.",
+        "doctor": "Check this installation.",
+        "gc": "List, and with --delete remove, artefacts that nothing names.",
+    },
+}
+NAMES = tuple(name for section in COMMANDS.values() for name in section)
+
+
+_FORESEEN = (FairleadError, click.ClickException, click.Abort, click.exceptions.Exit)
+
+
+class Commands(click.Group):
+    """A group that imports a command's module when that command is invoked."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names of the commands, in the order of the help."""
+        return list(NAMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """The command of this name, imported now; None where there is none."""
+        if cmd_name not in NAMES:
+            return None
+        command: click.Command = importlib.import_module(f"fairlead.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but suggesting from the names that are not loaded yet."""
+        if args[0] not in NAMES and not args[0].startswith("-"):
+            raise click.NoSuchCommand(args[0], possibilities=NAMES, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; an error that nobody foresaw becomes a line and a kept traceback."""
+        try:
+            return super().invoke(ctx)
+        except _FORESEEN:
+            raise
+        except Exception as error:
+            if os.environ.get("FAIRLEAD_DEBUG") == "1":
+                raise
+            return _crash(ctx, error)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the help lines in their sections."""
+        for title, commands in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()), col_max=12)
+
+
+_EPILOG = """\b
+Examples:
+  fairlead new prices --example boston
+  fairlead run prices/boston.yaml
+  fairlead models
+"""
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EPILOG,
+)
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of all state (else $FAIRLEAD_HOME, else .fairlead).",
+)
+@click.version_option(__version__, "--version", message="fairlead %(version)s")
+def commands(home: Path | None) -> None:
+    """Take one YAML file from data to a judged and registered model."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        args: Without the program's name; those of the process if None.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        status = _run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        status = 1
+    return status
+
+
+def _run(args: Sequence[str] | None) -> int:
+    try:
+        outcome = commands.main(args, prog_name="fairlead", standalone_mode=False)
+    except click.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _refuse_usage(error)
+    except FairleadError as error:
+        return _refuse(error)
+    return outcome if isinstance(outcome, int) else 0  # an int comes from ctx.exit()
+
+
+def _refuse(error: FairleadError) -> int:
+    _say(str(error))
+    return 2 if isinstance(error, Invalid) else 1
+
+
+def _refuse_usage(error: click.ClickException) -> int:
+    context = getattr(error, "ctx", None)
+    if context is None or isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+    else:
+        path = context.command_path
+        _say(f"{path}: {error.format_message()} Try `{path} --help`.")
+    return error.exit_code
+
+
+def _crash(ctx: click.Context, error: Exception) -> int:
+    from fairlead.cli.crash import keep_traceback
+
+    kept = keep_traceback(ctx, error)
+    _say(f"{type(error).__name__}: {error} (the traceback is in {kept})")
+    return 1
+
+
+def _say(text: str) -> None:
+    from fairlead.cli.output import note
+
+    note(" ".join(text.split("\n")))
+
+
+def _silence_stdout() -> None:
+    # The reader has gone: what Python still flushes at exit must not raise again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

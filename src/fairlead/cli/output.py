@@ -1,0 +1,137 @@
+"""What commands print with: data on stdout, messages on stderr.
+
+Belongs here: tables, JSON, CSV and notes as people and programs read them, and the options that
+choose between them. Does not: what a command says.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fairlead.settings import Settings, from_environment
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_WIDTH = 80  # of tables that are not written to a terminal
+
+
+def settings(ctx: click.Context) -> Settings:
+    """The installation's settings, `--home` included.
+
+    Args:
+        ctx: Of the command.
+
+    Raises:
+        Invalid: An environment variable does not hold what it should.
+    """
+    home: Path | None = ctx.find_root().params.get("home")
+    return from_environment(os.environ, home=home)
+
+
+def json_option(command: Command) -> Command:
+    """Give the command `--json`, as its argument `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def csv_option(command: Command) -> Command:
+    """Give the command `--csv`, as its argument `as_csv`."""
+    return click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")(command)
+
+
+def note(text: str) -> None:
+    """Say something to the person, on stderr."""
+    click.echo(printable(text), err=True)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value; fields keep their order."""
+    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a header and rows; None is an empty field."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
+) -> None:
+    """Print a table as wide as the terminal, or 80 columns.
+
+    What does not fit is folded onto more lines, never cut: an id can always be copied.
+
+    Args:
+        columns: Headings.
+        rows: One value a column; numbers stand right, None is a dash.
+        title: Stands above.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else _width(), highlight=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    kept = [list(row) for row in rows]
+    for index, column in enumerate(columns):
+        numeric = _numeric([row[index] for row in kept])
+        table.add_column(column, overflow="fold", justify="right" if numeric else "left")
+    for row in kept:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON knows it: records and mappings become objects, NaN becomes null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would act upon, such as an escape, written out."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else _escaped(character)
+        for character in text
+    )
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _width() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() and int(columns) else _WIDTH
+
+
+def _numeric(values: Sequence[object]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) for value in known
+    )
+
+
+def _cell(value: object) -> Any:
+    from rich.text import Text
+
+    if value is None:
+        return Text("-")
+    return Text(printable(f"{value:.6g}" if isinstance(value, float) else str(value)))
