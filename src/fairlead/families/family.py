@@ -19,7 +19,29 @@ if TYPE_CHECKING:
 
 Task: TypeAlias = Literal["regression", "classification"]
 Estimator: TypeAlias = Any
-"""A fitted or unfitted model of the family's own library; only its family looks inside."""
+"""An unfitted model of the family's own library; only its family looks inside."""
+Array: TypeAlias = "NDArray[Any]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A fitted model.
+
+    Args:
+        model: The library's own object; only its family looks inside.
+        classes: Number of classes that predictions have columns for; None for regression.
+        seen: The class indexes that the training rows held, in rising order: the model knows no
+            other; empty for regression.
+    """
+
+    model: Any
+    classes: int | None = None
+    seen: tuple[int, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """What it was fitted for."""
+        return "regression" if self.classes is None else "classification"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +57,18 @@ class Family(Protocol):
 
     Arrays: `x` is float64 [rows, features] (NaN only where the spec imputes nothing and the family
     takes missing values); `y` is float64 [rows], or int64 [rows] class indexes 0 .. k - 1.
-    Predictions are float64 [rows] for regression and float64 [rows, classes] probabilities for
-    classification.
+    Predictions are [rows] for regression and [rows, classes] probabilities for classification, in
+    the library's own precision (float64; float32 from XGBoost): scikit-learn's scores depend on
+    it, and they are to be those of the library by itself.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As the spec writes it."""
+        ...
 
     def check(self, params: Params, task: Task) -> None:
-        """Refuse parameters that the estimator does not have.
+        """Refuse parameters that the estimator does not have, or that Fairlead sets itself.
 
         Raises:
             InvalidSpec: Says which, and suggests the nearest that it has.
@@ -62,9 +88,10 @@ class Family(Protocol):
         ...
 
     def stage(self, params: Params) -> str | None:
-        """The parameter along which one fit serves several trials (`n_estimators`), if any.
+        """The one of these parameters along which a fit serves several trials, if any.
 
-        Given only where the scores of every prefix are bit for bit those of separate fits.
+        It is an `int` in `params`. Given only where the scores of every prefix are bit for bit
+        those of separate fits.
         """
         ...
 
@@ -72,35 +99,52 @@ class Family(Protocol):
         """An unfitted estimator: the library's defaults, these parameters, this seed."""
         ...
 
-    def fit(self, estimator: Estimator, x: NDArray[np.float64], y: NDArray[Any]) -> Estimator:
-        """The estimator, fitted on these rows."""
+    def fit(self, estimator: Estimator, x: Array, y: Array, *, classes: int | None) -> Fitted:
+        """The estimator, fitted on these rows.
+
+        Args:
+            estimator: From `build`.
+            x: The rows.
+            y: Their targets.
+            classes: Number of classes of the table, for these rows may miss some; None for
+                regression.
+
+        Raises:
+            Failed: All rows are of one class.
+        """
         ...
 
-    def predict(self, fitted: Estimator, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, fitted: Fitted, x: Array) -> Array:
         """Predictions for these rows."""
         ...
 
-    def stages(
-        self, fitted: Estimator, x: NDArray[np.float64], at: Sequence[int]
-    ) -> Iterator[NDArray[np.float64]]:
+    def stages(self, fitted: Fitted, x: Array, at: Sequence[int]) -> Iterator[Array]:
         """Predictions of the fit cut off at each of these lengths, given in rising order."""
         ...
 
-    def onnx(self, fitted: Estimator, task: Task, *, width: int) -> bytes:
+    def onnx(self, fitted: Fitted, *, width: int) -> bytes:
         """The fitted model as ONNX.
 
         Its one input is `features` (float32, [rows, width]); its one output is `prediction`
-        (float32, [rows, 1] or [rows]) or `probabilities` (float32, [rows, classes]).
+        (float32, [rows]) or `probabilities` (float32, [rows, classes]).
 
         Raises:
             Unexportable: There is no converter for it.
         """
         ...
 
-    def save(self, fitted: Estimator) -> Saved:
-        """The fitted model in the family's own safe format; never pickle."""
+    def save(self, fitted: Fitted) -> Saved:
+        """The fitted model in the family's own safe format; never pickle.
+
+        Raises:
+            Unexportable: It holds what `load` would not trust.
+        """
         ...
 
-    def load(self, saved: Saved, task: Task) -> Estimator:
-        """What `save` wrote."""
+    def load(self, saved: Saved, *, classes: int | None) -> Fitted:
+        """What `save` wrote.
+
+        Raises:
+            Corrupt: It is damaged, or holds what is not trusted.
+        """
         ...
