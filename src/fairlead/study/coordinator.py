@@ -1,0 +1,121 @@
+"""The loop that moves a study's search along.
+
+Belongs here: keeping count of what the ledger tells, and carrying out what decide.py says. Does
+not: rules; workers, which are somewhere else and may be anybody's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from fairlead.ledger.ledger import Ledger
+from fairlead.records import NewTask, Result, Study, Trial
+from fairlead.search import share
+from fairlead.search.budget import reached
+from fairlead.study import decide
+from fairlead.study.plan import Plan
+
+
+class Coordinator:
+    """One study's search.
+
+    Several may work on one study at once: what they put in is the same, and put in once.
+
+    Args:
+        plan: What the study is made of.
+        study: As the ledger has it.
+        ledger: Where trials go and results come from.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        study: Study,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.study = study
+        self.best: tuple[Trial, float] | None = None
+        self._plan = plan
+        self._ledger = ledger
+        self._clock = clock
+        self._started = clock()
+        self._trials = {row.trial.number: row.trial for row in ledger.studies.trials(study.id)}
+        self._added = 0
+        self._withdrawn = False
+        self._mark = 0
+        self._early: dict[int, Result] = {}  # results that came before those of earlier trials
+        self._history: list[Result] = []  # results of trials 0, 1, 2 ... without a gap
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this coordinator began."""
+        return self._clock() - self._started
+
+    def advance(self) -> bool:
+        """Take in new results and carry out steps until there is nothing more to do now.
+
+        Returns:
+            Whether the search goes on.
+        """
+        self._take_in()
+        while (step := decide.next_step(self._progress())) is not None:
+            match step:
+                case decide.Add(first=first, last=last):
+                    self._add(first, last)
+                case decide.Withdraw():
+                    self._ledger.studies.withdraw(self.study.id)
+                    self._withdrawn = True
+                case decide.Finish(size=size):
+                    self._finish(size)
+                    return False
+        return True
+
+    def _take_in(self) -> None:
+        results, self._mark = self._ledger.studies.results(self.study.id, after=self._mark)
+        for result in results:
+            self._early[result.number] = result
+            self._weigh(result)
+        while (following := self._early.pop(len(self._history), None)) is not None:
+            self._history.append(following)
+
+    def _weigh(self, result: Result) -> None:
+        metric = self._plan.metric
+        if result.score is None or result.number not in self._trials:
+            return
+        if self.best is None or metric.better(result.score, self.best[1]):
+            self.best = (self._trials[result.number], result.score)
+
+    def _progress(self) -> decide.Progress:
+        search, counts = self._plan.search, self._ledger.studies.counts(self.study.id)
+        limit = self._plan.spec.search.time
+        return decide.Progress(
+            size=self.study.size,
+            lag=search.lag,
+            chunk=search.chunk,
+            added=self._added,
+            complete=len(self._history),
+            ready=counts.ready,
+            running=counts.running,
+            reached=reached(self._history, self._plan.spec.search.until, self._plan.metric),
+            out_of_time=limit is not None and self.elapsed > limit,
+            withdrawn=self._withdrawn,
+        )
+
+    def _add(self, first: int, last: int) -> None:
+        missing = [number for number in range(first, last) if number not in self._trials]
+        trials = [self._plan.search.suggest(number, self._history) for number in missing]
+        self._trials.update((trial.number, trial) for trial in trials)
+        pruned = self._plan.spec.search.prune is not None
+        groups = share.tasks(trials, self._plan.families.__getitem__, prune=pruned)
+        tasks = [NewTask(kind="trials", trials=tuple(group)) for group in groups]
+        self._ledger.tasks.add(self.study.id, tasks)
+        self._added = last
+
+    def _finish(self, size: int) -> None:
+        best = self._plan.metric.best([result.score for result in self._history[:size]])
+        self._ledger.studies.finish(self.study.id, size=size, best=best)
+        self.study = self._ledger.studies.get(self.study.id)

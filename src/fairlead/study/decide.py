@@ -1,0 +1,76 @@
+"""What a study does next.
+
+Belongs here: rules over records. Does not: clocks, databases, processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+LOW_WATER = 64
+"""Ready tasks below which a study without a lag puts in its next trials."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a study's search is."""
+
+    size: int  # trials in all
+    lag: int | None  # None where trials need no history
+    chunk: int  # trials put in at a time where trials need no history
+    added: int  # trials 0 .. added - 1 are in the ledger
+    complete: int  # trials 0 .. complete - 1 have results
+    ready: int  # tasks
+    running: int  # tasks
+    reached: int | None = None  # the first trial as good as `search.until`, in trial order
+    out_of_time: bool = False
+    withdrawn: bool = False  # the ready tasks are withdrawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add:
+    """Put these trials into the ledger."""
+
+    first: int
+    last: int  # excluded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdraw:
+    """Let no ready task start any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """The study is its first `size` trials, and that is a fact from now on."""
+
+    size: int
+
+
+Step: TypeAlias = Add | Withdraw | Finish | None
+
+
+def next_step(progress: Progress) -> Step:
+    """Finish, cut short, put in every trial whose history is complete, or wait (None)."""
+    if progress.reached is not None:
+        return Finish(size=progress.reached + 1)
+    if progress.complete >= progress.size:
+        return Finish(size=progress.size)
+    return _cut_short(progress) if progress.out_of_time else _add(progress)
+
+
+def _cut_short(progress: Progress) -> Step:
+    if not progress.withdrawn:
+        return Withdraw()
+    return Finish(size=progress.complete) if progress.running == 0 else None
+
+
+def _add(progress: Progress) -> Step:
+    if progress.lag is not None:
+        last = min(progress.size, progress.complete + progress.lag + 1)
+    elif progress.ready < LOW_WATER:
+        last = min(progress.size, progress.added + progress.chunk)
+    else:
+        return None
+    return Add(first=progress.added, last=last) if last > progress.added else None

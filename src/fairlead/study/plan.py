@@ -1,0 +1,134 @@
+"""A plan: a spec with its data and its families, all that a study is made of.
+
+Belongs here: reading, checking and naming it, with nothing written; and putting it into the
+ledger. Does not: searching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairlead.artifacts import Artifacts
+from fairlead.data import split, store
+from fairlead.data.read import read
+from fairlead.data.table import Table
+from fairlead.families import catalog
+from fairlead.families.family import Family, Task
+from fairlead.ledger.ledger import Ledger
+from fairlead.metrics import Metric, metric_for
+from fairlead.records import Limits, Scalar, Study
+from fairlead.search.search import Search, search_for
+from fairlead.settings import Settings
+from fairlead.spec.document import Spec, canonical, identity
+from fairlead.spec.space import Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that a study is made of.
+
+    `code` and `versions` are what, beside the spec and the data, decides what a fit gives.
+    """
+
+    spec: Spec
+    table: Table
+    task: Task
+    metric: Metric
+    families: Mapping[str, Family]
+    sources: Mapping[str, bytes]  # of `./file.py:Name` families
+    search: Search
+
+    @property
+    def identity(self) -> str:
+        """The first 16 digits of the study's digest (the ledger's rule 7)."""
+        versions = {name: dict(family.versions()) for name, family in self.families.items()}
+        digest = identity(self.spec, fingerprint=self.table.fingerprint, versions=versions)
+        return digest[:16]
+
+
+def make(
+    spec: Spec,
+    *,
+    base: Path,
+    settings: Settings,
+    downloaded: Callable[[int, int | None], None] | None = None,
+) -> Plan:
+    """Read the data and check the spec against it and against its families.
+
+    Args:
+        spec: The user's.
+        base: Folder that its relative paths start from.
+        settings: The installation's.
+        downloaded: Told of a download's bytes.
+
+    Raises:
+        Invalid: Something of it cannot be; the message begins with the key where there is one.
+    """
+    families = {space.family: catalog.family(space.family, base=base) for space in spec.search.over}
+    table = read(spec.data, base=base, settings=settings, progress=downloaded)
+    task: Task = "regression" if table.classes is None else "classification"
+    metric = metric_for(spec.search.metric, task)
+    _check_params(spec, families, task)
+    _check_folds(spec, table)
+    sources = {name: catalog.source_of(name, base) for name in families}
+    return Plan(
+        spec=spec,
+        table=table,
+        task=task,
+        metric=metric,
+        families=families,
+        sources={name: source for name, source in sources.items() if source is not None},
+        search=search_for(spec, families, task=task, greater_is_better=metric.greater_is_better),
+    )
+
+
+def _check_params(spec: Spec, families: Mapping[str, Family], task: Task) -> None:
+    for space in spec.search.over:
+        families[space.family].check(
+            {name: _first(values) for name, values in (space.params or {}).items()}, task
+        )
+
+
+def _first(values: Range | tuple[Scalar, ...] | Scalar) -> Scalar:
+    if isinstance(values, Range):
+        return values.low
+    return values[0] if isinstance(values, tuple) else values
+
+
+def _check_folds(spec: Spec, table: Table) -> None:
+    rows, _ = split.holdout(table, spec.data.holdout, seed=spec.data.seed)
+    split.folds(table.target[rows], spec.search.folds, classes=table.classes is not None)
+
+
+def keep(plan: Plan, ledger: Ledger, artifacts: Artifacts, *, fresh: bool) -> Study:
+    """Put the plan into the ledger, or find the study that it already is.
+
+    Args:
+        plan: What to keep.
+        ledger: Where.
+        artifacts: Where its table and sources go.
+        fresh: Start another study of the same identity.
+    """
+    known = _generations(plan.identity, ledger)
+    number = known + 1 if fresh else max(known, 1)
+    study = Study(
+        id=plan.identity if number == 1 else f"{plan.identity}-{number}",
+        name=plan.spec.name,
+        spec=canonical(plan.spec),
+        table=store.save(plan.table, artifacts),
+        sources={name: artifacts.put(source).digest for name, source in plan.sources.items()},
+        size=plan.search.size,
+        limits=Limits(seconds=plan.spec.search.task_time, memory=plan.spec.search.task_memory),
+    )
+    return ledger.studies.open(study)
+
+
+def _generations(identity: str, ledger: Ledger) -> int:
+    """How many studies of this identity there are."""
+    ids = {study.id for study in ledger.studies.all()}
+    number = 0
+    while (identity if number == 0 else f"{identity}-{number + 1}") in ids:
+        number += 1
+    return number

@@ -1,0 +1,59 @@
+"""What a study tells whoever watches it.
+
+Belongs here: the Protocol and its records. Does not: how it is shown (cli).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fairlead.records import Counts, Study, Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A study's search at one moment."""
+
+    study: Study
+    metric: str
+    counts: Counts
+    best: tuple[Trial, float] | None
+    workers: int  # alive
+    elapsed: float  # seconds since this run began to search
+
+
+class Watch(Protocol):
+    """Told what happens, in the order in which it does."""
+
+    def stage(self, name: str) -> None:
+        """A part of the way begins: 'reading the data', 'searching', 'refitting' ..."""
+        ...
+
+    def downloaded(self, done: int, total: int | None) -> None:
+        """So many bytes of a download are here."""
+        ...
+
+    def searching(self, snapshot: Snapshot) -> None:
+        """The search goes on."""
+        ...
+
+    def note(self, line: str) -> None:
+        """Something to tell in a line."""
+        ...
+
+
+class Silent:
+    """Watches without a word."""
+
+    def stage(self, name: str) -> None:
+        """Say nothing."""
+
+    def downloaded(self, done: int, total: int | None) -> None:
+        """Say nothing."""
+
+    def searching(self, snapshot: Snapshot) -> None:
+        """Say nothing."""
+
+    def note(self, line: str) -> None:
+        """Say nothing."""

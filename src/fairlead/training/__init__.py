@@ -1,0 +1,1 @@
+"""One task done: fit, score, refit, export."""

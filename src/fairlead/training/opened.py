@@ -1,0 +1,117 @@
+"""A study as a worker's child has it open.
+
+Belongs here: what is kept in memory between the tasks of one study: its spec, its families, its
+table, the split and the prepared folds. Does not: fitting (fit.py, refit.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairlead.artifacts import Artifacts
+from fairlead.data import split, store
+from fairlead.data.table import Features, Table
+from fairlead.families import catalog
+from fairlead.families.family import Family, Task
+from fairlead.metrics import metric_for
+from fairlead.records import Digest, Result, Trial
+from fairlead.spec.document import Spec, parse_canonical
+from fairlead.training.fit import Fold, Recipe, score
+from fairlead.training.prepare import Preparation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+KEPT_FOLDS = 256 << 20
+"""Bytes of prepared folds that a child keeps; beyond, they are made anew for each task."""
+
+
+class Opened:
+    """One study, opened.
+
+    Args:
+        spec: Canonical JSON of its spec.
+        table: The artefact of its table.
+        sources: The artefacts of its `./file.py:Name` families.
+        artifacts: Where they are.
+    """
+
+    def __init__(
+        self, *, spec: str, table: Digest, sources: Mapping[str, Digest], artifacts: Artifacts
+    ) -> None:
+        self.spec: Spec = parse_canonical(spec)
+        self.table_digest = table
+        self.table: Table = store.load(table, artifacts)
+        self._sources = sources
+        self._artifacts = artifacts
+        self._families: dict[str, Family] = {}
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How every fit is made."""
+        classes = self.table.classes
+        task: Task = "regression" if classes is None else "classification"
+        return Recipe(
+            classes=None if classes is None else len(classes),
+            metric=metric_for(self.spec.search.metric, task),
+            seed=self.spec.seed,
+            threads=self.spec.search.threads,
+        )
+
+    def family(self, name: str) -> Family:
+        """The family of this name."""
+        if name not in self._families:
+            digest = self._sources.get(name)
+            source = None if digest is None else self._artifacts.get(digest)
+            self._families[name] = catalog.family(name, base=Path(), source=source)
+        return self._families[name]
+
+    @cached_property
+    def rows(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Indexes of the training rows and of the holdout rows."""
+        data = self.spec.data
+        return split.holdout(self.table, data.holdout, seed=data.seed)
+
+    @cached_property
+    def training(self) -> tuple[Features, NDArray[Any]]:
+        """Features and target of the training rows."""
+        rows = self.rows[0]
+        return self.table.features.take(rows), self.table.target[rows]
+
+    @cached_property
+    def holdout(self) -> tuple[Features, NDArray[Any]]:
+        """Features and target of the holdout rows."""
+        rows = self.rows[1]
+        return self.table.features.take(rows), self.table.target[rows]
+
+    def folds(self) -> Iterator[Fold]:
+        """The folds of the training rows, prepared."""
+        return iter(self._kept) if self._kept is not None else self._prepared()
+
+    @cached_property
+    def _kept(self) -> tuple[Fold, ...] | None:
+        features, target = self.training
+        count = self.spec.search.folds
+        size = (features.numbers.nbytes + features.text.nbytes + target.nbytes) * count
+        return tuple(self._prepared()) if size <= KEPT_FOLDS else None
+
+    def _prepared(self) -> Iterator[Fold]:
+        features, target = self.training
+        classes = self.table.classes is not None
+        for train, test in split.folds(target, self.spec.search.folds, classes=classes):
+            fitted_on = features.take(train)
+            preparation = Preparation.fit(fitted_on, self.spec.data)
+            yield Fold(
+                x_train=preparation.transform(fitted_on),
+                y_train=target[train],
+                x_test=preparation.transform(features.take(test)),
+                y_test=target[test],
+            )
+
+    def score(self, trials: Sequence[Trial]) -> list[Result]:
+        """Score the trials of one task."""
+        return score(trials, self.family(trials[0].family), self.folds(), self.recipe)

@@ -1,0 +1,185 @@
+"""The best trial's parameters refitted on all training rows, exported and compared.
+
+Belongs here: making a candidate and its artefacts. Does not: judging it (registry).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import platform
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from fairlead.artifacts import Artifacts
+from fairlead.data.fingerprint import row_hashes
+from fairlead.data.table import Features
+from fairlead.errors import Unexportable
+from fairlead.families.family import Array, Family, Fitted
+from fairlead.inference import Exported
+from fairlead.metrics import Metric
+from fairlead.records import Candidate, Parity, Signature, Trial
+from fairlead.training.export import export, parity
+from fairlead.training.opened import Opened
+from fairlead.training.prepare import Preparation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+GOLDEN_ROWS = 16
+
+
+def refit(opened: Opened, study: str, trial: Trial, artifacts: Artifacts) -> Candidate:
+    """Fit the trial's parameters on all training rows and keep everything that comes of it.
+
+    Args:
+        opened: The study.
+        study: Its id.
+        trial: Whose parameters.
+        artifacts: Where the files go.
+
+    Returns:
+        The candidate; its files are in the artefact store.
+    """
+    started = time.monotonic()
+    family, recipe = opened.family(trial.family), opened.recipe
+    features, target = opened.training
+    held, true = opened.holdout
+    preparation = Preparation.fit(features, opened.spec.data)
+    fitted = recipe.fit(trial.params, family, preparation.transform(features), target)
+    predicted = family.predict(fitted, preparation.transform(held))
+    forms = _forms(preparation, family, fitted, opened, predicted)
+    contents = {
+        "training_rows.npy": _npy(_sorted_hashes(features)),
+        "holdout.npz": _npz(opened.rows[1], true, forms.predicted),
+        "environment.json": _json(_environment(opened)),
+        **forms.contents,
+    }
+    return Candidate(
+        study=study,
+        trial=trial.number,
+        family=trial.family,
+        params=trial.params,
+        seed=recipe.seed,
+        metric=recipe.metric.name,
+        holdout_score=_score(recipe.metric, true, forms.predicted),
+        training_rows=len(features),
+        holdout_rows=len(held),
+        signature=opened.table.signature,
+        files={name: artifacts.put(content) for name, content in contents.items()},
+        parity=forms.parity,
+        unexportable=forms.unexportable,
+        seconds=time.monotonic() - started,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Forms:
+    """The forms that a fitted model could be brought into.
+
+    `predicted` is what the most public of them predicts for the holdout: the exported one, or the
+    trained one where there is no other.
+    """
+
+    contents: dict[str, bytes]
+    predicted: NDArray[Any]
+    parity: Parity | None = None
+    unexportable: str | None = None
+
+
+def _forms(
+    preparation: Preparation, family: Family, fitted: Fitted, opened: Opened, predicted: Array
+) -> _Forms:
+    signature, (held, _) = opened.table.signature, opened.holdout
+    contents: dict[str, bytes] = {}
+    try:
+        saved = family.save(fitted)
+        contents[saved.name] = saved.content
+        content = export(preparation, family, fitted, signature)
+    except Unexportable as error:
+        return _Forms(contents=contents, predicted=predicted, unexportable=str(error))
+    exported = Exported(content, signature).predict(held)
+    contents["model.onnx"] = content
+    contents["golden.json"] = _json(_golden(held, exported, signature))
+    spread = _spread(opened.training[1], signature)
+    return _Forms(
+        contents=contents, predicted=exported, parity=parity(predicted, exported, spread=spread)
+    )
+
+
+def _score(metric: Metric, true: Array, predicted: Array) -> float | None:
+    """The holdout's score; None where it has none (one class only, predictions not finite)."""
+    import numpy as np
+
+    if not len(true) or not np.isfinite(predicted).all():
+        return None
+    score = metric.score(true, predicted)
+    return score if math.isfinite(score) else None
+
+
+def _spread(target: NDArray[Any], signature: Signature) -> float | None:
+    return float(target.std()) if signature.classes is None else None
+
+
+def _sorted_hashes(features: Features) -> NDArray[np.uint64]:
+    import numpy as np
+
+    return np.sort(row_hashes(features))
+
+
+def _golden(
+    features: Features, predicted: NDArray[np.float64], signature: Signature
+) -> dict[str, object]:
+    """Some holdout rows, as people write them, with the exported model's predictions."""
+    count = min(GOLDEN_ROWS, len(features))
+    rows = [_row(features, index, signature) for index in range(count)]
+    return {"rows": rows, "predictions": predicted[:count].tolist()}
+
+
+def _row(features: Features, index: int, signature: Signature) -> dict[str, object]:
+    numbers = iter(features.numbers[index].tolist())
+    texts = iter(zip(features.text[index].tolist(), features.categories, strict=True))
+    row: dict[str, object] = {}
+    for column in signature.columns:
+        if column.kind == "number":
+            number = next(numbers)
+            row[column.name] = None if number != number else number  # noqa: PLR0124 - NaN
+        else:
+            code, categories = next(texts)
+            row[column.name] = None if code < 0 else categories[code]
+    return row
+
+
+def _environment(opened: Opened) -> dict[str, object]:
+    packages = {dist.name.lower(): dist.version for dist in metadata.distributions()}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "packages": dict(sorted(packages.items())),
+        "digests": {"table": opened.table_digest, "fingerprint": opened.table.fingerprint},
+    }
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode()
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _npz(rows: NDArray[Any], true: NDArray[Any], predicted: NDArray[Any]) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, rows=rows, true=true, predicted=predicted)
+    return buffer.getvalue()

@@ -1,0 +1,125 @@
+"""What a worker does next with the attempt it has in hand.
+
+Belongs here: the rules, as functions of records and the clock. Does not: processes, pipes,
+signals, the ledger.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fairlead.records import Limits
+from fairlead.worker.job import Answer, Raised, Refitted, Scored
+
+MEMORY_LOOK = 0.1
+"""Seconds between two looks at the child's memory, where it is limited."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """An attempt under way; times are monotonic seconds."""
+
+    started: float
+    heard: float  # when the lease was extended last
+    lease: float  # seconds
+    limits: Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the worker sees at one moment."""
+
+    now: float
+    answer: Answer | None = None
+    exit_status: int | None = None  # of the child, negative for a signal; None while it lives
+    last_words: str = ""  # the end of what a dead child printed
+    memory: int | None = None  # bytes the child holds, where it was looked at
+    stop: bool = False  # told to stop at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Look again after so many seconds, or when something happens."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extend:
+    """Extend the lease."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """Write what came of it."""
+
+    answer: Scored | Refitted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Report a fault of the child, which is replaced if it is not to be trusted any more."""
+
+    reason: str
+    replace: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lose:
+    """Somebody killed the child from outside: give the task back; it is no fault of the task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """Give the task back unfinished."""
+
+    reason: str
+
+
+Step: TypeAlias = Wait | Extend | Commit | Fault | Lose | Release
+
+
+def next_step(attempt: Attempt, seen: Seen) -> Step:
+    """What to do about the attempt now."""
+    if isinstance(seen.answer, Raised):
+        return Fault(reason=seen.answer.reason, replace=False)
+    if seen.answer is not None:
+        return Commit(answer=seen.answer)
+    if seen.exit_status is not None:
+        return _died(seen.exit_status, seen.last_words)
+    if seen.stop:
+        return Release(reason="the worker was told to stop")
+    return _over_limit(attempt, seen) or _in_time(attempt, seen)
+
+
+def _died(status: int, last_words: str) -> Step:
+    if -status in {signal.SIGKILL, signal.SIGTERM}:
+        return Lose()
+    words = f"; it last printed: {last_words}" if last_words else ""
+    if status < 0:
+        return Fault(reason=f"killed by {signal.Signals(-status).name}{words}", replace=True)
+    return Fault(reason=f"ended its process with status {status}{words}", replace=True)
+
+
+def _over_limit(attempt: Attempt, seen: Seen) -> Step | None:
+    limits = attempt.limits
+    if limits.seconds is not None and seen.now - attempt.started > limits.seconds:
+        return Fault(reason=f"over its time limit of {limits.seconds:g} s", replace=True)
+    if limits.memory is not None and (seen.memory or 0) > limits.memory:
+        mib = limits.memory / (1 << 20)
+        return Fault(reason=f"over its memory limit of {mib:g} MiB", replace=True)
+    return None
+
+
+def _in_time(attempt: Attempt, seen: Seen) -> Step:
+    due = attempt.heard + attempt.lease / 3
+    if seen.now >= due:
+        return Extend()
+    wait = due - seen.now
+    if attempt.limits.seconds is not None:
+        wait = min(wait, attempt.started + attempt.limits.seconds - seen.now + 0.01)
+    if attempt.limits.memory is not None:
+        wait = min(wait, MEMORY_LOOK)
+    return Wait(seconds=max(wait, 0.0))
