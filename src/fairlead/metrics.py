@@ -102,6 +102,15 @@ def _hits(true: Array, predicted: Array) -> NDArray[np.float64]:
     return hits
 
 
+def _surprises(true: Array, predicted: Array) -> NDArray[np.float64]:
+    import numpy as np
+
+    tiny = np.finfo(predicted.dtype).eps  # as scikit-learn's log_loss clips
+    of_true = predicted[np.arange(len(true)), true].clip(tiny, 1 - tiny)
+    losses: NDArray[np.float64] = -np.log(of_true)
+    return losses
+
+
 _ALL = (
     Metric(
         name="mse",
@@ -145,7 +154,13 @@ _ALL = (
         greater_is_better=True,
         score=_of_labels("f1_score", average="macro"),
     ),
-    Metric(name="log_loss", task="classification", greater_is_better=False, score=_log_loss),
+    Metric(
+        name="log_loss",
+        task="classification",
+        greater_is_better=False,
+        score=_log_loss,
+        losses=_surprises,
+    ),
     Metric(name="roc_auc", task="classification", greater_is_better=True, score=_roc_auc),
 )
 METRICS = {metric.name: metric for metric in _ALL}

@@ -1,0 +1,1 @@
+"""The registry: what is live, and how it came to be."""
