@@ -44,12 +44,24 @@ class Range(BaseModel):
         """Whether only whole numbers are meant."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
+    @property
+    def count(self) -> int:
+        """Number of values of a range with a step."""
+        low, high, step = self._decimals()
+        return int((high - low) / step) + 1
+
+    def at(self, index: int) -> int | float:
+        """The value this many steps above `low`; computed in decimals, so exact."""
+        low, _, step = self._decimals()
+        point = low + index * step
+        return int(point) if self.whole else float(point)
+
     def values(self) -> tuple[Scalar, ...]:
-        """The values of a range with a step, from low upwards; computed in decimals, so exact."""
-        low, high, step = (Decimal(str(part)) for part in (self.low, self.high, self.step))
-        count = int((high - low) / step) + 1
-        points = (low + index * step for index in range(count))
-        return tuple(int(point) if self.whole else float(point) for point in points)
+        """The values of a range with a step, from low upwards."""
+        return tuple(self.at(index) for index in range(self.count))
+
+    def _decimals(self) -> tuple[Decimal, Decimal, Decimal]:
+        return Decimal(str(self.low)), Decimal(str(self.high)), Decimal(str(self.step))
 
 
 def _kind(value: Any) -> str:

@@ -1,0 +1,1 @@
+"""Which trials a study makes, and which of them share a fit."""

@@ -1,0 +1,42 @@
+"""The values of a parameter that can be counted.
+
+Belongs here: how many values a list, a stepped range or a fixed value has, and which is the n-th.
+Does not: grids (grid.py) and drawing (axes.py), which both number values this way.
+"""
+
+from __future__ import annotations
+
+from fairlead.records import Scalar
+from fairlead.spec.space import Range, Values
+
+
+def count(values: Values) -> int:
+    """How many values there are; a range must have a step."""
+    if isinstance(values, Range):
+        return values.count
+    return len(values) if isinstance(values, tuple) else 1
+
+
+def at(values: Values, index: int) -> Scalar:
+    """The value with this index, in the order in which the user wrote them."""
+    if isinstance(values, Range):
+        return values.at(index)
+    return values[index] if isinstance(values, tuple) else values
+
+
+def index_of(values: Values, value: Scalar) -> int | None:
+    """Index of the first value that is this one, in type too (1, 1.0 and True are three)."""
+    if isinstance(values, Range):
+        return _step_of(values, value)
+    listed = values if isinstance(values, tuple) else (values,)
+    same = (i for i, known in enumerate(listed) if type(known) is type(value) and known == value)
+    return next(same, None)
+
+
+def _step_of(values: Range, value: Scalar) -> int | None:
+    if not isinstance(value, int | float) or not values.low <= value <= values.high:
+        return None
+    assert values.step is not None
+    index = round((value - values.low) / values.step)
+    near = values.at(index)
+    return index if type(near) is type(value) and near == value else None

@@ -1,0 +1,56 @@
+"""Which trials share a fit.
+
+Belongs here: grouping trials into tasks. Does not: fitting them, and whether a family's prefixes
+score as separate fits do, which is the family's promise (`Family.stage`).
+
+A task costs its longest fit whatever the number of its trials, so tasks need no upper bound: to
+split one would fit the same prefix twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+
+from fairlead.families.family import Family
+from fairlead.records import Trial
+
+
+def tasks(
+    trials: Sequence[Trial], family_of: Callable[[str], Family], *, prune: bool
+) -> list[tuple[Trial, ...]]:
+    """Group trials that one fit serves: equal but for how far training goes, or equal altogether.
+
+    Args:
+        trials: In their order.
+        family_of: The family of a trial's `family`.
+        prune: Whether trials may be stopped between folds; then each is a task of its own, since
+            one that stops must not take others with it.
+
+    Returns:
+        The groups, by their first trial; trials within one in their order.
+    """
+    if prune:
+        return [(trial,) for trial in trials]
+    groups: dict[Hashable, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(_fit(trial, family_of(trial.family)), []).append(trial)
+    return [tuple(group) for group in groups.values()]
+
+
+def fits_saved(grouped: Iterable[Sequence[Trial]], *, folds: int) -> int:
+    """How many fits of the search sharing spares: one a fold for every trial but a task's first."""
+    return folds * sum(len(trials) - 1 for trials in grouped)
+
+
+def _fit(trial: Trial, family: Family) -> Hashable:
+    """What tells this trial's fit from others.
+
+    Values are told apart by how they are written: to an estimator 1 and 1.0 may be a number of
+    features and a share of them.
+    """
+    params = family.canonical(trial.params)
+    stage = family.stage(params)
+    settled = tuple(
+        (name, "" if name == stage else repr(value)) for name, value in sorted(params.items())
+    )
+    return trial.family, settled
