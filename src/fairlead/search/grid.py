@@ -38,6 +38,7 @@ class GridSearch:
     ends: Sequence[int]
     size: int
     lag: int | None = None
+    chunk: int = 20_000  # seconds to put in, and few fits are shared across the ends of so many
 
     def suggest(self, number: int, history: Sequence[Result]) -> Trial:  # noqa: ARG002 - a grid learns nothing
         """The trial with this number."""

@@ -36,6 +36,7 @@ class RandomSearch:
     """
 
     lag: int | None = None
+    chunk = 500  # drawn within the time that the workers take for the tasks still ready
 
     def __init__(self, among: Sequence[Branch], *, seed: int, size: int) -> None:
         self.size = size
@@ -69,6 +70,8 @@ class TpeSearch:
         known: Trials drawn by an earlier process; they are not drawn again, which spares a
             restart most of its time.
     """
+
+    chunk = 1  # a trial is put in as soon as its history is complete
 
     def __init__(  # noqa: PLR0913 - what a trial depends on, each by its name
         self,

@@ -6,12 +6,11 @@ method works (grid.py, sampled.py), and when trials run, which is the study's wo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fairlead.families.family import Family, Task
-from fairlead.metrics import Metric
 from fairlead.records import Result, Trial
 from fairlead.search.grid import grid
 from fairlead.search.prune import thresholds
@@ -35,6 +34,14 @@ class Search(Protocol):
         """How many trials before trial n it does not look at; None where it looks at none."""
         ...
 
+    @property
+    def chunk(self) -> int:
+        """How many trials are put in at a time where `lag` is None.
+
+        Trials that share a fit are looked for among these.
+        """
+        ...
+
     def suggest(self, number: int, history: Sequence[Result]) -> Trial:
         """Trial n, a function of the spec, n and the results of trials 0 .. n - lag - 1 alone.
 
@@ -46,26 +53,26 @@ class Search(Protocol):
             The trial, its parameters sorted by name.
 
         Raises:
-            ValueError: The trial is not in the study, or its history is not complete.
+            ValueError: The history is not complete.
         """
         ...
 
 
 def search_for(
     spec: Spec,
-    families: Sequence[Family],
-    task: Task,
-    metric: Metric,
+    families: Mapping[str, Family],
     *,
+    task: Task,
+    greater_is_better: bool,
     known: Sequence[Trial] = (),
 ) -> Search:
     """The search that the spec asks for.
 
     Args:
         spec: The user's document.
-        families: The family of each entry of `search.over`, in its order.
+        families: The families of `search.over`, by the names that it gives them.
         task: What the data is for; it decides a family's own ranges.
-        metric: Its sign decides what a method that learns looks for.
+        greater_is_better: The metric's sign.
         known: Trials of this study that are in the ledger already. They change no trial; they
             spare a restart from drawing them again.
 
@@ -73,17 +80,17 @@ def search_for(
         InvalidSpec: The grid has too many points, or a range cannot be used by the method.
     """
     spaces = [
-        (entry.family, family.space(task) if entry.params is None else entry.params)
-        for entry, family in zip(spec.search.over, families, strict=True)
+        (entry.family, families[entry.family].space(task) if entry.params is None else entry.params)
+        for entry in spec.search.over
     ]
-    method = _method(spec, spaces, metric, known)
+    method = _method(spec, spaces, known, greater_is_better=greater_is_better)
     if spec.search.prune is None:
         return method
     return Pruned(
         method=method,
         lag=spec.search.lag,
         folds=spec.search.folds,
-        greater_is_better=metric.greater_is_better,
+        greater_is_better=greater_is_better,
     )
 
 
@@ -104,6 +111,11 @@ class Pruned:
         """Number of trials."""
         return self.method.size
 
+    @property
+    def chunk(self) -> int:
+        """As the other search has it."""
+        return self.method.chunk
+
     def suggest(self, number: int, history: Sequence[Result]) -> Trial:
         """The other search's trial, with what it is stopped beyond."""
         seen = visible(history, number=number, lag=self.lag)
@@ -112,7 +124,11 @@ class Pruned:
 
 
 def _method(
-    spec: Spec, spaces: Sequence[tuple[str, Space]], metric: Metric, known: Sequence[Trial]
+    spec: Spec,
+    spaces: Sequence[tuple[str, Space]],
+    known: Sequence[Trial],
+    *,
+    greater_is_better: bool,
 ) -> Search:
     if spec.search.method == "grid":
         return grid(spaces, trials=spec.search.trials)
@@ -128,6 +144,6 @@ def _method(
         seed=spec.seed,
         size=size,
         lag=spec.search.lag,
-        greater_is_better=metric.greater_is_better,
+        greater_is_better=greater_is_better,
         known=known,
     )
