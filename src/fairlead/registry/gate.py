@@ -31,18 +31,20 @@ class Case:
     Args:
         true: [rows]: float64, or int64 class indexes.
         candidate: Its predictions: float64 [rows] or [rows, classes].
-        other: Those of what it is judged against, likewise.
+        other: Those of what it is judged against, likewise; None where `incomparable`.
         against: "champion v3" or `wording.BASELINE`.
         judged: Candidates that these rows have judged by now, this one included.
         seed: Of the resampling.
+        incomparable: Why the other cannot predict these rows.
     """
 
     true: NDArray[Any]
     candidate: NDArray[np.float64]
-    other: NDArray[np.float64]
+    other: NDArray[np.float64] | None
     against: str
     judged: int
     seed: int
+    incomparable: str | None = None
 
 
 def judge(case: Case, *, metric: Metric, terms: Promote) -> Verdict:
@@ -137,6 +139,8 @@ def _unseen(case: Case, metric: Metric, terms: Promote, why: str) -> Verdict:
 
 def _evidence(case: Case, metric: Metric, confidence: float) -> Evidence | str:
     """Both scores and the interval, or why there are none."""
+    if case.other is None:
+        return case.incomparable or f"{case.against} gave no predictions"
     if len(case.true) < MIN_ROWS:
         return too_few(len(case.true))
     if broken := _not_finite(case.other):
@@ -144,15 +148,16 @@ def _evidence(case: Case, metric: Metric, confidence: float) -> Evidence | str:
     with warnings.catch_warnings():
         # Scores that are not defined, or too large for a float, are answered in _compare.
         warnings.simplefilter("ignore")
-        return _compare(case, metric, confidence)
+        return _compare(case, case.other, metric, confidence)
 
 
-def _compare(case: Case, metric: Metric, confidence: float) -> Evidence | str:
-    one = metric.score(case.true, case.candidate)
-    other = metric.score(case.true, case.other)
+def _compare(
+    case: Case, theirs: NDArray[np.float64], metric: Metric, confidence: float
+) -> Evidence | str:
+    one, other = metric.score(case.true, case.candidate), metric.score(case.true, theirs)
     if not (math.isfinite(one) and math.isfinite(other)):
         return f"{metric.name} has no finite value on these {count(len(case.true), 'row')}"
-    seen = resample(case.true, case.candidate, case.other, metric=metric, seed=case.seed)
+    seen = resample(case.true, case.candidate, theirs, metric=metric, seed=case.seed)
     if not seen.known:
         return f"{metric.name} has no value on most resamples of these rows: a class is too rare"
     low, high = seen.interval(confidence)
@@ -184,4 +189,5 @@ def _not_finite(predicted: NDArray[np.float64]) -> int:
     """Number of rows with a prediction that is NaN or infinite."""
     import numpy as np
 
-    return int((~np.isfinite(predicted)).reshape(len(predicted), -1).any(axis=1).sum())
+    finite = np.isfinite(predicted)
+    return int((~(finite.all(axis=1) if finite.ndim > 1 else finite)).sum())

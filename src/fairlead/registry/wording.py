@@ -6,9 +6,11 @@ Belongs here: how evidence and numbers read. Does not: what they lead to (gate.p
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairlead.metrics import Metric
+from fairlead.records import Scalar, Signature
 from fairlead.spec.document import Promote
 
 BASELINE = "the baseline"
@@ -65,6 +67,14 @@ def demand(terms: Promote) -> str:
     return f"promote.when is {asked.get(terms.when, terms.when)}"
 
 
+def unlike(mine: Signature, theirs: Signature, against: str) -> str:
+    """Why two models with different signatures cannot be compared, and what to do about it."""
+    return (
+        f"{against} takes or gives something else ({_first_difference(mine, theirs)}), so no row "
+        "is the same for both; a person can decide: `fairlead promote`"
+    )
+
+
 def count(number: int, noun: str) -> str:
     """A number of things: '1 candidate', '2 candidates'."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -75,6 +85,30 @@ def percent(confidence: float) -> str:
     alpha = 100 * (1 - confidence)
     digits = max(0, 1 - math.floor(math.log10(alpha)))
     return f"{100 * confidence:.{digits}f}".rstrip("0").rstrip(".") + " %"
+
+
+def _first_difference(mine: Signature, theirs: Signature) -> str:
+    if mine.target != theirs.target:
+        return f"target {theirs.target!r}, not {mine.target!r}"
+    if mine.classes != theirs.classes:
+        return f"classes {_listed(theirs.classes)}, not {_listed(mine.classes)}"
+    columns, others = set(mine.columns), set(theirs.columns)
+    new, gone = (
+        ", ".join(f"{column.name!r} ({column.kind})" for column in side)
+        for side in (
+            [column for column in mine.columns if column not in others],
+            [column for column in theirs.columns if column not in columns],
+        )
+    )
+    if new or gone:
+        return "; ".join(
+            f"{word} {names}" for word, names in (("without", new), ("with", gone)) if names
+        )
+    return "the same columns in another order"
+
+
+def _listed(classes: Sequence[Scalar] | None) -> str:
+    return "none (a number)" if classes is None else ", ".join(map(repr, classes))
 
 
 def _gain(evidence: Evidence, digits: int) -> str:

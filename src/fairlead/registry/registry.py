@@ -1,0 +1,197 @@
+"""Versions, the champion among them, and how people change it.
+
+Belongs here: registering a candidate, reading it back, promoting and rolling back by hand. Does
+not: the gate (judging.py), and MLflow (mlflow.py). Registering never changes a champion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairlead import manifest
+from fairlead.artifacts import Artifacts
+from fairlead.errors import Conflict, Failed, Invalid, NotFound, Unexportable
+from fairlead.inference import Exported
+from fairlead.ledger.ledger import Ledger
+from fairlead.records import Candidate, Promotion, Version
+from fairlead.registry.standing import pile
+
+_ATTEMPTS = 20  # each one that fails is another process's success
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The models of one home folder.
+
+    Args:
+        ledger: Says what is true.
+        artifacts: Holds the files that it names.
+    """
+
+    ledger: Ledger
+    artifacts: Artifacts
+
+    def register(self, candidate: Candidate, *, model: str, size: int) -> Version:
+        """Give the candidate the model's next version; the same candidate keeps its number.
+
+        Args:
+            candidate: Its files are in the artefact store already.
+            model: Name of the model.
+            size: Trials of the study by now.
+        """
+        kept = self.artifacts.put(manifest.dump(candidate))
+        return self.ledger.versions.register(
+            Version(
+                model=model,
+                number=0,  # the ledger gives it
+                study=candidate.study,
+                trial=candidate.trial,
+                size=size,
+                manifest=kept.digest,
+            )
+        )
+
+    def version(self, model: str, number: int | None = None) -> Version:
+        """The version of this number, or the champion.
+
+        Raises:
+            NotFound: There is no such model or version, or it has no champion.
+        """
+        if number is not None:
+            return self.ledger.versions.get(model, number)
+        champion = self.ledger.versions.champion(model)
+        if champion is None:
+            self.ledger.versions.history(model)  # refuses a model that is not there
+            raise NotFound(
+                f"model {model!r} has no champion yet: name a version, or make one the champion "
+                f"with `fairlead promote {model} VERSION --why TEXT`"
+            )
+        return champion
+
+    def candidate(self, version: Version) -> Candidate:
+        """What the version is made of.
+
+        Raises:
+            Corrupt: Its manifest is not what was written.
+        """
+        return manifest.load(self.artifacts.get(version.manifest))
+
+    def exported(self, version: Version) -> Exported:
+        """The version, ready to predict.
+
+        Raises:
+            Unexportable: It has no ONNX form.
+            Corrupt: Its file is not what was written.
+        """
+        candidate = self.candidate(version)
+        file = candidate.files.get("model.onnx")
+        if file is None:
+            raise Unexportable(f"{_named(version)} has no ONNX form: {candidate.unexportable}")
+        return Exported(self.artifacts.path(file.digest), candidate.signature)
+
+    def promote(self, model: str, number: int, *, why: str) -> Promotion | None:
+        """Make a version the champion because a person says so.
+
+        Args:
+            model: Name of the model.
+            number: Of the version.
+            why: Goes into the history.
+
+        Returns:
+            The entry of the history; None where the version is the champion already.
+
+        Raises:
+            NotFound: There is no such version.
+            Unexportable: It has no ONNX form.
+            Failed: Its exported form predicts something else than what was trained.
+        """
+        _reason(why)
+        version = self.ledger.versions.get(model, number)
+        self._fit_to_stand(version)
+        for _ in range(_ATTEMPTS):
+            champion = self.ledger.versions.champion(model)
+            if champion and champion.number == number:
+                return None
+            try:
+                return self.ledger.versions.promote(
+                    Promotion(
+                        model=model,
+                        number=0,  # the ledger gives it
+                        version=number,
+                        previous=champion.number if champion else None,
+                        kind="promote",
+                        why=why,
+                    )
+                )
+            except Conflict:
+                continue  # a person's wish does not depend on who the champion is
+        raise Conflict(f"promoting {_named(version)}: the champion keeps changing; try again")
+
+    def rollback(self, model: str, *, why: str) -> Promotion:
+        """Make the previous champion the champion again; another rollback goes further back.
+
+        Raises:
+            NotFound: There is no such model.
+            Invalid: There is no previous champion.
+            Conflict: The champion changed meanwhile: what was to be undone is undone no more.
+        """
+        _reason(why)
+        reachable = pile(self.ledger.versions.history(model))
+        if len(reachable) < 2:  # noqa: PLR2004 - the champion and the one before
+            raise Invalid(_nothing_before(model, reachable))
+        return self.ledger.versions.promote(
+            Promotion(
+                model=model,
+                number=0,  # the ledger gives it
+                version=reachable[-2],
+                previous=reachable[-1],
+                kind="rollback",
+                why=why,
+            )
+        )
+
+    def _fit_to_stand(self, version: Version) -> None:
+        candidate = self.candidate(version)
+        if candidate.unexportable is not None or "model.onnx" not in candidate.files:
+            raise Unexportable(
+                f"promoting {_named(version)}: it has no ONNX form ({candidate.unexportable}), "
+                "so it cannot become champion"
+            )
+        if not parity_passed(candidate):
+            raise Failed(f"promoting {_named(version)}: {disparity(candidate)}")
+
+
+def parity_passed(candidate: Candidate) -> bool:
+    """Whether the exported model was proved to predict what the trained one does."""
+    return candidate.parity is not None and candidate.parity.passed
+
+
+def disparity(candidate: Candidate) -> str:
+    """How the exported model differs from the trained one."""
+    parity = candidate.parity
+    if parity is None:
+        return "its exported form was never compared with what was trained"
+    unit = "standard deviations of the target" if candidate.signature.classes is None else "of 1"
+    return (
+        f"its exported form does not predict what was trained: {parity.beyond} of {parity.rows} "
+        f"holdout rows are further apart than {parity.tolerance:g}, the worst {parity.worst:.3g} "
+        f"({unit})"
+    )
+
+
+def _named(version: Version) -> str:
+    return f"v{version.number} of model {version.model!r}"
+
+
+def _reason(why: str) -> None:
+    if not why.strip():
+        raise Invalid("--why must say why: it is all that the history will tell")
+
+
+def _nothing_before(model: str, reachable: tuple[int, ...]) -> str:
+    if not reachable:
+        return f"model {model!r} has no champion, so there is nothing to roll back"
+    return (
+        f"v{reachable[-1]} of model {model!r} is the first champion that a rollback can reach: to "
+        f"make another version the champion, use `fairlead promote {model} VERSION --why TEXT`"
+    )
