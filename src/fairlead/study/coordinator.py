@@ -16,6 +16,10 @@ from fairlead.search.budget import reached
 from fairlead.study import decide
 from fairlead.study.plan import Plan
 
+_CHUNKS = {"grid": 20_000}
+_CHUNK = 256
+"""Trials put in at a time where they need no history; trials of one chunk may share a fit."""
+
 
 class Coordinator:
     """One study's search.
@@ -39,13 +43,16 @@ class Coordinator:
     ) -> None:
         self.study = study
         self.best: tuple[Trial, float] | None = None
+        self.news = False  # whether the last `advance` saw results or put trials in
         self._plan = plan
         self._ledger = ledger
         self._clock = clock
         self._started = clock()
         self._trials = {row.trial.number: row.trial for row in ledger.studies.trials(study.id)}
+        self._search = plan.resumed(tuple(self._trials.values()))
         self._added = 0
         self._withdrawn = False
+        self._reached: int | None = None
         self._mark = 0
         self._early: dict[int, Result] = {}  # results that came before those of earlier trials
         self._history: list[Result] = []  # results of trials 0, 1, 2 ... without a gap
@@ -61,8 +68,9 @@ class Coordinator:
         Returns:
             Whether the search goes on.
         """
-        self._take_in()
+        self.news = self._take_in()
         while (step := decide.next_step(self._progress())) is not None:
+            self.news = True
             match step:
                 case decide.Add(first=first, last=last):
                     self._add(first, last)
@@ -74,13 +82,21 @@ class Coordinator:
                     return False
         return True
 
-    def _take_in(self) -> None:
+    def _take_in(self) -> bool:
         results, self._mark = self._ledger.studies.results(self.study.id, after=self._mark)
         for result in results:
             self._early[result.number] = result
             self._weigh(result)
+        self._line_up()
+        return bool(results)
+
+    def _line_up(self) -> None:
+        begin = len(self._history)
         while (following := self._early.pop(len(self._history), None)) is not None:
             self._history.append(following)
+        if self._reached is None:
+            until = self._plan.spec.search.until
+            self._reached = reached(self._history[begin:], until, self._plan.metric)
 
     def _weigh(self, result: Result) -> None:
         metric = self._plan.metric
@@ -90,24 +106,24 @@ class Coordinator:
             self.best = (self._trials[result.number], result.score)
 
     def _progress(self) -> decide.Progress:
-        search, counts = self._plan.search, self._ledger.studies.counts(self.study.id)
-        limit = self._plan.spec.search.time
+        counts = self._ledger.studies.counts(self.study.id)
+        asked = self._plan.spec.search
         return decide.Progress(
             size=self.study.size,
-            lag=search.lag,
-            chunk=search.chunk,
+            lag=self._search.lag,
+            chunk=_CHUNKS.get(asked.method, _CHUNK),
             added=self._added,
             complete=len(self._history),
             ready=counts.ready,
             running=counts.running,
-            reached=reached(self._history, self._plan.spec.search.until, self._plan.metric),
-            out_of_time=limit is not None and self.elapsed > limit,
+            reached=self._reached,
+            out_of_time=asked.time is not None and self.elapsed > asked.time,
             withdrawn=self._withdrawn,
         )
 
     def _add(self, first: int, last: int) -> None:
         missing = [number for number in range(first, last) if number not in self._trials]
-        trials = [self._plan.search.suggest(number, self._history) for number in missing]
+        trials = [self._search.suggest(number, self._history) for number in missing]
         self._trials.update((trial.number, trial) for trial in trials)
         pruned = self._plan.spec.search.prune is not None
         groups = share.tasks(trials, self._plan.families.__getitem__, prune=pruned)

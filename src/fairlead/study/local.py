@@ -48,7 +48,12 @@ class LocalWorkers:
         self._workers: list[_Worker] = []
         self._study: str | None = None
         self._young_deaths = 0
-        self._draining = False
+        self.draining = False
+
+    @property
+    def started(self) -> bool:
+        """Whether they were started."""
+        return self._study is not None
 
     def start(self, study: str) -> None:
         """Start them on this study."""
@@ -84,7 +89,7 @@ class LocalWorkers:
         for worker in [worker for worker in self._workers if worker.process.poll() is not None]:
             self._workers.remove(worker)
             self._bury(worker)
-            if not self._draining and self._study is not None:
+            if not self.draining and self._study is not None:
                 self._workers.append(self._spawn(self._study))
 
     def _bury(self, worker: _Worker) -> None:
@@ -101,7 +106,7 @@ class LocalWorkers:
 
     def drain(self) -> None:
         """Ask them to finish the task in hand and end."""
-        self._draining = True
+        self.draining = True
         self._signal(signal.SIGTERM)
 
     def _signal(self, number: signal.Signals) -> None:

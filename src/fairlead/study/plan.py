@@ -6,7 +6,8 @@ ledger. Does not: searching.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from fairlead.families import catalog
 from fairlead.families.family import Family, Task
 from fairlead.ledger.ledger import Ledger
 from fairlead.metrics import Metric, metric_for
-from fairlead.records import Limits, Scalar, Study
+from fairlead.records import Limits, Scalar, Study, Trial
 from fairlead.search.search import Search, search_for
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, identity
@@ -32,13 +33,17 @@ class Plan:
     `code` and `versions` are what, beside the spec and the data, decides what a fit gives.
     """
 
-    spec: Spec
+    spec: Spec  # frozen: nothing in it is left to the data or to a family any more
     table: Table
     task: Task
     metric: Metric
     families: Mapping[str, Family]
     sources: Mapping[str, bytes]  # of `./file.py:Name` families
     search: Search
+
+    def resumed(self, known: Sequence[Trial]) -> Search:
+        """The same search, spared from drawing again the trials that are known."""
+        return _search(self.spec, self.families, self.task, self.metric, known)
 
     @property
     def identity(self) -> str:
@@ -70,18 +75,39 @@ def make(
     table = read(spec.data, base=base, settings=settings, progress=downloaded)
     task: Task = "regression" if table.classes is None else "classification"
     metric = metric_for(spec.search.metric, task)
-    _check_params(spec, families, task)
-    _check_folds(spec, table)
+    frozen = _frozen(spec, families, task, metric)
+    _check_params(frozen, families, task)
+    _check_folds(frozen, table)
     sources = {name: catalog.source_of(name, base) for name in families}
     return Plan(
-        spec=spec,
+        spec=frozen,
         table=table,
         task=task,
         metric=metric,
         families=families,
         sources={name: source for name, source in sources.items() if source is not None},
-        search=search_for(spec, families, task=task, greater_is_better=metric.greater_is_better),
+        search=_search(frozen, families, task, metric, ()),
     )
+
+
+def _frozen(spec: Spec, families: Mapping[str, Family], task: Task, metric: Metric) -> Spec:
+    """The spec with what it left to the data and to the families written out."""
+    over = tuple(
+        space
+        if space.params is not None
+        else space.model_copy(update={"params": families[space.family].space(task)})
+        for space in spec.search.over
+    )
+    search = spec.search.model_copy(update={"over": over, "metric": metric.name})
+    data = spec.data.model_copy(update={"task": task})
+    return spec.model_copy(update={"search": search, "data": data})
+
+
+def _search(
+    spec: Spec, families: Mapping[str, Family], task: Task, metric: Metric, known: Sequence[Trial]
+) -> Search:
+    in_order = [families[space.family] for space in spec.search.over]
+    return search_for(spec, in_order, task, metric, known=known)
 
 
 def _check_params(spec: Spec, families: Mapping[str, Family], task: Task) -> None:
@@ -132,3 +158,9 @@ def _generations(identity: str, ledger: Ledger) -> int:
     while (identity if number == 0 else f"{identity}-{number + 1}") in ids:
         number += 1
     return number
+
+
+def slots(spec: Spec) -> int:
+    """Local workers of a spec: the cores this process may use, divided by the threads of a fit."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // spec.search.threads)

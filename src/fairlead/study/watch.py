@@ -21,6 +21,7 @@ class Snapshot:
     best: tuple[Trial, float] | None
     workers: int  # alive
     elapsed: float  # seconds since this run began to search
+    before: int = 0  # trials that had ended by then
 
 
 class Watch(Protocol):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fairlead.errors import Failed
 from fairlead.families.family import Array, Family, Fitted, Task
 from fairlead.metrics import Metric
-from fairlead.records import Params, Result, Trial
+from fairlead.records import Params, Result, Scalar, Trial
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,17 +113,15 @@ def _score_shared(
 ) -> list[Result]:
     started = time.monotonic()
     stage = family.stage(trials[0].params)
-    assert stage is not None, "only trials along a stage share a fit"
-    lengths = [int(trial.params[stage] or 0) for trial in trials]
-    longest = trials[max(range(len(trials)), key=lengths.__getitem__)]
+    lengths = [1 if stage is None else _whole(trial.params[stage]) for trial in trials]
+    longest = trials[lengths.index(max(lengths))]
     scores: list[list[float]] = [[] for _ in trials]
     for number, fold in enumerate(folds):
         fitted = recipe.fit(longest.params, family, fold.x_train, fold.y_train)
         at = sorted(set(lengths))
-        by_length = {
-            length: _judge(predicted, fold, recipe, number)
-            for length, predicted in zip(at, family.stages(fitted, fold.x_test, at), strict=True)
-        }
+        predictions = _predictions(family, fitted, fold.x_test, None if stage is None else at)
+        judged = [_judge(predicted, fold, recipe, number) for predicted in predictions]
+        by_length = dict(zip(at, judged, strict=True))
         for own, length in zip(scores, lengths, strict=True):
             own.append(by_length[length])
     seconds = (time.monotonic() - started) / sum(lengths)
@@ -131,6 +129,20 @@ def _score_shared(
         _done(trial, own, seconds * length)
         for trial, own, length in zip(trials, scores, lengths, strict=True)
     ]
+
+
+def _predictions(
+    family: Family, fitted: Fitted, x: Array, at: Sequence[int] | None
+) -> Iterator[Array]:
+    """At each of these lengths; the whole fit's where the trials are equal (`at` is None)."""
+    if at is None:
+        return iter([family.predict(fitted, x)])
+    return family.stages(fitted, x, at)
+
+
+def _whole(value: Scalar) -> int:
+    assert isinstance(value, int), "a family's stage is a whole number"
+    return value
 
 
 def _judge(predicted: Array, fold: Fold, recipe: Recipe, number: int) -> float:

@@ -1,0 +1,54 @@
+"""`fairlead plan`: what a run would do, and how long it would take.
+
+Belongs here: the command and its answer. Does not: running anything but one task, which is timed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fairlead.cli.output import json_option, print_json, settings
+
+_EPILOG = """\b
+Examples:
+  fairlead plan examples/boston.yaml
+  fairlead plan examples/boston.yaml --no-timing --json
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--workers", type=click.IntRange(1, 1024), help="Workers (default: one a core).")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option("--timing/--no-timing", default=True, help="Time one fit for the estimate.")
+@json_option
+@click.pass_context
+def command(  # noqa: PLR0913 - click passes each option by name
+    ctx: click.Context,
+    spec: Path,
+    workers: int | None,
+    sets: tuple[str, ...],
+    *,
+    timing: bool,
+    as_json: bool,
+) -> None:
+    """Say what a run of SPEC would do: trials, tasks, fits saved, rows, and an estimate.
+
+    Nothing is written. One task is timed, on one fold, in a process of its own.
+    """
+    from fairlead.spec.load import load
+    from fairlead.study.forecast import forecast
+
+    options = settings(ctx)
+    loaded = load(spec, sets=sets)
+    with loaded.located():
+        answer = forecast(
+            loaded.spec, base=loaded.base, settings=options, workers=workers, timing=timing
+        )
+    if as_json:
+        print_json(answer)
+        return
+    for name, value in answer.in_words():
+        click.echo(f"{name:<12} {value}")

@@ -1,0 +1,39 @@
+"""`fairlead studies`: the studies of this ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fairlead.cli.opened import opened
+from fairlead.cli.output import csv_option, json_option, print_csv, print_json, print_table
+
+if TYPE_CHECKING:
+    from fairlead.ledger.ledger import Ledger
+    from fairlead.records import Study
+
+_COLUMNS = ("study", "name", "state", "done", "failed", "pruned", "size", "metric", "best", "score")
+
+
+@click.command(epilog="\b\nExample:\n  fairlead studies --json\n")
+@json_option
+@csv_option
+@click.pass_context
+def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
+    """List the studies, the newest first."""
+    with opened(ctx) as (ledger, _):
+        rows = [_row(ledger, study) for study in ledger.studies.all()]
+    if as_json:
+        print_json(rows)
+    elif as_csv:
+        print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
+    else:
+        print_table(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
+
+
+def _row(ledger: Ledger, study: Study) -> dict[str, Any]:
+    from fairlead.study.outcome import Trials, best_of, study_row
+
+    best = best_of(study, Trials(ledger.studies.trials(study.id)))
+    return study_row(study, ledger.studies.counts(study.id), best.score if best else None)

@@ -1,0 +1,159 @@
+"""What a run would do, and how long it would take.
+
+Belongs here: counting trials, tasks and fits, and timing one fit. Does not: writing anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairlead.data import split
+from fairlead.records import Trial
+from fairlead.search import share
+from fairlead.settings import Settings
+from fairlead.spec.document import Spec
+from fairlead.study import plan as plans
+from fairlead.study.plan import Plan
+from fairlead.training.fit import Fold, Recipe
+from fairlead.training.prepare import Preparation
+
+_LOOKED_AT = 20_000
+"""Trials that are grouped into tasks to be counted; the rest of a larger search is in proportion."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a run would do."""
+
+    name: str
+    method: str
+    trials: int
+    tasks: int
+    folds: int
+    fits: int
+    fits_saved: int
+    training_rows: int
+    holdout_rows: int
+    columns: int
+    metric: str
+    workers: int
+    seconds_a_fit: float | None  # of the first task; None where it was not timed
+    seconds: float | None  # of the whole search
+
+    def in_words(self) -> list[tuple[str, str]]:
+        """A name and a value for each line to show."""
+        lines = [
+            ("name", self.name),
+            (
+                "data",
+                f"{self.training_rows} rows to train on, {self.holdout_rows} held out; "
+                f"{self.columns} columns",
+            ),
+            ("search", f"{self.method}: {self.trials} trials in {self.tasks} tasks"),
+            ("score", f"{self.metric}, {self.folds} folds"),
+            ("fits", f"{self.fits}, and {self.fits_saved} saved by sharing"),
+            ("workers", str(self.workers)),
+        ]
+        if self.seconds is not None and self.seconds_a_fit is not None:
+            words = f"about {_duration(self.seconds)}, from one fit of {self.seconds_a_fit:.2g} s"
+            lines.append(("estimate", words))
+        return lines
+
+
+def forecast(
+    spec: Spec, *, base: Path, settings: Settings, workers: int | None, timing: bool
+) -> Forecast:
+    """Say what a run of this spec would do.
+
+    Args:
+        spec: The user's.
+        base: Folder that its relative paths start from.
+        settings: The installation's.
+        workers: As for a run.
+        timing: Whether to fit one task on one fold for the estimate.
+
+    Raises:
+        Invalid: The spec or the data cannot be used.
+    """
+    plan = plans.make(spec, base=base, settings=settings)
+    training, held = split.holdout(plan.table, spec.data.holdout, seed=spec.data.seed)
+    groups = _groups(plan)
+    looked_at = sum(len(group) for group in groups)
+    scale = plan.search.size / looked_at
+    slots, folds = workers or plans.slots(spec), spec.search.folds
+    one = _time_one(plan, groups[0]) if timing else None
+    lengths = [_length(group, plan) for group in groups]
+    return Forecast(
+        name=spec.name,
+        method=spec.search.method,
+        trials=plan.search.size,
+        tasks=round(len(groups) * scale),
+        folds=folds,
+        fits=round(len(groups) * folds * scale),
+        fits_saved=round(share.fits_saved(groups, folds=folds) * scale),
+        training_rows=len(training),
+        holdout_rows=len(held),
+        columns=len(plan.table.columns),
+        metric=plan.metric.name,
+        workers=slots,
+        seconds_a_fit=one,
+        seconds=None if one is None else one * folds * scale * sum(lengths) / lengths[0] / slots,
+    )
+
+
+def _groups(plan: Plan) -> Sequence[tuple[Trial, ...]]:
+    lag = plan.search.lag
+    count = min(plan.search.size, _LOOKED_AT if lag is None else lag + 1)
+    trials = [plan.search.suggest(number, ()) for number in range(count)]
+    prune = plan.spec.search.prune is not None
+    return share.tasks(trials, plan.families.__getitem__, prune=prune)
+
+
+def _length(group: Sequence[Trial], plan: Plan) -> int:
+    """How far the group's fit goes along the family's stage; 1 where it has none."""
+    stage = plan.families[group[0].family].stage(group[0].params)
+    if stage is None:
+        return 1
+    lengths = [trial.params[stage] for trial in group]
+    return max(length for length in lengths if isinstance(length, int))
+
+
+def _time_one(plan: Plan, group: Sequence[Trial]) -> float:
+    """Seconds of the group's longest fit on the first fold."""
+    classes = plan.table.classes
+    recipe = Recipe(
+        classes=None if classes is None else len(classes),
+        metric=plan.metric,
+        seed=plan.spec.seed,
+        threads=plan.spec.search.threads,
+    )
+    longest = max(group, key=lambda trial: _length([trial], plan))
+    fold = _first_fold(plan)
+    family = plan.families[longest.family]
+    started = time.monotonic()
+    fitted = recipe.fit(longest.params, family, fold.x_train, fold.y_train)
+    family.predict(fitted, fold.x_test)
+    return time.monotonic() - started
+
+
+def _first_fold(plan: Plan) -> Fold:
+    table, data = plan.table, plan.spec.data
+    rows, _ = split.holdout(table, data.holdout, seed=data.seed)
+    features, target = table.features.take(rows), table.target[rows]
+    train, test = split.folds(target, plan.spec.search.folds, classes=table.classes is not None)[0]
+    preparation = Preparation.fit(features.take(train), data)
+    return Fold(
+        x_train=preparation.transform(features.take(train)),
+        y_train=target[train],
+        x_test=preparation.transform(features.take(test)),
+        y_test=target[test],
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:  # noqa: PLR2004 - a minute and a half reads better in seconds
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004

@@ -1,0 +1,281 @@
+"""The main job: one spec from its data to a judged version.
+
+Belongs here: the order of the way, and when workers are needed. Does not: any of its parts.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from fairlead import manifest
+from fairlead.artifacts import Artifacts
+from fairlead.data import split
+from fairlead.errors import Failed
+from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.sql import open_ledger
+from fairlead.records import Candidate, NewTask, Study, TrialRow, Verdict, Version
+from fairlead.registry.judging import Holdout, consider
+from fairlead.registry.registry import Registry
+from fairlead.settings import Settings
+from fairlead.spec.document import Spec
+from fairlead.study import plan as plans
+from fairlead.study.coordinator import Coordinator
+from fairlead.study.local import LocalWorkers
+from fairlead.study.outcome import Best, Outcome, Trials, best_of, trial_json
+from fairlead.study.plan import Plan
+from fairlead.study.watch import Snapshot, Watch
+
+_SOONEST, _LATEST = 0.01, 0.1
+"""Seconds between two looks at the ledger: doubled from the first to the last while nothing new
+is there."""
+
+
+class _Pause(Protocol):
+    def __call__(self, *, news: bool) -> None: ...
+
+
+@dataclass
+class Stop:
+    """How often the run was asked to stop: once finishes running tasks, twice stops at once."""
+
+    asked: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to run and how.
+
+    Args:
+        spec: The user's.
+        base: Folder that its relative paths start from.
+        workers: Number of local workers; None for one a core, divided by the threads of a fit.
+        fresh: Search again even where this study is finished.
+    """
+
+    spec: Spec
+    base: Path
+    workers: int | None = None
+    fresh: bool = False
+
+
+def run(order: Order, settings: Settings, watch: Watch, stop: Stop | None = None) -> Outcome:
+    """Take a spec all the way.
+
+    Args:
+        order: What to run.
+        settings: The installation's.
+        watch: Told what happens.
+        stop: Looked at while waiting.
+
+    Raises:
+        Invalid: The spec or the data cannot be used; nothing was written.
+        Failed: No trial succeeded, the refit failed, or parity failed.
+        KeyboardInterrupt: It was asked to stop; the ledger keeps what is done.
+    """
+    watch.stage("reading the data")
+    plan = plans.make(order.spec, base=order.base, settings=settings, downloaded=watch.downloaded)
+    with open_ledger(settings.ledger) as ledger:
+        artifacts = Artifacts(settings.artifacts)
+        study = plans.keep(plan, ledger, artifacts, fresh=order.fresh)
+        count = order.workers or plans.slots(order.spec)
+        with LocalWorkers(settings, ledger, count=count) as workers:
+            job = Job(
+                plan=plan,
+                ledger=ledger,
+                artifacts=artifacts,
+                workers=workers,
+                watch=watch,
+                stop=stop or Stop(),
+            )
+            return job.finish(job.search(study))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The parts of the way, each of which does nothing where it was done before."""
+
+    plan: Plan
+    ledger: Ledger
+    artifacts: Artifacts
+    workers: LocalWorkers
+    watch: Watch
+    stop: Stop
+
+    def search(self, study: Study) -> Study:
+        """Search until the study is finished."""
+        if study.state == "finished":
+            self.watch.note(f"study {study.id} is finished: nothing to search")
+            return study
+        self.watch.stage("searching")
+        self._hire(study)
+        coordinator = Coordinator(self.plan, study, self.ledger)
+        before = self._done(study)
+        with self._patience() as pause:
+            while coordinator.advance():
+                self.watch.searching(self._snapshot(coordinator, before))
+                pause(news=coordinator.news)
+        self.watch.searching(self._snapshot(coordinator, before))
+        return coordinator.study
+
+    def finish(self, study: Study) -> Outcome:
+        """Refit the best trial, register what comes of it, and put it before the gate."""
+        trials = Trials(self.ledger.studies.trials(study.id))
+        best = best_of(study, trials)
+        if best is None:
+            raise Failed(f"study {study.id}: no trial succeeded; {_reasons(trials)}")
+        candidate = self.refit(study, trials[best.number])
+        version = self.register(study, candidate, trials, best)
+        verdict = self.judge(version)
+        champion = self.ledger.versions.champion(version.model)
+        return Outcome(
+            study=study,
+            best=best,
+            trials=trials,
+            candidate=candidate,
+            version=version,
+            promoted=champion is not None and champion.number == version.number,
+            verdict=verdict,
+        )
+
+    def refit(self, study: Study, row: TrialRow) -> Candidate:
+        """The candidate: the best trial's parameters refitted by a worker."""
+        digest, _ = self.ledger.tasks.refit(study.id, row.trial.number)
+        if digest is None:
+            digest = self._refit_now(study, row)
+        return manifest.load(self.artifacts.get(digest))
+
+    def _refit_now(self, study: Study, row: TrialRow) -> str:
+        self.watch.stage(f"refitting trial {row.trial.number} on all training rows")
+        self.ledger.tasks.add(study.id, [NewTask(kind="refit", trials=(row.trial,))])
+        self._hire(study)
+        with self._patience() as pause:
+            while True:
+                digest, why = self.ledger.tasks.refit(study.id, row.trial.number)
+                if digest is not None:
+                    return digest
+                if why is not None:
+                    raise Failed(f"refitting trial {row.trial.number} failed: {why}")
+                pause(news=False)
+
+    def register(self, study: Study, candidate: Candidate, trials: Trials, best: Best) -> Version:
+        """Give the candidate, with the study that it came from, its place in the registry."""
+        files = {
+            **candidate.files,
+            "study.json": self.artifacts.put(_study_json(study, self.plan, trials)),
+            "best.json": self.artifacts.put(_best_json(best, candidate)),
+        }
+        complete = replace(candidate, files=files)
+        return self._registry.register(complete, model=self.plan.spec.name, size=study.size)
+
+    def judge(self, version: Version) -> Verdict:
+        """Put the version before the gate."""
+        self.watch.stage("judging")
+        table, data = self.plan.table, self.plan.spec.data
+        training, held = split.holdout(table, data.holdout, seed=data.seed)
+        rows = Holdout(
+            features=table.features.take(held),
+            true=table.target[held],
+            training=table.target[training],
+            seed=self.plan.spec.seed,
+        )
+        terms = self.plan.spec.promote
+        return consider(self._registry, version, holdout=rows, terms=terms).verdict
+
+    @property
+    def _registry(self) -> Registry:
+        return Registry(ledger=self.ledger, artifacts=self.artifacts)
+
+    def _hire(self, study: Study) -> None:
+        if not self.workers.started:
+            self.workers.start(study.id)
+
+    @contextmanager
+    def _patience(self) -> Iterator[_Pause]:
+        """Gives a function that waits a little while looking after the workers."""
+        seconds = _SOONEST
+
+        def pause(*, news: bool) -> None:
+            nonlocal seconds
+            seconds = _SOONEST if news else min(2 * seconds, _LATEST)
+            self._heed_stop()
+            self.workers.tend()
+            time.sleep(seconds)
+
+        yield pause
+
+    def _heed_stop(self) -> None:
+        if self.stop.asked == 0:
+            return
+        if not self.workers.draining:
+            self.watch.note("finishing the tasks in hand; Ctrl-C again stops at once")
+            self.workers.drain()
+        if self.stop.asked > 1 or self.workers.alive() == 0:
+            raise KeyboardInterrupt
+
+    def _done(self, study: Study) -> int:
+        counts = self.ledger.studies.counts(study.id)
+        return counts.done + counts.failed + counts.pruned
+
+    def _snapshot(self, coordinator: Coordinator, before: int) -> Snapshot:
+        return Snapshot(
+            study=coordinator.study,
+            metric=self.plan.metric.name,
+            counts=self.ledger.studies.counts(coordinator.study.id),
+            best=coordinator.best,
+            workers=self.workers.alive(),
+            elapsed=coordinator.elapsed,
+            before=before,
+        )
+
+
+def _reasons(trials: Trials) -> str:
+    """Why trials failed, the most frequent reason first."""
+    reasons = [row.result.reason for row in trials if row.result and row.result.reason]
+    if not reasons:
+        return "none was finished in time"
+    most = max(set(reasons), key=reasons.count)
+    return f"{reasons.count(most)} of {len(trials)} failed with: {most}"
+
+
+def _study_json(study: Study, plan: Plan, trials: Trials) -> bytes:
+    import statistics
+
+    rows = []
+    for row in trials:
+        fields = trial_json(row)
+        scores = fields["scores"]
+        fields["mean"] = fields.pop("score")
+        fields["spread"] = statistics.pstdev(scores) if scores else None
+        rows.append(fields)
+    content = {
+        "study": study.id,
+        "name": study.name,
+        "spec": json.loads(study.spec),
+        "fingerprint": plan.table.fingerprint,
+        "metric": plan.metric.name,
+        "best": study.best,
+        "trials": rows,
+    }
+    return _json(content)
+
+
+def _best_json(best: Best, candidate: Candidate) -> bytes:
+    content = {
+        "trial": best.number,
+        "family": best.family,
+        "params": dict(best.params),
+        "metric": candidate.metric,
+        "cross_validated": best.score,
+        "holdout": candidate.holdout_score,
+    }
+    return _json(content)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode()
