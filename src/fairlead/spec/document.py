@@ -12,11 +12,21 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
-from fairlead.spec.space import Range, Space
+from fairlead.spec.space import Inside, Range, Space
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+_LEAST_MEMORY = 1 << 20
+_DIGEST = r"^sha256:[0-9a-f]{64}$"
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)?", re.ASCII)
 _UNITS = {"B": 1} | {
@@ -27,35 +37,92 @@ _UNITS = {"B": 1} | {
 
 
 def _seconds(value: Any) -> Any:
-    if not isinstance(value, str):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
-    match = _DURATION.fullmatch(value.replace(" ", ""))
+    match = _DURATION.fullmatch(value.replace(" ", "")) if isinstance(value, str) else None
     if not match or not any(match.groups()):
-        raise ValueError(f"must be seconds, or a time such as 90s, 10m or 1h30m, not {value!r}")
+        raise ValueError("must be seconds, or a time such as 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 
 
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be above 0")
+    return value
+
+
+def _at_least_a_mebibyte(value: int) -> int:
+    if value < _LEAST_MEMORY:
+        raise ValueError("must be at least 1MiB")
+    return value
+
+
 def _bytes(value: Any) -> Any:
-    if not isinstance(value, str):
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
-    match = _SIZE.fullmatch(value.strip())
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if not match:
-        raise ValueError(f"must be bytes, or a size such as 512MiB or 2GB, not {value!r}")
+        raise ValueError("must be bytes, or a size such as 512MiB or 2GB")
     return int(float(match[1]) * _UNITS[match[2] or "B"])
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(_NAME, value):
+        raise ValueError("must be 1 to 63 lower-case letters, digits and hyphens, no hyphen first")
+    return value
+
+
+def _file_digest(value: str) -> str:
+    if not re.fullmatch(_DIGEST, value):
+        raise ValueError("must be 'sha256:' and 64 hexadecimal digits in lower case")
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be printable text on one line")
+    return value
+
+
+def _imputation(value: Any) -> Any:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is not None and not number and value not in _IMPUTATIONS:
+        raise ValueError(f"must be {', '.join(_IMPUTATIONS)} or a number")
+    return value
+
+
+def _distinct(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for index, value in enumerate(values or ()):
+        if value in values[:index]:  # type: ignore[index] # there are values
+            raise Inside((index,), f"must not be listed twice ({value!r})")
+    return values
 
 
 Seconds: TypeAlias = Annotated[
     float,
     BeforeValidator(_seconds, json_schema_input_type=float | str),
-    Field(gt=0),
+    AfterValidator(_positive),
+    Field(examples=["10m", "1h30m", 90]),
 ]
 Bytes: TypeAlias = Annotated[
     int,
     BeforeValidator(_bytes, json_schema_input_type=int | str),
-    Field(ge=1 << 20),
+    AfterValidator(_at_least_a_mebibyte),
+    Field(examples=["2GB", "512MiB"]),
 ]
-Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Name: TypeAlias = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": _NAME})]
+FileDigest: TypeAlias = Annotated[
+    str, AfterValidator(_file_digest), Field(json_schema_extra={"pattern": _DIGEST})
+]
+Line: TypeAlias = Annotated[str, AfterValidator(_one_line), Field(min_length=1)]
+Columns: TypeAlias = Annotated[tuple[Line, ...], AfterValidator(_distinct)]
+Imputation: TypeAlias = Annotated[
+    Literal["mean", "median", "most_frequent"] | float, BeforeValidator(_imputation)
+]
+_REGRESSION = ("mse", "rmse", "mae", "r2")
+_CLASSIFICATION = ("accuracy", "balanced_accuracy", "f1", "log_loss", "roc_auc")
+_IMPUTATIONS = ("mean", "median", "most_frequent")
 
 
 class _Section(BaseModel):
@@ -65,67 +132,126 @@ class _Section(BaseModel):
 class Holdout(_Section):
     """The rows kept from the search to judge the candidate on."""
 
-    share: float = Field(default=0.2, gt=0, lt=1)
-    by: Literal["hash", "random"] = "hash"
+    share: float = Field(
+        default=0.2, gt=0, lt=1, strict=True, description="share of the rows that is kept"
+    )
+    by: Literal["hash", "random"] = Field(
+        default="hash",
+        description="hash: a row keeps its side as the data grows; "
+        "random: scikit-learn's train_test_split",
+    )
 
 
 class Data(_Section):
     """Where the rows come from and how they are read."""
 
-    source: str = Field(
-        min_length=1, description="a catalog name, a path (relative to the spec), or an https URL"
+    source: Line = Field(
+        description="a catalog name, a path (relative to the spec), or an https:// URL",
+        examples=["boston", "california", "diabetes", "digits", "mnist", "rows.csv"],
     )
-    target: str | None = Field(default=None, description="the column to predict")
-    task: Literal["auto", "regression", "classification"] = "auto"
-    format: Literal["auto", "csv", "tsv", "parquet", "statlib", "uci", "idx"] = "auto"
-    columns: tuple[str, ...] | None = Field(
+    target: Line | None = Field(
+        default=None, description="the column to predict; a catalog name has its own"
+    )
+    task: Literal["auto", "regression", "classification"] = Field(
+        default="auto",
+        description="what kind of target it is; auto: as its values suggest",
+    )
+    format: Literal["auto", "csv", "tsv", "parquet", "statlib", "uci", "idx"] = Field(
+        default="auto", description="layout of the file; auto: by its name and its beginning"
+    )
+    columns: Columns | None = Field(
         default=None, description="names of the columns, for a file without a header"
     )
-    drop: tuple[str, ...] = Field(default=(), description="columns to leave out")
-    impute: Literal["mean", "median", "most_frequent"] | float | None = Field(
+    drop: Columns = Field(default=(), description="columns to leave out")
+    impute: Imputation | None = Field(
         default=None, description="what stands for a missing number; without it they are refused"
     )
     encode: Mapping[str, Literal["onehot"]] = Field(
         default_factory=dict, description="text columns and how they are encoded"
     )
-    digest: str | None = Field(
-        default=None,
-        pattern=r"^sha256:[0-9a-f]{64}$",
-        description="SHA-256 of the file; another is refused",
+    digest: FileDigest | None = Field(
+        default=None, description="SHA-256 of the file; another is refused"
     )
-    holdout: Holdout = Field(default_factory=Holdout)
-    seed: int = Field(default=0, ge=0, lt=1 << 32)
+    holdout: Holdout = Field(
+        default_factory=Holdout, description="the rows kept to judge the candidate on"
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=1 << 32, strict=True, description="seed of the holdout and the folds"
+    )
+
+    @model_validator(mode="after")
+    def _target_is_kept(self) -> Data:
+        if self.target in self.drop:
+            raise Inside(("drop",), f"must not name the target {self.target!r}")
+        return self
 
 
 class FamilySpace(_Section):
     """A family and the values of its parameters."""
 
-    family: str = Field(
-        min_length=1, description="a family, package.module:Name, or ./file.py:Name"
+    family: Line = Field(
+        description="a family, package.module:Name, or ./file.py:Name (relative to the spec)",
+        examples=["random_forest", "extra_trees", "linear", "xgboost", "lightgbm", "catboost"],
     )
     params: Space | None = Field(
-        default=None, description="without it, the family's own ranges are searched"
+        default=None,
+        description="parameter to a value, a list, or a range; "
+        "without it, the family's own ranges are searched",
+        examples=[{"max_depth": {"low": 3, "high": 12}, "n_estimators": [100, 200]}],
     )
 
 
 class Search(_Section):
     """Which trials, and how they are scored."""
 
-    method: Literal["grid", "random", "tpe"] = "tpe"
-    over: tuple[FamilySpace, ...] = Field(min_length=1)
-    folds: int = Field(default=5, ge=2, le=100)
-    metric: str | None = Field(default=None, description="mse or accuracy if not given")
+    method: Literal["grid", "random", "tpe"] = Field(
+        default="tpe",
+        description="grid: every combination; random: independent draws; "
+        "tpe: draws that learn from the results so far",
+    )
+    over: tuple[FamilySpace, ...] = Field(
+        min_length=1, description="the families and the parameters that are searched"
+    )
+    folds: int = Field(
+        default=5, ge=2, le=100, strict=True, description="folds of the cross-validation"
+    )
+    metric: Line | None = Field(
+        default=None,
+        description="what trials are compared by; mse or accuracy if not given",
+        examples=[*_REGRESSION, *_CLASSIFICATION],
+    )
     trials: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="50, or the whole grid, if not given"
+        default=None,
+        ge=1,
+        le=1_000_000,
+        strict=True,
+        description="number of trials; 50, or the whole grid, if not given",
     )
     time: Seconds | None = Field(default=None, description="start no trial after this time")
-    until: float | None = Field(default=None, description="stop at the first trial this good")
-    lag: int = Field(default=8, ge=0, le=1000)
-    seed: int | None = Field(default=None, ge=0, lt=1 << 32, description="data.seed if not given")
-    threads: int = Field(default=1, ge=1, le=256, description="threads of one fit")
-    prune: Literal["median"] | None = None
-    task_time: Seconds | None = Field(default=None, description="limit of one task")
-    task_memory: Bytes | None = Field(default=None, description="limit of one task")
+    until: float | None = Field(
+        default=None, strict=True, description="stop at the first trial with this score or better"
+    )
+    lag: int = Field(
+        default=8,
+        ge=0,
+        le=1000,
+        strict=True,
+        description="how many trials before it a trial of tpe does not see, whoever runs them",
+    )
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=1 << 32,
+        strict=True,
+        description="seed of the draws and of the models; data.seed if not given",
+    )
+    threads: int = Field(default=1, ge=1, le=256, strict=True, description="threads of one fit")
+    prune: Literal["median"] | None = Field(
+        default=None,
+        description="median: stop a trial that is worse than half of those before it",
+    )
+    task_time: Seconds | None = Field(default=None, description="time limit of one task")
+    task_memory: Bytes | None = Field(default=None, description="memory limit of one task")
 
     @model_validator(mode="after")
     def _grid_is_finite(self) -> Search:
@@ -134,8 +260,9 @@ class Search(_Section):
         for index, space in enumerate(self.over):
             for name, values in (space.params or {}).items():
                 if isinstance(values, Range) and values.step is None:
-                    raise ValueError(
-                        f"over.{index}.params.{name}: a grid needs a list, or a range with a step"
+                    raise Inside(
+                        ("over", index, "params", name),
+                        "must be a list, or have a step, where the method is grid",
                     )
         return self
 
@@ -143,18 +270,31 @@ class Search(_Section):
 class Promote(_Section):
     """When the candidate becomes champion."""
 
-    when: Literal["better", "confident", "always", "never"] = "better"
-    margin: float = Field(default=0.0, ge=0, description="in the metric's unit")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    when: Literal["better", "confident", "always", "never"] = Field(
+        default="better",
+        description="better: by more than the margin; confident: and the interval agrees; "
+        "always: if it can be judged or not; never: only register",
+    )
+    margin: float = Field(
+        default=0.0,
+        ge=0,
+        strict=True,
+        description="how much better it must be, in the metric's unit",
+    )
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, strict=True, description="of the interval of the difference"
+    )
 
 
 class Spec(_Section):
     """One YAML file from data to a registered model."""
 
-    name: Name
-    data: Data
-    search: Search
-    promote: Promote = Field(default_factory=Promote)
+    name: Name = Field(description="name of the study and of the model", examples=["boston-prices"])
+    data: Data = Field(description="where the rows come from and how they are read")
+    search: Search = Field(description="which trials, and how they are scored")
+    promote: Promote = Field(
+        default_factory=Promote, description="when the candidate becomes champion"
+    )
 
     @property
     def seed(self) -> int:
@@ -183,3 +323,11 @@ def identity(spec: Spec, **ingredients: object) -> str:
     del body["search"]["trials"]
     text = json.dumps([body, ingredients], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the document, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Spec.model_json_schema(mode="validation"),
+    }

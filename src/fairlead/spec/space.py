@@ -6,15 +6,69 @@ Does not: drawing from them, which is the samplers' work.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from fairlead.records import Scalar
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_WORD = 1 << 63  # whole numbers beyond 64 bits fit neither a database nor a library
+
+
+class Inside(ValueError):
+    """A rule of a whole section is broken by one part of it, which stands at `path` inside."""
+
+    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("must be a number")  # noqa: TRY004 - Pydantic collects ValueErrors only
+    return _bounded(value)
+
+
+def _scalar(value: Any) -> Any:
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise ValueError("must be a number, a text, true, false or null")
+    return _bounded(value)
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, int) and not -_WORD <= value < _WORD:
+        raise ValueError("must fit into 64 bits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be finite")
+    return value
+
+
+def _distinct(values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+    # 1, 1.0 and true are equal to Python, and different things to an estimator.
+    seen: set[tuple[type, Scalar]] = set()
+    for index, value in enumerate(values):
+        if (type(value), value) in seen:
+            raise Inside(
+                (index,), f"must not be listed twice ({value!r}): each value is tried once"
+            )
+        seen.add((type(value), value))
+    return values
+
+
+Number: TypeAlias = Annotated[int | float, BeforeValidator(_number)]
 
 
 class Range(BaseModel):
@@ -22,21 +76,23 @@ class Range(BaseModel):
 
     model_config = _STRICT
 
-    low: int | float
-    high: int | float
-    step: int | float | None = Field(default=None, gt=0)
-    log: bool = False
+    low: Number = Field(description="the lowest value")
+    high: Number = Field(description="the highest value")
+    step: Number | None = Field(default=None, description="distance of neighbouring values")
+    log: bool = Field(default=False, strict=True, description="draw low values more often")
 
     @model_validator(mode="after")
     def _in_order(self) -> Range:
         if self.low >= self.high:
-            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+            raise Inside(("high",), f"must be above low ({self.low})")
         if self.log and self.low <= 0:
-            raise ValueError(f"low ({self.low}) must be above 0 where log is true")
+            raise Inside(("low",), "must be above 0 where log is true")
+        if self.step is not None and self.step <= 0:
+            raise Inside(("step",), "must be above 0")
         if self.log and self.step is not None:
-            raise ValueError("log and step cannot be combined")
+            raise Inside(("step",), "must not be combined with log: leave one of them out")
         if self.whole and isinstance(self.step, float):
-            raise ValueError(f"step ({self.step}) must be whole where low and high are")
+            raise Inside(("step",), "must be whole where low and high are")
         return self
 
     @property
@@ -70,11 +126,12 @@ def _kind(value: Any) -> str:
     return "choices" if isinstance(value, (list, tuple)) else "fixed"
 
 
-Choices: TypeAlias = Annotated[tuple[Scalar, ...], Field(min_length=1)]
+Value: TypeAlias = Annotated[Scalar, BeforeValidator(_scalar)]
+Choices: TypeAlias = Annotated[tuple[Value, ...], Field(min_length=1), AfterValidator(_distinct)]
 Values: TypeAlias = Annotated[
     Annotated[Range, Tag("range")]
     | Annotated[Choices, Tag("choices")]
-    | Annotated[Scalar, Tag("fixed")],
+    | Annotated[Value, Tag("fixed")],
     Discriminator(_kind),
 ]
 Space: TypeAlias = Mapping[str, Values]

@@ -1,0 +1,202 @@
+"""A spec file, read and checked.
+
+Belongs here: the file, the overrides of `--set`, and what a complaint about the document looks
+like: one line with the place. Does not: YAML (yaml.py), what a spec may say (document.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fairlead.errors import Invalid, InvalidData, InvalidSpec
+from fairlead.spec import yaml
+from fairlead.spec.document import Spec
+from fairlead.spec.wording import Complaint, complaints
+from fairlead.spec.yaml import Node, Place
+
+MAX_BYTES = 1 << 20
+_KEY = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+|\[\d+\])*")
+_ABOUT = re.compile(rf"({_KEY.pattern})(?::| must | is )")
+_PART = re.compile(r"\.?([\w-]+)|\[(\d+)\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A spec with what is known of its file.
+
+    Args:
+        spec: What it says, `--set` included.
+        path: The file, as it was named.
+        base: The folder that relative paths of the spec start from.
+        text: The file's text.
+        tree: What it says, with the place of each part.
+    """
+
+    spec: Spec
+    path: Path
+    base: Path
+    text: str
+    tree: Node
+
+    def position(self, key: str) -> tuple[int, int] | None:
+        """Line and column, from 1, of what a dotted key names; None where it is not in the file."""
+        place = _place(self.tree, _parts(key))
+        return (place.line, place.column) if place and place.line else None
+
+    def invalid(self, error: Invalid) -> Invalid:
+        """The error with its place in front, where it has one.
+
+        Args:
+            error: Its message begins with a dotted key, such as `data.target: ...`. An
+                InvalidSpec without one gets the file alone; others stay as they are.
+        """
+        match = _ABOUT.match(str(error))
+        place = _place(self.tree, _parts(match[1])) if match else None
+        if place is None and not isinstance(error, InvalidSpec):
+            return error
+        if str(error).startswith(f"{self.path}:"):
+            return error
+        return type(error)(f"{place or self.path}: {error}")
+
+    @contextlib.contextmanager
+    def located(self) -> Iterator[None]:
+        """Give what is raised inside about a part of the spec its place in the file."""
+        try:
+            yield
+        except (InvalidSpec, InvalidData) as error:
+            raise self.invalid(error) from error
+
+
+def load(path: Path, *, sets: Sequence[str] = ()) -> Loaded:
+    """Read a spec.
+
+    Args:
+        path: The YAML file.
+        sets: Overrides, each `dotted.key=value` with the value in YAML.
+
+    Raises:
+        InvalidSpec: With file, line and column: it cannot be read, is not YAML, or says something
+            that a spec may not.
+    """
+    text = _read(path)
+    tree = yaml.parse(text, str(path))
+    if tree is None or tree.value is None:
+        raise InvalidSpec(f"{path}: is empty; `fairlead new` writes a spec to start from")
+    _refuse_no_mapping(tree)
+    for override in sets:
+        tree = _override(tree, override)
+    return Loaded(spec=_checked(tree), path=path, base=path.parent, text=text, tree=tree)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InvalidSpec(f"{path}: there is no such file{_other_file(path)}") from None
+    except IsADirectoryError:
+        raise InvalidSpec(f"{path}: is a folder; name the spec (a YAML file) in it") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidSpec(f"{path}: cannot be read: {reason}") from None
+    if len(content) > MAX_BYTES:
+        raise InvalidSpec(f"{path}: is larger than {MAX_BYTES >> 20} MiB; is it a spec?")
+    return _decoded(content, path)
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8", errors="replace")
+        place = Place(
+            source=str(path),
+            line=before.count("\n") + 1,
+            column=len(before) - before.rfind("\n"),
+        )
+        byte = content[error.start]
+        raise InvalidSpec(f"{place}: not UTF-8 (byte {byte:#04x}); save it as UTF-8") from None
+
+
+def _other_file(path: Path) -> str:
+    try:
+        names = [other.name for other in path.parent.iterdir() if other.suffix in {".yaml", ".yml"}]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, sorted(names), n=1)
+    return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
+
+
+def _refuse_no_mapping(tree: Node) -> None:
+    if isinstance(tree.value, (tuple, str, int, float)):
+        kind = "a list" if isinstance(tree.value, tuple) else "a single value"
+        raise InvalidSpec(
+            f"{tree.place}: a spec is a mapping of keys and values (name, data, search, promote), "
+            f"not {kind}"
+        )
+
+
+def _override(tree: Node, override: str) -> Node:
+    where = f"--set {override}"
+    key, equals, text = override.partition("=")
+    if not equals or not _KEY.fullmatch(key):
+        raise InvalidSpec(f"{where}: give it as key=value, such as search.trials=20")
+    try:
+        value = _flat(yaml.parse(text, where), Place(source=where))
+        return tree.replaced(_parts(key), value)
+    except InvalidSpec as error:
+        raise InvalidSpec(f"{where}: {str(error).removeprefix(f'{where}:').strip()}") from None
+
+
+def _flat(node: Node | None, place: Place) -> Node:
+    """The node with all of it at one place; an empty text is null."""
+    if node is None:
+        return Node(place=place, value=None)
+    if isinstance(node.value, tuple):
+        return yaml.listing(place, [_flat(item, place) for item in node.value])
+    if isinstance(node.value, dict):
+        entries = {key: (place, _flat(item, place)) for key, (_, item) in node.value.items()}
+        return yaml.mapping(place, entries)
+    return Node(place=place, value=node.value)
+
+
+def _checked(tree: Node) -> Spec:
+    try:
+        return Spec.model_validate(tree.plain())
+    except ValidationError as error:
+        found = sorted(
+            ((_complained(tree, complaint), complaint.text) for complaint in complaints(error)),
+        )
+    place, text = found[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    raise InvalidSpec(f"{place}: {text}{more}")
+
+
+def _complained(tree: Node, complaint: Complaint) -> Place:
+    return _place(tree, complaint.path, key=complaint.about == "key") or tree.place
+
+
+def _place(tree: Node, path: yaml.Path, *, key: bool = False) -> Place | None:
+    """Where the longest part of the path that is in the tree stands; None for an empty one."""
+    for end in range(len(path), 0, -1):
+        outer, node = tree.find(path[: end - 1]), tree.find(path[:end])
+        if outer and node:
+            entry = outer.value.get(str(path[end - 1])) if isinstance(outer.value, dict) else None
+            at_key = entry and (key or end < len(path))
+            return entry[0] if entry and at_key else node.place
+    return None
+
+
+def _parts(key: str) -> yaml.Path:
+    """`search.over[0].params` as a path; `over.0` names an item, too."""
+    return tuple(
+        int(index or name) if (index or name).isdecimal() else name
+        for name, index in _PART.findall(key)
+    )
