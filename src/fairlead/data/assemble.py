@@ -1,0 +1,199 @@
+"""From a frame to a table: what is dropped, predicted, a number, a text.
+
+Belongs here: the rules of `data` in the spec that are about columns and cells. Does not: files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import pyarrow as pa
+
+from fairlead.data.cells import Fault, coded, is_text, numbers, texts
+from fairlead.data.fingerprint import fingerprint
+from fairlead.data.frame import Cells, Frame
+from fairlead.data.hint import nearest
+from fairlead.data.table import Features, Table
+from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.records import Column, Scalar
+from fairlead.spec.document import Data
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FEWEST_ROWS = 3  # two to fit on, one to hold out
+_LISTED = 20  # names that a message holds
+
+
+def assemble(frame: Frame, data: Data) -> Table:
+    """Make the table that the spec asks for; its missing numbers are NaN.
+
+    Raises:
+        InvalidSpec: `data` names columns that are not there, or leaves none.
+        InvalidData: A cell is not what its column must be, the target has missing values or only
+            one value, or there are too few rows.
+    """
+    target = _target_name(frame, data)
+    columns = _columns(frame, data, target)
+    _check_rows(frame)
+    features = _features(frame, columns)
+    values, classes = _target(frame[target], target, data.task)
+    return Table(
+        columns=columns,
+        features=features,
+        target_name=target,
+        target=values,
+        classes=classes,
+        fingerprint=fingerprint(columns, features, target, values, classes),
+    )
+
+
+def check_missing(table: Table, data: Data) -> None:
+    """Refuse missing numbers that nothing stands for, and columns that have no value at all.
+
+    Raises:
+        InvalidData: Names the first such row and column.
+    """
+    missing = np.isnan(table.features.numbers)
+    names = table.signature.numbers
+    for name, empty in zip(names, missing.all(axis=0), strict=True):
+        if empty:
+            raise InvalidData(
+                f"data.source: column {name!r} has no value in any row; name it in data.drop"
+            )
+    if data.impute is None and missing.any():
+        _refuse_missing(missing, names)
+
+
+def _refuse_missing(missing: NDArray[np.bool_], names: Sequence[str]) -> NoReturn:
+    row, at = np.argwhere(missing)[0].tolist()
+    others = int(missing.sum()) - 1
+    more = f" ({others} more cells are missing)" if others else ""
+    raise InvalidData(
+        f"data.source: row {row + 1}, column {names[at]!r} has no value{more}; say what stands for "
+        "it in data.impute (mean, median, most_frequent or a number), or name the column in "
+        "data.drop"
+    )
+
+
+def _target_name(frame: Frame, data: Data) -> str:
+    if data.target is None:
+        raise InvalidSpec(f"data.target: name the column to predict: {_listed(frame.names)}")
+    if data.target not in frame.names:
+        hint = nearest(data.target, frame.names) or f": {_listed(frame.names)}"
+        raise InvalidSpec(f"data.target: the data has no column {data.target!r}{hint}")
+    return data.target
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+
+
+def _columns(frame: Frame, data: Data, target: str) -> tuple[Column, ...]:
+    for key, names in (("drop", data.drop), ("encode", tuple(data.encode))):
+        for name in names:
+            _check_feature(key, name, frame, target)
+    kept = [name for name in frame.names if name != target and name not in data.drop]
+    if not kept:
+        raise InvalidSpec(f"data.drop: no column is left to predict {target!r} from")
+    return tuple(Column(name=n, kind="text" if n in data.encode else "number") for n in kept)
+
+
+def _check_feature(key: str, name: str, frame: Frame, target: str) -> None:
+    if name not in frame.names:
+        hint = nearest(name, frame.names) or f": {_listed(frame.names)}"
+        raise InvalidSpec(f"data.{key}: the data has no column {name!r}{hint}")
+    if name == target:
+        raise InvalidSpec(f"data.{key}: {name!r} is the target")
+
+
+def _check_rows(frame: Frame) -> None:
+    if len(frame) < _FEWEST_ROWS:
+        raise InvalidData(
+            f"data.source: the data has {len(frame)} rows; at least {_FEWEST_ROWS} are needed"
+        )
+
+
+def _features(frame: Frame, columns: Sequence[Column]) -> Features:
+    plain = [_numbers(frame, column.name) for column in columns if column.kind == "number"]
+    encoded = [coded(texts(frame[column.name])) for column in columns if column.kind == "text"]
+    return Features(
+        numbers=_beside(plain, len(frame), np.float64),
+        text=_beside([codes for codes, _ in encoded], len(frame), np.int32),
+        categories=tuple(categories for _, categories in encoded),
+    )
+
+
+def _beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[np.generic]) -> NDArray[Any]:
+    matrix = np.empty((rows, len(columns)), kind)
+    for index, column in enumerate(columns):
+        matrix[:, index] = column
+    return matrix
+
+
+def _numbers(frame: Frame, name: str) -> NDArray[np.float64]:
+    values = numbers(frame[name])
+    if isinstance(values, Fault):
+        _refuse(values, name)
+    return values
+
+
+def _refuse(fault: Fault, name: str) -> NoReturn:
+    raise InvalidData(
+        f"data.source: row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}; name "
+        f"the column in data.encode ({name}: onehot) to use it as text, or in data.drop"
+    )
+
+
+def _target(
+    cells: Cells, name: str, task: str
+) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[Scalar, ...] | None]:
+    if cells.null_count:
+        row = cells.is_null().index(pa.scalar(value=True)).as_py()
+        _refuse_target(row, name)
+    if task == "regression" or (task == "auto" and not is_text(cells)):
+        return _amounts(cells, name), None
+    return _classes(cells, name)
+
+
+def _refuse_target(row: int, name: str) -> NoReturn:
+    raise InvalidData(
+        f"data.source: row {row + 1} has no value in the target column {name!r}; leave such rows "
+        "out of the file"
+    )
+
+
+def _amounts(cells: Cells, name: str) -> NDArray[np.float64]:
+    values = numbers(cells)
+    if isinstance(values, Fault):
+        raise InvalidData(
+            f"data.target: row {values.row + 1}, column {name!r}: {values.cell!r} is {values.why}; "
+            "a text target is for data.task classification"
+        )
+    if np.isnan(values).any():
+        _refuse_target(int(np.isnan(values).argmax()), name)
+    _check_varies(bool(np.ptp(values) > 0), cells, name)
+    return values
+
+
+def _classes(cells: Cells, name: str) -> tuple[NDArray[np.int64], tuple[Scalar, ...]]:
+    if is_text(cells):
+        codes, categories = coded(texts(cells))
+        _check_varies(len(categories) > 1, cells, name)
+        return codes.astype(np.int64), categories
+    distinct, indexes = np.unique(_amounts(cells, name), return_inverse=True)
+    return indexes.astype(np.int64), tuple(_plain(value) for value in distinct.tolist())
+
+
+def _plain(value: float) -> int | float:
+    return int(value) if value.is_integer() else value
+
+
+def _check_varies(varies: bool, cells: Cells, name: str) -> None:  # noqa: FBT001 - an assertion
+    if not varies:
+        raise InvalidData(
+            f"data.target: column {name!r} is {cells[0].as_py()!r} in every row: there is nothing "
+            "to learn"
+        )

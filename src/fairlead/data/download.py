@@ -1,0 +1,317 @@
+"""Downloads: one file over https, within bounds, kept by its digest.
+
+Belongs here: redirects, retries, limits and the cache. Does not: which addresses are allowed
+(address.py), what is in the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeAlias
+from urllib.parse import urljoin
+
+from fairlead.data import address
+from fairlead.data.address import Url
+from fairlead.errors import InvalidData, Unreachable
+from fairlead.records import Digest
+from fairlead.settings import Settings
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+    from urllib3.connection import HTTPConnection
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+"""Told the bytes that are here and how many there will be, where that is known."""
+
+_ATTEMPTS = 4
+_FIRST_PAUSE = 0.25  # seconds, doubled with each attempt
+_SILENCE = 30.0  # seconds without a byte after which a connection counts as broken
+_REDIRECTS = 5
+_PIECE = 1 << 16
+_IN_MEMORY = 1 << 24
+_BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bounds:
+    size: int  # bytes
+    seconds: float
+    ends: float  # by the monotonic clock
+    private: bool
+
+    @property
+    def left(self) -> float:
+        return self.ends - time.monotonic()
+
+
+def download(
+    url: str, *, settings: Settings, digest: Digest | None = None, progress: Progress | None = None
+) -> bytes:
+    """The content of a URL, from the cache where it is there.
+
+    A URL that was downloaded once is not asked again: delete `settings.downloads` to do so.
+
+    Args:
+        url: An https:// address.
+        settings: The limits, and where downloads are kept.
+        digest: SHA-256 that the content must have.
+        progress: Called after every piece.
+
+    Raises:
+        InvalidSpec: The address, or one it redirects to, is not allowed.
+        InvalidData: The server says no, or the answer is too large, too slow or another file.
+        Unreachable: The server could not be reached or failed, several times over.
+    """
+    parsed = address.parse(url, private=settings.allow_private_urls)
+    kept = _kept(settings.downloads, url, digest)
+    if kept is not None:
+        return kept
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
+        _fetch(parsed, body, _bounds(settings), progress or _ignore)
+        body.seek(0)
+        content = body.read()
+    check_digest(content, url, digest)
+    _keep(settings.downloads, url, content)
+    return content
+
+
+def check_digest(content: bytes, name: str, digest: Digest | None) -> None:
+    """Refuse bytes that are not the expected ones.
+
+    Raises:
+        InvalidData: Says what was expected and what came.
+    """
+    found = hashlib.sha256(content).hexdigest()
+    if digest is not None and found != digest:
+        raise InvalidData(f"data.digest: {name!r} is sha256:{found}, not sha256:{digest}")
+
+
+# ---- the transfer ---------------------------------------------------------------------------
+
+
+def _ignore(_done: int, _total: int | None) -> None: ...
+
+
+def _bounds(settings: Settings) -> _Bounds:
+    return _Bounds(
+        size=settings.max_download,
+        seconds=settings.download_seconds,
+        ends=time.monotonic() + settings.download_seconds,
+        private=settings.allow_private_urls,
+    )
+
+
+def _fetch(url: Url, body: IO[bytes], bounds: _Bounds, progress: Progress) -> None:
+    """Try until the content is here, the time is over, or the attempts are."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        body.seek(0)
+        body.truncate()
+        try:
+            return _follow(url, body, bounds, progress)
+        except Unreachable as error:
+            _check_time(url, bounds)
+            if attempt == _ATTEMPTS:
+                raise Unreachable(f"{error} ({attempt} attempts)") from error
+        pause = _FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0)
+        time.sleep(max(0.0, min(pause, bounds.left)))
+    return None
+
+
+def _follow(url: Url, body: IO[bytes], bounds: _Bounds, progress: Progress) -> None:
+    """One attempt: ask, follow redirects, and read the answer."""
+    for _ in range(_REDIRECTS + 1):
+        with _answer(url, bounds) as answer:
+            onward = answer.headers.get("Location") if answer.status in _MOVED else None
+            if onward is None:
+                _check_status(url, answer)
+                return _read(url, answer, body, bounds, progress)
+        url = address.parse(urljoin(url.text, onward), private=bounds.private)
+    raise InvalidData(f"data.source: {url.text!r} redirects more than {_REDIRECTS} times")
+
+
+_MOVED = {
+    HTTPStatus.MOVED_PERMANENTLY,
+    HTTPStatus.FOUND,
+    HTTPStatus.SEE_OTHER,
+    HTTPStatus.TEMPORARY_REDIRECT,
+    HTTPStatus.PERMANENT_REDIRECT,
+}
+
+
+@contextmanager
+def _answer(url: Url, bounds: _Bounds) -> Iterator[BaseHTTPResponse]:
+    """Ask for the URL; whatever goes wrong on the wire until the answer is read is Unreachable."""
+    import urllib3.exceptions
+
+    connection = _connect(url, bounds)
+    try:
+        with _guard(connection, bounds):
+            connection.request(
+                "GET",
+                url.target,
+                headers={"Host": _host(url), "Accept-Encoding": "identity"},
+                preload_content=False,
+                decode_content=False,
+            )
+            yield connection.getresponse()
+        _check_time(url, bounds)  # hanging up looks like the end of an answer without a length
+    except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
+        _check_time(url, bounds)
+        raise Unreachable(f"data.source: {url.text!r} broke off: {_reason(error)}") from error
+    finally:
+        connection.close()
+
+
+def _connect(url: Url, bounds: _Bounds) -> HTTPConnection:
+    """Connect to an address that was looked up and allowed, never to one looked up again."""
+    import urllib3.exceptions
+
+    fault = "it has no address"
+    for found in address.resolve(url, private=bounds.private):
+        _check_time(url, bounds)
+        connection = _connection(url, str(found), min(_SILENCE, bounds.left))
+        try:
+            with _guard(connection, bounds):
+                connection.connect()
+        except urllib3.exceptions.SSLError as error:
+            raise InvalidData(
+                f"data.source: the certificate of {url.host!r} is refused: {_reason(error)}"
+            ) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            connection.close()
+            fault = _reason(error)
+        else:
+            return connection
+    _check_time(url, bounds)
+    raise Unreachable(f"data.source: {url.text!r} cannot be reached: {fault}")
+
+
+def _connection(url: Url, host: str, timeout: float) -> HTTPConnection:
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+
+    if url.scheme == "http":
+        return HTTPConnection(host, url.port, timeout=timeout)
+    return HTTPSConnection(
+        host, url.port, timeout=timeout, server_hostname=url.host, assert_hostname=url.host
+    )
+
+
+def _host(url: Url) -> str:
+    name = f"[{url.host}]" if ":" in url.host else url.host
+    return name if url.port in {80, 443} else f"{name}:{url.port}"
+
+
+@contextmanager
+def _guard(connection: HTTPConnection, bounds: _Bounds) -> Iterator[None]:
+    """End the connection when the time is over: a byte now and then keeps a socket's own limit off."""
+    timer = threading.Timer(max(0.0, bounds.left), _hang_up, (connection,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(connection: HTTPConnection) -> None:
+    sock = connection.sock
+    if sock is None:
+        return
+    with suppress(OSError):
+        # not SSLSocket.shutdown, which takes the session away from under the reading thread
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def _check_status(url: Url, answer: BaseHTTPResponse) -> None:
+    says = f"data.source: {url.text!r} answers {answer.status} {answer.reason or ''}".rstrip()
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _BUSY:
+        raise Unreachable(says)
+    if answer.status != HTTPStatus.OK:
+        raise InvalidData(f"{says}; check the address")
+
+
+def _read(
+    url: Url, answer: BaseHTTPResponse, body: IO[bytes], bounds: _Bounds, progress: Progress
+) -> None:
+    length = answer.headers.get("Content-Length", "")
+    total = int(length) if length.isdecimal() else None
+    _check_size(url, total or 0, bounds)
+    done = 0
+    while piece := answer.read1(_PIECE):
+        done += len(piece)
+        _check_size(url, done, bounds)
+        _check_time(url, bounds)
+        body.write(piece)
+        progress(done, total)
+    if total is not None and done != total:
+        raise Unreachable(f"data.source: {url.text!r} broke off after {done} of {total} bytes")
+
+
+def _check_size(url: Url, size: int, bounds: _Bounds) -> None:
+    if size > bounds.size:
+        raise InvalidData(
+            f"data.source: {url.text!r} has more than the {bounds.size} bytes that one download "
+            "may bring (FAIRLEAD_MAX_DOWNLOAD)"
+        )
+
+
+def _check_time(url: Url, bounds: _Bounds) -> None:
+    if bounds.left <= 0:
+        raise InvalidData(
+            f"data.source: {url.text!r} took longer than the {bounds.seconds:g} s that one "
+            "download may take (FAIRLEAD_DOWNLOAD_SECONDS)"
+        )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+# ---- the cache ------------------------------------------------------------------------------
+
+
+def _kept(folder: Path, url: str, digest: Digest | None) -> bytes | None:
+    """What was downloaded before, unless it was damaged since."""
+    try:
+        name = digest or json.loads(_note(folder, url).read_text())["digest"]
+        content = (folder / str(name)).read_bytes()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return content if hashlib.sha256(content).hexdigest() == name else None
+
+
+def _keep(folder: Path, url: str, content: bytes) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    _write(folder / digest, content)
+    _write(_note(folder, url), json.dumps({"url": url, "digest": digest}).encode())
+
+
+def _note(folder: Path, url: str) -> Path:
+    return folder / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write under a temporary name, then rename: a reader sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,94 @@
+"""What data is known by: the fingerprint of a table and the hashes of its rows.
+
+Belongs here: digests of values. Does not: digests of files (download.py and the artefact store).
+Both are kept for years and compared across machines: they must never change for the same values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fairlead.data.table import Features
+from fairlead.records import Column, Digest, Scalar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MISSING_TEXT = b"\x00" * 8
+
+
+def fingerprint(
+    columns: Sequence[Column],
+    features: Features,
+    target_name: str,
+    target: NDArray[Any],
+    classes: Sequence[Scalar] | None,
+) -> Digest:
+    """Digest of a table: the same for every file that says the same, whatever its format.
+
+    Args:
+        columns: The feature columns in order.
+        features: Their rows.
+        target_name: Name of the target column.
+        target: [rows], float64 or indexes into `classes`.
+        classes: The target's distinct values; None for regression.
+
+    Returns:
+        SHA-256 over names, kinds, texts and classes as JSON, then the numbers, codes and target as
+        little-endian bytes with one NaN and one zero.
+    """
+    says = {
+        "rows": len(features),
+        "columns": [[column.name, column.kind] for column in columns],
+        "categories": features.categories,
+        "target": target_name,
+        "classes": None if classes is None else list(classes),
+    }
+    digest = hashlib.sha256(json.dumps(says, sort_keys=True, ensure_ascii=True).encode())
+    digest.update(_bits(features.numbers).tobytes())
+    digest.update(np.ascontiguousarray(features.text, "<i4").tobytes())
+    digest.update(_bits(target).tobytes() if classes is None else target.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def row_hashes(features: Features) -> NDArray[np.uint64]:
+    """What each row is known by: its feature columns, without the target.
+
+    Texts count by their value, not by their code, so that a row keeps its hash in a larger table.
+
+    Returns:
+        uint64 [rows]: the first 8 bytes of BLAKE2b over the row.
+    """
+    words = np.hstack([_bits(features.numbers), _words(features)])
+    width = words.shape[1] * words.itemsize
+    content = memoryview(words.tobytes())
+    hashes = b"".join(
+        hashlib.blake2b(content[start : start + width], digest_size=8).digest()
+        for start in range(0, len(content), width)
+    )
+    return np.frombuffer(hashes, "<u8").astype(np.uint64)
+
+
+def _bits(values: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """The numbers as little-endian words, with one NaN and one zero."""
+    plain = np.where(np.isnan(values), np.nan, values) + 0.0
+    words: NDArray[np.uint64] = np.ascontiguousarray(plain, "<f8").view("<u8")
+    return words
+
+
+def _words(features: Features) -> NDArray[np.uint64]:
+    """A word for each text cell; the code -1 of a missing one finds the last."""
+    columns = [
+        np.frombuffer(b"".join([*map(_word, texts), _MISSING_TEXT]), "<u8")[features.text[:, at]]
+        for at, texts in enumerate(features.categories)
+    ]
+    return np.column_stack(columns) if columns else np.empty((len(features), 0), "<u8")
+
+
+def _word(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()

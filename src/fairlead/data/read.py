@@ -1,0 +1,197 @@
+"""Reading data: from what the spec says to a table.
+
+Belongs here: the steps and their order. Does not: places (source.py), formats (delimited.py,
+layouts.py, parquet.py, idx.py), the meaning of columns (assemble.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairlead.data import delimited, idx, layouts, parquet
+from fairlead.data.archive import File, unpack
+from fairlead.data.assemble import assemble, check_missing
+from fairlead.data.catalog import ENTRIES, Entry
+from fairlead.data.differences import difference
+from fairlead.data.download import Progress
+from fairlead.data.frame import Frame
+from fairlead.data.layouts import Format, format_of
+from fairlead.data.source import Place, fetch, labels_of, name_of, place_of, place_of_entry
+from fairlead.data.table import Table
+from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.records import Digest
+from fairlead.settings import Settings
+from fairlead.spec.document import Data
+
+_UNPACKED = 4  # an archive may unpack to this many times what a download may bring
+
+
+def read(data: Data, *, base: Path, settings: Settings, progress: Progress | None = None) -> Table:
+    """Read the data that a spec names.
+
+    Args:
+        data: The spec's `data`.
+        base: The folder that its relative paths start from.
+        settings: Mirror folders and what downloads may do.
+        progress: Called with the bytes that are here and their total, if known, while downloading.
+
+    Returns:
+        The table; its missing numbers (only where `data.impute` is given) are NaN.
+
+    Raises:
+        InvalidSpec: `data` asks for what cannot be.
+        InvalidData: The data is not what `data` says, or cannot be used.
+        Unreachable: A server did not answer.
+    """
+    entry = ENTRIES.get(data.source)
+    if entry is not None:
+        return _read_entry(entry, data, settings, progress)
+    place = place_of(data, base=base, settings=settings)
+    frame = _frame(place, data, settings, progress, digest=_plain(data.digest))
+    table = assemble(frame, _with_label(data, frame))
+    check_missing(table, data)
+    return table
+
+
+def reference(entry: Entry, settings: Settings) -> Table | None:
+    """The table of an entry as the installations carry it; None where none does."""
+    if entry.bundled is not None:
+        return _default_table(entry, entry.bundled())
+    if entry.carried is None:
+        return None
+    data = Data(source=entry.name, columns=entry.columns or None)
+    return _default_table(entry, entry.shape(_frame(entry.carried, data, settings, None)))
+
+
+# ---- the catalog ----------------------------------------------------------------------------
+
+
+def _read_entry(entry: Entry, data: Data, settings: Settings, progress: Progress | None) -> Table:
+    frame = _entry_frame(entry, data, settings, progress)
+    _check_entry(entry, _default_table(entry, frame), settings)
+    table = assemble(frame, _with_defaults(entry, data))
+    check_missing(table, data)
+    return table
+
+
+def _entry_frame(entry: Entry, data: Data, settings: Settings, progress: Progress | None) -> Frame:
+    if data.columns is not None:
+        raise InvalidSpec(f"data.columns: {entry.name!r} has names for its columns; leave it out")
+    if entry.bundled is not None:
+        if data.digest is not None:
+            raise InvalidSpec(
+                f"data.digest: {entry.name!r} comes with scikit-learn, not as a file of its own; "
+                "leave it out (its values are checked anyway)"
+            )
+        return entry.bundled()
+    place = place_of_entry(entry, settings=settings)
+    digest = _plain(data.digest) or (
+        entry.digests.get(name_of(place)) if place == entry.url else None
+    )
+    wanted = data.model_copy(update={"columns": entry.columns or None})
+    return entry.shape(_frame(place, wanted, settings, progress, digest=digest))
+
+
+def _default_table(entry: Entry, frame: Frame) -> Table:
+    return assemble(frame, Data(source=entry.name, target=entry.target, task=entry.task))
+
+
+def _with_defaults(entry: Entry, data: Data) -> Data:
+    target = data.target or entry.target
+    known = data.task == "auto" and target == entry.target
+    return data.model_copy(update={"target": target, "task": entry.task if known else data.task})
+
+
+def _check_entry(entry: Entry, table: Table, settings: Settings) -> None:
+    if table.fingerprint == entry.fingerprint:
+        return
+    expected = reference(entry, settings)
+    says = difference(table, expected) if expected else _counted(entry, table)
+    differs = f" ({entry.differs})" if entry.differs else ""
+    raise InvalidData(
+        f"data.source: this copy of {entry.name!r} is not the catalog's table: {says}{differs}; "
+        "to use it as it is, give its path"
+    )
+
+
+def _counted(entry: Entry, table: Table) -> str:
+    rows = len(table.features)
+    if rows != entry.rows:
+        return f"it has {rows} rows, not {entry.rows}"
+    return f"its fingerprint is {table.fingerprint}, not {entry.fingerprint}"
+
+
+# ---- files ----------------------------------------------------------------------------------
+
+
+def _frame(
+    place: Place,
+    data: Data,
+    settings: Settings,
+    progress: Progress | None,
+    *,
+    digest: Digest | None = None,
+) -> Frame:
+    limit = _UNPACKED * settings.max_download
+    file = unpack(fetch(place, settings=settings, digest=digest, progress=progress), limit=limit)
+    if not file.content:
+        raise InvalidData(f"data.source: {name_of(place)!r} is empty")
+    form = format_of(file.content, file.name.lower()) if data.format == "auto" else data.format
+    if form == "idx":
+        return idx.parse(file.content, _labels(place, settings, progress, limit))
+    if form == "parquet":
+        return parquet.parse(file.content, limit=limit)
+    return _text_frame(decoded(file), form, data.columns, is_entry=data.source in ENTRIES)
+
+
+def _text_frame(text: str, form: Format, columns: Sequence[str] | None, *, is_entry: bool) -> Frame:
+    if form == "uci":
+        return layouts.uci(text, columns)
+    if form == "statlib":
+        return layouts.statlib(text, columns)
+    separator = "\t" if form == "tsv" else delimited.separator_of(text)
+    # the catalog's names are for files that have none; a spec's names are what the user says
+    unused = is_entry and delimited.has_header(text, separator=separator)
+    return delimited.parse(text, separator=separator, columns=None if unused else columns)
+
+
+def decoded(file: File) -> str:
+    """The text of a file, without a byte order mark.
+
+    Raises:
+        InvalidData: It is not UTF-8.
+    """
+    try:
+        return file.content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = file.content.count(b"\n", 0, error.start) + 1
+        byte = file.content[error.start]
+        raise InvalidData(
+            f"data.source: line {row} of {file.name!r} is not UTF-8 (byte {byte:#04x}); save the "
+            "file as UTF-8"
+        ) from error
+
+
+def _labels(place: Place, settings: Settings, progress: Progress | None, limit: int) -> bytes:
+    labels = labels_of(place, settings)
+    if labels is None:
+        raise InvalidData(
+            f"data.source: {name_of(place)!r} holds images without labels; name the file as MNIST "
+            "does (...images-idx3-ubyte), with ...labels-idx1-ubyte beside it"
+        )
+    pinned = next(
+        (e.digests.get(name_of(labels)) for e in ENTRIES.values() if e.url == place), None
+    )
+    file = fetch(labels, settings=settings, digest=pinned, progress=progress)
+    return unpack(file, limit=limit).content
+
+
+def _with_label(data: Data, frame: Frame) -> Data:
+    """The target of idx files needs no name."""
+    implied = data.target is None and frame.names[-1] == idx.TARGET and len(frame.names) > 1
+    return data.model_copy(update={"target": idx.TARGET}) if implied else data
+
+
+def _plain(digest: str | None) -> Digest | None:
+    return None if digest is None else digest.removeprefix("sha256:")

@@ -1,0 +1,140 @@
+"""Rows to predict: a file's columns brought into the order of a model's signature.
+
+Belongs here: rows without a target. Does not: tables (read.py), predictions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
+
+import numpy as np
+
+from fairlead.data import delimited, parquet
+from fairlead.data.archive import File
+from fairlead.data.cells import Fault, coded, numbers, texts, written
+from fairlead.data.frame import Cells, Frame, named
+from fairlead.data.read import decoded
+from fairlead.data.table import Features
+from fairlead.errors import InvalidData
+from fairlead.records import Column, Signature
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Format: TypeAlias = Literal["auto", "csv", "tsv", "parquet", "jsonl"]
+
+_LIMIT = 1 << 32  # bytes that a Parquet file of rows may hold when unpacked
+
+
+def read_rows(
+    source: Path | BinaryIO,
+    signature: Signature,
+    *,
+    format: Format = "auto",  # noqa: A002 - the word of the spec and of the command line
+) -> Features:
+    """Read rows to predict.
+
+    Args:
+        source: A file, or an open stream of bytes.
+        signature: What the model takes: its columns are found by name, in any order; others are
+            ignored.
+        format: What it is written in; told by content and name if `auto`.
+
+    Returns:
+        The rows; a missing number is NaN, a missing text -1; the categories are the texts found.
+
+    Raises:
+        InvalidData: The file cannot be read, columns are missing, or a cell is no number.
+    """
+    file = _content(source)
+    try:
+        return _features(_frame(file, _format_of(file) if format == "auto" else format), signature)
+    except InvalidData as error:
+        raise InvalidData(f"{file.name}: {str(error).removeprefix('data.source: ')}") from error
+
+
+def _content(source: Path | BinaryIO) -> File:
+    if not isinstance(source, Path):
+        return File(name=str(getattr(source, "name", "rows")), content=source.read())
+    try:
+        return File(name=str(source), content=source.read_bytes())
+    except OSError as error:
+        raise InvalidData(f"{source}: cannot be read: {error.strerror or error}") from error
+
+
+def _format_of(file: File) -> Format:
+    start = file.content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    if start.startswith(b"{"):
+        return "jsonl"
+    return "tsv" if file.name.lower().endswith((".tsv", ".tab")) else "csv"
+
+
+def _frame(file: File, form: Format) -> Frame:
+    if form == "parquet":
+        return parquet.parse(file.content, limit=_LIMIT)
+    text = decoded(file)
+    if form == "jsonl":
+        return _json_lines(text)
+    return delimited.parse(text, separator="\t" if form == "tsv" else delimited.separator_of(text))
+
+
+def _json_lines(text: str) -> Frame:
+    rows = [
+        _object(line, number) for number, line in enumerate(text.splitlines(), 1) if line.strip()
+    ]
+    if not rows:
+        raise InvalidData("the file is empty")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return named(names, [written([row.get(name) for row in rows]) for name in names])
+
+
+def _object(line: str, number: int) -> dict[str, str | None]:
+    """One line's cells as they were written, so that a number used as text stays as it is."""
+    try:
+        row = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+    except ValueError as error:
+        raise InvalidData(f"line {number} is not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise InvalidData(f"line {number} is not a JSON object of column names and values")
+    return {name: _cell(value, name, number) for name, value in row.items()}
+
+
+def _cell(value: Any, name: str, number: int) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value)
+    raise InvalidData(f"line {number}, column {name!r}: a list or an object is no value")
+
+
+def _features(frame: Frame, signature: Signature) -> Features:
+    _check_columns(frame, signature.columns)
+    plain = [_numbers(frame[name], name) for name in signature.numbers]
+    encoded = [coded(texts(frame[name])) for name in signature.text]
+    return Features(
+        numbers=_beside(plain, len(frame), np.float64),
+        text=_beside([codes for codes, _ in encoded], len(frame), np.int32),
+        categories=tuple(categories for _, categories in encoded),
+    )
+
+
+def _beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[np.generic]) -> NDArray[Any]:
+    return np.column_stack(columns) if columns else np.empty((rows, 0), kind)
+
+
+def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:
+    missing = [repr(column.name) for column in columns if column.name not in frame.names]
+    if missing:
+        raise InvalidData(f"the model needs the columns {', '.join(missing)}, which are not there")
+
+
+def _numbers(cells: Cells, name: str) -> NDArray[np.float64]:
+    values = numbers(cells)
+    if isinstance(values, Fault):
+        raise InvalidData(f"row {values.row + 1}, column {name!r}: {values.cell!r} is {values.why}")
+    return values

@@ -1,0 +1,104 @@
+"""Where the bytes of a source are: a file, a mirror folder, an installation or the web.
+
+Belongs here: the order in which places are tried. Does not: what is in the bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+from fairlead.data.address import parse
+from fairlead.data.archive import File
+from fairlead.data.catalog import ENTRIES, Entry
+from fairlead.data.download import Progress, check_digest, download
+from fairlead.data.hint import nearest
+from fairlead.data.idx import labels_name
+from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.records import Digest
+from fairlead.settings import Settings
+from fairlead.spec.document import Data
+
+Place: TypeAlias = Path | str
+"""A file, or a URL."""
+
+
+def place_of(data: Data, *, base: Path, settings: Settings) -> Place:
+    """Where a source that is no catalog name is.
+
+    Raises:
+        InvalidSpec: It is no file, or not an address that is allowed.
+    """
+    if "://" in data.source:
+        url = parse(data.source, private=settings.allow_private_urls)
+        return _mirrored(url.file, settings) or data.source
+    path = base / Path(data.source).expanduser()
+    if not path.exists():
+        hint = nearest(data.source, ENTRIES)
+        raise InvalidSpec(
+            f"data.source: {data.source!r} is neither a file ({str(path)!r}) nor one of the "
+            f"catalog ({', '.join(ENTRIES)}){hint}"
+        )
+    if not path.is_file():
+        raise InvalidSpec(f"data.source: {str(path)!r} is not a file; name the file itself")
+    return path
+
+
+def place_of_entry(entry: Entry, *, settings: Settings) -> Place:
+    """Where the file of a catalog entry is: in a mirror folder, the installation, the web.
+
+    Raises:
+        InvalidData: Nowhere.
+    """
+    mirrored = (_mirrored(name, settings) for name in entry.files)
+    place = next((path for path in mirrored if path), None) or entry.carried or entry.url
+    if place is None:
+        raise InvalidData(
+            f"data.source: this installation does not carry {entry.files[0]!r}; put it into a "
+            "folder that FAIRLEAD_DATA names"
+        )
+    return place
+
+
+def labels_of(place: Place, settings: Settings) -> Place | None:
+    """Where the labels of a file of images are: beside it. None where its name has no such form."""
+    name = labels_name(name_of(place))
+    if name is None:
+        return None
+    if isinstance(place, Path):
+        return place.with_name(name)
+    return _mirrored(name, settings) or place.replace(name_of(place), name)
+
+
+def name_of(place: Place) -> str:
+    """The file's name."""
+    return place.name if isinstance(place, Path) else parse(place, private=True).file
+
+
+def fetch(
+    place: Place, *, settings: Settings, digest: Digest | None, progress: Progress | None
+) -> File:
+    """The file at a place.
+
+    Raises:
+        InvalidData: It cannot be read, or is not the one of this digest.
+        InvalidSpec: As download does.
+        Unreachable: As download does.
+    """
+    name = name_of(place)
+    if isinstance(place, str):
+        content = download(place, settings=settings, digest=digest, progress=progress)
+        return File(name=name, content=content)
+    try:
+        content = place.read_bytes()
+    except OSError as error:
+        raise InvalidData(
+            f"data.source: {str(place)!r} cannot be read: {error.strerror or error}"
+        ) from error
+    check_digest(content, str(place), digest)
+    return File(name=name, content=content)
+
+
+def _mirrored(name: str, settings: Settings) -> Path | None:
+    paths = (folder / name for folder in settings.data if name)
+    return next((path for path in paths if path.is_file()), None)

@@ -1,0 +1,100 @@
+"""Where tables are kept: arrays as .npy artefacts, named by a small one in JSON.
+
+Belongs here: the form of a kept table. Does not: the artefact store itself, nor reading data.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from fairlead.data.table import Features, Table
+from fairlead.records import Column, Digest, File
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Artifacts(Protocol):
+    """What is needed of the artefact store."""
+
+    def put(self, content: bytes) -> File:
+        """Keep these bytes."""
+        ...
+
+    def get(self, digest: Digest) -> bytes:
+        """The bytes of this digest. Raises Corrupt."""
+        ...
+
+    def path(self, digest: Digest) -> Path:
+        """A local file with the bytes of this digest. Raises Corrupt."""
+        ...
+
+
+def save(table: Table, artifacts: Artifacts) -> Digest:
+    """Keep a table; the same table always has the same digest.
+
+    Returns:
+        Digest of the artefact in JSON that names all others.
+    """
+    arrays = {
+        "numbers": table.features.numbers,
+        "text": table.features.text,
+        "target": table.target,
+    }
+    says = {
+        "arrays": {name: artifacts.put(_npy(array)).digest for name, array in arrays.items()},
+        "columns": [[column.name, column.kind] for column in table.columns],
+        "categories": table.features.categories,
+        "target": table.target_name,
+        "classes": table.classes,
+        "fingerprint": table.fingerprint,
+    }
+    return artifacts.put(json.dumps(says, sort_keys=True).encode()).digest
+
+
+def load(digest: Digest, artifacts: Artifacts) -> Table:
+    """The table that `save` kept; its arrays are read-only maps of the store's files.
+
+    Raises:
+        Corrupt: An artefact is not what its digest says.
+    """
+    says = json.loads(artifacts.get(digest))
+    arrays = {name: _mapped(artifacts.path(kept)) for name, kept in says["arrays"].items()}
+    return Table(
+        columns=tuple(Column(name=name, kind=kind) for name, kind in says["columns"]),
+        features=_features(arrays, says),
+        target_name=says["target"],
+        target=arrays["target"],
+        classes=None if says["classes"] is None else tuple(says["classes"]),
+        fingerprint=says["fingerprint"],
+    )
+
+
+def parts(digest: Digest, artifacts: Artifacts) -> tuple[Digest, ...]:
+    """The artefacts that a kept table is made of, the one that names them included."""
+    return (digest, *json.loads(artifacts.get(digest))["arrays"].values())
+
+
+def _features(arrays: Mapping[str, NDArray[Any]], says: Mapping[str, Any]) -> Features:
+    return Features(
+        numbers=arrays["numbers"],
+        text=arrays["text"],
+        categories=tuple(tuple(texts) for texts in says["categories"]),
+    )
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+    return file.getvalue()
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
