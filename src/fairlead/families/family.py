@@ -14,7 +14,6 @@ from fairlead.records import Params
 from fairlead.spec.space import Space
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 Task: TypeAlias = Literal["regression", "classification"]

@@ -1,0 +1,271 @@
+"""LightGBM.
+
+Belongs here: that library's estimators. Does not: XGBoost and CatBoost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead.errors import Corrupt, Unexportable
+from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
+from fairlead.families.graph import FEATURES, finished
+from fairlead.families.labels import widened
+from fairlead.families.packages import version
+from fairlead.families.parameters import FILES, SEED, SILENT, STOPPING, THREADS, Names
+from fairlead.families.scikit import Scikit, converting, loaded, refuse_missing_class
+from fairlead.records import Params
+from fairlead.spec.space import Range, Space
+
+_RESERVED = {
+    **dict.fromkeys(("n_jobs", "num_threads", "num_thread", "nthread", "nthreads"), THREADS),
+    **dict.fromkeys(("random_state", "seed", "random_seed"), SEED),
+    **dict.fromkeys(("verbose", "verbosity", "silent"), SILENT),
+    **dict.fromkeys(("output_model", "snapshot_freq", "save_binary"), FILES),
+    **dict.fromkeys(
+        ("early_stopping_round", "early_stopping_rounds", "early_stopping", "n_iter_no_change"),
+        STOPPING,
+    ),
+}
+_OTHER_NAMES = {
+    "n_estimators": (
+        "num_iterations num_iteration n_iter num_tree num_trees num_round num_rounds nrounds "
+        "num_boost_round max_iter iterations"
+    ),
+    "learning_rate": "eta shrinkage_rate",
+    "num_leaves": "num_leaf max_leaf max_leaves max_leaf_nodes",
+    "min_child_samples": "min_data_in_leaf min_data min_samples_leaf min_data_per_leaf",
+    "min_child_weight": (
+        "min_sum_hessian_in_leaf min_hessian min_sum_hessian min_sum_hessian_per_leaf"
+    ),
+    "min_split_gain": "min_gain_to_split",
+    "reg_alpha": "lambda_l1 l1_regularization",
+    "reg_lambda": "lambda_l2 lambda l2_regularization",
+    "subsample": "bagging_fraction bagging sub_row",
+    "subsample_freq": "bagging_freq",
+    "colsample_bytree": "feature_fraction sub_feature",
+    "feature_fraction_bynode": "colsample_bynode sub_feature_bynode",
+    "subsample_for_bin": "bin_construct_sample_cnt",
+    "boosting_type": "boosting boost",
+    "objective": "app loss application objective_type",
+    "max_bin": "max_bins",
+    "extra_trees": "extra_tree",
+    "linear_tree": "linear_trees",
+    "is_unbalance": "unbalance unbalanced_sets",
+    "max_delta_step": "max_tree_output max_leaf_output",
+    "drop_rate": "rate_drop",
+}
+_ALIASES = {other: name for name, others in _OTHER_NAMES.items() for other in others.split()}
+_NATIVE = (  # taken by the library beside the names of its scikit-learn interface
+    "alpha",
+    "boost_from_average",
+    "data_sample_strategy",
+    "deterministic",
+    "drop_rate",
+    "enable_bundle",
+    "extra_trees",
+    "fair_c",
+    "feature_fraction_bynode",
+    "feature_pre_filter",
+    "force_col_wise",
+    "force_row_wise",
+    "is_unbalance",
+    "linear_lambda",
+    "linear_tree",
+    "max_bin",
+    "max_delta_step",
+    "max_drop",
+    "min_data_in_bin",
+    "neg_bagging_fraction",
+    "num_grad_quant_bins",
+    "other_rate",
+    "path_smooth",
+    "poisson_max_delta_step",
+    "pos_bagging_fraction",
+    "quant_train_renew_leaf",
+    "reg_sqrt",
+    "scale_pos_weight",
+    "sigmoid",
+    "skip_drop",
+    "stochastic_rounding",
+    "top_rate",
+    "tweedie_variance_power",
+    "uniform_drop",
+    "use_missing",
+    "use_quantized_grad",
+    "xgboost_dart_mode",
+    "zero_as_missing",
+)
+_SHARED = {  # those under which a test has proved every prefix equal to its own fit
+    "boosting_type",
+    "class_weight",
+    "colsample_bytree",
+    "data_sample_strategy",
+    "extra_trees",
+    "feature_fraction_bynode",
+    "is_unbalance",
+    "learning_rate",
+    "max_bin",
+    "max_delta_step",
+    "max_depth",
+    "min_child_samples",
+    "min_child_weight",
+    "min_data_in_bin",
+    "min_split_gain",
+    "n_estimators",
+    "num_leaves",
+    "objective",
+    "other_rate",
+    "path_smooth",
+    "reg_alpha",
+    "reg_lambda",
+    "scale_pos_weight",
+    "subsample",
+    "subsample_for_bin",
+    "subsample_freq",
+    "top_rate",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boosted:
+    """A booster and how it came about.
+
+    Args:
+        booster: LightGBM's own.
+        lengths: Number of iterations it had after each round. A round that finds no split adds
+            none, so that a round's number is not always the iteration's.
+        threads: Of a prediction.
+    """
+
+    booster: Any
+    lengths: tuple[int, ...] = ()
+    threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightGBM(Scikit):
+    """LGBMRegressor and LGBMClassifier; the fitted model is their booster."""
+
+    def names(self, task: Task) -> Names:
+        """Those of the scikit-learn interface, and the library's own that it has no other for."""
+        known = {*_class(task)().get_params(), *_NATIVE}
+        return Names(known=known, reserved=_RESERVED, aliases=_ALIASES)
+
+    def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
+        """Rounds, their size, and how rows and columns are sampled."""
+        return {
+            "n_estimators": (100, 200, 300, 400, 500),
+            "learning_rate": Range(low=0.01, high=0.3, log=True),
+            "num_leaves": Range(low=7, high=255, log=True),
+            "min_child_samples": Range(low=5, high=100, log=True),
+            "subsample": Range(low=0.5, high=1.0),
+            "subsample_freq": 1,
+            "colsample_bytree": Range(low=0.5, high=1.0),
+            "reg_lambda": Range(low=0.001, high=10.0, log=True),
+        }
+
+    def versions(self) -> Mapping[str, str]:
+        """The version of LightGBM."""
+        return {"lightgbm": version(["lightgbm"])}
+
+    def stage(self, params: Params) -> str | None:
+        """The number of rounds, save for DART, which looks back."""
+        count = params.get("n_estimators")
+        fit = params.keys() <= _SHARED and params.get("boosting_type", "gbdt") in {"gbdt", "goss"}
+        return "n_estimators" if fit and type(count) is int and count > 0 else None
+
+    def build(self, params: Params, task: Task, *, seed: int, threads: int) -> Estimator:
+        """An unfitted estimator.
+
+        With several threads LightGBM times two ways to build histograms and takes the faster; they
+        differ in the last bit, so the choice must not be left to the machine's mood.
+        """
+        ways = {"force_col_wise", "force_row_wise", "deterministic"}
+        settled = {} if threads == 1 or ways & params.keys() else {"force_col_wise": True}
+        return _class(task)(**params, **settled, n_jobs=threads, random_state=seed, verbosity=-1)
+
+    def train(self, estimator: Estimator, x: Array, y: Array) -> Boosted:
+        """The booster, and its length after each round."""
+        lengths: list[int] = []
+        estimator.fit(
+            x, y, callbacks=[lambda round_: lengths.append(round_.model.current_iteration())]
+        )
+        return Boosted(booster=estimator.booster_, lengths=tuple(lengths), threads=estimator.n_jobs)
+
+    def values(self, model: Boosted, x: Array) -> Array:
+        """Predictions [rows]."""
+        return _asked(model, x, None)
+
+    def probabilities(self, model: Boosted, x: Array) -> Array:
+        """Probabilities [rows, classes seen]."""
+        return _columns(_asked(model, x, None))
+
+    def stages(self, fitted: Fitted, x: Array, at: Sequence[int]) -> Iterator[Array]:
+        """Predictions of the first rounds."""
+        for count in at:
+            predicted = _asked(fitted.model, x, fitted.model.lengths[count - 1])
+            yield predicted if fitted.classes is None else widened(_columns(predicted), fitted)
+
+    def onnx(self, fitted: Fitted, *, width: int) -> bytes:
+        """The model as onnxmltools converts it.
+
+        Raises:
+            Unexportable: It has none, or onnxmltools is known to convert it wrongly.
+        """
+        if fitted.classes is not None and fitted.model.booster.params.get("boosting_type") == "rf":
+            raise Unexportable(
+                f"{self.name} model has no ONNX form: boosting_type 'rf' is converted for "
+                "regression only"
+            )
+        converted = converting(self.name, lambda: _convert(fitted, width))
+        source = converted.graph.output[0 if fitted.classes is None else 1].name
+        return finished(converted, source, fitted, width=width)
+
+    def save(self, fitted: Fitted) -> Saved:
+        """The booster as text."""
+        refuse_missing_class(self.name, fitted)
+        text = fitted.model.booster.model_to_string(num_iteration=-1)
+        return Saved(name="model.txt", content=text.encode())
+
+    def load(self, saved: Saved, *, classes: int | None) -> Fitted:
+        """What `save` wrote."""
+        import lightgbm
+
+        try:
+            booster = lightgbm.Booster(model_str=saved.content.decode())
+        except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
+            raise Corrupt(f"{saved.name}: LightGBM cannot read it: {error}") from error
+        return loaded(Boosted(booster=booster), classes)
+
+
+def _class(task: Task) -> Any:
+    import lightgbm
+
+    return lightgbm.LGBMRegressor if task == "regression" else lightgbm.LGBMClassifier
+
+
+def _asked(model: Boosted, x: Array, count: int | None) -> Array:
+    predicted: Array = model.booster.predict(x, num_iteration=count, num_threads=model.threads)
+    return predicted
+
+
+def _columns(predicted: Array) -> Array:
+    """Two columns from the one that a binary booster gives, as its scikit-learn interface does."""
+    import numpy as np
+
+    if predicted.ndim > 1:
+        return predicted
+    return np.vstack((1.0 - predicted, predicted)).transpose()
+
+
+def _convert(fitted: Fitted, width: int) -> Any:
+    import onnxmltools
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    types = [(FEATURES, FloatTensorType([None, width]))]
+    return onnxmltools.convert_lightgbm(
+        fitted.model.booster, initial_types=types, target_opset=15, zipmap=False
+    )

@@ -1,0 +1,63 @@
+"""Which parameters a family takes.
+
+Belongs here: refusing names that it has not, or that Fairlead sets itself, with what to write
+instead. Does not: the names themselves (each family knows its own), and their values.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from fairlead.errors import InvalidSpec
+
+SEED = "the seed is data.seed, or search.seed"
+THREADS = "search.threads says how many threads a fit has"
+SILENT = "libraries are kept silent"
+FILES = "a fit writes no files"
+STOPPING = "a fit has no rows to stop on; search the number of rounds instead"
+AFRESH = "every fit starts afresh"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """The names of a family's parameters.
+
+    Args:
+        known: Those a spec may give; None where the estimator takes any.
+        reserved: Those that Fairlead sets itself, and why.
+        aliases: Other spellings that the library would take, and the one to write.
+    """
+
+    known: Collection[str] | None
+    reserved: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def fault(self, name: str) -> str | None:
+        """What is wrong with this name, as the end of a sentence; None where nothing is."""
+        if name in self.reserved:
+            return f"parameter {name!r} is not for the spec: {self.reserved[name]}"
+        if name in self.aliases:
+            return f"parameter {name!r} is written {self.aliases[name]!r} here"
+        if self.known is None or name in self.known:
+            return None
+        return f"there is no parameter {name!r}; {self._advice(name)}"
+
+    def _advice(self, name: str) -> str:
+        known = sorted(set(self.known or ()) - self.reserved.keys())
+        near = difflib.get_close_matches(name, [*known, *self.aliases], n=1)
+        if near:
+            return f"did you mean {self.aliases.get(near[0], near[0])!r}?"
+        return f"it has {', '.join(known) or 'none'}"
+
+
+def refuse_unknown(family: str, given: Collection[str], names: Names) -> None:
+    """Refuse the first name that the family does not take.
+
+    Raises:
+        InvalidSpec: Says which, and what to write instead.
+    """
+    for name in given:
+        if fault := names.fault(name):
+            raise InvalidSpec(f"family {family!r}: {fault}")

@@ -1,0 +1,168 @@
+"""Estimators that keep scikit-learn's interface.
+
+Belongs here: what is the same for all of them. Does not: any one of them (forest.py, linear.py,
+imported.py, and the boosters' modules).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead.errors import InvalidSpec, Unexportable
+from fairlead.families import safe
+from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
+from fairlead.families.graph import FEATURES, ML_OPSET, OPSET, finished
+from fairlead.families.labels import compacted, seen_in, widened
+from fairlead.families.packages import version
+from fairlead.families.parameters import Names, refuse_unknown
+from fairlead.records import Params
+from fairlead.spec.space import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scikit(ABC):
+    """A family of estimators that keep scikit-learn's interface."""
+
+    name: str
+
+    @abstractmethod
+    def names(self, task: Task) -> Names:
+        """The names of its parameters."""
+
+    @abstractmethod
+    def space(self, task: Task) -> Space:
+        """What is searched where the spec names no parameters."""
+
+    @abstractmethod
+    def build(self, params: Params, task: Task, *, seed: int, threads: int) -> Estimator:
+        """An unfitted estimator."""
+
+    def check(self, params: Params, task: Task) -> None:
+        """Refuse names that the estimator does not have, and values that scikit-learn refuses."""
+        refuse_unknown(self.name, params, self.names(task))
+        refuse_values(self.name, self.build(params, task, seed=0, threads=1))
+
+    def versions(self) -> Mapping[str, str]:
+        """The version of scikit-learn."""
+        return {"scikit-learn": version(["scikit-learn"])}
+
+    def canonical(self, params: Params) -> Params:
+        """The parameters as they are."""
+        return params
+
+    def stage(self, params: Params) -> str | None:  # noqa: ARG002 - as the Protocol has it
+        """None: every trial is a fit of its own."""
+        return None
+
+    def fit(self, estimator: Estimator, x: Array, y: Array, *, classes: int | None) -> Fitted:
+        """The estimator, fitted on these rows; a class that they miss is no fault."""
+        if classes is None:
+            return Fitted(model=self.train(estimator, x, y))
+        seen = seen_in(y)
+        model = self.train(estimator, x, compacted(y, seen))
+        return Fitted(model=model, classes=classes, seen=seen)
+
+    def train(self, estimator: Estimator, x: Array, y: Array) -> Any:
+        """The fitted object; `y` has every class from 0 to its largest."""
+        return estimator.fit(x, y)
+
+    def predict(self, fitted: Fitted, x: Array) -> Array:
+        """Predictions for these rows."""
+        if fitted.classes is None:
+            return self.values(fitted.model, x)
+        return widened(self.probabilities(fitted.model, x), fitted)
+
+    def values(self, model: Any, x: Array) -> Array:
+        """Predictions [rows] of a regressor."""
+        predicted: Array = model.predict(x).reshape(-1)
+        return predicted
+
+    def probabilities(self, model: Any, x: Array) -> Array:
+        """Probabilities [rows, classes seen] of a classifier."""
+        predicted: Array = model.predict_proba(x)
+        return predicted
+
+    def stages(self, fitted: Fitted, x: Array, at: Sequence[int]) -> Iterator[Array]:
+        """Not for a family whose `stage` is None."""
+        raise NotImplementedError(f"family {self.name!r} shares no fits")
+
+    def onnx(self, fitted: Fitted, *, width: int) -> bytes:
+        """The model as skl2onnx converts it."""
+        converted = converting(self.name, lambda: _skl2onnx(fitted, width))
+        source = converted.graph.output[0 if fitted.classes is None else 1].name
+        return finished(converted, source, fitted, width=width)
+
+    def save(self, fitted: Fitted) -> Saved:
+        """The model in skops' format."""
+        refuse_missing_class(self.name, fitted)
+        return Saved(name="model.skops", content=safe.dumps(fitted.model, self.trusted()))
+
+    def load(self, saved: Saved, *, classes: int | None) -> Fitted:
+        """What `save` wrote."""
+        return loaded(safe.loads(saved.content, self.trusted()), classes)
+
+    def trusted(self) -> frozenset[str]:
+        """Types that a saved model may hold beside those of scikit-learn itself."""
+        return frozenset()
+
+
+def loaded(model: Any, classes: int | None) -> Fitted:
+    """A saved model, which has seen every class."""
+    return Fitted(model=model, classes=classes, seen=tuple(range(classes or 0)))
+
+
+def refuse_missing_class(family: str, fitted: Fitted) -> None:
+    """Refuse to save a model that does not know every class: no format keeps which it knows.
+
+    Raises:
+        Unexportable: It does not.
+    """
+    missing = sorted(set(range(fitted.classes or 0)) - set(fitted.seen))
+    if missing:
+        raise Unexportable(
+            f"{family} model: its training rows held no row of class number {missing[0]}, which "
+            "its own format cannot tell; add rows of that class"
+        )
+
+
+def refuse_values(family: str, estimator: Estimator) -> None:
+    """Refuse values that scikit-learn would refuse once a fit begins.
+
+    Raises:
+        InvalidSpec: Says which, and what it may be.
+    """
+    if not hasattr(estimator, "_parameter_constraints"):
+        return
+    try:
+        estimator._validate_params()  # noqa: SLF001 - scikit-learn has no public name for it
+    except ValueError as error:
+        text = " ".join(str(error).split()).replace("<class 'NoneType'>", "null")
+        raise InvalidSpec(f"family {family!r}: {text}") from None
+
+
+def converting(family: str, convert: Callable[[], Any]) -> Any:
+    """What a converter gives.
+
+    Raises:
+        Unexportable: It failed.
+    """
+    try:
+        return convert()
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise Unexportable(f"{family} model has no ONNX form: {reason}") from error
+
+
+def _skl2onnx(fitted: Fitted, width: int) -> Any:
+    import skl2onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    return skl2onnx.to_onnx(
+        fitted.model,
+        initial_types=[(FEATURES, FloatTensorType([None, width]))],
+        target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+        options=None if fitted.classes is None else {"zipmap": False},
+    )

@@ -1,0 +1,162 @@
+"""XGBoost.
+
+Belongs here: that library's estimators. Does not: LightGBM and CatBoost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead.errors import Corrupt
+from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
+from fairlead.families.graph import FEATURES, finished
+from fairlead.families.labels import widened
+from fairlead.families.packages import version
+from fairlead.families.parameters import SEED, SILENT, STOPPING, THREADS, Names
+from fairlead.families.scikit import Scikit, converting, loaded, refuse_missing_class
+from fairlead.records import Params
+from fairlead.spec.space import Range, Space
+
+_RESERVED = {
+    "n_jobs": THREADS,
+    "nthread": THREADS,
+    "random_state": SEED,
+    "seed": SEED,
+    "verbosity": SILENT,
+    "silent": SILENT,
+    "verbose": SILENT,
+    "early_stopping_rounds": STOPPING,
+    "callbacks": "a spec holds values only",
+}
+_ALIASES = {
+    "num_boost_round": "n_estimators",
+    "num_round": "n_estimators",
+    "num_rounds": "n_estimators",
+    "iterations": "n_estimators",
+    "eta": "learning_rate",
+    "min_split_loss": "gamma",
+    "alpha": "reg_alpha",
+    "lambda": "reg_lambda",
+}
+_NATIVE = (  # taken by the library beside the names of its scikit-learn interface
+    "feature_selector",
+    "huber_slope",
+    "max_cached_hist_node",
+    "normalize_type",
+    "one_drop",
+    "quantile_alpha",
+    "rate_drop",
+    "sample_type",
+    "skip_drop",
+    "top_k",
+    "tweedie_variance_power",
+    "updater",
+)
+_SHARED = {  # those under which a test has proved every prefix equal to its own fit
+    "base_score",
+    "booster",
+    "colsample_bylevel",
+    "colsample_bynode",
+    "colsample_bytree",
+    "gamma",
+    "grow_policy",
+    "learning_rate",
+    "max_bin",
+    "max_delta_step",
+    "max_depth",
+    "max_leaves",
+    "min_child_weight",
+    "n_estimators",
+    "num_parallel_tree",
+    "objective",
+    "reg_alpha",
+    "reg_lambda",
+    "scale_pos_weight",
+    "subsample",
+    "tree_method",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class XGBoost(Scikit):
+    """XGBRegressor and XGBClassifier."""
+
+    def names(self, task: Task) -> Names:
+        """Those of the scikit-learn interface, and the library's own that it has no other for."""
+        known = {*_class(task)().get_params(), *_NATIVE}
+        return Names(known=known, reserved=_RESERVED, aliases=_ALIASES)
+
+    def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
+        """Rounds, their size, and how rows and columns are sampled."""
+        return {
+            "n_estimators": (100, 200, 300, 400, 500),
+            "learning_rate": Range(low=0.01, high=0.3, log=True),
+            "max_depth": Range(low=3, high=10),
+            "min_child_weight": Range(low=1.0, high=20.0, log=True),
+            "subsample": Range(low=0.5, high=1.0),
+            "colsample_bytree": Range(low=0.5, high=1.0),
+            "reg_lambda": Range(low=0.01, high=10.0, log=True),
+        }
+
+    def versions(self) -> Mapping[str, str]:
+        """The version of XGBoost, whichever of its distributions is installed."""
+        return {"xgboost": version(["xgboost", "xgboost-cpu"])}
+
+    def stage(self, params: Params) -> str | None:
+        """The number of rounds, save for boosters that look back (DART) or have no trees."""
+        count = params.get("n_estimators")
+        fit = params.keys() <= _SHARED and params.get("booster") in {None, "gbtree"}
+        return "n_estimators" if fit and type(count) is int and count > 0 else None
+
+    def build(self, params: Params, task: Task, *, seed: int, threads: int) -> Estimator:
+        """An unfitted estimator."""
+        return _class(task)(**params, n_jobs=threads, random_state=seed, verbosity=0)
+
+    def stages(self, fitted: Fitted, x: Array, at: Sequence[int]) -> Iterator[Array]:
+        """Predictions of the first rounds."""
+        for count in at:
+            rounds = (0, count)
+            if fitted.classes is None:
+                yield fitted.model.predict(x, iteration_range=rounds)
+            else:
+                yield widened(fitted.model.predict_proba(x, iteration_range=rounds), fitted)
+
+    def onnx(self, fitted: Fitted, *, width: int) -> bytes:
+        """The model as onnxmltools converts it."""
+        converted = converting(self.name, lambda: _convert(fitted, width))
+        source = converted.graph.output[0 if fitted.classes is None else 1].name
+        return finished(converted, source, fitted, width=width)
+
+    def save(self, fitted: Fitted) -> Saved:
+        """The booster as JSON."""
+        refuse_missing_class(self.name, fitted)
+        content = bytes(fitted.model.get_booster().save_raw(raw_format="json"))
+        return Saved(name="model.json", content=content)
+
+    def load(self, saved: Saved, *, classes: int | None) -> Fitted:
+        """What `save` wrote."""
+        import xgboost
+
+        task: Task = "regression" if classes is None else "classification"
+        model = _class(task)(n_jobs=1, verbosity=0)
+        try:
+            model.load_model(bytearray(saved.content))
+        except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
+            raise Corrupt(f"{saved.name}: XGBoost cannot read it: {error}") from error
+        return loaded(model, classes)
+
+
+def _class(task: Task) -> Any:
+    import xgboost
+
+    return xgboost.XGBRegressor if task == "regression" else xgboost.XGBClassifier
+
+
+def _convert(fitted: Fitted, width: int) -> Any:
+    import onnxmltools
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    types = [(FEATURES, FloatTensorType([None, width]))]
+    return onnxmltools.convert_xgboost(fitted.model, initial_types=types, target_opset=15)
