@@ -61,6 +61,6 @@ def _until_eof(worker: object) -> None:
     from fairlead.worker.loop import Worker
 
     assert isinstance(worker, Worker)
-    while sys.stdin.buffer.read1(1024):
+    while os.read(sys.stdin.fileno(), 1024):
         pass
     worker.stop.ask(at_once=True)

@@ -16,10 +16,6 @@ from fairlead.search.budget import reached
 from fairlead.study import decide
 from fairlead.study.plan import Plan
 
-_CHUNKS = {"grid": 20_000}
-_CHUNK = 256
-"""Trials put in at a time where they need no history; trials of one chunk may share a fit."""
-
 
 class Coordinator:
     """One study's search.
@@ -111,7 +107,7 @@ class Coordinator:
         return decide.Progress(
             size=self.study.size,
             lag=self._search.lag,
-            chunk=_CHUNKS.get(asked.method, _CHUNK),
+            chunk=self._search.chunk,
             added=self._added,
             complete=len(self._history),
             ready=counts.ready,

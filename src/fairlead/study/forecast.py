@@ -17,11 +17,11 @@ from fairlead.settings import Settings
 from fairlead.spec.document import Spec
 from fairlead.study import plan as plans
 from fairlead.study.plan import Plan
-from fairlead.training.fit import Fold, Recipe
-from fairlead.training.prepare import Preparation
+from fairlead.training.fit import Recipe
+from fairlead.training.folds import Fold, prepared
 
 _LOOKED_AT = 20_000
-"""Trials that are grouped into tasks to be counted; the rest of a larger search is in proportion."""
+"""Trials that are grouped into tasks and counted; a larger search is taken in proportion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +47,7 @@ class Forecast:
         """A name and a value for each line to show."""
         lines = [
             ("name", self.name),
-            (
-                "data",
-                f"{self.training_rows} rows to train on, {self.holdout_rows} held out; "
-                f"{self.columns} columns",
-            ),
+            ("data", self._data()),
             ("search", f"{self.method}: {self.trials} trials in {self.tasks} tasks"),
             ("score", f"{self.metric}, {self.folds} folds"),
             ("fits", f"{self.fits}, and {self.fits_saved} saved by sharing"),
@@ -61,6 +57,10 @@ class Forecast:
             words = f"about {_duration(self.seconds)}, from one fit of {self.seconds_a_fit:.2g} s"
             lines.append(("estimate", words))
         return lines
+
+    def _data(self) -> str:
+        rows = f"{self.training_rows} rows to train on, {self.holdout_rows} held out"
+        return f"{rows}; {self.columns} columns"
 
 
 def forecast(
@@ -143,14 +143,7 @@ def _first_fold(plan: Plan) -> Fold:
     table, data = plan.table, plan.spec.data
     rows, _ = split.holdout(table, data.holdout, seed=data.seed)
     features, target = table.features.take(rows), table.target[rows]
-    train, test = split.folds(target, plan.spec.search.folds, classes=table.classes is not None)[0]
-    preparation = Preparation.fit(features.take(train), data)
-    return Fold(
-        x_train=preparation.transform(features.take(train)),
-        y_train=target[train],
-        x_test=preparation.transform(features.take(test)),
-        y_test=target[test],
-    )
+    return next(prepared(features, target, plan.spec, classes=table.classes is not None))
 
 
 def _duration(seconds: float) -> str:

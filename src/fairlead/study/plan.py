@@ -106,8 +106,8 @@ def _frozen(spec: Spec, families: Mapping[str, Family], task: Task, metric: Metr
 def _search(
     spec: Spec, families: Mapping[str, Family], task: Task, metric: Metric, known: Sequence[Trial]
 ) -> Search:
-    in_order = [families[space.family] for space in spec.search.over]
-    return search_for(spec, in_order, task, metric, known=known)
+    better = metric.greater_is_better
+    return search_for(spec, families, task=task, greater_is_better=better, known=known)
 
 
 def _check_params(spec: Spec, families: Mapping[str, Family], task: Task) -> None:

@@ -1,7 +1,7 @@
 """Fitting and scoring the trials of one task.
 
 Belongs here: folds, stages of a shared fit, pruning within a trial. Does not: what is fitted
-(families), on what rows (opened.py), and who asked (worker).
+(families), on what rows (folds.py), and who asked (worker).
 """
 
 from __future__ import annotations
@@ -9,31 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from fairlead.errors import Failed
 from fairlead.families.family import Array, Family, Fitted, Task
 from fairlead.metrics import Metric
 from fairlead.records import Params, Result, Scalar, Trial
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fold:
-    """One fold's rows, prepared: what the preparation makes of them is fitted on its training rows.
-
-    Args:
-        x_train, x_test: float64 [rows, width].
-        y_train, y_test: float64 [rows], or int64 [rows] class indexes.
-    """
-
-    x_train: NDArray[np.float64]
-    y_train: Array
-    x_test: NDArray[np.float64]
-    y_test: Array
+from fairlead.training.folds import Fold
 
 
 @dataclass(frozen=True, kw_only=True)

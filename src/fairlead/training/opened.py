@@ -19,8 +19,8 @@ from fairlead.families.family import Family, Task
 from fairlead.metrics import metric_for
 from fairlead.records import Digest, Result, Trial
 from fairlead.spec.document import Spec, parse_canonical
-from fairlead.training.fit import Fold, Recipe, score
-from fairlead.training.prepare import Preparation
+from fairlead.training.fit import Recipe, score
+from fairlead.training.folds import Fold, prepared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,16 +101,7 @@ class Opened:
 
     def _prepared(self) -> Iterator[Fold]:
         features, target = self.training
-        classes = self.table.classes is not None
-        for train, test in split.folds(target, self.spec.search.folds, classes=classes):
-            fitted_on = features.take(train)
-            preparation = Preparation.fit(fitted_on, self.spec.data)
-            yield Fold(
-                x_train=preparation.transform(fitted_on),
-                y_train=target[train],
-                x_test=preparation.transform(features.take(test)),
-                y_test=target[test],
-            )
+        return prepared(features, target, self.spec, classes=self.table.classes is not None)
 
     def score(self, trials: Sequence[Trial]) -> list[Result]:
         """Score the trials of one task."""

@@ -6,7 +6,7 @@ Belongs here: the messages and their JSON form. Does not: pipes, processes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
@@ -74,7 +74,7 @@ def _scored(fields: dict[str, Any]) -> Scored:
     return Scored(results=tuple(Result(**{**r, "scores": tuple(r["scores"])}) for r in results))
 
 
-_DECODERS = {
+_DECODERS: Mapping[str, Callable[[dict[str, Any]], Job | Answer]] = {
     "Job": _job,
     "Scored": _scored,
     "Refitted": lambda fields: Refitted(**fields),
