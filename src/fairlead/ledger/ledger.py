@@ -45,13 +45,15 @@ class Studies(Protocol):
     def open(self, study: Study) -> Study:
         """Create the study, or return the one with this id.
 
-        A larger `size` extends the study that is there and makes it search again; tasks that
-        were withdrawn when it finished early become ready again.
+        A `size` larger than any it was opened with before extends the study and makes it search
+        again. Otherwise a finished study stays the fact that it is, even if it ended short of what
+        was asked. Where it searches, tasks that were withdrawn become ready again.
         """
         ...
 
     def get(self, study: str) -> Study:
-        """The study with this id, or this unique beginning of one, or (the newest) of this name.
+        """The study with this id, or (the newest) of this name, or the one with this beginning of
+        an id.
 
         Raises:
             NotFound: None has, or several have that beginning.
@@ -87,7 +89,11 @@ class Studies(Protocol):
         ...
 
     def events(self, study: str) -> Sequence[Event]:
-        """The study's history: attempts claimed, lost, faulted, released, committed."""
+        """The study's history, the oldest line first.
+
+        Kinds: opened, extended, finished; and of attempts claimed, committed, faulted, released,
+        lost (its lease ended), withdrawn (the study finished without it).
+        """
         ...
 
 
@@ -95,7 +101,11 @@ class Tasks(Protocol):
     """Tasks and the attempts at them."""
 
     def add(self, study: str, tasks: Sequence[NewTask]) -> None:
-        """Put tasks in, in this order. One whose trials are there already is left as it is."""
+        """Put tasks in, in this order; trials that are there already are left as they are.
+
+        Trials beyond the study's size, or of a finished study, wait as withdrawn until it is
+        extended. A refit is put in once, and again after it failed.
+        """
         ...
 
     def claim(self, worker: str, *, lease: float, study: str | None = None) -> Claim | None:
@@ -217,18 +227,37 @@ class Roots(Protocol):
     """Names that keep artefacts from being collected."""
 
     def digests(self) -> Sequence[Digest]:
-        """Every digest that a row of the ledger names: tables, candidates, manifests."""
+        """Every digest that a row of the ledger names: tables, sources, candidates, manifests."""
         ...
 
 
 class Ledger(Protocol):
     """The whole ledger. A context manager that closes its connections."""
 
-    studies: Studies
-    tasks: Tasks
-    versions: Versions
-    outbox: Outbox
-    roots: Roots
+    @property
+    def studies(self) -> Studies:
+        """Studies and their trials."""
+        ...
+
+    @property
+    def tasks(self) -> Tasks:
+        """Tasks and the attempts at them."""
+        ...
+
+    @property
+    def versions(self) -> Versions:
+        """Versions, judgements and promotions of models."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """What MLflow's registry has yet to hear."""
+        ...
+
+    @property
+    def roots(self) -> Roots:
+        """Names that keep artefacts from being collected."""
+        ...
 
     def now(self) -> float:
         """The ledger's clock."""

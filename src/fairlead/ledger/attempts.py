@@ -1,0 +1,296 @@
+"""Attempts: a task's executions, each under a lease and with a fencing token.
+
+Belongs here: claiming a task and every way in which an attempt ends. Does not: putting tasks in.
+
+Every function takes the connection of a write transaction, except `claimable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import sqlalchemy as sa
+
+from fairlead.errors import Lost
+from fairlead.ledger import counters, events, results
+from fairlead.ledger.database import Now, Row, now
+from fairlead.ledger.documents import trials_from_json
+from fairlead.ledger.ledger import MAX_FAULTS, MAX_LOST
+from fairlead.ledger.schema import studies, tasks
+from fairlead.records import Claim, Event, Result, TaskKind, Trial
+
+Next: TypeAlias = Literal["ready", "failed"]
+
+# Literals, not parameters: only so does SQLite know that the partial indexes serve.
+_IS_READY = tasks.c.state == sa.literal_column("'ready'")
+_IS_RUNNING = tasks.c.state == sa.literal_column("'running'")
+# A lease that ends further ahead than it is long was given before the clock was set back; twice
+# as long forgives the small steps with which clocks are kept right.
+_HAS_ENDED = (tasks.c.lease_ends < Now()) | (tasks.c.lease_ends > Now() + 2 * tasks.c.lease)
+_NOBODY = {"token": None, "worker": None, "lease": None, "lease_ends": None}
+
+_RUNNING = (
+    sa.select(
+        tasks.c.id,
+        tasks.c.study,
+        tasks.c.kind,
+        tasks.c.trials,
+        tasks.c.attempts,
+        tasks.c.lost,
+        tasks.c.worker,
+    )
+    .where(_IS_RUNNING)
+    .order_by(tasks.c.id)
+    .with_for_update(skip_locked=True)
+)
+_ENDED = _RUNNING.where(_HAS_ENDED)
+_OF_WORKER = _RUNNING.where(tasks.c.worker == sa.bindparam("of"))
+_OLDEST = (
+    sa.select(
+        tasks.c.id,
+        tasks.c.study,
+        tasks.c.kind,
+        tasks.c.trials,
+        tasks.c.attempts,
+        studies.c.id.label("study_id"),
+        Now().label("now"),
+    )
+    .join(studies, studies.c.number == tasks.c.study)
+    .where(_IS_READY)
+    .order_by(tasks.c.id)
+    .limit(sa.literal_column("1"))
+    .with_for_update(skip_locked=True, of=tasks)
+)
+_OLDEST_OF_STUDY = _OLDEST.where(studies.c.id == sa.bindparam("of"))
+_ANY_READY = sa.exists().where(_IS_READY)
+_ANY_READY_OF_STUDY = _ANY_READY.where(
+    tasks.c.study
+    == sa.select(studies.c.number).where(studies.c.id == sa.bindparam("of")).scalar_subquery()
+)
+_ANY_ENDED = sa.exists().where(_IS_RUNNING, _HAS_ENDED)
+_CLAIMABLE = sa.select(_ANY_READY | _ANY_ENDED)
+_CLAIMABLE_OF_STUDY = sa.select(_ANY_READY_OF_STUDY | _ANY_ENDED)
+
+_START = (
+    tasks.update()
+    .where(tasks.c.id == sa.bindparam("task"))
+    .values(
+        state="running",
+        attempts=sa.bindparam("attempt"),
+        token=sa.bindparam("fence"),
+        worker=sa.bindparam("by"),
+        lease=sa.bindparam("seconds"),
+        lease_ends=sa.bindparam("ends"),
+    )
+)
+_LOSE = (
+    tasks.update()
+    .where(tasks.c.id == sa.bindparam("task"))
+    .values(
+        state=sa.bindparam("next"), lost=tasks.c.lost + 1, reason=sa.bindparam("why"), **_NOBODY
+    )
+)
+# Every later write of an attempt: this task, under this token, still running.
+_MINE = (
+    tasks.update()
+    .where(tasks.c.id == sa.bindparam("task"), tasks.c.token == sa.bindparam("fence"), _IS_RUNNING)
+    .returning(tasks.c.study, Now().label("now"))
+)
+_EXTEND = _MINE.values(lease=sa.bindparam("seconds"), lease_ends=Now() + sa.bindparam("seconds"))
+_DONE = _MINE.values(state="done", candidate=sa.bindparam("made"), reason=None, **_NOBODY)
+_RELEASE = _MINE.values(state="ready", **_NOBODY)
+_FAULT = _MINE.values(
+    state=sa.case((tasks.c.faults + 1 >= MAX_FAULTS, "failed"), else_="ready"),
+    faults=tasks.c.faults + 1,
+    reason=sa.bindparam("why"),
+    **_NOBODY,
+).returning(tasks.c.state)
+_WHO_HAS = sa.select(tasks.c.state, tasks.c.attempts, tasks.c.worker).where(
+    tasks.c.id == sa.bindparam("task")
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ended:
+    """An attempt that brought no result, and what follows."""
+
+    study: int
+    kind: TaskKind
+    trials: Sequence[Trial]
+    attempts: int
+    following: Next
+    reason: str
+
+
+def claimable(connection: sa.Connection, study: str | None) -> bool:
+    """Whether a claim may find something. Takes no lock, so that idle workers disturb nobody."""
+    if study is None:
+        return bool(connection.execute(_CLAIMABLE).scalar_one())
+    return bool(connection.execute(_CLAIMABLE_OF_STUDY, {"of": study}).scalar_one())
+
+
+def claim(
+    connection: sa.Connection, worker: str, *, lease: float, study: str | None
+) -> Claim | None:
+    """Take the oldest ready task, once those whose lease has ended are ready again."""
+    for ended in connection.execute(_ENDED).all():
+        _lose(connection, ended)
+    task = _oldest(connection, study)
+    return None if task is None else _start(connection, task, worker, lease)
+
+
+def heartbeat(connection: sa.Connection, held: Claim, lease: float) -> None:
+    """Extend the lease. Raises Lost."""
+    _mine(connection, _EXTEND, held, seconds=lease)
+
+
+def done(connection: sa.Connection, held: Claim, *, candidate: str | None = None) -> Row:
+    """End the attempt, its work done; returns (study, now). Raises Lost."""
+    row = _mine(connection, _DONE, held, made=candidate)
+    _append(connection, "committed", held, row)
+    return row
+
+
+def release(connection: sa.Connection, held: Claim, reason: str) -> None:
+    """End the attempt, the task ready for another. Raises Lost."""
+    row = _mine(connection, _RELEASE, held)
+    counters.change(connection, row.study, running=-1, ready=1)
+    _append(connection, "released", held, row, reason)
+
+
+def fault(connection: sa.Connection, held: Claim, reason: str) -> bool:
+    """End the attempt as failed; True where it was the last one allowed. Raises Lost."""
+    row = _mine(connection, _FAULT, held, why=reason)
+    _append(connection, "faulted", held, row, reason)
+    ended = _Ended(
+        study=row.study,
+        kind=held.kind,
+        trials=held.trials,
+        attempts=held.attempt,
+        following=row.state,
+        reason=reason,
+    )
+    _settle(connection, ended)
+    return bool(row.state == "failed")
+
+
+def lose(connection: sa.Connection, worker: str) -> int:
+    """End every lease of a worker; returns how many there were."""
+    running = connection.execute(_OF_WORKER, {"of": worker}).all()
+    for task in running:
+        _lose(connection, task)
+    return len(running)
+
+
+def after_lost(lost: int) -> Next:
+    """What becomes of a task after so many ended leases."""
+    return "failed" if lost >= MAX_LOST else "ready"
+
+
+def _oldest(connection: sa.Connection, study: str | None) -> Row | None:
+    if study is None:
+        return connection.execute(_OLDEST).one_or_none()
+    return connection.execute(_OLDEST_OF_STUDY, {"of": study}).one_or_none()
+
+
+def _start(connection: sa.Connection, task: Row, worker: str, lease: float) -> Claim:
+    attempt = task.attempts + 1
+    event = Event(kind="claimed", at=task.now, task=task.id, attempt=attempt, worker=worker)
+    token = events.append(connection, task.study, event)
+    started = Claim(
+        task=task.id,
+        study=task.study_id,
+        kind=task.kind,
+        trials=trials_from_json(task.trials),
+        attempt=attempt,
+        token=token,
+        worker=worker,
+        lease_ends=task.now + lease,
+    )
+    connection.execute(_START, _started(started, lease))
+    counters.change(connection, task.study, ready=-1, running=1)
+    return started
+
+
+def _started(started: Claim, lease: float) -> dict[str, object]:
+    return {
+        "task": started.task,
+        "attempt": started.attempt,
+        "fence": started.token,
+        "by": started.worker,
+        "seconds": lease,
+        "ends": started.lease_ends,
+    }
+
+
+def _mine(
+    connection: sa.Connection, statement: sa.UpdateBase, held: Claim, **values: object
+) -> Row:
+    keys = {"task": held.task, "fence": held.token}
+    row = connection.execute(statement, keys | values).one_or_none()
+    if row is None:
+        raise Lost(
+            f"task {held.task} attempt {held.attempt} of {held.worker!r}: "
+            f"{_what_happened(connection, held)}; what it brings is thrown away"
+        )
+    return row
+
+
+def _what_happened(connection: sa.Connection, held: Claim) -> str:
+    row = connection.execute(_WHO_HAS, {"task": held.task}).one_or_none()
+    if row is None:
+        return "the ledger has no such task"
+    if row.state == "running":
+        return f"its lease ended and {row.worker!r} has the task (attempt {row.attempts})"
+    return f"its lease ended or was taken, and the task is {row.state}"
+
+
+def _lose(connection: sa.Connection, task: Row) -> None:
+    reason = f"workers lost: {task.lost + 1} leases ended before the work was done"
+    following = after_lost(task.lost + 1)
+    connection.execute(_LOSE, {"task": task.id, "next": following, "why": reason})
+    event = Event(
+        kind="lost",
+        at=now(connection),
+        task=task.id,
+        attempt=task.attempts,
+        worker=task.worker,
+    )
+    events.append(connection, task.study, event)
+    ended = _Ended(
+        study=task.study,
+        kind=task.kind,
+        trials=trials_from_json(task.trials),
+        attempts=task.attempts,
+        following=following,
+        reason=reason,
+    )
+    _settle(connection, ended)
+
+
+def _settle(connection: sa.Connection, ended: _Ended) -> None:
+    """Count the task as ready again, or write the failed results that it is given up for."""
+    if ended.following == "ready":
+        counters.change(connection, ended.study, running=-1, ready=1)
+    elif ended.kind == "refit":
+        counters.change(connection, ended.study, running=-1)
+    else:
+        failed = [
+            Result(number=trial.number, state="failed", reason=ended.reason)
+            for trial in ended.trials
+        ]
+        results.write(connection, ended.study, failed, attempts=ended.attempts, running=-1)
+
+
+def _append(connection: sa.Connection, kind: str, held: Claim, row: Row, text: str = "") -> None:
+    event = Event(
+        kind=kind,
+        at=row.now,
+        task=held.task,
+        attempt=held.attempt,
+        worker=held.worker,
+        text=text,
+    )
+    events.append(connection, row.study, event)

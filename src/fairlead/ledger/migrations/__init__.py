@@ -1,0 +1,1 @@
+"""How older ledgers become current ones, a revision a file under versions/."""

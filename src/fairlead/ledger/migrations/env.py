@@ -1,0 +1,18 @@
+"""Where Alembic runs the migrations: on the connection it was given, in that transaction.
+
+Belongs here: nothing more. Does not: finding the ledger, which `open_ledger` does.
+"""
+
+from __future__ import annotations
+
+from alembic import context
+
+from fairlead.ledger.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,  # SQLite changes a column only by copying its table
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,94 @@
+"""The revision of a ledger file, and bringing it to the one this program knows.
+
+Belongs here: telling what a file is, creating a ledger, starting migrations. Does not: what a
+migration changes (migrations/versions).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from fairlead.errors import Invalid
+from fairlead.ledger.database import Database
+from fairlead.ledger.schema import HEAD, metadata
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_NEW = ""  # the revision of a file without tables
+_STAMPS = sa.table("alembic_version", sa.column("version_num", sa.String))
+
+
+def bring_to_head(database: Database) -> None:
+    """Create the ledger in a new file, migrate an older one, leave a current one alone.
+
+    Alembic is loaded only where there is something to migrate: it takes longer than all the rest.
+
+    Raises:
+        Invalid: The file is something else, or from a newer Fairlead.
+    """
+    with database.read() as connection:
+        found = revision_of(connection, database.file)
+    database.keep_log_ahead()
+    if found != HEAD:
+        _change(database)
+
+
+def revision_of(connection: sa.Connection, file: Path) -> str:
+    """The file's revision; empty for a file without tables.
+
+    Raises:
+        Invalid: It has tables, but not those of a ledger.
+    """
+    tables = set(sa.inspect(connection).get_table_names())
+    if not tables:
+        return _NEW
+    if not {"alembic_version", "studies"} <= tables:
+        raise Invalid(f"ledger {str(file)!r}: a database of something else; choose another file")
+    return str(connection.execute(sa.select(_STAMPS)).scalar_one())
+
+
+def create(connection: sa.Connection) -> None:
+    """Make every table at once, as the migrations would one after the other (a test holds it)."""
+    metadata.create_all(connection)
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    connection.execute(_STAMPS.insert(), {"version_num": HEAD})
+
+
+def migrate(connection: sa.Connection, file: Path, *, scripts: Path = MIGRATIONS) -> None:
+    """Run the migrations that the file lacks, in the transaction of the connection.
+
+    Args:
+        connection: Of a write transaction.
+        file: The ledger's file, for messages.
+        scripts: The folder of the migrations.
+
+    Raises:
+        Invalid: The file's revision is none of them: a newer Fairlead made it.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise Invalid(
+            f"ledger {str(file)!r}: a newer Fairlead made it ({error}); upgrade Fairlead, or "
+            "choose another $FAIRLEAD_HOME"
+        ) from error
+
+
+def _change(database: Database) -> None:
+    """Several processes may open the file at once: look again under the lock, then write."""
+    with database.write() as connection:
+        found = revision_of(connection, database.file)
+        if found == _NEW:
+            create(connection)
+        elif found != HEAD:
+            migrate(connection, database.file)

@@ -1,0 +1,216 @@
+"""The ledger's tables.
+
+Belongs here: tables, keys, indexes and the revision that they are. Does not: statements.
+
+A change here needs a revision in migrations/versions, a new HEAD and a new recorded ledger under
+tests/integration/ledger/recorded; tests hold all three.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+HEAD = "0001"  # the revision of these tables; known here so that opening needs no Alembic
+
+_NAMES = {
+    "pk": "%(table_name)s_pk",
+    "fk": "%(table_name)s_%(column_0_name)s_fk",
+    "uq": "%(table_name)s_%(column_0_N_name)s_uq",
+    "ck": "%(table_name)s_%(constraint_name)s_ck",
+}
+_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # only INTEGER is SQLite's row id
+
+metadata = sa.MetaData(naming_convention=_NAMES)
+
+
+def _one_of(column: str, *values: str) -> sa.CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _counter(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False, server_default=sa.text("0"))
+
+
+studies = sa.Table(
+    "studies",
+    metadata,
+    sa.Column("number", _KEY, primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("table_digest", sa.String, nullable=False),
+    sa.Column("sources", sa.Text, nullable=False),  # JSON: the files of its families to digests
+    sa.Column("asked", sa.Integer, nullable=False),  # the largest size asked for so far
+    sa.Column("size", sa.Integer, nullable=False),  # smaller than asked where it ended early
+    sa.Column("limit_seconds", sa.Double),
+    sa.Column("limit_memory", sa.BigInteger),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("best", sa.Integer),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("finished", sa.Double),
+    _counter("ready"),
+    _counter("running"),
+    _counter("done"),
+    _counter("failed"),
+    _counter("pruned"),
+    _counter("results"),  # every result there is, those beyond `size` too: the last mark
+    _one_of("state", "searching", "finished"),
+    sa.Index("studies_name", "name"),
+)
+
+# A trial is in one task at most: this key is what makes `add` safe to repeat. What the trial is
+# stands in its task, so that a claim reads one row.
+trials = sa.Table(
+    "trials",
+    metadata,
+    sa.Column("study", _KEY, sa.ForeignKey("studies.number"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("study", _KEY, sa.ForeignKey("studies.number"), nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("trials", sa.Text, nullable=False),  # JSON
+    sa.Column("refit", sa.Integer),  # number of the trial that a 'refit' task is about
+    _counter("attempts"),
+    _counter("faults"),
+    _counter("lost"),
+    sa.Column("token", sa.BigInteger),  # this and the next three: of the running attempt
+    sa.Column("worker", sa.String),
+    sa.Column("lease", sa.Double),  # seconds
+    sa.Column("lease_ends", sa.Double),
+    sa.Column("candidate", sa.String),
+    sa.Column("reason", sa.Text),
+    _one_of("kind", "trials", "refit"),
+    _one_of("state", "ready", "running", "done", "failed", "withdrawn"),
+    sa.CheckConstraint("(kind = 'refit') = (refit IS NOT NULL)", name="refit"),
+    sa.CheckConstraint("(state = 'running') = (token IS NOT NULL)", name="token"),
+)
+_READY = tasks.c.state == sa.literal_column("'ready'")
+_RUNNING = tasks.c.state == sa.literal_column("'running'")
+_LIVE_REFIT = (tasks.c.kind == sa.literal_column("'refit'")) & (
+    tasks.c.state != sa.literal_column("'failed'")
+)
+sa.Index("tasks_ready", tasks.c.id, sqlite_where=_READY, postgresql_where=_READY)
+sa.Index(
+    "tasks_ready_of_study",
+    tasks.c.study,
+    tasks.c.id,
+    sqlite_where=_READY,
+    postgresql_where=_READY,
+)
+sa.Index("tasks_running", tasks.c.lease_ends, sqlite_where=_RUNNING, postgresql_where=_RUNNING)
+sa.Index("tasks_of_study", tasks.c.study, tasks.c.kind)
+sa.Index(
+    "tasks_live_refit",
+    tasks.c.study,
+    tasks.c.refit,
+    unique=True,
+    sqlite_where=_LIVE_REFIT,
+    postgresql_where=_LIVE_REFIT,
+)
+
+results = sa.Table(
+    "results",
+    metadata,
+    sa.Column("study", _KEY, primary_key=True),
+    sa.Column("mark", sa.Integer, primary_key=True),  # from 1 within the study, as committed
+    sa.Column("trial", sa.Integer, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("scores", sa.Text, nullable=False),  # JSON
+    sa.Column("score", sa.Double),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.UniqueConstraint("study", "trial"),
+    sa.ForeignKeyConstraint(["study", "trial"], ["trials.study", "trials.number"]),
+    _one_of("state", "done", "failed", "pruned"),
+    sqlite_with_rowid=False,
+)
+
+# The id of a 'claimed' event is that attempt's fencing token: rows are only ever added, so it
+# rises over the whole ledger.
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("study", _KEY, sa.ForeignKey("studies.number"), nullable=False),
+    sa.Column("task", _KEY, sa.ForeignKey("tasks.id")),
+    sa.Column("attempt", sa.Integer),
+    sa.Column("worker", sa.String),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Index("events_study", "study", "id"),
+)
+
+versions = sa.Table(
+    "versions",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("study", sa.String, nullable=False),
+    sa.Column("trial", sa.Integer, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("manifest", sa.String, nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.UniqueConstraint("model", "manifest"),
+)
+
+
+def _of_version(column: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(["model", column], ["versions.model", "versions.number"])
+
+
+champions = sa.Table(
+    "champions",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    _of_version("version"),
+)
+
+judgements = sa.Table(
+    "judgements",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("champion", sa.Integer),
+    sa.Column("rows", sa.String, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),  # JSON
+    sa.Column("at", sa.Double, nullable=False),
+    _of_version("version"),
+    sa.Index("judgements_rows", "model", "rows"),
+)
+
+promotions = sa.Table(
+    "promotions",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("previous", sa.Integer),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text),  # JSON
+    sa.Column("at", sa.Double, nullable=False),
+    _of_version("version"),
+    _one_of("kind", "gate", "promote", "rollback"),
+)
+
+# Entries leave once they arrived; AUTOINCREMENT keeps an id from naming a later one.
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),  # JSON
+    sqlite_autoincrement=True,
+)

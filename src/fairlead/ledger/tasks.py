@@ -1,0 +1,193 @@
+"""Tasks, in the database.
+
+Belongs here: putting tasks in, and what the Protocol `Tasks` asks, each as one transaction. Does
+not: how an attempt goes (attempts.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from fairlead.errors import Invalid
+from fairlead.ledger import attempts, counters, results
+from fairlead.ledger.database import Database, Row
+from fairlead.ledger.documents import trials_to_json
+from fairlead.ledger.schema import studies, tasks, trials
+from fairlead.ledger.studies import row_of
+from fairlead.records import Claim, Digest, NewTask, Result
+
+_KNOWN = sa.select(trials.c.number).where(
+    trials.c.study == sa.bindparam("study"),
+    trials.c.number.between(sa.bindparam("first"), sa.bindparam("last")),
+)
+_LIVE_REFITS = sa.select(tasks.c.refit).where(
+    tasks.c.study == sa.bindparam("study"), tasks.c.kind == "refit", tasks.c.state != "failed"
+)
+_INSERT = tasks.insert()
+_INSERT_TRIALS = trials.insert()
+_REFIT = (
+    sa.select(tasks.c.state, tasks.c.candidate, tasks.c.reason)
+    .join(studies, studies.c.number == tasks.c.study)
+    .where(
+        studies.c.id == sa.bindparam("id"),
+        tasks.c.kind == "refit",
+        tasks.c.refit == sa.bindparam("trial"),
+    )
+    .order_by(tasks.c.id.desc())
+    .limit(1)
+)
+_OPEN = sa.select(sa.func.coalesce(sa.func.sum(studies.c.ready + studies.c.running), 0))
+_OPEN_OF_STUDY = _OPEN.where(studies.c.id == sa.bindparam("id"))
+
+
+class SqlTasks:
+    """Tasks and the attempts at them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, study: str, tasks: Sequence[NewTask]) -> None:
+        """Put tasks in, in this order. One whose trials are there already is left as it is."""
+        with self._database.write() as connection:
+            _add(connection, row_of(connection, study), tasks)
+
+    def claim(self, worker: str, *, lease: float, study: str | None = None) -> Claim | None:
+        """Take the oldest ready task (of this study), or None where there is none."""
+        with self._database.read() as connection:
+            if not attempts.claimable(connection, study):
+                return None
+        with self._database.write() as connection:
+            return attempts.claim(connection, worker, lease=lease, study=study)
+
+    def heartbeat(self, claim: Claim, *, lease: float) -> None:
+        """Extend the lease."""
+        with self._database.write() as connection:
+            attempts.heartbeat(connection, claim, lease)
+
+    def commit(self, claim: Claim, results: Sequence[Result]) -> None:
+        """Write the results of a 'trials' task, one for each of its trials, and end it."""
+        _check(claim, results)
+        with self._database.write() as connection:
+            _commit(connection, claim, results)
+
+    def commit_refit(self, claim: Claim, candidate: Digest) -> None:
+        """Write the artefact that a 'refit' task made, and end it."""
+        if claim.kind != "refit":
+            raise Invalid(f"task {claim.task} is of kind {claim.kind!r}: commit its results")
+        with self._database.write() as connection:
+            row = attempts.done(connection, claim, candidate=candidate)
+            counters.change(connection, row.study, running=-1)
+
+    def fault(self, claim: Claim, reason: str) -> bool:
+        """Report that the attempt failed; True where that was the last one allowed."""
+        with self._database.write() as connection:
+            return attempts.fault(connection, claim, reason)
+
+    def release(self, claim: Claim, reason: str) -> None:
+        """Give the task back unfinished; it counts neither as a fault nor as lost."""
+        with self._database.write() as connection:
+            attempts.release(connection, claim, reason)
+
+    def lose(self, worker: str) -> int:
+        """End the leases of a worker known to be dead; returns how many there were."""
+        with self._database.write() as connection:
+            return attempts.lose(connection, worker)
+
+    def refit(self, study: str, trial: int) -> tuple[Digest | None, str | None]:
+        """What the refit of this trial came to."""
+        with self._database.read() as connection:
+            row = connection.execute(_REFIT, {"id": study, "trial": trial}).one_or_none()
+        if row is None:
+            return None, None
+        return row.candidate, row.reason if row.state == "failed" else None
+
+    def open(self, study: str | None = None) -> int:
+        """Number of tasks that are ready or running (of this study)."""
+        with self._database.read() as connection:
+            if study is None:
+                return int(connection.execute(_OPEN).scalar_one())
+            return int(connection.execute(_OPEN_OF_STUDY, {"id": study}).scalar_one())
+
+
+def _check(claim: Claim, found: Sequence[Result]) -> None:
+    mine = sorted(trial.number for trial in claim.trials)
+    given = sorted(result.number for result in found)
+    if claim.kind != "trials" or mine != given:
+        raise Invalid(
+            f"task {claim.task} is of kind {claim.kind!r} with the trials {mine}: it takes one "
+            f"result for each, not results for {given}"
+        )
+
+
+def _commit(connection: sa.Connection, claim: Claim, found: Sequence[Result]) -> None:
+    row = attempts.done(connection, claim)
+    results.write(connection, row.study, found, attempts=claim.attempt, running=-1)
+
+
+def _add(connection: sa.Connection, study: Row, new: Sequence[NewTask]) -> None:
+    rows = [*_new_trials(connection, study, new), *_new_refits(connection, study, new)]
+    if not rows:
+        return
+    connection.execute(_INSERT, rows)
+    counters.change(connection, study.number, ready=sum(row["state"] == "ready" for row in rows))
+
+
+def _new_trials(
+    connection: sa.Connection, study: Row, new: Sequence[NewTask]
+) -> list[dict[str, Any]]:
+    """Rows for what is not there yet; the trials' own rows are inserted here."""
+    wanted = [task for task in new if task.kind == "trials"]
+    fresh = list(_without(_known(connection, study.number, wanted), wanted))
+    numbers = [trial.number for task in fresh for trial in task.trials]
+    if numbers:
+        rows = [{"study": study.number, "number": number} for number in numbers]
+        connection.execute(_INSERT_TRIALS, rows)
+    return [_row(study, task) for task in fresh]
+
+
+def _new_refits(
+    connection: sa.Connection, study: Row, new: Sequence[NewTask]
+) -> list[dict[str, Any]]:
+    wanted = [task for task in new if task.kind == "refit"]
+    if not wanted:
+        return []
+    live = set(connection.execute(_LIVE_REFITS, {"study": study.number}).scalars())
+    return [_row(study, task) for task in _without(live, wanted)]
+
+
+def _known(connection: sa.Connection, study: int, wanted: Sequence[NewTask]) -> set[int]:
+    numbers = [trial.number for task in wanted for trial in task.trials]
+    if not numbers:
+        return set()
+    span = {"study": study, "first": min(numbers), "last": max(numbers)}
+    return set(connection.execute(_KNOWN, span).scalars())
+
+
+def _without(known: set[int], wanted: Sequence[NewTask]) -> Iterator[NewTask]:
+    """The tasks without the trials that are known already, and no trial twice."""
+    for task in wanted:
+        fresh = tuple(trial for trial in task.trials if trial.number not in known)
+        known |= {trial.number for trial in fresh}
+        if fresh:
+            yield NewTask(kind=task.kind, trials=fresh)
+
+
+def _row(study: Row, task: NewTask) -> dict[str, Any]:
+    return {
+        "study": study.number,
+        "kind": task.kind,
+        "state": _first_state(study, task),
+        "trials": trials_to_json(task.trials),
+        "refit": task.trials[0].number if task.kind == "refit" else None,
+    }
+
+
+def _first_state(study: Row, task: NewTask) -> str:
+    """A study that ended meanwhile, or ended shorter, wants no more trials: another coordinator
+    of it may still be adding some.
+    """
+    wanted = study.state == "searching" and all(trial.number < study.size for trial in task.trials)
+    return "ready" if wanted or task.kind == "refit" else "withdrawn"

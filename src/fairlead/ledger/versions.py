@@ -1,0 +1,244 @@
+"""Versions, judgements and promotions of models, in the database.
+
+Belongs here: what the Protocol `Versions` asks. Does not: who should become champion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from fairlead.errors import Conflict, NotFound
+from fairlead.ledger import outbox
+from fairlead.ledger.database import Database, Row, now
+from fairlead.ledger.documents import verdict_from_json, verdict_to_json
+from fairlead.ledger.schema import champions, judgements, promotions, versions
+from fairlead.records import Digest, Judgement, Promotion, Version
+
+_OF_MODEL = versions.c.model == sa.bindparam("model")
+_ALL = sa.select(versions).order_by(versions.c.model, versions.c.number)
+_ALL_OF_MODEL = _ALL.where(_OF_MODEL)
+_ONE = sa.select(versions).where(_OF_MODEL, versions.c.number == sa.bindparam("number"))
+_SAME = sa.select(versions).where(_OF_MODEL, versions.c.manifest == sa.bindparam("manifest"))
+_LAST = sa.select(sa.func.coalesce(sa.func.max(versions.c.number), 0)).where(_OF_MODEL)
+_CHAMPION = (
+    sa.select(versions)
+    .join(
+        champions,
+        (champions.c.model == versions.c.model) & (champions.c.version == versions.c.number),
+    )
+    .where(champions.c.model == sa.bindparam("model"))
+)
+_CHAMPION_NUMBER = (
+    sa.select(champions.c.version)
+    .where(champions.c.model == sa.bindparam("model"))
+    .with_for_update()
+)
+_REPLACE = (
+    champions.update()
+    .where(champions.c.model == sa.bindparam("of"), champions.c.version == sa.bindparam("previous"))
+    .values(version=sa.bindparam("number"))
+)
+_JUDGED = sa.select(sa.func.count(judgements.c.version.distinct())).where(
+    judgements.c.model == sa.bindparam("model"),
+    judgements.c.rows == sa.bindparam("rows"),
+    judgements.c.version != sa.bindparam("other_than"),
+)
+_JUDGEMENTS = (
+    sa.select(judgements)
+    .where(judgements.c.model == sa.bindparam("model"))
+    .order_by(judgements.c.id)
+)
+_PROMOTIONS = (
+    sa.select(promotions)
+    .where(promotions.c.model == sa.bindparam("model"))
+    .order_by(promotions.c.number)
+)
+_LAST_PROMOTION = sa.select(sa.func.coalesce(sa.func.max(promotions.c.number), 0)).where(
+    promotions.c.model == sa.bindparam("model")
+)
+
+
+class SqlVersions:
+    """Versions, judgements and promotions of models."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def register(self, version: Version) -> Version:
+        """Give the candidate the model's next number; the same manifest keeps its number."""
+        with self._database.write() as connection:
+            same = connection.execute(
+                _SAME, {"model": version.model, "manifest": version.manifest}
+            ).one_or_none()
+            return _register(connection, version) if same is None else _version(same)
+
+    def all(self, model: str | None = None) -> Sequence[Version]:
+        """The versions (of this model), by model and number."""
+        with self._database.read() as connection:
+            if model is None:
+                return [_version(row) for row in connection.execute(_ALL)]
+            return [_version(row) for row in connection.execute(_ALL_OF_MODEL, {"model": model})]
+
+    def get(self, model: str, number: int) -> Version:
+        """One version."""
+        with self._database.read() as connection:
+            return _version(_row_of(connection, model, number))
+
+    def champion(self, model: str) -> Version | None:
+        """What the model's name stands for now."""
+        with self._database.read() as connection:
+            row = connection.execute(_CHAMPION, {"model": model}).one_or_none()
+        return None if row is None else _version(row)
+
+    def judged(self, model: str, rows: Digest, *, other_than: int) -> int:
+        """How many different versions these rows have judged by now, without this one."""
+        asked = {"model": model, "rows": rows, "other_than": other_than}
+        with self._database.read() as connection:
+            return int(connection.execute(_JUDGED, asked).scalar_one())
+
+    def judge(self, judgement: Judgement) -> None:
+        """Append a verdict."""
+        with self._database.write() as connection:
+            _row_of(connection, judgement.model, judgement.version)
+            statement = judgements.insert().values(
+                model=judgement.model,
+                version=judgement.version,
+                champion=judgement.champion,
+                rows=judgement.rows,
+                verdict=verdict_to_json(judgement.verdict),
+                at=now(connection),
+            )
+            connection.execute(statement)
+
+    def judgements(self, model: str) -> Sequence[Judgement]:
+        """The verdicts, the oldest first."""
+        with self._database.read() as connection:
+            return [_judgement(row) for row in connection.execute(_JUDGEMENTS, {"model": model})]
+
+    def promote(self, promotion: Promotion) -> Promotion:
+        """Change the champion and append to the history, in one transaction."""
+        with self._database.write() as connection:
+            _row_of(connection, promotion.model, promotion.version)
+            _replace_champion(connection, promotion)
+            outbox.append(
+                connection, "champion", {"model": promotion.model, "version": promotion.version}
+            )
+            return _append(connection, promotion)
+
+    def history(self, model: str) -> Sequence[Promotion]:
+        """The promotions, the oldest first."""
+        with self._database.read() as connection:
+            if not connection.execute(_LAST, {"model": model}).scalar_one():
+                raise NotFound(_no_model(connection, model))
+            return [_promotion(row) for row in connection.execute(_PROMOTIONS, {"model": model})]
+
+
+def _row_of(connection: sa.Connection, model: str, number: int) -> Row:
+    row = connection.execute(_ONE, {"model": model, "number": number}).one_or_none()
+    if row is not None:
+        return row
+    last = connection.execute(_LAST, {"model": model}).scalar_one()
+    if not last:
+        raise NotFound(_no_model(connection, model))
+    raise NotFound(f"model {model!r} has no version {number}: it has 1 to {last}")
+
+
+def _no_model(connection: sa.Connection, model: str) -> str:
+    known = connection.execute(sa.select(versions.c.model).distinct()).scalars()
+    listed = ", ".join(repr(name) for name in sorted(known)) or "none has been registered yet"
+    return f"no model is called {model!r}; models: {listed}"
+
+
+def _register(connection: sa.Connection, version: Version) -> Version:
+    last = connection.execute(_LAST, {"model": version.model}).scalar_one()
+    created = replace(version, number=last + 1, created=now(connection))
+    connection.execute(
+        versions.insert().values(
+            model=created.model,
+            number=created.number,
+            study=created.study,
+            trial=created.trial,
+            size=created.size,
+            manifest=created.manifest,
+            created=created.created,
+        )
+    )
+    outbox.append(
+        connection,
+        "version",
+        {
+            "model": created.model,
+            "version": created.number,
+            "study": created.study,
+            "manifest": created.manifest,
+        },
+    )
+    return created
+
+
+def _replace_champion(connection: sa.Connection, promotion: Promotion) -> None:
+    champion = connection.execute(_CHAMPION_NUMBER, {"model": promotion.model}).scalar()
+    if champion != promotion.previous:
+        raise Conflict(
+            f"promoting {promotion.model!r} version {promotion.version}: the champion is "
+            f"{_called(champion)} by now, not {_called(promotion.previous)}; run it again"
+        )
+    if champion is None:
+        first = champions.insert().values(model=promotion.model, version=promotion.version)
+        connection.execute(first)
+        return
+    change = {"of": promotion.model, "previous": champion, "number": promotion.version}
+    connection.execute(_REPLACE, change)
+
+
+def _called(version: int | None) -> str:
+    return "none" if version is None else f"version {version}"
+
+
+def _append(connection: sa.Connection, promotion: Promotion) -> Promotion:
+    last = connection.execute(_LAST_PROMOTION, {"model": promotion.model}).scalar_one()
+    appended = replace(promotion, number=last + 1, at=now(connection))
+    connection.execute(
+        promotions.insert().values(
+            model=appended.model,
+            number=appended.number,
+            version=appended.version,
+            previous=appended.previous,
+            kind=appended.kind,
+            why=appended.why,
+            verdict=verdict_to_json(appended.verdict),
+            at=appended.at,
+        )
+    )
+    return appended
+
+
+def _version(row: Row) -> Version:
+    return Version(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def _judgement(row: Row) -> Judgement:
+    return Judgement(
+        model=row.model,
+        version=row.version,
+        champion=row.champion,
+        rows=row.rows,
+        verdict=verdict_from_json(row.verdict),
+        at=row.at,
+    )
+
+
+def _promotion(row: Row) -> Promotion:
+    return Promotion(
+        model=row.model,
+        number=row.number,
+        version=row.version,
+        previous=row.previous,
+        kind=row.kind,
+        why=row.why,
+        verdict=verdict_from_json(row.verdict) if row.verdict else None,
+        at=row.at,
+    )
