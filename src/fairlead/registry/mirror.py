@@ -1,0 +1,115 @@
+"""What MLflow's registry is told: versions, and who is champion.
+
+Belongs here: entries of the outbox turned into MLflow's own words. Does not: when it is told, and
+what happens where it cannot be (mlflow.py).
+
+Everything here may be repeated. A crash between telling MLflow and noting that it was told costs
+one more call, never a second version: a version is known by the digest of its manifest, which
+MLflow keeps as a tag. MLflow numbers versions by itself; its numbers are the ledger's unless
+somebody else registers under the same name, and then the tag `fairlead.version` tells.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from fairlead import manifest
+from fairlead.artifacts import Artifacts
+from fairlead.errors import FairleadError
+from fairlead.ledger.ledger import Ledger
+from fairlead.records import Candidate, Version
+
+CHAMPION = "champion"  # the alias
+_LOCAL = ("sqlite:", "file:")
+
+
+class Mirror:
+    """MLflow's registry, seen from here.
+
+    Args:
+        client: An mlflow.MlflowClient.
+        uri: Of its registry.
+        ledger: Where versions are looked up.
+        artifacts: Where their files are.
+    """
+
+    def __init__(self, client: Any, *, uri: str, ledger: Ledger, artifacts: Artifacts) -> None:
+        self._client = client
+        self._uri = uri
+        self._ledger = ledger
+        self._artifacts = artifacts
+
+    def catch_up(self) -> int:
+        """Tell MLflow everything it has yet to hear, the oldest first; returns how much it was."""
+        told = 0
+        while entries := self._ledger.outbox.pending():
+            for entry, kind, payload in entries:
+                self._tell(kind, payload)
+                self._ledger.outbox.sent(entry)
+                told += 1
+        return told
+
+    def _tell(self, kind: str, payload: dict[str, object]) -> None:
+        model, number = str(payload["model"]), int(str(payload["version"]))
+        theirs = self._registered(self._ledger.versions.get(model, number))
+        if kind == CHAMPION:
+            self._client.set_registered_model_alias(model, CHAMPION, theirs)
+
+    def _registered(self, version: Version) -> str:
+        """MLflow's number of the version, which is registered now if it was not."""
+        self._have_model(version.model)
+        known = self._client.search_model_versions(
+            f"name = '{version.model}' and tags.`fairlead.manifest` = '{version.manifest}'"
+        )
+        if known:
+            return str(min(int(found.version) for found in known))
+        candidate = self._candidate(version)
+        created = self._client.create_model_version(
+            version.model,
+            source=self._source(version, candidate),
+            tags=_tags(version, candidate),
+            await_creation_for=0,
+        )
+        return str(created.version)
+
+    def _have_model(self, model: str) -> None:
+        if not self._client.search_registered_models(f"name = '{model}'", max_results=1):
+            self._client.create_registered_model(model, tags={"fairlead": "true"})
+
+    def _candidate(self, version: Version) -> Candidate | None:
+        """The version's candidate; None where its manifest is damaged.
+
+        MLflow still hears of the version: one damaged file must not hold up all that come after.
+        """
+        try:
+            return manifest.load(self._artifacts.get(version.manifest))
+        except FairleadError:
+            return None
+
+    def _source(self, version: Version, candidate: Candidate | None) -> str:
+        """Where the model is: its file, or what it is known by.
+
+        A server refuses sources on its own disk, and the file is not there anyway: it gets the
+        digest, which `fairlead.` tags explain.
+        """
+        file = candidate.files.get("model.onnx") if candidate else None
+        digest = file.digest if file else version.manifest
+        if self._uri.startswith(_LOCAL):
+            with suppress(FairleadError):  # damaged: it is still known by its digest
+                return self._artifacts.path(digest).resolve().as_uri()
+        return f"fairlead:///sha256/{digest}"
+
+
+def _tags(version: Version, candidate: Candidate | None) -> dict[str, str]:
+    tags = {
+        "fairlead.version": str(version.number),
+        "fairlead.manifest": version.manifest,
+        "fairlead.study": version.study,
+        "fairlead.trial": str(version.trial),
+    }
+    if candidate:
+        tags["fairlead.family"] = candidate.family
+        tags["fairlead.metric"] = candidate.metric
+        tags["fairlead.holdout_score"] = str(candidate.holdout_score)
+    return tags
