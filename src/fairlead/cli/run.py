@@ -6,19 +6,16 @@ Belongs here: its arguments, Ctrl-C, and what a person reads at the end. Does no
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from fairlead.cli.interrupts import counted
 from fairlead.cli.output import json_option, note, print_json, settings
 
 if TYPE_CHECKING:
     from fairlead.settings import Settings
-    from fairlead.study.job import Stop
     from fairlead.study.outcome import Outcome
 
 _EPILOG = """\b
@@ -58,31 +55,13 @@ def command(  # noqa: PLR0913 - click passes each option by name
     options = settings(ctx)
     loaded = load(spec, sets=sets)
     order = Order(spec=loaded.spec, base=loaded.base, workers=workers, fresh=fresh)
-    with loaded.located(), _interrupts() as stop, watching(quiet=False) as watch:
+    with loaded.located(), counted() as stop, watching(quiet=False) as watch:
         outcome = run(order, options, watch, stop)
     if as_json:
         print_json(outcome.to_json())
     else:
         _show(outcome, options)
     _mirror(options)
-
-
-@contextmanager
-def _interrupts() -> Iterator[Stop]:
-    """Counts Ctrl-C and SIGTERM instead of raising."""
-    from fairlead.study.job import Stop
-
-    stop = Stop()
-
-    def ask(*_: object) -> None:
-        stop.asked += 1
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _mirror(options: Settings) -> None:

@@ -7,7 +7,8 @@ ledger. Does not: searching.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.data import split, store
 from fairlead.data.read import read
 from fairlead.data.table import Table
+from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
 from fairlead.families.family import Family, Task
 from fairlead.ledger.ledger import Ledger
@@ -71,23 +73,50 @@ def make(
     Raises:
         Invalid: Something of it cannot be; the message begins with the key where there is one.
     """
-    families = {space.family: catalog.family(space.family, base=base) for space in spec.search.over}
+    families = dict(_families(spec, base))
     table = read(spec.data, base=base, settings=settings, progress=downloaded)
+    sources = {name: catalog.source_of(name, base) for name in families}
+    kept = {name: source for name, source in sources.items() if source is not None}
+    return of(spec, table, families, kept)
+
+
+def of(
+    spec: Spec, table: Table, families: Mapping[str, Family], sources: Mapping[str, bytes]
+) -> Plan:
+    """The plan of a spec whose data and families are there, checked against both.
+
+    Raises:
+        Invalid: They do not go together.
+    """
     task: Task = "regression" if table.classes is None else "classification"
     metric = metric_for(spec.search.metric, task)
     frozen = _frozen(spec, families, task, metric)
     _check_params(frozen, families, task)
     _check_folds(frozen, table)
-    sources = {name: catalog.source_of(name, base) for name in families}
     return Plan(
         spec=frozen,
         table=table,
         task=task,
         metric=metric,
         families=families,
-        sources={name: source for name, source in sources.items() if source is not None},
+        sources=sources,
         search=_search(frozen, families, task, metric, ()),
     )
+
+
+def _families(spec: Spec, base: Path) -> Iterator[tuple[str, Family]]:
+    for index, space in enumerate(spec.search.over):
+        with _about(f"search.over[{index}].family"):
+            yield space.family, catalog.family(space.family, base=base)
+
+
+@contextmanager
+def _about(key: str) -> Iterator[None]:
+    """Puts the key before what is said about its value."""
+    try:
+        yield
+    except InvalidSpec as error:
+        raise InvalidSpec(f"{key}: {error}") from None
 
 
 def _frozen(spec: Spec, families: Mapping[str, Family], task: Task, metric: Metric) -> Spec:
@@ -111,10 +140,10 @@ def _search(
 
 
 def _check_params(spec: Spec, families: Mapping[str, Family], task: Task) -> None:
-    for space in spec.search.over:
-        families[space.family].check(
-            {name: _first(values) for name, values in (space.params or {}).items()}, task
-        )
+    for index, space in enumerate(spec.search.over):
+        for name, values in (space.params or {}).items():
+            with _about(f"search.over[{index}].params.{name}"):
+                families[space.family].check({name: _first(values)}, task)
 
 
 def _first(values: Range | tuple[Scalar, ...] | Scalar) -> Scalar:

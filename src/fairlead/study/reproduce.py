@@ -1,0 +1,184 @@
+"""Training a version again, and saying whether it is equal.
+
+Belongs here: the second run, in a home of its own, and the comparison. Does not: changing
+anything of the first.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from fairlead.artifacts import Artifacts
+from fairlead.data import store
+from fairlead.errors import Failed
+from fairlead.families import catalog
+from fairlead.ledger.sql import open_ledger
+from fairlead.records import Candidate, Study
+from fairlead.registry.registry import Registry
+from fairlead.settings import Settings
+from fairlead.spec.document import Spec
+from fairlead.study import plan as plans
+from fairlead.study.job import Job, Stop
+from fairlead.study.local import LocalWorkers
+from fairlead.study.outcome import Trials
+from fairlead.study.plan import Plan
+from fairlead.study.watch import Watch
+
+_SAME_BYTES = ("model.onnx", "golden.json", "training_rows.npy", "holdout.npz")
+"""Files of a candidate that an equal one has bit for bit; so has the family's own format."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """What a second training came to."""
+
+    model: str
+    version: int
+    equal: bool
+    trials: int
+    environment: tuple[str, ...]  # what is different here: "numpy 2.4.6, now 2.4.7"
+    differences: tuple[str, ...]  # between the two trainings
+
+
+def reproduce(  # noqa: PLR0913 - what, where, how
+    model: str,
+    number: int,
+    *,
+    settings: Settings,
+    workers: int | None,
+    watch: Watch,
+    stop: Stop,
+) -> Reproduction:
+    """Run a version's study and refit again from its digests, and compare.
+
+    Args:
+        model: Name of the model.
+        number: Of the version.
+        settings: The installation's.
+        workers: As for a run.
+        watch: Told what happens.
+        stop: As for a run.
+
+    Raises:
+        NotFound: There is no such version.
+        Corrupt: One of its artefacts is not what its digest says.
+    """
+    with open_ledger(settings.ledger) as ledger:
+        artifacts = Artifacts(settings.artifacts)
+        first = _First.of(Registry(ledger=ledger, artifacts=artifacts), model, number)
+        plan = _plan(first.study, first.trials, artifacts)
+    with tempfile.TemporaryDirectory(prefix="fairlead-reproduce-") as folder:
+        there = replace(settings, home=Path(folder))
+        second, again = _run(plan, there, workers or plans.slots(plan.spec), watch, stop)
+    differences = (*_trials(first.trials, second.to_json()), *_files(first.candidate, again))
+    return Reproduction(
+        model=model,
+        version=number,
+        equal=not differences,
+        trials=len(second),
+        environment=tuple(_environment(first.environment)),
+        differences=differences,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _First:
+    """What the first training left."""
+
+    candidate: Candidate
+    study: Study
+    trials: Sequence[Mapping[str, Any]]
+    environment: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, registry: Registry, model: str, number: int) -> _First:
+        version = registry.version(model, number)
+        candidate = registry.candidate(version)
+
+        def read(name: str) -> Any:
+            return json.loads(registry.artifacts.get(candidate.files[name].digest))
+
+        return cls(
+            candidate=candidate,
+            study=registry.ledger.studies.get(candidate.study),
+            trials=read("study.json")["trials"],
+            environment=read("environment.json"),
+        )
+
+
+def _plan(study: Study, trials: Sequence[Mapping[str, Any]], artifacts: Artifacts) -> Plan:
+    """The plan of exactly these trials: a budget of time would cut them somewhere else."""
+    spec = Spec.model_validate_json(study.spec)
+    search = spec.search.model_copy(update={"trials": len(trials), "time": None, "until": None})
+    sources = {name: artifacts.get(digest) for name, digest in study.sources.items()}
+    families = {
+        space.family: catalog.family(space.family, base=Path(), source=sources.get(space.family))
+        for space in spec.search.over
+    }
+    table = store.load(study.table, artifacts)
+    return plans.of(spec.model_copy(update={"search": search}), table, families, sources)
+
+
+def _run(
+    plan: Plan, settings: Settings, count: int, watch: Watch, stop: Stop
+) -> tuple[Trials, Candidate]:
+    with open_ledger(settings.ledger) as ledger:
+        artifacts = Artifacts(settings.artifacts)
+        study = plans.keep(plan, ledger, artifacts, fresh=False)
+        with LocalWorkers(settings, ledger, count=count) as workers:
+            job = Job(
+                plan=plan,
+                ledger=ledger,
+                artifacts=artifacts,
+                workers=workers,
+                watch=watch,
+                stop=stop,
+            )
+            study = job.search(study)
+            trials = Trials(ledger.studies.trials(study.id))
+            if study.best is None:
+                raise Failed("training it again: no trial succeeded")
+            return trials, job.refit(study, trials[study.best])
+
+
+def _trials(
+    first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    if len(first) != len(second):
+        yield f"{len(first)} trials, now {len(second)}"
+    for one, other in zip(first, second, strict=False):
+        for field in ("family", "params", "state", "scores"):
+            if one[field] != other[field]:
+                yield f"trial {one['number']}: {field} {one[field]!r}, now {other[field]!r}"
+
+
+def _files(first: Candidate, second: Candidate) -> Iterator[str]:
+    if first.trial != second.trial:
+        yield f"best trial {first.trial}, now {second.trial}"
+    own = [name for name in first.files if name.startswith("model.")]
+    for name in sorted({*own, *_SAME_BYTES}):
+        one, other = first.files.get(name), second.files.get(name)
+        if (one and one.digest) != (other and other.digest):
+            yield f"{name}: {_short(one)}, now {_short(other)}"
+
+
+def _short(file: Any) -> str:
+    return file.digest[:12] if file else "absent"
+
+
+def _environment(first: Mapping[str, Any]) -> Iterator[str]:
+    if first["python"] != platform.python_version():
+        yield f"Python {first['python']}, now {platform.python_version()}"
+    if first["machine"] != platform.machine():
+        yield f"machine {first['machine']}, now {platform.machine()}"
+    now = {dist.name.lower(): dist.version for dist in metadata.distributions()}
+    for name, version in first["packages"].items():
+        if now.get(name) != version:
+            yield f"{name} {version}, now {now.get(name, 'not installed')}"
