@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import re
 import tarfile
 import zlib
 from collections.abc import Sequence
@@ -50,7 +49,8 @@ def unpack(file: File, *, limit: int) -> File:
 
 
 def _inner_name(name: str) -> str:
-    return re.sub(r"\.tgz$", ".tar", re.sub(r"\.gz$", "", name, flags=re.I), flags=re.I)
+    lower = name.lower()
+    return f"{lower[: -len('.tgz')]}.tar" if lower.endswith(".tgz") else lower.removesuffix(".gz")
 
 
 def _gunzip(file: File, limit: int) -> bytes:

@@ -58,8 +58,8 @@ def check_missing(table: Table, data: Data) -> None:
     """
     missing = np.isnan(table.features.numbers)
     names = table.signature.numbers
-    for name, empty in zip(names, missing.all(axis=0), strict=True):
-        if empty:
+    for at, name in enumerate(names):
+        if missing[:, at].all():
             raise InvalidData(
                 f"data.source: column {name!r} has no value in any row; name it in data.drop"
             )

@@ -66,15 +66,18 @@ def _boston(frame: Frame) -> Frame:
     return frame.renamed(folded) if tuple(folded) == _BOSTON else frame
 
 
-_BOSTON = tuple("CRIM ZN INDUS CHAS NOX RM AGE DIS RAD TAX PTRATIO B LSTAT MEDV".split())
-_CALIFORNIA = tuple(
-    "longitude latitude housing_median_age total_rooms total_bedrooms population households "
-    "median_income median_house_value".split()
+_BOSTON = (
+    *("CRIM", "ZN", "INDUS", "CHAS", "NOX", "RM", "AGE", "DIS", "RAD", "TAX", "PTRATIO"),
+    *("B", "LSTAT", "MEDV"),
+)
+_CALIFORNIA = (
+    *("longitude", "latitude", "housing_median_age", "total_rooms", "total_bedrooms"),
+    *("population", "households", "median_income", "median_house_value"),
 )
 
 
 def _california(frame: Frame) -> Frame:
-    """The eight columns that scikit-learn derives, computed as its fetch_california_housing does."""
+    """The eight columns of fetch_california_housing, computed as scikit-learn does."""
     if not set(_CALIFORNIA) <= set(frame.names):
         return frame
     households = _floats(frame["households"])

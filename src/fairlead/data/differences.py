@@ -30,9 +30,10 @@ def difference(table: Table, expected: Table) -> str:
 def _columns(found: tuple[Column, ...], expected: tuple[Column, ...]) -> str:
     if len(found) != len(expected):
         return f"it has {len(found)} feature columns, not {len(expected)}"
-    pairs = enumerate(zip(found, expected, strict=True), start=1)
-    other = next(((at, one, two) for at, (one, two) in pairs if one != two), None)
-    return other and f"its column {other[0]} is {other[1].name!r}, not {other[2].name!r}" or ""
+    for at, (one, other) in enumerate(zip(found, expected, strict=True), start=1):
+        if one != other:
+            return f"its column {at} is {one.name!r}, not {other.name!r}"
+    return ""
 
 
 def _rows(found: int, expected: int) -> str:

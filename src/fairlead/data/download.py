@@ -216,7 +216,7 @@ def _host(url: Url) -> str:
 
 @contextmanager
 def _guard(connection: HTTPConnection, bounds: _Bounds) -> Iterator[None]:
-    """End the connection when the time is over: a byte now and then keeps a socket's own limit off."""
+    """End the connection when the time is over; a socket's own limit begins anew at each byte."""
     timer = threading.Timer(max(0.0, bounds.left), _hang_up, (connection,))
     timer.daemon = True
     timer.start()

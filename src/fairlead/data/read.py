@@ -69,6 +69,11 @@ def reference(entry: Entry, settings: Settings) -> Table | None:
 
 def _read_entry(entry: Entry, data: Data, settings: Settings, progress: Progress | None) -> Table:
     frame = _entry_frame(entry, data, settings, progress)
+    if entry.target not in frame.names:
+        raise InvalidData(
+            f"data.source: this copy of {entry.name!r} has no column {entry.target!r}; it has "
+            f"{', '.join(frame.names[:20])}"
+        )
     _check_entry(entry, _default_table(entry, frame), settings)
     table = assemble(frame, _with_defaults(entry, data))
     check_missing(table, data)

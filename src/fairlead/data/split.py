@@ -101,8 +101,7 @@ def _places(hashes: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z ^= z >> np.uint64(31)
-    places: NDArray[np.float64] = (z >> np.uint64(11)) * 2.0**-53
-    return places
+    return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _check_sides(train: Rows, held: Rows, holdout: Holdout) -> None:

@@ -42,7 +42,7 @@ def save(table: Table, artifacts: Artifacts) -> Digest:
     Returns:
         Digest of the artefact in JSON that names all others.
     """
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "numbers": table.features.numbers,
         "text": table.features.text,
         "target": table.target,
