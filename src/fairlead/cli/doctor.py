@@ -1,0 +1,38 @@
+"""`fairlead doctor`: whether this installation can run a spec.
+
+Belongs here: how the checks are shown. Does not: the checks (checks.py).
+"""
+
+from __future__ import annotations
+
+import click
+
+from fairlead.cli.output import json_option, note, print_json, print_table, settings
+
+_EPILOG = """\b
+Examples:
+  fairlead doctor
+  fairlead doctor --json
+"""
+
+
+@click.command(epilog=_EPILOG)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, *, as_json: bool) -> None:
+    """Check this installation: packages, home, ledger, machine, MLflow.
+
+    Nothing is changed. The exit status is 1 where something would stop a run.
+    """
+    from fairlead.cli.checks import checks
+
+    found = list(checks(settings(ctx)))
+    failed = [check.name for check in found if check.state == "fail"]
+    if as_json:
+        print_json({"ok": not failed, "checks": found})
+    else:
+        rows = [(check.state, check.name, check.text) for check in found]
+        print_table(("", "check", "found"), rows)
+        note(f"a run would stop at: {', '.join(failed)}" if failed else "a run can start")
+    if failed:
+        ctx.exit(1)
