@@ -1,0 +1,73 @@
+"""`fairlead models`: the models and what is live."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fairlead.cli.opened import opened
+from fairlead.cli.output import (
+    csv_option,
+    json_option,
+    note,
+    print_csv,
+    print_json,
+    print_table,
+    settings,
+)
+from fairlead.cli.when import utc
+
+if TYPE_CHECKING:
+    from fairlead.records import Version
+    from fairlead.registry.registry import Registry
+
+_COLUMNS = ("model", "champion", "versions", "metric", "holdout_score", "created", "mlflow")
+_HEADINGS = ("model", "champion", "versions", "metric", "holdout", "created", "mlflow")
+
+
+@click.command(epilog="\b\nExample:\n  fairlead models --json\n")
+@json_option
+@csv_option
+@click.pass_context
+def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
+    """List the models, what is live, and whether MLflow's registry knows.
+
+    Metric, score and time are those of the champion, or of the newest version where there is no
+    champion. What MLflow's registry has yet to hear is told first.
+    """
+    from fairlead.registry.mlflow import catch_up
+    from fairlead.registry.registry import Registry
+
+    with opened(ctx) as (ledger, artifacts):
+        state = catch_up(settings(ctx), ledger)
+        waiting = Counter(str(payload["model"]) for _, _, payload in ledger.outbox.pending())
+        every = groupby(ledger.versions.all(), key=lambda version: version.model)
+        registry = Registry(ledger, artifacts)
+        rows = [_row(registry, list(versions), waiting[model]) for model, versions in every]
+    if state.note:
+        note(f"{state.note} (what waits is told by the next `fairlead run` or `fairlead models`)")
+    if as_json:
+        print_json(rows)
+    elif as_csv:
+        print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
+    else:
+        print_table(_HEADINGS, [[row[column] for column in _COLUMNS] for row in rows])
+
+
+def _row(registry: Registry, versions: list[Version], waiting: int) -> dict[str, Any]:
+    newest = versions[-1]
+    champion = registry.ledger.versions.champion(newest.model)
+    shown = champion or newest
+    candidate = registry.candidate(shown)
+    return {
+        "model": newest.model,
+        "champion": champion.number if champion else None,
+        "versions": len(versions),
+        "metric": candidate.metric,
+        "holdout_score": candidate.holdout_score,
+        "created": utc(shown.created),
+        "mlflow": f"{waiting} waiting" if waiting else "told",
+    }

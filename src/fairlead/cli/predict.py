@@ -1,0 +1,118 @@
+"""`fairlead predict`: rows of a file, predicted with a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast, get_args
+
+import click
+
+from fairlead.cli.opened import opened
+from fairlead.cli.output import json_option
+from fairlead.cli.predictions import Block, Form, block, write
+from fairlead.cli.promote import VersionNumber
+from fairlead.errors import Failed
+
+if TYPE_CHECKING:
+    from fairlead.data.table import Features
+    from fairlead.inference import Exported
+    from fairlead.records import Signature
+
+_AT_ONCE = 8192  # rows: what is predicted and written together
+_SUFFIXES: dict[str, Form] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_EPILOG = """\b
+Examples:
+  fairlead predict boston-prices rows.csv
+  fairlead predict boston-prices rows.parquet --output predicted.parquet
+  cat rows.jsonl | fairlead predict boston-prices - --format jsonl
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("model")
+@click.argument("rows", type=click.Path(allow_dash=True, path_type=Path))
+@click.option("--version", type=VersionNumber(), help="Of the model; its champion if not given.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file instead of stdout.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([name for name in get_args(Form) if name != "json"]),
+    help="Of what is written; by the name of --output, else csv.",
+)
+@json_option
+@click.pass_context
+def command(  # noqa: PLR0913 - each is an option
+    ctx: click.Context,
+    *,
+    model: str,
+    rows: Path,
+    version: int | None,
+    output: Path | None,
+    form: Form | None,
+    as_json: bool,
+) -> None:
+    """Predict ROWS (a CSV, TSV, Parquet or JSON lines file, or - for stdin) with MODEL.
+
+    Columns are found by name, in any order; those that the model does not know are ignored. One
+    prediction a row is written, in the order of the rows; for classes with the probability of
+    each.
+    """
+    from fairlead.data.rows import read_rows
+    from fairlead.registry.registry import Registry
+
+    chosen = _form(form, output, as_json=as_json)
+    with opened(ctx) as (ledger, artifacts):
+        registry = Registry(ledger, artifacts)
+        found = registry.version(model, version)
+        exported, signature = registry.exported(found), registry.candidate(found).signature
+    source: Any = click.get_binary_stream("stdin") if str(rows) == "-" else rows
+    features = read_rows(source, signature)
+    with _target(output) as stream:
+        write(_predicted(exported, features, signature), stream, chosen)
+
+
+def _form(form: Form | None, output: Path | None, *, as_json: bool) -> Form:
+    if as_json and form:
+        raise click.UsageError("--json and --format cannot be combined.")
+    if as_json:
+        return "json"
+    return form or (_SUFFIXES.get(output.suffix.lower(), "csv") if output else "csv")
+
+
+def _predicted(exported: Exported, features: Features, signature: Signature) -> Iterator[Block]:
+    import numpy as np
+
+    for start in range(0, len(features), _AT_ONCE):
+        rows = np.arange(start, min(start + _AT_ONCE, len(features)))
+        yield block(exported.predict(features.take(rows)), signature)
+
+
+@contextmanager
+def _target(output: Path | None) -> Iterator[BinaryIO]:
+    """Stdout, or a file that is there only once it is whole."""
+    if output is None:
+        stream = click.get_binary_stream("stdout")
+        yield cast("BinaryIO", stream)
+        stream.flush()
+        return
+    partial = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        with partial.open("xb") as file:
+            yield file
+        partial.replace(output)
+    except OSError as error:
+        raise Failed(f"writing {str(output)!r}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,49 @@
+"""`fairlead promote`: a person makes a version the champion."""
+
+from __future__ import annotations
+
+import click
+
+from fairlead.cli.opened import opened
+from fairlead.cli.output import note, settings
+
+
+class VersionNumber(click.ParamType[int]):
+    """A version's number, with or without the v that Fairlead writes before it."""
+
+    name = "version"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The number."""
+        text = str(value).removeprefix("v")
+        if not (text.isascii() and text.isdecimal() and int(text)):
+            self.fail(f"{value!r} is no version: give a number such as 3 or v3.", param, ctx)
+        return int(text)
+
+
+@click.command(
+    epilog='\b\nExample:\n  fairlead promote boston-prices 3 --why "agreed with sales"\n'
+)
+@click.argument("model")
+@click.argument("version", type=VersionNumber())
+@click.option("--why", required=True, help="Goes into the history.")
+@click.pass_context
+def command(ctx: click.Context, *, model: str, version: int, why: str) -> None:
+    """Make VERSION the champion of MODEL, whatever the gate said.
+
+    A version without an ONNX form, or whose ONNX form predicts something else than what was
+    trained, cannot become champion.
+    """
+    from fairlead.registry.mlflow import start_mirror
+    from fairlead.registry.registry import Registry
+
+    with opened(ctx) as (ledger, artifacts):
+        promotion = Registry(ledger, artifacts).promote(model, version, why=why)
+    if promotion is None:
+        note(f"v{version} is the champion of {model!r} already: nothing was written")
+        return
+    was = f"was v{promotion.previous}" if promotion.previous else "the first"
+    click.echo(f"{model}: champion v{promotion.version} ({was})")
+    start_mirror(settings(ctx))
