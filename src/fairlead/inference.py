@@ -58,17 +58,18 @@ class Exported:
         self._session = _session(content)
         self._signature = signature
 
-    def predict(self, features: Features) -> NDArray[np.float64]:
-        """Predictions [rows], or probabilities [rows, classes].
+    def predict(self, features: Features) -> NDArray[Any]:
+        """Predictions, float64 [rows], or probabilities, float32 [rows, classes].
+
+        Probabilities stay what ONNX gives: scikit-learn's log loss wants rows of float64 to sum
+        to 1 more nearly than float32 can.
 
         Args:
             features: In the order of the signature's columns.
         """
-        import numpy as np
-
         inputs = _inputs(features, self._signature)
         output = self._run(inputs) if self._at_once else self._row_by_row(inputs, len(features))
-        return np.asarray(output, dtype=np.float64)
+        return output.astype(float) if self._signature.classes is None else output
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
         output: NDArray[Any] = self._session.run(None, inputs)[0]

@@ -10,9 +10,21 @@ from typing import Any
 
 from fairlead.errors import Corrupt, Unexportable
 
-TRUSTED = frozenset({"sklearn.tree._tree.Tree"})
-"""Types trusted beside those that skops itself trusts (numpy, scipy and scikit-learn's public
-estimators)."""
+TRUSTED = frozenset(
+    {
+        "collections.OrderedDict",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.gaussian_process.kernels.ConstantKernel",
+        "sklearn.gaussian_process.kernels.Product",
+        "sklearn.gaussian_process.kernels.RBF",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn.tree._tree.Tree",
+    }
+)
+"""Parts of scikit-learn's models that skops does not trust by itself; each holds numbers only."""
 
 
 def dumps(model: Any, trusted: frozenset[str]) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 
 from fairlead.errors import InvalidSpec, Unexportable
 from fairlead.families import safe
+from fairlead.families.converters import corrected
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.graph import FEATURES, ML_OPSET, OPSET, finished
 from fairlead.families.labels import compacted, seen_in, widened
@@ -160,9 +161,10 @@ def _skl2onnx(fitted: Fitted, width: int) -> Any:
     import skl2onnx
     from skl2onnx.common.data_types import FloatTensorType
 
-    return skl2onnx.to_onnx(
+    return skl2onnx.convert_sklearn(
         fitted.model,
         initial_types=[(FEATURES, FloatTensorType([None, width]))],
         target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
         options=None if fitted.classes is None else {"zipmap": False},
+        **corrected(),
     )
