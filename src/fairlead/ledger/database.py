@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +23,9 @@ from fairlead.errors import Busy, Corrupt, Failed, FairleadError, Invalid
 Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 
 PATIENCE = 60.0  # seconds that a transaction waits to be let in
+_READING = ("BEGIN", "PRAGMA schema_version")  # the second one takes the snapshot
+_LASTING = ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
+_PASSING = ("PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE")
 _SHORTEST_WAIT = 0.0003  # about one commit
 _LONGEST_WAIT = 0.005
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -72,24 +75,26 @@ class Database:
         self.file = file.absolute()
         self._patience = patience
         self._engine = _engine(self.file)
-        self._reading = self._engine.execution_options(begin="BEGIN")
-        self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the ledger and blocks nobody."""
-        with self._transaction(self._reading) as connection:
+        with self._transaction(_READING) as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, lasting: bool = True) -> Iterator[sa.Connection]:
         """The one transaction that may write; committed at the end, or not at all.
+
+        Args:
+            lasting: Whether it must outlive a power cut once committed, at one fsync. Without, it
+                outlives every death of processes, and a power cut may take it back whole.
 
         Raises:
             Busy: Others wrote for all of the `patience`.
             Failed: The disk is full or failing; nothing was written.
         """
-        with self._transaction(self._writing) as connection:
+        with self._transaction(_LASTING if lasting else _PASSING) as connection:
             yield connection
             connection.commit()
 
@@ -100,9 +105,7 @@ class Database:
             Failed: The file system cannot do it.
         """
         # Not a transaction at all: SQLite changes this mode only outside of one.
-        with self._transaction(
-            self._engine.execution_options(begin="PRAGMA journal_mode = WAL")
-        ) as connection:
+        with self._transaction(("PRAGMA journal_mode = WAL",)) as connection:
             mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
         if mode != "wal":
             raise Failed(
@@ -115,19 +118,19 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+    def _transaction(self, beginning: Sequence[str]) -> Iterator[sa.Connection]:
         try:
-            with self._begun(engine) as connection:
+            with self._begun(beginning) as connection:
                 yield connection
         except sa.exc.DatabaseError as error:
             raise self._spoken(error) from error
 
-    def _begun(self, engine: sa.Engine) -> sa.Connection:
+    def _begun(self, beginning: Sequence[str]) -> sa.Connection:
         """Only the beginning can meet another writer; what follows has the lock or a snapshot."""
         until = time.monotonic() + self._patience
         for wait in _waits():
             try:
-                return _begin(engine)
+                return _begin(self._engine, beginning)
             except sa.exc.OperationalError as error:
                 if _code(error) not in _BUSY or time.monotonic() > until:
                     raise
@@ -147,25 +150,19 @@ def _engine(file: Path) -> sa.Engine:
         connect_args={"timeout": 0, "isolation_level": None},
     )
     sa.event.listen(engine, "connect", _prepare)
-    sa.event.listen(engine, "begin", _say_begin)
     return engine
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    # FULL: what was acknowledged survives a power cut, at one fsync a commit.
-    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _say_begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options()["begin"])
-
-
-def _begin(engine: sa.Engine) -> sa.Connection:
+def _begin(engine: sa.Engine, beginning: Sequence[str]) -> sa.Connection:
+    # Not through SQLAlchemy's "begin" event: with a listener, each statement costs a third more.
     connection = engine.connect()
     try:
-        connection.begin()
-        connection.exec_driver_sql("PRAGMA schema_version")  # takes a reader's snapshot
+        for statement in beginning:
+            connection.exec_driver_sql(statement)
     except BaseException:
         connection.close()
         raise

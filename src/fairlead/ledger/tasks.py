@@ -59,12 +59,13 @@ class SqlTasks:
         with self._database.read() as connection:
             if not attempts.claimable(connection, study):
                 return None
-        with self._database.write() as connection:
+        # After a power cut no worker is left that a claim or a heartbeat could matter to.
+        with self._database.write(lasting=False) as connection:
             return attempts.claim(connection, worker, lease=lease, study=study)
 
     def heartbeat(self, claim: Claim, *, lease: float) -> None:
         """Extend the lease."""
-        with self._database.write() as connection:
+        with self._database.write(lasting=False) as connection:
             attempts.heartbeat(connection, claim, lease)
 
     def commit(self, claim: Claim, results: Sequence[Result]) -> None:
