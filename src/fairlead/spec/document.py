@@ -154,7 +154,7 @@ class Data(_Section):
     )
     task: Literal["auto", "regression", "classification"] = Field(
         default="auto",
-        description="what kind of target it is; auto: as its values suggest",
+        description="auto: classification where the target is text",
     )
     format: Literal["auto", "csv", "tsv", "parquet", "statlib", "uci", "idx"] = Field(
         default="auto", description="layout of the file; auto: by its name and its beginning"
@@ -273,7 +273,7 @@ class Promote(_Section):
     when: Literal["better", "confident", "always", "never"] = Field(
         default="better",
         description="better: by more than the margin; confident: and the interval agrees; "
-        "always: if it can be judged or not; never: only register",
+        "always: whatever the comparison says; never: only register",
     )
     margin: float = Field(
         default=0.0,
