@@ -1,0 +1,188 @@
+"""Artefacts in a local folder: ab/abcdef... .
+
+Belongs here: files, and what a crash or a full disk can do to them. Does not: servers.
+
+A file is written under a temporary name in its own folder, fsynced, renamed, and its folder
+fsynced: a name that is there is whole, whatever dies. It is verified all the same when it is read,
+since disks and people change files.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from fairlead.artifacts import digest as digests
+from fairlead.artifacts.kept import Stored, damaged, missing
+from fairlead.errors import Corrupt, Failed
+from fairlead.records import Digest
+
+_TEMPORARY = ".tmp-"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_CHUNK = 1 << 20
+_READ_ONLY = 0o444  # nobody edits by accident what others know by its digest
+
+_Identity: TypeAlias = tuple[int, int, int]  # inode, bytes, nanoseconds of the last change
+
+
+class Folder:
+    """A local folder that keeps artefacts."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._verified: dict[Digest, _Identity] = {}
+
+    def write(self, digest: Digest, content: bytes) -> None:
+        """Keep these bytes."""
+        self._keep(digest, lambda file: file.write(content))
+
+    def copy(self, digest: Digest, source: Path) -> None:
+        """Keep a copy of this file."""
+        self._keep(digest, lambda file: _copy(source, file, digest))
+
+    def read(self, digest: Digest) -> bytes:
+        """The bytes as they are there."""
+        with self._found(digest) as file:
+            return file.read_bytes()
+
+    def path(self, digest: Digest) -> Path:
+        """The file of this digest, verified."""
+        with self._found(digest) as file:
+            self._verify(digest, file)
+            return file
+
+    def exists(self, digest: Digest) -> bool:
+        """Whether there is a file of this name."""
+        return self._file(digest).is_file()
+
+    def all(self) -> Iterator[Stored]:
+        """Every file that is named as an artefact is."""
+        for file in self._root.glob("??/*"):
+            if digests.is_digest(file.name):
+                with suppress(FileNotFoundError):  # somebody deleted it meanwhile
+                    yield _stored(file)
+
+    def delete(self, digest: Digest) -> None:
+        """Remove the file."""
+        self._file(digest).unlink(missing_ok=True)
+
+    def stale_temporaries(self, *, older_than: float) -> Iterator[Path]:
+        """Temporary files that nobody has written to for so long."""
+        before = time.time() - older_than
+        for file in self._root.glob(f"??/{_TEMPORARY}*"):
+            with suppress(FileNotFoundError):  # its writer is alive after all, and done
+                if file.stat().st_mtime < before:
+                    yield file
+
+    def _file(self, digest: Digest) -> Path:
+        return self._root / digest[:2] / digest
+
+    @contextmanager
+    def _found(self, digest: Digest) -> Iterator[Path]:
+        try:
+            yield self._file(digest)
+        except FileNotFoundError:
+            raise missing(digest, str(self._root)) from None
+        except OSError as error:
+            raise Failed(f"reading artefact {digest}: {error}") from error
+
+    def _verify(self, digest: Digest, file: Path) -> None:
+        """Read the file, unless it is the very one that was read before: tables are large."""
+        identity = _identity(file)
+        if self._verified.get(digest) == identity:
+            return
+        found, size = digests.of_file(file)
+        if found != digest:
+            raise damaged(digest, str(file), size)
+        self._verified[digest] = identity
+
+    def _keep(self, digest: Digest, fill: Callable[[BinaryIO], object]) -> None:
+        if self._renewed(digest):
+            return
+        file = self._file(digest)
+        with _spoken(f"storing artefact {digest} under {str(self._root)!r}"):
+            _make_folder(file.parent)
+            with _temporary(file.parent) as temporary:
+                _write(temporary, fill)
+                temporary.rename(file)
+            _sync_folder(file.parent)
+
+    def _renewed(self, digest: Digest) -> bool:
+        """Whether the file is there and sound; it is then as new to the garbage collector."""
+        file = self._file(digest)
+        try:
+            self._verify(digest, file)
+            os.utime(file)
+            self._verified[digest] = _identity(file)
+        except (OSError, Corrupt):
+            return False
+        return True
+
+
+def _stored(file: Path) -> Stored:
+    found = file.stat()
+    return Stored(digest=file.name, size=found.st_size, modified=found.st_mtime)
+
+
+def _identity(file: Path) -> _Identity:
+    found = file.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _copy(source: Path, target: BinaryIO, digest: Digest) -> None:
+    """Copy and hash once more: nothing keeps others from writing to the source meanwhile."""
+    hashed = hashlib.sha256()
+    with source.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            hashed.update(chunk)
+            target.write(chunk)
+    if hashed.hexdigest() != digest:
+        raise Failed(f"storing {str(source)!r}: it changed while it was read; try again")
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    with path.open("wb") as file:
+        fill(file)
+        file.flush()
+        os.fchmod(file.fileno(), _READ_ONLY)
+        os.fsync(file.fileno())
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _spoken(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = "the disk is full; free some space" if error.errno in _FULL else str(error)
+        raise Failed(f"{doing}: {full}, and run the command again") from error

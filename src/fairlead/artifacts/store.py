@@ -1,0 +1,107 @@
+"""The artefact store: bytes in, digests out, and only the right bytes back.
+
+Belongs here: naming, verifying, and choosing the place. Does not: how a place keeps files, what the
+bytes mean, and which of them are still wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fairlead.artifacts import digest as digests
+from fairlead.artifacts.folder import Folder
+from fairlead.artifacts.kept import Place, Stored, damaged
+from fairlead.artifacts.remote import Remote
+from fairlead.errors import Failed
+from fairlead.records import Digest, File
+
+
+class Artifacts:
+    """The artefact store.
+
+    Args:
+        root: A folder (made when something is first put), or a URL that fsspec knows such as
+            s3://bucket/prefix.
+        cache: The folder into which files of a URL are fetched; without one, they have no `path`.
+
+    Raises:
+        Invalid: fsspec does not know the URL, or lacks a package for it.
+    """
+
+    def __init__(self, root: Path | str, *, cache: Path | None = None) -> None:
+        self._root = str(root)
+        self._place = _place(root, cache)
+
+    def put(self, content: bytes) -> File:
+        """Store these bytes; a damaged file of theirs is mended.
+
+        Raises:
+            Failed: The disk is full, or does not let itself be written; nothing is left behind.
+            Unreachable: The server did not answer.
+        """
+        digest = digests.of_bytes(content)
+        self._place.write(digest, content)
+        return File(digest=digest, size=len(content))
+
+    def put_file(self, path: Path) -> File:
+        """Store a copy of this file.
+
+        Raises:
+            Failed: As `put`, or the file cannot be read.
+            Unreachable: The server did not answer.
+        """
+        try:
+            digest, size = digests.of_file(path)
+        except OSError as error:
+            raise Failed(f"storing {str(path)!r} as an artefact: {error}") from error
+        self._place.copy(digest, path)
+        return File(digest=digest, size=size)
+
+    def get(self, digest: Digest) -> bytes:
+        """The bytes of this digest, verified.
+
+        Raises:
+            Corrupt: They are missing, or are others.
+            Unreachable: The server did not answer.
+        """
+        content = self._place.read(digests.checked(digest))
+        if digests.of_bytes(content) != digest:
+            raise damaged(digest, self._root, len(content))
+        return content
+
+    def path(self, digest: Digest) -> Path:
+        """A local file with these bytes, verified once for as long as it does not change.
+
+        Raises:
+            Corrupt: They are missing, or are others.
+            Invalid: The store is a URL and has no cache.
+            Unreachable: The server did not answer.
+        """
+        return self._place.path(digests.checked(digest))
+
+    def exists(self, digest: Digest) -> bool:
+        """Whether there is a file of this name; it is not verified."""
+        return self._place.exists(digests.checked(digest))
+
+    def all(self) -> Iterator[Stored]:
+        """Every artefact there is, in no particular order."""
+        return self._place.all()
+
+    def delete(self, digest: Digest) -> None:
+        """Remove the artefact, if it is there."""
+        self._place.delete(digests.checked(digest))
+
+    def stale_temporaries(self, *, older_than: float) -> Iterator[Path]:
+        """What writers that were killed left behind; the caller may unlink it.
+
+        Args:
+            older_than: Seconds since it was last written to.
+        """
+        return self._place.stale_temporaries(older_than=older_than)
+
+
+def _place(root: Path | str, cache: Path | None) -> Place:
+    if isinstance(root, str) and "://" in root:
+        return Remote(root, cache)
+    return Folder(Path(root).absolute())
