@@ -60,6 +60,11 @@ class Settings:
         return self.home / "logs"
 
     @property
+    def reports(self) -> Path:
+        """The folder of the studies' reports."""
+        return self.home / "reports"
+
+    @property
     def mlflow_uri(self) -> str:
         """URI of MLflow's registry."""
         return self.mlflow or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"

@@ -1,0 +1,91 @@
+"""The gate's interval: how sure it is that the candidate is better.
+
+Belongs here: that picture. Does not: deciding (registry.gate).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairlead.records import Verdict
+from fairlead.report import words
+from fairlead.report.material import Material
+from fairlead.report.picture import BLUE, GREY, ORANGE, Figure, Picture, label, layout
+
+_TITLE = "The verdict"
+_KEY = "interval"
+
+
+def draw(material: Material) -> Picture:
+    """The difference on shared rows with its interval, or why there is none."""
+    if material.judgement is None:
+        caption = "The candidate was not judged yet."
+        return Picture(key=_KEY, title=_TITLE, caption=caption)
+    verdict = material.judgement.verdict
+    figure = _figure(verdict, material.spec.promote.margin)
+    caption = f"{words.decision(verdict)}. {verdict.text}"
+    return Picture(key=_KEY, title=_TITLE, caption=caption, figure=figure, height=200)
+
+
+def _figure(verdict: Verdict, margin: float) -> Figure | None:
+    if verdict.difference is None or verdict.low is None or verdict.high is None:
+        return None
+    sure = "" if verdict.confidence is None else f" ({verdict.confidence:.4g} sure)"
+    text = (
+        f"{verdict.metric} better by {verdict.difference:.4g}<br>"
+        f"between {verdict.low:.4g} and {verdict.high:.4g}{sure}"
+    )
+    point: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [verdict.difference],
+        "y": [0],
+        "text": [text],
+        "hoverinfo": "text",
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [verdict.high - verdict.difference],
+            "arrayminus": [verdict.difference - verdict.low],
+            "color": BLUE,
+            "thickness": 3,
+            "width": 8,
+        },
+        "marker": {"color": BLUE, "size": 14},
+    }
+    return {"data": [point], "layout": _layout(verdict, margin)}
+
+
+def _layout(verdict: Verdict, margin: float) -> dict[str, Any]:
+    lines = [_line(0.0, f"as good as {verdict.against}", GREY)]
+    if margin:
+        lines.append(_line(margin, "margin asked for", ORANGE))
+    title = f"how much better, in {verdict.metric}"
+    return layout(
+        x={"title": {"text": label(title)}},
+        y={"visible": False, "range": [-1, 1], "fixedrange": True},
+        shapes=[shape for shape, _ in lines],
+        annotations=[note for _, note in lines],
+        margin={"l": 16, "r": 16, "t": 28, "b": 44},
+    )
+
+
+def _line(at: float, text: str, colour: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    shape = {
+        "type": "line",
+        "x0": at,
+        "x1": at,
+        "y0": 0,
+        "y1": 1,
+        "yref": "paper",
+        "line": {"color": colour, "width": 2, "dash": "dash"},
+    }
+    note = {
+        "x": at,
+        "y": 1,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "text": label(text),
+        "showarrow": False,
+    }
+    return shape, note

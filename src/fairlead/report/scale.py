@@ -1,0 +1,95 @@
+"""A scale: where the values of a parameter stand on an axis from 0 to 1.
+
+Belongs here: choosing between even, linear and logarithmic, and the marks to write on it. Does
+not: drawing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeGuard
+
+from fairlead.records import Scalar
+from fairlead.report import words
+
+FEW = 8
+"""Values that each get a place of their own, evenly spaced; more numbers are a range."""
+_DECADES = 50.0  # from here on, high / low makes a scale logarithmic
+_MARKS = 5
+_SHOWN = 24  # names on an axis of texts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Places of values.
+
+    Args:
+        places: Values that have places of their own, as text; empty where numbers are a range.
+        low: The value at 0, or its logarithm.
+        high: The value at 1, likewise.
+        log: Whether they are logarithms.
+        turned: Whether the lowest number stands at 1; `marks` have it so already.
+        marks: Text and place of the marks to write.
+    """
+
+    places: Mapping[str, float]
+    low: float = 0.0
+    high: float = 1.0
+    log: bool = False
+    turned: bool = False
+    marks: Sequence[tuple[str, float]] = ()
+
+    @property
+    def discrete(self) -> bool:
+        """Whether values have places of their own."""
+        return bool(self.places)
+
+    def at(self, value: Scalar) -> float:
+        """Where the value stands, from 0 to 1."""
+        if self.places:
+            return self.places[repr(value)]
+        assert isinstance(value, int | float)
+        point = math.log(value) if self.log else value
+        place = min(1.0, max(0.0, (point - self.low) / (self.high - self.low)))
+        return 1 - place if self.turned else place
+
+    def turn(self) -> Scale:
+        """The same range of numbers, upside down."""
+        marks = [(text, 1 - place) for text, place in self.marks]
+        return replace(self, turned=not self.turned, marks=marks)
+
+
+def scale_of(values: Iterable[Scalar]) -> Scale:
+    """The scale for these values: all that a parameter took."""
+    distinct = {repr(value): value for value in values}
+    numbers = [float(value) for value in distinct.values() if _is_number(value)]
+    if len(numbers) == len(distinct) > FEW:
+        return range_scale(numbers, log=min(numbers) > 0 and max(numbers) / min(numbers) > _DECADES)
+    ordered = sorted(distinct.items(), key=lambda pair: _order(pair[1]))
+    gap = 1 / max(1, len(ordered) - 1)
+    places = {text: index * gap for index, (text, _) in enumerate(ordered)}
+    shown = ordered if len(ordered) <= _SHOWN else ordered[:: len(ordered) // _SHOWN + 1]
+    return Scale(places=places, marks=[(words.value(value), places[text]) for text, value in shown])
+
+
+def range_scale(numbers: Sequence[float], *, log: bool) -> Scale:
+    """The scale of numbers of which at least two differ."""
+    low, high = min(numbers), max(numbers)
+    first, last = (math.log(low), math.log(high)) if log else (low, high)
+    points = [first + (last - first) * index / (_MARKS - 1) for index in range(_MARKS)]
+    texts = [f"{math.exp(point) if log else point:.4g}" for point in points]
+    marks = [(text, index / (_MARKS - 1)) for index, text in enumerate(texts)]
+    return Scale(places={}, low=first, high=last, log=log, marks=marks)
+
+
+def _is_number(value: Scalar) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _order(value: Scalar) -> tuple[int, float, str]:
+    """Nothing first, then numbers by size, then texts."""
+    if _is_number(value):
+        return 1, float(value), ""
+    return (0 if value is None else 2), 0.0, str(value)

@@ -1,0 +1,142 @@
+"""Words: how numbers, parameters and the story of a study read.
+
+Belongs here: plain text. Does not: HTML (page.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from fairlead.records import Decision, Params, Scalar, Verdict
+from fairlead.report.material import Material
+
+_DECISIONS: dict[Decision, str] = {
+    "promote": "Promoted",
+    "keep": "Not promoted",
+    "cannot judge": "Cannot judge",
+}
+_METHODS = {
+    "grid": "every combination of a grid",
+    "random": "random search",
+    "tpe": "Bayesian search (TPE)",
+}
+_MINUTE, _HOUR = 60.0, 3600.0
+
+
+def number(value: float | None, *, digits: int = 5) -> str:
+    """A number as a person reads it."""
+    if value is None:
+        return "none"
+    if isinstance(value, float) and math.isfinite(value) and not value.is_integer():
+        return f"{value:.{digits}g}"
+    return f"{value:,.0f}" if math.isfinite(value) else str(value)
+
+
+def value(one: Scalar) -> str:
+    """A parameter's value as YAML writes it."""
+    if isinstance(one, bool) or one is None:
+        return {True: "true", False: "false", None: "null"}[one]
+    return f"{one:.5g}" if isinstance(one, float) else str(one)
+
+
+def params(of: Params) -> str:
+    """Parameters in a line."""
+    return ", ".join(f"{name} {value(one)}" for name, one in of.items()) or "no parameters"
+
+
+def seconds(duration: float) -> str:
+    """A duration: 0.12 s, 3 min 20 s, 1 h 5 min."""
+    if duration < _MINUTE:
+        return f"{duration:.2g} s" if duration < 10 else f"{duration:.0f} s"  # noqa: PLR2004 - two digits either way
+    whole = round(duration)
+    if duration < _HOUR:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def count(many: int, noun: str) -> str:
+    """A number of things: 1 trial, 2,000 trials."""
+    return f"{many:,} {noun}" if many == 1 else f"{many:,} {noun}s"
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Names in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "no family"
+
+
+def moment(at: float) -> str:
+    """A time, to the minute."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def size(many: int) -> str:
+    """A number of bytes."""
+    for unit in ("bytes", "kB", "MB"):
+        if many < 1000:  # noqa: PLR2004 - a thousand of one unit is one of the next
+            return f"{many:.3g} {unit}"
+        many /= 1000  # type: ignore[assignment] # a number of any kind from here on
+    return f"{many:.3g} GB"
+
+
+def story(material: Material) -> Iterator[str]:
+    """What happened, a sentence or two at a time."""
+    yield _searched(material)
+    if material.ranked:
+        yield _best(material)
+    if material.candidate and material.candidate.holdout_score is not None:
+        yield _refitted(material)
+    if material.version:
+        yield _standing(material)
+
+
+def decision(verdict: Verdict) -> str:
+    """The verdict in a word or two."""
+    return _DECISIONS[verdict.decision]
+
+
+def _searched(material: Material) -> str:
+    study, search = material.study, material.spec.search
+    done = sum(row.result is not None for row in material.rows)
+    trials = count(study.size, "trial")
+    begun = trials if study.state == "finished" else f"{done:,} of {trials} so far"
+    losses = [
+        count(len(material.ended(state)), "trial") + f" {state}"
+        for state in ("failed", "pruned")
+        if material.ended(state)
+    ]
+    return (
+        f"{begun} of {listed(material.families)} on {material.spec.data.source}, by "
+        f"{_METHODS[search.method]}, each scored on {search.folds} folds"
+        f"{'; ' if losses else ''}{' and '.join(losses)}."
+    )
+
+
+def _best(material: Material) -> str:
+    best = material.ranked[0]
+    trial = best.row.trial
+    return (
+        f"Trial {trial.number} is the best, with a cross-validated {material.metric.name} of "
+        f"{number(best.score)}: {trial.family} with {params(trial.params)}."
+    )
+
+
+def _refitted(material: Material) -> str:
+    candidate = material.candidate
+    assert candidate is not None
+    return (
+        f"Refitted on {count(candidate.training_rows, 'training row')}, it has a {candidate.metric}"
+        f" of {number(candidate.holdout_score)} on {count(candidate.holdout_rows, 'holdout row')}."
+    )
+
+
+def _standing(material: Material) -> str:
+    version = material.version
+    assert version is not None
+    named = f"It is version {version.number} of the model {version.model}"
+    if material.champion is None:
+        return f"{named}, which has no champion yet."
+    if material.champion == version.number:
+        return f"{named}, and its champion."
+    return f"{named}; the champion is version {material.champion}."
