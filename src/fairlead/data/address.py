@@ -79,7 +79,9 @@ def resolve(url: Url, *, private: bool) -> tuple[Address, ...]:
     """
     try:
         found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+    except UnicodeError as error:
+        raise InvalidSpec(f"data.source: {url.host!r} is no name of a host: {error}") from error
+    except OSError as error:
         raise Unreachable(f"data.source: the name {url.host!r} is not known: {error}") from error
     addresses = tuple(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))
     for address in addresses:

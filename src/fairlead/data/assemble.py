@@ -5,8 +5,8 @@ Belongs here: the rules of `data` in the spec that are about columns and cells. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,8 @@ from fairlead.spec.document import Data
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Refuse: TypeAlias = Callable[[Fault, str], NoReturn]
+
 _FEWEST_ROWS = 3  # two to fit on, one to hold out
 _LISTED = 20  # names that a message holds
 
@@ -38,7 +40,7 @@ def assemble(frame: Frame, data: Data) -> Table:
     target = _target_name(frame, data)
     columns = _columns(frame, data, target)
     _check_rows(frame)
-    features = _features(frame, columns)
+    features = features_of(frame, columns, _refuse)
     values, classes = _target(frame[target], target, data.task)
     return Table(
         columns=columns,
@@ -47,6 +49,23 @@ def assemble(frame: Frame, data: Data) -> Table:
         target=values,
         classes=classes,
         fingerprint=fingerprint(columns, features, target, values, classes),
+    )
+
+
+def features_of(frame: Frame, columns: Sequence[Column], refuse: Refuse) -> Features:
+    """The rows of these columns.
+
+    Args:
+        frame: Has all of them.
+        columns: In the order of the result.
+        refuse: Raises, given a cell that is no number and the name of its column.
+    """
+    plain = [_numbers(frame, c.name, refuse) for c in columns if c.kind == "number"]
+    encoded = [coded(texts(frame[c.name])) for c in columns if c.kind == "text"]
+    return Features(
+        numbers=_beside(plain, len(frame), np.float64),
+        text=_beside([codes for codes, _ in encoded], len(frame), np.int32),
+        categories=tuple(categories for _, categories in encoded),
     )
 
 
@@ -116,16 +135,6 @@ def _check_rows(frame: Frame) -> None:
         )
 
 
-def _features(frame: Frame, columns: Sequence[Column]) -> Features:
-    plain = [_numbers(frame, column.name) for column in columns if column.kind == "number"]
-    encoded = [coded(texts(frame[column.name])) for column in columns if column.kind == "text"]
-    return Features(
-        numbers=_beside(plain, len(frame), np.float64),
-        text=_beside([codes for codes, _ in encoded], len(frame), np.int32),
-        categories=tuple(categories for _, categories in encoded),
-    )
-
-
 def _beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[np.generic]) -> NDArray[Any]:
     matrix = np.empty((rows, len(columns)), kind)
     for index, column in enumerate(columns):
@@ -133,10 +142,10 @@ def _beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[np.generic]) 
     return matrix
 
 
-def _numbers(frame: Frame, name: str) -> NDArray[np.float64]:
+def _numbers(frame: Frame, name: str, refuse: Refuse) -> NDArray[np.float64]:
     values = numbers(frame[name])
     if isinstance(values, Fault):
-        _refuse(values, name)
+        refuse(values, name)
     return values
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import socket
+import ssl
 import tempfile
 import threading
 import time
@@ -177,26 +178,34 @@ def _answer(url: Url, bounds: _Bounds) -> Iterator[BaseHTTPResponse]:
 
 def _connect(url: Url, bounds: _Bounds) -> HTTPConnection:
     """Connect to an address that was looked up and allowed, never to one looked up again."""
-    import urllib3.exceptions
-
     fault = "it has no address"
     for found in address.resolve(url, private=bounds.private):
         _check_time(url, bounds)
         connection = _connection(url, str(found), min(_SILENCE, bounds.left))
         try:
-            with _guard(connection, bounds):
-                connection.connect()
-        except urllib3.exceptions.SSLError as error:
-            raise InvalidData(
-                f"data.source: the certificate of {url.host!r} is refused: {_reason(error)}"
-            ) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            connection.close()
-            fault = _reason(error)
-        else:
-            return connection
+            return _connected(connection, url, bounds)
+        except Unreachable as error:
+            fault = str(error)
     _check_time(url, bounds)
     raise Unreachable(f"data.source: {url.text!r} cannot be reached: {fault}")
+
+
+def _connected(connection: HTTPConnection, url: Url, bounds: _Bounds) -> HTTPConnection:
+    import urllib3.exceptions
+    from urllib3.util.ssl_match_hostname import CertificateError
+
+    try:
+        with _guard(connection, bounds):
+            connection.connect()
+    except (ssl.SSLCertVerificationError, CertificateError) as error:
+        connection.close()
+        raise InvalidData(
+            f"data.source: the certificate of {url.host!r} is refused: {_reason(error)}"
+        ) from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        connection.close()
+        raise Unreachable(_reason(error)) from error
+    return connection
 
 
 def _connection(url: Url, host: str, timeout: float) -> HTTPConnection:

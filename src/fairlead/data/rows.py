@@ -8,21 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
-
-import numpy as np
+from typing import Any, BinaryIO, Literal, NoReturn, TypeAlias
 
 from fairlead.data import delimited, parquet
 from fairlead.data.archive import File
-from fairlead.data.cells import Fault, coded, numbers, texts, written
-from fairlead.data.frame import Cells, Frame, named
+from fairlead.data.assemble import features_of
+from fairlead.data.cells import Fault, written
+from fairlead.data.frame import Frame, named
 from fairlead.data.read import decoded
 from fairlead.data.table import Features
 from fairlead.errors import InvalidData
 from fairlead.records import Column, Signature
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 Format: TypeAlias = Literal["auto", "csv", "tsv", "parquet", "jsonl"]
 
@@ -51,7 +47,9 @@ def read_rows(
     """
     file = _content(source)
     try:
-        return _features(_frame(file, _format_of(file) if format == "auto" else format), signature)
+        frame = _frame(file, _format_of(file) if format == "auto" else format)
+        _check_columns(frame, signature.columns)
+        return features_of(frame, signature.columns, _refuse)
     except InvalidData as error:
         raise InvalidData(f"{file.name}: {str(error).removeprefix('data.source: ')}") from error
 
@@ -112,29 +110,11 @@ def _cell(value: Any, name: str, number: int) -> str | None:
     raise InvalidData(f"line {number}, column {name!r}: a list or an object is no value")
 
 
-def _features(frame: Frame, signature: Signature) -> Features:
-    _check_columns(frame, signature.columns)
-    plain = [_numbers(frame[name], name) for name in signature.numbers]
-    encoded = [coded(texts(frame[name])) for name in signature.text]
-    return Features(
-        numbers=_beside(plain, len(frame), np.float64),
-        text=_beside([codes for codes, _ in encoded], len(frame), np.int32),
-        categories=tuple(categories for _, categories in encoded),
-    )
-
-
-def _beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[np.generic]) -> NDArray[Any]:
-    return np.column_stack(columns) if columns else np.empty((rows, 0), kind)
-
-
 def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:
     missing = [repr(column.name) for column in columns if column.name not in frame.names]
     if missing:
         raise InvalidData(f"the model needs the columns {', '.join(missing)}, which are not there")
 
 
-def _numbers(cells: Cells, name: str) -> NDArray[np.float64]:
-    values = numbers(cells)
-    if isinstance(values, Fault):
-        raise InvalidData(f"row {values.row + 1}, column {name!r}: {values.cell!r} is {values.why}")
-    return values
+def _refuse(fault: Fault, name: str) -> NoReturn:
+    raise InvalidData(f"row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}")
