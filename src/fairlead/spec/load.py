@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -173,6 +174,7 @@ def _checked(tree: Node) -> Spec:
     except ValidationError as error:
         found = sorted(
             ((_complained(tree, complaint), complaint.text) for complaint in complaints(error)),
+            key=itemgetter(0),  # of those at one place, the first of the section's keys
         )
     place, text = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
