@@ -234,6 +234,7 @@ class LightGBM(Scikit):
         """What `save` wrote."""
         import lightgbm
 
+        _refuse_cut_short(saved)
         try:
             booster = lightgbm.Booster(model_str=saved.content.decode())
         except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
@@ -245,6 +246,13 @@ def _class(task: Task) -> Any:
     import lightgbm
 
     return lightgbm.LGBMRegressor if task == "regression" else lightgbm.LGBMClassifier
+
+
+def _refuse_cut_short(saved: Saved) -> None:
+    """Refuse what is not a whole model: LightGBM ends the whole process over part of one."""
+    marks = (b"\nend of trees\n", b"\nend of parameters\n")
+    if not saved.content.startswith(b"tree\n") or any(m not in saved.content for m in marks):
+        raise Corrupt(f"{saved.name}: {len(saved.content)} bytes are not a LightGBM model")
 
 
 def _asked(model: Boosted, x: Array, count: int | None) -> Array:

@@ -5,6 +5,7 @@ Belongs here: that library's estimators. Does not: LightGBM and CatBoost.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -142,6 +143,7 @@ class XGBoost(Scikit):
         task: Task = "regression" if classes is None else "classification"
         model = _class(task)(n_jobs=1, verbosity=0)
         try:
+            json.loads(saved.content)  # XGBoost ends the whole process over what is no JSON
             model.load_model(bytearray(saved.content))
         except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
             raise Corrupt(f"{saved.name}: XGBoost cannot read it: {error}") from error

@@ -52,9 +52,7 @@ def export(preparation: Preparation, family: Family, fitted: Fitted, signature: 
     return model_of(nodes, constants, before.inputs, output_of(fitted))
 
 
-def parity(
-    trained: NDArray[np.float64], exported: NDArray[np.float64], *, spread: float | None
-) -> Parity:
+def parity(trained: NDArray[Any], exported: NDArray[Any], *, spread: float | None) -> Parity:
     """How far two models' predictions for the same rows are apart, and whether that passes.
 
     It passes where at most 0.1 % of the rows are further apart than the tolerance, which is 1e-4
@@ -66,12 +64,7 @@ def parity(
         exported: The same of its ONNX form.
         spread: Standard deviation of the target; None for probabilities.
     """
-    import numpy as np
-
-    scale = spread or 1.0
-    apart = np.abs(np.asarray(trained, np.float64) - np.asarray(exported, np.float64)) / scale
-    apart[np.isnan(trained) & np.isnan(exported)] = 0.0
-    apart = np.nan_to_num(apart, nan=np.inf).reshape(len(apart), -1).max(axis=1, initial=0.0)
+    apart = _distances(trained, exported) / (spread or 1.0)
     beyond = int((apart > TOLERANCE).sum())
     return Parity(
         rows=len(apart),
@@ -80,6 +73,17 @@ def parity(
         tolerance=TOLERANCE,
         passed=beyond <= int(len(apart) * ROWS_BEYOND),
     )
+
+
+def _distances(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
+    """How far the rows are apart [rows]; infinitely where only one is a finite number."""
+    import numpy as np
+
+    same = (one == other) | (np.isnan(one) & np.isnan(other))
+    with np.errstate(invalid="ignore"):
+        apart = np.where(same, 0.0, np.abs(one.astype(float) - other))
+    rows = np.nan_to_num(apart, nan=np.inf, posinf=np.inf)
+    return rows if rows.ndim == 1 else rows.max(axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
