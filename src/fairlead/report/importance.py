@@ -87,7 +87,9 @@ def _searched(given: Sequence[Given]) -> dict[str, Scale]:
         for name, value in params.items():
             taken.setdefault(name, {})[repr(value)] = value
     return {
-        name: scale_of(values.values()) for name, values in sorted(taken.items()) if len(values) > 1
+        name: scale_of(values.values(), spread=False)
+        for name, values in sorted(taken.items())
+        if len(values) > 1
     }
 
 
@@ -132,6 +134,6 @@ def _figure(shares: Mapping[str, float]) -> Figure:
         "hoverinfo": "skip",
         "marker": {"color": BLUE},
     }
-    x = {"tickformat": ".0%", "range": [0, 1.1 * max(shares.values())], "fixedrange": True}
+    x = {"tickformat": ".0%", "range": [0, 1.2 * max(shares.values())], "fixedrange": True}
     y = {"showgrid": False, "fixedrange": True, "type": "category"}
     return {"data": [bars], "layout": layout(x=x, y=y, bargap=0.35)}

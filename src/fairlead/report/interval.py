@@ -5,6 +5,7 @@ Belongs here: that picture. Does not: deciding (registry.gate).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fairlead.records import Verdict
@@ -23,18 +24,34 @@ def draw(material: Material) -> Picture:
         return Picture(key=_KEY, title=_TITLE, caption=caption)
     verdict = material.judgement.verdict
     figure = _figure(verdict, material.spec.promote.margin)
-    caption = f"{words.decision(verdict)}. {verdict.text}"
-    return Picture(key=_KEY, title=_TITLE, caption=caption, figure=figure, height=200)
+    return Picture(
+        key=_KEY,
+        title=_TITLE,
+        caption=_caption(verdict, shown=figure is not None),
+        figure=figure,
+        height=200,
+    )
+
+
+def _caption(verdict: Verdict, *, shown: bool) -> str:
+    if not shown:
+        return f"{words.decision(verdict)}. {verdict.text}"
+    rows = words.count(verdict.rows, "row")
+    sure = "" if verdict.confidence is None else f" ({100 * verdict.confidence:.4g} % sure)"
+    return (
+        f"How much better the candidate predicts the same {rows} than {verdict.against}: what was "
+        f"seen, and the interval that holds the truth{sure}. Right of the line it is better."
+    )
 
 
 def _figure(verdict: Verdict, margin: float) -> Figure | None:
-    if verdict.difference is None or verdict.low is None or verdict.high is None:
+    ends = (verdict.low, verdict.difference, verdict.high)
+    if not all(end is not None and math.isfinite(end) for end in ends):
         return None
-    sure = "" if verdict.confidence is None else f" ({verdict.confidence:.4g} sure)"
-    text = (
-        f"{verdict.metric} better by {verdict.difference:.4g}<br>"
-        f"between {verdict.low:.4g} and {verdict.high:.4g}{sure}"
-    )
+    assert verdict.difference is not None
+    assert verdict.low is not None
+    assert verdict.high is not None
+    text = f"better by {verdict.difference:.4g}<br>from {verdict.low:.4g} to {verdict.high:.4g}"
     point: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",

@@ -25,17 +25,19 @@ from fairlead.report.picture import (
     thinned,
 )
 from fairlead.report.scale import Scale, range_scale, scale_of
+from fairlead.spec.document import Spec
+from fairlead.spec.space import Range
 
 _ABSENT = "not given"
 _GOLDEN = 0.6180339887  # multiples of it, modulo 1, spread evenly however many there are
 _JITTER = 0.03
-_BEST_LINES = 100
-_OTHER_LINES = 500
+_BEST_LINES = 60
+_OTHER_LINES = 240
 _LONG = 10  # letters of a name that is broken at its underscores
 _STYLES: tuple[Mapping[str, Any], ...] = (
-    {"name": "the rest", "opacity": 0.4, "line": {"color": GREY, "width": 1}},
-    {"name": "better half", "opacity": 0.55, "line": {"color": BLUE, "width": 1}},
-    {"name": "best tenth", "opacity": 0.95, "line": {"color": ORANGE, "width": 2}},
+    {"name": "the rest", "opacity": 0.45, "line": {"color": GREY, "width": 1}},
+    {"name": "better half", "opacity": 0.7, "line": {"color": BLUE, "width": 1}},
+    {"name": "best tenth", "opacity": 0.9, "line": {"color": ORANGE, "width": 1.5}},
 )
 
 
@@ -88,7 +90,10 @@ def _drawn(ranked: Sequence[Scored]) -> list[Scored]:
 def _figure(
     material: Material, ranked: Sequence[Scored], lines: Sequence[Scored], names: Sequence[str]
 ) -> Figure:
-    scales = [scale_of(_value(one, name) for one in ranked) for name in names]
+    ranges = _ranges(material.spec, ranked[0].row.trial.family)
+    scales = [
+        scale_of([_value(one, name) for one in ranked], spread=name in ranges) for name in names
+    ]
     scales.append(_score_scale(material, ranked))
     paths = {one.number: _path(one, names, scales) for one in lines}
     data = [
@@ -96,8 +101,18 @@ def _figure(
         for style, group in _groups(ranked, paths)
         if group
     ]
-    titles = [*names, f"{material.metric.name} (best on top)"]
-    return {"data": data, "layout": _layout(titles, scales)}
+    return {"data": data, "layout": _layout([*names, material.metric.name], scales)}
+
+
+def _ranges(spec: Spec, family: str) -> set[str]:
+    """The parameters that are drawn from a range."""
+    return {
+        name
+        for entry in spec.search.over
+        if entry.family == family
+        for name, values in (entry.params or {}).items()
+        if isinstance(values, Range)
+    }
 
 
 def _groups(
@@ -149,7 +164,7 @@ def _value(one: Scored, name: str) -> Scalar:
 def _score_scale(material: Material, ranked: Sequence[Scored]) -> Scale:
     best, worst = ranked[0].score, ranked[-1].score
     if best == worst:
-        return scale_of([best])
+        return scale_of([best], spread=False)
     limit = fence([one.score for one in ranked], greater_is_better=best > worst)
     scale = range_scale([best, worst if limit is None else limit], log=False)
     return scale if material.metric.greater_is_better else scale.turn()
@@ -198,4 +213,4 @@ def _mark(axis: int, text: str, place: float) -> dict[str, Any]:
 
 def _broken(name: str) -> str:
     text = label(name)
-    return text.replace("_", "_<br>").replace(" (", "<br>(") if len(name) > _LONG else text
+    return text.replace("_", "_<br>") if len(name) > _LONG else text

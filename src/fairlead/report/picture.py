@@ -72,6 +72,7 @@ def axis(**more: Any) -> dict[str, Any]:
     return {
         "gridcolor": "rgba(128,136,148,0.22)",
         "zeroline": False,
+        "title": {"font": {"size": 13}} | more.pop("title", {}),
         "automargin": True,
         **more,
     }

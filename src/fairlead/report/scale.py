@@ -61,11 +61,17 @@ class Scale:
         return replace(self, turned=not self.turned, marks=marks)
 
 
-def scale_of(values: Iterable[Scalar]) -> Scale:
-    """The scale for these values: all that a parameter took."""
+def scale_of(values: Iterable[Scalar], *, spread: bool) -> Scale:
+    """The scale for all values that a parameter took.
+
+    Args:
+        values: At least one.
+        spread: Whether the distances of numbers mean something however few they are, as in a
+            sample of a range; else a few values stand evenly, as the points of a grid do.
+    """
     distinct = {repr(value): value for value in values}
     numbers = [float(value) for value in distinct.values() if _is_number(value)]
-    if len(numbers) == len(distinct) > FEW:
+    if len(numbers) == len(distinct) > (1 if spread else FEW):
         return range_scale(numbers, log=min(numbers) > 0 and max(numbers) / min(numbers) > _DECADES)
     ordered = sorted(distinct.items(), key=lambda pair: _order(pair[1]))
     gap = 1 / max(1, len(ordered) - 1)
@@ -78,10 +84,26 @@ def range_scale(numbers: Sequence[float], *, log: bool) -> Scale:
     """The scale of numbers of which at least two differ."""
     low, high = min(numbers), max(numbers)
     first, last = (math.log(low), math.log(high)) if log else (low, high)
-    points = [first + (last - first) * index / (_MARKS - 1) for index in range(_MARKS)]
-    texts = [f"{math.exp(point) if log else point:.4g}" for point in points]
-    marks = [(text, index / (_MARKS - 1)) for index, text in enumerate(texts)]
-    return Scale(places={}, low=first, high=last, log=log, marks=marks)
+    scale = Scale(places={}, low=first, high=last, log=log)
+    written = _decades(low, high) if log else _multiples(low, high)
+    return replace(scale, marks=[(f"{number:.6g}", scale.at(number)) for number in written])
+
+
+def _multiples(low: float, high: float) -> list[float]:
+    """Three to eight round numbers from low to high."""
+    rough = (high - low) / _MARKS
+    decade = 10.0 ** math.floor(math.log10(rough))
+    step = next(decade * factor for factor in (1, 2, 5, 10) if decade * factor >= rough)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [index * step for index in range(first, last + 1)]
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Powers of ten from low to high, and where these are few, what lies between."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if len(powers) <= _MARKS else (1,)
+    numbers = [factor * 10.0**power for power in powers for factor in factors]
+    return [number for number in numbers if low <= number <= high]
 
 
 def _is_number(value: Scalar) -> TypeGuard[int | float]:

@@ -74,7 +74,7 @@ def _figure(material: Material, limit: float | None) -> Figure:
     if limit is not None:
         score |= {"range": _range(material, limit)}
     hidden = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
-    numbers = {"title": {"text": "trial"}, "rangemode": "tozero"}
+    numbers = {"title": {"text": "trial"}}
     return {"data": traces, "layout": layout(x=numbers, y=score, yaxis2=hidden)}
 
 

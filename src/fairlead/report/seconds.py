@@ -40,7 +40,7 @@ def draw(material: Material) -> Picture:
     spread = {"type": "log"} if lasted[-1] > _SPREAD * median else {"rangemode": "tozero"}
     traces = [_points(material, family, timed) for family in material.families]
     y = axis(title={"text": "seconds"}, **spread)
-    x = {"title": {"text": "trial"}, "rangemode": "tozero"}
+    x = {"title": {"text": "trial"}}
     figure = {"data": traces, "layout": layout(x=x, y=y, showlegend=len(traces) > 1)}
     return Picture(key=_KEY, title=_TITLE, caption=caption, figure=figure)
 

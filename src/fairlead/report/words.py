@@ -18,7 +18,7 @@ _DECISIONS: dict[Decision, str] = {
     "cannot judge": "Cannot judge",
 }
 _METHODS = {
-    "grid": "every combination of a grid",
+    "grid": "grid search",
     "random": "random search",
     "tpe": "Bayesian search (TPE)",
 }
@@ -126,8 +126,8 @@ def _refitted(material: Material) -> str:
     candidate = material.candidate
     assert candidate is not None
     return (
-        f"Refitted on {count(candidate.training_rows, 'training row')}, it has a {candidate.metric}"
-        f" of {number(candidate.holdout_score)} on {count(candidate.holdout_rows, 'holdout row')}."
+        f"Refitted on {count(candidate.training_rows, 'training row')}, its {candidate.metric} on "
+        f"{count(candidate.holdout_rows, 'holdout row')} is {number(candidate.holdout_score)}."
     )
 
 
