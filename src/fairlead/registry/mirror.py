@@ -111,5 +111,6 @@ def _tags(version: Version, candidate: Candidate | None) -> dict[str, str]:
     if candidate:
         tags["fairlead.family"] = candidate.family
         tags["fairlead.metric"] = candidate.metric
-        tags["fairlead.holdout_score"] = str(candidate.holdout_score)
+        if candidate.holdout_score is not None:
+            tags["fairlead.holdout_score"] = repr(candidate.holdout_score)
     return tags

@@ -1,0 +1,283 @@
+"""Promises of the gate on real models: who becomes champion, and what is written down."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from fairlead.errors import Failed
+from fairlead.records import Column, Parity, Promotion
+from fairlead.registry.judging import consider
+from fairlead.registry.registry import Registry
+from fairlead.spec.document import Promote
+
+if TYPE_CHECKING:
+    from tests.integration.registry.conftest import Workshop
+
+MODEL = "prices"
+
+
+def test_registering_changes_no_champion(workshop: Workshop) -> None:
+    workshop.version(0.0)
+    assert workshop.champion() is None
+
+
+def test_the_same_candidate_keeps_its_number(workshop: Workshop) -> None:
+    numbers = [workshop.version(error).number for error in (0.0, 1.0, 0.0)]
+    assert numbers == [1, 2, 1]
+
+
+def test_the_first_version_that_beats_the_baseline_becomes_champion(workshop: Workshop) -> None:
+    outcome = workshop.consider(workshop.version(0.5))
+    assert workshop.champion() == 1
+    assert outcome.promotion is not None
+    assert outcome.promotion.previous is None
+    assert "of the baseline" in outcome.verdict.text
+    assert outcome.verdict.rows == 100
+
+
+def test_a_first_version_worse_than_the_baseline_is_kept(workshop: Workshop) -> None:
+    outcome = workshop.consider(workshop.version(30.0))
+    assert workshop.champion() is None
+    assert outcome.verdict.decision == "keep"
+    assert outcome.promotion is None
+
+
+def test_a_better_version_replaces_the_champion_and_a_worse_one_does_not(
+    workshop: Workshop,
+) -> None:
+    for error in (0.5, 0.0, 2.0):
+        workshop.consider(workshop.version(error))
+    assert workshop.champion() == 2
+    history = workshop.ledger.versions.history(MODEL)
+    assert [(entry.version, entry.previous, entry.kind) for entry in history] == [
+        (1, None, "gate"),
+        (2, 1, "gate"),
+    ]
+    verdicts = [entry.verdict for entry in workshop.ledger.versions.judgements(MODEL)]
+    assert [verdict.decision for verdict in verdicts] == ["promote", "promote", "keep"]
+    assert [verdict.judged for verdict in verdicts] == [1, 2, 3]
+    assert history[1].verdict == verdicts[1]
+    assert "champion v2" in verdicts[2].text
+
+
+def test_the_score_is_that_of_the_exported_models_on_the_rows(workshop: Workshop) -> None:
+    versions = [workshop.version(error) for error in (0.5, 0.0)]
+    outcomes = [workshop.consider(version) for version in versions]
+    features = workshop.features(slice(200, 300))
+    scores = [
+        np.mean((workshop.registry.exported(each).predict(features) - workshop.y[200:]) ** 2)
+        for each in versions
+    ]
+    found = outcomes[1].verdict
+    assert [found.other, found.candidate] == pytest.approx(scores, rel=1e-12)
+
+
+def test_rows_that_the_champion_was_trained_on_judge_nobody(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.5, rows=slice(0, 260)), slice(260, 300))
+    outcome = workshop.consider(workshop.version(0.0))
+    assert outcome.verdict.rows == 40
+
+
+def test_rows_that_the_candidate_was_trained_on_judge_nobody(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.5))
+    outcome = workshop.consider(workshop.version(0.0, rows=slice(0, 250)))
+    assert outcome.verdict.rows == 50
+
+
+def test_fewer_than_30_shared_rows_cannot_judge(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.5, rows=slice(0, 270)), slice(270, 300))
+    outcome = workshop.consider(workshop.version(0.0), slice(200, 299))
+    assert outcome.verdict.decision == "cannot judge"
+    assert "only 29 rows" in outcome.verdict.text
+    assert "holdout.by: hash" in outcome.verdict.text
+    assert workshop.champion() == 1
+
+
+def test_no_shared_row_at_all_cannot_judge(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.5), slice(200, 300))
+    outcome = workshop.consider(workshop.version(0.0, rows=slice(0, 300)))
+    assert outcome.verdict.text.startswith("cannot judge: only 0 rows")
+
+
+def test_the_champion_is_not_judged_against_itself(workshop: Workshop) -> None:
+    version = workshop.version(0.5)
+    workshop.consider(version)
+    outcome = workshop.consider(version)
+    assert "v1 is the champion already" in outcome.verdict.text
+    assert len(workshop.ledger.versions.judgements(MODEL)) == 1
+    assert len(workshop.ledger.versions.history(MODEL)) == 1
+
+
+def test_the_same_verdict_again_is_not_written_again(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.0))
+    worse = workshop.version(1.0)
+    assert workshop.consider(worse).verdict == workshop.consider(worse).verdict
+    assert len(workshop.ledger.versions.judgements(MODEL)) == 2
+    assert workshop.consider(worse, when="always").promotion is not None
+
+
+def test_a_model_that_cannot_be_exported_is_kept_and_the_verdict_says_why(
+    workshop: Workshop,
+) -> None:
+    made = workshop.candidate(0.0)
+    files = {name: file for name, file in made.files.items() if name != "model.onnx"}
+    version = workshop.register(
+        replace(made, files=files, parity=None, unexportable="no converter for Gadget")
+    )
+    outcome = workshop.consider(version, when="always")
+    assert outcome.verdict.decision == "keep"
+    assert "no converter for Gadget" in outcome.verdict.text
+    assert workshop.champion() is None
+    assert workshop.ledger.versions.judgements(MODEL)[0].verdict == outcome.verdict
+
+
+FAILED = Parity(rows=100, beyond=3, worst=0.2, tolerance=1e-4, passed=False)
+
+
+def test_failed_parity_of_a_winner_fails_but_keeps_version_and_verdict(
+    workshop: Workshop,
+) -> None:
+    version = workshop.version(0.0, parity=FAILED)
+    with pytest.raises(Failed, match="3 of 100 holdout rows"):
+        workshop.consider(version)
+    assert workshop.champion() is None
+    assert workshop.ledger.versions.get(MODEL, 1) == version
+    (entry,) = workshop.ledger.versions.judgements(MODEL)
+    assert entry.verdict.decision == "keep"
+    assert "further apart than 0.0001" in entry.verdict.text
+
+
+def test_failed_parity_of_a_loser_is_nobodys_fault(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.0))
+    assert workshop.consider(workshop.version(2.0, parity=FAILED)).verdict.decision == "keep"
+    version = workshop.version(0.1, parity=FAILED)
+    assert workshop.consider(version, when="never").verdict.decision == "keep"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"target": "rent"}, "target 'rent', not 'price'"),
+        ({"columns": (*"abc", "e")}, "without 'd' (number); with 'e' (number)"),
+        ({"columns": tuple("bacd")}, "the same columns in another order"),
+    ],
+)
+def test_a_champion_of_another_signature_cannot_be_compared(
+    workshop: Workshop, changes: dict[str, Any], words: str
+) -> None:
+    original = workshop.columns, workshop.target
+    names = changes.get("columns", tuple("abcd"))
+    workshop.columns = tuple(Column(name=name, kind="number") for name in names)
+    workshop.target = changes.get("target", "price")
+    workshop.consider(workshop.version(0.5))
+    workshop.columns, workshop.target = original
+    version = workshop.version(0.0)
+    outcome = workshop.consider(version)
+    assert outcome.verdict.decision == "cannot judge"
+    assert words in outcome.verdict.text
+    assert workshop.champion() == 1
+    assert workshop.consider(version, when="always").promotion is not None
+
+
+def test_a_version_that_was_rolled_back_is_not_brought_back_by_running_it_again(
+    workshop: Workshop,
+) -> None:
+    workshop.consider(workshop.version(0.5))
+    better = workshop.version(0.0)
+    workshop.consider(better)
+    workshop.registry.rollback(MODEL, why="complaints")
+    outcome = workshop.consider(better, when="always")
+    assert workshop.champion() == 1
+    assert "rollback: complaints" in outcome.verdict.text
+    assert outcome.verdict.decision == "keep"
+
+
+class _Overtaken:
+    """The ledger's versions, in which somebody else promotes just before we do."""
+
+    def __init__(self, inner: Any, overtake: Any) -> None:
+        self._inner = inner
+        self._overtake = overtake
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def promote(self, promotion: Promotion) -> Promotion:
+        overtake, self._overtake = self._overtake, lambda: None
+        overtake()
+        return self._inner.promote(promotion)
+
+
+@pytest.mark.parametrize(("rival", "wins"), [(0.0, False), (1.0, True)])
+def test_a_version_that_was_overtaken_is_judged_again_against_the_new_champion(
+    workshop: Workshop, rival: float, *, wins: bool
+) -> None:
+    mine, theirs = workshop.version(0.5), workshop.version(rival)
+
+    class Ledger:
+        versions = _Overtaken(workshop.ledger.versions, lambda: workshop.consider(theirs))
+
+    registry = Registry(Ledger(), workshop.registry.artifacts)  # type: ignore[arg-type] - one part of it
+    outcome = consider(registry, mine, holdout=workshop.holdout(), terms=Promote())
+    assert outcome.verdict.against == "champion v2"
+    assert outcome.verdict.judged == 2
+    assert workshop.champion() == (1 if wins else 2)
+    history = workshop.ledger.versions.history(MODEL)
+    assert [entry.version for entry in history] == ([2, 1] if wins else [2])
+
+
+_PROCESS = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from fairlead.artifacts import Artifacts
+from fairlead.data.table import Features
+from fairlead.ledger.sql import open_ledger
+from fairlead.registry.judging import Holdout, consider
+from fairlead.registry.registry import Registry
+from fairlead.settings import Settings
+from fairlead.spec.document import Promote
+
+home, number = Path(sys.argv[1]), int(sys.argv[2])
+settings = Settings(home=home)
+rows = np.load(home / "rows.npz")
+features = Features(numbers=rows["x"], text=np.empty((len(rows["x"]), 0), np.int32))
+holdout = Holdout(features=features, true=rows["y"], training=rows["training"], seed=0)
+with open_ledger(settings.ledger) as ledger:
+    registry = Registry(ledger, Artifacts(settings.artifacts))
+    version = ledger.versions.get("prices", number)
+    (home / f"ready-{number}").touch()
+    while len(list(home.glob("ready-*"))) < 2:
+        time.sleep(0.001)
+    print(consider(registry, version, holdout=holdout, terms=Promote()).verdict.text)
+"""
+
+
+def test_two_processes_that_promote_at_once_leave_the_better_one_as_champion(
+    workshop: Workshop,
+) -> None:
+    for error in (0.5, 0.0):
+        workshop.version(error)
+    home = workshop.settings.home
+    np.savez(home / "rows.npz", x=workshop.x[200:], y=workshop.y[200:], training=workshop.y[:200])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PROCESS, str(home), str(number)], stdout=subprocess.PIPE
+        )
+        for number in (1, 2)
+    ]
+    assert [process.communicate(timeout=120)[0] != b"" for process in processes] == [True, True]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert workshop.champion() == 2
+    changes = [(e.version, e.previous) for e in workshop.ledger.versions.history(MODEL)]
+    assert changes in ([(1, None), (2, 1)], [(2, None)])
+    judged = workshop.ledger.versions.judgements(MODEL)
+    first = [entry.champion for entry in judged if entry.version == 1]
+    # Where v2 came first, v1 lost to the champion, not to the baseline.
+    assert first[-1] == (2 if len(changes) == 1 else None)

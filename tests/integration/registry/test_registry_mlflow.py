@@ -1,0 +1,233 @@
+"""Promises of the mirror, kept by MLflow's own client and a real database."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+import pytest
+
+from fairlead.registry.mlflow import OFF, State, catch_up, start_mirror, without_password
+
+if TYPE_CHECKING:
+    from tests.integration.registry.conftest import Workshop
+
+MODEL = "prices"
+AWAY = "http://127.0.0.1:9"  # discard: nothing listens there
+
+# In a process of its own, as everything that imports MLflow: its warnings are errors here.
+_CLIENT = """
+import json, sys
+from mlflow import MlflowClient
+client = MlflowClient(tracking_uri=sys.argv[1], registry_uri=sys.argv[1])
+exec(sys.argv[2])
+found = sorted(client.search_model_versions("name = 'prices'"), key=lambda v: int(v.version))
+print(json.dumps({
+    "versions": [[int(v.version), dict(v.tags), v.source] for v in found],
+    "aliases": {
+        alias: int(version)
+        for alias, version in client.get_registered_model("prices").aliases.items()
+    } if found else {},
+}))
+"""
+
+
+def _client(uri: str, folder: Path, do: str) -> dict[str, Any]:
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _CLIENT, uri, do],
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        timeout=120,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def _mlflow(workshop: Workshop, do: str = "") -> dict[str, Any]:
+    """What MLflow's own client sees, after it did something."""
+    return _client(workshop.settings.mlflow_uri, workshop.settings.home, do)
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database without a model: its tables take seconds to make."""
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    _client(f"sqlite:///{file}", file.parent, "")
+    return file
+
+
+@pytest.fixture
+def mirrored(workshop: Workshop, empty_registry: Path) -> Workshop:
+    """A workshop whose MLflow registry has its tables already."""
+    shutil.copy(empty_registry, workshop.settings.home / "mlflow.db")
+    return workshop
+
+
+def test_mlflow_shows_the_versions_and_the_champion(workshop: Workshop) -> None:
+    for error in (0.5, 0.0, 2.0):
+        workshop.consider(workshop.version(error))
+    state = catch_up(workshop.settings, workshop.ledger)
+    assert (state.pending, state.note) == (0, None)
+    seen = _mlflow(workshop)
+    assert [version for version, _, _ in seen["versions"]] == [1, 2, 3]
+    assert seen["aliases"] == {"champion": 2}
+    _, tags, source = seen["versions"][1]
+    version = workshop.ledger.versions.get(MODEL, 2)
+    assert tags["fairlead.manifest"] == version.manifest
+    assert tags["fairlead.study"] == version.study
+    assert (tags["fairlead.metric"], tags["fairlead.version"]) == ("mse", "2")
+    model = workshop.registry.candidate(version).files["model.onnx"]
+    assert Path(urlparse(source).path).read_bytes() == workshop.registry.artifacts.get(model.digest)
+
+
+def test_the_alias_follows_a_rollback(mirrored: Workshop) -> None:
+    for error in (0.5, 0.0):
+        mirrored.consider(mirrored.version(error))
+    catch_up(mirrored.settings, mirrored.ledger)
+    mirrored.registry.rollback(MODEL, why="worse on Monday")
+    catch_up(mirrored.settings, mirrored.ledger)
+    assert _mlflow(mirrored)["aliases"] == {"champion": 1}
+
+
+def test_a_registry_that_is_away_delays_the_alias_and_loses_nothing(mirrored: Workshop) -> None:
+    mirrored.consider(mirrored.version(0.0))
+    away = replace(mirrored.settings, mlflow=AWAY)
+    started = time.monotonic()
+    state = catch_up(away, mirrored.ledger)
+    assert time.monotonic() - started < 60
+    assert state.pending == 2
+    assert state.note is not None
+    assert "127.0.0.1:9" in state.note
+    assert "\n" not in state.note
+    assert catch_up(mirrored.settings, mirrored.ledger) == State(
+        uri=mirrored.settings.mlflow_uri, pending=0
+    )
+    seen = _mlflow(mirrored)
+    assert (len(seen["versions"]), seen["aliases"]) == (1, {"champion": 1})
+
+
+def test_what_was_told_before_a_crash_is_not_told_twice(mirrored: Workshop) -> None:
+    mirrored.consider(mirrored.version(0.0))
+    entries = mirrored.ledger.outbox.pending()
+    script = (
+        "from fairlead.registry import mlflow\n"
+        "from fairlead.ledger.outbox import SqlOutbox\n"
+        "def die(*_): raise SystemExit(9)\n"
+        "SqlOutbox.sent = die\n"
+        f"mlflow.main(['--home', {str(mirrored.settings.home)!r}])\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    assert subprocess.run(command, timeout=120, check=False).returncode == 9
+    assert list(mirrored.ledger.outbox.pending()) == list(entries)
+    assert catch_up(mirrored.settings, mirrored.ledger).pending == 0
+    assert [version for version, _, _ in _mlflow(mirrored)["versions"]] == [1]
+
+
+def test_versions_that_others_registered_are_told_apart_by_their_tags(mirrored: Workshop) -> None:
+    _mlflow(
+        mirrored,
+        "client.create_registered_model('prices');"
+        "client.create_model_version('prices', source='s3://elsewhere/model')",
+    )
+    mirrored.consider(mirrored.version(0.0))
+    catch_up(mirrored.settings, mirrored.ledger)
+    seen = _mlflow(mirrored)
+    assert seen["aliases"] == {"champion": 2}
+    assert seen["versions"][1][1]["fairlead.version"] == "1"
+
+
+def test_a_champion_that_somebody_deleted_from_mlflow_is_registered_again(
+    mirrored: Workshop,
+) -> None:
+    mirrored.version(0.0)
+    catch_up(mirrored.settings, mirrored.ledger)
+    _mlflow(mirrored, "client.delete_model_version('prices', '1')")
+    mirrored.registry.promote(MODEL, 1, why="x")
+    catch_up(mirrored.settings, mirrored.ledger)
+    seen = _mlflow(mirrored)
+    assert [tags["fairlead.version"] for _, tags, _ in seen["versions"]] == ["1"]
+    assert list(seen["aliases"]) == ["champion"]
+
+
+def test_a_damaged_version_does_not_hold_up_those_after_it(mirrored: Workshop) -> None:
+    damaged, sound = mirrored.version(1.0), mirrored.version(0.0)
+    path = mirrored.registry.artifacts.path(damaged.manifest)
+    path.chmod(0o644)
+    path.write_bytes(b"{}")
+    mirrored.registry.promote(MODEL, sound.number, why="x")
+    assert catch_up(mirrored.settings, mirrored.ledger).pending == 0
+    seen = _mlflow(mirrored)
+    assert seen["aliases"] == {"champion": 2}
+    assert seen["versions"][0][2] == f"fairlead:///sha256/{damaged.manifest}"
+
+
+def test_four_mirrors_at_once_tell_everything_once(workshop: Workshop) -> None:
+    for error in (0.5, 0.0):
+        workshop.consider(workshop.version(error))
+    home = str(workshop.settings.home)
+    command = [sys.executable, "-W", "ignore", "-m", "fairlead.registry.mlflow", "--home", home]
+    mirrors = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(4)]
+    assert [mirror.wait(timeout=120) for mirror in mirrors] == [0, 0, 0, 0]
+    assert [version for version, _, _ in _mlflow(workshop)["versions"]] == [1, 2]
+
+
+def test_a_mirror_in_the_background_tells_everything_and_holds_no_pipe(
+    mirrored: Workshop,
+) -> None:
+    mirrored.consider(mirrored.version(0.0))
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from fairlead.registry.mlflow import start_mirror\n"
+        "from fairlead.settings import Settings\n"
+        "start_mirror(Settings(home=Path(sys.argv[1])))\n"
+    )
+    command = [sys.executable, "-c", script, str(mirrored.settings.home)]
+    started = time.monotonic()
+    ended = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    assert (ended.stdout, ended.stderr) == (b"", b"")
+    # The pipes were closed when the starter ended: nothing waited for the mirror.
+    assert mirrored.ledger.outbox.pending() or time.monotonic() - started < 60
+    _until(lambda: not mirrored.ledger.outbox.pending())
+    log = mirrored.settings.logs / "mirror.log"
+    _until(lambda: "was told 2 entries" in log.read_text())
+    assert _mlflow(mirrored)["aliases"] == {"champion": 1}
+
+
+def test_a_mirror_that_is_turned_off_is_not_started(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.0))
+    off = replace(workshop.settings, mlflow=OFF)
+    start_mirror(off)
+    assert catch_up(off, workshop.ledger) == State(uri=OFF, pending=0)
+    assert not workshop.settings.logs.exists()
+    assert len(workshop.ledger.outbox.pending()) == 2
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("postgresql://me:secret@db:5432/mlflow", "postgresql://me:***@db:5432/mlflow"),
+        ("https://mlflow.example.org", "https://mlflow.example.org"),
+        ("https://me:s@cret@host/x", "https://me:***@host/x"),
+        ("sqlite:////srv/a:b@c.db", "sqlite:////srv/a:b@c.db"),
+    ],
+)
+def test_a_password_in_the_uri_is_never_shown(uri: str, shown: str) -> None:
+    assert without_password(uri) == shown
+
+
+def _until(done: Any, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
