@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
@@ -158,8 +158,9 @@ def _answer(url: Url, bounds: _Bounds) -> Iterator[BaseHTTPResponse]:
     import urllib3.exceptions
 
     connection = _connect(url, bounds)
+    sock = connection.sock  # an answer that ends with its connection takes this away
     try:
-        with _guard(connection, bounds):
+        with _guard(lambda: sock, bounds):
             connection.request(
                 "GET",
                 url.target,
@@ -167,7 +168,8 @@ def _answer(url: Url, bounds: _Bounds) -> Iterator[BaseHTTPResponse]:
                 preload_content=False,
                 decode_content=False,
             )
-            yield connection.getresponse()
+            with closing(connection.getresponse()) as answer:
+                yield answer
         _check_time(url, bounds)  # hanging up looks like the end of an answer without a length
     except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
         _check_time(url, bounds)
@@ -195,7 +197,7 @@ def _connected(connection: HTTPConnection, url: Url, bounds: _Bounds) -> HTTPCon
     from urllib3.util.ssl_match_hostname import CertificateError
 
     try:
-        with _guard(connection, bounds):
+        with _guard(lambda: connection.sock, bounds):
             connection.connect()
     except (ssl.SSLCertVerificationError, CertificateError) as error:
         connection.close()
@@ -224,9 +226,9 @@ def _host(url: Url) -> str:
 
 
 @contextmanager
-def _guard(connection: HTTPConnection, bounds: _Bounds) -> Iterator[None]:
-    """End the connection when the time is over; a socket's own limit begins anew at each byte."""
-    timer = threading.Timer(max(0.0, bounds.left), _hang_up, (connection,))
+def _guard(connected: Callable[[], socket.socket | None], bounds: _Bounds) -> Iterator[None]:
+    """Hang up when the time is over; a socket's own limit begins anew with each byte."""
+    timer = threading.Timer(max(0.0, bounds.left), lambda: _hang_up(connected()))
     timer.daemon = True
     timer.start()
     try:
@@ -235,8 +237,7 @@ def _guard(connection: HTTPConnection, bounds: _Bounds) -> Iterator[None]:
         timer.cancel()
 
 
-def _hang_up(connection: HTTPConnection) -> None:
-    sock = connection.sock
+def _hang_up(sock: socket.socket | None) -> None:
     if sock is None:
         return
     with suppress(OSError):

@@ -173,6 +173,17 @@ def drip_headers(web: Web) -> Answer:
     return answer
 
 
+def drip_chunk(web: Web) -> Answer:
+    """A chunk whose size never ends."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not web.stopping.wait(0.02):
+            request.wfile.write(b"0")
+
+    return answer
+
+
 def hang(web: Web) -> Answer:
     return lambda _: web.stopping.wait(60) and None
 
@@ -301,7 +312,7 @@ class TestFaults:
         with pytest.raises(Unreachable, match=r"the name 'data\.test' is not known"):
             download("https://data.test/rows.csv", settings=settings)
 
-    @pytest.mark.parametrize("slow", [hang, drip, drip_headers])
+    @pytest.mark.parametrize("slow", [hang, drip, drip_headers, drip_chunk])
     def test_a_server_that_hangs_or_drips_is_left_in_time(
         self, web: Web, settings: Settings, slow: Any
     ) -> None:
