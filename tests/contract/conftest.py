@@ -1,0 +1,9 @@
+"""The suites are imported, not collected: pytest must be told to explain their asserts too."""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    "tests.contract.artifacts_contract",
+    "tests.contract.ledger_contract",
+    "tests.contract.ledger_machine",
+)

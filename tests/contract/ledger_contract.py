@@ -1,0 +1,712 @@
+"""What every ledger does. A test module of a ledger inherits LedgerContract and gives `ledger`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from fairlead.errors import Conflict, Invalid, Lost, NotFound
+from fairlead.ledger.ledger import MAX_FAULTS, MAX_LOST, Ledger
+from fairlead.records import (
+    Claim,
+    Counts,
+    Judgement,
+    Limits,
+    NewTask,
+    Params,
+    Promotion,
+    Result,
+    Study,
+    Trial,
+    Verdict,
+    Version,
+)
+
+LEASE = 60.0
+STUDY = Study(id="5" * 64, name="boston", spec='{"name": "boston"}', table="7" * 64, size=10)
+VERDICT = Verdict(
+    decision="promote",
+    text="better by 0.1",
+    against="champion v1",
+    metric="mse",
+    rows=101,
+    judged=2,
+    candidate=0.1 + 0.2,
+    difference=1e-300,
+)
+
+
+def trial(number: int, **params: bool | float | str | None) -> Trial:
+    return Trial(number=number, family="forest", params=params or {"leaf": number})
+
+
+def task(*numbers: int) -> NewTask:
+    return NewTask(kind="trials", trials=tuple(trial(number) for number in numbers))
+
+
+def refit(number: int) -> NewTask:
+    return NewTask(kind="refit", trials=(trial(number),))
+
+
+def done(number: int, score: float = 1.0) -> Result:
+    return Result(number=number, state="done", scores=(score, score), score=score, seconds=0.5)
+
+
+def version(model: str = "prices", manifest: str = "a") -> Version:
+    return Version(model=model, number=0, study=STUDY.id, trial=3, size=10, manifest=manifest * 64)
+
+
+def promotion(number: int, previous: int | None, model: str = "prices") -> Promotion:
+    return Promotion(
+        model=model, number=0, version=number, previous=previous, kind="promote", why="it is good"
+    )
+
+
+def must_claim(ledger: Ledger, worker: str = "w", *, lease: float = LEASE) -> Claim:
+    claim = ledger.tasks.claim(worker, lease=lease)
+    assert claim is not None
+    return claim
+
+
+def wait_until_past(ledger: Ledger, moment: float) -> None:
+    deadline = time.monotonic() + 10
+    while ledger.now() <= moment:
+        assert time.monotonic() < deadline
+
+
+def let_lease_end(ledger: Ledger, claim: Claim) -> None:
+    ledger.tasks.heartbeat(claim, lease=0.001)
+    wait_until_past(ledger, ledger.now() + 0.002)
+
+
+def numbers(claims: Sequence[Claim]) -> list[int]:
+    return [trial.number for claim in claims for trial in claim.trials]
+
+
+class StudiesContract:
+    """Studies and their trials."""
+
+    def test_opening_a_study_twice_makes_one(self, ledger: Ledger) -> None:
+        first = ledger.studies.open(STUDY)
+        assert ledger.studies.open(STUDY) == first
+        assert ledger.studies.all() == [first]
+
+    def test_a_study_comes_back_as_it_was_given(self, ledger: Ledger) -> None:
+        given = replace(
+            STUDY, limits=Limits(seconds=1.5, memory=1 << 40), sources={"./f.py": "f" * 64}
+        )
+        before = ledger.now()
+        opened = ledger.studies.open(given)
+        assert before <= opened.created <= ledger.now()
+        assert opened == replace(given, created=opened.created)
+        assert ledger.studies.get(STUDY.id) == opened
+
+    def test_studies_are_listed_the_newest_first(self, ledger: Ledger) -> None:
+        for letter in "abc":
+            ledger.studies.open(replace(STUDY, id=letter * 64))
+        assert [study.id[0] for study in ledger.studies.all()] == ["c", "b", "a"]
+
+    def test_a_study_is_found_by_its_name_or_by_the_beginning_of_its_id(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.studies.open(replace(STUDY, id="ab" * 32, name="one"))
+        ledger.studies.open(replace(STUDY, id="ac" * 32, name="two"))
+        assert ledger.studies.get("two").id == "ac" * 32
+        assert ledger.studies.get("ab").id == "ab" * 32
+
+    def test_a_name_stands_for_its_newest_study(self, ledger: Ledger) -> None:
+        for letter in "ba":
+            ledger.studies.open(replace(STUDY, id=letter * 64))
+        assert ledger.studies.get("boston").id == "a" * 64
+
+    def test_a_name_goes_before_the_beginning_of_an_id(self, ledger: Ledger) -> None:
+        ledger.studies.open(replace(STUDY, id="1" * 64, name="cafe"))
+        ledger.studies.open(replace(STUDY, id="cafe" * 16, name="other"))
+        assert ledger.studies.get("cafe").id == "1" * 64
+
+    def test_a_beginning_that_several_ids_share_is_refused(self, ledger: Ledger) -> None:
+        for letter in "bc":
+            ledger.studies.open(replace(STUDY, id="a" + letter * 63))
+        with pytest.raises(NotFound, match="several"):
+            ledger.studies.get("a")
+
+    @pytest.mark.parametrize("words", ["", "bostom", "%", "_", "5_", "B"])
+    def test_an_unknown_study_is_refused(self, ledger: Ledger, words: str) -> None:
+        ledger.studies.open(STUDY)
+        with pytest.raises(NotFound):
+            ledger.studies.get(words)
+
+    def test_a_refusal_names_the_nearest_name(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        with pytest.raises(NotFound, match="did you mean 'boston'"):
+            ledger.studies.get("bostom")
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda ledger: ledger.studies.counts("nobody"),
+            lambda ledger: ledger.studies.trials("nobody"),
+            lambda ledger: ledger.studies.withdraw("nobody"),
+            lambda ledger: ledger.studies.finish("nobody", size=1, best=0),
+            lambda ledger: ledger.tasks.add("nobody", [task(0)]),
+        ],
+    )
+    def test_what_is_asked_of_an_unknown_study_is_refused(
+        self, ledger: Ledger, ask: Callable[[Ledger], object]
+    ) -> None:
+        with pytest.raises(NotFound, match="'nobody'"):
+            ask(ledger)
+
+    def test_counts_follow_every_change(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1, 2), task(3)])
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=3)
+        claims = [must_claim(ledger) for _ in range(2)]
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, running=2)
+        ledger.tasks.commit(claims[0], [done(0)])
+        pruned = Result(number=2, state="pruned", scores=(3.0,), reason="worse than the median")
+        ledger.tasks.commit(claims[1], [Result(number=1, state="failed", reason="NaN"), pruned])
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, done=1, failed=1, pruned=1)
+
+    def test_trials_are_listed_by_number_with_what_is_known(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(2, 0), task(1), task(3)])
+        ledger.tasks.commit(must_claim(ledger), [done(2), done(0)])
+        must_claim(ledger)
+        rows = ledger.studies.trials(STUDY.id)
+        assert [row.trial for row in rows] == [trial(number) for number in range(4)]
+        assert [row.state for row in rows] == ["done", "running", "done", "waiting"]
+        assert [row.result for row in rows] == [done(0), None, done(2), None]
+
+    def test_a_trial_keeps_every_bit_and_the_order_of_its_parameters(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        params: Params = {"z": 0.1 + 0.2, "a": None, "m": True, "i": 3, "t": "näh", "f": 3.0}
+        given = Trial(number=0, family="x", params=params, stop_beyond=(1 / 3, 1e300))
+        ledger.tasks.add(STUDY.id, [NewTask(kind="trials", trials=(given,))])
+        (back,) = must_claim(ledger).trials
+        assert back == given
+        assert [(key, repr(value)) for key, value in back.params.items()] == [
+            (key, repr(value)) for key, value in params.items()
+        ]
+
+    def test_results_come_in_order_of_commitment_and_only_once(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(number) for number in range(3)])
+        claims = [must_claim(ledger) for _ in range(3)]
+        for claim in (claims[2], claims[0]):
+            ledger.tasks.commit(claim, [done(claim.trials[0].number, score=1 / 3)])
+        found, mark = ledger.studies.results(STUDY.id)
+        assert found == [done(2, 1 / 3), done(0, 1 / 3)]
+        assert ledger.studies.results(STUDY.id, after=mark) == ([], mark)
+        ledger.tasks.commit(claims[1], [done(1)])
+        assert ledger.studies.results(STUDY.id, after=mark)[0] == [done(1)]
+
+    def test_a_study_does_not_see_the_results_of_another(self, ledger: Ledger) -> None:
+        other = replace(STUDY, id="6" * 64)
+        for study in (STUDY, other):
+            ledger.studies.open(study)
+            ledger.tasks.add(study.id, [task(0)])
+        ledger.tasks.commit(must_claim(ledger), [done(0)])
+        assert ledger.studies.results(other.id) == ([], 0)
+        assert ledger.studies.counts(other.id) == Counts(ready=1)
+
+    def test_finishing_withdraws_ready_and_running_trials(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(number) for number in range(4)])
+        ledger.tasks.commit(must_claim(ledger), [done(0)])
+        late = must_claim(ledger)
+        ledger.studies.finish(STUDY.id, size=1, best=0)
+        with pytest.raises(Lost):
+            ledger.tasks.commit(late, [done(1)])
+        assert ledger.tasks.claim("w", lease=LEASE) is None
+        assert ledger.studies.counts(STUDY.id) == Counts(done=1)
+        study = ledger.studies.get(STUDY.id)
+        assert (study.state, study.size, study.best) == ("finished", 1, 0)
+        assert study.finished is not None
+
+    def test_results_beyond_the_size_are_kept_but_not_listed(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0, 5), task(1)])
+        ledger.tasks.commit(must_claim(ledger), [done(0), done(5)])
+        ledger.studies.finish(STUDY.id, size=2, best=0)
+        assert ledger.studies.results(STUDY.id)[0] == [done(0)]
+        assert [row.trial.number for row in ledger.studies.trials(STUDY.id)] == [0, 1]
+        assert ledger.studies.counts(STUDY.id) == Counts(done=1)
+        ledger.studies.open(replace(STUDY, size=11))
+        assert ledger.studies.results(STUDY.id)[0] == [done(0), done(5)]
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, done=2)
+
+    def test_a_larger_size_makes_withdrawn_tasks_ready_again(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(number) for number in range(3)])
+        must_claim(ledger)
+        ledger.studies.finish(STUDY.id, size=1, best=None)
+        reopened = ledger.studies.open(replace(STUDY, size=11))
+        assert (reopened.state, reopened.size, reopened.finished) == ("searching", 11, None)
+        claims = [must_claim(ledger) for _ in range(3)]
+        assert numbers(claims) == [0, 1, 2]
+        assert claims[0].attempt == 2
+
+    def test_a_finished_study_stays_a_fact_when_opened_as_it_was_before(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1)])
+        ledger.studies.finish(STUDY.id, size=1, best=None)
+        for size in (STUDY.size, 1, 3):
+            opened = ledger.studies.open(replace(STUDY, size=size))
+            assert (opened.state, opened.size) == ("finished", 1)
+        assert ledger.tasks.claim("w", lease=LEASE) is None
+
+    def test_finishing_twice_changes_nothing(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.studies.finish(STUDY.id, size=5, best=2)
+        first = ledger.studies.get(STUDY.id)
+        ledger.studies.finish(STUDY.id, size=5, best=2)
+        assert ledger.studies.get(STUDY.id) == first
+        assert [event.kind for event in ledger.studies.events(STUDY.id)] == ["opened", "finished"]
+
+    def test_withdrawing_leaves_running_tasks_alone(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(number) for number in range(3)])
+        running = must_claim(ledger)
+        ledger.studies.withdraw(STUDY.id)
+        assert ledger.tasks.claim("w", lease=LEASE) is None
+        assert ledger.studies.counts(STUDY.id) == Counts(running=1)
+        ledger.tasks.commit(running, [done(0)])
+        assert ledger.studies.counts(STUDY.id) == Counts(done=1)
+
+    def test_opening_a_search_that_was_withdrawn_goes_on_with_it(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1)])
+        ledger.studies.withdraw(STUDY.id)
+        ledger.studies.open(STUDY)
+        assert numbers([must_claim(ledger), must_claim(ledger)]) == [0, 1]
+
+    def test_the_history_tells_all_that_happened_to_attempts(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1)])
+        ledger.tasks.fault(must_claim(ledger, "one"), "it said no")
+        ledger.tasks.release(must_claim(ledger, "two"), "drained")
+        must_claim(ledger, "three")
+        ledger.tasks.lose("three")
+        ledger.tasks.commit(must_claim(ledger, "four"), [done(0)])
+        must_claim(ledger, "five")
+        ledger.studies.finish(STUDY.id, size=1, best=0)
+        history = ledger.studies.events(STUDY.id)
+        assert [(event.kind, event.worker, event.attempt, event.text) for event in history] == [
+            ("opened", None, None, "10 trials"),
+            ("claimed", "one", 1, ""),
+            ("faulted", "one", 1, "it said no"),
+            ("claimed", "two", 2, ""),
+            ("released", "two", 2, "drained"),
+            ("claimed", "three", 3, ""),
+            ("lost", "three", 3, ""),
+            ("claimed", "four", 4, ""),
+            ("committed", "four", 4, ""),
+            ("claimed", "five", 1, ""),
+            ("withdrawn", "five", 1, ""),
+            ("finished", None, None, "1 trials"),
+        ]
+        assert {event.study for event in history} == {STUDY.id}
+        assert [event.at for event in history] == sorted(event.at for event in history)
+
+
+class TasksContract:
+    """Tasks and the attempts at them."""
+
+    def test_the_oldest_task_is_claimed_first(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(2), task(0, 3), task(1)])
+        assert numbers([must_claim(ledger) for _ in range(3)]) == [2, 0, 3, 1]
+
+    def test_nothing_to_claim_is_none(self, ledger: Ledger) -> None:
+        assert ledger.tasks.claim("w", lease=LEASE) is None
+        assert ledger.tasks.claim("w", lease=LEASE, study=STUDY.id) is None
+
+    def test_a_claim_says_what_is_to_be_done_and_until_when(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(4, 5)])
+        before = ledger.now()
+        claim = must_claim(ledger, "ann")
+        assert (claim.study, claim.kind, claim.worker) == (STUDY.id, "trials", "ann")
+        assert (claim.trials, claim.attempt) == ((trial(4), trial(5)), 1)
+        assert before + LEASE <= claim.lease_ends <= ledger.now() + LEASE
+
+    def test_a_worker_may_take_tasks_of_one_study_only(self, ledger: Ledger) -> None:
+        other = replace(STUDY, id="6" * 64)
+        for study in (STUDY, other):
+            ledger.studies.open(study)
+            ledger.tasks.add(study.id, [task(0)])
+        claim = ledger.tasks.claim("w", lease=LEASE, study=other.id)
+        assert claim is not None
+        assert claim.study == other.id
+        assert ledger.tasks.claim("w", lease=LEASE, study=other.id) is None
+        assert (ledger.tasks.open(STUDY.id), ledger.tasks.open(other.id)) == (1, 1)
+        assert ledger.tasks.open() == 2
+
+    def test_adding_again_changes_nothing(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        for _ in range(2):
+            ledger.tasks.add(STUDY.id, [task(0), task(1, 2)])
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=2)
+
+    def test_a_task_brings_only_the_trials_that_are_new(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0, 2)])
+        ledger.tasks.add(STUDY.id, [task(0, 1, 2, 3), task(3)])
+        assert numbers([must_claim(ledger), must_claim(ledger)]) == [0, 2, 1, 3]
+        assert ledger.tasks.claim("w", lease=LEASE) is None
+
+    def test_nothing_is_added_by_an_empty_list(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [])
+        assert ledger.studies.counts(STUDY.id) == Counts()
+
+    def test_trials_beyond_the_size_or_the_end_of_a_study_wait(self, ledger: Ledger) -> None:
+        ledger.studies.open(replace(STUDY, size=2))
+        ledger.tasks.add(STUDY.id, [task(2)])
+        ledger.studies.finish(STUDY.id, size=2, best=None)
+        ledger.tasks.add(STUDY.id, [task(1)])
+        assert ledger.tasks.claim("w", lease=LEASE) is None
+        ledger.studies.open(replace(STUDY, size=3))
+        assert numbers([must_claim(ledger), must_claim(ledger)]) == [2, 1]
+
+    def test_tokens_rise_over_the_whole_ledger(self, ledger: Ledger) -> None:
+        tokens = []
+        for letter in "ab":
+            study = replace(STUDY, id=letter * 64)
+            ledger.studies.open(study)
+            ledger.tasks.add(study.id, [task(0), task(1)])
+        for _ in range(3):
+            claims = [must_claim(ledger) for _ in range(4)]
+            tokens += [claim.token for claim in claims]
+            for claim in claims:
+                ledger.tasks.release(claim, "")
+        assert tokens == sorted(set(tokens))
+
+    def test_a_task_whose_lease_ended_is_ready_again(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1)])
+        first = must_claim(ledger, "slow")
+        let_lease_end(ledger, first)
+        second = must_claim(ledger, "quick")
+        assert (second.task, second.attempt) == (first.task, 2)
+        assert second.token > first.token
+
+    def test_a_heartbeat_keeps_the_task(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0)])
+        claim = must_claim(ledger, lease=0.001)
+        ledger.tasks.heartbeat(claim, lease=LEASE)
+        wait_until_past(ledger, claim.lease_ends)
+        assert ledger.tasks.claim("other", lease=LEASE) is None
+        ledger.tasks.commit(claim, [done(0)])
+
+    def test_a_late_result_that_nobody_overtook_counts(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0)])
+        claim = must_claim(ledger)
+        let_lease_end(ledger, claim)
+        ledger.tasks.commit(claim, [done(0)])
+        assert ledger.tasks.claim("other", lease=LEASE) is None
+        assert ledger.studies.counts(STUDY.id) == Counts(done=1)
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda ledger, claim: ledger.tasks.commit(claim, [done(0, score=99.0)]),
+            lambda ledger, claim: ledger.tasks.heartbeat(claim, lease=LEASE),
+            lambda ledger, claim: ledger.tasks.fault(claim, "late"),
+            lambda ledger, claim: ledger.tasks.release(claim, "late"),
+        ],
+        ids=["commit", "heartbeat", "fault", "release"],
+    )
+    def test_whatever_a_lost_attempt_writes_is_thrown_away(
+        self, ledger: Ledger, write: Callable[[Ledger, Claim], object]
+    ) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0)])
+        late = must_claim(ledger, "late")
+        let_lease_end(ledger, late)
+        holder = must_claim(ledger, "holder")
+        before = ledger.studies.events(STUDY.id)
+        with pytest.raises(Lost, match="'holder' has the task"):
+            write(ledger, late)
+        assert ledger.studies.events(STUDY.id) == before
+        ledger.tasks.commit(holder, [done(0)])
+        with pytest.raises(Lost, match="the task is done"):
+            write(ledger, late)
+        assert ledger.studies.results(STUDY.id)[0] == [replace(done(0), attempts=2)]
+
+    def test_a_result_cannot_be_committed_twice(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0)])
+        claim = must_claim(ledger)
+        ledger.tasks.commit(claim, [done(0)])
+        with pytest.raises(Lost):
+            ledger.tasks.commit(claim, [done(0)])
+        assert ledger.studies.counts(STUDY.id) == Counts(done=1)
+
+    def test_an_attempt_at_no_task_is_lost(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0)])
+        claim = must_claim(ledger)
+        with pytest.raises(Lost, match="no such task"):
+            ledger.tasks.heartbeat(replace(claim, task=claim.task + 1), lease=LEASE)
+
+    @pytest.mark.parametrize("given", [[], [0], [0, 1, 1], [0, 2]])
+    def test_results_must_be_one_for_each_trial(self, ledger: Ledger, given: Sequence[int]) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0, 1)])
+        claim = must_claim(ledger)
+        with pytest.raises(Invalid, match="one result for each"):
+            ledger.tasks.commit(claim, [done(number) for number in given])
+        ledger.tasks.commit(claim, [done(1), done(0)])
+
+    def test_a_result_says_how_many_attempts_it_took(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0)])
+        ledger.tasks.release(must_claim(ledger), "drained")
+        ledger.tasks.commit(must_claim(ledger), [done(0)])
+        assert ledger.studies.results(STUDY.id)[0][0].attempts == 2
+
+    def test_the_last_allowed_fault_fails_every_trial_with_its_reason(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0, 1), task(2)])
+        last = [
+            ledger.tasks.fault(must_claim(ledger), f"segmentation fault {number}")
+            for number in range(MAX_FAULTS)
+        ]
+        assert last == [False] * (MAX_FAULTS - 1) + [True]
+        reason = f"segmentation fault {MAX_FAULTS - 1}"
+        assert ledger.studies.results(STUDY.id)[0] == [
+            Result(number=number, state="failed", reason=reason, attempts=MAX_FAULTS)
+            for number in (0, 1)
+        ]
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, failed=2)
+        assert numbers([must_claim(ledger)]) == [2]
+
+    def test_ended_leases_and_releases_are_no_faults(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0)])
+        for _ in range(MAX_FAULTS):
+            must_claim(ledger)
+            assert ledger.tasks.lose("w") == 1
+            ledger.tasks.release(must_claim(ledger), "drained")
+        assert not ledger.tasks.fault(must_claim(ledger), "first fault")
+
+    def test_after_too_many_lost_workers_the_trials_fail(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0, 1)])
+        for _ in range(MAX_LOST):
+            must_claim(ledger)
+            ledger.tasks.lose("w")
+        assert ledger.tasks.claim("w", lease=LEASE) is None
+        results = ledger.studies.results(STUDY.id)[0]
+        assert [(result.state, result.attempts) for result in results] == [("failed", 10)] * 2
+        assert all("workers lost" in (result.reason or "") for result in results)
+        assert ledger.studies.counts(STUDY.id) == Counts(failed=2)
+
+    def test_losing_a_worker_leaves_the_others_alone(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1)])
+        must_claim(ledger, "dead")
+        alive = must_claim(ledger, "alive")
+        assert ledger.tasks.lose("dead") == 1
+        assert ledger.tasks.lose("dead") == 0
+        ledger.tasks.commit(alive, [done(1)])
+        assert numbers([must_claim(ledger)]) == [0]
+
+    def test_a_refit_is_added_once_and_tells_what_it_came_to(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        assert ledger.tasks.refit(STUDY.id, 3) == (None, None)
+        for _ in range(2):
+            ledger.tasks.add(STUDY.id, [refit(3)])
+        claim = must_claim(ledger)
+        assert (claim.kind, claim.trials) == ("refit", (trial(3),))
+        assert ledger.tasks.claim("w", lease=LEASE) is None
+        assert ledger.tasks.refit(STUDY.id, 3) == (None, None)
+        ledger.tasks.commit_refit(claim, "c" * 64)
+        ledger.tasks.add(STUDY.id, [refit(3)])
+        assert ledger.tasks.claim("w", lease=LEASE) is None
+        assert ledger.tasks.refit(STUDY.id, 3) == ("c" * 64, None)
+        assert ledger.studies.counts(STUDY.id) == Counts()
+
+    def test_a_refit_runs_while_the_study_is_finished(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [refit(0)])
+        ledger.studies.finish(STUDY.id, size=1, best=0)
+        ledger.tasks.add(STUDY.id, [refit(1)])
+        for number in (0, 1):
+            claim = must_claim(ledger)
+            ledger.tasks.commit_refit(claim, "c" * 64)
+            assert ledger.tasks.refit(STUDY.id, number) == ("c" * 64, None)
+
+    def test_a_refit_that_failed_keeps_its_reason_and_can_be_tried_again(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [refit(3)])
+        for _ in range(MAX_FAULTS):
+            ledger.tasks.fault(must_claim(ledger), "out of memory")
+        assert ledger.tasks.refit(STUDY.id, 3) == (None, "out of memory")
+        assert ledger.studies.counts(STUDY.id) == Counts()
+        ledger.tasks.add(STUDY.id, [refit(3)])
+        assert ledger.tasks.refit(STUDY.id, 3) == (None, None)
+        ledger.tasks.commit_refit(must_claim(ledger), "c" * 64)
+        assert ledger.tasks.refit(STUDY.id, 3) == ("c" * 64, None)
+
+    def test_a_refit_takes_a_candidate_and_trials_take_results(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), refit(0)])
+        search, last = must_claim(ledger), must_claim(ledger)
+        with pytest.raises(Invalid):
+            ledger.tasks.commit_refit(search, "c" * 64)
+        with pytest.raises(Invalid):
+            ledger.tasks.commit(last, [done(0)])
+
+    def test_a_refit_whose_worker_is_lost_is_given_to_another(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [refit(0)])
+        late = must_claim(ledger, "dead")
+        ledger.tasks.lose("dead")
+        ledger.tasks.commit_refit(must_claim(ledger), "c" * 64)
+        with pytest.raises(Lost):
+            ledger.tasks.commit_refit(late, "d" * 64)
+        assert ledger.tasks.refit(STUDY.id, 0) == ("c" * 64, None)
+
+
+class VersionsContract:
+    """Versions, judgements, promotions, the outbox and the roots."""
+
+    def test_versions_are_numbered_within_their_model(self, ledger: Ledger) -> None:
+        first = ledger.versions.register(version(manifest="a"))
+        assert ledger.versions.register(version(manifest="b")).number == 2
+        assert ledger.versions.register(version("other", manifest="a")).number == 1
+        assert ledger.versions.get("prices", 1) == first
+        assert [(v.model, v.number) for v in ledger.versions.all()] == [
+            ("other", 1),
+            ("prices", 1),
+            ("prices", 2),
+        ]
+        assert [v.number for v in ledger.versions.all("prices")] == [1, 2]
+
+    def test_the_same_manifest_keeps_its_number(self, ledger: Ledger) -> None:
+        first = ledger.versions.register(version())
+        assert ledger.versions.register(version()) == first
+        assert len(ledger.outbox.pending()) == 1
+
+    def test_unknown_models_and_versions_are_refused(self, ledger: Ledger) -> None:
+        with pytest.raises(NotFound, match="none has been registered"):
+            ledger.versions.history("prices")
+        ledger.versions.register(version())
+        with pytest.raises(NotFound, match="models: 'prices'"):
+            ledger.versions.get("price", 1)
+        with pytest.raises(NotFound, match="it has 1 to 1"):
+            ledger.versions.get("prices", 2)
+        with pytest.raises(NotFound):
+            ledger.versions.promote(promotion(2, None))
+        with pytest.raises(NotFound):
+            ledger.versions.judge(
+                Judgement(model="prices", version=2, champion=None, rows="r", verdict=VERDICT)
+            )
+        assert ledger.versions.champion("prices") is None
+        assert ledger.versions.history("prices") == []
+
+    def test_a_promotion_changes_the_champion_and_enters_the_history(self, ledger: Ledger) -> None:
+        for manifest in "ab":
+            ledger.versions.register(version(manifest=manifest))
+        first = ledger.versions.promote(replace(promotion(1, None), verdict=VERDICT))
+        second = ledger.versions.promote(replace(promotion(2, 1), kind="gate"))
+        assert ledger.versions.history("prices") == [first, second]
+        assert (first.number, second.number, first.verdict) == (1, 2, VERDICT)
+        assert first.at <= second.at <= ledger.now()
+        assert ledger.versions.champion("prices") == ledger.versions.get("prices", 2)
+
+    @pytest.mark.parametrize("previous", [None, 2])
+    def test_of_two_promotions_at_once_one_wins(self, ledger: Ledger, previous: int | None) -> None:
+        for manifest in "ab":
+            ledger.versions.register(version(manifest=manifest))
+        ledger.versions.promote(promotion(1, None))
+        for entry, _, _ in ledger.outbox.pending():
+            ledger.outbox.sent(entry)
+        before = ledger.versions.history("prices")
+        with pytest.raises(Conflict, match="version 1 by now"):
+            ledger.versions.promote(promotion(2, previous))
+        assert ledger.versions.champion("prices") == ledger.versions.get("prices", 1)
+        assert ledger.versions.history("prices") == before
+        assert ledger.outbox.pending() == []
+
+    def test_a_promotion_over_nothing_expected_something_is_refused(self, ledger: Ledger) -> None:
+        ledger.versions.register(version())
+        with pytest.raises(Conflict, match="none by now"):
+            ledger.versions.promote(promotion(1, 7))
+
+    def test_different_versions_that_rows_have_judged_are_counted_once(
+        self, ledger: Ledger
+    ) -> None:
+        for manifest in "abc":
+            ledger.versions.register(version(manifest=manifest))
+        for number, rows in [(1, "r"), (1, "r"), (2, "r"), (3, "s")]:
+            ledger.versions.judge(
+                Judgement(model="prices", version=number, champion=1, rows=rows, verdict=VERDICT)
+            )
+        assert ledger.versions.judged("prices", "r", other_than=3) == 2
+        assert ledger.versions.judged("prices", "r", other_than=1) == 1
+        assert ledger.versions.judged("prices", "s", other_than=3) == 0
+        assert ledger.versions.judged("other", "r", other_than=3) == 0
+
+    def test_verdicts_are_kept_in_order_and_whole(self, ledger: Ledger) -> None:
+        ledger.versions.register(version())
+        given = [
+            Judgement(
+                model="prices",
+                version=1,
+                champion=champion,
+                rows="r" * 64,
+                verdict=replace(VERDICT, judged=judged),
+            )
+            for champion, judged in [(None, 1), (1, 2)]
+        ]
+        for judgement in given:
+            ledger.versions.judge(judgement)
+        kept = ledger.versions.judgements("prices")
+        assert [replace(judgement, at=0.0) for judgement in kept] == given
+        assert all(0 < judgement.at <= ledger.now() for judgement in kept)
+
+    def test_the_outbox_hears_of_versions_and_champions_in_order(self, ledger: Ledger) -> None:
+        ledger.versions.register(version())
+        ledger.versions.promote(promotion(1, None))
+        (first, kind, payload), second = ledger.outbox.pending()
+        assert (kind, payload) == (
+            "version",
+            {"model": "prices", "version": 1, "study": STUDY.id, "manifest": "a" * 64},
+        )
+        assert second[1:] == ("champion", {"model": "prices", "version": 1})
+        assert [entry for entry, _, _ in ledger.outbox.pending(limit=1)] == [first]
+        ledger.outbox.sent(first)
+        ledger.outbox.sent(first)
+        assert ledger.outbox.pending() == [second]
+
+    def test_an_outbox_entry_is_never_named_as_one_that_has_gone(self, ledger: Ledger) -> None:
+        ledger.versions.register(version(manifest="a"))
+        ((first, _, _),) = ledger.outbox.pending()
+        ledger.outbox.sent(first)
+        ledger.versions.register(version(manifest="b"))
+        ledger.outbox.sent(first)
+        assert len(ledger.outbox.pending()) == 1
+
+    def test_the_roots_are_every_digest_that_a_row_names(self, ledger: Ledger) -> None:
+        ledger.studies.open(replace(STUDY, sources={"./f.py": "f" * 64}))
+        ledger.tasks.add(STUDY.id, [refit(0), refit(1)])
+        ledger.tasks.commit_refit(must_claim(ledger), "c" * 64)
+        ledger.versions.register(version(manifest="a"))
+        assert sorted(ledger.roots.digests()) == [letter * 64 for letter in "7acf"]
+
+
+class LedgerContract(StudiesContract, TasksContract, VersionsContract):
+    """All of it."""

@@ -1,0 +1,41 @@
+"""The SQLite ledger does what every ledger does."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.sql import open_ledger
+from tests.contract.ledger_contract import LedgerContract
+from tests.contract.ledger_machine import LedgerMachine
+
+
+class TestSqliteLedger(LedgerContract):
+    @pytest.fixture
+    def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
+        with open_ledger(tmp_path / "ledger.db") as opened:
+            yield opened
+
+
+class SqliteMachine(LedgerMachine):
+    def open(self) -> Ledger:
+        self.folder = tempfile.TemporaryDirectory()
+        return open_ledger(Path(self.folder.name) / "ledger.db")
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()
+
+
+TestSqliteMachine = SqliteMachine.TestCase
+TestSqliteMachine.settings = settings(
+    max_examples=40,
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
