@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from fairlead.ledger.ledger import Ledger
     from fairlead.records import Study
 
-_COLUMNS = ("study", "name", "state", "done", "failed", "pruned", "size", "metric", "best", "score")
+_COLUMNS = (
+    "study",
+    "name",
+    "state",
+    "done",
+    "failed",
+    "pruned",
+    "size",
+    "metric",
+    "best",
+    "score",
+)
 
 
 @click.command(epilog="\b\nExample:\n  fairlead studies --json\n")
@@ -29,7 +40,7 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
     else:
-        print_table(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
+        print_table(("study", "name", "trials", "best"), [_words(row) for row in rows])
 
 
 def _row(ledger: Ledger, study: Study) -> dict[str, Any]:
@@ -37,3 +48,11 @@ def _row(ledger: Ledger, study: Study) -> dict[str, Any]:
 
     best = best_of(study, Trials(ledger.studies.trials(study.id)))
     return study_row(study, ledger.studies.counts(study.id), best.score if best else None)
+
+
+def _words(row: dict[str, Any]) -> tuple[str, str, str, str | None]:
+    ended = row["done"] + row["failed"] + row["pruned"]
+    others = [f"{row[kind]} {kind}" for kind in ("failed", "pruned") if row[kind]]
+    trials = ", ".join([f"{ended} of {row['size']}", *others])
+    best = None if row["score"] is None else f"{row['metric']} {row['score']:.6g}"
+    return row["study"], row["name"], trials, best

@@ -103,6 +103,10 @@ class Opened:
         features, target = self.training
         return prepared(features, target, self.spec, classes=self.table.classes is not None)
 
+    def prepare(self) -> None:
+        """Load now what every task needs: the table, the split, the folds that are kept."""
+        _ = self.recipe, self._kept
+
     def score(self, trials: Sequence[Trial]) -> list[Result]:
         """Score the trials of one task."""
         return score(trials, self.family(trials[0].family), self.folds(), self.recipe)

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
 from fairlead.training.opened import Opened
 from fairlead.training.refit import refit
-from fairlead.worker.job import Answer, Job, Raised, Refitted, Scored, decode, encode
+from fairlead.worker.job import Answer, Began, Job, Raised, Refitted, Scored, decode, encode
 
 
 def main(descriptor: int, artifacts: str, parent: int) -> None:
@@ -33,7 +34,10 @@ def main(descriptor: int, artifacts: str, parent: int) -> None:
     desk = Desk(Artifacts(Path(artifacts)))
     connection = Connection(descriptor)
     while (job := _next(connection)) is not None:
-        connection.send_bytes(encode(_answer(desk, job)))
+        answer = _answered(desk.begin, job)
+        connection.send_bytes(encode(answer))
+        if isinstance(answer, Began):
+            connection.send_bytes(encode(_answered(desk.do, job)))
 
 
 class Desk:
@@ -42,6 +46,12 @@ class Desk:
     def __init__(self, artifacts: Artifacts) -> None:
         self.artifacts = artifacts
         self._opened: tuple[str, Opened] | None = None
+
+    def begin(self, job: Job) -> Began:
+        """Load what the job's task needs."""
+        opened = self.open(job)
+        opened.prepare()
+        return Began()
 
     def open(self, job: Job) -> Opened:
         """The job's study."""
@@ -70,9 +80,9 @@ def _next(connection: Connection) -> Job | None:
     return message
 
 
-def _answer(desk: Desk, job: Job) -> Answer:
+def _answered(do: Callable[[Job], Answer], job: Job) -> Answer:
     try:
-        return desk.do(job)
+        return do(job)
     except FairleadError as error:
         return Raised(reason=str(error))
     except Exception as error:  # noqa: BLE001 - whatever a model raises is reported, not hidden

@@ -6,22 +6,28 @@ signals, the ledger.
 
 from __future__ import annotations
 
+import math
 import signal
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from fairlead.records import Limits
-from fairlead.worker.job import Answer, Raised, Refitted, Scored
+from fairlead.worker.job import Answer, Began, Raised, Refitted, Scored
 
 MEMORY_LOOK = 0.1
 """Seconds between two looks at the child's memory, where it is limited."""
+
+
+START = 300.0
+"""Seconds that a child may take to load its libraries and the data."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
     """An attempt under way; times are monotonic seconds."""
 
-    started: float
+    sent: float  # when the child was told
+    began: float | None = None  # when the child began, its libraries and data loaded
     heard: float  # when the lease was extended last
     lease: float  # seconds
     limits: Limits
@@ -52,6 +58,11 @@ class Extend:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Begin:
+    """The task's time begins now."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Commit:
     """Write what came of it."""
 
@@ -78,13 +89,15 @@ class Release:
     reason: str
 
 
-Step: TypeAlias = Wait | Extend | Commit | Fault | Lose | Release
+Step: TypeAlias = Wait | Extend | Begin | Commit | Fault | Lose | Release
 
 
 def next_step(attempt: Attempt, seen: Seen) -> Step:
     """What to do about the attempt now."""
     if isinstance(seen.answer, Raised):
         return Fault(reason=seen.answer.reason, replace=False)
+    if isinstance(seen.answer, Began):
+        return Begin()
     if seen.answer is not None:
         return Commit(answer=seen.answer)
     if seen.exit_status is not None:
@@ -105,7 +118,9 @@ def _died(status: int, last_words: str) -> Step:
 
 def _over_limit(attempt: Attempt, seen: Seen) -> Step | None:
     limits = attempt.limits
-    if limits.seconds is not None and seen.now - attempt.started > limits.seconds:
+    if seen.now > _deadline(attempt):
+        if attempt.began is None:
+            return Fault(reason=f"did not begin within {START:g} s", replace=True)
         return Fault(reason=f"over its time limit of {limits.seconds:g} s", replace=True)
     if limits.memory is not None and (seen.memory or 0) > limits.memory:
         mib = limits.memory / (1 << 20)
@@ -113,13 +128,18 @@ def _over_limit(attempt: Attempt, seen: Seen) -> Step | None:
     return None
 
 
+def _deadline(attempt: Attempt) -> float:
+    """When the attempt has taken too long: its start has a limit, and the task has its own."""
+    if attempt.began is None:
+        return attempt.sent + START
+    return attempt.began + (attempt.limits.seconds or math.inf)
+
+
 def _in_time(attempt: Attempt, seen: Seen) -> Step:
     due = attempt.heard + attempt.lease / 3
     if seen.now >= due:
         return Extend()
-    wait = due - seen.now
-    if attempt.limits.seconds is not None:
-        wait = min(wait, attempt.started + attempt.limits.seconds - seen.now + 0.01)
+    wait = min(due, _deadline(attempt) + 0.01) - seen.now
     if attempt.limits.memory is not None:
         wait = min(wait, MEMORY_LOOK)
     return Wait(seconds=max(wait, 0.0))

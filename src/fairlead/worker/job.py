@@ -26,6 +26,11 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Began:
+    """From the child: libraries and data are loaded, and the task itself begins now."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scored:
     """From the child: the results of a 'trials' task."""
 
@@ -46,7 +51,7 @@ class Raised:
     reason: str
 
 
-Answer: TypeAlias = Scored | Refitted | Raised
+Answer: TypeAlias = Began | Scored | Refitted | Raised
 
 
 def encode(message: Job | Answer) -> bytes:
@@ -76,6 +81,7 @@ def _scored(fields: dict[str, Any]) -> Scored:
 
 _DECODERS: Mapping[str, Callable[[dict[str, Any]], Job | Answer]] = {
     "Job": _job,
+    "Began": lambda _fields: Began(),
     "Scored": _scored,
     "Refitted": lambda fields: Refitted(**fields),
     "Raised": lambda fields: Raised(**fields),

@@ -12,7 +12,7 @@ import random
 import select
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fairlead.errors import Lost
@@ -111,19 +111,16 @@ class Worker:
         child = self._child_for(study)
         child.send(_job(claim, study))
         now = time.monotonic()
-        attempt = Attempt(started=now, heard=now, lease=self.lease, limits=study.limits)
+        attempt = Attempt(sent=now, heard=now, lease=self.lease, limits=study.limits)
         while True:
             match decide.next_step(attempt, self._look(child, attempt)):
                 case decide.Wait(seconds=seconds):
                     child.wait(seconds, [self.stop.wake])
                 case decide.Extend():
                     self.ledger.tasks.heartbeat(claim, lease=self.lease)
-                    attempt = Attempt(
-                        started=attempt.started,
-                        heard=time.monotonic(),
-                        lease=self.lease,
-                        limits=attempt.limits,
-                    )
+                    attempt = replace(attempt, heard=time.monotonic())
+                case decide.Begin():
+                    attempt = replace(attempt, began=time.monotonic())
                 case end:
                     return self._conclude(claim, end)
 

@@ -1,0 +1,107 @@
+"""A folder with a spec and a home of its own, and the command line as a person uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fairlead.ledger.sql import open_ledger
+
+DEADLINE = 120.0
+
+
+@dataclass(kw_only=True)
+class Place:
+    """A folder to work in."""
+
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    def command(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "fairlead", "--home", str(self.home), *args]
+
+    def run(self, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*args),
+            cwd=self.folder,
+            env={**os.environ, **self.environ, **environ},
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+
+    def json(self, *args: str, **environ: str) -> Any:
+        """What the command prints as JSON; it must end well."""
+        done = self.run(*args, "--json", **environ)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def start(self, *args: str, **environ: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "output.log").open("ab") as output:
+            return subprocess.Popen(
+                self.command(*args),
+                cwd=self.folder,
+                env={**os.environ, **self.environ, **environ},
+                stdout=output,
+                stderr=output,
+            )
+
+    def counts(self) -> Mapping[str, int]:
+        """How far the one study is; zeros while there is none."""
+        if not (self.home / "ledger.db").exists():
+            return {"done": 0, "running": 0, "failed": 0}
+        with open_ledger(self.home / "ledger.db") as ledger:
+            studies = ledger.studies.all()
+            if not studies:
+                return {"done": 0, "running": 0, "failed": 0}
+            counts = ledger.studies.counts(studies[0].id)
+        return {"done": counts.done, "running": counts.running, "failed": counts.failed}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(folder=tmp_path)
+    yield place
+    for process in processes_of(place):
+        process.kill()
+
+
+def processes_of(place: Place) -> list[psutil.Process]:
+    """Every process whose command line names the place's home."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = " ".join(process.info["cmdline"] or ())
+        if str(place.home) in words and process.pid != os.getpid():
+            found.append(process)
+    return found
+
+
+def wait_until(condition: Callable[[], Any], *, seconds: float = DEADLINE) -> Any:
+    """The condition's value once it is true; fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"did not become true within {seconds:g} s: {condition}")

@@ -1,0 +1,51 @@
+"""A family that misbehaves costs its own trials, and the reason stands on them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.job import families, specs
+from tests.integration.job.conftest import Place
+
+
+@pytest.mark.parametrize(
+    ("how", "limits", "reason"),
+    [
+        ("segfault", "", "killed by SIGSEGV"),
+        ("exit", "", "ended its process with status 7"),
+        ("raise", "", "RuntimeError: no luck today"),
+        ("nan", "", "not finite"),
+        ("hang", "task_time: 1s", "over its time limit of 1 s"),
+        ("eat", "task_memory: 700MiB", "over its memory limit of 700 MiB"),
+    ],
+)
+def test_trouble_costs_its_own_trials_and_the_others_go_on(
+    place: Place, how: str, limits: str, reason: str
+) -> None:
+    place.write("bad.py", families.BAD)
+    place.write("bad.yaml", specs.bad(how, limits=limits))
+    outcome = place.json("run", "bad.yaml", "--workers", "2")
+    by_state = {
+        state: [t for t in outcome["trials"] if t["state"] == state] for state in ("done", "failed")
+    }
+    assert [t["params"]["how"] for t in by_state["done"]] == ["well", "well"]
+    assert [t["params"]["how"] for t in by_state["failed"]] == [how, how]
+    assert all(reason in t["reason"] for t in by_state["failed"]), by_state["failed"]
+    assert all(t["attempts"] == 3 for t in by_state["failed"])
+    assert outcome["best"]["params"]["how"] == "well"
+
+
+def test_megabytes_of_chatter_neither_stop_a_fit_nor_fill_the_logs(place: Place) -> None:
+    place.write("bad.py", families.BAD)
+    place.write("bad.yaml", specs.bad("chatter"))
+    outcome = place.json("run", "bad.yaml", "--workers", "1")
+    assert [t["state"] for t in outcome["trials"]] == ["done"] * 4
+    assert sum(file.stat().st_size for file in (place.home / "logs").iterdir()) < 1_000_000
+
+
+def test_a_study_without_a_good_trial_fails_and_says_why(place: Place) -> None:
+    place.write("bad.py", families.BAD)
+    place.write("bad.yaml", specs.bad("raise").replace("[well, raise]", "[raise]"))
+    done = place.run("run", "bad.yaml")
+    assert done.returncode == 1
+    assert "RuntimeError: no luck today" in done.stderr

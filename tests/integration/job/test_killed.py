@@ -1,0 +1,150 @@
+"""Whatever is killed, every trial counts once and the study is the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.integration.job import families, specs
+from tests.integration.job.conftest import Place, processes_of, wait_until
+
+
+def told(outcome: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [(t["number"], t["params"], t["scores"], t["state"]) for t in outcome["trials"]]
+
+
+@pytest.fixture
+def undisturbed(place: Place, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
+    calm = Place(folder=tmp_path_factory.mktemp("calm"))
+    calm.write("slow.py", families.SLOW)
+    calm.write("slow.yaml", specs.slow())
+    return told(calm.json("run", "slow.yaml", "--workers", "1"))
+
+
+@pytest.fixture
+def slow(place: Place) -> Place:
+    place.environ["FAIRLEAD_LEASE"] = "2"
+    place.write("slow.py", families.SLOW)
+    place.write("slow.yaml", specs.slow())
+    return place
+
+
+def workers(place: Place) -> list[psutil.Process]:
+    return [p for p in processes_of(place) if "worker" in p.cmdline() and p.status() != "zombie"]
+
+
+def children(place: Place) -> list[psutil.Process]:
+    return [p for p in processes_of(place) if "fairlead.worker.child" in p.cmdline()]
+
+
+def exactly_once(place: Place, trials: int) -> None:
+    with sqlite3.connect(place.home / "ledger.db") as ledger:
+        rows = ledger.execute("select count(*), count(distinct trial) from results").fetchone()
+    assert rows == (trials, trials)
+
+
+def finished(place: Place) -> dict[str, Any]:
+    """The same command again: it goes on where it stands, or shows what is there."""
+    outcome: dict[str, Any] = place.json("run", "slow.yaml", "--workers", "2")
+    return outcome
+
+
+@pytest.mark.parametrize("victim", ["worker", "child"])
+def test_six_kills_of_workers_or_children_change_nothing(
+    slow: Place, undisturbed: list[tuple[Any, ...]], victim: str
+) -> None:
+    run = slow.start("run", "slow.yaml", "--workers", "2")
+    find = workers if victim == "worker" else children
+    for kill in range(6):
+        wait_until(lambda kill=kill: slow.counts()["done"] >= kill and find(slow))
+        random.Random(kill).choice(wait_until(lambda: find(slow))).kill()
+    assert run.wait(120) == 0, (slow.folder / "output.log").read_text()
+    assert told(finished(slow)) == undisturbed
+    exactly_once(slow, 12)
+
+
+def test_a_killed_coordinator_takes_its_workers_along_and_the_next_run_goes_on(
+    slow: Place, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    run = slow.start("run", "slow.yaml", "--workers", "2")
+    wait_until(lambda: slow.counts()["done"] >= 3)
+    run.kill()
+    run.wait()
+    wait_until(lambda: not processes_of(slow), seconds=5)
+    assert told(finished(slow)) == undisturbed
+    exactly_once(slow, 12)
+
+
+def test_all_killed_at_once_six_times(slow: Place, undisturbed: list[tuple[Any, ...]]) -> None:
+    for kill in range(6):
+        run = slow.start("run", "slow.yaml", "--workers", "2")
+        wait_until(lambda kill=kill: slow.counts()["done"] >= kill and children(slow))
+        for process in processes_of(slow):
+            process.kill()
+        run.wait()
+    assert told(finished(slow)) == undisturbed
+    exactly_once(slow, 12)
+
+
+def test_a_worker_stopped_past_its_lease_loses_its_task_and_harms_nothing(
+    slow: Place, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    run = slow.start("run", "slow.yaml", "--workers", "2")
+    wait_until(lambda: slow.counts()["done"] >= 2)
+    stopped = workers(slow)[0]
+    stopped.suspend()
+    wait_until(lambda: slow.counts()["done"] >= 8)
+    stopped.resume()
+    assert run.wait(120) == 0, (slow.folder / "output.log").read_text()
+    assert told(finished(slow)) == undisturbed
+    exactly_once(slow, 12)
+
+
+def test_ctrl_c_finishes_running_tasks_and_keeps_everything(
+    slow: Place, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    run = slow.start("run", "slow.yaml", "--workers", "2")
+    wait_until(lambda: slow.counts()["running"] == 2)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(60) == 130
+    assert not processes_of(slow)
+    counts = slow.counts()
+    assert counts["done"] >= 2
+    assert counts["running"] == 0
+    assert told(finished(slow)) == undisturbed
+
+
+def test_a_second_ctrl_c_stops_at_once_and_loses_only_attempts(slow: Place) -> None:
+    slow.write("slow.yaml", specs.slow(trials=3, seconds=600))
+    run = slow.start("run", "slow.yaml", "--workers", "2")
+    wait_until(lambda: slow.counts()["running"] == 2)
+    run.send_signal(signal.SIGINT)
+    wait_until(lambda: "Ctrl-C again" in (slow.folder / "output.log").read_text())
+    run.send_signal(signal.SIGINT)
+    assert run.wait(10) == 130
+    assert not processes_of(slow)
+    assert slow.counts()["running"] == 0
+
+
+def test_two_runs_of_one_spec_share_the_work(
+    slow: Place, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    runs = [slow.start("run", "slow.yaml", "--workers", "1") for _ in range(2)]
+    assert [run.wait(120) for run in runs] == [0, 0], (slow.folder / "output.log").read_text()
+    assert told(finished(slow)) == undisturbed
+    exactly_once(slow, 12)
+    with sqlite3.connect(slow.home / "ledger.db") as ledger:
+        assert ledger.execute("select count(*) from versions").fetchone() == (1,)
+
+
+def test_the_study_does_not_depend_on_the_number_of_workers(
+    slow: Place, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    assert told(slow.json("run", "slow.yaml", "--workers", "5")) == undisturbed
+    assert os.path.exists(slow.home / "ledger.db")
