@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast, get_args
+from typing import TYPE_CHECKING, BinaryIO, get_args
 
 import click
 
@@ -77,8 +78,7 @@ def command(  # noqa: PLR0913 - each is an option
         registry = Registry(ledger, artifacts)
         found = registry.version(model, version)
         exported, signature = registry.exported(found), registry.candidate(found).signature
-    source: Any = click.get_binary_stream("stdin") if str(rows) == "-" else rows
-    features = read_rows(source, signature)
+    features = read_rows(sys.stdin.buffer if str(rows) == "-" else rows, signature)
     with _target(output) as stream:
         write(_predicted(exported, features, signature), stream, chosen)
 
@@ -94,7 +94,7 @@ def _form(form: Form | None, output: Path | None, *, as_json: bool) -> Form:
 def _predicted(exported: Exported, features: Features, signature: Signature) -> Iterator[Block]:
     import numpy as np
 
-    for start in range(0, len(features), _AT_ONCE):
+    for start in range(0, max(len(features), 1), _AT_ONCE):  # no rows are a block, too
         rows = np.arange(start, min(start + _AT_ONCE, len(features)))
         yield block(exported.predict(features.take(rows)), signature)
 
@@ -103,9 +103,8 @@ def _predicted(exported: Exported, features: Features, signature: Signature) -> 
 def _target(output: Path | None) -> Iterator[BinaryIO]:
     """Stdout, or a file that is there only once it is whole."""
     if output is None:
-        stream = click.get_binary_stream("stdout")
-        yield cast("BinaryIO", stream)
-        stream.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
         return
     partial = output.with_name(f".{output.name}.{os.getpid()}")
     try:

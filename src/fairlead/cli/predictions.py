@@ -69,7 +69,8 @@ def _write_jsonl(blocks: Iterator[Block], stream: BinaryIO) -> None:
 
 
 def _write_json(blocks: Iterator[Block], stream: BinaryIO) -> None:
-    between = chain([b"[\n "], repeat(b",\n "))
+    stream.write(b"[")
+    between = chain([b"\n "], repeat(b",\n "))
     stream.writelines(mark + row for mark, row in zip(between, _rows(blocks), strict=False))
     stream.write(b"\n]\n")
 

@@ -1,0 +1,66 @@
+"""Promises of predictions as files: columns, order, and numbers that are none."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from fairlead.cli.predictions import Form, block, write
+from fairlead.records import Signature
+
+CLASSES = Signature(columns=(), target="kind", classes=("no", "yes, or so"))
+NUMBERS = Signature(columns=(), target="price")
+SHARES = np.array([[0.75, 0.25], [0.5, 0.5], [0.125, 0.875]])
+
+
+def written(form: Form, *blocks: Any) -> bytes:
+    stream = io.BytesIO()
+    write(iter(blocks), stream, form)
+    return stream.getvalue()
+
+
+def test_a_class_comes_with_the_probability_of_each() -> None:
+    assert block(SHARES, CLASSES) == {
+        "prediction": ["no", "no", "yes, or so"],
+        "probability_no": [0.75, 0.5, 0.125],
+        "probability_yes, or so": [0.25, 0.5, 0.875],
+    }
+
+
+def test_classes_that_are_numbers_stay_numbers() -> None:
+    signature = Signature(columns=(), target="digit", classes=(3, 7))
+    assert block(SHARES, signature)["prediction"] == [3, 3, 7]
+
+
+def test_blocks_follow_one_another_under_one_header() -> None:
+    blocks = block(SHARES[:1], CLASSES), block(SHARES[1:], CLASSES)
+    assert written("csv", *blocks).decode() == (
+        'prediction,probability_no,"probability_yes, or so"\n'
+        'no,0.75,0.25\nno,0.5,0.5\n"yes, or so",0.125,0.875\n'
+    )
+    assert len(written("jsonl", *blocks).splitlines()) == 3
+    assert [row["prediction"] for row in json.loads(written("json", *blocks))] == [
+        "no",
+        "no",
+        "yes, or so",
+    ]
+    table = pyarrow.parquet.read_table(io.BytesIO(written("parquet", *blocks)))
+    assert table.to_pydict() == block(SHARES, CLASSES)
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_prediction_that_is_no_number_is_null_in_json(form: Form) -> None:
+    content = json.loads(written(form, block(np.array([np.nan]), NUMBERS)))
+    row = content[0] if form == "json" else content
+    assert row == {"prediction": None}
+
+
+def test_numbers_are_written_with_every_digit() -> None:
+    value = float(np.float32(24.38))
+    content = written("csv", block(np.array([value]), NUMBERS)).decode()
+    assert float(content.splitlines()[1]) == value
