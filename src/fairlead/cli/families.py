@@ -112,9 +112,10 @@ def _written(space: Space) -> dict[str, Any]:
 
 def _row(described: Described) -> tuple[object, ...]:
     library = ", ".join(f"{name} {version}" for name, version in described.versions.items())
-    missing = f"not installed: {described.install}"
+    if not described.installed:
+        return described.family, f"no: {described.install}", None
     shares = f"every {described.shares}" if described.shares else "one trial"
-    return described.family, library if described.installed else missing, shares
+    return described.family, library, shares
 
 
 def _say_spaces(described: Described) -> None:

@@ -19,8 +19,8 @@ from fairlead.errors import NotFound
 
 _EPILOG = """\b
 Examples:
-  fairlead worker                       work on whatever study has tasks, until Ctrl-C
-  fairlead worker --study boston-prices work on one study only
+  fairlead worker                        work on any study, until Ctrl-C
+  fairlead worker --study boston-prices  work on this study only
 """
 
 

@@ -1,0 +1,333 @@
+"""The command line as a process: how it begins, ends and speaks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fairlead.cli.main import COMMANDS, NAMES
+from fairlead.families import catalog
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(*args: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fairlead", *args],
+        cwd=cwd,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line on stderr of a command that was refused."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+# ---- help and usage -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_the_help_lists_every_command_in_its_section(option: str) -> None:
+    text = run(option).stdout
+    at = [text.index(f"\n  {name} ") for name in NAMES]
+    assert at == sorted(at)
+    assert all(f"{section}:" in text for section in COMMANDS)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_help_imports_nothing_heavy() -> None:
+    heavy = "numpy pandas pyarrow sklearn optuna mlflow plotly onnx pydantic rich sqlalchemy"
+    program = (
+        "import sys\nfrom fairlead.cli.main import main\nmain(['--help'])\n"
+        f"print(sorted(set({heavy.split()!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help_with_examples(name: str) -> None:
+    done = run(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "\n  Example" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_an_unknown_command_suggests_the_nearest() -> None:
+    assert said(run("rnu")) == (
+        "fairlead: No such command 'rnu'. Did you mean 'run'? Try `fairlead --help`.\n"
+    )
+
+
+def test_an_unknown_option_suggests_the_nearest() -> None:
+    line = said(run("doctor", "--jsn"))
+    assert line.startswith("fairlead doctor: No such option '--jsn'. Did you mean '--json'?")
+
+
+def test_a_missing_argument_is_one_line() -> None:
+    assert said(run("new")).startswith("fairlead new: Missing argument 'DIR'.")
+
+
+def test_no_command_at_all_shows_the_help_and_fails() -> None:
+    done = run()
+    assert done.returncode == 2
+    assert "The job:" in done.stderr
+
+
+def test_the_version_is_the_package_s() -> None:
+    import fairlead
+
+    assert run("--version").stdout == f"fairlead {fairlead.__version__}\n"
+
+
+# ---- errors ---------------------------------------------------------------------------------
+
+
+def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
+    assert said(run("doctor", cwd=tmp_path, FAIRLEAD_LEASE="soon")) == (
+        "$FAIRLEAD_LEASE must be a positive number, not 'soon'\n"
+    )
+
+
+def test_an_empty_home_is_told_and_not_made(tmp_path: Path) -> None:
+    line = said(run("--home", "none", "gc", cwd=tmp_path))
+    assert line.startswith("there is no ledger in 'none'")
+    assert list(tmp_path.iterdir()) == []
+
+
+def crash(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A command that meets an error which nobody foresaw: a package that cannot be imported."""
+    (tmp_path / "rich.py").write_text("raise RuntimeError('broken\\x1b[31m')\n")
+    path = str(tmp_path)
+    return run("--home", "home", "families", cwd=tmp_path, PYTHONPATH=path, **environ)
+
+
+def test_an_unforeseen_error_is_one_line_and_its_traceback_is_kept(tmp_path: Path) -> None:
+    done = crash(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "\x1b" not in done.stderr
+    (kept,) = (tmp_path / "home/logs").iterdir()
+    assert done.stderr.rstrip().endswith(f"(the traceback is in home/logs/{kept.name})")
+    assert "Traceback" in kept.read_text()
+
+
+def test_a_traceback_goes_elsewhere_where_home_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file, not a folder")
+    (tmp_path / "tmp").mkdir()
+    done = crash(tmp_path, TMPDIR=str(tmp_path / "tmp"))
+    assert done.returncode == 2  # a home that is a file is a wrong request
+    done = run(
+        "families",
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+        TMPDIR=str(tmp_path / "tmp"),
+        FAIRLEAD_HOME=str(tmp_path / "home"),
+    )
+    assert done.returncode == 1
+    assert [path.name[:6] for path in (tmp_path / "tmp").iterdir()] == ["crash-"]
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = crash(tmp_path, FAIRLEAD_DEBUG="1")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m fairlead schema | head -c 10; echo ${{PIPESTATUS[0]}} >&2"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_ctrl_c_ends_a_command_quietly(tmp_path: Path) -> None:
+    program = (
+        "import signal, os, sys, click\n"
+        "from fairlead.cli import main, schema\n"
+        "schema.command.callback = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.exit(main.main(['schema']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130
+    assert done.stderr.strip() == ""
+
+
+# ---- new ------------------------------------------------------------------------------------
+
+
+def test_a_plain_spec_is_named_after_its_folder_and_can_be_planned(tmp_path: Path) -> None:
+    done = run("new", "My Prices", cwd=tmp_path)
+    assert done.stdout == "My Prices/my-prices.yaml\n"
+    assert done.stderr == "next: fairlead run 'My Prices/my-prices.yaml'\n"
+    from fairlead.spec.load import load
+
+    assert load(tmp_path / "My Prices/my-prices.yaml").spec.name == "my-prices"
+
+
+@pytest.mark.parametrize(
+    ("example", "data"),
+    [
+        ("boston", "boston.data"),
+        ("boston-bayes", "boston.data"),
+        ("california", "california.tgz"),
+    ],
+)
+def test_an_example_comes_with_its_data(tmp_path: Path, example: str, data: str) -> None:
+    assert run("new", ".", "--example", example, cwd=tmp_path).returncode == 0
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert written == {f"{example}.yaml", f"data/{data}"}
+    spec = (tmp_path / f"{example}.yaml").read_bytes()
+    assert spec == (ROOT / f"examples/{example}.yaml").read_bytes()
+    assert (tmp_path / "data" / data).read_bytes() == (ROOT / "examples/data" / data).read_bytes()
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/boston.data").write_text("mine")
+    line = said(run("new", ".", "--example", "boston", cwd=tmp_path))
+    assert line == "'data/boston.data' is there already; choose another folder\n"
+    assert not (tmp_path / "boston.yaml").exists()
+
+
+def test_a_folder_that_cannot_be_made_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("new", "file/x", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("writing into 'file/x': ")
+
+
+# ---- schema, families, doctor ---------------------------------------------------------------
+
+
+def test_the_schema_that_is_printed_is_the_published_one() -> None:
+    assert run("schema").stdout == (ROOT / "docs/spec.schema.json").read_text(encoding="utf-8")
+
+
+def test_families_says_what_each_searches_by_default() -> None:
+    families = json.loads(run("families", "--json").stdout)
+    assert [family["family"] for family in families] == list(catalog.NAMES)
+    forest = families[0]
+    assert forest["installed"]
+    assert forest["shares"] == "n_estimators"
+    assert forest["spaces"]["regression"]["max_features"] == {"low": 0.2, "high": 1.0}
+
+
+def test_a_family_without_its_library_says_what_to_install(tmp_path: Path) -> None:
+    hook = (
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'catboost' else find(name, *a)\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(hook)
+    families = json.loads(run("families", "--json", PYTHONPATH=str(tmp_path)).stdout)
+    (missing,) = [family for family in families if not family["installed"]]
+    assert missing["family"] == "catboost"
+    assert missing["install"] == "pip install 'fairlead[catboost]'"
+    table = run("families", PYTHONPATH=str(tmp_path)).stdout
+    assert "pip install 'fairlead[catboost]'" in table
+
+
+def test_tables_fit_80_columns() -> None:
+    for command in ("families", "doctor"):
+        text = run(command, COLUMNS="").stdout
+        assert max(map(len, text.splitlines())) <= 80
+
+
+def checked(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
+    return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+
+
+def test_a_sound_installation_is_found_sound_and_left_alone(tmp_path: Path) -> None:
+    done = run("doctor", "--json", cwd=tmp_path)
+    found = checked(done)
+    assert done.returncode == 0
+    assert found["home"]["text"] == ".fairlead (not there yet)"
+    assert {"python", "numpy", "scikit-learn", "ledger", "clock", "mlflow"} <= found.keys()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_cannot_be_written_stops_a_run() -> None:
+    done = run("--home", "/proc/none", "doctor", "--json")
+    assert done.returncode == 1
+    assert checked(done)["home"]["state"] == "fail"
+
+
+def test_a_package_that_is_too_old_stops_a_run(tmp_path: Path) -> None:
+    info = tmp_path / "click-7.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: click\nVersion: 7.0\n")
+    done = run("doctor", "--json", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert checked(done)["click"]["text"].startswith("7.0, and >=8.2 is needed: pip install")
+
+
+def test_an_mlflow_server_that_is_away_is_a_warning(tmp_path: Path) -> None:
+    uri = "http://user:secret@127.0.0.1:9"
+    done = run("doctor", "--json", cwd=tmp_path, FAIRLEAD_MLFLOW_URI=uri)
+    assert done.returncode == 0
+    assert checked(done)["mlflow"]["state"] == "warn"
+    assert "secret" not in done.stdout
+
+
+def test_a_newer_ledger_stops_a_run(tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    from fairlead.ledger.sql import open_ledger
+
+    open_ledger(tmp_path / "ledger.db").__exit__(None, None, None)
+    assert checked(run("--home", str(tmp_path), "doctor", "--json"))["ledger"]["state"] == "ok"
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    done = run("--home", str(tmp_path), "doctor", "--json")
+    assert done.returncode == 1
+    assert "revision 9999 of a newer Fairlead" in checked(done)["ledger"]["text"]
+
+
+def test_what_is_no_ledger_stops_a_run(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_text("no database at all, whatever its name says")
+    done = run("--home", str(tmp_path), "doctor", "--json")
+    assert done.returncode == 1
+    assert checked(done)["ledger"]["state"] == "fail"
+
+
+# ---- output ---------------------------------------------------------------------------------
+
+
+def test_csv_and_json_are_whole_and_a_table_folds(capsys: pytest.CaptureFixture[str]) -> None:
+    from fairlead.cli import output
+
+    digest = "0123456789abcdef" * 4
+    rows = [(digest, None, float("nan"), "a\x1b[31m,b"), (digest, 1, 0.123456789, "\n")]
+    output.print_csv(("id", "n", "x", "text"), rows)
+    read = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert read[0] == ["id", "n", "x", "text"]
+    assert read[1][:2] == [digest, ""]
+    output.print_json({"rows": rows, "path": Path("a")})
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"][0][:3] == [digest, None, None]
+    assert found["path"] == "a"
+    output.print_table(("id", "n", "x", "text"), rows)
+    table = capsys.readouterr().out
+    assert "\x1b" not in table
+    assert digest in "".join(line[1:].split(" ")[0] for line in table.splitlines()[3:5])

@@ -1,0 +1,147 @@
+"""Artefacts that nothing names are listed, and removed only when that is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlead.artifacts import Artifacts
+from fairlead.cli.gc import collect
+from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.sql import open_ledger
+from fairlead.records import Study, Version
+from fairlead.settings import Settings
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    with open_ledger(settings.ledger) as opened:
+        yield opened
+
+
+@pytest.fixture
+def artifacts(settings: Settings) -> Artifacts:
+    return Artifacts(settings.artifacts)
+
+
+def put(artifacts: Artifacts, content: bytes, *, hours: float = 2.0) -> str:
+    """An artefact that was stored so long ago."""
+    digest = artifacts.put(content).digest
+    then = time.time() - hours * HOUR
+    os.utime(artifacts.path(digest), (then, then))
+    return digest
+
+
+def gc(settings: Settings, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fairlead", "--home", str(settings.home), "gc", *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def gc_json(settings: Settings, *args: str) -> Any:
+    done = gc(settings, "--json", *args)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def listed(found: Any) -> set[str]:
+    return {each["digest"] for each in found["artefacts"]}
+
+
+def test_what_rows_name_and_what_those_name_is_kept(
+    settings: Settings, ledger: Ledger, artifacts: Artifacts
+) -> None:
+    array, file = put(artifacts, b"an array"), put(artifacts, b"a model")
+    table = put(artifacts, json.dumps({"arrays": {"numbers": array}}).encode())
+    manifest = put(artifacts, json.dumps({"files": {"m": {"digest": file}}}, indent=1).encode())
+    ledger.studies.open(Study(id="s", name="s", spec="{}", table=table, size=1))
+    ledger.versions.register(
+        Version(model="m", number=0, study="s", trial=0, size=1, manifest=manifest)
+    )
+    garbage = put(artifacts, b"nothing names this")
+    found = gc_json(settings, "--delete")
+    assert listed(found) == {garbage}
+    assert found["bytes"] == len(b"nothing names this")
+    assert {each.digest for each in artifacts.all()} == {array, file, table, manifest}
+
+
+def test_nothing_goes_unasked(settings: Settings, ledger: Ledger, artifacts: Artifacts) -> None:
+    garbage = put(artifacts, b"x" * 2_000_000)
+    done = gc(settings)
+    assert garbage in done.stdout
+    assert "2.000" in done.stdout
+    assert done.stderr == "1 files, 2.000 MB; `fairlead gc --delete` removes them\n"
+    assert artifacts.exists(garbage)
+
+
+def test_what_is_young_is_kept(settings: Settings, ledger: Ledger, artifacts: Artifacts) -> None:
+    young, old = put(artifacts, b"young", hours=0.5), put(artifacts, b"old", hours=1.5)
+    assert listed(gc_json(settings)) == {old}
+    assert listed(gc_json(settings, "--older-than", "0.25")) == {young, old}
+
+
+def test_storing_something_again_keeps_it(
+    settings: Settings, ledger: Ledger, artifacts: Artifacts
+) -> None:
+    put(artifacts, b"again")
+    artifacts.put(b"again")
+    assert listed(gc_json(settings)) == set()
+
+
+def test_stale_temporaries_go_too(settings: Settings, ledger: Ledger, artifacts: Artifacts) -> None:
+    folder = artifacts.path(put(artifacts, b"a")).parent
+    old, young = folder / ".tmp-old", folder / ".tmp-young"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    found = gc_json(settings, "--delete")
+    assert [each["path"] for each in found["temporaries"]] == [str(old)]
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_a_named_artefact_that_cannot_be_read_stops_it(
+    settings: Settings, ledger: Ledger, artifacts: Artifacts
+) -> None:
+    table = put(artifacts, b'{"arrays": {}}')
+    ledger.studies.open(Study(id="s", name="s", spec="{}", table=table, size=1))
+    garbage = put(artifacts, b"garbage")
+    path = artifacts.path(table)
+    path.chmod(0o644)
+    path.write_bytes(b"damaged")
+    done = gc(settings, "--delete")
+    assert done.returncode == 1
+    assert "is damaged" in done.stderr
+    assert artifacts.exists(garbage)
+
+
+def test_there_is_nothing_to_say_about_a_clean_store(settings: Settings, ledger: Ledger) -> None:
+    done = gc(settings, "--delete")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "nothing to remove\n")
+
+
+def test_collecting_alone_removes_nothing(ledger: Ledger, artifacts: Artifacts) -> None:
+    digest = put(artifacts, b"x")
+    garbage = collect(ledger, artifacts, older_than=HOUR)
+    assert [each.digest for each in garbage.artefacts] == [digest]
+    assert garbage.size == 1
+    assert artifacts.exists(digest)
