@@ -1,0 +1,164 @@
+"""Many processes, one ledger file."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from fairlead.errors import Busy
+from fairlead.ledger.database import Database
+from fairlead.ledger.sql import open_ledger
+from fairlead.records import Counts
+from tests.integration.ledger.processes import (
+    STUDY,
+    add_trials,
+    finished,
+    ledger_file,
+    python,
+    start_together,
+    wait_until,
+)
+
+WORK = """
+import sys
+from fairlead.ledger.sql import open_ledger
+from fairlead.records import Result
+
+with open_ledger(sys.argv[1]) as ledger:
+    while claim := ledger.tasks.claim(sys.argv[2], lease=60):
+        ledger.tasks.commit(claim, [
+            Result(number=trial.number, state="done", reason=sys.argv[2]) for trial in claim.trials
+        ])
+"""
+
+OPEN = """
+import sys
+from fairlead.ledger.sql import open_ledger
+from fairlead.records import NewTask, Study, Trial
+
+number = sys.argv[2]
+print("loaded", flush=True)
+sys.stdin.readline()
+with open_ledger(sys.argv[1]) as ledger:
+    for name in ("shared", number):
+        ledger.studies.open(Study(id=name, name=name, spec="{}", table="t", size=3))
+        ledger.tasks.add(name, [
+            NewTask(kind="trials", trials=(Trial(number=n, family="f", params={}),))
+            for n in range(3)
+        ])
+"""
+
+WRITE = """
+import sys, time
+from fairlead.ledger.sql import open_ledger
+from fairlead.records import Study
+
+longest = count = 0
+print("loaded", flush=True)
+sys.stdin.readline()
+with open_ledger(sys.argv[1]) as ledger:
+    until = time.monotonic() + float(sys.argv[3])
+    while (began := time.monotonic()) < until:
+        study = Study(id=f"{sys.argv[2]}-{count}", name="n", spec="{}", table="t", size=1)
+        ledger.studies.open(study)
+        count += 1
+        longest = max(longest, time.monotonic() - began)
+print(longest, count)
+"""
+
+
+def test_processes_at_once_take_every_trial_exactly_once(tmp_path: Path) -> None:
+    with open_ledger(ledger_file(tmp_path)) as ledger:
+        add_trials(ledger, 400)
+        for process in [python(WORK, ledger_file(tmp_path), f"w{n}") for n in range(8)]:
+            finished(process)
+        results, _ = ledger.studies.results(STUDY.id)
+        assert Counter(result.number for result in results) == Counter(range(400))
+        assert ledger.studies.counts(STUDY.id) == Counts(done=400)
+        assert len({result.reason for result in results}) > 1
+
+
+def test_workers_killed_in_the_middle_of_commits_lose_nothing_and_count_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    with open_ledger(ledger_file(tmp_path)) as ledger:
+        add_trials(ledger, 600)
+        chance = random.Random(0)
+        for number in range(12):
+            before = ledger.studies.counts(STUDY.id).done
+            goal = min(599, before + chance.randrange(1, 40))
+            name = f"w{number}"
+            process = python(WORK, ledger_file(tmp_path), name)
+            wait_until(lambda goal=goal: ledger.studies.counts(STUDY.id).done >= goal)
+            process.kill()
+            process.communicate()
+            ledger.tasks.lose(name)
+        finished(python(WORK, ledger_file(tmp_path), "last"))
+        results, _ = ledger.studies.results(STUDY.id)
+        assert Counter(result.number for result in results) == Counter(range(600))
+        assert {result.state for result in results} == {"done"}
+        assert ledger.studies.counts(STUDY.id) == Counts(done=600)
+        history = Counter(event.kind for event in ledger.studies.events(STUDY.id))
+        assert history["committed"] == 600
+        assert history["claimed"] == history["committed"] + history["lost"]
+
+
+def test_processes_that_create_the_same_new_file_at_once_share_it(tmp_path: Path) -> None:
+    processes = [python(OPEN, ledger_file(tmp_path), number) for number in range(32)]
+    start_together(processes)
+    for process in processes:
+        finished(process)
+    with open_ledger(ledger_file(tmp_path)) as ledger:
+        assert {study.id for study in ledger.studies.all()} == {
+            "shared",
+            *(str(number) for number in range(32)),
+        }
+        assert all(
+            ledger.studies.counts(study.id) == Counts(ready=3) for study in ledger.studies.all()
+        )
+
+
+@pytest.mark.parametrize("writers", [2, 8])
+def test_no_writer_waits_over_a_second_while_others_write(tmp_path: Path, writers: int) -> None:
+    processes = [python(WRITE, ledger_file(tmp_path), number, 4) for number in range(writers)]
+    start_together(processes)
+    figures = [finished(process).split() for process in processes]
+    assert max(float(longest) for longest, _ in figures) < 1.0
+    assert min(int(count) for _, count in figures) > 0
+
+
+def test_a_writer_that_is_never_let_in_says_so(tmp_path: Path) -> None:
+    with open_ledger(ledger_file(tmp_path)):
+        pass
+    holder, waiter = (Database(ledger_file(tmp_path), patience=0.05) for _ in range(2))
+    with holder.write(), pytest.raises(Busy, match="others are writing"), waiter.write():
+        pytest.fail("two writers at once")
+    with waiter.write():
+        pass
+    holder.close()
+    waiter.close()
+
+
+def test_a_reader_is_not_held_up_by_a_writer(tmp_path: Path) -> None:
+    with open_ledger(ledger_file(tmp_path), patience=0.0) as ledger:
+        ledger.studies.open(STUDY)
+        database = Database(ledger_file(tmp_path))
+        with database.write():
+            assert ledger.studies.get(STUDY.id).name == "boston"
+            assert ledger.tasks.claim("w", lease=1.0) is None
+        database.close()
+
+
+def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with open_ledger(ledger_file(tmp_path)) as ledger:
+        database = Database(ledger_file(tmp_path))
+        with pytest.raises(ZeroDivisionError), database.write() as connection:
+            connection.exec_driver_sql("DELETE FROM alembic_version")
+            raise ZeroDivisionError
+        database.close()
+        ledger.studies.open(STUDY)
+    with open_ledger(ledger_file(tmp_path)) as ledger:
+        assert [study.id for study in ledger.studies.all()] == [STUDY.id]
