@@ -77,6 +77,8 @@ def _of_labels(name: str, **options: object) -> Score:
 
 def _log_loss(true: Array, predicted: Array) -> float:
     labels = range(predicted.shape[1])
+    if len(labels) == 2:  # noqa: PLR2004 - two classes: scikit-learn's scorer takes the second one
+        predicted = predicted[:, 1]
     return _sklearn("log_loss", labels=labels)(true, predicted)
 
 
