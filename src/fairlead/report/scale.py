@@ -99,10 +99,11 @@ def _multiples(low: float, high: float) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """Powers of ten from low to high, and where these are few, what lies between."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if len(powers) <= _MARKS else (1,)
-    numbers = [factor * 10.0**power for power in powers for factor in factors]
+    """Powers of ten from low to high; what lies between where they are few, some where many."""
+    first, last = math.floor(math.log10(low)), math.floor(math.log10(high))
+    factors = (1, 2, 5) if last - first < _MARKS else (1,)
+    step = 1 + (last - first) // (2 * _MARKS)
+    numbers = [factor * 10.0**power for power in range(first, last + 1, step) for factor in factors]
     return [number for number in numbers if low <= number <= high]
 
 

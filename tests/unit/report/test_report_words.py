@@ -1,0 +1,90 @@
+"""What the report says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from fairlead.report import words
+from fairlead.report.material import Material
+
+Make = Callable[..., Material]
+
+
+def test_a_finished_study_is_told_from_its_search_to_its_standing(finished: Make) -> None:
+    scores = iter([None, None, 9.25, 8.125, *[9.0] * 56])
+    assert list(words.story(finished(score=lambda _: next(scores)))) == [
+        (
+            "60 trials of forest and booster on boston, by random search, each scored on 2 folds; "
+            "2 trials failed."
+        ),
+        (
+            "Trial 3 is the best, with a cross-validated mse of 8.125: booster with rate 0.56846, "
+            "rounds 48."
+        ),
+        "Refitted on 404 training rows, its mse on 4 holdout rows is 7.25.",
+        "It is version 3 of the model prices, and its champion.",
+    ]
+
+
+def test_a_study_that_goes_on_says_how_far_it_is(searched: Make) -> None:
+    material = searched()
+    waiting = replace(material.rows[-1], state="waiting", result=None)
+    study = replace(material.study, state="searching", finished=None)
+    material = replace(material, study=study, rows=[*material.rows[:-1], waiting])
+    assert next(iter(words.story(material))).startswith("59 of 60 trials so far of forest and")
+
+
+@pytest.mark.parametrize(
+    ("champion", "end"),
+    [
+        (3, "and its champion."),
+        (2, "the champion is version 2."),
+        (None, "which has no champion yet."),
+    ],
+)
+def test_it_says_who_is_champion(finished: Make, champion: int | None, end: str) -> None:
+    assert list(words.story(replace(finished(), champion=champion)))[-1].endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (0.0123, "0.012 s"),
+        (9.5, "9.5 s"),
+        (42.4, "42 s"),
+        (183.0, "3 min 3 s"),
+        (7500.0, "2 h 5 min"),
+    ],
+)
+def test_durations_read_well(duration: float, text: str) -> None:
+    assert words.seconds(duration) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(12, "12 bytes"), (1234, "1.23 kB"), (4_815_814, "4.82 MB"), (3e9, "3 GB")]
+)
+def test_sizes_read_well(size: int, text: str) -> None:
+    assert words.size(size) == text
+
+
+def test_values_read_as_in_yaml() -> None:
+    assert words.params({"a": None, "b": True, "c": 0.1234567, "d": "sqrt"}) == (
+        "a null, b true, c 0.12346, d sqrt"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "none"),
+        (12000, "12,000"),
+        (0.93, "0.93"),
+        (11.24512, "11.245"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_numbers_read_well(value: float | None, text: str) -> None:
+    assert words.number(value) == text
