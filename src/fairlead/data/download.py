@@ -1,14 +1,12 @@
-"""Downloads: one file over https, within bounds, kept by its digest.
+"""A download: one file over https, within bounds.
 
-Belongs here: redirects, retries, limits and the cache. Does not: which addresses are allowed
-(address.py), what is in the file.
+Belongs here: redirects, retries and limits. Does not: which addresses are allowed (address.py),
+where downloads are kept (downloads.py), what is in the file.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import random
 import socket
 import ssl
@@ -20,11 +18,10 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 from urllib.parse import urljoin
 
-from fairlead.data import address
+from fairlead.data import address, downloads
 from fairlead.data.address import Url
 from fairlead.errors import InvalidData, Unreachable
 from fairlead.records import Digest
@@ -77,7 +74,7 @@ def download(
         Unreachable: The server could not be reached or failed, several times over.
     """
     parsed = address.parse(url, private=settings.allow_private_urls)
-    kept = _kept(settings.downloads, url, digest)
+    kept = downloads.find(settings.downloads, url, digest)
     if kept is not None:
         return kept
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
@@ -85,7 +82,7 @@ def download(
         body.seek(0)
         content = body.read()
     check_digest(content, url, digest)
-    _keep(settings.downloads, url, content)
+    downloads.keep(settings.downloads, url, content)
     return content
 
 
@@ -98,9 +95,6 @@ def check_digest(content: bytes, name: str, digest: Digest | None) -> None:
     found = hashlib.sha256(content).hexdigest()
     if digest is not None and found != digest:
         raise InvalidData(f"data.digest: {name!r} is sha256:{found}, not sha256:{digest}")
-
-
-# ---- the transfer ---------------------------------------------------------------------------
 
 
 def _ignore(_done: int, _total: int | None) -> None: ...
@@ -288,40 +282,3 @@ def _check_time(url: Url, bounds: _Bounds) -> None:
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-# ---- the cache ------------------------------------------------------------------------------
-
-
-def _kept(folder: Path, url: str, digest: Digest | None) -> bytes | None:
-    """What was downloaded before, unless it was damaged since."""
-    try:
-        name = digest or json.loads(_note(folder, url).read_text())["digest"]
-        content = (folder / str(name)).read_bytes()
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return content if hashlib.sha256(content).hexdigest() == name else None
-
-
-def _keep(folder: Path, url: str, content: bytes) -> None:
-    digest = hashlib.sha256(content).hexdigest()
-    _write(folder / digest, content)
-    _write(_note(folder, url), json.dumps({"url": url, "digest": digest}).encode())
-
-
-def _note(folder: Path, url: str) -> Path:
-    return folder / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename: a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise

@@ -32,7 +32,7 @@ def place_of(data: Data, *, base: Path, settings: Settings) -> Place:
     if "://" in data.source:
         url = parse(data.source, private=settings.allow_private_urls)
         return _mirrored(url.file, settings) or data.source
-    path = base / Path(data.source).expanduser()
+    path = _path(data.source, base)
     if not path.exists():
         hint = nearest(data.source, ENTRIES)
         raise InvalidSpec(
@@ -97,6 +97,19 @@ def fetch(
         ) from error
     check_digest(content, str(place), digest)
     return File(name=name, content=content)
+
+
+def _path(source: str, base: Path) -> Path:
+    """Raises InvalidSpec where the system does not take the text as a path at all."""
+    try:
+        path = base / Path(source).expanduser()
+        path.stat()
+    except FileNotFoundError:
+        return path
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidSpec(f"data.source: {source[:100]!r} cannot be read: {reason}") from error
+    return path
 
 
 def _mirrored(name: str, settings: Settings) -> Path | None:

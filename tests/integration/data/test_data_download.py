@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from fairlead.data.download import download
 from fairlead.data.read import read
-from fairlead.errors import FairleadError, InvalidData, InvalidSpec, Unreachable
+from fairlead.errors import Failed, FairleadError, InvalidData, InvalidSpec, Unreachable
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
 
@@ -231,6 +231,11 @@ class TestContent:
         with pytest.raises(InvalidData, match=rf"^data\.digest: .*, not sha256:{'0' * 64}"):
             download(url, settings=local(settings), digest="0" * 64)
         assert files(settings.home) == []
+
+    def test_a_folder_that_cannot_be_written_is_named(self, web: Web, settings: Settings) -> None:
+        settings.home.write_text("a file where the folder should be")
+        with pytest.raises(Failed, match=r"keeping the download of .*rows\.csv' in .*downloads'"):
+            download(web.gives("/rows.csv", ROWS), settings=local(settings))
 
     def test_progress_is_told_up_to_the_last_byte(self, web: Web, settings: Settings) -> None:
         content = bytes(300_000)

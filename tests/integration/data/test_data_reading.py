@@ -79,6 +79,15 @@ def california_archive(*, header: bool, rows: int = 20_640) -> bytes:
     return file.getvalue()
 
 
+def build(kind: str, target: Path, *, where: Path) -> str:
+    code = f"import flit_core.buildapi as b, sys; print(b.build_{kind}(sys.argv[1]))"
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(target)],
+        cwd=where, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return out.stdout.split()[-1]
+
+
 class TestCatalog:
     def test_boston_and_california_come_with_the_installation(self, settings: Settings) -> None:
         assert len(take(settings).features) == 506
@@ -86,12 +95,12 @@ class TestCatalog:
         assert not settings.home.exists()
 
     def test_a_wheel_carries_the_same_files_as_the_examples(self, tmp_path: Path) -> None:
-        build = "import flit_core.buildapi as b, sys; print(b.build_wheel(sys.argv[1]))"
-        out = subprocess.run(
-            [sys.executable, "-c", build, str(tmp_path)],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        with zipfile.ZipFile(tmp_path / out.stdout.split()[-1]) as wheel:
+        """Built as an installer builds it: from the source distribution."""
+        source = tmp_path / build("sdist", tmp_path, where=ROOT)
+        with tarfile.open(source) as archive:
+            archive.extractall(tmp_path, filter="data")
+        folder = tmp_path / source.name.removesuffix(".tar.gz")
+        with zipfile.ZipFile(tmp_path / build("wheel", tmp_path, where=folder)) as wheel:
             for file in (BOSTON, CALIFORNIA):
                 assert wheel.read(f"fairlead/data/files/{file.name}") == file.read_bytes()
 
@@ -158,6 +167,22 @@ class TestCatalog:
             [8.3252, 41.0, 6.98412698, 1.02380952, 322.0, 2.55555556, 37.88, -122.23],
         )
         assert table.target[0] == 4.526
+
+    def test_block_groups_of_the_census_are_derived_as_scikit_learn_does(
+        self, settings: Settings
+    ) -> None:
+        table = take(settings, "california", impute="median")
+        rows = {tuple(row) for row in table.features.numbers.tolist()}
+        for line in (  # of cal_housing.data, as it was published with the paper
+            "-117.180000,32.760000,52.000000,2023.000000,301.000000,649.000000,285.000000,4.739600",
+            "-116.940000,34.400000,20.000000,6541.000000,1401.000000,2631.000000,980.000000,2.133900",
+            "-117.140000,32.750000,19.000000,1358.000000,613.000000,766.000000,630.000000,1.035300",
+        ):
+            east, north, age, rooms, bedrooms, people, households, income = map(
+                float, line.split(",")
+            )
+            per = [rooms / households, bedrooms / households]
+            assert (income, age, *per, people, people / households, north, east) in rows
 
     def test_california_asks_what_stands_for_the_missing(self, settings: Settings) -> None:
         with pytest.raises(
@@ -345,6 +370,9 @@ class TestFiles:
             ("none.csv", "neither a file"),
             (".", "is not a file"),
             ("/dev/zero", "is not a file"),
+            ("x" * 5000, "cannot be read: File name too long"),
+            ("rows.csv/inner", "neither a file"),
+            ("~nobody-of-this-name/rows.csv", "cannot be read: Could not determine home"),
         ],
     )
     def test_a_source_that_is_no_file_is_refused(

@@ -1,0 +1,58 @@
+"""Downloads that are kept: files named by their digest, and which URL gave which.
+
+Belongs here: finding and keeping them. Does not: the transfer (download.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from fairlead.errors import Failed
+from fairlead.records import Digest
+
+
+def find(folder: Path, url: str, digest: Digest | None) -> bytes | None:
+    """What was downloaded from this URL or with this digest; None if it was damaged since."""
+    try:
+        name = digest or json.loads(_note(folder, url).read_text())["digest"]
+        content = (folder / str(name)).read_bytes()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return content if hashlib.sha256(content).hexdigest() == name else None
+
+
+def keep(folder: Path, url: str, content: bytes) -> None:
+    """Keep what a URL gave.
+
+    Raises:
+        Failed: The disk is full, or the folder cannot be written.
+    """
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        _write(folder / digest, content)
+        _write(_note(folder, url), json.dumps({"url": url, "digest": digest}).encode())
+    except OSError as error:
+        reason = error.strerror or error
+        raise Failed(f"keeping the download of {url!r} in {str(folder)!r}: {reason}") from error
+
+
+def _note(folder: Path, url: str) -> Path:
+    return folder / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write under a temporary name, then rename: a reader sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
