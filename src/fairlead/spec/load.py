@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from fairlead.errors import Invalid, InvalidData, InvalidSpec
 from fairlead.spec import yaml
 from fairlead.spec.document import Spec
+from fairlead.spec.tree import KeyPath, Node, Place, listing, mapping
 from fairlead.spec.wording import Complaint, complaints
-from fairlead.spec.yaml import Node, Place
 
 MAX_BYTES = 1 << 20
 _KEY = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+|\[\d+\])*")
@@ -161,10 +161,10 @@ def _flat(node: Node | None, place: Place) -> Node:
     if node is None:
         return Node(place=place, value=None)
     if isinstance(node.value, tuple):
-        return yaml.listing(place, [_flat(item, place) for item in node.value])
+        return listing(place, [_flat(item, place) for item in node.value])
     if isinstance(node.value, dict):
         entries = {key: (place, _flat(item, place)) for key, (_, item) in node.value.items()}
-        return yaml.mapping(place, entries)
+        return mapping(place, entries)
     return Node(place=place, value=node.value)
 
 
@@ -185,7 +185,7 @@ def _complained(tree: Node, complaint: Complaint) -> Place:
     return _place(tree, complaint.path, key=complaint.about == "key") or tree.place
 
 
-def _place(tree: Node, path: yaml.Path, *, key: bool = False) -> Place | None:
+def _place(tree: Node, path: KeyPath, *, key: bool = False) -> Place | None:
     """Where the longest part of the path that is in the tree stands; None for an empty one."""
     for end in range(len(path), 0, -1):
         outer, node = tree.find(path[: end - 1]), tree.find(path[:end])
@@ -196,7 +196,7 @@ def _place(tree: Node, path: yaml.Path, *, key: bool = False) -> Place | None:
     return None
 
 
-def _parts(key: str) -> yaml.Path:
+def _parts(key: str) -> KeyPath:
     """`search.over[0].params` as a path; `over.0` names an item, too."""
     return tuple(
         int(index or name) if (index or name).isdecimal() else name

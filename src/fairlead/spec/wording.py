@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from fairlead.spec.document import FamilySpace, Spec
 from fairlead.spec.space import Inside, Range
-from fairlead.spec.yaml import Path
+from fairlead.spec.tree import KeyPath
 
 _PLAIN = {
     "int_type": "must be a whole number",
@@ -52,7 +52,7 @@ class Complaint:
         about: What is wrong: the value, the key, or that it is not there.
     """
 
-    path: Path
+    path: KeyPath
     text: str
     about: Literal["value", "key", "absence"] = "value"
 
@@ -63,7 +63,7 @@ def complaints(error: ValidationError) -> list[Complaint]:
     return [one for one in found if not any(_follows(one, other) for other in found)]
 
 
-def written(path: Path) -> str:
+def written(path: KeyPath) -> str:
     """A path as people write it: `search.over[0].params`."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return text.removeprefix(".")
@@ -117,43 +117,43 @@ def _number(bound: float) -> str:
     return f"{int(bound):,}" if bound == int(bound) else str(bound)
 
 
-def _path(loc: Sequence[str | int]) -> Path:
+def _path(loc: Sequence[str | int]) -> KeyPath:
     path = tuple(loc)
     if path[:2] == ("search", "over") and path[3:4] == ("params",):
         path = path[:_PARAMS] + path[_PARAMS + 1 :]
     return path
 
 
-def _about(path: Path, sentence: str, value: object) -> Complaint:
+def _about(path: KeyPath, sentence: str, value: object) -> Complaint:
     said = sentence if "must not" in sentence else f"{sentence}, not {shown(value)}"
     return Complaint(path=path, text=f"{written(path)} {said}")
 
 
-def _at(value: Any, path: Path) -> object:
+def _at(value: Any, path: KeyPath) -> object:
     """A part of what a rule refused: raw values, or a section that is otherwise right."""
     for key in path:
         value = getattr(value, str(key)) if isinstance(value, BaseModel) else value[key]
     return value
 
 
-def _no_choice(path: Path, value: object, expected: str) -> str:
+def _no_choice(path: KeyPath, value: object, expected: str) -> str:
     choices = re.findall(r"'([^']*)'", expected)
     sentence = f"{written(path)} must be {expected}, not {shown(value)}"
     near = difflib.get_close_matches(str(value), choices, n=1)
     return f"{sentence}; did you mean {near[0]!r}?" if near else sentence
 
 
-def _unknown(path: Path) -> str:
+def _unknown(path: KeyPath) -> str:
     known = list(_section(path[:-1]).model_fields)
     key = written(path)
     return f"{key} is not known{nearest(str(path[-1]), known)}"
 
 
-def _described(path: Path) -> str:
+def _described(path: KeyPath) -> str:
     return str(_section(path[:-1]).model_fields[str(path[-1])].description)
 
 
-def _section(path: Path) -> type[BaseModel]:
+def _section(path: KeyPath) -> type[BaseModel]:
     """The model of the section at this path."""
     if path[:2] == ("search", "over") and len(path) > 2:  # noqa: PLR2004 - inside of an item
         return Range if len(path) >= _PARAMS else FamilySpace

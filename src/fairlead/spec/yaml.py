@@ -1,7 +1,7 @@
-"""A YAML document as a tree that knows where each of its parts stands.
+"""YAML 1.2, read into a tree: the core schema, one document, no tags.
 
-Belongs here: YAML 1.2 (the core schema, one document, no tags), its bounds, and places. Does not:
-what a spec may say (document.py), files and `--set` (load.py).
+Belongs here: what YAML is taken and what it means. Does not: the tree (tree.py), what a spec may
+say (document.py), files and `--set` (load.py).
 
 Scalars are resolved here and not by ruamel.yaml, whose rules still know numbers such as `1_000`
 that YAML 1.2 takes for text; its scanner and parser do the rest.
@@ -10,7 +10,7 @@ that YAML 1.2 takes for text; its scanner and parser do the rest.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
@@ -29,13 +29,9 @@ from ruamel.yaml.reader import ReaderError
 
 from fairlead.errors import InvalidSpec
 from fairlead.records import Scalar
-
-MAX_NODES = 20_000  # after aliases are expanded; a spec of 500 columns has about 1,000
-MAX_DEPTH = 20
+from fairlead.spec.tree import MAX_DEPTH, Node, Place, bounded, listing, mapping, too_deep
 
 Event: TypeAlias = Any  # ruamel.yaml's events carry no types
-Key: TypeAlias = str | int
-Path: TypeAlias = tuple[Key, ...]
 
 # https://yaml.org/spec/1.2.2/#103-core-schema
 _CONSTANTS: Mapping[str, Scalar] = {
@@ -55,77 +51,6 @@ _HINTS = {
     "'@'": "; quote a text that begins so",
     "'`'": "; quote a text that begins so",
 }
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class Place:
-    """Where something stands: a position in a file, or an override of the command line."""
-
-    line: int = 0  # from 1; 0 is not in a file
-    column: int = 0
-    source: str = ""
-
-    def __str__(self) -> str:
-        """As an editor understands it: file:line:column."""
-        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    """A value with its place; entries of a mapping keep the place of their key, too."""
-
-    place: Place
-    value: Scalar | tuple[Node, ...] | Mapping[str, tuple[Place, Node]]
-    size: int = 1  # nodes, aliases expanded
-    depth: int = 1
-
-    def child(self, key: Key) -> Node | None:
-        """The entry of a mapping or the item of a list, if it is there."""
-        if isinstance(self.value, Mapping):
-            entry = self.value.get(str(key))
-            return entry[1] if entry else None
-        if isinstance(self.value, tuple) and isinstance(key, int) and key < len(self.value):
-            return self.value[key]
-        return None
-
-    def find(self, path: Path) -> Node | None:
-        """The node at the end of the path, if it is there."""
-        node: Node | None = self
-        for key in path:
-            node = node.child(key) if node else None
-        return node
-
-    def plain(self) -> Any:
-        """The value without places."""
-        if isinstance(self.value, Mapping):
-            return {key: node.plain() for key, (_, node) in self.value.items()}
-        if isinstance(self.value, tuple):
-            return [node.plain() for node in self.value]
-        return self.value
-
-    def replaced(self, path: Path, new: Node) -> Node:
-        """This tree with another node at the path; mappings that are missing are made.
-
-        Raises:
-            InvalidSpec: The path leads through something that has no such place.
-        """
-        if not path:
-            return new
-        key, rest = path[0], path[1:]
-        inner = (self.child(key) or mapping(new.place, {})).replaced(rest, new)
-        if isinstance(key, int):
-            return listing(self.place, _with_item(self, key, inner))
-        return mapping(self.place, _with_entry(self, key, inner))
-
-
-def mapping(place: Place, entries: Mapping[str, tuple[Place, Node]]) -> Node:
-    """A mapping, counted."""
-    return _counted(place, dict(entries), [node for _, node in entries.values()])
-
-
-def listing(place: Place, items: Sequence[Node]) -> Node:
-    """A list, counted."""
-    return _counted(place, tuple(items), items)
 
 
 def parse(text: str, source: str) -> Node | None:
@@ -158,39 +83,6 @@ def _events(text: str) -> Iterator[Event]:
     # The C scanner counts columns in bytes; the pure one counts characters, as editors do.
     events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
     return events
-
-
-def _with_item(node: Node, index: int, item: Node) -> list[Node]:
-    if not isinstance(node.value, tuple) or index >= len(node.value):
-        there = f"{len(node.value)} items" if isinstance(node.value, tuple) else "no list"
-        raise InvalidSpec(f"[{index}] is not there: {there}")
-    return [*node.value[:index], item, *node.value[index + 1 :]]
-
-
-def _with_entry(node: Node, key: str, item: Node) -> dict[str, tuple[Place, Node]]:
-    if node.value is not None and not isinstance(node.value, Mapping):
-        raise InvalidSpec(f"{key!r} is not there: what it would be in has no keys")
-    return {**(node.value or {}), key: (item.place, item)}
-
-
-def _counted(place: Place, value: Any, inner: Sequence[Node]) -> Node:
-    size = 1 + sum(node.size for node in inner)
-    depth = 1 + max((node.depth for node in inner), default=0)
-    _bounded(place, size)
-    if depth > MAX_DEPTH:
-        raise _too_deep(place)
-    return Node(place=place, value=value, size=size, depth=depth)
-
-
-def _bounded(place: Place, size: int) -> None:
-    if size > MAX_NODES:
-        raise InvalidSpec(
-            f"{place}: more than {MAX_NODES:,} values (aliases expanded); no spec needs as many"
-        )
-
-
-def _too_deep(place: Place) -> InvalidSpec:
-    return InvalidSpec(f"{place}: nested more than {MAX_DEPTH} deep; no spec needs as much")
 
 
 @dataclass(kw_only=True)
@@ -245,7 +137,7 @@ class _Composer:
         if isinstance(event, ScalarEvent):
             return Node(place=place, value=self.scalar(event))
         if self.depth >= MAX_DEPTH:  # before the recursion, not after it
-            raise _too_deep(place)
+            raise too_deep(place)
         self.depth += 1
         inner = self.items(place) if isinstance(event, SequenceStartEvent) else self.entries(place)
         self.depth -= 1
@@ -255,7 +147,7 @@ class _Composer:
         nodes = []
         while not isinstance(event := next(self.events), SequenceEndEvent):
             nodes.append(self.node(event))
-            _bounded(place, len(nodes))
+            bounded(place, len(nodes))
         return listing(place, nodes)
 
     def entries(self, place: Place) -> Node:
@@ -269,7 +161,7 @@ class _Composer:
             if key in entries:
                 raise InvalidSpec(f"{at}: {key!r} is there twice; first at {entries[key][0]}")
             entries[key] = (at, _or_at(at, self.node(next(self.events))))
-            _bounded(place, len(entries))
+            bounded(place, len(entries))
         return mapping(place, {**merged, **entries})
 
     def key(self, event: Event) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fairlead.errors import InvalidData, InvalidSpec, NotFound
 from fairlead.spec.load import Loaded, load
@@ -130,6 +132,22 @@ def test_a_complaint_about_a_parameter_is_about_what_was_meant(
 def test_the_first_of_several_is_said_with_their_number(file: Path) -> None:
     file.write_text(SPEC.replace("seed: 42", "seed: -1").replace("folds: 3", "folds: 1"))
     assert refusal(file) == "boston.yaml:5:9: data.seed must be at least 0, not -1 (and 1 more)"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_whatever_is_typed_is_a_spec_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    start, end = sorted(data.draw(st.integers(0, len(SPEC))) for _ in range(2))
+    typed = data.draw(st.text("ab1 .:-,[]{}&*!|>'\"%@`#?<~\n\t\\u00e9", max_size=8))
+    path = tmp_path_factory.getbasetemp() / "typed.yaml"
+    path.write_text(SPEC[:start] + typed + SPEC[end:], encoding="utf-8")
+    try:
+        assert load(path).spec.search.over
+    except InvalidSpec as error:
+        assert str(error).startswith(f"{path}:")  # noqa: PT017 - either outcome is right
+        assert "\n" not in str(error)  # noqa: PT017 - either outcome is right
 
 
 # ---- files ----------------------------------------------------------------------------------
