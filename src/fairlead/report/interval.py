@@ -35,7 +35,7 @@ def draw(material: Material) -> Picture:
 
 def _caption(verdict: Verdict, *, shown: bool) -> str:
     if not shown:
-        return f"{words.decision(verdict)}. {verdict.text}"
+        return ": ".join(filter(None, words.verdict(verdict.text)))
     rows = words.count(verdict.rows, "row")
     sure = "" if verdict.confidence is None else f" ({100 * verdict.confidence:.4g} % sure)"
     return (

@@ -18,7 +18,7 @@ from importlib import resources
 from typing import Any
 
 from fairlead import __version__
-from fairlead.records import Result
+from fairlead.records import Result, Verdict
 from fairlead.report import (
     holdout,
     importance,
@@ -96,12 +96,15 @@ def _opening(material: Material) -> Iterator[str]:
     for sentence in words.story(material):
         yield f"<p>{escape(sentence)}</p>"
     if material.judgement:
-        verdict = material.judgement.verdict
-        kind = verdict.decision.split()[0]
-        said = f"<b>{words.decision(verdict)}.</b> {escape(verdict.text)}"
-        yield f'<p class="verdict {kind}">{said}</p>'
+        yield _verdict(material.judgement.verdict)
     yield "</div>"
     yield f'<dl class="facts">{"".join(_fact(*fact) for fact in _facts(material))}</dl>'
+
+
+def _verdict(verdict: Verdict) -> str:
+    decided, why = words.verdict(verdict.text)
+    said = f"<b>{escape(decided)}</b>{': ' if why else ''}{escape(why)}"
+    return f'<p class="verdict {verdict.decision.split()[0]}">{said}</p>'
 
 
 def _facts(material: Material) -> Iterator[tuple[str, str]]:

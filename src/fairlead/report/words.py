@@ -9,14 +9,9 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from fairlead.records import Decision, Params, Scalar, Verdict
+from fairlead.records import Params, Scalar
 from fairlead.report.material import Material
 
-_DECISIONS: dict[Decision, str] = {
-    "promote": "Promoted",
-    "keep": "Not promoted",
-    "cannot judge": "Cannot judge",
-}
 _METHODS = {
     "grid": "grid search",
     "random": "random search",
@@ -91,9 +86,10 @@ def story(material: Material) -> Iterator[str]:
         yield _standing(material)
 
 
-def decision(verdict: Verdict) -> str:
-    """The verdict in a word or two."""
-    return _DECISIONS[verdict.decision]
+def verdict(text: str) -> tuple[str, str]:
+    """A verdict's text as what was decided, such as 'Promoted', and why."""
+    decided, _, why = text.partition(": ")
+    return decided[:1].upper() + decided[1:], why
 
 
 def _searched(material: Material) -> str:

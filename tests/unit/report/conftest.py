@@ -166,7 +166,7 @@ def holdout(classes: tuple[str, ...] | None) -> Holdout:
 def judged(**changes: Any) -> Verdict:
     verdict = Verdict(
         decision="promote",
-        text="mean squared error 7.25 against 8.1 of champion v2",
+        text="promoted: mean squared error 7.25 against 8.1 of champion v2",
         against="champion v2",
         metric="mse",
         rows=102,

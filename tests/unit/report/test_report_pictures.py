@@ -252,10 +252,10 @@ def test_the_margin_asked_for_is_drawn_where_there_is_one(finished: Make) -> Non
 
 
 def test_a_verdict_without_an_interval_is_told_in_words(finished: Make) -> None:
-    verdict = {"decision": "cannot judge", "difference": None, "text": "only 12 rows are shared"}
+    verdict = {"decision": "cannot judge", "difference": None, "text": "cannot judge: only 12 rows"}
     picture = interval.draw(finished(verdict=verdict))
     assert picture.figure is None
-    assert picture.caption == "Cannot judge. only 12 rows are shared"
+    assert picture.caption == "Cannot judge: only 12 rows"
 
 
 # ---- seconds --------------------------------------------------------------------------------

@@ -70,6 +70,11 @@ def test_sizes_read_well(size: int, text: str) -> None:
     assert words.size(size) == text
 
 
+def test_a_verdict_is_what_was_decided_and_why() -> None:
+    assert words.verdict("kept, not promoted: a: b") == ("Kept, not promoted", "a: b")
+    assert words.verdict("undecided") == ("Undecided", "")
+
+
 def test_values_read_as_in_yaml() -> None:
     assert words.params({"a": None, "b": True, "c": 0.1234567, "d": "sqrt"}) == (
         "a null, b true, c 0.12346, d sqrt"
