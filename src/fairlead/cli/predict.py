@@ -13,6 +13,7 @@ import click
 
 from fairlead.cli.opened import opened
 from fairlead.cli.output import json_option
+from fairlead.cli.parts import parts
 from fairlead.cli.predictions import Block, Form, block, write
 from fairlead.cli.promote import VersionNumber
 from fairlead.errors import Failed
@@ -68,7 +69,8 @@ def command(  # noqa: PLR0913 - each is an option
 
     Columns are found by name, in any order; those that the model does not know are ignored. One
     prediction a row is written, in the order of the rows; for classes with the probability of
-    each.
+    each. A large CSV file is read and predicted in parts: where a later part is wrong, what came
+    before it is on stdout already; --output is written whole or not at all.
     """
     from fairlead.data.rows import read_rows
     from fairlead.registry.registry import Registry
@@ -78,9 +80,10 @@ def command(  # noqa: PLR0913 - each is an option
         registry = Registry(ledger, artifacts)
         found = registry.version(model, version)
         exported, signature = registry.exported(found), registry.candidate(found).signature
-    features = read_rows(sys.stdin.buffer if str(rows) == "-" else rows, signature)
+    every = (read_rows(part, signature) for part in parts(rows))
+    predicted = (each for features in every for each in _predicted(exported, features, signature))
     with _target(output) as stream:
-        write(_predicted(exported, features, signature), stream, chosen)
+        write(predicted, stream, chosen)
 
 
 def _form(form: Form | None, output: Path | None, *, as_json: bool) -> Form:

@@ -56,12 +56,14 @@ def write(blocks: Iterator[Block], stream: BinaryIO, form: Form) -> None:
 
 def _write_csv(blocks: Iterator[Block], stream: BinaryIO) -> None:
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
-    for index, columns in enumerate(blocks):
-        if index == 0:
-            writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    text.detach()
+    try:
+        writer = csv.writer(text, lineterminator="\n")
+        for index, columns in enumerate(blocks):
+            if index == 0:
+                writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+    finally:
+        text.detach()  # or it would close the stream, which is not ours
 
 
 def _write_jsonl(blocks: Iterator[Block], stream: BinaryIO) -> None:

@@ -222,3 +222,21 @@ def test_predict_leaves_no_half_written_file(
     before = sorted(tmp_path.iterdir())
     assert fairlead("predict", MODEL, str(file), "--output", str(tmp_path / "folder.csv"))[0] == 2
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_predict_of_a_file_of_many_parts_gives_what_it_gives_in_one(
+    workshop: Workshop, fairlead: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.consider(workshop.version(0.0))
+    file = rows(workshop, tmp_path / "rows.csv", count=100)
+    whole = fairlead("predict", MODEL, str(file))
+    monkeypatch.setattr("fairlead.cli.parts.PART", 1000)
+    assert fairlead("predict", MODEL, str(file)) == whole
+    assert len(whole[1].splitlines()) == 101
+
+
+def test_predict_of_a_file_that_is_not_there_is_refused(workshop: Workshop, fairlead: Any) -> None:
+    workshop.consider(workshop.version(0.0))
+    status, out, err = fairlead("predict", MODEL, "none.csv")
+    assert (status, out) == (2, "")
+    assert err == "none.csv: cannot be read: No such file or directory\n"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet
 import pytest
 
-from fairlead.cli.predictions import Form, block, write
+from fairlead.cli.predictions import Block, Form, block, write
+from fairlead.errors import InvalidData
 from fairlead.records import Signature
 
 CLASSES = Signature(columns=(), target="kind", classes=("no", "yes, or so"))
@@ -64,3 +67,16 @@ def test_numbers_are_written_with_every_digit() -> None:
     value = float(np.float32(24.38))
     content = written("csv", block(np.array([value]), NUMBERS)).decode()
     assert float(content.splitlines()[1]) == value
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
+def test_the_stream_stays_open_whatever_happens(form: Form) -> None:
+    def blocks() -> Iterator[Block]:
+        yield block(SHARES, CLASSES)
+        raise InvalidData("row 4 is no row")
+
+    stream = io.BytesIO()
+    with pytest.raises(InvalidData):
+        write(blocks(), stream, form)
+    gc.collect()
+    assert not stream.closed

@@ -1,0 +1,89 @@
+"""A file of rows, in parts that fit into memory.
+
+Belongs here: where CSV may be cut. Does not: what a part says (data/rows.py).
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+from fairlead.errors import InvalidData
+
+PART = 32 << 20  # bytes
+_WHOLE = (b"PAR1", b"{")  # how Parquet and JSON lines begin
+
+
+class Part(io.BytesIO):
+    """Some rows of a file, with its header.
+
+    Args:
+        content: As it would stand in a file of its own.
+        name: Of the file it is from.
+    """
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
+
+
+def parts(path: Path, *, size: int | None = None) -> Iterator[Part]:
+    """The file, or stdin for "-", in parts.
+
+    CSV and TSV are cut between records; each part begins with the file's header. Other files come
+    in one part: Parquet is small, and only all lines of JSON together tell which columns there are.
+
+    Args:
+        path: The file.
+        size: Bytes of a part, about; PART if None.
+
+    Raises:
+        InvalidData: It cannot be read.
+    """
+    try:
+        with _open(path) as stream:
+            name = "stdin" if str(path) == "-" else str(path)
+            for content in _cut(stream, size or PART):
+                yield Part(content, name)
+    except OSError as error:
+        raise InvalidData(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _open(path: Path) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb")
+
+
+def _cut(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    first = stream.read(size)
+    if first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_WHOLE):
+        yield first + stream.read()
+        return
+    first += _rest_of_record(first, stream)
+    yield first
+    header = _header(first)
+    while content := stream.read(size):
+        yield header + content + _rest_of_record(content, stream)
+
+
+def _rest_of_record(content: bytes, stream: BinaryIO) -> bytes:
+    """What is missing to the end of the content's last record.
+
+    A line break ends a record unless it stands in quotes, which it does where an odd number of
+    them came before: a quote inside quotes is doubled (RFC 4180).
+    """
+    rest = [] if content.endswith(b"\n") else [stream.readline()]
+    quotes = content.count(b'"') + sum(line.count(b'"') for line in rest)
+    while quotes % 2 and (line := stream.readline()):
+        rest.append(line)
+        quotes += line.count(b'"')
+    return b"".join(rest)
+
+
+def _header(content: bytes) -> bytes:
+    stream = io.BytesIO(content)
+    line = next((line for line in stream if line.strip()), b"")
+    return line + _rest_of_record(line, stream)
