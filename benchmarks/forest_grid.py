@@ -88,9 +88,8 @@ def main(runs: int) -> None:
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as home:
             pairs.append((ours(home), theirs(home)))
-    print(
-        f"{runs} runs each, in turn; identical scores: {all(identical(a[2], b[2]) for a, b in pairs)}"
-    )
+    same = all(identical(one[2], other[2]) for one, other in pairs)
+    print(f"{runs} runs each, in turn; identical scores: {same}")
     for name, index in (("whole command", 0), ("search phase", 1)):
         fast, slow = [a[index] for a, _ in pairs], [b[index] for _, b in pairs]
         print(

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fairlead.version import VERSION
+
 if TYPE_CHECKING:
     from fairlead.notebook import run
 
 __all__ = ["__version__", "run"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:

@@ -19,8 +19,8 @@ from typing import Any
 
 import click
 
-from fairlead import __version__
 from fairlead.errors import FairleadError, Invalid
+from fairlead.version import VERSION
 
 INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
 
@@ -114,7 +114,7 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of all state (else $FAIRLEAD_HOME, else .fairlead).",
 )
-@click.version_option(__version__, "--version", message="fairlead %(version)s")
+@click.version_option(VERSION, "--version", message="fairlead %(version)s")
 def commands(home: Path | None) -> None:
     """Take one YAML file from data to a judged and registered model."""
 

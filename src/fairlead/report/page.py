@@ -17,7 +17,6 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from fairlead import __version__
 from fairlead.records import Result, Verdict
 from fairlead.report import (
     holdout,
@@ -30,6 +29,7 @@ from fairlead.report import (
 )
 from fairlead.report.material import Material, Scored
 from fairlead.report.picture import Picture
+from fairlead.version import VERSION
 
 TOP = 20
 _POLICY = (
@@ -56,7 +56,7 @@ def render(material: Material, *, library: str) -> str:
             f'<div class="pictures">{"".join(map(_section, pictures))}</div>',
             _table(material),
             _details(material),
-            f"<footer>Fairlead {escape(__version__)}, study {escape(material.study.id)}</footer>",
+            f"<footer>Fairlead {escape(VERSION)}, study {escape(material.study.id)}</footer>",
             "</main>",
             f"<script>{library}</script>",
             *(_data(picture) for picture in pictures if picture.figure),

@@ -32,7 +32,8 @@ from fairlead.study.plan import Plan
 from fairlead.study.watch import Watch
 
 _SAME_BYTES = ("model.onnx", "golden.json", "training_rows.npy", "holdout.npz")
-"""Files of a candidate that an equal one has bit for bit; so has the family's own format."""
+"""Files of a candidate that an equal one has bit for bit. The family's own format is not among
+them: skops writes the ids of objects in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +163,7 @@ def _trials(
 def _files(first: Candidate, second: Candidate) -> Iterator[str]:
     if first.trial != second.trial:
         yield f"best trial {first.trial}, now {second.trial}"
-    own = [name for name in first.files if name.startswith("model.")]
-    for name in sorted({*own, *_SAME_BYTES}):
+    for name in _SAME_BYTES:
         one, other = first.files.get(name), second.files.get(name)
         if (one and one.digest) != (other and other.digest):
             yield f"{name}: {_short(one)}, now {_short(other)}"

@@ -47,5 +47,7 @@ class Bad(Ridge):
         kept = []
         while True: kept.append(np.ones(4_000_000))
     def _chatter(self):
-        for _ in range(80): sys.stdout.write("x" * 100_000 + "\\n"); sys.stderr.write("y" * 100_000 + "\\n")
+        for _ in range(80):
+            sys.stdout.write("x" * 100_000 + "\\n")
+            sys.stderr.write("y" * 100_000 + "\\n")
 '''

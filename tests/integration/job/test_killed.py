@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import sqlite3
@@ -19,8 +18,8 @@ def told(outcome: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [(t["number"], t["params"], t["scores"], t["state"]) for t in outcome["trials"]]
 
 
-@pytest.fixture
-def undisturbed(place: Place, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
     calm = Place(folder=tmp_path_factory.mktemp("calm"))
     calm.write("slow.py", families.SLOW)
     calm.write("slow.yaml", specs.slow())
@@ -147,4 +146,3 @@ def test_the_study_does_not_depend_on_the_number_of_workers(
     slow: Place, undisturbed: list[tuple[Any, ...]]
 ) -> None:
     assert told(slow.json("run", "slow.yaml", "--workers", "5")) == undisturbed
-    assert os.path.exists(slow.home / "ledger.db")
