@@ -119,7 +119,10 @@ def _session(content: bytes) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3  # errors only; they are raised, too
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise Corrupt(f"{len(content)} bytes are not a model that runs: {error}") from error
 
 
 def _checked(content: bytes) -> Any:

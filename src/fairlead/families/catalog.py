@@ -1,47 +1,34 @@
 """The families that a spec can name.
 
-Belongs here: their names, what each needs, and how a name becomes a family. Does not: the
-families. A new one is a module beside this one and a line in `_NAMED`.
+Belongs here: their names, where each is, and how a name becomes a family. Does not: the families.
+A new one is a module beside this one and a line in `_NAMED`.
 """
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import importlib
 from pathlib import Path
+from typing import cast
 
 from fairlead.errors import InvalidSpec
-from fairlead.families.catboost import CatBoost
 from fairlead.families.family import Family
-from fairlead.families.forest import EXTRA_TREES, RANDOM_FOREST
 from fairlead.families.imported import Imported
-from fairlead.families.lightgbm import LightGBM
-from fairlead.families.linear import Linear
 from fairlead.families.packages import require
-from fairlead.families.xgboost import XGBoost
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Named:
-    """A family with a name of its own, and the library it needs beside scikit-learn."""
-
-    family: Family
-    library: str | None = None  # its import name, and the name of Fairlead's extra
-
-
-_NAMED = {
-    "random_forest": _Named(family=RANDOM_FOREST),
-    "extra_trees": _Named(family=EXTRA_TREES),
-    "linear": _Named(family=Linear(name="linear")),
-    "xgboost": _Named(family=XGBoost(name="xgboost"), library="xgboost"),
-    "lightgbm": _Named(family=LightGBM(name="lightgbm"), library="lightgbm"),
-    "catboost": _Named(family=CatBoost(name="catboost"), library="catboost"),
+_NAMED = {  # name: module of this package, and the family in it
+    "random_forest": "forest:RANDOM_FOREST",
+    "extra_trees": "forest:EXTRA_TREES",
+    "linear": "linear:LINEAR",
+    "xgboost": "xgboost:XGBOOST",
+    "lightgbm": "lightgbm:LIGHTGBM",
+    "catboost": "catboost:CATBOOST",
 }
 NAMES = tuple(_NAMED)
 
 
 def family(name: str, *, base: Path, source: bytes | None = None) -> Family:
-    """The family of this name. It is imported only when it is first asked for something.
+    """The family of this name. Its library is imported only when it is asked for something.
 
     Args:
         name: One of NAMES, `package.module:Name`, or `./file.py:Name`.
@@ -55,12 +42,13 @@ def family(name: str, *, base: Path, source: bytes | None = None) -> Family:
     if ":" in name:
         content = source_of(_checked(name), base) if source is None else source
         return Imported(name=name, source=content)
-    named = _NAMED.get(name)
-    if named is None:
+    if name not in _NAMED:
         raise InvalidSpec(f"there is no family {name!r}; {_advice(name)}")
-    if named.library:
-        require(named.library, family=name, extra=named.library)
-    return named.family
+    module, _, attribute = _NAMED[name].partition(":")
+    found = cast("Family", getattr(importlib.import_module(f"{__package__}.{module}"), attribute))
+    if found.library:
+        require(found.library, family=name)
+    return found
 
 
 def source_of(name: str, base: Path) -> bytes | None:

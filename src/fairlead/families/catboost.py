@@ -186,6 +186,9 @@ class CatBoost(Scikit):
         return loaded(model, classes)
 
 
+CATBOOST = CatBoost(name="catboost", library="catboost")
+
+
 def _class(task: Task) -> Any:
     import catboost
 

@@ -66,6 +66,11 @@ class Family(Protocol):
         """As the spec writes it."""
         ...
 
+    @property
+    def library(self) -> str | None:
+        """What it needs beside scikit-learn: its import name, and that of Fairlead's extra."""
+        ...
+
     def check(self, params: Params, task: Task) -> None:
         """Refuse parameters that the estimator does not have, or that Fairlead sets itself.
 

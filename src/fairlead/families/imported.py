@@ -159,11 +159,11 @@ def _digest(source: bytes) -> str:
 
 
 def _executed(source: bytes, where: str) -> ModuleType:
-    """The file as a module, under a name that no other content has.
+    """The file as a module, under a name that no other file or content has.
 
     It stays in sys.modules, where whatever takes its objects apart looks for their classes.
     """
-    name = f"fairlead_family_{_digest(source)[:16]}"
+    name = f"fairlead_family_{_digest(where.encode() + source)[:16]}"
     if name in sys.modules:
         return sys.modules[name]
     module = ModuleType(name)

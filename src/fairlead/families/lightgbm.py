@@ -215,10 +215,10 @@ class LightGBM(Scikit):
         Raises:
             Unexportable: It has none, or onnxmltools is known to convert it wrongly.
         """
-        if fitted.classes is not None and fitted.model.booster.params.get("boosting_type") == "rf":
+        if _averages(fitted.model.booster):
             raise Unexportable(
-                f"{self.name} model has no ONNX form: boosting_type 'rf' is converted for "
-                "regression only"
+                f"{self.name} model has no ONNX form: with boosting_type 'rf' the trees are "
+                "averaged, and the converter adds them; use the family 'random_forest'"
             )
         converted = converting(self.name, lambda: _convert(fitted, width))
         source = converted.graph.output[0 if fitted.classes is None else 1].name
@@ -242,10 +242,18 @@ class LightGBM(Scikit):
         return loaded(Boosted(booster=booster), classes)
 
 
+LIGHTGBM = LightGBM(name="lightgbm", library="lightgbm")
+
+
 def _class(task: Task) -> Any:
     import lightgbm
 
     return lightgbm.LGBMRegressor if task == "regression" else lightgbm.LGBMClassifier
+
+
+def _averages(booster: Any) -> bool:
+    """Whether predictions are means over the trees and not sums."""
+    return "\naverage_output\n" in booster.model_to_string(num_iteration=1)
 
 
 def _refuse_cut_short(saved: Saved) -> None:

@@ -53,6 +53,9 @@ class Linear(Scikit):
         return make_pipeline(StandardScaler(), _class(task)(**params, random_state=seed))
 
 
+LINEAR = Linear(name="linear")
+
+
 def _class(task: Task) -> Any:
     import sklearn.linear_model
 

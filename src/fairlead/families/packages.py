@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from fairlead.errors import InvalidSpec
 
 
-def require(module: str, *, family: str, extra: str) -> None:
-    """Refuse a family whose library is not installed.
+def require(module: str, *, family: str) -> None:
+    """Refuse a family whose library is not installed; Fairlead's extra has the library's name.
 
     Raises:
         InvalidSpec: Says what to install.
@@ -22,7 +22,7 @@ def require(module: str, *, family: str, extra: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise InvalidSpec(
             f"family {family!r} needs a library that is not installed: "
-            f"pip install 'fairlead[{extra}]'"
+            f"pip install 'fairlead[{module}]'"
         )
 
 

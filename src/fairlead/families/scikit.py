@@ -25,9 +25,15 @@ from fairlead.spec.space import Space
 
 @dataclass(frozen=True, kw_only=True)
 class Scikit(ABC):
-    """A family of estimators that keep scikit-learn's interface."""
+    """A family of estimators that keep scikit-learn's interface.
+
+    Args:
+        name: As the spec writes it.
+        library: What it needs beside scikit-learn, by its import name.
+    """
 
     name: str
+    library: str | None = None
 
     @abstractmethod
     def names(self, task: Task) -> Names:

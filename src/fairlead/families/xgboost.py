@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.errors import Corrupt
+from fairlead.errors import Corrupt, Unexportable
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.graph import FEATURES, finished
 from fairlead.families.labels import widened
@@ -125,7 +125,16 @@ class XGBoost(Scikit):
                 yield widened(fitted.model.predict_proba(x, iteration_range=rounds), fitted)
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
-        """The model as onnxmltools converts it."""
+        """The model as onnxmltools converts it.
+
+        Raises:
+            Unexportable: It has no ONNX form, or onnxmltools is known to convert it wrongly.
+        """
+        if (booster := _kind(fitted.model)) != "gbtree":
+            raise Unexportable(
+                f"{self.name} model has no ONNX form: only booster 'gbtree' has one that predicts "
+                f"the same, not {booster!r}"
+            )
         converted = converting(self.name, lambda: _convert(fitted, width))
         source = converted.graph.output[0 if fitted.classes is None else 1].name
         return finished(converted, source, fitted, width=width)
@@ -150,10 +159,19 @@ class XGBoost(Scikit):
         return loaded(model, classes)
 
 
+XGBOOST = XGBoost(name="xgboost", library="xgboost")
+
+
 def _class(task: Task) -> Any:
     import xgboost
 
     return xgboost.XGBRegressor if task == "regression" else xgboost.XGBClassifier
+
+
+def _kind(model: Any) -> str:
+    """What the trees are to each other: DART's have weights, which the converter forgets."""
+    config = json.loads(model.get_booster().save_config())
+    return str(config["learner"]["gradient_booster"]["name"])
 
 
 def _convert(fitted: Fitted, width: int) -> Any:
