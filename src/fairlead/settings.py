@@ -22,7 +22,8 @@ class Settings:
         home: Folder of the ledger, the artefacts and the logs ($FAIRLEAD_HOME).
         data: Mirror folders that are tried before a download ($FAIRLEAD_DATA, separated by the
             system's path separator).
-        mlflow: URI of MLflow's registry ($FAIRLEAD_MLFLOW_URI); a SQLite file in home if empty.
+        mlflow: URI of MLflow's registry ($FAIRLEAD_MLFLOW_URI); a SQLite file in home if empty;
+            "none" for no mirror.
         allow_private_urls: Whether data may come over http:// and from private addresses
             ($FAIRLEAD_ALLOW_PRIVATE_URLS=1).
         max_download: Bytes that one download may bring ($FAIRLEAD_MAX_DOWNLOAD).

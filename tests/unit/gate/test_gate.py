@@ -174,7 +174,9 @@ def test_the_verdict_is_a_sentence_with_its_numbers() -> None:
 
 def test_the_verdict_on_one_that_is_kept_says_what_was_asked_for() -> None:
     text = verdict(case(better=0.9), when="confident", margin=0.25).text
-    assert text.startswith("kept, not promoted: mean squared error 0.916 against 1.023 of champion v3")
+    assert text.startswith(
+        "kept, not promoted: mean squared error 0.916 against 1.023 of champion v3"
+    )
     assert "(97.5 % interval of the gain -" in text
     assert text.endswith("promote.when is confident, so the whole interval must be above 0.25")
 
