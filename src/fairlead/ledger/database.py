@@ -6,11 +6,10 @@ statements, which are the same for all of them.
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,6 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from fairlead.errors import Busy, Corrupt, Failed, FairleadError, Invalid
+from fairlead.ledger.turn import turn, waits
 
 Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 
@@ -26,9 +26,8 @@ PATIENCE = 60.0  # seconds that a transaction waits to be let in
 _READING = ("BEGIN", "PRAGMA schema_version")  # the second one takes the snapshot
 _LASTING = ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
 _PASSING = ("PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE")
-_SHORTEST_WAIT = 0.0003  # about one commit
-_LONGEST_WAIT = 0.005
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_NO_TURN = nullcontext()
 _FAULTS: dict[int, tuple[type[FairleadError], str]] = {
     sqlite3.SQLITE_FULL: (Failed, "the disk is full; free some space and run the command again"),
     sqlite3.SQLITE_IOERR: (Failed, "the disk is full or failing; see to it and run it again"),
@@ -67,13 +66,15 @@ class Database:
     Safe to use from several threads; not to be carried over a fork.
 
     Args:
-        file: The file; it and its folder need not be there yet.
+        file: The file; its folder must be there. SQLite keeps its log beside it, and there is a
+            file there by which writers take turns.
         patience: Seconds that a transaction waits for others before it raises Busy.
     """
 
     def __init__(self, file: Path, *, patience: float = PATIENCE) -> None:
         self.file = file.absolute()
         self._patience = patience
+        self._queue = self.file.with_name(f"{self.file.name}-turn")
         self._engine = _engine(self.file)
 
     @contextmanager
@@ -94,7 +95,8 @@ class Database:
             Busy: Others wrote for all of the `patience`.
             Failed: The disk is full or failing; nothing was written.
         """
-        with self._transaction(_LASTING if lasting else _PASSING) as connection:
+        beginning = _LASTING if lasting else _PASSING
+        with self._transaction(beginning, after=turn(self._queue)) as connection:
             yield connection
             connection.commit()
 
@@ -118,9 +120,13 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, beginning: Sequence[str]) -> Iterator[sa.Connection]:
+    def _transaction(
+        self, beginning: Sequence[str], *, after: AbstractContextManager[None] = _NO_TURN
+    ) -> Iterator[sa.Connection]:
         try:
-            with self._begun(beginning) as connection:
+            with after:
+                begun = self._begun(beginning)
+            with begun as connection:
                 yield connection
         except sa.exc.DatabaseError as error:
             raise self._spoken(error) from error
@@ -128,7 +134,7 @@ class Database:
     def _begun(self, beginning: Sequence[str]) -> sa.Connection:
         """Only the beginning can meet another writer; what follows has the lock or a snapshot."""
         until = time.monotonic() + self._patience
-        for wait in _waits():
+        for wait in waits():
             try:
                 return _begin(self._engine, beginning)
             except sa.exc.OperationalError as error:
@@ -167,19 +173,6 @@ def _begin(engine: sa.Engine, beginning: Sequence[str]) -> sa.Connection:
         connection.close()
         raise
     return connection
-
-
-def _waits() -> Iterator[float]:
-    """Seconds to wait before each further try: short at first, always random, never long.
-
-    Random, because two writers in step would meet again and again; never long, because the one
-    that waits longest would otherwise be the one that is let in last.
-    """
-    random_source = random.SystemRandom()  # no seed of the user's can put workers in step
-    longest = _SHORTEST_WAIT
-    while True:
-        yield random_source.uniform(0, longest)
-        longest = min(longest * 1.5, _LONGEST_WAIT)
 
 
 def _code(error: sa.exc.DatabaseError) -> int:
