@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fairlead.errors import Busy
 from fairlead.ledger.database import Database
+from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import Counts
 from tests.integration.ledger.processes import (
@@ -24,6 +26,7 @@ from tests.integration.ledger.processes import (
 
 WORK = """
 import sys
+from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import Result
 
@@ -36,6 +39,7 @@ with open_ledger(sys.argv[1]) as ledger:
 
 OPEN = """
 import sys
+from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import NewTask, Study, Trial
 
@@ -53,6 +57,7 @@ with open_ledger(sys.argv[1]) as ledger:
 
 WRITE = """
 import sys, time
+from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import Study
 
@@ -68,6 +73,10 @@ with open_ledger(sys.argv[1]) as ledger:
         longest = max(longest, time.monotonic() - began)
 print(longest, count)
 """
+
+
+def has_done(ledger: Ledger, goal: int) -> bool:
+    return ledger.studies.counts(STUDY.id).done >= goal
 
 
 def test_processes_at_once_take_every_trial_exactly_once(tmp_path: Path) -> None:
@@ -92,7 +101,7 @@ def test_workers_killed_in_the_middle_of_commits_lose_nothing_and_count_nothing_
             goal = min(599, before + chance.randrange(1, 40))
             name = f"w{number}"
             process = python(WORK, ledger_file(tmp_path), name)
-            wait_until(lambda goal=goal: ledger.studies.counts(STUDY.id).done >= goal)
+            wait_until(partial(has_done, ledger, goal))
             process.kill()
             process.communicate()
             ledger.tasks.lose(name)
@@ -155,10 +164,15 @@ def test_a_reader_is_not_held_up_by_a_writer(tmp_path: Path) -> None:
 def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with open_ledger(ledger_file(tmp_path)) as ledger:
         database = Database(ledger_file(tmp_path))
-        with pytest.raises(ZeroDivisionError), database.write() as connection:
-            connection.exec_driver_sql("DELETE FROM alembic_version")
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            _delete_and_fail(database)
         database.close()
         ledger.studies.open(STUDY)
     with open_ledger(ledger_file(tmp_path)) as ledger:
         assert [study.id for study in ledger.studies.all()] == [STUDY.id]
+
+
+def _delete_and_fail(database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM alembic_version")
+        raise ZeroDivisionError
