@@ -91,6 +91,19 @@ def print_table(
     console.print(table)
 
 
+def print_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Print a name and a value a line; a long value goes on below itself."""
+    import shutil
+    import textwrap
+
+    indent = 2 + max(len(name) for name, _ in fields)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _width()
+    for name, value in fields:
+        lines = textwrap.wrap(printable(value), max(20, width - indent)) or [""]
+        text = f"{name:<{indent}}" + f"\n{'':<{indent}}".join(lines)
+        click.echo(text)
+
+
 def plain(value: Any) -> Any:
     """The value as JSON knows it: records and mappings become objects, NaN becomes null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

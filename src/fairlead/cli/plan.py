@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from fairlead.cli.output import json_option, print_json, settings
+from fairlead.cli.output import json_option, print_fields, print_json, settings
 
 _EPILOG = """\b
 Examples:
@@ -49,6 +49,5 @@ def command(  # noqa: PLR0913 - click passes each option by name
         )
     if as_json:
         print_json(answer)
-        return
-    for name, value in answer.in_words():
-        click.echo(f"{name:<12} {value}")
+    else:
+        print_fields(answer.in_words())

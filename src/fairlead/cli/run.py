@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fairlead.cli.interrupts import counted
-from fairlead.cli.output import json_option, note, print_json, settings
+from fairlead.cli.output import json_option, note, print_fields, print_json, settings
 
 if TYPE_CHECKING:
     from fairlead.settings import Settings
@@ -74,20 +74,26 @@ def _mirror(options: Settings) -> None:
 def _show(outcome: Outcome, options: Settings) -> None:
     best, candidate, version = outcome.best, outcome.candidate, outcome.version
     params = ", ".join(f"{name}={value}" for name, value in best.params.items())
-    metric = candidate.metric
-    click.echo(f"best trial   {best.number} of {len(outcome.trials)}: {best.family}")
-    click.echo(f"parameters   {params}")
-    click.echo(f"{metric:<12} {best.score:.6g} cross-validated", nl=False)
-    if candidate.holdout_score is not None:
-        click.echo(f", {candidate.holdout_score:.6g} on {candidate.holdout_rows} holdout rows")
-    else:
-        click.echo()
-    click.echo(f"exported     {_exported(outcome)}")
-    click.echo(f"version      {version.model} v{version.number} (study {outcome.study.id})")
-    click.echo(f"verdict      {outcome.verdict.text}")
-    home = options.home
-    note(f"next: fairlead report {outcome.study.id} | fairlead predict {version.model} ROWS.csv")
-    note(f"everything is in {home}")
+    print_fields(
+        [
+            ("best trial", f"{best.number} of {len(outcome.trials)}: {best.family}"),
+            ("parameters", params or "the library's own"),
+            (candidate.metric, _scores(outcome)),
+            ("exported", _exported(outcome)),
+            ("version", f"{version.model} v{version.number} (study {outcome.study.id})"),
+            ("verdict", outcome.verdict.text),
+        ]
+    )
+    note(f"next: fairlead report {version.model} | fairlead predict {version.model} ROWS.csv")
+    note(f"all state is in {options.home}")
+
+
+def _scores(outcome: Outcome) -> str:
+    candidate = outcome.candidate
+    held = candidate.holdout_score
+    score = f"{outcome.best.score:.6g} cross-validated"
+    on = f"on {candidate.holdout_rows} holdout rows"
+    return f"{score}, {held:.6g} {on}" if held is not None else f"{score}; none {on}"
 
 
 def _exported(outcome: Outcome) -> str:

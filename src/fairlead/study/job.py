@@ -174,7 +174,10 @@ class Job:
         return self._registry.register(complete, model=self.plan.spec.name, size=study.size)
 
     def judge(self, version: Version) -> Verdict:
-        """Put the version before the gate."""
+        """Put the version before the gate, unless it passed it and stands."""
+        if (earlier := self._stands(version)) is not None:
+            self.watch.note(f"v{version.number} is the champion already; its verdict was:")
+            return earlier
         self.watch.stage("judging")
         table, data = self.plan.table, self.plan.spec.data
         training, held = split.holdout(table, data.holdout, seed=data.seed)
@@ -186,6 +189,14 @@ class Job:
         )
         terms = self.plan.spec.promote
         return consider(self._registry, version, holdout=rows, terms=terms).verdict
+
+    def _stands(self, version: Version) -> Verdict | None:
+        """The verdict that made this version the champion that it still is."""
+        champion = self.ledger.versions.champion(version.model)
+        if champion is None or champion.number != version.number:
+            return None
+        latest = self.ledger.versions.history(version.model)[-1]
+        return latest.verdict
 
     @property
     def _registry(self) -> Registry:

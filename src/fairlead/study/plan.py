@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from fairlead.artifacts import Artifacts
@@ -51,6 +52,8 @@ class Plan:
     def identity(self) -> str:
         """The first 16 digits of the study's digest (the ledger's rule 7)."""
         versions = {name: dict(family.versions()) for name, family in self.families.items()}
+        if self.spec.search.method != "grid":
+            versions["search"] = {"optuna": metadata.version("optuna")}
         digest = identity(self.spec, fingerprint=self.table.fingerprint, versions=versions)
         return digest[:16]
 

@@ -1,0 +1,56 @@
+"""Make the pictures of the README from what the program prints and draws.
+
+.venv/bin/python docs/pictures/make.py     (the report's picture needs chromium)
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+COMMANDS = ("run examples/boston.yaml", "models")
+
+
+def printed(home: Path, command: str) -> str:
+    """What the command prints, messages and data together."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fairlead", "--home", str(home), *command.split()],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "88"},
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.stdout.replace(str(home), ".fairlead")
+
+
+def draw(home: Path) -> None:
+    """Write run.svg and, where there is a browser, report.png."""
+    console = Console(record=True, width=88, file=io.StringIO())
+    for command in COMMANDS:
+        console.print(Text(f"$ fairlead {command}", style="bold"))
+        console.print(Text(printed(home, command)))
+    console.save_svg(str(HERE / "run.svg"), title="make run")
+    printed(home, "report boston-prices")
+    page = next((home / "reports").iterdir())
+    if browser := shutil.which("chromium"):
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        options += ["--disable-component-update", "--disable-sync", "--window-size=1280,1500"]
+        options += [f"--user-data-dir={home / 'browser'}", f"--screenshot={HERE / 'report.png'}"]
+        subprocess.run([browser, *options, f"file://{page}"], check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        draw(Path(folder) / "home")
