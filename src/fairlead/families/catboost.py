@@ -179,6 +179,7 @@ class CatBoost(Scikit):
         import catboost
 
         model = _class("regression" if classes is None else "classification")()
+        _refuse_cut_short(saved)
         try:
             model.load_model(blob=saved.content)
         except (catboost.CatBoostError, ValueError) as error:
@@ -200,6 +201,16 @@ def _asked(model: Any, x: Array, classes: int | None, end: int) -> Array:
     ask = model.predict if classes is None else model.predict_proba
     predicted: Array = ask(x, ntree_end=end, thread_count=model.get_param("thread_count") or 1)
     return predicted
+
+
+def _refuse_cut_short(saved: Saved) -> None:
+    """Refuse less than a whole model: CatBoost reads on beyond the end of what it is given.
+
+    A model begins with CBM1 and, as a little-endian uint32, the length of what follows.
+    """
+    begin, length = saved.content[:4], int.from_bytes(saved.content[4:8], "little")
+    if begin != b"CBM1" or len(saved.content) < 8 + length:
+        raise Corrupt(f"{saved.name}: {len(saved.content)} bytes are not a CatBoost model")
 
 
 def _written(model: Any, form: str) -> bytes:
