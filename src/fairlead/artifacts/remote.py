@@ -26,6 +26,7 @@ class Remote:
 
     Raises:
         Invalid: fsspec does not know the URL, or lacks a package for it.
+        Unreachable: The server did not answer.
     """
 
     def __init__(self, url: str, cache: Path | None) -> None:
@@ -114,4 +115,8 @@ def _open_url(url: str) -> tuple[Any, str]:
         files, root = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise Invalid(f"artefact store {url!r}: {error}") from error
+    except OSError as error:
+        raise Unreachable(
+            f"artefact store {url!r}: {error}; see that the server answers"
+        ) from error
     return files, root.rstrip("/")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from fairlead.artifacts import digest as digests
 from fairlead.artifacts.folder import Folder
@@ -27,6 +28,7 @@ class Artifacts:
 
     Raises:
         Invalid: fsspec does not know the URL, or lacks a package for it.
+        Unreachable: The URL's server did not answer.
     """
 
     def __init__(self, root: Path | str, *, cache: Path | None = None) -> None:
@@ -102,6 +104,8 @@ class Artifacts:
 
 
 def _place(root: Path | str, cache: Path | None) -> Place:
-    if isinstance(root, str) and "://" in root:
-        return Remote(root, cache)
-    return Folder(Path(root).absolute())
+    if isinstance(root, Path) or "://" not in root:
+        return Folder(Path(root).absolute())
+    if root.startswith("file://"):  # not through fsspec, which does not care about crashes
+        return Folder(Path(unquote(urlsplit(root).path)))
+    return Remote(root, cache)

@@ -50,15 +50,17 @@ def scripts() -> ScriptDirectory:
 
 
 def pieces(statement: str) -> frozenset[str]:
-    """Columns and constraints of a statement: their order and its blanks mean nothing."""
+    """Columns, constraints and options of a statement: their order and its blanks mean nothing."""
+    head, _, rest = re.sub(r'[\s"]+', "", statement).partition("(")
+    body, _, options = rest.rpartition(")")
     depth, parts = 0, [""]
-    for letter in re.sub(r'[\s"]+', " ", statement):
+    for letter in body:
         depth += {"(": 1, ")": -1}.get(letter, 0)
-        if letter == "," and depth == 1:
+        if letter == "," and depth == 0:
             parts.append("")
         else:
             parts[-1] += letter
-    return frozenset(part.replace(" ", "").removesuffix(")") for part in parts)
+    return frozenset([head, options, *parts])
 
 
 def tables(file: Path) -> set[tuple[str, str, frozenset[str]]]:
