@@ -42,7 +42,6 @@ _RUNNING = (
         tasks.c.worker,
     )
     .where(_IS_RUNNING)
-    .order_by(tasks.c.id)
     .with_for_update(skip_locked=True)
 )
 _ENDED = _RUNNING.where(_HAS_ENDED)
@@ -65,10 +64,7 @@ _OLDEST = (
 )
 _OLDEST_OF_STUDY = _OLDEST.where(studies.c.id == sa.bindparam("of"))
 _ANY_READY = sa.exists().where(_IS_READY)
-_ANY_READY_OF_STUDY = _ANY_READY.where(
-    tasks.c.study
-    == sa.select(studies.c.number).where(studies.c.id == sa.bindparam("of")).scalar_subquery()
-)
+_ANY_READY_OF_STUDY = sa.exists().where(studies.c.id == sa.bindparam("of"), studies.c.ready > 0)
 _ANY_ENDED = sa.exists().where(_IS_RUNNING, _HAS_ENDED)
 _CLAIMABLE = sa.select(_ANY_READY | _ANY_ENDED)
 _CLAIMABLE_OF_STUDY = sa.select(_ANY_READY_OF_STUDY | _ANY_ENDED)

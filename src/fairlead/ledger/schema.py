@@ -94,19 +94,19 @@ tasks = sa.Table(
 )
 _READY = tasks.c.state == sa.literal_column("'ready'")
 _RUNNING = tasks.c.state == sa.literal_column("'running'")
-_LIVE_REFIT = (tasks.c.kind == sa.literal_column("'refit'")) & (
-    tasks.c.state != sa.literal_column("'failed'")
-)
+_REFIT = tasks.c.kind == sa.literal_column("'refit'")
+_LIVE_REFIT = _REFIT & (tasks.c.state != sa.literal_column("'failed'"))
 sa.Index("tasks_ready", tasks.c.id, sqlite_where=_READY, postgresql_where=_READY)
-sa.Index(
-    "tasks_ready_of_study",
-    tasks.c.study,
-    tasks.c.id,
-    sqlite_where=_READY,
-    postgresql_where=_READY,
-)
 sa.Index("tasks_running", tasks.c.lease_ends, sqlite_where=_RUNNING, postgresql_where=_RUNNING)
-sa.Index("tasks_of_study", tasks.c.study, tasks.c.kind)
+sa.Index("tasks_of_study", tasks.c.study, tasks.c.state, tasks.c.id)
+sa.Index(
+    "tasks_refit",
+    tasks.c.study,
+    tasks.c.refit,
+    tasks.c.id,
+    sqlite_where=_REFIT,
+    postgresql_where=_REFIT,
+)
 sa.Index(
     "tasks_live_refit",
     tasks.c.study,

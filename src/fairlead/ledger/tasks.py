@@ -23,8 +23,11 @@ _KNOWN = sa.select(trials.c.number).where(
     trials.c.study == sa.bindparam("study"),
     trials.c.number.between(sa.bindparam("first"), sa.bindparam("last")),
 )
+_IS_REFIT = tasks.c.kind == sa.literal_column("'refit'")  # a literal: see attempts.py
 _LIVE_REFITS = sa.select(tasks.c.refit).where(
-    tasks.c.study == sa.bindparam("study"), tasks.c.kind == "refit", tasks.c.state != "failed"
+    tasks.c.study == sa.bindparam("study"),
+    _IS_REFIT,
+    tasks.c.state != sa.literal_column("'failed'"),
 )
 _INSERT = tasks.insert()
 _INSERT_TRIALS = trials.insert()
@@ -33,7 +36,7 @@ _REFIT = (
     .join(studies, studies.c.number == tasks.c.study)
     .where(
         studies.c.id == sa.bindparam("id"),
-        tasks.c.kind == "refit",
+        _IS_REFIT,
         tasks.c.refit == sa.bindparam("trial"),
     )
     .order_by(tasks.c.id.desc())

@@ -21,18 +21,18 @@ CREATE TABLE events (
 	CONSTRAINT events_study_fk FOREIGN KEY(study) REFERENCES studies (number), 
 	CONSTRAINT events_task_fk FOREIGN KEY(task) REFERENCES tasks (id)
 );
-INSERT INTO "events" VALUES(1,1.7952422686580166817e+09,'opened',1,NULL,NULL,NULL,'3 trials');
-INSERT INTO "events" VALUES(2,1.79524226866401147837e+09,'claimed',1,1,1,'w1','');
-INSERT INTO "events" VALUES(3,1.79524226866501712806e+09,'faulted',1,1,1,'w1','segmentation fault');
-INSERT INTO "events" VALUES(4,1.79524226867201781268e+09,'claimed',1,1,2,'w1','');
-INSERT INTO "events" VALUES(5,1.79524226867201781268e+09,'faulted',1,1,2,'w1','segmentation fault');
-INSERT INTO "events" VALUES(6,1.7952422686850130558e+09,'claimed',1,1,3,'w1','');
-INSERT INTO "events" VALUES(7,1.7952422686850130558e+09,'faulted',1,1,3,'w1','segmentation fault');
-INSERT INTO "events" VALUES(8,1.79524226870199155809e+09,'claimed',1,2,1,'w2','');
-INSERT INTO "events" VALUES(9,1.79524226870299720764e+09,'committed',1,2,1,'w2','');
-INSERT INTO "events" VALUES(10,1795242268.71901,'finished',1,NULL,NULL,NULL,'3 trials');
-INSERT INTO "events" VALUES(11,1.79524226874198317531e+09,'claimed',1,3,1,'w2','');
-INSERT INTO "events" VALUES(12,1.79524226874298906326e+09,'committed',1,3,1,'w2','');
+INSERT INTO "events" VALUES(1,1.79524263781199908259e+09,'opened',1,NULL,NULL,NULL,'3 trials');
+INSERT INTO "events" VALUES(2,1.79524263783601808553e+09,'claimed',1,1,1,'w1','');
+INSERT INTO "events" VALUES(3,1.79524263783798956875e+09,'faulted',1,1,1,'w1','segmentation fault');
+INSERT INTO "events" VALUES(4,1.79524263785199069973e+09,'claimed',1,1,2,'w1','');
+INSERT INTO "events" VALUES(5,1.79524263785299658781e+09,'faulted',1,1,2,'w1','segmentation fault');
+INSERT INTO "events" VALUES(6,1795242637.85702,'claimed',1,1,3,'w1','');
+INSERT INTO "events" VALUES(7,1795242637.85702,'faulted',1,1,3,'w1','segmentation fault');
+INSERT INTO "events" VALUES(8,1.79524263787098073961e+09,'claimed',1,2,1,'w2','');
+INSERT INTO "events" VALUES(9,1.79524263787198662756e+09,'committed',1,2,1,'w2','');
+INSERT INTO "events" VALUES(10,1.79524263788498187059e+09,'finished',1,NULL,NULL,NULL,'3 trials');
+INSERT INTO "events" VALUES(11,1.79524263792099046709e+09,'claimed',1,3,1,'w2','');
+INSERT INTO "events" VALUES(12,1.79524263792199635508e+09,'committed',1,3,1,'w2','');
 CREATE TABLE judgements (
 	id INTEGER NOT NULL, 
 	model VARCHAR NOT NULL, 
@@ -44,7 +44,7 @@ CREATE TABLE judgements (
 	CONSTRAINT judgements_pk PRIMARY KEY (id), 
 	CONSTRAINT judgements_model_fk FOREIGN KEY(model, version) REFERENCES versions (model, number)
 );
-INSERT INTO "judgements" VALUES(1,'boston',1,NULL,'eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee','{"decision": "promote", "text": "better than the baseline", "against": "the baseline", "metric": "mse", "rows": 101, "judged": 1, "candidate": 2.0, "other": 3.0, "difference": 1.0, "low": 0.5, "high": 1.5, "confidence": null}',1.79524226877199697492e+09);
+INSERT INTO "judgements" VALUES(1,'boston',1,NULL,'eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee','{"decision": "promote", "text": "better than the baseline", "against": "the baseline", "metric": "mse", "rows": 101, "judged": 1, "candidate": 2.0, "other": 3.0, "difference": 1.0, "low": 0.5, "high": 1.5, "confidence": null}',1.79524263795498752595e+09);
 CREATE TABLE outbox (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	kind VARCHAR NOT NULL, 
@@ -65,7 +65,7 @@ CREATE TABLE promotions (
 	CONSTRAINT promotions_model_fk FOREIGN KEY(model, version) REFERENCES versions (model, number), 
 	CONSTRAINT promotions_kind_ck CHECK (kind IN ('gate', 'promote', 'rollback'))
 );
-INSERT INTO "promotions" VALUES('boston',1,1,NULL,'gate','better','{"decision": "promote", "text": "better than the baseline", "against": "the baseline", "metric": "mse", "rows": 101, "judged": 1, "candidate": 2.0, "other": 3.0, "difference": 1.0, "low": 0.5, "high": 1.5, "confidence": null}',1.79524226878599834442e+09);
+INSERT INTO "promotions" VALUES('boston',1,1,NULL,'gate','better','{"decision": "promote", "text": "better than the baseline", "against": "the baseline", "metric": "mse", "rows": 101, "judged": 1, "candidate": 2.0, "other": 3.0, "difference": 1.0, "low": 0.5, "high": 1.5, "confidence": null}',1.79524263796701717375e+09);
 CREATE TABLE results (
 	study INTEGER NOT NULL, 
 	mark INTEGER NOT NULL, 
@@ -112,7 +112,7 @@ CREATE TABLE studies (
 	CONSTRAINT studies_state_ck CHECK (state IN ('searching', 'finished')), 
 	CONSTRAINT studies_id_uq UNIQUE (id)
 );
-INSERT INTO "studies" VALUES(1,'5555555555555555555555555555555555555555555555555555555555555555','boston','{"name": "boston"}','7777777777777777777777777777777777777777777777777777777777777777','{"./f.py": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"}',3,3,60.0,1073741824,'finished',1,1.7952422686580166817e+09,1795242268.71901,0,0,1,1,1,3);
+INSERT INTO "studies" VALUES(1,'5555555555555555555555555555555555555555555555555555555555555555','boston','{"name": "boston"}','7777777777777777777777777777777777777777777777777777777777777777','{"./f.py": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"}',3,3,60.0,1073741824,'finished',1,1.79524263781199908259e+09,1.79524263788498187059e+09,0,0,1,1,1,3);
 CREATE TABLE tasks (
 	id INTEGER NOT NULL, 
 	study INTEGER NOT NULL, 
@@ -162,13 +162,13 @@ CREATE TABLE versions (
 	CONSTRAINT versions_pk PRIMARY KEY (model, number), 
 	CONSTRAINT versions_model_manifest_uq UNIQUE (model, manifest)
 );
-INSERT INTO "versions" VALUES('boston',1,'5555555555555555555555555555555555555555555555555555555555555555',1,3,'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',1.79524226875799608233e+09);
+INSERT INTO "versions" VALUES('boston',1,'5555555555555555555555555555555555555555555555555555555555555555',1,3,'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',1.7952426379440040589e+09);
 CREATE INDEX studies_name ON studies (name);
+CREATE INDEX tasks_refit ON tasks (study, refit, id) WHERE kind = 'refit';
 CREATE INDEX tasks_ready ON tasks (id) WHERE state = 'ready';
-CREATE INDEX tasks_running ON tasks (lease_ends) WHERE state = 'running';
-CREATE INDEX tasks_of_study ON tasks (study, kind);
 CREATE UNIQUE INDEX tasks_live_refit ON tasks (study, refit) WHERE kind = 'refit' AND state != 'failed';
-CREATE INDEX tasks_ready_of_study ON tasks (study, id) WHERE state = 'ready';
+CREATE INDEX tasks_running ON tasks (lease_ends) WHERE state = 'running';
+CREATE INDEX tasks_of_study ON tasks (study, state, id);
 CREATE INDEX judgements_rows ON judgements (model, rows);
 CREATE INDEX events_study ON events (study, id);
 DELETE FROM "sqlite_sequence";

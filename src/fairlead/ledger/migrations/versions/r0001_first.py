@@ -150,7 +150,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("kind = 'refit' AND state != 'failed'"),
         postgresql_where=sa.text("kind = 'refit' AND state != 'failed'"),
     )
-    op.create_index("tasks_of_study", "tasks", ["study", "kind"], unique=False)
+    op.create_index("tasks_of_study", "tasks", ["study", "state", "id"], unique=False)
     op.create_index(
         "tasks_ready",
         "tasks",
@@ -160,12 +160,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'ready'"),
     )
     op.create_index(
-        "tasks_ready_of_study",
+        "tasks_refit",
         "tasks",
-        ["study", "id"],
+        ["study", "refit", "id"],
         unique=False,
-        sqlite_where=sa.text("state = 'ready'"),
-        postgresql_where=sa.text("state = 'ready'"),
+        sqlite_where=sa.text("kind = 'refit'"),
+        postgresql_where=sa.text("kind = 'refit'"),
     )
     op.create_index(
         "tasks_running",
