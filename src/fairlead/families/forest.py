@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead.families.family import Array, Estimator, Fitted, Task
+from fairlead.families.graph import finished
 from fairlead.families.labels import widened
 from fairlead.families.parameters import AFRESH, SEED, SILENT, THREADS, Names
 from fairlead.families.scikit import Scikit
+from fairlead.families.trees import OUTPUT, ensemble
 from fairlead.records import Params
 from fairlead.spec.space import Range, Space
 
@@ -84,6 +86,12 @@ class Forest(Scikit):
             total = total + _prediction(tree, rows, fitted.task)
             if count in at:
                 yield _mean(total, count, fitted)
+
+    def onnx(self, fitted: Fitted, *, width: int) -> bytes:
+        """The trees as one ONNX node."""
+        trees = [tree.tree_ for tree in fitted.model.estimators_]
+        model = ensemble(trees, targets=max(1, len(fitted.seen)))
+        return finished(model, OUTPUT, fitted, width=width)
 
     def _class(self, task: Task) -> Any:
         import sklearn.ensemble

@@ -7,7 +7,7 @@ the columns before the model (training/export.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fairlead.errors import Unexportable
@@ -21,24 +21,56 @@ IR = 8
 FEATURES = "features"
 
 
-def model_of(
-    nodes: Iterable[Any], initializers: Iterable[Any], inputs: Sequence[Any], output: Any
-) -> bytes:
-    """A checked ONNX model of these parts.
+def sealed(model: Any, inputs: Sequence[Any], output: Any) -> bytes:
+    """This model with these inputs, this one output, and all that is pinned, as bytes.
+
+    It is changed in place: a large forest is hundreds of megabytes, and copies of it are slow.
 
     Raises:
-        Unexportable: The parts do not make a valid model, or one too large for the format.
+        Unexportable: It is larger than the format can be (2 GB).
     """
-    from onnx import checker, helper
+    from onnx import helper
 
-    graph = helper.make_graph(list(nodes), "fairlead", inputs, [output], list(initializers))
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR, producer_name="fairlead")
+    graph = model.graph
+    for field in ("doc_string", "metadata_props", "producer_version", "opset_import"):
+        model.ClearField(field)
+    for field in ("doc_string", "value_info", "input", "output"):
+        graph.ClearField(field)
+    graph.name = "fairlead"
+    graph.input.extend(inputs)
+    graph.output.append(output)
+    model.ir_version, model.producer_name = IR, "fairlead"
+    model.opset_import.extend(
+        [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
+    )
     try:
-        checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
-    except (checker.ValidationError, ValueError, RuntimeError) as error:
+    except Exception as error:
+        raise Unexportable(f"its ONNX form cannot be written: {error}") from error
+
+
+def checked(content: bytes) -> bytes:
+    """The same bytes, which are a valid ONNX model.
+
+    Raises:
+        Unexportable: They are none.
+    """
+    from onnx import checker, shape_inference
+
+    try:
+        checker.check_model(content, full_check=True)
+    except (checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
         raise Unexportable(f"its ONNX form is not valid: {error}") from error
+    return content
+
+
+def rename(graph: Any, names: Callable[[str], str]) -> None:
+    """Rename every tensor of a graph without graphs inside it, in place."""
+    for node in graph.node:
+        node.input[:] = [names(name) if name else name for name in node.input]
+        node.output[:] = [names(name) if name else name for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = names(tensor.name)
 
 
 def output_of(fitted: Fitted) -> Any:
@@ -61,25 +93,29 @@ def finished(converted: Any, source: str, fitted: Fitted, *, width: int) -> byte
         fitted: What was converted.
         width: Number of features.
     """
-    from onnx import TensorProto, compose, helper
+    from onnx import TensorProto, helper
 
-    graph = compose.add_prefix(converted, "converted_", rename_inputs=False).graph
-    nodes = _leading_to(f"converted_{source}", graph.node)
+    graph, source = converted.graph, f"converted_{source}"
+    rename(graph, lambda name: name if name == FEATURES else f"converted_{name}")
+    _keep_what_leads_to(source, graph)
+    tail, constants = _tail(source, fitted)
+    graph.node.extend(tail)
+    graph.initializer.extend(constants)
     features = helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["rows", width])
-    tail, constants = _tail(f"converted_{source}", fitted)
-    used = {name for node in nodes for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
-    return model_of([*nodes, *tail], [*kept, *constants], [features], output_of(fitted))
+    return sealed(converted, [features], output_of(fitted))
 
 
-def _leading_to(name: str, nodes: Sequence[Any]) -> list[Any]:
-    """The nodes that a tensor comes from, in their order: labels and maps are left behind."""
-    wanted, kept = {name}, []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            kept.append(node)
-            wanted.update(node.input)
-    return kept[::-1]
+def _keep_what_leads_to(source: str, graph: Any) -> None:
+    """Leave behind labels, maps, and whatever else the tensor does not come from."""
+    wanted = {source}
+    for place in reversed(range(len(graph.node))):
+        if wanted.isdisjoint(graph.node[place].output):
+            del graph.node[place]
+        else:
+            wanted.update(graph.node[place].input)
+    for place in reversed(range(len(graph.initializer))):
+        if graph.initializer[place].name not in wanted:
+            del graph.initializer[place]
 
 
 def _tail(source: str, fitted: Fitted) -> tuple[list[Any], list[Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fairlead.families.graph import FEATURES, model_of, output_of
+from fairlead.families.graph import FEATURES, checked, output_of, rename, sealed
 from fairlead.records import Parity, Signature
 
 if TYPE_CHECKING:
@@ -46,10 +46,13 @@ def export(preparation: Preparation, family: Family, fitted: Fitted, signature: 
     before = prepared(preparation, signature)
     width = len(signature.numbers) + preparation.width
     model = onnx.load_model_from_string(family.onnx(fitted, width=width))
-    graph = _linked(onnx.compose.add_prefix(model, "model_", rename_outputs=False), before.output)
-    nodes = [*before.nodes, *graph.node]
-    constants = [*before.constants, *graph.initializer]
-    return model_of(nodes, constants, before.inputs, output_of(fitted))
+    output = output_of(fitted)
+    names = {FEATURES: before.output, output.name: output.name}
+    rename(model.graph, lambda name: names.get(name, f"model_{name}"))
+    for node in reversed(before.nodes):
+        model.graph.node.insert(0, node)
+    model.graph.initializer.extend(before.constants)
+    return checked(sealed(model, before.inputs, output))
 
 
 def parity(trained: NDArray[Any], exported: NDArray[Any], *, spread: float | None) -> Parity:
@@ -169,12 +172,3 @@ def _side_by_side(parts: Sequence[Prepared], *, name: str = "prepared") -> Prepa
         constants=[one for part in parts for one in part.constants],
         output=name,
     )
-
-
-def _linked(model: Any, source: str) -> Any:
-    """The model's graph, reading its features from this tensor."""
-    for node in model.graph.node:
-        for place, name in enumerate(node.input):
-            if name == f"model_{FEATURES}":
-                node.input[place] = source
-    return model.graph

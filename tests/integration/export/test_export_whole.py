@@ -203,7 +203,7 @@ def _through_graph(preparation: Preparation, features: Features) -> Any:
     """The encoded columns, as the graph before any model has them."""
     from onnx import TensorProto, helper
 
-    from fairlead.families.graph import model_of
+    from fairlead.families.graph import checked, sealed
     from fairlead.training.export import prepared
 
     columns = tuple(Column(name=name, kind="text") for name in "ab")
@@ -213,5 +213,6 @@ def _through_graph(preparation: Preparation, features: Features) -> Any:
         "probabilities", TensorProto.FLOAT, ["rows", preparation.width]
     )
     last = helper.make_node("Identity", [before.output], ["probabilities"])
-    content = model_of([*before.nodes, last], before.constants, before.inputs, output)
+    graph = helper.make_graph([*before.nodes, last], "g", [], [], list(before.constants))
+    content = checked(sealed(helper.make_model(graph), before.inputs, output))
     return Exported(content, signature).predict(features)
