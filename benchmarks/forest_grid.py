@@ -60,7 +60,7 @@ def ours(home: str) -> tuple[float, float, dict[str, object]]:
     whole = time.monotonic() - started
     with sqlite3.connect(Path(home) / "ledger.db") as ledger:
         begin, end = ledger.execute(
-            "select min(at), max(at) from attempts where kind in ('claimed', 'committed') "
+            "select min(at), max(at) from events where kind in ('claimed', 'committed') "
             "and task in (select id from tasks where kind = 'trials')"
         ).fetchone()
     return whole, end - begin, json.loads(done.stdout)

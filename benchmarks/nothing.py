@@ -71,7 +71,7 @@ def ours(trials: int) -> float:
         )
         with sqlite3.connect(home / "ledger.db") as ledger:
             begin, end = ledger.execute(
-                "select min(at), max(at) from attempts where kind = 'committed' "
+                "select min(at), max(at) from events where kind = 'committed' "
                 "and task in (select id from tasks where kind = 'trials')"
             ).fetchone()
         return 1000 * (end - begin) / (trials - 1)

@@ -1,5 +1,17 @@
 """Specs of the tests, as text."""
 
+RIDGE = """
+name: ridge
+data: {source: diabetes, seed: 0}
+search:
+  method: random
+  folds: 2
+  trials: 3
+  over:
+    - family: sklearn.linear_model:Ridge
+      params: {alpha: {low: 0.01, high: 10.0, log: true}}
+"""
+
 
 def slow(trials: int = 12, seconds: float = 0.2) -> str:
     return f"""
