@@ -240,3 +240,15 @@ def test_predict_of_a_file_that_is_not_there_is_refused(workshop: Workshop, fair
     status, out, err = fairlead("predict", MODEL, "none.csv")
     assert (status, out) == (2, "")
     assert err == "none.csv: cannot be read: No such file or directory\n"
+
+
+def test_models_says_that_mlflow_is_away_and_shows_the_models_all_the_same(
+    workshop: Workshop, fairlead: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.consider(workshop.version(0.0))
+    monkeypatch.setenv("FAIRLEAD_MLFLOW_URI", "http://me:secret@127.0.0.1:9")
+    status, out, err = fairlead("models", "--json")
+    assert (status, json.loads(out)[0]["mlflow"]) == (0, "2 waiting")
+    assert len(err.splitlines()) == 1
+    assert "was not told" in err
+    assert "secret" not in err

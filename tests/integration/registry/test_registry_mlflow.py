@@ -176,8 +176,9 @@ def test_four_mirrors_at_once_tell_everything_once(workshop: Workshop) -> None:
         workshop.consider(workshop.version(error))
     home = str(workshop.settings.home)
     command = [sys.executable, "-W", "ignore", "-m", "fairlead.registry.mlflow", "--home", home]
-    mirrors = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(4)]
-    assert [mirror.wait(timeout=120) for mirror in mirrors] == [0, 0, 0, 0]
+    mirrors = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    said = [mirror.communicate(timeout=120)[1] for mirror in mirrors]
+    assert [mirror.returncode for mirror in mirrors] == [0, 0, 0, 0], said
     assert [version for version, _, _ in _mlflow(workshop)["versions"]] == [1, 2]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from fairlead.metrics import METRICS
 from fairlead.records import Verdict
-from fairlead.registry import gate
+from fairlead.registry import bootstrap, gate
 from fairlead.registry.wording import BASELINE
 from fairlead.spec.document import Promote
 
@@ -201,7 +201,14 @@ def test_every_metric_of_numbers_tells_better_from_worse(metric: str) -> None:
     assert verdict(bad, metric).decision == "keep"
 
 
+@pytest.fixture
+def few_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few resamples as there may be: scikit-learn's scores of classes take a while."""
+    monkeypatch.setattr(bootstrap, "SCORED_RESAMPLES", bootstrap.MIN_RESAMPLES)
+
+
 @pytest.mark.parametrize("metric", CLASSES)
+@pytest.mark.usefixtures("few_scores")
 def test_every_metric_of_classes_tells_better_from_worse(metric: str) -> None:
     rng = np.random.default_rng(0)
     true = rng.integers(0, 3, 90)
@@ -226,6 +233,7 @@ def test_a_metric_that_the_rows_leave_undefined_cannot_judge() -> None:
     assert "roc_auc has no finite value on these 50 rows" in found.text
 
 
+@pytest.mark.usefixtures("few_scores")
 def test_a_class_too_rare_for_most_resamples_cannot_be_judged() -> None:
     # Of 5 classes with one row each, a resample hardly ever has all: no ranking score is left.
     true = np.r_[np.zeros(55, dtype=np.int64), 1, 2, 3, 4, 5]
