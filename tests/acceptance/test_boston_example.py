@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def fairlead(home: Path, *args: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "fairlead", "--home", str(home), *args],
         cwd=ROOT,
+        env={**os.environ, "FAIRLEAD_MLFLOW_URI": "none"},
         capture_output=True,
         text=True,
         timeout=280,

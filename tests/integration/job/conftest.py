@@ -26,7 +26,7 @@ class Place:
     """A folder to work in."""
 
     folder: Path
-    environ: dict[str, str] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=lambda: {"FAIRLEAD_MLFLOW_URI": "none"})
 
     @property
     def home(self) -> Path:

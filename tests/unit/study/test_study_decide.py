@@ -1,0 +1,70 @@
+"""What a study does next, as a table of how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairlead.study import decide
+from fairlead.study.decide import Add, Finish, Progress, Withdraw
+
+BEGIN = Progress(size=20, lag=None, chunk=8, added=0, complete=0, ready=0, running=0)
+LAGGED = replace(BEGIN, lag=3)
+
+
+def test_trials_without_history_are_put_in_by_chunks() -> None:
+    assert decide.next_step(BEGIN) == Add(first=0, last=8)
+    assert decide.next_step(replace(BEGIN, added=16)) == Add(first=16, last=20)
+
+
+def test_no_more_are_put_in_while_enough_are_ready() -> None:
+    assert decide.next_step(replace(BEGIN, added=8, ready=decide.LOW_WATER)) is None
+
+
+def test_with_a_lag_a_trial_is_put_in_once_its_history_is_complete() -> None:
+    assert decide.next_step(LAGGED) == Add(first=0, last=4)
+    assert decide.next_step(replace(LAGGED, added=4)) is None
+    assert decide.next_step(replace(LAGGED, added=4, complete=1)) == Add(first=4, last=5)
+
+
+def test_a_study_whose_trials_all_have_results_is_finished() -> None:
+    assert decide.next_step(replace(BEGIN, added=20, complete=20)) == Finish(size=20)
+
+
+def test_the_first_trial_that_is_good_enough_ends_the_study_with_itself() -> None:
+    assert decide.next_step(replace(BEGIN, added=16, complete=9, reached=5)) == Finish(size=6)
+
+
+def test_out_of_time_nothing_new_starts_and_running_tasks_end() -> None:
+    late = replace(BEGIN, added=8, complete=3, ready=2, running=2, out_of_time=True)
+    assert decide.next_step(late) == Withdraw()
+    assert decide.next_step(replace(late, withdrawn=True)) is None
+    ended = replace(late, withdrawn=True, ready=0, running=0, complete=5)
+    assert decide.next_step(ended) == Finish(size=5)
+
+
+@given(
+    size=st.integers(1, 50),
+    lag=st.none() | st.integers(0, 10),
+    chunk=st.integers(1, 60),
+    data=st.data(),
+)
+def test_every_study_ends_and_no_trial_sees_more_than_its_lag_allows(
+    size: int, lag: int | None, chunk: int, data: st.DataObject
+) -> None:
+    progress = replace(BEGIN, size=size, lag=lag, chunk=chunk)
+    done: set[int] = set()
+    while not isinstance(step := decide.next_step(progress), Finish):
+        if isinstance(step, Add):
+            assert step.first == progress.added
+            assert lag is None or step.last - 1 - lag - 1 < progress.complete
+            progress = replace(progress, added=step.last)
+            continue
+        waiting = sorted(set(range(progress.added)) - done)
+        assert waiting, "nothing runs, nothing is put in, and the study is not finished"
+        done.add(data.draw(st.sampled_from(waiting)))
+        complete = next(number for number in range(size + 1) if number not in done)
+        progress = replace(progress, complete=complete)
+    assert step == Finish(size=size)

@@ -1,0 +1,111 @@
+"""What a worker does next, as a table of what it sees."""
+
+from __future__ import annotations
+
+import signal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairlead.records import Limits, Result
+from fairlead.worker import decide
+from fairlead.worker.decide import Attempt, Seen
+from fairlead.worker.job import Began, Raised, Refitted, Scored
+
+NONE = Limits()
+SCORED = Scored(results=(Result(number=0, state="done", scores=(1.0,), score=1.0),))
+
+
+def attempt(*, began: float | None = 0.0, limits: Limits = NONE) -> Attempt:
+    return Attempt(sent=0.0, began=began, heard=0.0, lease=9.0, limits=limits)
+
+
+def test_results_are_committed() -> None:
+    assert decide.next_step(attempt(), Seen(now=1, answer=SCORED)) == decide.Commit(answer=SCORED)
+
+
+def test_a_refit_is_committed() -> None:
+    answer = Refitted(candidate="ab")
+    assert decide.next_step(attempt(), Seen(now=1, answer=answer)) == decide.Commit(answer=answer)
+
+
+def test_results_that_are_there_are_committed_even_when_told_to_stop() -> None:
+    seen = Seen(now=1, answer=SCORED, stop=True)
+    assert decide.next_step(attempt(), seen) == decide.Commit(answer=SCORED)
+
+
+def test_an_exception_is_a_fault_and_the_child_may_go_on() -> None:
+    step = decide.next_step(attempt(), Seen(now=1, answer=Raised(reason="ValueError: no")))
+    assert step == decide.Fault(reason="ValueError: no", replace=False)
+
+
+def test_a_signal_of_its_own_is_a_fault_that_names_it_and_what_was_printed_last() -> None:
+    seen = Seen(now=1, exit_status=-signal.SIGSEGV, last_words="about to crash")
+    step = decide.next_step(attempt(), seen)
+    assert step == decide.Fault(
+        reason="killed by SIGSEGV; it last printed: about to crash", replace=True
+    )
+
+
+def test_an_exit_status_is_a_fault() -> None:
+    step = decide.next_step(attempt(), Seen(now=1, exit_status=7))
+    assert step == decide.Fault(reason="ended its process with status 7", replace=True)
+
+
+def test_a_child_killed_from_outside_is_no_fault_of_the_task() -> None:
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        assert decide.next_step(attempt(), Seen(now=1, exit_status=-number)) == decide.Lose()
+
+
+def test_told_to_stop_at_once_the_task_goes_back() -> None:
+    assert isinstance(decide.next_step(attempt(), Seen(now=1, stop=True)), decide.Release)
+
+
+def test_the_time_limit_counts_from_when_the_child_began() -> None:
+    limits = Limits(seconds=2.0)
+    late = decide.next_step(attempt(began=10.0, limits=limits), Seen(now=12.1))
+    assert late == decide.Fault(reason="over its time limit of 2 s", replace=True)
+    loading = attempt(began=None, limits=limits)
+    assert not isinstance(decide.next_step(loading, Seen(now=12.1)), decide.Fault)
+
+
+def test_a_child_that_never_begins_is_replaced() -> None:
+    step = decide.next_step(attempt(began=None), Seen(now=decide.START + 1))
+    assert step == decide.Fault(reason="did not begin within 300 s", replace=True)
+
+
+def test_the_time_begins_when_the_child_says_so() -> None:
+    step = decide.next_step(attempt(began=None), Seen(now=1, answer=Began()))
+    assert step == decide.Begin()
+
+
+def test_too_much_memory_is_a_fault() -> None:
+    limits = Limits(memory=512 << 20)
+    step = decide.next_step(attempt(limits=limits), Seen(now=1, memory=513 << 20))
+    assert step == decide.Fault(reason="over its memory limit of 512 MiB", replace=True)
+    within = decide.next_step(attempt(limits=limits), Seen(now=1, memory=512 << 20))
+    assert within == decide.Wait(seconds=decide.MEMORY_LOOK)
+
+
+def test_the_lease_is_extended_when_a_third_of_it_has_passed() -> None:
+    assert decide.next_step(attempt(), Seen(now=3.0)) == decide.Extend()
+    assert decide.next_step(attempt(), Seen(now=2.0)) == decide.Wait(seconds=1.0)
+
+
+@given(
+    now=st.floats(0, 1e6),
+    began=st.none() | st.floats(0, 1e6),
+    heard=st.floats(0, 1e6),
+    seconds=st.none() | st.floats(0.001, 1e6),
+)
+def test_no_wait_outlasts_the_lease_or_the_limit(
+    now: float, began: float | None, heard: float, seconds: float | None
+) -> None:
+    given_limits = Limits(seconds=seconds)
+    under_way = Attempt(sent=0.0, began=began, heard=heard, lease=9.0, limits=given_limits)
+    step = decide.next_step(under_way, Seen(now=now))
+    if isinstance(step, decide.Wait):
+        assert step.seconds >= 0
+        assert now + step.seconds <= heard + 9.0 / 3 + 1e-6
+        if began is not None and seconds is not None:
+            assert now + step.seconds <= began + seconds + 0.02

@@ -1,0 +1,43 @@
+"""What a worker and its child say to each other arrives as it was said."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairlead.records import Result, Trial
+from fairlead.worker.job import Began, Job, Raised, Refitted, Scored, decode, encode
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+trials = st.builds(
+    Trial,
+    number=st.integers(0, 10**6),
+    family=st.text(min_size=1),
+    params=st.dictionaries(st.text(), scalars),
+    stop_beyond=st.none() | st.lists(st.floats(allow_nan=False)).map(tuple),
+)
+results = st.builds(
+    Result,
+    number=st.integers(0, 10**6),
+    state=st.sampled_from(["done", "failed", "pruned"]),
+    scores=st.lists(st.floats(allow_nan=False)).map(tuple),
+    score=st.none() | st.floats(allow_nan=False),
+    reason=st.none() | st.text(),
+)
+
+
+@given(trials=st.lists(trials).map(tuple), kind=st.sampled_from(["trials", "refit"]))
+def test_a_job_arrives_whole(trials: tuple[Trial, ...], kind: str) -> None:
+    job = Job(kind=kind, study="s", spec="{}", table="t", sources={"./f.py:F": "d"}, trials=trials)
+    assert decode(encode(job)) == job
+
+
+@given(results=st.lists(results).map(tuple))
+def test_every_float_of_a_result_arrives_to_the_last_bit(results: tuple[Result, ...]) -> None:
+    assert decode(encode(Scored(results=results))) == Scored(results=results)
+
+
+@pytest.mark.parametrize("answer", [Began(), Raised(reason="no"), Refitted(candidate="ab")])
+def test_other_answers_arrive_too(answer: Began | Raised | Refitted) -> None:
+    assert decode(encode(answer)) == answer
