@@ -71,6 +71,11 @@ def must_claim(ledger: Ledger, worker: str = "w", *, lease: float = LEASE) -> Cl
     return claim
 
 
+def finish(ledger: Ledger, *, size: int, best: int | None) -> None:
+    of = ledger.studies.get(STUDY.id).size
+    assert ledger.studies.finish(STUDY.id, of=of, size=size, best=best)
+
+
 def wait_until_past(ledger: Ledger, moment: float) -> None:
     deadline = time.monotonic() + 10
     while ledger.now() <= moment:
@@ -150,7 +155,7 @@ class StudiesContract:
             lambda ledger: ledger.studies.counts("nobody"),
             lambda ledger: ledger.studies.trials("nobody"),
             lambda ledger: ledger.studies.withdraw("nobody"),
-            lambda ledger: ledger.studies.finish("nobody", size=1, best=0),
+            lambda ledger: ledger.studies.finish("nobody", of=1, size=1, best=0),
             lambda ledger: ledger.tasks.add("nobody", [task(0)]),
         ],
     )
@@ -218,7 +223,7 @@ class StudiesContract:
         ledger.tasks.add(STUDY.id, [task(number) for number in range(4)])
         ledger.tasks.commit(must_claim(ledger), [done(0)])
         late = must_claim(ledger)
-        ledger.studies.finish(STUDY.id, size=1, best=0)
+        finish(ledger, size=1, best=0)
         with pytest.raises(Lost):
             ledger.tasks.commit(late, [done(1)])
         assert ledger.tasks.claim("w", lease=LEASE) is None
@@ -231,7 +236,7 @@ class StudiesContract:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [task(0, 5), task(1)])
         ledger.tasks.commit(must_claim(ledger), [done(0), done(5)])
-        ledger.studies.finish(STUDY.id, size=2, best=0)
+        finish(ledger, size=2, best=0)
         assert ledger.studies.results(STUDY.id)[0] == [done(0)]
         assert [row.trial.number for row in ledger.studies.trials(STUDY.id)] == [0, 1]
         assert ledger.studies.counts(STUDY.id) == Counts(done=1)
@@ -243,7 +248,7 @@ class StudiesContract:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [task(number) for number in range(3)])
         must_claim(ledger)
-        ledger.studies.finish(STUDY.id, size=1, best=None)
+        finish(ledger, size=1, best=None)
         reopened = ledger.studies.open(replace(STUDY, size=11))
         assert (reopened.state, reopened.size, reopened.finished) == ("searching", 11, None)
         claims = [must_claim(ledger) for _ in range(3)]
@@ -255,7 +260,7 @@ class StudiesContract:
     ) -> None:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [task(0), task(1)])
-        ledger.studies.finish(STUDY.id, size=1, best=None)
+        finish(ledger, size=1, best=None)
         for size in (STUDY.size, 1, 3):
             opened = ledger.studies.open(replace(STUDY, size=size))
             assert (opened.state, opened.size) == ("finished", 1)
@@ -263,11 +268,20 @@ class StudiesContract:
 
     def test_finishing_twice_changes_nothing(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
-        ledger.studies.finish(STUDY.id, size=5, best=2)
+        finish(ledger, size=5, best=2)
         first = ledger.studies.get(STUDY.id)
-        ledger.studies.finish(STUDY.id, size=5, best=2)
+        finish(ledger, size=5, best=2)
         assert ledger.studies.get(STUDY.id) == first
         assert [event.kind for event in ledger.studies.events(STUDY.id)] == ["opened", "finished"]
+
+    def test_a_study_that_was_extended_meanwhile_is_not_finished_short(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.studies.open(STUDY)
+        ledger.studies.open(replace(STUDY, size=11))
+        assert not ledger.studies.finish(STUDY.id, of=STUDY.size, size=STUDY.size, best=0)
+        study = ledger.studies.get(STUDY.id)
+        assert (study.state, study.size) == ("searching", 11)
 
     def test_withdrawing_leaves_running_tasks_alone(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
@@ -295,7 +309,7 @@ class StudiesContract:
         ledger.tasks.lose("three")
         ledger.tasks.commit(must_claim(ledger, "four"), [done(0)])
         must_claim(ledger, "five")
-        ledger.studies.finish(STUDY.id, size=1, best=0)
+        finish(ledger, size=1, best=0)
         history = ledger.studies.events(STUDY.id)
         assert [(event.kind, event.worker, event.attempt, event.text) for event in history] == [
             ("opened", None, None, "10 trials"),
@@ -369,7 +383,7 @@ class TasksContract:
     def test_trials_beyond_the_size_or_the_end_of_a_study_wait(self, ledger: Ledger) -> None:
         ledger.studies.open(replace(STUDY, size=2))
         ledger.tasks.add(STUDY.id, [task(2)])
-        ledger.studies.finish(STUDY.id, size=2, best=None)
+        finish(ledger, size=2, best=None)
         ledger.tasks.add(STUDY.id, [task(1)])
         assert ledger.tasks.claim("w", lease=LEASE) is None
         ledger.studies.open(replace(STUDY, size=3))
@@ -539,7 +553,7 @@ class TasksContract:
     def test_a_refit_runs_while_the_study_is_finished(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [refit(0)])
-        ledger.studies.finish(STUDY.id, size=1, best=0)
+        finish(ledger, size=1, best=0)
         ledger.tasks.add(STUDY.id, [refit(1)])
         for number in (0, 1):
             claim = must_claim(ledger)

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from fairlead.errors import Lost
 from fairlead.ledger.ledger import MAX_FAULTS, MAX_LOST, Ledger
 from fairlead.records import Claim, Counts, NewTask, Result, Study, Trial
-from tests.contract.ledger_contract import LEASE, STUDY, let_lease_end
+from tests.contract.ledger_contract import LEASE, STUDY, finish, let_lease_end
 
 WORKERS = ("ann", "bob", "cy")
 
@@ -184,7 +184,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(size=st.integers(0, 14))
     def finish(self, size: int) -> None:
-        self.ledger.studies.finish(STUDY.id, size=size, best=None)
+        finish(self.ledger, size=size, best=None)
         self.model.searching, self.model.size = False, size
         for task in self.model.tasks:
             if task.state in ("ready", "running"):

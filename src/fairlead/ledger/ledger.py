@@ -84,8 +84,18 @@ class Studies(Protocol):
         """Let no ready task of kind 'trials' start any more; running ones go on."""
         ...
 
-    def finish(self, study: str, *, size: int, best: int | None) -> None:
-        """Make the study a finished fact of `size` trials; tasks beyond are withdrawn."""
+    def finish(self, study: str, *, of: int, size: int, best: int | None) -> bool:
+        """Make the study a finished fact; tasks beyond are withdrawn.
+
+        Args:
+            study: Its id.
+            of: Trials that it had when it was seen to be finished.
+            size: Trials that it is finished with: fewer where it ended early.
+            best: Number of the best of them.
+
+        Returns:
+            False where it was extended meanwhile: nothing was written, and the search goes on.
+        """
         ...
 
     def events(self, study: str) -> Sequence[Event]:

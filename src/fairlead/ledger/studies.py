@@ -110,12 +110,15 @@ class SqlStudies:
         with self._database.write() as connection:
             withdrawal.withdraw_ready(connection, row_of(connection, study).number)
 
-    def finish(self, study: str, *, size: int, best: int | None) -> None:
-        """Make the study a finished fact of `size` trials; tasks beyond are withdrawn."""
+    def finish(self, study: str, *, of: int, size: int, best: int | None) -> bool:
+        """Make the study a finished fact of `size` trials, unless it was extended meanwhile."""
         with self._database.write() as connection:
             row = row_of(connection, study)
+            if row.state == "searching" and row.size != of:
+                return False
             if (row.state, row.size, row.best) != ("finished", size, best):
                 _finish(connection, row.number, size, best)
+            return True
 
     def events(self, study: str) -> Sequence[Event]:
         """The study's history, the oldest line first."""

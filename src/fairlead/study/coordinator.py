@@ -74,8 +74,8 @@ class Coordinator:
                     self._ledger.studies.withdraw(self.study.id)
                     self._withdrawn = True
                 case decide.Finish(size=size):
-                    self._finish(size)
-                    return False
+                    if self._finish(size):
+                        return False
         return True
 
     def _take_in(self) -> bool:
@@ -127,7 +127,10 @@ class Coordinator:
         self._ledger.tasks.add(self.study.id, tasks)
         self._added = last
 
-    def _finish(self, size: int) -> None:
+    def _finish(self, size: int) -> bool:
+        """False where somebody extended the study meanwhile."""
         best = self._plan.metric.best([result.score for result in self._history[:size]])
-        self._ledger.studies.finish(self.study.id, size=size, best=best)
-        self.study = self._ledger.studies.get(self.study.id)
+        studies, of = self._ledger.studies, self.study.size
+        finished = studies.finish(self.study.id, of=of, size=size, best=best)
+        self.study = studies.get(self.study.id)
+        return finished

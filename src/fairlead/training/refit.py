@@ -5,11 +5,13 @@ Belongs here: making a candidate and its artefacts. Does not: judging it (regist
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -95,10 +97,8 @@ def _forms(
     preparation: Preparation, family: Family, fitted: Fitted, opened: Opened, predicted: Array
 ) -> _Forms:
     signature, (held, _) = opened.table.signature, opened.holdout
-    contents: dict[str, bytes] = {}
+    contents = dict(_own_format(family, fitted))
     try:
-        saved = family.save(fitted)
-        contents[saved.name] = saved.content
         content = export(preparation, family, fitted, signature)
     except Unexportable as error:
         return _Forms(contents=contents, predicted=predicted, unexportable=str(error))
@@ -109,6 +109,13 @@ def _forms(
     return _Forms(
         contents=contents, predicted=exported, parity=parity(predicted, exported, spread=spread)
     )
+
+
+def _own_format(family: Family, fitted: Fitted) -> Iterator[tuple[str, bytes]]:
+    """The family's own safe format, where there is one: a model can be exported without."""
+    with contextlib.suppress(Unexportable):
+        saved = family.save(fitted)
+        yield saved.name, saved.content
 
 
 def _score(metric: Metric, true: Array, predicted: Array) -> float | None:

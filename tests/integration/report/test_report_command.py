@@ -95,7 +95,7 @@ def search(ledger: Ledger, *, until: int = len(TRIALS)) -> Study:
 
 def finish(ledger: Ledger, artifacts: Artifacts, study: Study) -> None:
     """Its best trial refitted, registered, judged and promoted."""
-    ledger.studies.finish(study.id, size=len(TRIALS), best=0)
+    ledger.studies.finish(study.id, of=len(TRIALS), size=len(TRIALS), best=0)
     content = manifest.dump(candidate(artifacts, study))
     version = ledger.versions.register(
         Version(
