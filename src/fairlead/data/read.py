@@ -7,6 +7,7 @@ layouts.py, parquet.py, idx.py), the meaning of columns (assemble.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fairlead.data import delimited, idx, layouts, parquet
@@ -32,7 +33,8 @@ def read(data: Data, *, base: Path, settings: Settings, progress: Progress | Non
 
     Args:
         data: The spec's `data`.
-        base: The folder that its relative paths start from.
+        base: The folder that its relative paths start from; its `data` is the last of the mirror
+            folders.
         settings: Mirror folders and what downloads may do.
         progress: Called with the bytes that are here and their total, if known, while downloading.
 
@@ -46,7 +48,8 @@ def read(data: Data, *, base: Path, settings: Settings, progress: Progress | Non
     """
     entry = ENTRIES.get(data.source)
     if entry is not None:
-        return _read_entry(entry, data, settings, progress)
+        beside = replace(settings, data=(*settings.data, base / "data"))
+        return _read_entry(entry, data, beside, progress)
     place = place_of(data, base=base, settings=settings)
     frame = _frame(place, data, settings, progress, digest=_plain(data.digest))
     table = assemble(frame, _with_label(data, frame))
