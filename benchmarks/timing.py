@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+os.environ.setdefault("FAIRLEAD_MLFLOW_URI", "none")  # the mirror would run beside the peer
 ROOT = Path(__file__).resolve().parent.parent
 
 
