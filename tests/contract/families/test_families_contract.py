@@ -48,6 +48,13 @@ CASES = [
         IMPORTED["regression" if kind == "regression" else "classification"],
     ]
 ]
+CLASSIFIERS = [case for case in CASES if case[1] != "regression"]
+SET_BY_FAIRLEAD = [
+    (case, name)
+    for case in CASES
+    for name in ("n_jobs", "random_state")
+    if (case[0], name) != (IMPORTED["regression"], "n_jobs")  # it has none
+]
 
 
 class Case:
@@ -115,9 +122,8 @@ def test_a_fit_and_a_prediction_start_no_python_threads_and_print_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
 def test_a_class_that_the_rows_miss_has_a_column_of_zeros(case: Case) -> None:
-    if case.classes is None:
-        pytest.skip("regression has no classes")
     if case.classes == 2:
         with pytest.raises(Failed, match="needs two classes"):
             case.fit(case.y == 1)
@@ -182,10 +188,8 @@ def test_an_unknown_parameter_is_refused_by_name(case: Case) -> None:
         case.family.check({"no_such_thing": 1}, case.task)
 
 
-@pytest.mark.parametrize("name", ["n_jobs", "random_state"])
+@pytest.mark.parametrize(("case", "name"), SET_BY_FAIRLEAD, indirect=["case"])
 def test_parameters_that_fairlead_sets_are_refused(case: Case, name: str) -> None:
-    if case.family.name == IMPORTED["regression"] and name == "n_jobs":
-        pytest.skip("this estimator has no n_jobs")
     with pytest.raises(InvalidSpec, match=f"{name}' is not for the spec"):
         case.family.check({name: 1}, case.task)
 

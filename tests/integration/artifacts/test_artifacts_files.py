@@ -13,6 +13,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from tests.lacking import lacking
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt, Failed, Invalid, Unreachable
@@ -163,7 +164,7 @@ def test_a_full_disk_fails_in_one_line_and_leaves_nothing(tmp_path: Path) -> Non
         check=False,
     )
     if done.returncode in {1, 77}:
-        pytest.skip("this machine lets nobody mount a small disk (unshare)")
+        lacking("this machine lets nobody mount a small disk (unshare)")
     (line,) = done.stdout.splitlines()
     assert "the disk is full; free some space" in line
 

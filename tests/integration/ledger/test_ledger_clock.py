@@ -15,6 +15,7 @@ import pytest
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import Counts
 from tests.integration.ledger.processes import STUDY, add_trials, ledger_file, wait_until
+from tests.lacking import lacking
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
@@ -99,9 +100,7 @@ class Worker:
 @pytest.fixture
 def clock(tmp_path: Path) -> Clock:
     if not LIBRARIES:
-        if os.environ.get("CI"):
-            pytest.fail("libfaketime is missing: install the package faketime")
-        pytest.skip("libfaketime is missing (Debian package faketime)")
+        lacking("libfaketime is missing: install the package faketime")
     return Clock(tmp_path)
 
 

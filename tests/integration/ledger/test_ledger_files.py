@@ -14,6 +14,7 @@ from fairlead.errors import Corrupt, Invalid
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import Counts
 from tests.integration.ledger.processes import STUDY, add_trials, finished, ledger_file, python
+from tests.lacking import lacking
 
 FILL = """
 import resource, sys
@@ -131,7 +132,7 @@ def test_a_write_that_finds_no_room_fails_in_one_line_and_keeps_what_was_there(
 
 def test_a_full_disk_fails_in_one_line_and_keeps_what_was_there(tmp_path: Path) -> None:
     if not _may_mount():
-        pytest.skip("this machine lets nobody mount a small disk (unshare)")
+        lacking("this machine lets nobody mount a small disk (unshare)")
     (tmp_path / "disk").mkdir()
     (tmp_path / "fill.py").write_text(FILL)
     disk = tmp_path / "disk"

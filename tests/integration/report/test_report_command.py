@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.lacking import lacking
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
@@ -218,8 +219,9 @@ def test_a_place_that_cannot_be_written_fails_in_one_line(home: Path, tmp_path: 
     assert "writing the report to" in done.stderr
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="needs the browser chromium")
 def test_a_browser_draws_every_chart_and_reports_no_error(home: Path, tmp_path: Path) -> None:
+    if not shutil.which("chromium"):
+        lacking("the browser chromium")
     path = report(home, "prices").stdout.strip()
     browser = subprocess.run(
         [
