@@ -86,7 +86,16 @@ def _checked(name: str) -> str:
 
 
 def _advice(name: str) -> str:
-    near = difflib.get_close_matches(name, NAMES, n=1)
+    near = difflib.get_close_matches(name, NAMES, n=1) or _with_colon(name)
     if near:
         return f"did you mean {near[0]!r}?"
     return f"there are {', '.join(NAMES)}, and package.module:Name or ./file.py:Name for any other"
+
+
+def _with_colon(name: str) -> list[str]:
+    """What was meant by an import path with a dot before the name, or by a file alone."""
+    if Path(name).suffix == ".py":
+        return [f"{name}:Name"]
+    module, _, attribute = name.rpartition(".")
+    dotted = module and all(part.isidentifier() for part in name.split("."))
+    return [f"{module}:{attribute}"] if dotted else []

@@ -71,6 +71,14 @@ class Family(Protocol):
         """What it needs beside scikit-learn: its import name, and that of Fairlead's extra."""
         ...
 
+    def needed(self) -> frozenset[str]:
+        """The parameters without which nothing can be built.
+
+        Raises:
+            InvalidSpec: The family cannot be imported.
+        """
+        ...
+
     def check(self, params: Params, task: Task) -> None:
         """Refuse parameters that the estimator does not have, or that Fairlead sets itself.
 

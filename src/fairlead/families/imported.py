@@ -6,13 +6,14 @@ own.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
 import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -44,9 +45,17 @@ class Imported(Scikit):
         """The part before the colon."""
         return self.name.rpartition(":")[0]
 
+    def needed(self) -> frozenset[str]:
+        """Those without a default: a function may have such, and a class of the user's own."""
+        return frozenset(
+            one.name
+            for one in self._taken()
+            if one.kind in _BY_NAME and one.default is inspect.Parameter.empty
+        )
+
     def names(self, task: Task) -> Names:  # noqa: ARG002 - the name stands for one task only
         """Those that the class or function takes."""
-        taken = inspect.signature(self._target()).parameters.values()
+        taken = self._taken()
         anything = any(one.kind is one.VAR_KEYWORD for one in taken)
         known = None if anything else {one.name for one in taken if one.kind in _BY_NAME}
         return Names(known=known, reserved=_RESERVED)
@@ -92,12 +101,20 @@ class Imported(Scikit):
             if one.__module__ == module.__name__
         )
 
+    def _taken(self) -> Sequence[inspect.Parameter]:
+        target = self._target()
+        try:
+            return tuple(inspect.signature(target).parameters.values())
+        except (TypeError, ValueError) as error:
+            raise self._fault("does not say which parameters it takes", error) from error
+
     def _target(self) -> Any:
         module, name = self._module(), self.name.rpartition(":")[2]
         target = getattr(module, name, None)
         if not callable(target):
             raise InvalidSpec(
                 f"family {self.name!r}: {self.where} has no class or function {name!r}"
+                f"{_near(name, module)}"
             )
         return target
 
@@ -113,6 +130,12 @@ class Imported(Scikit):
         text = " ".join(str(error).split())
         place = "" if self.source is None else _place(self.where, error)
         return InvalidSpec(f"{place}family {self.name!r} {what}: {type(error).__name__}: {text}")
+
+
+def _near(name: str, module: ModuleType) -> str:
+    public = [other for other, one in vars(module).items() if other[0] != "_" and callable(one)]
+    near = difflib.get_close_matches(name, public, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -47,6 +47,10 @@ class Scikit(ABC):
     def build(self, params: Params, task: Task, *, seed: int, threads: int) -> Estimator:
         """An unfitted estimator."""
 
+    def needed(self) -> frozenset[str]:
+        """None: an estimator has a default for every parameter."""
+        return frozenset()
+
     def check(self, params: Params, task: Task) -> None:
         """Refuse names that the estimator does not have, and values that scikit-learn refuses."""
         refuse_unknown(self.name, params, self.names(task))

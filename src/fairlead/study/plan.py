@@ -94,7 +94,7 @@ def of(
     task: Task = "regression" if table.classes is None else "classification"
     metric = metric_for(spec.search.metric, task)
     frozen = _frozen(spec, families, task, metric)
-    _check_params(frozen, families, task)
+    _check_families(frozen, families, task)
     _check_folds(frozen, table)
     return Plan(
         spec=frozen,
@@ -142,11 +142,17 @@ def _search(
     return search_for(spec, families, task=task, greater_is_better=better, known=known)
 
 
-def _check_params(spec: Spec, families: Mapping[str, Family], task: Task) -> None:
+def _check_families(spec: Spec, families: Mapping[str, Family], task: Task) -> None:
+    """Each family by itself, then each of its parameters, so that a fault is said of its cause."""
     for index, space in enumerate(spec.search.over):
-        for name, values in (space.params or {}).items():
+        family = families[space.family]
+        given = {name: _first(values) for name, values in (space.params or {}).items()}
+        with _about(f"search.over[{index}].family"):
+            needed = {name: given[name] for name in family.needed() & given.keys()}
+            family.check(needed, task)
+        for name, value in given.items():
             with _about(f"search.over[{index}].params.{name}"):
-                families[space.family].check({name: _first(values)}, task)
+                family.check({**needed, name: value}, task)
 
 
 def _first(values: Range | tuple[Scalar, ...] | Scalar) -> Scalar:
