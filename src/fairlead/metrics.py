@@ -167,6 +167,10 @@ _ALL = (
 )
 METRICS = {metric.name: metric for metric in _ALL}
 _DEFAULTS = {"regression": "mse", "classification": "accuracy"}
+_MEANT = {
+    "regression": "; if the target is an amount, set data.task: regression",
+    "classification": "; if the target is a class, set data.task: classification",
+}
 
 
 def metric_for(name: str | None, task: Literal["regression", "classification"]) -> Metric:
@@ -186,6 +190,6 @@ def metric_for(name: str | None, task: Literal["regression", "classification"]) 
     if metric.task != task:
         raise InvalidSpec(
             f"search.metric: {metric.name!r} is for {metric.task}, and this data is for {task}: "
-            f"choose one of {', '.join(fitting)}"
+            f"choose one of {', '.join(fitting)}{_MEANT[metric.task]}"
         )
     return metric

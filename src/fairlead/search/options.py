@@ -6,8 +6,10 @@ Does not: grids (grid.py) and drawing (axes.py), which both number values this w
 
 from __future__ import annotations
 
+import math
+
 from fairlead.records import Scalar
-from fairlead.spec.space import Range, Values
+from fairlead.spec.space import Range, Space, Values
 
 
 def count(values: Values) -> int:
@@ -15,6 +17,12 @@ def count(values: Values) -> int:
     if isinstance(values, Range):
         return values.count
     return len(values) if isinstance(values, tuple) else 1
+
+
+def combinations(space: Space) -> int | None:
+    """How many parameter sets can be drawn from a space; None where they are endless."""
+    known = [_drawn(values) for values in space.values()]
+    return None if None in known else math.prod(one for one in known if one is not None)
 
 
 def at(values: Values, index: int) -> Scalar:
@@ -40,3 +48,10 @@ def _step_of(values: Range, value: Scalar) -> int | None:
     index = round((value - values.low) / values.step)
     near = values.at(index)
     return index if type(near) is type(value) and near == value else None
+
+
+def _drawn(values: Values) -> int | None:
+    """How many values can be drawn; None from a range of numbers with fractions."""
+    if not isinstance(values, Range) or values.step is not None:
+        return count(values)
+    return int(values.high) - int(values.low) + 1 if values.whole else None

@@ -27,13 +27,14 @@ from fairlead.search.search import Search, search_for
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, identity
 from fairlead.spec.space import Range
+from fairlead.study import remarks
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """All that a study is made of.
 
-    `code` and `versions` are what, beside the spec and the data, decides what a fit gives.
+    `remarks` are what a person should know of it, in a line each.
     """
 
     spec: Spec  # frozen: nothing in it is left to the data or to a family any more
@@ -43,6 +44,7 @@ class Plan:
     families: Mapping[str, Family]
     sources: Mapping[str, bytes]  # of `./file.py:Name` families
     search: Search
+    remarks: tuple[str, ...] = ()
 
     def resumed(self, known: Sequence[Trial]) -> Search:
         """The same search, spared from drawing again the trials that are known."""
@@ -104,6 +106,7 @@ def of(
         families=families,
         sources=sources,
         search=_search(frozen, families, task, metric, ()),
+        remarks=(*remarks.on_target(table, spec.data), *remarks.on_trials(frozen.search)),
     )
 
 

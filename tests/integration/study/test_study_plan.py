@@ -23,8 +23,8 @@ class Shifted(Ridge):
 def ridge(strength, solver):
     return Ridge(alpha=strength, solver=solver)
 """
-ROWS = "x,kind,amount,churned\n" + "".join(
-    f"{i * 7 % 11},{'abc'[i % 3]},{i * i}.5,{i % 2}\n" for i in range(60)
+ROWS = "x,kind,amount,churned,stars\n" + "".join(
+    f"{i * 7 % 13},{'abc'[i % 3]},{i * i}.5,{i % 2},{i % 5}\n" for i in range(60)
 )
 
 
@@ -96,3 +96,46 @@ def test_a_function_may_need_several_parameters(folder: Path) -> None:
 def test_an_import_path_with_a_dot_before_the_name_is_mended(folder: Path) -> None:
     assert refusal(folder, "family: sklearn.svm.SVR").endswith("did you mean 'sklearn.svm:SVR'?")
     assert refusal(folder, "family: ./mine.py").endswith("did you mean './mine.py:Name'?")
+
+
+def test_numbers_that_look_like_classes_are_remarked_on(folder: Path) -> None:
+    [remark] = planned(folder, "data.target=churned").remarks
+    assert remark == (
+        "target 'churned' has 2 distinct values and is taken as a number; data.task: "
+        "classification makes it a class"
+    )
+    assert "'stars' has 5 distinct values" in planned(folder, "data.target=stars").remarks[0]
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("data.target=churned", "data.task=regression"),
+        ("data.target=churned", "data.task=classification"),
+        ("data.target=amount",),
+        ("data.target=x",),
+    ],
+    ids=["said to be a number", "said to be a class", "fractions", "many whole numbers"],
+)
+def test_a_target_that_is_clear_is_not_remarked_on(folder: Path, sets: tuple[str, ...]) -> None:
+    assert planned(folder, *sets).remarks == ()
+
+
+def test_a_metric_for_classes_says_how_numbers_become_classes(folder: Path) -> None:
+    with pytest.raises(InvalidSpec, match="if the target is a class, set data"):
+        planned(folder, "data.target=churned", "search.metric=roc_auc")
+    assert planned(
+        folder, "data.target=churned", "search.metric=roc_auc", "data.task=classification"
+    )
+
+
+FOUR = "search.over=[{family: linear, params: {alpha: [1, 2], max_iter: {low: 1000, high: 1001}}}]"
+
+
+def test_a_search_that_must_repeat_its_trials_is_remarked_on(folder: Path) -> None:
+    assert "only 4 different trials exist, and 50 are drawn" in planned(folder, FOUR).remarks[0]
+    assert planned(folder, FOUR, "search.trials=4").remarks == ()
+    endless = FOUR.replace("[1, 2]", "{low: 0.1, high: 1}")
+    assert planned(folder, endless).remarks == ()
+    one = planned(folder, "search.over=[{family: 'sklearn.linear_model:Ridge'}]")
+    assert "only 1 trial exists" in one.remarks[0]

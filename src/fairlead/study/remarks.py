@@ -1,0 +1,57 @@
+"""Remarks on a plan: what is no fault, and yet may not be what was meant.
+
+Belongs here: seeing it, in a line each. Does not: faults, which are refused where they are seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fairlead.data.table import Table
+from fairlead.search.options import combinations
+from fairlead.search.search import DEFAULT_TRIALS
+from fairlead.spec.document import Data, Search
+
+_BINARY = 2
+_LABELS = 10  # whole numbers that are likelier to be names of classes than amounts
+_SHARED = 5  # rows that each of them has then, on average
+
+
+def on_target(table: Table, data: Data) -> Iterator[str]:
+    """A target of numbers that looks like classes, where the spec does not say what it is.
+
+    Args:
+        table: The data.
+        data: What the user says of it.
+    """
+    import numpy as np
+
+    if data.task != "auto" or table.classes is not None:
+        return
+    distinct = np.unique(table.target)
+    whole = bool((distinct == np.floor(distinct)).all())
+    few = len(distinct) <= _LABELS and _SHARED * len(distinct) <= len(table.target)
+    if len(distinct) == _BINARY or (whole and few):
+        yield (
+            f"target {table.target_name!r} has {len(distinct)} distinct values and is taken as a "
+            "number; data.task: classification makes it a class"
+        )
+
+
+def on_trials(search: Search) -> Iterator[str]:
+    """A search that draws from fewer trials than it may spend.
+
+    Args:
+        search: With the parameters of every family written out.
+    """
+    asked = search.trials or DEFAULT_TRIALS
+    spaces = [combinations(space.params or {}) for space in search.over]
+    if search.method == "grid" or None in spaces:
+        return
+    different = sum(points for points in spaces if points is not None)
+    if different < asked:
+        be = "trial exists" if different == 1 else "different trials exist"
+        yield (
+            f"search.trials: only {different} {be}, and {asked} are drawn, so some are repeated; "
+            "search.method: grid runs each once"
+        )
