@@ -110,7 +110,7 @@ def drawn_for(trial: Trial, among: Sequence[Branch]) -> dict[str, Drawn] | None:
 
 def _branch(index: int, family: str, space: Space) -> Branch:
     axes = (
-        _axis(f"{index}.{name}", family, name, values)
+        _axis(index, name, values)
         for name, values in sorted(space.items())
         if _continuous(values) or count(values) > 1
     )
@@ -122,13 +122,13 @@ def _branch(index: int, family: str, space: Space) -> Branch:
     return Branch(family=family, axes=tuple(axes), fixed=fixed)
 
 
-def _axis(key: str, family: str, name: str, values: Values) -> Axis:
+def _axis(index: int, name: str, values: Values) -> Axis:
     if isinstance(values, Range) and not _drawable(values):
         raise InvalidSpec(
-            f"search.over: {family}: {name} cannot be drawn from {values.low!r} to "
+            f"search.over[{index}].params.{name}: it cannot be drawn from {values.low!r} to "
             f"{values.high!r}: that is too wide; give a narrower range, or one with log: true"
         )
-    return Axis(name=name, key=key, values=values, distribution=_distribution(values))
+    return Axis(name=name, key=f"{index}.{name}", values=values, distribution=_distribution(values))
 
 
 def _distribution(values: Values) -> Distribution:

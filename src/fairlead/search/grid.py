@@ -58,8 +58,8 @@ def grid(families: Sequence[tuple[str, Space]], *, trials: int | None) -> GridSe
     Raises:
         InvalidSpec: A range has no step, or there are more than 1,000,000 points.
     """
-    for family, space in families:
-        _refuse_endless(family, space)
+    for index, (_, space) in enumerate(families):
+        _refuse_endless(f"search.over[{index}].params", space)
     ends = tuple(itertools.accumulate(points(space) for _, space in families))
     if ends[-1] > MAX_POINTS:
         raise InvalidSpec(
@@ -83,11 +83,10 @@ def _point(space: Space, offset: int) -> Params:
     return dict(sorted(params.items()))
 
 
-def _refuse_endless(family: str, space: Space) -> None:
+def _refuse_endless(key: str, space: Space) -> None:
     for name, values in space.items():
         if isinstance(values, Range) and values.step is None:
             raise InvalidSpec(
-                f"search.over: {family}: {name} is searched from {values.low!r} to "
-                f"{values.high!r}, and a grid needs a list, or a range with a step: give one under "
-                "params, or use method random or tpe"
+                f"{key}.{name}: it is searched from {values.low!r} to {values.high!r}, and a grid "
+                "needs a list, or a range with a step: give one, or use method random or tpe"
             )

@@ -81,5 +81,7 @@ def test_a_larger_grid_is_refused(space: Space) -> None:
 
 
 def test_a_range_without_a_step_is_refused_by_its_name() -> None:
-    with pytest.raises(InvalidSpec, match=r"^search\.over: forest: depth is searched from 2 to 9"):
+    with pytest.raises(
+        InvalidSpec, match=r"^search\.over\[0\]\.params\.depth: it is searched from 2"
+    ):
         grid([("forest", {"depth": Range(low=2, high=9)})], trials=None)

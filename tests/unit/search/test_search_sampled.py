@@ -266,7 +266,7 @@ def test_fifty_trials_where_the_spec_does_not_say() -> None:
     ],
 )
 def test_a_range_that_floats_cannot_resolve_is_refused(bounds: dict[str, float]) -> None:
-    with pytest.raises(InvalidSpec, match=r"^search\.over: f: x cannot be drawn from"):
+    with pytest.raises(InvalidSpec, match=r"^search\.over\[0\]\.params\.x: it cannot be drawn"):
         make({"family": "f", "params": {"x": bounds}}, method="random")
 
 
