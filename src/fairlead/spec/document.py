@@ -92,6 +92,14 @@ def _imputation(value: Any) -> Any:
     return value
 
 
+def _encodings(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise ValueError(  # noqa: TRY004 - Pydantic collects ValueErrors only
+            "must be a mapping from columns to how each is encoded, such as {city: onehot}"
+        )
+    return value
+
+
 def _distinct(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
     for index, value in enumerate(values or ()):
         if value in values[:index]:  # type: ignore[index] # there are values
@@ -120,6 +128,7 @@ Columns: TypeAlias = Annotated[tuple[Line, ...], AfterValidator(_distinct)]
 Imputation: TypeAlias = Annotated[
     Literal["mean", "median", "most_frequent"] | float, BeforeValidator(_imputation)
 ]
+Encodings: TypeAlias = Annotated[Mapping[str, Literal["onehot"]], BeforeValidator(_encodings)]
 _REGRESSION = ("mse", "rmse", "mae", "r2")
 _CLASSIFICATION = ("accuracy", "balanced_accuracy", "f1", "log_loss", "roc_auc")
 _IMPUTATIONS = ("mean", "median", "most_frequent")
@@ -166,7 +175,7 @@ class Data(_Section):
     impute: Imputation | None = Field(
         default=None, description="what stands for a missing number; without it they are refused"
     )
-    encode: Mapping[str, Literal["onehot"]] = Field(
+    encode: Encodings = Field(
         default_factory=dict, description="text columns and how they are encoded"
     )
     digest: FileDigest | None = Field(
@@ -183,6 +192,13 @@ class Data(_Section):
     def _target_is_kept(self) -> Data:
         if self.target in self.drop:
             raise Inside(("drop",), f"must not name the target {self.target!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_encoded_is_kept(self) -> Data:
+        for name in self.encode:
+            if name in self.drop:
+                raise Inside(("drop",), f"must not name {name!r}, which data.encode names too")
         return self
 
 

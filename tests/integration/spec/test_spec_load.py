@@ -87,6 +87,12 @@ def test_relative_paths_start_at_the_folder_of_the_spec(file: Path) -> None:
         ("seed: 42", "columns: [a, a]", "5:16: data.columns[1] must not be listed twice ('a')"),
         ("seed: 42", "impute: avg", "5:11: data.impute must be mean, median, most_frequent or"),
         ("seed: 42", "digest: abc", "5:11: data.digest must be 'sha256:' and 64"),
+        (
+            "seed: 42",
+            "drop: [a, b]\n  encode: {b: onehot}",
+            "5:9: data.drop must not name 'b', which",
+        ),
+        ("seed: 42", "encode: onehot", "5:11: data.encode must be a mapping from columns to how"),
         ("seed: 42", "encode: {a: hot}", "5:15: data.encode.a must be 'onehot'"),
         ("seed: 42", "holdout: {share: 1}", "5:20: data.holdout.share must be below 1, not 1"),
         ("boston-prices", "Boston", "1:7: name must be 1 to 63 lower-case letters"),
