@@ -6,6 +6,7 @@ Belongs here: the rules of `data` in the spec that are about columns and cells. 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -40,7 +41,7 @@ def assemble(frame: Frame, data: Data) -> Table:
     target = _target_name(frame, data)
     columns = _columns(frame, data, target)
     _check_rows(frame)
-    features = features_of(frame, columns, _refuse)
+    features = features_of(frame, columns, partial(_refuse, frame, columns))
     values, classes = _target(frame[target], target, data.task)
     return Table(
         columns=columns,
@@ -89,7 +90,9 @@ def check_missing(table: Table, data: Data) -> None:
 def _refuse_missing(missing: NDArray[np.bool_], names: Sequence[str]) -> NoReturn:
     row, at = np.argwhere(missing)[0].tolist()
     others = int(missing.sum()) - 1
-    more = f" ({others} more cells are missing)" if others else ""
+    also = [repr(names[place]) for place in np.flatnonzero(missing.any(axis=0)).tolist()]
+    where = f", in {_listed(also)}" if len(also) > 1 else ""
+    more = f" ({others} more cells are missing{where})" if others else ""
     raise InvalidData(
         f"data.source: row {row + 1}, column {names[at]!r} has no value{more}; say what stands for "
         "it in data.impute (mean, median, most_frequent or a number), or name the column in "
@@ -149,10 +152,20 @@ def _numbers(frame: Frame, name: str, refuse: Refuse) -> NDArray[np.float64]:
     return values
 
 
-def _refuse(fault: Fault, name: str) -> NoReturn:
+def _refuse(frame: Frame, columns: Sequence[Column], fault: Fault, name: str) -> NoReturn:
+    """Refuse the first cell that is no number, with the other columns that have such cells."""
+    plain = [column.name for column in columns if column.kind == "number"]
+    others = [
+        other
+        for other in plain[plain.index(name) + 1 :]
+        if isinstance(found := numbers(frame[other]), Fault) and found.why == fault.why
+    ]
+    also = f" (so has {_listed([repr(other) for other in others])})" if others else ""
+    what, it = ("the columns", "them") if others else ("the column", "it")
+    how = _listed([f"{one}: onehot" for one in (name, *others)])
     raise InvalidData(
-        f"data.source: row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}; name "
-        f"the column in data.encode ({name}: onehot) to use it as text, or in data.drop"
+        f"data.source: row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}{also}; "
+        f"name {what} in data.encode ({{{how}}}) to use {it} as text, or in data.drop"
     )
 
 

@@ -69,9 +69,18 @@ class TestColumns:
     def test_a_text_in_a_number_column_is_named_with_row_column_and_advice(self) -> None:
         with pytest.raises(
             InvalidData,
-            match=r"row 1, column 'city': 'Rome' is text.*data\.encode \(city: onehot\)",
+            match=r"row 1, column 'city': 'Rome' is text.*data\.encode \(\{city: onehot\}\)",
         ):
             read(encode={})
+
+    def test_every_column_of_texts_is_named_at_once(self) -> None:
+        with pytest.raises(InvalidData) as caught:
+            table("a,b,c,d,y\nx,1,x,1,1\n2,2,y,2,2\n3,3,x,z,3\n")
+        assert str(caught.value) == (
+            "data.source: row 1, column 'a': 'x' is text, not a number (so has 'c', 'd'); name the "
+            "columns in data.encode ({a: onehot, c: onehot, d: onehot}) to use them as text, or "
+            "in data.drop"
+        )
 
     def test_the_first_text_of_a_number_column_is_the_one_that_is_named(self) -> None:
         with pytest.raises(InvalidData, match="row 3, column 'a': 'x' is text"):
@@ -84,6 +93,10 @@ class TestColumns:
     def test_further_missing_numbers_are_counted(self) -> None:
         with pytest.raises(InvalidData, match=r"row 1, column 'a' has no value \(2 more"):
             table("a,b,y\n,1,1\n1,,2\n,3,3\n")
+
+    def test_every_column_with_missing_numbers_is_named_at_once(self) -> None:
+        with pytest.raises(InvalidData, match=r"\(2 more cells are missing, in 'a', 'c'\)"):
+            table("a,b,c,y\n,1,,1\n1,1,1,2\n,3,3,3\n")
 
     def test_a_column_without_any_value_is_refused_even_if_imputed(self) -> None:
         with pytest.raises(InvalidData, match="column 'a' has no value in any row"):
