@@ -20,7 +20,7 @@ from fairlead.data.frame import Frame
 from fairlead.data.layouts import Format, format_of
 from fairlead.data.source import Place, fetch, labels_of, name_of, place_of, place_of_entry
 from fairlead.data.table import Table
-from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.errors import InvalidData, InvalidSpec, Unreachable
 from fairlead.records import Digest
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
@@ -98,7 +98,13 @@ def _entry_frame(entry: Entry, data: Data, settings: Settings, progress: Progres
         entry.digests.get(name_of(place)) if place == entry.url else None
     )
     wanted = data.model_copy(update={"columns": entry.columns or None})
-    return entry.shape(_frame(place, wanted, settings, progress, digest=digest))
+    try:
+        return entry.shape(_frame(place, wanted, settings, progress, digest=digest))
+    except Unreachable as error:
+        files = " and ".join(repr(name) for name in entry.digests)
+        raise Unreachable(
+            f"{error}; without a network, put {files} into a folder that FAIRLEAD_DATA names"
+        ) from error
 
 
 def _default_table(entry: Entry, frame: Frame) -> Table:

@@ -34,7 +34,7 @@ def place_of(data: Data, *, base: Path, settings: Settings) -> Place:
         return _mirrored(url.file, settings) or data.source
     path = _path(data.source, base)
     if not path.exists():
-        hint = nearest(data.source, ENTRIES)
+        hint = nearest(data.source, [*ENTRIES, *_neighbours(data.source, path)])
         raise InvalidSpec(
             f"data.source: {data.source!r} is neither a file ({str(path)!r}) nor one of the "
             f"catalog ({', '.join(ENTRIES)}){hint}"
@@ -110,6 +110,15 @@ def _path(source: str, base: Path) -> Path:
         reason = getattr(error, "strerror", None) or error
         raise InvalidSpec(f"data.source: {source[:100]!r} cannot be read: {reason}") from error
     return path
+
+
+def _neighbours(source: str, path: Path) -> list[str]:
+    """The files of the folder that the path is in, as the source would have written them."""
+    try:
+        names = [other.name for other in path.parent.iterdir() if other.is_file()]
+    except OSError:
+        return []
+    return [source.removesuffix(path.name) + name for name in sorted(names)]
 
 
 def _mirrored(name: str, settings: Settings) -> Path | None:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from fairlead.data.catalog import ENTRIES
 from fairlead.data.download import download
 from fairlead.data.read import read
 from fairlead.errors import Failed, FairleadError, InvalidData, InvalidSpec, Unreachable
@@ -306,6 +307,21 @@ class TestFaults:
             url = f"http://127.0.0.1:{free.getsockname()[1]}/rows.csv"
             with pytest.raises(Unreachable, match=r"cannot be reached: .*refused"):
                 download(url, settings=local(settings))
+
+    def test_a_catalog_file_that_cannot_be_fetched_may_be_put_into_a_folder(
+        self, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{free.getsockname()[1]}/t10k-images-idx3-ubyte.gz"
+            entries = {**ENTRIES, "mnist": replace(ENTRIES["mnist"], url=url)}
+            monkeypatch.setattr("fairlead.data.read.ENTRIES", entries)
+            with pytest.raises(Unreachable) as caught:
+                read(Data(source="mnist"), base=tmp_path, settings=local(settings))
+        assert str(caught.value).endswith(
+            "without a network, put 't10k-images-idx3-ubyte.gz' and 't10k-labels-idx1-ubyte.gz' "
+            "into a folder that FAIRLEAD_DATA names"
+        )
 
     def test_a_name_that_nobody_has_is_unreachable(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch

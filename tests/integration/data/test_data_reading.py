@@ -368,6 +368,8 @@ class TestFiles:
         [
             ("bostn", "one of the catalog (boston, california, diabetes, digits, mnist); did you"),
             ("none.csv", "neither a file"),
+            ("house.csv", "; did you mean 'houses.csv'?"),
+            ("more/house.csv", "; did you mean 'more/houses.csv'?"),
             (".", "is not a file"),
             ("/dev/zero", "is not a file"),
             ("x" * 5000, "cannot be read: File name too long"),
@@ -376,8 +378,11 @@ class TestFiles:
         ],
     )
     def test_a_source_that_is_no_file_is_refused(
-        self, source: str, says: str, settings: Settings
+        self, source: str, says: str, settings: Settings, tmp_path: Path
     ) -> None:
+        (tmp_path / "more").mkdir()
+        for name in ("houses.csv", "more/houses.csv"):
+            (tmp_path / name).write_text("a,y\n1,1\n2,2\n3,3\n")
         with pytest.raises(InvalidSpec) as caught:
             take(settings, source, target="y")
         assert str(caught.value).startswith("data.source: ")
