@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.metrics import Metric
 from fairlead.records import Decision, Verdict
 from fairlead.registry.bootstrap import resample
+from fairlead.registry.resolution import settled
 from fairlead.registry.wording import Evidence, compared, count, demand
 from fairlead.spec.document import Promote
 
@@ -86,7 +87,7 @@ def confidence_of(terms: Promote, judged: int) -> float:
     return 1 - alpha / (judged * (judged + 1)) if terms.when == "confident" else terms.confidence
 
 
-def baseline(training: NDArray[Any], classes: int | None, rows: int) -> NDArray[np.float64]:
+def baseline(training: NDArray[Any], classes: int | None, rows: int) -> NDArray[Any]:
     """What predicting without looking at the features gives.
 
     Args:
@@ -96,14 +97,14 @@ def baseline(training: NDArray[Any], classes: int | None, rows: int) -> NDArray[
 
     Returns:
         The training mean, float64 [rows]; or the training shares of the classes (so the class
-        they predict is the majority class), float64 [rows, classes].
+        they predict is the majority class), float32 [rows, classes], as exported models give them.
     """
     import numpy as np
 
     if classes is None:
         return np.full(rows, training.mean(), dtype=np.float64)
     shares = np.bincount(training, minlength=classes) / len(training)
-    return np.tile(shares.astype(np.float64), (rows, 1))
+    return np.tile(shares.astype(np.float32), (rows, 1))
 
 
 def too_few(rows: int) -> str:
@@ -111,7 +112,7 @@ def too_few(rows: int) -> str:
     return (
         f"only {count(rows, 'row')} of the holdout {'is' if rows == 1 else 'are'} new to both "
         f"models, and {MIN_ROWS} are needed; with holdout.by: hash a row keeps its side as the "
-        "data grows"
+        "data grows, as long as data.seed, holdout.share and the columns stay as they were"
     )
 
 
@@ -154,10 +155,11 @@ def _evidence(case: Case, metric: Metric, confidence: float) -> Evidence | str:
 def _compare(
     case: Case, theirs: NDArray[np.float64], metric: Metric, confidence: float
 ) -> Evidence | str:
-    one, other = metric.score(case.true, case.candidate), metric.score(case.true, theirs)
+    mine = settled(case.true, case.candidate, theirs)
+    one, other = metric.score(case.true, mine), metric.score(case.true, theirs)
     if not (math.isfinite(one) and math.isfinite(other)):
         return f"{metric.name} has no finite value on these {count(len(case.true), 'row')}"
-    seen = resample(case.true, case.candidate, theirs, metric=metric, seed=case.seed)
+    seen = resample(case.true, mine, theirs, metric=metric, seed=case.seed)
     if not seen.known:
         return f"{metric.name} has no value on most resamples of these rows: a class is too rare"
     low, high = seen.interval(confidence)
