@@ -82,7 +82,7 @@ def from_environment(environ: Mapping[str, str], *, home: Path | None = None) ->
         Invalid: A variable does not hold what it should.
     """
     return Settings(
-        home=home or Path(environ.get("FAIRLEAD_HOME") or ".fairlead"),
+        home=(home or Path(environ.get("FAIRLEAD_HOME") or ".fairlead")).absolute(),
         data=tuple(
             Path(part) for part in environ.get("FAIRLEAD_DATA", "").split(os.pathsep) if part
         ),
@@ -90,11 +90,13 @@ def from_environment(environ: Mapping[str, str], *, home: Path | None = None) ->
         allow_private_urls=environ.get("FAIRLEAD_ALLOW_PRIVATE_URLS", "") == "1",
         max_download=int(_positive(environ, "FAIRLEAD_MAX_DOWNLOAD", 1 << 30)),
         download_seconds=_positive(environ, "FAIRLEAD_DOWNLOAD_SECONDS", 300.0),
-        lease=_positive(environ, "FAIRLEAD_LEASE", 10.0),
+        lease=_positive(environ, "FAIRLEAD_LEASE", 10.0, most=86_400.0),
     )
 
 
-def _positive(environ: Mapping[str, str], name: str, default: float) -> float:
+def _positive(
+    environ: Mapping[str, str], name: str, default: float, *, most: float = 1e15
+) -> float:
     text = environ.get(name, "")
     if not text:
         return default
@@ -102,6 +104,6 @@ def _positive(environ: Mapping[str, str], name: str, default: float) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < float("inf"):
-        raise Invalid(f"${name} must be a positive number, not {text!r}")
+    if not 0 < value <= most:
+        raise Invalid(f"${name} must be a number above 0 and at most {most:g}, not {text!r}")
     return value

@@ -488,9 +488,9 @@ class TasksContract:
         ledger.tasks.commit(must_claim(ledger), [done(0)])
         assert ledger.studies.results(STUDY.id)[0][0].attempts == 2
 
-    def test_the_last_allowed_fault_fails_every_trial_with_its_reason(self, ledger: Ledger) -> None:
+    def test_the_last_allowed_fault_fails_the_trial_with_its_reason(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
-        ledger.tasks.add(STUDY.id, [task(0, 1), task(2)])
+        ledger.tasks.add(STUDY.id, [task(0), task(2)])
         last = [
             ledger.tasks.fault(must_claim(ledger), f"segmentation fault {number}")
             for number in range(MAX_FAULTS)
@@ -498,11 +498,26 @@ class TasksContract:
         assert last == [False] * (MAX_FAULTS - 1) + [True]
         reason = f"segmentation fault {MAX_FAULTS - 1}"
         assert ledger.studies.results(STUDY.id)[0] == [
-            Result(number=number, state="failed", reason=reason, attempts=MAX_FAULTS)
-            for number in (0, 1)
+            Result(number=0, state="failed", reason=reason, attempts=MAX_FAULTS)
         ]
-        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, failed=2)
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, failed=1)
         assert numbers([must_claim(ledger)]) == [2]
+
+    def test_a_trial_that_spoils_a_shared_task_fails_alone(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0, 1, 2)])
+        for _ in range(MAX_FAULTS):
+            assert not ledger.tasks.fault(must_claim(ledger), "too long")
+        assert ledger.studies.results(STUDY.id)[0] == []
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=3)
+        for number in (0, 1):
+            ledger.tasks.commit(must_claim(ledger), [done(number)])
+        given_up = [ledger.tasks.fault(must_claim(ledger), "too long") for _ in range(MAX_FAULTS)]
+        assert given_up == [False] * (MAX_FAULTS - 1) + [True]
+        rows = ledger.studies.trials(STUDY.id)
+        assert [row.state for row in rows] == ["done", "done", "failed"]
+        assert rows[2].result is not None
+        assert rows[2].result.attempts == 2 * MAX_FAULTS
 
     def test_ended_leases_and_releases_are_no_faults(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
@@ -513,17 +528,17 @@ class TasksContract:
             ledger.tasks.release(must_claim(ledger), "drained")
         assert not ledger.tasks.fault(must_claim(ledger), "first fault")
 
-    def test_after_too_many_lost_workers_the_trials_fail(self, ledger: Ledger) -> None:
+    def test_after_too_many_lost_workers_the_trial_fails(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
-        ledger.tasks.add(STUDY.id, [task(0, 1)])
+        ledger.tasks.add(STUDY.id, [task(0)])
         for _ in range(MAX_LOST):
             must_claim(ledger)
             ledger.tasks.lose("w")
         assert ledger.tasks.claim("w", lease=LEASE) is None
-        results = ledger.studies.results(STUDY.id)[0]
-        assert [(result.state, result.attempts) for result in results] == [("failed", 10)] * 2
-        assert all("workers lost" in (result.reason or "") for result in results)
-        assert ledger.studies.counts(STUDY.id) == Counts(failed=2)
+        [result] = ledger.studies.results(STUDY.id)[0]
+        assert (result.state, result.attempts) == ("failed", MAX_LOST)
+        assert "workers lost" in (result.reason or "")
+        assert ledger.studies.counts(STUDY.id) == Counts(failed=1)
 
     def test_losing_a_worker_leaves_the_others_alone(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)

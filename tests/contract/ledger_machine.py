@@ -48,7 +48,18 @@ class Model:
 
     def lose(self, task: Known) -> None:
         task.lost += 1
-        self.end(task, "failed" if task.lost >= MAX_LOST else "ready")
+        self.give_up(task) if task.lost >= MAX_LOST else self.end(task, "ready")
+
+    def give_up(self, task: Known) -> bool:
+        """Fail the task's trial; several get a task each instead."""
+        if len(task.trials) == 1:
+            self.end(task, "failed")
+            return True
+        others = [Known(trials=(number,), attempts=task.attempts) for number in task.trials[1:]]
+        self.tasks.extend(others)
+        task.trials, task.faults, task.lost = task.trials[:1], 0, 0
+        self.end(task, "ready")
+        return False
 
     def end(self, task: Known, state: str) -> None:
         task.state, task.holder, task.ended = state, None, False
@@ -131,9 +142,11 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.ledger.tasks.fault(claim, "no")
             return
         task.faults += 1
-        last = task.faults >= MAX_FAULTS
-        assert self.ledger.tasks.fault(claim, "no") == last
-        self.model.end(task, "failed" if last else "ready")
+        if task.faults >= MAX_FAULTS:
+            assert self.ledger.tasks.fault(claim, "no") == self.model.give_up(task)
+        else:
+            assert not self.ledger.tasks.fault(claim, "no")
+            self.model.end(task, "ready")
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())

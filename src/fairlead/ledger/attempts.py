@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from fairlead.errors import Lost
 from fairlead.ledger import counters, events, results
 from fairlead.ledger.database import Now, Row, now
-from fairlead.ledger.documents import trials_from_json
+from fairlead.ledger.documents import trials_from_json, trials_to_json
 from fairlead.ledger.ledger import MAX_FAULTS, MAX_LOST
 from fairlead.ledger.schema import studies, tasks
 from fairlead.records import Claim, Event, Result, TaskKind, Trial
@@ -103,6 +103,11 @@ _FAULT = _MINE.values(
     reason=sa.bindparam("why"),
     **_NOBODY,
 ).returning(tasks.c.state)
+_RESTART = (
+    tasks.update()
+    .where(tasks.c.id == sa.bindparam("task"))
+    .values(state="ready", trials=sa.bindparam("of"), faults=0, lost=0, reason=None)
+)
 _WHO_HAS = sa.select(tasks.c.state, tasks.c.attempts, tasks.c.worker).where(
     tasks.c.id == sa.bindparam("task")
 )
@@ -112,6 +117,7 @@ _WHO_HAS = sa.select(tasks.c.state, tasks.c.attempts, tasks.c.worker).where(
 class _Ended:
     """An attempt that brought no result, and what follows."""
 
+    task: int
     study: int
     kind: TaskKind
     trials: Sequence[Trial]
@@ -161,6 +167,7 @@ def fault(connection: sa.Connection, held: Claim, reason: str) -> bool:
     row = _mine(connection, _FAULT, held, why=reason)
     _append(connection, "faulted", held, row, reason)
     ended = _Ended(
+        task=held.task,
         study=row.study,
         kind=held.kind,
         trials=held.trials,
@@ -168,8 +175,7 @@ def fault(connection: sa.Connection, held: Claim, reason: str) -> bool:
         following=row.state,
         reason=reason,
     )
-    _settle(connection, ended)
-    return bool(row.state == "failed")
+    return _settle(connection, ended)
 
 
 def lose(connection: sa.Connection, worker: str) -> int:
@@ -256,6 +262,7 @@ def _lose(connection: sa.Connection, task: Row) -> None:
     )
     events.append(connection, task.study, event)
     ended = _Ended(
+        task=task.id,
         study=task.study,
         kind=task.kind,
         trials=trials_from_json(task.trials),
@@ -266,18 +273,38 @@ def _lose(connection: sa.Connection, task: Row) -> None:
     _settle(connection, ended)
 
 
-def _settle(connection: sa.Connection, ended: _Ended) -> None:
-    """Count the task as ready again, or write the failed results that it is given up for."""
+def _settle(connection: sa.Connection, ended: _Ended) -> bool:
+    """Count the task as ready again, split it, or give it up; True where it is given up."""
     if ended.following == "ready":
         counters.change(connection, ended.study, running=-1, ready=1)
-    elif ended.kind == "refit":
+        return False
+    if len(ended.trials) > 1:
+        _split(connection, ended)
+        return False
+    if ended.kind == "refit":
         counters.change(connection, ended.study, running=-1)
     else:
-        failed = [
-            Result(number=trial.number, state="failed", reason=ended.reason)
-            for trial in ended.trials
-        ]
-        results.write(connection, ended.study, failed, attempts=ended.attempts, running=-1)
+        failed = Result(number=ended.trials[0].number, state="failed", reason=ended.reason)
+        results.write(connection, ended.study, [failed], attempts=ended.attempts, running=-1)
+    return True
+
+
+def _split(connection: sa.Connection, ended: _Ended) -> None:
+    """Give each trial of a shared fit a task of its own: one may have spoiled the others."""
+    first, *others = (trials_to_json([trial]) for trial in ended.trials)
+    connection.execute(_RESTART, {"task": ended.task, "of": first})
+    rows = [
+        {
+            "study": ended.study,
+            "kind": ended.kind,
+            "state": "ready",
+            "trials": other,
+            "attempts": ended.attempts,
+        }
+        for other in others
+    ]
+    connection.execute(tasks.insert(), rows)
+    counters.change(connection, ended.study, running=-1, ready=len(ended.trials))
 
 
 def _append(connection: sa.Connection, kind: str, held: Claim, row: Row, text: str = "") -> None:

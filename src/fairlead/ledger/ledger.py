@@ -9,8 +9,9 @@ The rules (each has a test in the contract suite):
    so does one whose lease ends further ahead than any lease may (the clock was set back).
 2. Every later write of an attempt names its token and must change exactly one running task;
    otherwise `Lost` is raised and nothing is written. A trial has at most one result.
-3. A fault (`fault`) counts: after MAX_FAULTS the task's trials fail with the last reason. A lease
-   that ended, and a release, do not; after MAX_LOST ended leases the trials fail as 'workers lost'.
+3. A fault (`fault`) counts: after MAX_FAULTS the task's trial fails with the last reason. A lease
+   that ended, and a release, do not; after MAX_LOST ended leases it fails as 'workers lost'. Trials
+   that share the task get a task each before any of them fails: one may have spoiled the others.
 4. Histories (attempts, judgements, promotions, events) are appended to, never updated.
 5. `counts` costs O(1) and `claim` O(log n) in the number of trials.
 """
@@ -149,7 +150,7 @@ class Tasks(Protocol):
         ...
 
     def fault(self, claim: Claim, reason: str) -> bool:
-        """Report that the attempt failed; True where that was the last one allowed."""
+        """Report that the attempt failed; True where its trial (or refit) is given up for it."""
         ...
 
     def release(self, claim: Claim, reason: str) -> None:
@@ -202,11 +203,12 @@ class Versions(Protocol):
         """The verdicts, the oldest first."""
         ...
 
-    def promote(self, promotion: Promotion) -> Promotion:
+    def promote(self, promotion: Promotion, judgement: Judgement | None = None) -> Promotion:
         """Change the champion and append to the history, in one transaction.
 
-        `promotion.previous` must be the champion of this moment; `number` is given here. An entry
-        for MLflow goes into the outbox in the same transaction.
+        `promotion.previous` must be the champion of this moment; `number` is given here. The
+        judgement that it rests on, if any, and an entry for MLflow's outbox are written in the
+        same transaction: a verdict that was overtaken is none.
 
         Raises:
             Conflict: The champion is another by now; nothing was written.

@@ -103,26 +103,20 @@ class SqlVersions:
         """Append a verdict."""
         with self._database.write() as connection:
             _row_of(connection, judgement.model, judgement.version)
-            statement = judgements.insert().values(
-                model=judgement.model,
-                version=judgement.version,
-                champion=judgement.champion,
-                rows=judgement.rows,
-                verdict=verdict_to_json(judgement.verdict),
-                at=now(connection),
-            )
-            connection.execute(statement)
+            _judge(connection, judgement)
 
     def judgements(self, model: str) -> Sequence[Judgement]:
         """The verdicts, the oldest first."""
         with self._database.read() as connection:
             return [_judgement(row) for row in connection.execute(_JUDGEMENTS, {"model": model})]
 
-    def promote(self, promotion: Promotion) -> Promotion:
+    def promote(self, promotion: Promotion, judgement: Judgement | None = None) -> Promotion:
         """Change the champion and append to the history, in one transaction."""
         with self._database.write() as connection:
             _row_of(connection, promotion.model, promotion.version)
             _replace_champion(connection, promotion)
+            if judgement is not None:
+                _judge(connection, judgement)
             outbox.append(
                 connection, "champion", {"model": promotion.model, "version": promotion.version}
             )
@@ -192,6 +186,18 @@ def _replace_champion(connection: sa.Connection, promotion: Promotion) -> None:
         return
     change = {"of": promotion.model, "previous": champion, "number": promotion.version}
     connection.execute(_REPLACE, change)
+
+
+def _judge(connection: sa.Connection, judgement: Judgement) -> None:
+    statement = judgements.insert().values(
+        model=judgement.model,
+        version=judgement.version,
+        champion=judgement.champion,
+        rows=judgement.rows,
+        verdict=verdict_to_json(judgement.verdict),
+        at=now(connection),
+    )
+    connection.execute(statement)
 
 
 def _called(version: int | None) -> str:

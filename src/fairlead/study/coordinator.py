@@ -65,6 +65,8 @@ class Coordinator:
             Whether the search goes on.
         """
         self.news = self._take_in()
+        if not self.news and self._finished_elsewhere():
+            return False
         while (step := decide.next_step(self._progress())) is not None:
             self.news = True
             match step:
@@ -77,6 +79,13 @@ class Coordinator:
                     if self._finish(size):
                         return False
         return True
+
+    def _finished_elsewhere(self) -> bool:
+        """Whether another coordinator of this study came to its end first."""
+        study = self._ledger.studies.get(self.study.id)
+        if study.size != self.study.size or study.state == "finished":
+            self.study = study
+        return study.state == "finished"
 
     def _take_in(self) -> bool:
         results, self._mark = self._ledger.studies.results(self.study.id, after=self._mark)

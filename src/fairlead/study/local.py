@@ -64,7 +64,15 @@ class LocalWorkers:
     def _spawn(self, study: str) -> _Worker:
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         log = self._settings.logs / f"worker-{name}.log"
-        command = [sys.executable, "-m", "fairlead", "--home", str(self._settings.home), "worker"]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "fairlead",
+            "--home",
+            str(self._settings.home),
+            "worker",
+        ]
         command += ["--study", study, "--name", name, "--until-eof"]
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module

@@ -6,11 +6,14 @@ Belongs here: folds, stages of a shared fit, pruning within a trial. Does not: w
 
 from __future__ import annotations
 
+import math
+import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fairlead.errors import Failed
+import numpy as np
+
 from fairlead.families.family import Array, Family, Fitted, Task
 from fairlead.metrics import Metric
 from fairlead.records import Params, Result, Scalar, Trial
@@ -32,7 +35,13 @@ class Recipe:
         return "regression" if self.classes is None else "classification"
 
     def fit(self, params: Params, family: Family, x: Array, y: Array) -> Fitted:
-        """Fit these parameters on these rows."""
+        """Fit these parameters on these rows.
+
+        The process's own generators are seeded as well: an estimator may draw from them, and what
+        it draws must not depend on what this process did before.
+        """
+        random.seed(self.seed)
+        np.random.seed(self.seed)  # noqa: NPY002 - the generator that old estimators draw from
         estimator = family.build(params, self.task, seed=self.seed, threads=self.threads)
         return family.fit(estimator, x, y, classes=self.classes)
 
@@ -52,8 +61,7 @@ def score(
         A result for each trial, in the same order. The seconds of a shared fit are divided
         among its trials by how far each of them goes.
 
-    Raises:
-        Failed: The model's predictions are not finite numbers.
+    A trial whose predictions are not finite numbers has failed; its reason says in which fold.
     """
     if len(trials) > 1:
         return _score_shared(trials, family, folds, recipe)
@@ -65,7 +73,10 @@ def _score_alone(trial: Trial, family: Family, folds: Iterator[Fold], recipe: Re
     scores: list[float] = []
     for fold in folds:
         fitted = recipe.fit(trial.params, family, fold.x_train, fold.y_train)
-        scores.append(_judge(family.predict(fitted, fold.x_test), fold, recipe, len(scores)))
+        judged = _judge(family.predict(fitted, fold.x_test), fold, recipe, len(scores))
+        if isinstance(judged, str):
+            return _failed(trial, judged, time.monotonic() - started)
+        scores.append(judged)
         reason = _beyond(scores, trial.stop_beyond, recipe.metric)
         if reason:
             return Result(
@@ -96,7 +107,7 @@ def _score_shared(
     stage = family.stage(trials[0].params)
     lengths = [1 if stage is None else _whole(trial.params[stage]) for trial in trials]
     longest = trials[lengths.index(max(lengths))]
-    scores: list[list[float]] = [[] for _ in trials]
+    scores: list[list[float | str]] = [[] for _ in trials]
     for number, fold in enumerate(folds):
         fitted = recipe.fit(longest.params, family, fold.x_train, fold.y_train)
         at = sorted(set(lengths))
@@ -107,9 +118,21 @@ def _score_shared(
             own.append(by_length[length])
     seconds = (time.monotonic() - started) / sum(lengths)
     return [
-        _done(trial, own, seconds * length)
+        _ended(trial, own, seconds * length)
         for trial, own, length in zip(trials, scores, lengths, strict=True)
     ]
+
+
+def _ended(trial: Trial, judged: Sequence[float | str], seconds: float) -> Result:
+    """Done, or failed for the first reason that a fold gave."""
+    reason = next((fold for fold in judged if isinstance(fold, str)), None)
+    if reason is not None:
+        return _failed(trial, reason, seconds)
+    return _done(trial, [fold for fold in judged if isinstance(fold, float)], seconds)
+
+
+def _failed(trial: Trial, reason: str, seconds: float) -> Result:
+    return Result(number=trial.number, state="failed", seconds=seconds, reason=reason)
 
 
 def _predictions(
@@ -126,18 +149,16 @@ def _whole(value: Scalar) -> int:
     return value
 
 
-def _judge(predicted: Array, fold: Fold, recipe: Recipe, number: int) -> float:
-    import numpy as np
-
-    if not np.isfinite(predicted).all():
-        wrong = int((~np.isfinite(predicted)).sum())
-        raise Failed(f"fold {number}: {wrong} predictions are not finite numbers")
-    return recipe.metric.score(fold.y_test, predicted)
+def _judge(predicted: Array, fold: Fold, recipe: Recipe, number: int) -> float | str:
+    """The fold's score, or why there is none."""
+    wrong = int((~np.isfinite(predicted)).sum())
+    if wrong:
+        return f"fold {number}: {wrong} predictions are not finite numbers"
+    score = recipe.metric.score(fold.y_test, predicted)
+    return score if math.isfinite(score) else f"fold {number}: its score is {score}"
 
 
 def _done(trial: Trial, scores: Sequence[float], seconds: float) -> Result:
-    import numpy as np
-
     return Result(
         number=trial.number,
         state="done",

@@ -36,6 +36,15 @@ class Fold:
     x_test: NDArray[np.float64]
     y_test: Array
 
+    def copy(self) -> Fold:
+        """The same rows in arrays of their own: an estimator may write into what it is given."""
+        return Fold(
+            x_train=self.x_train.copy(),
+            y_train=self.y_train.copy(),
+            x_test=self.x_test.copy(),
+            y_test=self.y_test.copy(),
+        )
+
 
 def prepared(features: Features, target: Array, spec: Spec, *, classes: bool) -> Iterator[Fold]:
     """The folds of these training rows, one after another.

@@ -89,8 +89,8 @@ class Opened:
         return self.table.features.take(rows), self.table.target[rows]
 
     def folds(self) -> Iterator[Fold]:
-        """The folds of the training rows, prepared."""
-        return iter(self._kept) if self._kept is not None else self._prepared()
+        """The folds of the training rows, prepared, for one task to use as it likes."""
+        return map(Fold.copy, self._kept) if self._kept is not None else self._prepared()
 
     @cached_property
     def _kept(self) -> tuple[Fold, ...] | None:

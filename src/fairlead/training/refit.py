@@ -52,8 +52,9 @@ def refit(opened: Opened, study: str, trial: Trial, artifacts: Artifacts) -> Can
     features, target = opened.training
     held, true = opened.holdout
     preparation = Preparation.fit(features, opened.spec.data)
-    fitted = recipe.fit(trial.params, family, preparation.transform(features), target)
-    predicted = family.predict(fitted, preparation.transform(held))
+    x, x_held = preparation.transform(features).copy(), preparation.transform(held).copy()
+    fitted = recipe.fit(trial.params, family, x, target.copy())
+    predicted = family.predict(fitted, x_held)
     forms = _forms(preparation, family, fitted, opened, predicted)
     contents = {
         "training_rows.npy": _npy(_sorted_hashes(features)),

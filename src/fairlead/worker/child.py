@@ -7,11 +7,11 @@ which only the worker itself talks to; nor what a job is made of (training).
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fairlead import manifest
@@ -31,13 +31,24 @@ def main(descriptor: int, artifacts: str, parent: int) -> None:
         parent: Process id of the worker; when it dies, so does this process.
     """
     _die_with(parent)
-    desk = Desk(Artifacts(Path(artifacts)))
-    connection = Connection(descriptor)
-    while (job := _next(connection)) is not None:
-        answer = _answered(desk.begin, job)
-        connection.send_bytes(encode(answer))
-        if isinstance(answer, Began):
-            connection.send_bytes(encode(_answered(desk.do, job)))
+    desk, me = Desk(Artifacts(Path(artifacts))), os.getpid()
+    with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as jobs:
+        for line in jobs:
+            for answer in _answers(desk, line):
+                if os.getpid() != me:
+                    os._exit(0)  # a fork that the model's code left behind
+                connection.sendall(encode(answer))
+
+
+def _answers(desk: Desk, line: bytes) -> Iterator[Answer]:
+    job = decode(line)
+    assert isinstance(job, Job)
+    if not desk.has_open(job):
+        answer = _answered(desk.open, job)
+        yield answer
+        if not isinstance(answer, Began):
+            return
+    yield _answered(desk.do, job)
 
 
 class Desk:
@@ -47,46 +58,38 @@ class Desk:
         self.artifacts = artifacts
         self._opened: tuple[str, Opened] | None = None
 
-    def begin(self, job: Job) -> Began:
-        """Load what the job's task needs."""
-        opened = self.open(job)
-        opened.prepare()
-        return Began()
+    def has_open(self, job: Job) -> bool:
+        """Whether the job's study is the one that is open."""
+        return self._opened is not None and self._opened[0] == job.study
 
-    def open(self, job: Job) -> Opened:
-        """The job's study."""
-        if self._opened is None or self._opened[0] != job.study:
-            opened = Opened(
-                spec=job.spec, table=job.table, sources=job.sources, artifacts=self.artifacts
-            )
-            self._opened = (job.study, opened)
-        return self._opened[1]
+    def open(self, job: Job) -> Began:
+        """Open the job's study, with all that its tasks need."""
+        self._opened = None
+        opened = Opened(
+            spec=job.spec, table=job.table, sources=job.sources, artifacts=self.artifacts
+        )
+        opened.prepare()
+        self._opened = (job.study, opened)
+        return Began(token=job.token)
 
     def do(self, job: Job) -> Answer:
         """Do the job's task."""
-        opened = self.open(job)
+        assert self._opened is not None
+        opened = self._opened[1]
         if job.kind == "trials":
-            return Scored(results=tuple(opened.score(job.trials)))
+            return Scored(token=job.token, results=tuple(opened.score(job.trials)))
         candidate = refit(opened, job.study, job.trials[0], self.artifacts)
-        return Refitted(candidate=self.artifacts.put(manifest.dump(candidate)).digest)
-
-
-def _next(connection: Connection) -> Job | None:
-    try:
-        message = decode(connection.recv_bytes())
-    except EOFError:
-        return None
-    assert isinstance(message, Job)
-    return message
+        digest = self.artifacts.put(manifest.dump(candidate)).digest
+        return Refitted(token=job.token, candidate=digest)
 
 
 def _answered(do: Callable[[Job], Answer], job: Job) -> Answer:
     try:
         return do(job)
     except FairleadError as error:
-        return Raised(reason=str(error))
+        return Raised(token=job.token, reason=str(error))
     except Exception as error:  # noqa: BLE001 - whatever a model raises is reported, not hidden
-        return Raised(reason=_in_words(error))
+        return Raised(token=job.token, reason=_in_words(error))
 
 
 def _in_words(error: Exception) -> str:

@@ -26,6 +26,7 @@ START = 300.0
 class Attempt:
     """An attempt under way; times are monotonic seconds."""
 
+    token: int  # the fencing token
     sent: float  # when the child was told
     began: float | None = None  # when the child began, its libraries and data loaded
     heard: float  # when the lease was extended last
@@ -39,6 +40,7 @@ class Seen:
 
     now: float
     answer: Answer | None = None
+    closed: bool = False  # the child lives, and has closed its end
     exit_status: int | None = None  # of the child, negative for a signal; None while it lives
     last_words: str = ""  # the end of what a dead child printed
     memory: int | None = None  # bytes the child holds, where it was looked at
@@ -94,17 +96,27 @@ Step: TypeAlias = Wait | Extend | Begin | Commit | Fault | Lose | Release
 
 def next_step(attempt: Attempt, seen: Seen) -> Step:
     """What to do about the attempt now."""
-    if isinstance(seen.answer, Raised):
-        return Fault(reason=seen.answer.reason, replace=False)
-    if isinstance(seen.answer, Began):
-        return Begin()
     if seen.answer is not None:
-        return Commit(answer=seen.answer)
+        return _answered(attempt, seen.answer)
     if seen.exit_status is not None:
         return _died(seen.exit_status, seen.last_words)
     if seen.stop:
         return Release(reason="the worker was told to stop")
+    if seen.closed:
+        return Fault(reason="closed the connection to its worker", replace=True)
     return _over_limit(attempt, seen) or _in_time(attempt, seen)
+
+
+def _answered(attempt: Attempt, answer: Answer) -> Step:
+    if answer.token != attempt.token:
+        return Fault(reason="answered another task than the one it was given", replace=True)
+    match answer:
+        case Raised(reason=reason):
+            return Fault(reason=reason, replace=False)
+        case Began():
+            return Begin()
+        case Scored() | Refitted():
+            return Commit(answer=answer)
 
 
 def _died(status: int, last_words: str) -> Step:
@@ -112,8 +124,12 @@ def _died(status: int, last_words: str) -> Step:
         return Lose()
     words = f"; it last printed: {last_words}" if last_words else ""
     if status < 0:
-        return Fault(reason=f"killed by {signal.Signals(-status).name}{words}", replace=True)
+        return Fault(reason=f"killed by {_signal(-status)}{words}", replace=True)
     return Fault(reason=f"ended its process with status {status}{words}", replace=True)
+
+
+def _signal(number: int) -> str:
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
 def _over_limit(attempt: Attempt, seen: Seen) -> Step | None:

@@ -1,13 +1,14 @@
 """What a worker and its child say to each other.
 
-Belongs here: the messages and their JSON form. Does not: pipes, processes.
+Every message carries the fencing token of the attempt that it is about: an answer to another is no
+answer. Belongs here: the messages and their JSON form, a line each. Does not: pipes, processes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from fairlead.records import Digest, Result, TaskKind, Trial
@@ -17,6 +18,7 @@ from fairlead.records import Digest, Result, TaskKind, Trial
 class Job:
     """To the child: do this task."""
 
+    token: int
     kind: TaskKind
     study: str
     spec: str  # canonical JSON
@@ -29,11 +31,14 @@ class Job:
 class Began:
     """From the child: libraries and data are loaded, and the task itself begins now."""
 
+    token: int
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
     """From the child: the results of a 'trials' task."""
 
+    token: int
     results: tuple[Result, ...]
 
 
@@ -41,6 +46,7 @@ class Scored:
 class Refitted:
     """From the child: the artefact that a 'refit' task made."""
 
+    token: int
     candidate: Digest
 
 
@@ -48,6 +54,7 @@ class Refitted:
 class Raised:
     """From the child: the task raised an exception."""
 
+    token: int
     reason: str
 
 
@@ -55,8 +62,14 @@ Answer: TypeAlias = Began | Scored | Refitted | Raised
 
 
 def encode(message: Job | Answer) -> bytes:
-    """The message as JSON."""
-    return json.dumps({"is": type(message).__name__, **asdict(message)}).encode()
+    """The message as a line of JSON."""
+    fields = {"is": type(message).__name__, **vars(message)}
+    return json.dumps(fields, default=_fields).encode() + b"\n"
+
+
+def _fields(record: Any) -> Any:
+    """A record or a mapping inside a message (`dataclasses.asdict` would copy it all)."""
+    return dict(record) if isinstance(record, Mapping) else vars(record)
 
 
 def decode(content: bytes) -> Job | Answer:
@@ -76,12 +89,13 @@ def _trial(fields: dict[str, Any]) -> Trial:
 
 def _scored(fields: dict[str, Any]) -> Scored:
     results = fields["results"]
-    return Scored(results=tuple(Result(**{**r, "scores": tuple(r["scores"])}) for r in results))
+    read = tuple(Result(**{**result, "scores": tuple(result["scores"])}) for result in results)
+    return Scored(token=fields["token"], results=read)
 
 
 _DECODERS: Mapping[str, Callable[[dict[str, Any]], Job | Answer]] = {
     "Job": _job,
-    "Began": lambda _fields: Began(),
+    "Began": lambda fields: Began(**fields),
     "Scored": _scored,
     "Refitted": lambda fields: Refitted(**fields),
     "Raised": lambda fields: Raised(**fields),

@@ -111,7 +111,14 @@ class Worker:
         child = self._child_for(study)
         child.send(_job(claim, study))
         now = time.monotonic()
-        attempt = Attempt(sent=now, heard=now, lease=self.lease, limits=study.limits)
+        attempt = Attempt(
+            token=claim.token,
+            sent=now,
+            began=now if child.has_open == study.id else None,
+            heard=now,
+            lease=self.lease,
+            limits=study.limits,
+        )
         while True:
             match decide.next_step(attempt, self._look(child, attempt)):
                 case decide.Wait(seconds=seconds):
@@ -120,6 +127,7 @@ class Worker:
                     self.ledger.tasks.heartbeat(claim, lease=self.lease)
                     attempt = replace(attempt, heard=time.monotonic())
                 case decide.Begin():
+                    child.has_open = study.id
                     attempt = replace(attempt, began=time.monotonic())
                 case end:
                     return self._conclude(claim, end)
@@ -131,6 +139,7 @@ class Worker:
         return Seen(
             now=time.monotonic(),
             answer=answer,
+            closed=child.closed,
             exit_status=status,
             last_words=child.last_words() if status is not None else "",
             memory=child.memory() if attempt.limits.memory is not None else None,
@@ -185,6 +194,7 @@ def threads_of(study: Study) -> int:
 
 def _job(claim: Claim, study: Study) -> Job:
     return Job(
+        token=claim.token,
         kind=claim.kind,
         study=study.id,
         spec=study.spec,

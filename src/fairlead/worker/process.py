@@ -14,13 +14,15 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from fairlead.worker.job import Answer, Job, decode, encode
 
 _TAIL = 16 << 10
+_SEND = 60.0
+"""Seconds that a child which waits for a job may take to read it."""
 _THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -68,6 +70,7 @@ class Child:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [
                     sys.executable,
+                    "-P",  # what lies in the current folder shadows no module
                     "-m",
                     "fairlead.worker.child",
                     str(theirs.fileno()),
@@ -82,30 +85,58 @@ class Child:
                 env=_environment(os.environ, threads),
             )
         self.threads = threads
-        self._connection: Connection[Any, Any] = Connection(ours.detach())
+        self.has_open: str | None = None  # the study whose data it holds
+        self.closed = False  # its end of the connection, though it may live
+        self._socket = ours
+        self._socket.settimeout(_SEND)
+        self._read = b""
         assert self._process.stdout is not None
         self._tail = Tail(self._process.stdout)
 
     def send(self, job: Job) -> None:
-        """Have it do this job; a child that is dead by now is noticed by `exit_status`."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._connection.send_bytes(encode(job))
+        """Have it do this job; a child that cannot be told is noticed by `closed`."""
+        try:
+            self._socket.sendall(encode(job))
+        except OSError:
+            self._close()
 
-    def wait(self, seconds: float, also: Sequence[int] = ()) -> bool:
-        """Wait for an answer, its end, or one of these file descriptors; True where one came."""
-        return bool(wait([self._connection, *also], timeout=seconds))
+    def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
+        """Wait for an answer, its end, or something on one of these file descriptors."""
+        wait([self._socket, *also], timeout=seconds)
 
     def answer(self) -> Answer | None:
-        """Its answer, if there is one."""
-        try:
-            if not self._connection.poll():
-                return None
-            message = decode(self._connection.recv_bytes())
-        except (EOFError, ConnectionResetError):
-            self._process.wait()
+        """Its next answer, once it is there as a whole; never waits for the rest of one."""
+        self._take_in()
+        line, end, rest = self._read.partition(b"\n")
+        if not end:
             return None
-        assert not isinstance(message, Job)
-        return message
+        self._read = rest
+        try:
+            message = decode(line)
+        except (ValueError, KeyError, TypeError):
+            self._close()  # something else wrote into the connection
+            return None
+        return None if isinstance(message, Job) else message
+
+    def _take_in(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while not self.closed:
+                chunk = self._received()
+                self._read += chunk
+                if not chunk:
+                    self._close()
+
+    def _received(self) -> bytes:
+        try:
+            return self._socket.recv(1 << 16, socket.MSG_DONTWAIT)
+        except ConnectionResetError:
+            return b""
+
+    def _close(self) -> None:
+        """The connection has ended: most often because the child has, so its status is awaited."""
+        self.closed = True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1.0)
 
     def exit_status(self) -> int | None:
         """How it ended (negative: the signal); None while it lives."""
@@ -132,7 +163,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, 9)
         self._process.wait()
-        self._connection.close()
+        self._socket.close()
         self._tail.join(timeout=1.0)
         assert self._process.stdout is not None
         self._process.stdout.close()

@@ -30,7 +30,11 @@ class Bad(Ridge):
 
     def fit(self, X, y):
         getattr(self, "_" + self.how)()
-        return super().fit(X, y)
+        super().fit(X, y)
+        if self.how == "scribble":
+            X *= 1000.0
+            y += 7.0
+        return self
 
     def predict(self, X):
         predicted = super().predict(X)
@@ -38,6 +42,11 @@ class Bad(Ridge):
 
     def _well(self): pass
     def _nan(self): pass
+    def _scribble(self): pass
+    def _fork(self): os.fork()
+    def _close(self):
+        os.closerange(3, 4096)
+        while True: time.sleep(60)
     def _segfault(self): ctypes.string_at(0)
     def _exit(self): os._exit(7)
     def _raise(self): raise RuntimeError("no luck today")

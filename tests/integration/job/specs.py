@@ -13,6 +13,19 @@ search:
 """
 
 
+SHARED = """
+name: shared
+data: {source: diabetes}
+search:
+  method: grid
+  folds: 2
+  task_time: 2s
+  over:
+    - family: random_forest
+      params: {n_estimators: [2, 5, 200000]}
+"""
+
+
 def slow(trials: int = 12, seconds: float = 0.2) -> str:
     return f"""
 name: slow

@@ -15,6 +15,7 @@ from tests.integration.job.conftest import Place
         ("exit", "", "ended its process with status 7"),
         ("raise", "", "RuntimeError: no luck today"),
         ("nan", "", "not finite"),
+        ("close", "", "closed the connection"),
         ("hang", "task_time: 1s", "over its time limit of 1 s"),
         ("eat", "task_memory: 700MiB", "over its memory limit of 700 MiB"),
     ],
@@ -31,8 +32,25 @@ def test_trouble_costs_its_own_trials_and_the_others_go_on(
     assert [t["params"]["how"] for t in by_state["done"]] == ["well", "well"]
     assert [t["params"]["how"] for t in by_state["failed"]] == [how, how]
     assert all(reason in t["reason"] for t in by_state["failed"]), by_state["failed"]
-    assert all(t["attempts"] == 3 for t in by_state["failed"])
+    assert all(t["attempts"] == (1 if how == "nan" else 3) for t in by_state["failed"])
     assert outcome["best"]["params"]["how"] == "well"
+
+
+@pytest.mark.parametrize("how", ["scribble", "fork"])
+def test_a_fit_that_meddles_with_its_process_changes_no_other_trial(place: Place, how: str) -> None:
+    place.write("bad.py", families.BAD)
+    place.write("bad.yaml", specs.bad(how))
+    outcome = place.json("run", "bad.yaml", "--workers", "1")
+    scores = {(t["params"]["alpha"], t["params"]["how"]): t["scores"] for t in outcome["trials"]}
+    for alpha in (0.1, 1.0):
+        assert scores[alpha, how] == scores[alpha, "well"]
+
+
+def test_a_shared_fit_that_takes_too_long_costs_only_the_trial_that_does(place: Place) -> None:
+    place.write("shared.yaml", specs.SHARED)
+    outcome = place.json("run", "shared.yaml", "--workers", "2")
+    assert [t["state"] for t in outcome["trials"]] == ["done", "done", "failed"]
+    assert "over its time limit" in outcome["trials"][2]["reason"]
 
 
 def test_megabytes_of_chatter_neither_stop_a_fit_nor_fill_the_logs(place: Place) -> None:

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pytest
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import KFold, cross_val_score
 
-from fairlead.errors import Failed
 from fairlead.families import catalog
 from fairlead.families.family import Family, Fitted
 from fairlead.metrics import metric_for
@@ -71,7 +69,10 @@ def test_a_trial_as_good_as_the_median_goes_on() -> None:
 
 
 class Endless:
-    """A family's stand-in whose model predicts infinity."""
+    """A family's stand-in whose longer fits predict infinity."""
+
+    def stage(self, params: Any) -> str:
+        return "rounds"
 
     def build(self, *_: object, **__: object) -> None: ...
     def fit(self, *_: object, **__: object) -> Fitted:
@@ -80,7 +81,41 @@ class Endless:
     def predict(self, _fitted: Fitted, x: Any) -> Any:
         return np.full(len(x), np.inf)
 
+    def stages(self, _fitted: Fitted, x: Any, at: Any) -> Any:
+        return (np.full(len(x), np.inf if length > 5 else 0.0) for length in at)
 
-def test_predictions_that_are_no_numbers_are_a_fault_that_names_the_fold() -> None:
-    with pytest.raises(Failed, match="fold 0: 20 predictions are not finite"):
-        score([trial(0)], cast("Family", Endless()), iter(folds()), RECIPE)
+
+def test_predictions_that_are_no_numbers_fail_the_trial_and_name_the_fold() -> None:
+    [result] = score([trial(0)], cast("Family", Endless()), iter(folds()), RECIPE)
+    assert result.state == "failed"
+    assert result.reason == "fold 0: 20 predictions are not finite numbers"
+
+
+def test_a_stage_whose_predictions_are_no_numbers_fails_alone() -> None:
+    trials = [trial(number, rounds=length) for number, length in enumerate((5, 300))]
+    short, long = score(trials, cast("Family", Endless()), iter(folds()), RECIPE)
+    assert (short.state, len(short.scores)) == ("done", 3)
+    assert (long.state, long.scores) == ("failed", ())
+
+
+def test_what_an_estimator_draws_from_the_process_does_not_depend_on_what_was_before() -> None:
+    import sklearn.linear_model
+
+    class Noisy(sklearn.linear_model.Ridge):
+        def predict(self, x: Any) -> Any:
+            return super().predict(x) + np.random.rand(len(x))  # noqa: NPY002 - the point
+
+    family = catalog.family("sklearn.linear_model:Ridge", base=Path())
+    wrapped = cast("Any", family)
+
+    class Wrapped:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(wrapped, name)
+
+        def build(self, *_: object, **__: object) -> Any:
+            return Noisy()
+
+    one = score([trial(0)], cast("Family", Wrapped()), iter(folds()), RECIPE)
+    np.random.rand(7)  # noqa: NPY002 - another trial of this process drew
+    other = score([trial(0)], cast("Family", Wrapped()), iter(folds()), RECIPE)
+    assert one[0].scores == other[0].scores

@@ -13,11 +13,11 @@ from fairlead.worker.decide import Attempt, Seen
 from fairlead.worker.job import Began, Raised, Refitted, Scored
 
 NONE = Limits()
-SCORED = Scored(results=(Result(number=0, state="done", scores=(1.0,), score=1.0),))
+SCORED = Scored(token=7, results=(Result(number=0, state="done", scores=(1.0,), score=1.0),))
 
 
 def attempt(*, began: float | None = 0.0, limits: Limits = NONE) -> Attempt:
-    return Attempt(sent=0.0, began=began, heard=0.0, lease=9.0, limits=limits)
+    return Attempt(token=7, sent=0.0, began=began, heard=0.0, lease=9.0, limits=limits)
 
 
 def test_results_are_committed() -> None:
@@ -25,7 +25,7 @@ def test_results_are_committed() -> None:
 
 
 def test_a_refit_is_committed() -> None:
-    answer = Refitted(candidate="ab")
+    answer = Refitted(token=7, candidate="ab")
     assert decide.next_step(attempt(), Seen(now=1, answer=answer)) == decide.Commit(answer=answer)
 
 
@@ -34,8 +34,25 @@ def test_results_that_are_there_are_committed_even_when_told_to_stop() -> None:
     assert decide.next_step(attempt(), seen) == decide.Commit(answer=SCORED)
 
 
+def test_an_answer_to_another_task_is_no_answer() -> None:
+    stale = Scored(token=6, results=SCORED.results)
+    step = decide.next_step(attempt(), Seen(now=1, answer=stale))
+    assert isinstance(step, decide.Fault)
+    assert step.replace
+
+
+def test_a_child_that_closed_its_end_and_lives_is_replaced() -> None:
+    step = decide.next_step(attempt(), Seen(now=1, closed=True))
+    assert step == decide.Fault(reason="closed the connection to its worker", replace=True)
+
+
+def test_a_signal_without_a_name_is_a_fault_too() -> None:
+    step = decide.next_step(attempt(), Seen(now=1, exit_status=-40))
+    assert step == decide.Fault(reason="killed by signal 40", replace=True)
+
+
 def test_an_exception_is_a_fault_and_the_child_may_go_on() -> None:
-    step = decide.next_step(attempt(), Seen(now=1, answer=Raised(reason="ValueError: no")))
+    step = decide.next_step(attempt(), Seen(now=1, answer=Raised(token=7, reason="ValueError: no")))
     assert step == decide.Fault(reason="ValueError: no", replace=False)
 
 
@@ -75,7 +92,7 @@ def test_a_child_that_never_begins_is_replaced() -> None:
 
 
 def test_the_time_begins_when_the_child_says_so() -> None:
-    step = decide.next_step(attempt(began=None), Seen(now=1, answer=Began()))
+    step = decide.next_step(attempt(began=None), Seen(now=1, answer=Began(token=7)))
     assert step == decide.Begin()
 
 
@@ -102,7 +119,7 @@ def test_no_wait_outlasts_the_lease_or_the_limit(
     now: float, began: float | None, heard: float, seconds: float | None
 ) -> None:
     given_limits = Limits(seconds=seconds)
-    under_way = Attempt(sent=0.0, began=began, heard=heard, lease=9.0, limits=given_limits)
+    under_way = Attempt(token=7, sent=0.0, began=began, heard=heard, lease=9.0, limits=given_limits)
     step = decide.next_step(under_way, Seen(now=now))
     if isinstance(step, decide.Wait):
         assert step.seconds >= 0

@@ -29,15 +29,26 @@ results = st.builds(
 
 @given(trials=st.lists(trials).map(tuple), kind=st.sampled_from(["trials", "refit"]))
 def test_a_job_arrives_whole(trials: tuple[Trial, ...], kind: str) -> None:
-    job = Job(kind=kind, study="s", spec="{}", table="t", sources={"./f.py:F": "d"}, trials=trials)
+    job = Job(
+        token=1,
+        kind=kind,
+        study="s",
+        spec="{}",
+        table="t",
+        sources={"./f.py:F": "d"},
+        trials=trials,
+    )
     assert decode(encode(job)) == job
+    assert encode(job).count(b"\n") == 1
 
 
 @given(results=st.lists(results).map(tuple))
 def test_every_float_of_a_result_arrives_to_the_last_bit(results: tuple[Result, ...]) -> None:
-    assert decode(encode(Scored(results=results))) == Scored(results=results)
+    assert decode(encode(Scored(token=1, results=results))) == Scored(token=1, results=results)
 
 
-@pytest.mark.parametrize("answer", [Began(), Raised(reason="no"), Refitted(candidate="ab")])
+@pytest.mark.parametrize(
+    "answer", [Began(token=1), Raised(token=1, reason="no"), Refitted(token=1, candidate="ab")]
+)
 def test_other_answers_arrive_too(answer: Began | Raised | Refitted) -> None:
     assert decode(encode(answer)) == answer
