@@ -49,7 +49,7 @@ class Evidence:
 def compared(evidence: Evidence, *, metric: Metric, against: str, rows: int, judged: int) -> str:
     """What was seen: both scores, the difference and how sure it is."""
     digits = _decimals(evidence)
-    one, other = f"{evidence.candidate:.{digits}f}", f"{evidence.other:.{digits}f}"
+    one, other = f"{evidence.candidate:z.{digits}f}", f"{evidence.other:z.{digits}f}"
     name = _NAMES.get(metric.name, metric.name)
     whose = f"{against} ({_BASELINES[metric.task]})" if against == BASELINE else against
     return (
@@ -115,7 +115,7 @@ def _gain(evidence: Evidence, digits: int) -> str:
     size = f"{abs(evidence.difference):.{digits}f}"
     sign = "better" if evidence.difference > 0 else "worse"
     size = f"{sign} by {size}" if evidence.difference else "no difference"
-    low, high = f"{evidence.low:.{digits}f}", f"{evidence.high:.{digits}f}"
+    low, high = f"{evidence.low:z.{digits}f}", f"{evidence.high:z.{digits}f}"
     return f"{size} ({percent(evidence.confidence)} interval of the gain {low} to {high})"
 
 

@@ -10,7 +10,7 @@ import pytest
 from fairlead.metrics import METRICS
 from fairlead.records import Verdict
 from fairlead.registry import bootstrap, gate
-from fairlead.registry.wording import BASELINE
+from fairlead.registry.wording import BASELINE, Evidence, compared
 from fairlead.spec.document import Promote
 
 MSE = METRICS["mse"]
@@ -47,6 +47,69 @@ def test_the_same_predictions_are_no_improvement() -> None:
     found = verdict(replace(put, other=put.candidate))
     assert (found.decision, found.difference, found.low, found.high) == ("keep", 0, 0, 0)
     assert "no difference" in found.text
+
+
+ALL = ["better", "confident"]
+
+
+@pytest.mark.parametrize("when", ALL)
+@pytest.mark.parametrize("metric", ["mse", "rmse", "mae", "r2"])
+@pytest.mark.parametrize("mean", [0.0, 0.4, 1e6])
+def test_a_gain_that_rounding_to_float32_makes_is_no_difference(
+    when: str, metric: str, mean: float
+) -> None:
+    rng = np.random.default_rng(0)
+    true = mean + rng.normal(scale=0.5, size=2000)
+    other = np.full(2000, mean)
+    # Every row is nearer to the truth, by the last bit: a gain that resampling is sure of.
+    closer = (other + np.sign(true - mean) * np.spacing(np.float32(max(mean, 0.5)))).astype(float)
+    assert METRICS[metric].gain(
+        METRICS[metric].score(true, closer), METRICS[metric].score(true, other)
+    )
+    put = replace(case(), true=true, candidate=closer, other=other)
+    found = verdict(put, metric, when=when)
+    assert (found.decision, found.difference, found.low, found.high) == ("keep", 0, 0, 0)
+    assert "no difference" in found.text
+
+
+@pytest.mark.parametrize("when", ALL)
+def test_a_small_gain_that_rounding_cannot_make_counts(when: str) -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=2000)
+    other = np.zeros(2000)
+    put = replace(case(), true=true, candidate=other + 1e-5 * np.sign(true), other=other)
+    assert verdict(put, when=when).decision == "promote"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1", "log_loss", "roc_auc"])
+@pytest.mark.usefixtures("few_scores")
+def test_probabilities_that_rounding_tells_apart_are_the_same(metric: str) -> None:
+    true = np.tile([0, 1], 100)
+    even = np.full((200, 2), 0.5, dtype=np.float32)
+    leaning = even + np.spacing(np.float32(0.5)) * (2 * np.eye(2, dtype=np.float32)[true] - 1)
+    put = replace(case(), true=true, candidate=leaning, other=even)
+    assert METRICS[metric].score(true, leaning) != METRICS[metric].score(true, even)
+    found = verdict(put, metric)
+    assert (found.decision, found.difference) == ("keep", 0)
+
+
+def test_a_probability_that_is_almost_none_differs_from_one_that_is_little() -> None:
+    true = np.zeros(100, dtype=np.int64)
+    unlikely, less = (np.tile([p, 1 - p], (100, 1)) for p in (1e-5, 2e-6))
+    put = replace(case(), true=true, candidate=unlikely, other=less)
+    assert verdict(put, "log_loss").decision == "promote"
+
+
+@pytest.mark.parametrize("low", [-0.0, -1e-9, 0.0])
+def test_no_number_is_a_negative_nothing(low: float) -> None:
+    seen = Evidence(
+        candidate=756752.0, other=756752.0, difference=0.0, low=low, high=-0.0, confidence=0.95
+    )
+    text = compared(seen, metric=MSE, against="champion v1", rows=100, judged=1)
+    assert text == (
+        "mean squared error 756752 against 756752 of champion v1 on 100 rows; no difference "
+        "(95 % interval of the gain 0 to 0); these rows have judged 1 candidate"
+    )
 
 
 def test_a_gain_of_exactly_the_margin_is_not_enough() -> None:
