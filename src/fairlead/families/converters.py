@@ -1,15 +1,70 @@
-"""Corrections to skl2onnx's converters.
+"""What skl2onnx makes of an estimator.
 
-Belongs here: estimators that it converts wrongly, each with what is wrong. Does not: estimators
-that it does not know.
+Belongs here: which estimators it knows, and those that it converts wrongly, each with what is
+wrong. Does not: converters of our own (trees.py, and the boosters' modules).
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 Converter: TypeAlias = Callable[[Any, Any, Any], None]
+
+_ANSWERS = ("predict", "predict_proba", "decision_function", "transform")
+
+
+def as_known(model: Any) -> Any:
+    """The model as the class that skl2onnx knows it by, itself where there is none.
+
+    A subclass that is fitted in its own way and answers as its base does has its base's converter.
+    Whether it has done so is measured on the holdout rows, as for every model.
+    """
+    base = _known_base(type(model))
+    if base is None:
+        return model
+    if base is type(model) and not _is_pipeline(base):
+        return model
+    twin = copy.copy(model)
+    twin.__class__ = base
+    if _is_pipeline(base):
+        twin.steps = [(name, as_known(step)) for name, step in model.steps]
+    return twin
+
+
+def unknown(model: Any) -> str | None:
+    """Name of the class, of the model or of a step of it, that skl2onnx does not know, if any."""
+    base = _known_base(type(model))
+    if base is None:
+        return type(model).__name__
+    steps = [step for _, step in model.steps if _is_step(step)] if _is_pipeline(base) else []
+    return next((name for name in map(unknown, steps) if name), None)
+
+
+def _known_base(kind: type) -> type | None:
+    """The nearest of its classes that skl2onnx knows, unless it does not answer as that one."""
+    from skl2onnx._parse import sklearn_parsers_map as parsers
+    from skl2onnx._supported_operators import sklearn_operator_name_map as names
+
+    base = next((one for one in kind.__mro__ if one in names or one in parsers), None)
+    return base if base and all(_same(kind, base, answer) for answer in _ANSWERS) else None
+
+
+def _same(kind: type, base: type, answer: str) -> bool:
+    # statically: scikit-learn gives a new function each time it is asked for some of these
+    return inspect.getattr_static(kind, answer, None) is inspect.getattr_static(base, answer, None)
+
+
+def _is_pipeline(kind: type) -> bool:
+    from sklearn.pipeline import Pipeline
+
+    return kind is Pipeline
+
+
+def _is_step(step: Any) -> bool:
+    return step is not None and step != "passthrough"
 
 
 def corrected() -> dict[str, Mapping[type, Callable[..., None]]]:

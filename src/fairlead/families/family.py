@@ -87,6 +87,10 @@ class Family(Protocol):
         """
         ...
 
+    def unexportable(self, params: Params, task: Task) -> str | None:
+        """Why its models can have no ONNX form, as far as that is known before one is fitted."""
+        ...
+
     def space(self, task: Task) -> Space:
         """What is searched where the spec names no parameters."""
         ...

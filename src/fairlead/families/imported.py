@@ -22,7 +22,7 @@ from fairlead.errors import InvalidSpec
 from fairlead.families.family import Estimator, Task
 from fairlead.families.packages import distribution_of, version
 from fairlead.families.parameters import SEED, THREADS, Names
-from fairlead.families.scikit import Scikit
+from fairlead.families.scikit import Scikit, unknown_to_onnx
 from fairlead.records import Params
 from fairlead.spec.space import Space
 
@@ -64,6 +64,10 @@ class Imported(Scikit):
         """Refuse what cannot be imported, is for the other task, or takes no such parameters."""
         super().check(params, task)
         refuse_task(self.name, self.build(params, task, seed=0, threads=1), task)
+
+    def unexportable(self, params: Params, task: Task) -> str | None:
+        """That skl2onnx does not know the estimator."""
+        return unknown_to_onnx(self.name, self.build(params, task, seed=0, threads=1))
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - nothing is known of it
         """Nothing: one trial, of its defaults."""

@@ -6,6 +6,7 @@ imported.py, and the boosters' modules).
 
 from __future__ import annotations
 
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from fairlead.errors import InvalidSpec, Unexportable
 from fairlead.families import safe
-from fairlead.families.converters import corrected
+from fairlead.families.converters import as_known, corrected, unknown
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.graph import FEATURES, ML_OPSET, OPSET, finished
 from fairlead.families.labels import compacted, seen_in, widened
@@ -21,6 +22,8 @@ from fairlead.families.packages import version
 from fairlead.families.parameters import Names, refuse_unknown
 from fairlead.records import Params
 from fairlead.spec.space import Space
+
+_SENTENCE = 240  # letters of another's message that are passed on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,10 @@ class Scikit(ABC):
         """Refuse names that the estimator does not have, and values that scikit-learn refuses."""
         refuse_unknown(self.name, params, self.names(task))
         refuse_values(self.name, self.build(params, task, seed=0, threads=1))
+
+    def unexportable(self, params: Params, task: Task) -> str | None:  # noqa: ARG002 - as the Protocol has it
+        """None: nothing is known against it."""
+        return None
 
     def versions(self) -> Mapping[str, str]:
         """The version of scikit-learn."""
@@ -102,6 +109,8 @@ class Scikit(ABC):
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
         """The model as skl2onnx converts it."""
+        if why := unknown_to_onnx(self.name, fitted.model):
+            raise Unexportable(why)
         converted = converting(self.name, lambda: _skl2onnx(fitted, width))
         source = converted.graph.output[0 if fitted.classes is None else 1].name
         return finished(converted, source, fitted, width=width)
@@ -163,8 +172,18 @@ def converting(family: str, convert: Callable[[], Any]) -> Any:
     try:
         return convert()
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise Unexportable(f"{family} model has no ONNX form: {reason}") from error
+        sentence = " ".join(str(error).split()).partition(". ")[0]
+        reason = textwrap.shorten(sentence, _SENTENCE, placeholder=" ...")
+        raise Unexportable(f"{family}: converting it failed: {reason}") from error
+
+
+def unknown_to_onnx(family: str, estimator: Estimator) -> str | None:
+    """That skl2onnx does not know this estimator, and what to do about it; None where it does."""
+    name = unknown(estimator)
+    return name and (
+        f"{family}: there is no converter for {name!r}; write promote: {{when: never}}, or use an "
+        "estimator of scikit-learn"
+    )
 
 
 def _skl2onnx(fitted: Fitted, width: int) -> Any:
@@ -172,7 +191,7 @@ def _skl2onnx(fitted: Fitted, width: int) -> Any:
     from skl2onnx.common.data_types import FloatTensorType
 
     return skl2onnx.convert_sklearn(
-        fitted.model,
+        as_known(fitted.model),
         initial_types=[(FEATURES, FloatTensorType([None, width]))],
         target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
         options=None if fitted.classes is None else {"zipmap": False},

@@ -32,6 +32,11 @@ def at(values: Values, index: int) -> Scalar:
     return values[index] if isinstance(values, tuple) else values
 
 
+def first(values: Values) -> Scalar:
+    """One of the values: the first that was written, or the lowest."""
+    return values.low if isinstance(values, Range) else at(values, 0)
+
+
 def index_of(values: Values, value: Scalar) -> int | None:
     """Index of the first value that is this one, in type too (1, 1.0 and True are three)."""
     if isinstance(values, Range):

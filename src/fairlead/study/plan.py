@@ -22,11 +22,11 @@ from fairlead.families import catalog
 from fairlead.families.family import Family, Task
 from fairlead.ledger.ledger import Ledger
 from fairlead.metrics import Metric, metric_for
-from fairlead.records import Limits, Scalar, Study, Trial
+from fairlead.records import Limits, Study, Trial
+from fairlead.search.options import first
 from fairlead.search.search import Search, search_for
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, identity
-from fairlead.spec.space import Range
 from fairlead.study import remarks
 
 
@@ -106,7 +106,11 @@ def of(
         families=families,
         sources=sources,
         search=_search(frozen, families, task, metric, ()),
-        remarks=(*remarks.on_target(table, spec.data), *remarks.on_trials(frozen.search)),
+        remarks=(
+            *remarks.on_target(table, spec.data),
+            *remarks.on_trials(frozen.search),
+            *remarks.on_export(frozen, families, task),
+        ),
     )
 
 
@@ -149,19 +153,13 @@ def _check_families(spec: Spec, families: Mapping[str, Family], task: Task) -> N
     """Each family by itself, then each of its parameters, so that a fault is said of its cause."""
     for index, space in enumerate(spec.search.over):
         family = families[space.family]
-        given = {name: _first(values) for name, values in (space.params or {}).items()}
+        given = {name: first(values) for name, values in (space.params or {}).items()}
         with _about(f"search.over[{index}].family"):
             needed = {name: given[name] for name in family.needed() & given.keys()}
             family.check(needed, task)
         for name, value in given.items():
             with _about(f"search.over[{index}].params.{name}"):
                 family.check({**needed, name: value}, task)
-
-
-def _first(values: Range | tuple[Scalar, ...] | Scalar) -> Scalar:
-    if isinstance(values, Range):
-        return values.low
-    return values[0] if isinstance(values, tuple) else values
 
 
 def _check_folds(spec: Spec, table: Table) -> None:

@@ -5,12 +5,13 @@ Belongs here: seeing it, in a line each. Does not: faults, which are refused whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fairlead.data.table import Table
-from fairlead.search.options import combinations
+from fairlead.families.family import Family, Task
+from fairlead.search.options import combinations, first
 from fairlead.search.search import DEFAULT_TRIALS
-from fairlead.spec.document import Data, Search
+from fairlead.spec.document import Data, Search, Spec
 
 _BINARY = 2
 _LABELS = 10  # whole numbers that are likelier to be names of classes than amounts
@@ -36,6 +37,22 @@ def on_target(table: Table, data: Data) -> Iterator[str]:
             f"target {table.target_name!r} has {len(distinct)} distinct values and is taken as a "
             "number; data.task: classification makes it a class"
         )
+
+
+def on_export(spec: Spec, families: Mapping[str, Family], task: Task) -> Iterator[str]:
+    """Families whose models could become champion but for having no ONNX form.
+
+    Args:
+        spec: With the parameters of every family written out.
+        families: By the names in it.
+        task: What the data is for.
+    """
+    if spec.promote.when == "never":
+        return
+    for index, space in enumerate(spec.search.over):
+        params = {name: first(values) for name, values in (space.params or {}).items()}
+        if why := families[space.family].unexportable(params, task):
+            yield f"search.over[{index}].family: it cannot become champion: {why}"
 
 
 def on_trials(search: Search) -> Iterator[str]:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnxruntime import InferenceSession
 
 from fairlead.errors import InvalidSpec, Unexportable
 from fairlead.families import catalog
+from fairlead.families.family import Task
 
 MINE = '''\
 import numpy as np
@@ -111,7 +113,7 @@ def test_its_models_are_saved_safely_and_predict_the_same_once_loaded(folder: Pa
     fitted = family.fit(family.build({}, "regression", seed=1, threads=1), X, Y, classes=None)
     loaded = family.load(family.save(fitted), classes=None)
     assert np.array_equal(family.predict(loaded, X), family.predict(fitted, X))
-    with pytest.raises(Unexportable, match="has no ONNX form"):
+    with pytest.raises(Unexportable, match="there is no converter for 'Middle'; write"):
         family.onnx(fitted, width=2)
 
 
@@ -187,3 +189,74 @@ def test_a_relative_path_is_relative_to_the_base_wherever_the_program_runs(folde
         catalog.family("./mine.py:Middle", base=folder).check({}, "regression")
     finally:
         os.chdir(before)
+
+
+OFFSPRING = '''\
+import numpy as np
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+class Shrunk(Ridge):
+    """Half as steep as Ridge."""
+
+    def fit(self, x, y):
+        super().fit(x, y)
+        self.coef_ = self.coef_ / 2
+        return self
+
+
+class Rounded(Ridge):
+    def predict(self, x):
+        return np.round(super().predict(x))
+
+
+class Balanced(LogisticRegression):
+    def fit(self, x, y):
+        return super().fit(x, y, sample_weight=1 / np.bincount(y)[y])
+
+
+def scaled():
+    return make_pipeline(StandardScaler(), Shrunk())
+
+
+def scaled_rounded():
+    return make_pipeline(StandardScaler(), Rounded())
+'''
+
+
+@pytest.fixture
+def offspring(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(OFFSPRING)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("Shrunk", "regression"), ("scaled", "regression"), ("Balanced", "classification")],
+)
+def test_a_subclass_that_is_fitted_in_its_own_way_has_the_form_of_its_base(
+    offspring: Path, name: str, task: Task
+) -> None:
+    family = catalog.family(f"./mine.py:{name}", base=offspring)
+    assert family.unexportable({}, task) is None
+    estimator = family.build({}, task, seed=1, threads=1)
+    y, classes = (Y, None) if task == "regression" else ((Y > 6).astype(int), 2)
+    fitted = family.fit(estimator, X, y, classes=classes)
+    kind = type(fitted.model)
+    session = InferenceSession(family.onnx(fitted, width=2))
+    [exported] = session.run(None, {"features": X.astype(np.float32)})
+    np.testing.assert_allclose(exported, family.predict(fitted, X), rtol=1e-4, atol=1e-4)
+    assert type(fitted.model) is kind
+
+
+@pytest.mark.parametrize("name", ["Rounded", "scaled_rounded"])
+def test_a_subclass_that_predicts_in_its_own_way_is_known_not_to_be_exported(
+    offspring: Path, name: str
+) -> None:
+    family = catalog.family(f"./mine.py:{name}", base=offspring)
+    assert family.unexportable({}, "regression") == (
+        f"./mine.py:{name}: there is no converter for 'Rounded'; write promote: {{when: never}}, "
+        "or use an estimator of scikit-learn"
+    )

@@ -16,6 +16,11 @@ MINE = """\
 from sklearn.linear_model import Ridge
 
 
+class Rounded(Ridge):
+    def predict(self, x):
+        return super().predict(x).round()
+
+
 class Shifted(Ridge):
     pass
 
@@ -139,3 +144,13 @@ def test_a_search_that_must_repeat_its_trials_is_remarked_on(folder: Path) -> No
     assert planned(folder, endless).remarks == ()
     one = planned(folder, "search.over=[{family: 'sklearn.linear_model:Ridge'}]")
     assert "only 1 trial exists" in one.remarks[0]
+
+
+OWN = "search.over=[{family: './mine.py:Rounded', params: {alpha: {low: 0.1, high: 1}}}]"
+
+
+def test_an_estimator_that_cannot_become_champion_is_remarked_on(folder: Path) -> None:
+    [remark] = planned(folder, OWN).remarks
+    assert remark.startswith("search.over[0].family: it cannot become champion: ./mine.py:Rounded")
+    assert planned(folder, OWN, "promote.when=never").remarks == ()
+    assert planned(folder, OWN.replace("Rounded", "Shifted")).remarks == ()
