@@ -88,17 +88,19 @@ class Child:
         self.has_open: str | None = None  # the study whose data it holds
         self.closed = False  # its end of the connection, though it may live
         self._socket = ours
-        self._socket.settimeout(_SEND)
+        self._socket.setblocking(False)
         self._read = b""
         assert self._process.stdout is not None
         self._tail = Tail(self._process.stdout)
 
     def send(self, job: Job) -> None:
         """Have it do this job; a child that cannot be told is noticed by `closed`."""
+        self._socket.settimeout(_SEND)
         try:
             self._socket.sendall(encode(job))
         except OSError:
             self._close()
+        self._socket.setblocking(False)  # with a timeout, even MSG_DONTWAIT waits for something
 
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
         """Wait for an answer, its end, or something on one of these file descriptors."""
@@ -128,7 +130,7 @@ class Child:
 
     def _received(self) -> bytes:
         try:
-            return self._socket.recv(1 << 16, socket.MSG_DONTWAIT)
+            return self._socket.recv(1 << 16)
         except ConnectionResetError:
             return b""
 
