@@ -88,7 +88,7 @@ class Child:
         self.has_open: str | None = None  # the study whose data it holds
         self.closed = False  # its end of the connection, though it may live
         self._socket = ours
-        self._socket.setblocking(False)
+        self._socket.settimeout(0.0)
         self._read = b""
         assert self._process.stdout is not None
         self._tail = Tail(self._process.stdout)
@@ -100,7 +100,7 @@ class Child:
             self._socket.sendall(encode(job))
         except OSError:
             self._close()
-        self._socket.setblocking(False)  # with a timeout, even MSG_DONTWAIT waits for something
+        self._socket.settimeout(0.0)  # with a timeout, even MSG_DONTWAIT waits for something
 
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
         """Wait for an answer, its end, or something on one of these file descriptors."""
