@@ -670,6 +670,20 @@ class VersionsContract:
         assert ledger.versions.history("prices") == before
         assert ledger.outbox.pending() == []
 
+    def test_a_promotion_and_the_judgement_it_rests_on_are_written_together_or_not_at_all(
+        self, ledger: Ledger
+    ) -> None:
+        for manifest in "ab":
+            ledger.versions.register(version(manifest=manifest))
+        one, other = (
+            Judgement(model="prices", version=n, champion=None, rows="r", verdict=VERDICT)
+            for n in (1, 2)
+        )
+        ledger.versions.promote(promotion(1, None), one)
+        with pytest.raises(Conflict):
+            ledger.versions.promote(promotion(2, None), other)
+        assert [replace(each, at=0.0) for each in ledger.versions.judgements("prices")] == [one]
+
     def test_a_promotion_over_nothing_expected_something_is_refused(self, ledger: Ledger) -> None:
         ledger.versions.register(version())
         with pytest.raises(Conflict, match="none by now"):

@@ -64,8 +64,8 @@ class Outcome:
 def consider(registry: Registry, version: Version, *, holdout: Holdout, terms: Promote) -> Outcome:
     """Judge a version against the champion of this moment, and promote it where it wins.
 
-    Where another process changes the champion meanwhile, the version is judged again, against the
-    new one.
+    Where another process changes the champion meanwhile, nothing is written and the version is
+    judged again, against the new one.
 
     Args:
         registry: Where it is registered.
@@ -83,15 +83,15 @@ def consider(registry: Registry, version: Version, *, holdout: Holdout, terms: P
         if champion and champion.number == version.number:
             return Outcome(verdict=hearing.undisputed())
         judgement, fault = hearing.judgement()
+        if judgement.verdict.decision == "promote":
+            try:
+                return Outcome(verdict=judgement.verdict, promotion=_promote(registry, judgement))
+            except Conflict:
+                continue
         _append(registry, judgement)
         if fault:
             raise Failed(f"v{version.number} of model {version.model!r} is {fault}")
-        if judgement.verdict.decision != "promote":
-            return Outcome(verdict=judgement.verdict)
-        try:
-            return Outcome(verdict=judgement.verdict, promotion=_promote(registry, judgement))
-        except Conflict:
-            continue
+        return Outcome(verdict=judgement.verdict)
     raise Conflict(f"judging v{version.number} of {version.model!r}: the champion keeps changing")
 
 
@@ -117,7 +117,8 @@ def _promote(registry: Registry, judgement: Judgement) -> Promotion:
             kind="gate",
             why=judgement.verdict.text,
             verdict=judgement.verdict,
-        )
+        ),
+        judgement,
     )
 
 
@@ -208,17 +209,35 @@ class _Hearing:
         return hashes
 
     def _case(self, rows: NDArray[np.intp], digest: Digest) -> gate.Case:
-        versions, features = self._registry.ledger.versions, self._holdout.features.take(rows)
+        features = self._holdout.features.take(rows)
         other, why_not = self._other(features)
-        judged = versions.judged(self._version.model, digest, other_than=self._version.number)
         return gate.Case(
             true=self._holdout.true[rows],
             candidate=self._registry.exported(self._version).predict(features),
             other=other,
             incomparable=why_not,
             against=self._against,
-            judged=judged + 1,
+            judged=self._turn(digest),
             seed=self._holdout.seed,
+        )
+
+    def _turn(self, rows: Digest) -> int:
+        """How many candidates these rows have judged, this one included.
+
+        A version that they judged against the same champion before keeps its turn: it is the same
+        question, and candidates that came after it change nothing about the answer.
+        """
+        versions, mine = self._registry.ledger.versions, self._version
+        champion = self._champion.number if self._champion else None
+        earlier = [
+            entry.verdict.judged
+            for entry in versions.judgements(mine.model)
+            if (entry.version, entry.champion, entry.rows) == (mine.number, champion, rows)
+        ]
+        return (
+            earlier[-1]
+            if earlier
+            else 1 + versions.judged(mine.model, rows, other_than=mine.number)
         )
 
     def _other(self, features: Features) -> tuple[NDArray[np.float64] | None, str | None]:

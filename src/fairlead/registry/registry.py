@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
-from fairlead.errors import Conflict, Failed, Invalid, NotFound, Unexportable
+from fairlead.errors import Conflict, Failed, FairleadError, Invalid, NotFound, Unexportable
 from fairlead.inference import Exported
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Candidate, Promotion, Version
@@ -32,13 +32,35 @@ class Registry:
     artifacts: Artifacts
 
     def register(self, candidate: Candidate, *, model: str, size: int) -> Version:
-        """Give the candidate the model's next version; the same candidate keeps its number.
+        """Give the candidate the model's next version; what was registered before keeps its number.
 
         Args:
             candidate: Its files are in the artefact store already.
             model: Name of the model.
             size: Trials of the study by now.
+
+        Returns:
+            The version; that of its first registration where `known` finds one.
         """
+        known = self.known(candidate, model=model)
+        return known or self._register(candidate, model, size)
+
+    def known(self, candidate: Candidate, *, model: str) -> Version | None:
+        """The model's version that is the same as the candidate, the oldest; None if it is new.
+
+        The same predictor, trained on the same rows, is the same version, whichever study found
+        it: registered once more, it would be judged against itself.
+        """
+        for version in self.ledger.versions.all(model):
+            try:
+                registered = self.candidate(version)
+            except FairleadError:  # damaged: nobody can say what it is
+                continue
+            if same(candidate, registered):
+                return version
+        return None
+
+    def _register(self, candidate: Candidate, model: str, size: int) -> Version:
         kept = self.artifacts.put(manifest.dump(candidate))
         return self.ledger.versions.register(
             Version(
@@ -161,6 +183,27 @@ class Registry:
             raise Failed(f"promoting {_named(version)}: {disparity(candidate)}")
 
 
+def same(one: Candidate, other: Candidate) -> bool:
+    """Whether two candidates are one model.
+
+    What is exported and the rows it was trained on tell; where nothing is exported, the trial of
+    the study does, since a family's own format may differ from one writing to the next.
+    """
+    return _identity(one) == _identity(other)
+
+
+def _identity(candidate: Candidate) -> tuple[object, ...]:
+    digests = [
+        file.digest
+        for name in ("model.onnx", "training_rows.npy")
+        if (file := candidate.files.get(name))
+    ]
+    exported = "model.onnx" in candidate.files
+    found_by = None if exported else (candidate.study, candidate.trial)
+    # The metric judges it, parity lets it stand, and the columns' names are not in the file.
+    return (*digests, found_by, candidate.signature, candidate.metric, parity_passed(candidate))
+
+
 def parity_passed(candidate: Candidate) -> bool:
     """Whether the exported model was proved to predict what the trained one does."""
     return candidate.parity is not None and candidate.parity.passed
@@ -192,6 +235,7 @@ def _nothing_before(model: str, reachable: tuple[int, ...]) -> str:
     if not reachable:
         return f"model {model!r} has no champion, so there is nothing to roll back"
     return (
-        f"v{reachable[-1]} of model {model!r} is the first champion that a rollback can reach: to "
-        f"make another version the champion, use `fairlead promote {model} VERSION --why TEXT`"
+        f"rolling back {model!r}: v{reachable[-1]} is its first champion, and there is nothing "
+        "before it to go back to (to make another version the champion: "
+        f"`fairlead promote {model} VERSION --why TEXT`)"
     )

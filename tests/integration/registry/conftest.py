@@ -49,13 +49,15 @@ class Workshop:
         numbers = self.x[rows]
         return Features(numbers=numbers, text=np.empty((len(numbers), 0), np.int32))
 
-    def candidate(self, error: float, *, rows: slice = slice(0, 200), **changes: Any) -> Candidate:
+    def candidate(
+        self, error: float, *, rows: slice = slice(0, 200), alpha: float = 1e-6, **changes: Any
+    ) -> Candidate:
         """A linear model trained on these rows, whose targets are this much further off."""
         signature = Signature(columns=self.columns, target=self.target)
         features = self.features(rows)
         preparation = Preparation.fit(features, Data(source="boston"))
         linear = family("linear", base=Path())
-        params: Params = {"alpha": 1e-6}
+        params: Params = {"alpha": alpha}
         noise = np.random.default_rng(1).normal(size=len(features)) + 1
         built = linear.build(params, "regression", seed=0, threads=1)
         target = self.y[rows] + error * noise

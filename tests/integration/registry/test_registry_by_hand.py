@@ -45,7 +45,7 @@ def test_rollbacks_go_back_one_champion_at_a_time_and_end_at_the_first(
         workshop.version(error)
         workshop.registry.promote(MODEL, number, why="up")
     assert [workshop.registry.rollback(MODEL, why="down").version for _ in range(2)] == [2, 1]
-    with pytest.raises(Invalid, match="v1 of model 'prices' is the first champion"):
+    with pytest.raises(Invalid, match="v1 is its first champion, and there is nothing before it"):
         workshop.registry.rollback(MODEL, why="down")
     assert workshop.champion() == 1
     assert len(workshop.ledger.versions.history(MODEL)) == 5
@@ -120,10 +120,10 @@ class _Overtaken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def promote(self, promotion: Promotion) -> Promotion:
+    def promote(self, promotion: Promotion, *evidence: Any) -> Promotion:
         overtake, self._overtake = self._overtake, lambda: None
         overtake()
-        return self._inner.promote(promotion)
+        return self._inner.promote(promotion, *evidence)
 
 
 def _overtaken(workshop: Workshop, by: int) -> Registry:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fairlead.errors import Failed
-from fairlead.records import Column, Parity, Promotion
+from fairlead.records import Column, Parity, Promotion, Signature
 from fairlead.registry.judging import consider
 from fairlead.registry.registry import Registry
 from fairlead.spec.document import Promote
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.integration.registry.conftest import Workshop
 
 MODEL = "prices"
+COLUMNS = tuple(Column(name=name, kind="number") for name in "abcd")
 
 
 def test_registering_changes_no_champion(workshop: Workshop) -> None:
@@ -30,6 +31,65 @@ def test_registering_changes_no_champion(workshop: Workshop) -> None:
 def test_the_same_candidate_keeps_its_number(workshop: Workshop) -> None:
     numbers = [workshop.version(error).number for error in (0.0, 1.0, 0.0)]
     assert numbers == [1, 2, 1]
+
+
+def test_the_same_model_is_the_same_version_whichever_study_and_trial_found_it(
+    workshop: Workshop,
+) -> None:
+    first = workshop.version(0.5)
+    assert workshop.version(0.5, study="t" * 64, trial=7, seconds=9.0) == first
+    assert [version.number for version in workshop.ledger.versions.all(MODEL)] == [1]
+    assert workshop.registry.candidate(first).study == "s" * 64
+
+
+def test_the_same_model_of_another_name_is_another_version(workshop: Workshop) -> None:
+    made = workshop.candidate(0.5)
+    workshop.register(made)
+    assert workshop.registry.register(made, model="rents", size=10).model == "rents"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"metric": "mae"},
+        {"rows": slice(0, 190)},
+        {"parity": None},
+        {"signature": Signature(columns=COLUMNS[::-1], target="price")},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_model_that_differs_in_what_judging_it_needs_is_another_version(
+    workshop: Workshop, changes: dict[str, Any]
+) -> None:
+    workshop.version(0.5)
+    assert workshop.version(0.5, **changes).number == 2
+
+
+def test_a_model_without_an_exported_form_is_known_by_its_study_and_trial(
+    workshop: Workshop,
+) -> None:
+    made = workshop.candidate(0.5)
+    files = {"training_rows.npy": made.files["training_rows.npy"]}
+    bare = replace(made, files=files, parity=None, unexportable="no converter")
+    candidates = [bare, replace(bare, seconds=3.0), replace(bare, trial=8), made]
+    assert [workshop.register(each).number for each in candidates] == [1, 1, 2, 3]
+
+
+def test_a_damaged_version_is_nobodys_twin_and_stops_no_registration(workshop: Workshop) -> None:
+    path = workshop.registry.artifacts.path(workshop.version(0.5).manifest)
+    path.chmod(0o644)
+    path.write_bytes(b"{}")
+    assert workshop.version(1.0).number == 2
+
+
+@pytest.mark.parametrize("when", ["better", "confident"])
+def test_a_model_that_is_constant_but_for_rounding_does_not_beat_the_baseline(
+    workshop: Workshop, when: str
+) -> None:
+    outcome = workshop.consider(workshop.version(0.0, alpha=1e12), when=when)
+    assert "no difference" in outcome.verdict.text
+    assert (outcome.verdict.decision, outcome.verdict.difference) == ("keep", 0)
+    assert workshop.champion() is None
 
 
 def test_the_first_version_that_beats_the_baseline_becomes_champion(workshop: Workshop) -> None:
@@ -122,6 +182,31 @@ def test_the_same_verdict_again_is_not_written_again(workshop: Workshop) -> None
     assert workshop.consider(worse, when="always").promotion is not None
 
 
+def test_a_verdict_is_the_same_again_whoever_was_judged_meanwhile(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.0))
+    worse, worst = workshop.version(1.0), workshop.version(2.0)
+    first = workshop.consider(worse, when="confident").verdict
+    workshop.consider(worst, when="confident")
+    assert workshop.consider(worse, when="confident").verdict == first
+    assert first.judged == 2
+    assert len(workshop.ledger.versions.judgements(MODEL)) == 3
+
+
+def test_another_champion_or_other_terms_are_another_verdict(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.5))
+    worse = workshop.version(1.0)
+    workshop.consider(worse)
+    workshop.consider(worse, margin=0.1)
+    workshop.consider(workshop.version(0.0))
+    workshop.consider(worse)
+    mine = [e for e in workshop.ledger.versions.judgements(MODEL) if e.version == worse.number]
+    assert [(entry.champion, "0.1" in entry.verdict.text) for entry in mine] == [
+        (1, False),
+        (1, True),
+        (3, False),
+    ]
+
+
 def test_a_model_that_cannot_be_exported_is_kept_and_the_verdict_says_why(
     workshop: Workshop,
 ) -> None:
@@ -208,10 +293,10 @@ class _Overtaken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def promote(self, promotion: Promotion) -> Promotion:
+    def promote(self, promotion: Promotion, *evidence: Any) -> Promotion:
         overtake, self._overtake = self._overtake, lambda: None
         overtake()
-        return self._inner.promote(promotion)
+        return self._inner.promote(promotion, *evidence)
 
 
 @pytest.mark.parametrize(("rival", "wins"), [(0.0, False), (1.0, True)])
@@ -230,6 +315,11 @@ def test_a_version_that_was_overtaken_is_judged_again_against_the_new_champion(
     assert workshop.champion() == (1 if wins else 2)
     history = workshop.ledger.versions.history(MODEL)
     assert [entry.version for entry in history] == ([2, 1] if wins else [2])
+    said = [
+        (entry.version, entry.champion, entry.verdict.decision)
+        for entry in workshop.ledger.versions.judgements(MODEL)
+    ]
+    assert said == [(2, None, "promote"), (1, 2, "promote" if wins else "keep")]
 
 
 _PROCESS = """
