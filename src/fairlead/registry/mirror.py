@@ -12,6 +12,7 @@ somebody else registers under the same name, and then the tag `fairlead.version`
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from fairlead import manifest
@@ -19,6 +20,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Candidate, Version
+from fairlead.registry.folder import model_folder
 
 CHAMPION = "champion"  # the alias
 _LOCAL = ("sqlite:", "file:")
@@ -32,10 +34,14 @@ class Mirror:
         uri: Of its registry.
         ledger: Where versions are looked up.
         artifacts: Where their files are.
+        folders: Where a registry on this disk finds models that it can load.
     """
 
-    def __init__(self, client: Any, *, uri: str, ledger: Ledger, artifacts: Artifacts) -> None:
+    def __init__(
+        self, client: Any, *, uri: str, ledger: Ledger, artifacts: Artifacts, folders: Path
+    ) -> None:
         self._client = client
+        self._folders = folders
         self._uri = uri
         self._ledger = ledger
         self._artifacts = artifacts
@@ -88,17 +94,17 @@ class Mirror:
             return None
 
     def _source(self, version: Version, candidate: Candidate | None) -> str:
-        """Where the model is: its file, or what it is known by.
+        """Where the model is: a folder that MLflow can load, or what the model is known by.
 
-        A server refuses sources on its own disk, and the file is not there anyway: it gets the
-        digest, which `fairlead.` tags explain.
+        A server refuses sources on its own disk, and the folder is not there anyway: it gets the
+        digest, which `fairlead.` tags explain. So does a version that has no exported form.
         """
         file = candidate.files.get("model.onnx") if candidate else None
-        digest = file.digest if file else version.manifest
-        if self._uri.startswith(_LOCAL):
+        if file and self._uri.startswith(_LOCAL):
             with suppress(FairleadError):  # damaged: it is still known by its digest
-                return self._artifacts.path(digest).resolve().as_uri()
-        return f"fairlead:///sha256/{digest}"
+                onnx = self._artifacts.path(file.digest)
+                return model_folder(self._folders, version, onnx).resolve().as_uri()
+        return f"fairlead:///sha256/{file.digest if file else version.manifest}"
 
 
 def _tags(version: Version, candidate: Candidate | None) -> dict[str, str]:

@@ -151,7 +151,13 @@ def _tell(settings: Settings, ledger: Ledger) -> int:
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        mirror = Mirror(client, uri=uri, ledger=ledger, artifacts=Artifacts(settings.artifacts))
+        mirror = Mirror(
+            client,
+            uri=uri,
+            ledger=ledger,
+            artifacts=Artifacts(settings.artifacts),
+            folders=settings.home / "mlflow",
+        )
         told = mirror.catch_up()
     except Exception as error:  # noqa: BLE001 - MLflow's stores raise whatever their drivers raise
         _log(f"MLflow's registry at {without_password(uri)!r} was not told: {_first_line(error)}")

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
+import onnx
 import pytest
 
+from fairlead.registry.folder import model_folder
 from fairlead.registry.mlflow import OFF, State, catch_up, start_mirror, without_password
 
 if TYPE_CHECKING:
@@ -87,7 +89,54 @@ def test_mlflow_shows_the_versions_and_the_champion(workshop: Workshop) -> None:
     assert tags["fairlead.study"] == version.study
     assert (tags["fairlead.metric"], tags["fairlead.version"]) == ("mse", "2")
     model = workshop.registry.candidate(version).files["model.onnx"]
-    assert Path(urlparse(source).path).read_bytes() == workshop.registry.artifacts.get(model.digest)
+    folder = workshop.settings.home / "mlflow" / MODEL / "v2"
+    assert Path(urlparse(source).path) == folder.resolve()
+    assert (folder / "model.onnx").samefile(workshop.registry.artifacts.path(model.digest))
+
+
+_LOAD = """
+import sys
+import mlflow
+mlflow.set_registry_uri(sys.argv[1])
+model = mlflow.onnx.load_model("models:/prices@champion")
+sys.stdout.buffer.write(model.SerializeToString())
+"""
+
+
+def test_mlflow_loads_the_champion(mirrored: Workshop) -> None:
+    version = mirrored.version(0.0)
+    mirrored.consider(version)
+    catch_up(mirrored.settings, mirrored.ledger)
+    file = mirrored.registry.candidate(version).files["model.onnx"]
+    kept = mirrored.registry.artifacts.path(file.digest)
+    content = kept.read_bytes()
+    kept.unlink()  # the folder outlives it
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _LOAD, mirrored.settings.mlflow_uri],
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        cwd=mirrored.settings.home,
+        stdout=subprocess.PIPE,
+        timeout=120,
+        check=True,
+    )
+    assert onnx.load_model_from_string(ended.stdout) == onnx.load_model_from_string(content)
+
+
+def test_a_folder_that_was_made_is_left_as_it_is_and_half_a_folder_is_made_again(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    version, root = workshop.version(0.0), tmp_path / "folders"
+    file = workshop.registry.candidate(version).files["model.onnx"]
+    source = workshop.registry.artifacts.path(file.digest)
+    folder = model_folder(root, version, source)
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert set(first) == {"MLmodel", "model.onnx"}
+    assert model_folder(root, version, source) == folder
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    (folder / "MLmodel").unlink()
+    model_folder(root, version, source)
+    assert {path.name for path in folder.iterdir()} == {"MLmodel", "model.onnx"}
+    assert [path.name for path in (root / MODEL).iterdir()] == ["v1"]
 
 
 def test_the_alias_follows_a_rollback(mirrored: Workshop) -> None:
