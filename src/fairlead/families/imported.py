@@ -6,6 +6,7 @@ own.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -13,7 +14,7 @@ import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -124,16 +125,24 @@ class Imported(Scikit):
 
     def _module(self) -> ModuleType:
         try:
-            if self.source is not None:
-                return _executed(self.source, self.where)
-            return importlib.import_module(self.where)
-        except Exception as error:
+            with _contained():
+                if self.source is not None:
+                    return _executed(self.source, self.where)
+                return importlib.import_module(self.where)
+        except (Exception, SystemExit) as error:
             raise self._fault("cannot be imported", error) from error
 
-    def _fault(self, what: str, error: Exception) -> InvalidSpec:
+    def _fault(self, what: str, error: BaseException) -> InvalidSpec:
         text = " ".join(str(error).split())
         place = "" if self.source is None else _place(self.where, error)
         return InvalidSpec(f"{place}family {self.name!r} {what}: {type(error).__name__}: {text}")
+
+
+@contextlib.contextmanager
+def _contained() -> Iterator[None]:
+    """What a file prints or where it goes while it is imported is not for the rest of the run."""
+    with contextlib.chdir("."), contextlib.redirect_stdout(sys.stderr):
+        yield
 
 
 def _near(name: str, module: ModuleType) -> str:
@@ -206,7 +215,7 @@ def _executed(source: bytes, where: str) -> ModuleType:
     return module
 
 
-def _place(where: str, error: Exception) -> str:
+def _place(where: str, error: BaseException) -> str:
     """`file:line: ` of the fault, as far as it lies in the file."""
     if isinstance(error, SyntaxError):
         return f"{where}:{error.lineno}: "

@@ -260,3 +260,21 @@ def test_a_subclass_that_predicts_in_its_own_way_is_known_not_to_be_exported(
         f"./mine.py:{name}: there is no converter for 'Rounded'; write promote: {{when: never}}, "
         "or use an estimator of scikit-learn"
     )
+
+
+def test_a_file_that_ends_the_program_is_refused_and_named(tmp_path: Path) -> None:
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(InvalidSpec, match="cannot be imported: SystemExit"):
+        catalog.family("./ends.py:Name", base=tmp_path).check({}, "regression")
+
+
+def test_a_file_that_prints_and_wanders_off_disturbs_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "import os\nprint('hello')\nos.chdir('/')\nfrom sklearn.linear_model import Ridge\n"
+    (tmp_path / "loud.py").write_text(text)
+    before = Path.cwd()
+    catalog.family("./loud.py:Ridge", base=tmp_path).check({}, "regression")
+    assert Path.cwd() == before
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "hello\n")
