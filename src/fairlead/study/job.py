@@ -164,7 +164,15 @@ class Job:
                 pause(news=False)
 
     def register(self, study: Study, candidate: Candidate, trials: Trials, best: Best) -> Version:
-        """Give the candidate, with the study that it came from, its place in the registry."""
+        """Give the candidate, with the study that it came from, its place in the registry.
+
+        A model that was registered before is that version, with the study that it had then.
+        """
+        known = self._registry.known(candidate, model=self.plan.spec.name)
+        if known is not None:
+            if (known.study, known.size) != (study.id, study.size):
+                self.watch.note(f"the best model is still v{known.number}: no new version")
+            return known
         files = {
             **candidate.files,
             "study.json": self.artifacts.put(_study_json(study, self.plan, trials)),

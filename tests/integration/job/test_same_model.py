@@ -1,0 +1,50 @@
+"""Promises of a run that finds the model again that it found before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fairlead.ledger.sql import open_ledger
+from tests.integration.job.specs import RIDGE
+
+if TYPE_CHECKING:
+    from tests.integration.job.conftest import Place
+
+MORE = RIDGE.replace("trials: 3", "trials: 6")
+BETTER = "promote: {when: confident}"
+NEVER = "promote: {when: never}"
+
+
+@pytest.mark.parametrize("promote", [BETTER, NEVER])
+def test_a_search_that_goes_on_or_starts_afresh_to_the_same_model_adds_no_version(
+    place: Place, promote: str
+) -> None:
+    place.write("spec.yaml", RIDGE + promote)
+    assert place.run("run", "spec.yaml").returncode == 0
+    first = _records(place)
+    place.write("spec.yaml", MORE + promote)
+    longer = place.run("run", "spec.yaml")
+    fresh = place.run("run", "spec.yaml", "--fresh")
+    for done in (longer, fresh):
+        assert done.returncode == 0, done.stderr
+        assert "the best model is still v1: no new version" in done.stderr
+    assert _records(place) == first
+    again = place.run("run", "spec.yaml")
+    assert again.returncode == 0
+    assert _records(place) == first
+
+
+def test_a_version_whose_search_went_on_is_still_reproduced(place: Place) -> None:
+    for spec in (RIDGE, MORE):
+        place.write("spec.yaml", spec)
+        assert place.run("run", "spec.yaml").returncode == 0
+    assert place.json("reproduce", "ridge", "1")["equal"]
+
+
+def _records(place: Place) -> tuple[object, ...]:
+    """Versions, verdicts and promotions, with their times."""
+    with open_ledger(place.home / "ledger.db") as ledger:
+        versions = ledger.versions
+        return versions.all(), versions.judgements("ridge"), versions.history("ridge")
