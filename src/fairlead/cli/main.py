@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -85,6 +86,8 @@ class Commands(click.Group):
         except _FORESEEN:
             raise
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _reader_is_gone():
+                return 1
             if os.environ.get("FAIRLEAD_DEBUG") == "1":
                 raise
             return _crash(ctx, error)
@@ -132,7 +135,7 @@ def main(args: Sequence[str] | None = None) -> int:
         status = _run(args)
         sys.stdout.flush()
     except BrokenPipeError:
-        _silence_stdout()
+        _silence(sys.stdout)
         status = 1
     return status
 
@@ -178,6 +181,20 @@ def _say(text: str) -> None:
     note(" ".join(text.split("\n")))
 
 
-def _silence_stdout() -> None:
+def _reader_is_gone() -> bool:
+    """Whether what broke was a stream of this process, as under `| head`; it is silenced then."""
+    broken = [stream for stream in (sys.stdout, sys.stderr) if _is_broken(stream)]
+    for stream in broken:
+        _silence(stream)
+    return bool(broken)
+
+
+def _is_broken(stream: TextIO) -> bool:
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)  # an error is told whatever one asks for
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def _silence(stream: TextIO) -> None:
     # The reader has gone: what Python still flushes at exit must not raise again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
