@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from fairlead.cli.output import json_option, print_fields, print_json, settings
+from fairlead.cli.output import json_option, note, print_fields, print_json, settings
 
 _EPILOG = """\b
 Examples:
@@ -36,7 +36,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
 ) -> None:
     """Say what a run of SPEC would do: trials, tasks, fits saved, rows, and an estimate.
 
-    Nothing is written. One task is timed, on one fold, in a process of its own.
+    Nothing is written. One fit is timed, on one fold; the estimate is of the search alone.
     """
     from fairlead.spec.load import load
     from fairlead.study.forecast import forecast
@@ -47,6 +47,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
         answer = forecast(
             loaded.spec, base=loaded.base, settings=options, workers=workers, timing=timing
         )
+    for remark in answer.remarks:
+        note(remark)
     if as_json:
         print_json(answer)
     else:

@@ -6,17 +6,20 @@ Belongs here: counting trials, tasks and fits, and timing one fit. Does not: wri
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.data import split
+from fairlead.families.family import Task
 from fairlead.records import Trial
 from fairlead.search import share
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec
 from fairlead.study import plan as plans
 from fairlead.study.plan import Plan
+from fairlead.study.words import count
 from fairlead.training.fit import Recipe
 from fairlead.training.folds import Fold, prepared
 
@@ -29,6 +32,8 @@ class Forecast:
     """What a run would do."""
 
     name: str
+    task: Task
+    target: str
     method: str
     trials: int
     tasks: int
@@ -42,25 +47,33 @@ class Forecast:
     workers: int
     seconds_a_fit: float | None  # of the first task; None where it was not timed
     seconds: float | None  # of the whole search
+    remarks: tuple[str, ...]  # what a person should know before it is run
 
     def in_words(self) -> list[tuple[str, str]]:
         """A name and a value for each line to show."""
         lines = [
             ("name", self.name),
             ("data", self._data()),
-            ("search", f"{self.method}: {self.trials} trials in {self.tasks} tasks"),
-            ("score", f"{self.metric}, {self.folds} folds"),
+            ("task", f"{self.task} of {self.target!r}"),
+            ("search", f"{self.method}: {self._trials()}"),
+            ("score", f"{self.metric}, {count(self.folds, 'fold')}"),
             ("fits", f"{self.fits}, and {self.fits_saved} saved by sharing"),
             ("workers", str(self.workers)),
         ]
         if self.seconds is not None and self.seconds_a_fit is not None:
-            words = f"about {_duration(self.seconds)}, from one fit of {self.seconds_a_fit:.2g} s"
-            lines.append(("estimate", words))
+            lines.append(("estimate", self._estimate(self.seconds, self.seconds_a_fit)))
         return lines
 
     def _data(self) -> str:
-        rows = f"{self.training_rows} rows to train on, {self.holdout_rows} held out"
-        return f"{rows}; {self.columns} columns"
+        rows = f"{count(self.training_rows, 'row')} to train on, {self.holdout_rows} held out"
+        return f"{rows}; {count(self.columns, 'column')}"
+
+    def _trials(self) -> str:
+        return f"{count(self.trials, 'trial')} in {count(self.tasks, 'task')}"
+
+    def _estimate(self, seconds: float, one: float) -> str:
+        search = f"search {_about(seconds)}, from one fit of {one:.2g} s"
+        return f"{search}; starting the workers, the refit and the gate come on top"
 
 
 def forecast(
@@ -88,6 +101,8 @@ def forecast(
     lengths = [_length(group, plan) for group in groups]
     return Forecast(
         name=spec.name,
+        task=plan.task,
+        target=plan.table.target_name,
         method=spec.search.method,
         trials=plan.search.size,
         tasks=round(len(groups) * scale),
@@ -101,6 +116,7 @@ def forecast(
         workers=slots,
         seconds_a_fit=one,
         seconds=None if one is None else one * folds * scale * sum(lengths) / lengths[0] / slots,
+        remarks=plan.remarks,
     )
 
 
@@ -133,10 +149,12 @@ def _time_one(plan: Plan, group: Sequence[Trial]) -> float:
     longest = max(group, key=lambda trial: _length([trial], plan))
     fold = _first_fold(plan)
     family = plan.families[longest.family]
-    started = time.monotonic()
-    fitted = recipe.fit(longest.params, family, fold.x_train, fold.y_train)
-    family.predict(fitted, fold.x_test)
-    return time.monotonic() - started
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a run keeps them in its workers' logs
+        started = time.monotonic()
+        fitted = recipe.fit(longest.params, family, fold.x_train, fold.y_train)
+        family.predict(fitted, fold.x_test)
+        return time.monotonic() - started
 
 
 def _first_fold(plan: Plan) -> Fold:
@@ -146,7 +164,11 @@ def _first_fold(plan: Plan) -> Fold:
     return next(prepared(features, target, plan.spec, classes=table.classes is not None))
 
 
-def _duration(seconds: float) -> str:
+def _about(seconds: float) -> str:
+    if seconds < 1:
+        return "less than 1 s"
     if seconds < 90:  # noqa: PLR2004 - a minute and a half reads better in seconds
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
+        return f"about {seconds:.0f} s"
+    if seconds < 5400:  # noqa: PLR2004 - and an hour and a half in minutes
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h"

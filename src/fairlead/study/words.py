@@ -1,0 +1,48 @@
+"""Words: how counts, sizes, values and parameters read in a line.
+
+Belongs here: what both `fairlead` commands and the records of this package say. Does not: pages
+(report/words.py), and exact values, which JSON and CSV keep.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from fairlead.records import Params, Scalar
+
+_THOUSAND = 1000
+
+
+def count(many: int, noun: str) -> str:
+    """A number of things: 1 task, 12 tasks."""
+    return f"{many} {noun}" if many == 1 else f"{many} {noun}s"
+
+
+def size(many: int) -> str:
+    """A number of bytes, to three digits: 812 bytes, 4.31 kB, 175 MB."""
+    if many < _THOUSAND:
+        return count(many, "byte")
+    amount, unit = many / _THOUSAND, "kB"
+    for larger in ("MB", "GB"):
+        if round(amount) >= _THOUSAND:
+            amount, unit = amount / _THOUSAND, larger
+    return f"{amount:.3g} {unit}"
+
+
+def value(one: Scalar) -> str:
+    """A parameter's value; a float to six digits."""
+    return f"{one:.6g}" if isinstance(one, float) else str(one)
+
+
+def params(of: Params) -> str:
+    """Parameters in a line: alpha=0.1, max_depth=4; empty where there are none."""
+    return ", ".join(f"{name}={value(one)}" for name, one in of.items())
+
+
+def laid_out(fields: Sequence[tuple[str, str]], *, width: int = 80) -> str:
+    """A name and a value a line; a long value goes on below itself."""
+    indent = 2 + max(len(name) for name, _ in fields)
+    wrapped = [(name, textwrap.wrap(text, max(20, width - indent))) for name, text in fields]
+    below = f"\n{'':<{indent}}"
+    return "\n".join(f"{name:<{indent}}{below.join(lines)}" for name, lines in wrapped)

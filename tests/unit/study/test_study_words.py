@@ -1,0 +1,46 @@
+"""Words in which commands speak of numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from fairlead.study import words
+
+
+def test_one_is_singular() -> None:
+    assert [words.count(many, "task") for many in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
+
+
+@pytest.mark.parametrize(
+    ("many", "text"),
+    [
+        (1, "1 byte"),
+        (397, "397 bytes"),
+        (4_312, "4.31 kB"),
+        (999_600, "1 MB"),
+        (175_000_000, "175 MB"),
+        (12_345_678_901, "12.3 GB"),
+    ],
+)
+def test_a_size_has_the_unit_that_keeps_it_short(many: int, text: str) -> None:
+    assert words.size(many) == text
+
+
+def test_a_float_has_six_digits_and_nothing_else_is_touched() -> None:
+    params = {
+        "alpha": 0.0005512450963006289,
+        "n": 1_234_567,
+        "how": "log2",
+        "deep": None,
+        "b": True,
+    }
+    assert words.params(params) == "alpha=0.000551245, n=1234567, how=log2, deep=None, b=True"
+
+
+def test_a_long_value_goes_on_below_itself() -> None:
+    text = words.laid_out([("name", "n"), ("verdict", "word " * 12)], width=40)
+    assert text.splitlines() == [
+        "name     n",
+        "verdict  word word word word word word",
+        "         word word word word word word",
+    ]
