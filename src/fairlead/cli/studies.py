@@ -32,7 +32,7 @@ _COLUMNS = (
 @csv_option
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
-    """List the studies, the newest first."""
+    """List the studies, the newest first, each with its best score so far."""
     with opened(ctx) as (ledger, _):
         rows = [_row(ledger, study) for study in ledger.studies.all()]
     if as_json:
@@ -40,19 +40,19 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
     else:
-        print_table(("study", "name", "trials", "best"), [_words(row) for row in rows])
+        print_table(("study", "name", "state", "trials", "best"), [_words(row) for row in rows])
 
 
 def _row(ledger: Ledger, study: Study) -> dict[str, Any]:
     from fairlead.study.outcome import Trials, best_of, study_row
 
     best = best_of(study, Trials(ledger.studies.trials(study.id)))
-    return study_row(study, ledger.studies.counts(study.id), best.score if best else None)
+    return study_row(study, ledger.studies.counts(study.id), best)
 
 
-def _words(row: dict[str, Any]) -> tuple[str, str, str, str | None]:
+def _words(row: dict[str, Any]) -> tuple[str | None, ...]:
     ended = row["done"] + row["failed"] + row["pruned"]
     others = [f"{row[kind]} {kind}" for kind in ("failed", "pruned") if row[kind]]
     trials = ", ".join([f"{ended} of {row['size']}", *others])
     best = None if row["score"] is None else f"{row['metric']} {row['score']:.6g}"
-    return row["study"], row["name"], trials, best
+    return row["study"], row["name"], row["state"], trials, best

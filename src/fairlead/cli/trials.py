@@ -53,10 +53,8 @@ def _table(rows: Sequence[TrialRow]) -> None:
 
 
 def _row(row: TrialRow) -> tuple[object, ...]:
+    from fairlead.study.outcome import in_words
+
     result = row.result
-    params = ", ".join(f"{name}={value}" for name, value in row.trial.params.items())
-    words = f"{row.trial.family}: {params}"
-    if result and result.reason:
-        words = f"{words}; {result.reason}"
-    seconds = round(result.seconds, 2) if result else None
-    return row.trial.number, row.state, result.score if result else None, seconds, words
+    score, seconds = (result.score, round(result.seconds, 2)) if result else (None, None)
+    return row.trial.number, row.state, score, seconds, in_words(row)

@@ -1,21 +1,26 @@
 """What came of a run.
 
-Belongs here: the record that the command line, notebooks and tests read, and its JSON form. Does
-not: how it is printed.
+Belongs here: the record that the command line, notebooks and tests read, its JSON form, and its
+words. Does not: printing.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from fairlead.metrics import METRICS, Metric
 from fairlead.records import Candidate, Counts, Params, Study, TrialRow, Verdict, Version
+from fairlead.study.words import count, laid_out, params, size
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SHOWN = 5  # trials in the repr of Trials
+_SHOWN_IN_HTML = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,22 @@ class Trials(Sequence[TrialRow]):
         """One after another."""
         return iter(self._rows)
 
+    def __repr__(self) -> str:
+        """How many ended how, and the first few; `to_frame()` has all."""
+        states = Counter(row.state for row in self._rows)
+        ended = ", ".join(f"{many} {state}" for state, many in states.items()) or "none"
+        lines = [f"{count(len(self), 'trial')}: {ended}", *map(_in_a_line, self._rows[:_SHOWN])]
+        if len(self) > _SHOWN:
+            lines.append(f"... and {len(self) - _SHOWN} more: to_frame() has all")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str | None:
+        """The table that a notebook shows; None, which shows the repr, where pandas is missing."""
+        try:
+            return str(self.to_frame().to_html(max_rows=_SHOWN_IN_HTML))
+        except ImportError:
+            return None
+
     def to_json(self) -> list[dict[str, Any]]:
         """A mapping a trial, as `fairlead trials --json` prints it."""
         return [trial_json(row) for row in self._rows]
@@ -61,7 +82,7 @@ class Trials(Sequence[TrialRow]):
         return pd.DataFrame([flat(row) for row in self._rows])
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Outcome:
     """What came of a run."""
 
@@ -72,6 +93,36 @@ class Outcome:
     version: Version
     promoted: bool  # whether the version is champion because of its verdict
     verdict: Verdict
+
+    def __repr__(self) -> str:
+        """The lines that `fairlead run` prints."""
+        return laid_out(self.in_words())
+
+    def in_words(self) -> list[tuple[str, str]]:
+        """A name and a value for each line to show."""
+        best, version = self.best, self.version
+        return [
+            ("best trial", f"{best.number} of {len(self.trials)}: {best.family}"),
+            ("parameters", params(best.params) or "the library's own"),
+            (self.candidate.metric, self._scores()),
+            ("exported", self._exported()),
+            ("version", f"{version.model} v{version.number} (study {self.study.id})"),
+            ("verdict", self.verdict.text),
+        ]
+
+    def _scores(self) -> str:
+        candidate = self.candidate
+        score = f"{self.best.score:.6g} cross-validated"
+        on = f"on {count(candidate.holdout_rows, 'holdout row')}"
+        held = candidate.holdout_score
+        return f"{score}, {held:.6g} {on}" if held is not None else f"{score}; none {on}"
+
+    def _exported(self) -> str:
+        candidate, parity = self.candidate, self.candidate.parity
+        if parity is None:
+            return f"no: {candidate.unexportable}"
+        equal = f"{parity.rows - parity.beyond} of {count(parity.rows, 'holdout row')}"
+        return f"ONNX, {size(candidate.files['model.onnx'].size)}; {equal} as the trained model"
 
     def to_json(self) -> dict[str, Any]:
         """The object that `fairlead run --json` prints."""
@@ -109,6 +160,19 @@ def trial_json(row: TrialRow) -> dict[str, Any]:
     }
 
 
+def _in_a_line(row: TrialRow) -> str:
+    score = row.result.score if row.result else None
+    told = row.state if score is None else f"{row.state} {score:.6g}"
+    return f"  {row.trial.number}  {told}  {in_words(row)}"
+
+
+def in_words(row: TrialRow) -> str:
+    """What the trial is, and why it failed or was pruned."""
+    of = params(row.trial.params)
+    words = f"{row.trial.family}: {of}" if of else row.trial.family
+    return f"{words}; {row.result.reason}" if row.result and row.result.reason else words
+
+
 def flat(row: TrialRow) -> dict[str, Any]:
     """One trial as one row of a table: a column for each parameter and for each fold."""
     fields = trial_json(row)
@@ -119,12 +183,15 @@ def flat(row: TrialRow) -> dict[str, Any]:
 
 
 def best_of(study: Study, trials: Trials) -> Best | None:
-    """The study's best trial; None where none has a score."""
-    if study.best is None:
+    """The study's best trial, or the best so far of one that is not finished.
+
+    Returns:
+        None where none has a score.
+    """
+    rows = list(trials) if study.state == "searching" else _decided(study, trials)
+    row = next(iter(ranked(study, Trials(rows))), None)
+    if row is None or row.result is None or row.result.score is None:
         return None
-    row = next(row for row in trials if row.trial.number == study.best)
-    assert row.result is not None
-    assert row.result.score is not None
     return Best(
         number=row.trial.number,
         family=row.trial.family,
@@ -133,13 +200,18 @@ def best_of(study: Study, trials: Trials) -> Best | None:
     )
 
 
+def _decided(study: Study, trials: Trials) -> list[TrialRow]:
+    """The trial that the finished study decided on; ranks cannot tell which results it saw."""
+    return [row for row in trials if row.trial.number == study.best]
+
+
 def metric_of(study: Study) -> Metric:
     """What the study's trials are scored with."""
     return METRICS[json.loads(study.spec)["search"]["metric"]]
 
 
-def study_row(study: Study, counts: Counts, best: float | None) -> dict[str, Any]:
-    """One study as one row of a table."""
+def study_row(study: Study, counts: Counts, best: Best | None) -> dict[str, Any]:
+    """One study as one row of a table; the best is the best so far until it is finished."""
     return {
         "study": study.id,
         "name": study.name,
@@ -149,8 +221,8 @@ def study_row(study: Study, counts: Counts, best: float | None) -> dict[str, Any
         "pruned": counts.pruned,
         "size": study.size,
         "metric": metric_of(study).name,
-        "best": study.best,
-        "score": best,
+        "best": best.number if best else None,
+        "score": best.score if best else None,
     }
 
 
