@@ -32,7 +32,7 @@ def command(
     from fairlead.cli.progress import watching
     from fairlead.study.reproduce import reproduce
 
-    with counted() as stop, watching(quiet=False) as watch:
+    with counted(keeps=False) as stop, watching(quiet=False) as watch:
         answer = reproduce(
             model, version, settings=settings(ctx), workers=workers, watch=watch, stop=stop
         )

@@ -55,7 +55,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     options = settings(ctx)
     loaded = load(spec, sets=sets)
     order = Order(spec=loaded.spec, base=loaded.base, workers=workers, fresh=fresh)
-    with loaded.located(), counted() as stop, watching(quiet=False) as watch:
+    with loaded.located(), counted(keeps=True) as stop, watching(quiet=False) as watch:
         outcome = run(order, options, watch, stop)
     if as_json:
         print_json(outcome.to_json())
@@ -72,35 +72,15 @@ def _mirror(options: Settings) -> None:
 
 
 def _show(outcome: Outcome, options: Settings) -> None:
-    best, candidate, version = outcome.best, outcome.candidate, outcome.version
-    params = ", ".join(f"{name}={value}" for name, value in best.params.items())
-    print_fields(
-        [
-            ("best trial", f"{best.number} of {len(outcome.trials)}: {best.family}"),
-            ("parameters", params or "the library's own"),
-            (candidate.metric, _scores(outcome)),
-            ("exported", _exported(outcome)),
-            ("version", f"{version.model} v{version.number} (study {outcome.study.id})"),
-            ("verdict", outcome.verdict.text),
-        ]
-    )
-    note(f"next: fairlead report {version.model} | fairlead predict {version.model} ROWS.csv")
+    print_fields(outcome.in_words())
+    model = outcome.version.model
+    note(" | ".join([f"next: fairlead report {model}", *_predicting(outcome)]))
     note(f"all state is in {options.home}")
 
 
-def _scores(outcome: Outcome) -> str:
-    candidate = outcome.candidate
-    held = candidate.holdout_score
-    score = f"{outcome.best.score:.6g} cross-validated"
-    on = f"on {candidate.holdout_rows} holdout rows"
-    return f"{score}, {held:.6g} {on}" if held is not None else f"{score}; none {on}"
-
-
-def _exported(outcome: Outcome) -> str:
-    candidate = outcome.candidate
-    if candidate.parity is None:
-        return f"no: {candidate.unexportable}"
-    size = candidate.files["model.onnx"].size / 1e6
-    parity = candidate.parity
-    equal = parity.rows - parity.beyond
-    return f"ONNX, {size:.1f} MB; {equal} of {parity.rows} holdout rows as the trained model"
+def _predicting(outcome: Outcome) -> list[str]:
+    """How to predict with what came of the run; nothing where it cannot be exported."""
+    if outcome.candidate.parity is None:
+        return []
+    command = f"fairlead predict {outcome.version.model} ROWS.csv"
+    return [command if outcome.promoted else f"{command} --version {outcome.version.number}"]

@@ -47,6 +47,18 @@ class Stop:
     asked: int = 0
 
 
+class Stopped(KeyboardInterrupt):
+    """The run was asked to stop, and has stopped; the same command goes on where it stands.
+
+    Args:
+        kept: Trials of the study that have ended; the ledger keeps them.
+        size: Trials of the study.
+    """
+
+    def __init__(self, *, kept: int, size: int) -> None:
+        super().__init__(f"stopped: {kept} of {size} trials kept; run the same command to go on")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """What to run and how.
@@ -76,10 +88,12 @@ def run(order: Order, settings: Settings, watch: Watch, stop: Stop | None = None
     Raises:
         Invalid: The spec or the data cannot be used; nothing was written.
         Failed: No trial succeeded, the refit failed, or parity failed.
-        KeyboardInterrupt: It was asked to stop; the ledger keeps what is done.
+        Stopped: It was asked to stop; the ledger keeps what is done.
     """
     watch.stage("reading the data")
     plan = plans.make(order.spec, base=order.base, settings=settings, downloaded=watch.downloaded)
+    for remark in plan.remarks:
+        watch.note(remark)
     with open_ledger(settings.ledger) as ledger:
         artifacts = Artifacts(settings.artifacts)
         study = plans.keep(plan, ledger, artifacts, fresh=order.fresh)
@@ -116,7 +130,7 @@ class Job:
         self._hire(study)
         coordinator = Coordinator(self.plan, study, self.ledger)
         before = self._done(study)
-        with self._patience() as pause:
+        with self._patience(study) as pause:
             while coordinator.advance():
                 self.watch.searching(self._snapshot(coordinator, before))
                 pause(news=coordinator.news)
@@ -154,7 +168,7 @@ class Job:
         self.watch.stage(f"refitting trial {row.trial.number} on all training rows")
         self.ledger.tasks.add(study.id, [NewTask(kind="refit", trials=(row.trial,))])
         self._hire(study)
-        with self._patience() as pause:
+        with self._patience(study) as pause:
             while True:
                 digest, why = self.ledger.tasks.refit(study.id, row.trial.number)
                 if digest is not None:
@@ -215,27 +229,29 @@ class Job:
             self.workers.start(study.id)
 
     @contextmanager
-    def _patience(self) -> Iterator[_Pause]:
+    def _patience(self, study: Study) -> Iterator[_Pause]:
         """Gives a function that waits a little while looking after the workers."""
         seconds = _SOONEST
 
         def pause(*, news: bool) -> None:
             nonlocal seconds
             seconds = _SOONEST if news else min(2 * seconds, _LATEST)
-            self._heed_stop()
+            self._heed_stop(study)
             self.workers.tend()
             time.sleep(seconds)
 
         yield pause
 
-    def _heed_stop(self) -> None:
+    def _heed_stop(self, study: Study) -> None:
         if self.stop.asked == 0:
             return
         if not self.workers.draining:
-            self.watch.note("finishing the tasks in hand; Ctrl-C again stops at once")
+            self.watch.note(
+                "asked to stop: finishing the tasks in hand (Ctrl-C or SIGTERM again stops at once)"
+            )
             self.workers.drain()
         if self.stop.asked > 1 or self.workers.alive() == 0:
-            raise KeyboardInterrupt
+            raise Stopped(kept=self._done(study), size=study.size)
 
     def _done(self, study: Study) -> int:
         counts = self.ledger.studies.counts(study.id)

@@ -114,6 +114,9 @@ def test_ctrl_c_finishes_running_tasks_and_keeps_everything(
     assert run.wait(60) == 130
     assert not processes_of(slow)
     counts = slow.counts()
+    last = (slow.folder / "output.log").read_text().splitlines()[-1]
+    kept = f"{counts['done']} of 12 trials kept"
+    assert last == f"stopped: {kept}; run the same command to go on"
     assert counts["done"] >= 2
     assert counts["running"] == 0
     assert told(finished(slow)) == undisturbed
@@ -124,7 +127,7 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_only_attempts(slow: Place) -> N
     run = slow.start("run", "slow.yaml", "--workers", "2")
     wait_until(lambda: slow.counts()["running"] == 2)
     run.send_signal(signal.SIGINT)
-    wait_until(lambda: "Ctrl-C again" in (slow.folder / "output.log").read_text())
+    wait_until(lambda: "Ctrl-C or SIGTERM again" in (slow.folder / "output.log").read_text())
     run.send_signal(signal.SIGINT)
     assert run.wait(10) == 130
     assert not processes_of(slow)
