@@ -18,6 +18,11 @@ __all__ = ["__version__", "run"]
 __version__ = VERSION
 
 
+def __dir__() -> list[str]:
+    """What is offered, `run` among it before it is imported."""
+    return list(__all__)
+
+
 def __getattr__(name: str) -> Any:
     """Import `run` when it is asked for: the command line must not pay for it."""
     if name == "run":
