@@ -16,7 +16,7 @@ from fairlead.cli.output import json_option
 from fairlead.cli.parts import parts
 from fairlead.cli.predictions import Block, Form, block, write
 from fairlead.cli.promote import VersionNumber
-from fairlead.errors import Failed
+from fairlead.errors import Failed, Invalid
 
 if TYPE_CHECKING:
     from fairlead.data.table import Features
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8192  # rows: what is predicted and written together
 _SUFFIXES: dict[str, Form] = {
+    "": "csv",
+    ".csv": "csv",
+    ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
@@ -91,7 +94,18 @@ def _form(form: Form | None, output: Path | None, *, as_json: bool) -> Form:
         raise click.UsageError("--json and --format cannot be combined.")
     if as_json:
         return "json"
-    return form or (_SUFFIXES.get(output.suffix.lower(), "csv") if output else "csv")
+    return form or ("csv" if output is None else _form_of(output))
+
+
+def _form_of(output: Path) -> Form:
+    try:
+        return _SUFFIXES[output.suffix.lower()]
+    except KeyError:
+        known = ", ".join(filter(None, _SUFFIXES))
+        raise Invalid(
+            f"--output {str(output)!r}: {output.suffix!r} is none of {known}; say with --format "
+            "what to write"
+        ) from None
 
 
 def _predicted(exported: Exported, features: Features, signature: Signature) -> Iterator[Block]:

@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, Union
 
 from fairlead.cli.output import plain
 from fairlead.records import Signature
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Form: TypeAlias = Literal["csv", "jsonl", "parquet", "json"]
-Block: TypeAlias = Mapping[str, Sequence[Any]]
-"""Column name to its values; every block has the same columns."""
+Block: TypeAlias = Mapping[str, Union[Sequence[Any], "NDArray[np.float64]"]]
+"""Column name to its values, labels or numbers; every block has the same columns."""
 
 
 def block(predicted: NDArray[np.float64], signature: Signature) -> Block:
@@ -37,10 +37,10 @@ def block(predicted: NDArray[np.float64], signature: Signature) -> Block:
         `probability_CLASS` for each.
     """
     if signature.classes is None:
-        return {"prediction": predicted.tolist()}
+        return {"prediction": predicted}
     labels = [signature.classes[index] for index in predicted.argmax(axis=1)]
-    shares = zip(signature.classes, predicted.T.tolist(), strict=True)
-    return {"prediction": labels} | {f"probability_{label}": values for label, values in shares}
+    shares = zip(signature.classes, predicted.T.astype(float), strict=True)
+    return {"prediction": labels, **{f"probability_{label}": values for label, values in shares}}
 
 
 def write(blocks: Iterator[Block], stream: BinaryIO, form: Form) -> None:
@@ -61,7 +61,7 @@ def _write_csv(blocks: Iterator[Block], stream: BinaryIO) -> None:
         for index, columns in enumerate(blocks):
             if index == 0:
                 writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+            writer.writerows(zip(*map(_in_text, columns.values()), strict=True))
     finally:
         text.detach()  # or it would close the stream, which is not ours
 
@@ -79,9 +79,27 @@ def _write_json(blocks: Iterator[Block], stream: BinaryIO) -> None:
 
 def _rows(blocks: Iterator[Block]) -> Iterator[bytes]:
     for columns in blocks:
-        for values in zip(*columns.values(), strict=True):
+        for values in zip(*map(_in_text, columns.values()), strict=True):
             row = dict(zip(columns, values, strict=True))
             yield json.dumps(plain(row), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _in_text(values: Sequence[Any] | NDArray[np.float64]) -> Sequence[Any]:
+    """Numbers as what reads shortest and is, read back as float32, the very number predicted.
+
+    A model gives float32 (records.Signature): 28.917278, which as float64 is 28.917278289794922.
+    A number that float32 does not hold stays as it is.
+    """
+    import numpy as np
+
+    if not isinstance(values, np.ndarray):
+        return values
+    with np.errstate(over="ignore"):  # what float32 does not hold is found below
+        single = values.astype(np.float32)
+    short = single.astype(str).astype(float)
+    same = (single == values) & (short.astype(np.float32) == single)
+    kept: list[float] = np.where(same, short, values).tolist()
+    return kept
 
 
 def _write_parquet(blocks: Iterator[Block], stream: BinaryIO) -> None:

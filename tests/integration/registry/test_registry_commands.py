@@ -15,6 +15,7 @@ from fairlead.cli.main import main
 from fairlead.registry.mlflow import OFF
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.integration.registry.conftest import Workshop
@@ -54,6 +55,11 @@ def expected(workshop: Workshop, number: int, count: int = 5) -> list[float]:
     version = workshop.ledger.versions.get(MODEL, number)
     features = workshop.features(slice(200, 200 + count))
     return workshop.registry.exported(version).predict(features).tolist()
+
+
+def singles(written: Iterable[Any]) -> list[float]:
+    """What is read back as float32, which is what a model gives, as exact float64."""
+    return np.array([float(value) for value in written], dtype=np.float32).astype(float).tolist()
 
 
 def test_models_shows_the_champion_and_its_score(workshop: Workshop, fairlead: Any) -> None:
@@ -159,9 +165,9 @@ def test_predict_asks_the_champion_and_finds_columns_by_name(
     file = rows(workshop, tmp_path / "rows.csv")
     header, *predicted = fairlead("predict", MODEL, str(file))[1].splitlines()
     assert header == "prediction"
-    assert [float(line) for line in predicted] == expected(workshop, 2)
+    assert singles(predicted) == expected(workshop, 2)
     older = fairlead("predict", MODEL, str(file), "--version", "1", "--json")[1]
-    assert [row["prediction"] for row in json.loads(older)] == expected(workshop, 1)
+    assert singles(row["prediction"] for row in json.loads(older)) == expected(workshop, 1)
 
 
 def test_predict_writes_what_is_asked_for(
@@ -170,7 +176,7 @@ def test_predict_writes_what_is_asked_for(
     workshop.consider(workshop.version(0.0))
     file, predicted = rows(workshop, tmp_path / "rows.csv"), expected(workshop, 1)
     lines = fairlead("predict", MODEL, str(file), "--format", "jsonl")[1].splitlines()
-    assert [json.loads(line) for line in lines] == [{"prediction": value} for value in predicted]
+    assert singles(json.loads(line)["prediction"] for line in lines) == predicted
     target = tmp_path / "predicted.parquet"
     assert fairlead("predict", MODEL, str(file), "--output", str(target))[:2] == (0, "")
     assert pyarrow.parquet.read_table(target).to_pydict() == {"prediction": predicted}
@@ -181,6 +187,31 @@ def test_predict_writes_what_is_asked_for(
     ]
 
 
+def test_predict_refuses_an_ending_that_says_no_format(
+    workshop: Workshop, fairlead: Any, tmp_path: Path
+) -> None:
+    workshop.consider(workshop.version(0.0))
+    file, target = rows(workshop, tmp_path / "rows.csv"), tmp_path / "predicted.xlsx"
+    status, out, err = fairlead("predict", MODEL, str(file), "--output", str(target))
+    assert (status, out) == (2, "")
+    assert err.startswith(f"--output {str(target)!r}: '.xlsx' is none of .csv, .json, ")
+    assert not target.exists()
+    asked = ("predict", MODEL, str(file), "--output", str(target), "--format", "csv")
+    assert fairlead(*asked)[:2] == (0, "")
+    assert target.read_text().startswith("prediction\n")
+
+
+def test_predict_names_a_few_of_the_columns_that_are_missing(
+    workshop: Workshop, fairlead: Any, tmp_path: Path
+) -> None:
+    workshop.consider(workshop.version(0.0))
+    file = tmp_path / "rows.csv"
+    file.write_text("x\n1\n")
+    status, _, err = fairlead("predict", MODEL, str(file))
+    assert status == 2
+    assert err.rstrip().endswith("needs the columns 'a', 'b', 'c', 'd', which are not there")
+
+
 def test_predict_of_more_rows_than_one_block_keeps_their_order(
     workshop: Workshop, fairlead: Any, tmp_path: Path
 ) -> None:
@@ -188,7 +219,7 @@ def test_predict_of_more_rows_than_one_block_keeps_their_order(
     workshop.x = np.random.default_rng(2).normal(size=(20_200, 4))
     file = rows(workshop, tmp_path / "rows.csv", count=20_000)
     predicted = fairlead("predict", MODEL, str(file))[1].splitlines()[1:]
-    assert [float(line) for line in predicted] == expected(workshop, 1, count=20_000)
+    assert singles(predicted) == expected(workshop, 1, count=20_000)
 
 
 def test_predict_reads_stdin(
@@ -198,7 +229,7 @@ def test_predict_reads_stdin(
     content = rows(workshop, tmp_path / "rows.csv").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
     predicted = fairlead("predict", MODEL, "-")[1].splitlines()[1:]
-    assert [float(line) for line in predicted] == expected(workshop, 1)
+    assert singles(predicted) == expected(workshop, 1)
 
 
 def test_predict_of_a_file_without_rows_gives_a_header(

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.cli.predictions import Block, Form, block, write
 from fairlead.errors import InvalidData
@@ -27,8 +29,12 @@ def written(form: Form, *blocks: Any) -> bytes:
     return stream.getvalue()
 
 
+def as_lists(columns: Block) -> dict[str, list[Any]]:
+    return {name: list(values) for name, values in columns.items()}
+
+
 def test_a_class_comes_with_the_probability_of_each() -> None:
-    assert block(SHARES, CLASSES) == {
+    assert as_lists(block(SHARES, CLASSES)) == {
         "prediction": ["no", "no", "yes, or so"],
         "probability_no": [0.75, 0.5, 0.125],
         "probability_yes, or so": [0.25, 0.5, 0.875],
@@ -53,7 +59,7 @@ def test_blocks_follow_one_another_under_one_header() -> None:
         "yes, or so",
     ]
     table = pyarrow.parquet.read_table(io.BytesIO(written("parquet", *blocks)))
-    assert table.to_pydict() == block(SHARES, CLASSES)
+    assert table.to_pydict() == as_lists(block(SHARES, CLASSES))
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
@@ -63,10 +69,28 @@ def test_a_prediction_that_is_no_number_is_null_in_json(form: Form) -> None:
     assert row == {"prediction": None}
 
 
-def test_numbers_are_written_with_every_digit() -> None:
-    value = float(np.float32(24.38))
-    content = written("csv", block(np.array([value]), NUMBERS)).decode()
-    assert float(content.splitlines()[1]) == value
+def test_a_prediction_is_written_in_its_shortest_exact_form() -> None:
+    predicted = np.array([np.float32(28.917278)], dtype=float)
+    assert written("csv", block(predicted, NUMBERS)) == b"prediction\n28.917278\n"
+    assert written("jsonl", block(predicted, NUMBERS)) == b'{"prediction": 28.917278}\n'
+    table = pyarrow.parquet.read_table(io.BytesIO(written("parquet", block(predicted, NUMBERS))))
+    assert table.to_pydict() == {"prediction": [28.917278289794922]}
+
+
+@given(values=st.lists(st.floats(width=32), min_size=1))
+def test_what_is_written_reads_back_as_the_number_predicted(values: list[float]) -> None:
+    lines = written("csv", block(np.array(values), NUMBERS)).decode().splitlines()[1:]
+    read = np.array([float(line) for line in lines], dtype=np.float32)
+    np.testing.assert_array_equal(read, np.array(values, dtype=np.float32))
+
+
+def test_numbers_that_float32_does_not_hold_and_labels_keep_every_digit() -> None:
+    predicted = np.array([0.1234567890123, 1e300])
+    lines = written("csv", block(predicted, NUMBERS)).decode().splitlines()[1:]
+    assert [float(line) for line in lines] == predicted.tolist()
+    label = 28.917278289794922
+    signature = Signature(columns=(), target="size", classes=(label,))
+    assert f"\n{label}," in written("csv", block(np.array([[1.0]]), signature)).decode()
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
