@@ -22,6 +22,7 @@ from fairlead.records import Column, Signature
 
 Format: TypeAlias = Literal["auto", "csv", "tsv", "parquet", "jsonl"]
 
+_NAMED = 5  # of the columns that are missing, in a message
 _LIMIT = 1 << 32  # bytes that a Parquet file of rows may hold when unpacked
 
 
@@ -113,7 +114,9 @@ def _cell(value: Any, name: str, number: int) -> str | None:
 def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:
     missing = [repr(column.name) for column in columns if column.name not in frame.names]
     if missing:
-        raise InvalidData(f"the model needs the columns {', '.join(missing)}, which are not there")
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        names = f"{', '.join(missing[:_NAMED])}{more}"
+        raise InvalidData(f"the model needs the columns {names}, which are not there")
 
 
 def _refuse(fault: Fault, name: str) -> NoReturn:
