@@ -9,12 +9,12 @@ import click
 
 from fairlead.cli.opened import opened
 from fairlead.cli.output import json_option, print_json, print_table
-from fairlead.cli.when import utc
+from fairlead.cli.when import minute
 
 if TYPE_CHECKING:
     from fairlead.records import Judgement, Promotion
 
-_COLUMNS = ("when", "version", "what", "why")
+_COLUMNS = ("when (UTC)", "version", "what", "why")
 
 
 @click.command(epilog="\b\nExample:\n  fairlead history boston-prices\n")
@@ -29,7 +29,7 @@ def command(ctx: click.Context, *, model: str, as_json: bool) -> None:
     if as_json:
         print_json({"model": model, "promotions": promotions, "judgements": judgements})
     else:
-        print_table(_COLUMNS, timeline(promotions, judgements))
+        print_table(_COLUMNS, timeline(promotions, judgements), unfolded=_COLUMNS[:1])
 
 
 def timeline(
@@ -42,7 +42,7 @@ def timeline(
         for entry in judgements
         if entry.verdict.decision != "promote"
     ]
-    return [(utc(at), f"v{version}", what, why) for at, version, what, why in sorted(lines)]
+    return [(minute(at), f"v{version}", what, why) for at, version, what, why in sorted(lines)]
 
 
 def _what(promotion: Promotion) -> str:

@@ -18,14 +18,15 @@ from fairlead.cli.output import (
     print_table,
     settings,
 )
-from fairlead.cli.when import utc
+from fairlead.cli.when import minute, utc
 
 if TYPE_CHECKING:
     from fairlead.records import Version
     from fairlead.registry.registry import Registry
 
 _COLUMNS = ("model", "champion", "versions", "metric", "holdout_score", "created", "mlflow")
-_HEADINGS = ("model", "champion", "versions", "metric", "holdout", "created", "mlflow")
+_CREATED = "created (UTC)"
+_HEADINGS = ("model", "champion", "versions", "metric", "holdout", _CREATED, "mlflow")
 
 
 @click.command(epilog="\b\nExample:\n  fairlead models --json\n")
@@ -47,14 +48,15 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
         every = groupby(ledger.versions.all(), key=lambda version: version.model)
         registry = Registry(ledger, artifacts)
         rows = [_row(registry, list(versions), waiting[model]) for model, versions in every]
+    exact = [{**row, "created": utc(row["created"])} for row in rows]
     if state.note:
         note(f"{state.note} (what waits is told by the next `fairlead run` or `fairlead models`)")
     if as_json:
-        print_json(rows)
+        print_json(exact)
     elif as_csv:
-        print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
+        print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in exact])
     else:
-        print_table(_HEADINGS, [[row[column] for column in _COLUMNS] for row in rows])
+        print_table(_HEADINGS, map(_words, rows), unfolded=(_CREATED,))
 
 
 def _row(registry: Registry, versions: list[Version], waiting: int) -> dict[str, Any]:
@@ -68,6 +70,10 @@ def _row(registry: Registry, versions: list[Version], waiting: int) -> dict[str,
         "versions": len(versions),
         "metric": candidate.metric,
         "holdout_score": candidate.holdout_score,
-        "created": utc(shown.created),
+        "created": shown.created,
         "mlflow": f"{waiting} waiting" if waiting else "told",
     }
+
+
+def _words(row: dict[str, Any]) -> list[object]:
+    return list({**row, "created": minute(row["created"])}.values())

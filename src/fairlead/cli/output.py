@@ -12,7 +12,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,43 +65,48 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, unfolded: Collection[str] = ()
 ) -> None:
-    """Print a table as wide as the terminal, or 80 columns.
+    """Print a table as wide as the terminal, or 80 columns, without blanks around it.
 
     What does not fit is folded onto more lines, never cut: an id can always be copied.
 
     Args:
         columns: Headings.
         rows: One value a column; numbers stand right, None is a dash.
-        title: Stands above.
+        unfolded: Headings of short columns that read badly when folded, such as times.
     """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else _width(), highlight=False)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     kept = [list(row) for row in rows]
     for index, column in enumerate(columns):
         numeric = _numeric([row[index] for row in kept])
-        table.add_column(column, overflow="fold", justify="right" if numeric else "left")
+        table.add_column(
+            column,
+            overflow="fold",
+            justify="right" if numeric else "left",
+            no_wrap=column in unfolded,
+        )
     for row in kept:
         table.add_row(*(_cell(value) for value in row))
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     """Print a name and a value a line; a long value goes on below itself."""
     import shutil
-    import textwrap
 
-    indent = 2 + max(len(name) for name, _ in fields)
+    from fairlead.study.words import laid_out
+
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _width()
-    for name, value in fields:
-        lines = textwrap.wrap(printable(value), max(20, width - indent)) or [""]
-        text = f"{name:<{indent}}" + f"\n{'':<{indent}}".join(lines)
-        click.echo(text)
+    click.echo(laid_out([(name, printable(value)) for name, value in fields], width=width))
 
 
 def plain(value: Any) -> Any:
