@@ -5,6 +5,7 @@ Belongs here: what a person sees while waiting. Does not: results, which go to s
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING, Self
 
 from fairlead.cli.output import note
 from fairlead.study.watch import Silent, Snapshot, Watch
+from fairlead.study.words import count
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _EVERY = 10.0
 """Seconds between two plain lines."""
+_PATIENCE = 60.0
+"""Seconds after which a plain line says that nothing has changed."""
 
 
 @contextmanager
@@ -37,7 +41,7 @@ class Lines:
     """Plain lines, one every few seconds."""
 
     def __init__(self) -> None:
-        self._last = 0.0
+        self._last = -math.inf
         self._done = -1
 
     def stage(self, name: str) -> None:
@@ -46,13 +50,15 @@ class Lines:
 
     def downloaded(self, done: int, total: int | None) -> None:
         """Say how far a download is."""
-        if self._due():
+        if self._due(_EVERY):
             note(f"downloaded {done:,} of {f'{total:,}' if total else 'unknown'} bytes")
 
     def searching(self, snapshot: Snapshot) -> None:
         """Say how far the search is."""
         done = trials_done(snapshot)
-        if done != self._done and (self._due() or done == snapshot.study.size):
+        changed = done != self._done
+        last = changed and done == snapshot.study.size
+        if last or self._due(_EVERY if changed else _PATIENCE):
             self._done = done
             note(f"{done}/{snapshot.study.size} trials, {in_words(snapshot)}")
 
@@ -60,9 +66,9 @@ class Lines:
         """Say it."""
         note(line)
 
-    def _due(self) -> bool:
+    def _due(self, seconds: float) -> bool:
         now = time.monotonic()
-        due = now - self._last >= _EVERY
+        due = now - self._last >= seconds
         self._last = now if due else self._last
         return due
 
@@ -82,7 +88,7 @@ class Bar:
             console=Console(stderr=True),
             transient=True,
         )
-        self._task: TaskID = self._progress.add_task("", total=None, words="")
+        self._task: TaskID = self._progress.add_task("starting", total=None, words="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -123,16 +129,19 @@ def trials_done(snapshot: Snapshot) -> int:
 
 
 def in_words(snapshot: Snapshot) -> str:
-    """The best so far, what failed, the time left and the workers alive, in a line."""
+    """The best so far, what failed, the time gone and left and the workers alive, in a line."""
     parts = []
     if snapshot.best is not None:
         parts.append(f"best {snapshot.metric} {snapshot.best[1]:.6g}")
     if snapshot.counts.failed:
         parts.append(f"{snapshot.counts.failed} failed")
     left = seconds_left(snapshot)
+    if left is None:
+        parts.append("first task running" if snapshot.counts.running else "starting workers")
+    parts.append(_clock(snapshot.elapsed))
     if left is not None:
         parts.append(f"{_clock(left)} left")
-    parts.append(f"{snapshot.workers} workers")
+    parts.append(count(snapshot.workers, "worker"))
     return ", ".join(parts)
 
 
