@@ -1,5 +1,15 @@
 const NARROW = 560;
 
+// Plotly itself looks again only when the window changes; a card may change without it, as when a
+// scroll bar appears, and while the window is being opened.
+const cards = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.clientWidth && target.clientWidth !== target._fullLayout?.width) {
+      Plotly.Plots.resize(target);
+    }
+  }
+});
+
 for (const source of document.querySelectorAll("script[data-chart]")) {
   const chart = document.getElementById(source.dataset.chart);
   const { data, layout } = JSON.parse(source.textContent);
@@ -16,4 +26,5 @@ for (const source of document.querySelectorAll("script[data-chart]")) {
     displaylogo: false,
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
   });
+  cards.observe(chart);
 }

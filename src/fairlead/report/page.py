@@ -128,7 +128,8 @@ def _fact(name: str, value: str) -> str:
 
 
 def _section(picture: Picture) -> str:
-    wide = ' class="wide"' if picture.wide else ""
+    # Beside a chart, a sentence alone would stand in a tall empty card.
+    wide = ' class="wide"' if picture.wide or not picture.figure else ""
     title = f'<h2 id="{picture.key}-title">{escape(picture.title)}</h2>'
     caption = f'<p class="caption">{escape(picture.caption)}</p>'
     chart = (

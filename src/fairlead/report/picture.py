@@ -24,6 +24,8 @@ RED = "#cf4545"
 FAMILIES = (BLUE, "#2a9168", "#8e63b8", "#b8476b", "#7d7f2f", "#24899c")
 """Colours of families, in the spec's order; none of them is the one of the best trial."""
 
+_EACH = 10  # trials that each have a tick of their own
+
 MOST_MARKS = 3000
 """Marks in one chart; a browser moves so many without delay."""
 
@@ -72,10 +74,23 @@ def axis(**more: Any) -> dict[str, Any]:
     return {
         "gridcolor": "rgba(128,136,148,0.22)",
         "zeroline": False,
-        "title": {"font": {"size": 13}} | more.pop("title", {}),
+        "title": {"font": {"size": 13}, "standoff": 8} | more.pop("title", {}),
         "automargin": True,
+        "exponentformat": "power",
+        "minexponent": 6,
+        "separatethousands": True,
         **more,
     }
+
+
+def trial_axis(last: int) -> dict[str, Any]:
+    """The axis of trials' numbers, which are whole.
+
+    Args:
+        last: The greatest number.
+    """
+    every = {"dtick": 1} if last < _EACH else {}
+    return {"title": {"text": "trial"}, "tickformat": ",d", **every}
 
 
 def label(value: object) -> str:

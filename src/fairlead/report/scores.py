@@ -26,6 +26,7 @@ from fairlead.report.picture import (
     label,
     layout,
     thinned,
+    trial_axis,
 )
 
 _TITLE = "Score over trials"
@@ -74,7 +75,7 @@ def _figure(material: Material, limit: float | None) -> Figure:
     if limit is not None:
         score |= {"range": _range(material, limit)}
     hidden = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
-    numbers = {"title": {"text": "trial"}}
+    numbers = trial_axis(material.rows[-1].trial.number)
     return {"data": traces, "layout": layout(x=numbers, y=score, yaxis2=hidden)}
 
 

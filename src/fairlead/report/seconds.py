@@ -18,6 +18,7 @@ from fairlead.report.picture import (
     label,
     layout,
     thinned,
+    trial_axis,
 )
 
 _TITLE = "Seconds a trial"
@@ -40,7 +41,7 @@ def draw(material: Material) -> Picture:
     spread = {"type": "log"} if lasted[-1] > _SPREAD * median else {"rangemode": "tozero"}
     traces = [_points(material, family, timed) for family in material.families]
     y = axis(title={"text": "seconds"}, **spread)
-    x = {"title": {"text": "trial"}}
+    x = trial_axis(material.rows[-1].trial.number)
     figure = {"data": traces, "layout": layout(x=x, y=y, showlegend=len(traces) > 1)}
     return Picture(key=_KEY, title=_TITLE, caption=caption, figure=figure)
 

@@ -24,9 +24,11 @@ def number(value: float | None, *, digits: int = 5) -> str:
     """A number as a person reads it."""
     if value is None:
         return "none"
-    if isinstance(value, float) and math.isfinite(value) and not value.is_integer():
-        return f"{value:.{digits}g}"
-    return f"{value:,.0f}" if math.isfinite(value) else str(value)
+    if not math.isfinite(value):
+        return str(value)
+    if float(value).is_integer() or abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
 
 
 def value(one: Scalar) -> str:
@@ -103,8 +105,9 @@ def _searched(material: Material) -> str:
         if material.ended(state)
     ]
     return (
-        f"{begun} of {listed(material.families)} on {material.spec.data.source}, by "
-        f"{_METHODS[search.method]}, each scored on {search.folds} folds"
+        f"{begun} of {listed(material.families)} on {material.spec.data.source} "
+        f"({material.metric.task}), by {_METHODS[search.method]}, each scored on "
+        f"{search.folds} folds"
         f"{'; ' if losses else ''}{' and '.join(losses)}."
     )
 

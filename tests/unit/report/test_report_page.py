@@ -168,3 +168,10 @@ def test_the_details_hold_what_a_run_can_be_repeated_from(finished: Make) -> Non
     text = read(finished()).text
     for part in ("0123456789abcdef", "a" * 64, "b" * 64, "d" * 64, "3.11.7", "2.4.6", '"MEDV"'):
         assert part in text
+
+
+def test_a_sentence_in_place_of_a_chart_takes_the_width_and_no_height(searched: Make) -> None:
+    page = render(searched(trials=5), library="")
+    [section] = re.findall(r'<section[^>]*><h2 id="importance-title">.*?</section>', page)
+    assert section.startswith('<section class="wide">')
+    assert "height:" not in section

@@ -275,3 +275,26 @@ def test_a_trial_that_took_very_long_makes_the_axis_logarithmic(searched: Make) 
     figure = seconds.draw(replace(material, rows=[slow, *material.rows[1:]])).figure
     assert figure is not None
     assert figure["layout"]["yaxis"]["type"] == "log"
+
+
+@pytest.mark.parametrize("picture", [scores, seconds])
+def test_trials_have_whole_numbers_on_their_axis(searched: Make, picture: Any) -> None:
+    few = layout_of(picture.draw(searched(trials=2)))["xaxis"]
+    assert (few["dtick"], few["tickformat"]) == (1, ",d")
+    assert "dtick" not in layout_of(picture.draw(searched(trials=60)))["xaxis"]
+
+
+def test_large_scores_are_written_out_and_no_title_stands_on_them(searched: Make) -> None:
+    axis = layout_of(scores.draw(searched(score=lambda _: 626_601.5)))["yaxis"]
+    assert (axis["exponentformat"], axis["minexponent"], axis["separatethousands"]) == (
+        "power",
+        6,
+        True,
+    )
+    assert axis["automargin"]
+    assert axis["title"]["standoff"] > 0
+
+
+def layout_of(picture: Picture) -> dict[str, Any]:
+    assert picture.figure
+    return dict(picture.figure["layout"])

@@ -17,8 +17,8 @@ def test_a_finished_study_is_told_from_its_search_to_its_standing(finished: Make
     scores = iter([None, None, 9.25, 8.125, *[9.0] * 56])
     assert list(words.story(finished(score=lambda _: next(scores)))) == [
         (
-            "60 trials of forest and booster on boston, by random search, each scored on 2 folds; "
-            "2 trials failed."
+            "60 trials of forest and booster on boston (regression), by random search, each scored "
+            "on 2 folds; 2 trials failed."
         ),
         (
             "Trial 3 is the best, with a cross-validated mse of 8.125: booster with rate 0.56846, "
@@ -93,3 +93,11 @@ def test_values_read_as_in_yaml() -> None:
 )
 def test_numbers_read_well(value: float | None, text: str) -> None:
     assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(626_601.494, "626,601"), (12_345.6, "12,346"), (1234.56, "1234.6"), (0.123456, "0.12346")],
+)
+def test_a_large_score_is_written_out_as_the_command_line_has_it(value: float, said: str) -> None:
+    assert words.number(value) == said
