@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +158,30 @@ def test_an_estimator_that_cannot_become_champion_is_remarked_on(folder: Path) -
     assert remark.startswith("search.over[0].family: it cannot become champion: ./mine.py:Rounded")
     assert planned(folder, OWN, "promote.when=never").remarks == ()
     assert planned(folder, OWN.replace("Rounded", "Shifted")).remarks == ()
+
+
+def fairlead(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fairlead", *args, "--set", "data.target=churned"],
+        cwd=folder,
+        env={**os.environ, "FAIRLEAD_MLFLOW_URI": "none"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+
+def test_the_task_is_in_the_answer_of_plan_and_its_remark_beside_it(folder: Path) -> None:
+    said = fairlead(folder, "plan", "own.yaml", "--no-timing")
+    assert "task     regression of 'churned'\n" in said.stdout
+    assert "taken as a number" in said.stderr
+    answer = json.loads(fairlead(folder, "plan", "own.yaml", "--no-timing", "--json").stdout)
+    assert (answer["task"], answer["target"]) == ("regression", "churned")
+    assert "taken as a number" in answer["remarks"][0]
+
+
+def test_a_run_begins_with_the_remarks(folder: Path) -> None:
+    said = fairlead(folder, "run", "own.yaml", "--workers", "1", "--set", "search.trials=1")
+    assert "taken as a number" in said.stderr
+    assert "taken as a number" not in said.stdout
