@@ -126,6 +126,7 @@ class Registry:
             NotFound: There is no such version.
             Unexportable: It has no ONNX form.
             Failed: Its exported form predicts something else than what was trained.
+            Corrupt: Its file is not what was written.
         """
         _reason(why)
         version = self.ledger.versions.get(model, number)
@@ -156,11 +157,13 @@ class Registry:
             NotFound: There is no such model.
             Invalid: There is no previous champion.
             Conflict: The champion changed meanwhile: what was to be undone is undone no more.
+            Corrupt: The previous champion's file is not what was written.
         """
         _reason(why)
         reachable = pile(self.ledger.versions.history(model))
         if len(reachable) < 2:  # noqa: PLR2004 - the champion and the one before
             raise Invalid(_nothing_before(model, reachable))
+        self._fit_to_stand(self.ledger.versions.get(model, reachable[-2]))
         return self.ledger.versions.promote(
             Promotion(
                 model=model,
@@ -181,6 +184,7 @@ class Registry:
             )
         if not parity_passed(candidate):
             raise Failed(f"promoting {_named(version)}: {disparity(candidate)}")
+        self.artifacts.path(candidate.files["model.onnx"].digest)  # whole, before it is live
 
 
 def same(one: Candidate, other: Candidate) -> bool:

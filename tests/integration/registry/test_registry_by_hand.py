@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fairlead.errors import Conflict, Failed, Invalid, NotFound, Unexportable
+from fairlead.errors import Conflict, Corrupt, Failed, Invalid, NotFound, Unexportable
 from fairlead.records import Parity, Promotion
 from fairlead.registry.registry import Registry
 
@@ -152,3 +152,16 @@ def test_a_rollback_that_is_overtaken_is_refused(workshop: Workshop) -> None:
     with pytest.raises(Conflict):
         _overtaken(workshop, by=3).rollback(MODEL, why="of v2")
     assert workshop.champion() == 3
+
+
+def test_no_damaged_model_becomes_champion_by_a_rollback(workshop: Workshop) -> None:
+    for number, error in enumerate((0.0, 1.0), start=1):
+        workshop.version(error)
+        workshop.registry.promote(MODEL, number, why="up")
+    first = workshop.registry.candidate(workshop.registry.version(MODEL, 1))
+    stored = workshop.registry.artifacts.path(first.files["model.onnx"].digest)
+    stored.chmod(0o644)
+    stored.write_bytes(stored.read_bytes() + b"!")
+    with pytest.raises(Corrupt):
+        workshop.registry.rollback(MODEL, why="down")
+    assert workshop.champion() == 2
