@@ -81,7 +81,7 @@ def print_table(
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else _width(), highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     kept = [list(row) for row in rows]
     for index, column in enumerate(columns):
         numeric = _numeric([row[index] for row in kept])
