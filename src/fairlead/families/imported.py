@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from fairlead.errors import InvalidSpec
-from fairlead.families.family import Estimator, Task
+from fairlead.errors import InvalidSpec, Unexportable
+from fairlead.families.family import Estimator, Fitted, Task
 from fairlead.families.packages import distribution_of, version
 from fairlead.families.parameters import SEED, THREADS, Names
 from fairlead.families.scikit import Scikit, unknown_to_onnx
@@ -93,6 +93,13 @@ class Imported(Scikit):
         except Exception as error:
             raise self._fault(f"cannot be made of {dict(params)!r}", error) from error
         return _settled(estimator, seed, threads)
+
+    def onnx(self, fitted: Fitted, *, width: int) -> bytes:
+        """The model as skl2onnx converts it."""
+        try:
+            return super().onnx(fitted, width=width)
+        except Unexportable as error:  # in the words of the spec: the file, not our name for it
+            raise Unexportable(str(error).replace(self._module().__name__, self.where)) from error
 
     def trusted(self) -> frozenset[str]:
         """The classes of the file: their code is the user's own, known by its digest."""

@@ -23,6 +23,7 @@ from fairlead.families.parameters import Names, refuse_unknown
 from fairlead.records import Params
 from fairlead.spec.space import Space
 
+_ADVICE = "write promote: {when: never}, or use an estimator of scikit-learn"
 _SENTENCE = 240  # letters of another's message that are passed on
 
 
@@ -174,16 +175,14 @@ def converting(family: str, convert: Callable[[], Any]) -> Any:
     except Exception as error:
         sentence = " ".join(str(error).split()).partition(". ")[0]
         reason = textwrap.shorten(sentence, _SENTENCE, placeholder=" ...")
-        raise Unexportable(f"{family}: converting it failed: {reason}") from error
+        fault = f"converting it failed with {type(error).__name__}: {reason}"
+        raise Unexportable(f"{family}: {fault}; {_ADVICE}") from error
 
 
 def unknown_to_onnx(family: str, estimator: Estimator) -> str | None:
     """That skl2onnx does not know this estimator, and what to do about it; None where it does."""
     name = unknown(estimator)
-    return name and (
-        f"{family}: there is no converter for {name!r}; write promote: {{when: never}}, or use an "
-        "estimator of scikit-learn"
-    )
+    return name and f"{family}: there is no converter for {name!r}; {_ADVICE}"
 
 
 def _skl2onnx(fitted: Fitted, width: int) -> Any:

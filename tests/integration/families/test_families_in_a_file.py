@@ -193,6 +193,7 @@ def test_a_relative_path_is_relative_to_the_base_wherever_the_program_runs(folde
 
 OFFSPRING = '''\
 import numpy as np
+from sklearn.ensemble import VotingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -219,6 +220,10 @@ class Balanced(LogisticRegression):
 
 def scaled():
     return make_pipeline(StandardScaler(), Shrunk())
+
+
+def voting():
+    return VotingRegressor([("one", Rounded())])
 
 
 def scaled_rounded():
@@ -278,3 +283,14 @@ def test_a_file_that_prints_and_wanders_off_disturbs_nobody(
     assert Path.cwd() == before
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "hello\n")
+
+
+def test_what_a_converter_says_is_one_sentence_about_the_users_file(offspring: Path) -> None:
+    family = catalog.family("./mine.py:voting", base=offspring)
+    fitted = family.fit(family.build({}, "regression", seed=1, threads=1), X, Y, classes=None)
+    with pytest.raises(Unexportable) as caught:
+        family.onnx(fitted, width=2)
+    assert str(caught.value) == (
+        "./mine.py:voting: converting it failed with KeyError: <class './mine.py.Rounded'>; write "
+        "promote: {when: never}, or use an estimator of scikit-learn"
+    )
