@@ -131,6 +131,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    _open_closed_streams()
     try:
         status = _run(args)
         sys.stdout.flush()
@@ -138,6 +139,17 @@ def main(args: Sequence[str] | None = None) -> int:
         _silence(sys.stdout)
         status = 1
     return status
+
+
+def _open_closed_streams() -> None:
+    """Where a shell closed what is written to (`>&-`), it goes nowhere, and nothing else breaks."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - a descriptor
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - a descriptor
 
 
 def _run(args: Sequence[str] | None) -> int:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "Null")
+LARGEST = float(np.finfo(np.float32).max)  # exported models take and give float32
 LARGEST_WHOLE = 2**53  # float64 holds every whole number up to here, and not every one beyond
 _NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
@@ -86,6 +87,9 @@ def numbers(cells: Cells) -> NDArray[np.float64] | Fault:
     infinite = np.isinf(values)
     if infinite.any():
         return _fault(cells, int(infinite.argmax()), "not a finite number")
+    huge = np.abs(values) > LARGEST
+    if huge.any():
+        return _fault(cells, int(huge.argmax()), "beyond 3.4e38, the largest number of a model")
     return values + 0.0  # -0.0 and 0.0 say the same
 
 

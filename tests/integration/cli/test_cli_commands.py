@@ -365,3 +365,10 @@ def test_a_table_has_no_blanks_around_it_and_keeps_times_whole(
     assert all(lines)
     assert lines[2].endswith("2026-11-21 06:43")
     assert max(map(len, lines)) <= 80
+
+
+def test_closed_streams_are_no_crash(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = f"{sys.executable} -m fairlead --home {home} families <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+    assert not home.exists()
