@@ -5,7 +5,6 @@ Belongs here: the order of the way, and when workers are needed. Does not: any o
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +25,9 @@ from fairlead.settings import Settings
 from fairlead.spec.document import Spec
 from fairlead.study import plan as plans
 from fairlead.study.coordinator import Coordinator
+from fairlead.study.kept import best_json, study_json
 from fairlead.study.local import LocalWorkers
-from fairlead.study.outcome import Best, Outcome, Trials, best_of, trial_json
+from fairlead.study.outcome import Best, Outcome, Trials, best_of
 from fairlead.study.plan import Plan
 from fairlead.study.watch import Snapshot, Watch
 
@@ -189,8 +189,10 @@ class Job:
             return known
         files = {
             **candidate.files,
-            "study.json": self.artifacts.put(_study_json(study, self.plan, trials)),
-            "best.json": self.artifacts.put(_best_json(best, candidate)),
+            "study.json": self.artifacts.put(
+                study_json(study, self.plan.table.fingerprint, trials)
+            ),
+            "best.json": self.artifacts.put(best_json(best, candidate)),
         }
         complete = replace(candidate, files=files)
         return self._registry.register(complete, model=self.plan.spec.name, size=study.size)
@@ -276,41 +278,3 @@ def _reasons(trials: Trials) -> str:
         return "none was finished in time"
     most = max(set(reasons), key=reasons.count)
     return f"{reasons.count(most)} of {len(trials)} failed with: {most}"
-
-
-def _study_json(study: Study, plan: Plan, trials: Trials) -> bytes:
-    import statistics
-
-    rows = []
-    for row in trials:
-        fields = trial_json(row)
-        scores = fields["scores"]
-        fields["mean"] = fields.pop("score")
-        fields["spread"] = statistics.pstdev(scores) if scores else None
-        rows.append(fields)
-    content = {
-        "study": study.id,
-        "name": study.name,
-        "spec": json.loads(study.spec),
-        "fingerprint": plan.table.fingerprint,
-        "metric": plan.metric.name,
-        "best": study.best,
-        "trials": rows,
-    }
-    return _json(content)
-
-
-def _best_json(best: Best, candidate: Candidate) -> bytes:
-    content = {
-        "trial": best.number,
-        "family": best.family,
-        "params": dict(best.params),
-        "metric": candidate.metric,
-        "cross_validated": best.score,
-        "holdout": candidate.holdout_score,
-    }
-    return _json(content)
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode()
