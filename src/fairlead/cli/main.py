@@ -132,6 +132,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit status.
     """
     _open_closed_streams()
+    _forget_odd_sizes()
     try:
         status = _run(args)
         sys.stdout.flush()
@@ -150,6 +151,13 @@ def _open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - a descriptor
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - a descriptor
+
+
+def _forget_odd_sizes() -> None:
+    """Rich takes any digit of Unicode in these for a number, and fails where it is none."""
+    for name in ("COLUMNS", "LINES"):
+        if not os.environ.get(name, "").isascii():
+            del os.environ[name]
 
 
 def _run(args: Sequence[str] | None) -> int:

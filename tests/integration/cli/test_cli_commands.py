@@ -372,3 +372,13 @@ def test_closed_streams_are_no_crash(tmp_path: Path) -> None:
     command = f"{sys.executable} -m fairlead --home {home} families <&- >&- 2>&-"
     assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
     assert not home.exists()
+
+
+def test_a_width_that_is_no_number_is_no_crash(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fairlead", "--home", str(tmp_path), "families"]
+    done = subprocess.run(
+        command, env={**os.environ, "COLUMNS": "\u00b2"}, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    assert b"random_forest" in done.stdout
+    assert b"Error" not in done.stderr
