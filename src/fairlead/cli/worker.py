@@ -11,6 +11,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -53,14 +55,12 @@ def command(ctx: click.Context, study: str | None, name: str | None, *, until_eo
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: worker.stop.ask())
         if until_eof:
-            threading.Thread(target=_until_eof, args=(worker,), daemon=True).start()
+            at_once = partial(worker.stop.ask, at_once=True)
+            threading.Thread(target=_at_eof, args=(at_once,), daemon=True).start()
         worker.run()
 
 
-def _until_eof(worker: object) -> None:
-    from fairlead.worker.loop import Worker
-
-    assert isinstance(worker, Worker)
+def _at_eof(stop: Callable[[], None]) -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    worker.stop.ask(at_once=True)
+    stop()

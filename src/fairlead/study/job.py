@@ -94,20 +94,33 @@ def run(order: Order, settings: Settings, watch: Watch, stop: Stop | None = None
     plan = plans.make(order.spec, base=order.base, settings=settings, downloaded=watch.downloaded)
     for remark in plan.remarks:
         watch.note(remark)
-    with open_ledger(settings.ledger) as ledger:
+    with at_work(plan, settings, order.workers, watch, stop or Stop()) as job:
+        study = plans.keep(plan, job.ledger, job.artifacts, fresh=order.fresh)
+        return job.finish(job.search(study))
+
+
+@contextmanager
+def at_work(
+    plan: Plan, settings: Settings, workers: int | None, watch: Watch, stop: Stop
+) -> Iterator[Job]:
+    """The job of a plan, with the ledger open and workers to hire; both are ended at the end.
+
+    Args:
+        plan: What it is about.
+        settings: Say where the ledger and the artefacts are.
+        workers: How many to hire; None for one a core, divided by the threads of a fit.
+        watch: Told what happens.
+        stop: Looked at while waiting.
+    """
+    count = workers or plans.slots(plan.spec)
+    with (
+        open_ledger(settings.ledger) as ledger,
+        LocalWorkers(settings, ledger, count=count) as crew,
+    ):
         artifacts = Artifacts(settings.artifacts)
-        study = plans.keep(plan, ledger, artifacts, fresh=order.fresh)
-        count = order.workers or plans.slots(order.spec)
-        with LocalWorkers(settings, ledger, count=count) as workers:
-            job = Job(
-                plan=plan,
-                ledger=ledger,
-                artifacts=artifacts,
-                workers=workers,
-                watch=watch,
-                stop=stop or Stop(),
-            )
-            return job.finish(job.search(study))
+        yield Job(
+            plan=plan, ledger=ledger, artifacts=artifacts, workers=crew, watch=watch, stop=stop
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

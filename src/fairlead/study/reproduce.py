@@ -25,8 +25,7 @@ from fairlead.registry.registry import Registry
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec
 from fairlead.study import plan as plans
-from fairlead.study.job import Job, Stop
-from fairlead.study.local import LocalWorkers
+from fairlead.study.job import Stop, at_work
 from fairlead.study.outcome import Trials
 from fairlead.study.plan import Plan
 from fairlead.study.watch import Watch
@@ -77,7 +76,7 @@ def reproduce(  # noqa: PLR0913 - what, where, how
         plan = _plan(first.study, first.trials, artifacts)
     with tempfile.TemporaryDirectory(prefix="fairlead-reproduce-") as folder:
         there = replace(settings, home=Path(folder))
-        second, again = _run(plan, there, workers or plans.slots(plan.spec), watch, stop)
+        second, again = _run(plan, there, workers, watch, stop)
     differences = (*_trials(first.trials, second.to_json()), *_files(first.candidate, again))
     return Reproduction(
         model=model,
@@ -128,25 +127,14 @@ def _plan(study: Study, trials: Sequence[Mapping[str, Any]], artifacts: Artifact
 
 
 def _run(
-    plan: Plan, settings: Settings, count: int, watch: Watch, stop: Stop
+    plan: Plan, settings: Settings, workers: int | None, watch: Watch, stop: Stop
 ) -> tuple[Trials, Candidate]:
-    with open_ledger(settings.ledger) as ledger:
-        artifacts = Artifacts(settings.artifacts)
-        study = plans.keep(plan, ledger, artifacts, fresh=False)
-        with LocalWorkers(settings, ledger, count=count) as workers:
-            job = Job(
-                plan=plan,
-                ledger=ledger,
-                artifacts=artifacts,
-                workers=workers,
-                watch=watch,
-                stop=stop,
-            )
-            study = job.search(study)
-            trials = Trials(ledger.studies.trials(study.id))
-            if study.best is None:
-                raise Failed("training it again: no trial succeeded")
-            return trials, job.refit(study, trials[study.best])
+    with at_work(plan, settings, workers, watch, stop) as job:
+        study = job.search(plans.keep(plan, job.ledger, job.artifacts, fresh=False))
+        trials = Trials(job.ledger.studies.trials(study.id))
+        if study.best is None:
+            raise Failed("training it again: no trial succeeded")
+        return trials, job.refit(study, trials[study.best])
 
 
 def _trials(
