@@ -180,9 +180,10 @@ def _ledger(settings: Settings) -> Check:
 def _revision(file: Path) -> Check:
     """Read the file's revision without bringing it up to date."""
     from fairlead.ledger.database import Database
-    from fairlead.ledger.revision import MIGRATIONS, revision_of
+    from fairlead.ledger.revision import MIGRATIONS, refuse_emptied, revision_of
     from fairlead.ledger.schema import HEAD
 
+    refuse_emptied(file)
     database = Database(file)
     try:
         with database.read() as connection:

@@ -2,6 +2,9 @@
 
 Belongs here: telling what a file is, creating a ledger, starting migrations. Does not: what a
 migration changes (migrations/versions).
+
+A file without tables is new, unless artefacts lie beside it: these are made only after the tables,
+so something emptied the file since (a full disk, a failed copy, a copy without its log).
 """
 
 from __future__ import annotations
@@ -10,11 +13,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from fairlead.errors import Invalid
+from fairlead.errors import Corrupt, Invalid
 from fairlead.ledger.database import Database
 from fairlead.ledger.schema import HEAD, metadata
+from fairlead.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_HEADER = 100  # bytes; SQLite takes some shorter files for new ones
 _NEW = ""  # the revision of a file without tables
 _STAMPS = sa.table("alembic_version", sa.column("version_num", sa.String))
 
@@ -26,12 +31,30 @@ def bring_to_head(database: Database) -> None:
 
     Raises:
         Invalid: The file is something else, or from a newer Fairlead.
+        Corrupt: It was a ledger and has been emptied.
     """
+    refuse_emptied(database.file)
     with database.read() as connection:
         found = revision_of(connection, database.file)
     database.keep_log_ahead()
     if found != HEAD:
         _change(database)
+
+
+def refuse_emptied(file: Path) -> None:
+    """Refuse an empty file beside what only a ledger leaves.
+
+    Before SQLite opens it: SQLite deletes the log beside an empty file, and the log may hold
+    everything. It makes one only once the file has its first page.
+
+    Raises:
+        Corrupt: It was a ledger and has been emptied.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    logged = log if log.exists() and log.stat().st_size else None
+    left = _artifacts(file) or logged  # looked for first: others may be making file and artefacts
+    if file.is_file() and file.stat().st_size < _HEADER:
+        _refuse_beside(left, file)
 
 
 def revision_of(connection: sa.Connection, file: Path) -> str:
@@ -89,6 +112,21 @@ def _change(database: Database) -> None:
     with database.write() as connection:
         found = revision_of(connection, database.file)
         if found == _NEW:
+            _refuse_beside(_artifacts(database.file), database.file)
             create(connection)
         elif found != HEAD:
             migrate(connection, database.file)
+
+
+def _artifacts(file: Path) -> Path | None:
+    """The folder of the artefacts beside the ledger, if there are any."""
+    folder = Settings(home=file.parent).artifacts
+    return folder if folder.is_dir() and any(folder.iterdir()) else None
+
+
+def _refuse_beside(left: Path | None, file: Path) -> None:
+    if left is not None:
+        raise Corrupt(
+            f"ledger {str(file)!r}: it holds nothing, and {left.name!r} beside it shows that it was "
+            "a ledger; restore the file from a backup, or move its folder away to begin anew"
+        )

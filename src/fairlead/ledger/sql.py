@@ -83,6 +83,7 @@ def open_ledger(location: Path | str, *, patience: float = PATIENCE) -> SqlLedge
 
     Raises:
         Invalid: The location is no ledger, cannot be written, or a newer Fairlead made it.
+        Corrupt: It was a ledger and has been emptied.
     """
     file = _file(location)
     try:

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt, Invalid
+from fairlead.ledger.database import Database
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import Counts
+from fairlead.settings import Settings
 from tests.integration.ledger.processes import STUDY, add_trials, finished, ledger_file, python
 from tests.lacking import lacking
 
@@ -116,6 +119,86 @@ def test_a_damaged_file_says_so(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(Corrupt, match="restore it from a backup"), open_ledger(file) as ledger:
         ledger.studies.trials(STUDY.id)
+
+
+def keep_artefact(beside: Path) -> None:
+    Artifacts(Settings(home=beside.parent).artifacts).put(b"a table")
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 4096, 8192])
+def test_a_ledger_cut_short_beside_artefacts_is_no_new_one_and_is_left_alone(
+    tmp_path: Path, size: int
+) -> None:
+    file = ledger_file(tmp_path)
+    with open_ledger(file) as ledger:
+        add_trials(ledger, 2000)
+    keep_artefact(file)
+    os.truncate(file, size)
+    before = file.read_bytes()
+    for _ in range(2):
+        with pytest.raises((Corrupt, Invalid)) as caught, open_ledger(file) as ledger:
+            ledger.studies.all()
+        assert "\n" not in str(caught.value)
+        assert str(file) in str(caught.value)
+    assert file.read_bytes() == before
+
+
+def test_an_emptied_ledger_beside_artefacts_says_what_to_do(tmp_path: Path) -> None:
+    file = ledger_file(tmp_path)
+    keep_artefact(file)
+    file.write_bytes(b"")
+    with pytest.raises(Corrupt) as caught:
+        open_ledger(file)
+    assert str(caught.value) == (
+        f"ledger {str(file)!r}: it holds nothing, and 'artifacts' beside it shows that it was a "
+        "ledger; restore the file from a backup, or move its folder away to begin anew"
+    )
+
+
+def test_an_emptied_ledger_whose_log_is_left_is_refused_and_its_log_is_kept(tmp_path: Path) -> None:
+    file = ledger_file(tmp_path)
+    log = file.with_name("ledger.db-wal")
+    with open_ledger(file) as ledger:
+        add_trials(ledger, 20)
+        kept, logged = file.read_bytes(), log.read_bytes()
+    file.write_bytes(b"")
+    log.write_bytes(logged)  # as a run that was killed left it
+    with pytest.raises(Corrupt, match=r"'ledger\.db-wal' beside it"):
+        open_ledger(file)
+    assert log.read_bytes() == logged
+    file.write_bytes(kept)  # restored
+    with open_ledger(file) as ledger:
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=20)
+
+
+def test_a_ledger_that_was_copied_without_its_log_is_no_new_one(tmp_path: Path) -> None:
+    file = ledger_file(tmp_path)
+    with open_ledger(file) as ledger:
+        add_trials(ledger, 20)
+        copied = file.read_bytes()  # its first page only: all else is in the log
+    file.write_bytes(copied)
+    keep_artefact(file)
+    with pytest.raises(Corrupt, match="'artifacts' beside it"):
+        open_ledger(file)
+
+
+def test_a_home_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    file = ledger_file(tmp_path)
+    Settings(home=file.parent).artifacts.mkdir(parents=True)
+    file.write_bytes(b"")
+    with open_ledger(file) as ledger:
+        assert ledger.studies.all() == []
+
+
+def test_a_home_that_was_killed_before_its_tables_were_there_is_made_again(tmp_path: Path) -> None:
+    file = ledger_file(tmp_path)
+    file.parent.mkdir()
+    database = Database(file)
+    database.keep_log_ahead()
+    database.close()
+    assert file.stat().st_size > 0
+    with open_ledger(file) as ledger:
+        assert ledger.studies.all() == []
 
 
 def test_a_write_that_finds_no_room_fails_in_one_line_and_keeps_what_was_there(
