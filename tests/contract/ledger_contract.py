@@ -433,11 +433,14 @@ class TasksContract:
         "write",
         [
             lambda ledger, claim: ledger.tasks.commit(claim, [done(0, score=99.0)]),
+            lambda ledger, claim: ledger.tasks.commit_and_claim(
+                claim, [done(0, score=99.0)], lease=LEASE
+            ),
             lambda ledger, claim: ledger.tasks.heartbeat(claim, lease=LEASE),
             lambda ledger, claim: ledger.tasks.fault(claim, "late"),
             lambda ledger, claim: ledger.tasks.release(claim, "late"),
         ],
-        ids=["commit", "heartbeat", "fault", "release"],
+        ids=["commit", "commit and claim", "heartbeat", "fault", "release"],
     )
     def test_whatever_a_lost_attempt_writes_is_thrown_away(
         self, ledger: Ledger, write: Callable[[Ledger, Claim], object]
@@ -465,6 +468,55 @@ class TasksContract:
             ledger.tasks.commit(claim, [done(0)])
         assert ledger.studies.counts(STUDY.id) == Counts(done=1)
 
+    def test_a_worker_commits_and_takes_the_next_task_at_once(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1, 2), task(3)])
+        first = must_claim(ledger, "ann")
+        must_claim(ledger, "bob")
+        second = ledger.tasks.commit_and_claim(first, [done(0)], lease=LEASE)
+        assert second is not None
+        assert (second.worker, second.trials, second.attempt) == ("ann", (trial(3),), 1)
+        assert second.token > first.token
+        assert second.lease_ends > ledger.now()
+        assert ledger.studies.results(STUDY.id)[0] == [done(0)]
+        assert ledger.studies.counts(STUDY.id) == Counts(running=2, done=1)
+        kinds = [(event.kind, event.worker) for event in ledger.studies.events(STUDY.id)]
+        assert kinds[-2:] == [("committed", "ann"), ("claimed", "ann")]
+        assert ledger.tasks.commit_and_claim(second, [done(3)], lease=LEASE) is None
+        assert ledger.studies.counts(STUDY.id) == Counts(running=1, done=2)
+
+    def test_a_task_whose_lease_ended_is_the_next_one_too(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1), task(2)])
+        slow, quick = must_claim(ledger, "slow"), must_claim(ledger, "quick")
+        let_lease_end(ledger, slow)
+        following = ledger.tasks.commit_and_claim(quick, [done(1)], lease=LEASE)
+        assert following is not None
+        assert (following.task, following.attempt) == (slow.task, 2)
+
+    def test_the_next_task_may_be_of_one_study_only(self, ledger: Ledger) -> None:
+        other = replace(STUDY, id="6" * 64)
+        for study in (other, STUDY):
+            ledger.studies.open(study)
+            ledger.tasks.add(study.id, [task(0)])
+        mine = ledger.tasks.claim("w", lease=LEASE, study=STUDY.id)
+        assert mine is not None
+        assert ledger.tasks.commit_and_claim(mine, [done(0)], lease=LEASE, study=STUDY.id) is None
+        assert ledger.studies.counts(other.id) == Counts(ready=1)
+
+    def test_a_lost_attempt_takes_no_task_with_it_and_its_worker_may_claim(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1)])
+        late = must_claim(ledger, "late")
+        ledger.tasks.lose("late")
+        must_claim(ledger, "holder")
+        with pytest.raises(Lost):
+            ledger.tasks.commit_and_claim(late, [done(0)], lease=LEASE)
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, running=1)
+        assert numbers([must_claim(ledger, "late")]) == [1]
+
     def test_an_attempt_at_no_task_is_lost(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [task(0)])
@@ -477,8 +529,11 @@ class TasksContract:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [task(0, 1)])
         claim = must_claim(ledger)
+        results = [done(number) for number in given]
         with pytest.raises(Invalid, match="one result for each"):
-            ledger.tasks.commit(claim, [done(number) for number in given])
+            ledger.tasks.commit(claim, results)
+        with pytest.raises(Invalid, match="one result for each"):
+            ledger.tasks.commit_and_claim(claim, results, lease=LEASE)
         ledger.tasks.commit(claim, [done(1), done(0)])
 
     def test_a_result_says_how_many_attempts_it_took(self, ledger: Ledger) -> None:

@@ -101,8 +101,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from(WORKERS))
     def claim(self, worker: str) -> None:
+        self.take_in(self.ledger.tasks.claim(worker, lease=LEASE))
+
+    def take_in(self, claim: Claim | None) -> None:
+        """Hold what was just claimed against the model."""
         expected = self.model.claimable()
-        claim = self.ledger.tasks.claim(worker, lease=LEASE)
         if expected is None:
             assert claim is None
             return
@@ -115,8 +118,12 @@ class LedgerMachine(RuleBasedStateMachine):
         self.claims.append(claim)
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data(), state=st.sampled_from(["done", "failed", "pruned"]))
-    def commit(self, data: st.DataObject, state: str) -> None:
+    @rule(
+        data=st.data(),
+        state=st.sampled_from(["done", "failed", "pruned"]),
+        then_claim=st.booleans(),
+    )
+    def commit(self, data: st.DataObject, state: str, *, then_claim: bool) -> None:
         claim = data.draw(st.sampled_from(self.claims))
         results = [
             Result(number=trial.number, state=state)  # type: ignore[arg-type]
@@ -125,12 +132,20 @@ class LedgerMachine(RuleBasedStateMachine):
         task = self.held(claim)
         if task is None:
             with pytest.raises(Lost):
-                self.ledger.tasks.commit(claim, results)
+                self.commits(claim, results, then_claim=then_claim)
             return
-        self.ledger.tasks.commit(claim, results)
+        following = self.commits(claim, results, then_claim=then_claim)
         assert not set(task.trials) & set(self.model.results)
         self.model.results |= dict.fromkeys(task.trials, state)
         self.model.end(task, "done")
+        if then_claim:
+            self.take_in(following)
+
+    def commits(self, claim: Claim, results: list[Result], *, then_claim: bool) -> Claim | None:
+        if then_claim:
+            return self.ledger.tasks.commit_and_claim(claim, results, lease=LEASE)
+        self.ledger.tasks.commit(claim, results)
+        return None
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())

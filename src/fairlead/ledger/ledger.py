@@ -145,6 +145,19 @@ class Tasks(Protocol):
         """
         ...
 
+    def commit_and_claim(
+        self, claim: Claim, results: Sequence[Result], *, lease: float, study: str | None = None
+    ) -> Claim | None:
+        """`commit`, then `claim` for the same worker, in one transaction.
+
+        What is committed is seen by the claim; None where no task is ready. Either both are
+        written or neither is.
+
+        Raises:
+            Lost: As for commit; nothing was written and nothing claimed. The worker may `claim`.
+        """
+        ...
+
     def commit_refit(self, claim: Claim, candidate: Digest) -> None:
         """Write the artefact that a 'refit' task made, and end it. Raises as commit does."""
         ...

@@ -77,6 +77,15 @@ class SqlTasks:
         with self._database.write() as connection:
             _commit(connection, claim, results)
 
+    def commit_and_claim(
+        self, claim: Claim, results: Sequence[Result], *, lease: float, study: str | None = None
+    ) -> Claim | None:
+        """Commit, then take the next task for the same worker, in one transaction."""
+        _check(claim, results)
+        with self._database.write() as connection:
+            _commit(connection, claim, results)
+            return attempts.claim(connection, claim.worker, lease=lease, study=study)
+
     def commit_refit(self, claim: Claim, candidate: Digest) -> None:
         """Write the artefact that a 'refit' task made, and end it."""
         if claim.kind != "refit":
