@@ -17,6 +17,8 @@ from fairlead.worker.job import Answer, Began, Raised, Refitted, Scored
 MEMORY_LOOK = 0.1
 """Seconds between two looks at the child's memory, where it is limited."""
 
+TOLD = "the worker was told to stop"
+"""Why a task goes back that nothing was wrong with."""
 
 START = 300.0
 """Seconds that a child may take to load its libraries and the data."""
@@ -44,6 +46,7 @@ class Seen:
     exit_status: int | None = None  # of the child, negative for a signal; None while it lives
     last_words: str = ""  # the end of what a dead child printed
     memory: int | None = None  # bytes the child holds, where it was looked at
+    leaving: bool = False  # told to stop after this task
     stop: bool = False  # told to stop at once
 
 
@@ -66,9 +69,10 @@ class Begin:
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """Write what came of it."""
+    """Write what came of it, and take the next task with it if the worker goes on."""
 
     answer: Scored | Refitted
+    go_on: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,17 +101,17 @@ Step: TypeAlias = Wait | Extend | Begin | Commit | Fault | Lose | Release
 def next_step(attempt: Attempt, seen: Seen) -> Step:
     """What to do about the attempt now."""
     if seen.answer is not None:
-        return _answered(attempt, seen.answer)
+        return _answered(attempt, seen.answer, go_on=not seen.leaving)
     if seen.exit_status is not None:
         return _died(seen.exit_status, seen.last_words)
     if seen.stop:
-        return Release(reason="the worker was told to stop")
+        return Release(reason=TOLD)
     if seen.closed:
         return Fault(reason="closed the connection to its worker", replace=True)
     return _over_limit(attempt, seen) or _in_time(attempt, seen)
 
 
-def _answered(attempt: Attempt, answer: Answer) -> Step:
+def _answered(attempt: Attempt, answer: Answer, *, go_on: bool) -> Step:
     if answer.token != attempt.token:
         return Fault(reason="answered another task than the one it was given", replace=True)
     match answer:
@@ -116,7 +120,7 @@ def _answered(attempt: Attempt, answer: Answer) -> Step:
         case Began():
             return Begin()
         case Scored() | Refitted():
-            return Commit(answer=answer)
+            return Commit(answer=answer, go_on=go_on)
 
 
 def _died(status: int, last_words: str) -> Step:

@@ -83,30 +83,44 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to stop."""
-        pause = _SOONEST
         try:
-            while not self.stop.after_task:
-                claim = self.ledger.tasks.claim(self.name, lease=self.lease, study=self.study)
-                if claim is not None:
-                    pause = _SOONEST
-                    self._attempt(claim)
-                else:
-                    self._idle(pause)
-                    pause = min(2 * pause, _LATEST)
+            self._work()
         finally:
             self._end_child()
+
+    def _work(self) -> None:
+        pause = _SOONEST
+        claim: Claim | None = None
+        while not self.stop.after_task:
+            claim = claim or self._claim()
+            if claim is not None:
+                pause = _SOONEST
+                claim = self._attempt(claim)
+            else:
+                self._idle(pause)
+                pause = min(2 * pause, _LATEST)
+        if claim is not None:  # told to stop in the moment in which it was claimed
+            self._give_back(claim)
+
+    def _claim(self) -> Claim | None:
+        return self.ledger.tasks.claim(self.name, lease=self.lease, study=self.study)
+
+    def _give_back(self, claim: Claim) -> None:
+        with contextlib.suppress(Lost):
+            self.ledger.tasks.release(claim, decide.TOLD)
 
     def _idle(self, seconds: float) -> None:
         select.select([self.stop.wake], [], [], seconds * random.uniform(0.5, 1.0))
 
-    def _attempt(self, claim: Claim) -> None:
+    def _attempt(self, claim: Claim) -> Claim | None:
+        """See the attempt through; the next one, where its end brought one."""
         with contextlib.suppress(Lost):
-            self._see_through(claim)
-            return
+            return self._see_through(claim)
         self.note(f"task {claim.task} attempt {claim.attempt}: lost; its result is thrown away")
         self._end_child()
+        return None
 
-    def _see_through(self, claim: Claim) -> None:
+    def _see_through(self, claim: Claim) -> Claim | None:
         study = self._study_of(claim)
         child = self._child_for(study)
         child.send(_job(claim, study))
@@ -143,12 +157,15 @@ class Worker:
             exit_status=status,
             last_words=child.last_words() if status is not None else "",
             memory=child.memory() if attempt.limits.memory is not None else None,
+            leaving=self.stop.after_task,
             stop=self.stop.at_once,
         )
 
-    def _conclude(self, claim: Claim, end: decide.Step) -> None:
+    def _conclude(self, claim: Claim, end: decide.Step) -> Claim | None:
         tasks = self.ledger.tasks
         match end:
+            case decide.Commit(answer=Scored(results=results), go_on=True):
+                return tasks.commit_and_claim(claim, results, lease=self.lease, study=self.study)
             case decide.Commit(answer=Scored(results=results)):
                 tasks.commit(claim, results)
             case decide.Commit(answer=Refitted(candidate=candidate)):
@@ -165,6 +182,7 @@ class Worker:
             case decide.Release(reason=reason):
                 self._end_child()
                 tasks.release(claim, reason)
+        return None
 
     def _study_of(self, claim: Claim) -> Study:
         if self._study is None or self._study.id != claim.study:

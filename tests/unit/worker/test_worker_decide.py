@@ -30,8 +30,14 @@ def test_a_refit_is_committed() -> None:
 
 
 def test_results_that_are_there_are_committed_even_when_told_to_stop() -> None:
-    seen = Seen(now=1, answer=SCORED, stop=True)
-    assert decide.next_step(attempt(), seen) == decide.Commit(answer=SCORED)
+    seen = Seen(now=1, answer=SCORED, leaving=True, stop=True)
+    assert decide.next_step(attempt(), seen) == decide.Commit(answer=SCORED, go_on=False)
+
+
+def test_who_is_told_to_stop_after_its_task_takes_no_other_with_the_commit() -> None:
+    seen = Seen(now=1, answer=SCORED, leaving=True)
+    assert decide.next_step(attempt(), seen) == decide.Commit(answer=SCORED, go_on=False)
+    assert isinstance(decide.next_step(attempt(), Seen(now=1, leaving=True)), decide.Wait)
 
 
 def test_an_answer_to_another_task_is_no_answer() -> None:

@@ -1,0 +1,114 @@
+"""A worker with a real ledger and a real child, in the process of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fairlead.artifacts import Artifacts
+from fairlead.ledger.sql import SqlLedger, open_ledger
+from fairlead.ledger.tasks import SqlTasks
+from fairlead.records import Claim, NewTask, Result, Study, Trial
+from fairlead.settings import Settings
+from fairlead.spec.load import load
+from fairlead.study import plan as plans
+from fairlead.worker.loop import Worker
+
+SPEC = """
+name: ridge
+data: {source: diabetes}
+search:
+  method: random
+  folds: 2
+  trials: 5
+  over: [{family: sklearn.linear_model:Ridge, params: {alpha: {low: 0.1, high: 9.0}}}]
+promote: {when: never}
+"""
+
+
+@dataclass
+class Shop:
+    """A study with three tasks, and a worker for it."""
+
+    ledger: SqlLedger
+    study: Study
+    worker: Worker
+
+    def history(self) -> list[tuple[str, int | None]]:
+        events = self.ledger.studies.events(self.study.id)
+        return [(event.kind, event.task) for event in events if event.task is not None]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    (tmp_path / "ridge.yaml").write_text(SPEC)
+    loaded = load(tmp_path / "ridge.yaml", sets=())
+    settings = Settings(home=tmp_path / "home")
+    plan = plans.make(loaded.spec, base=loaded.base, settings=settings)
+    with open_ledger(settings.ledger) as ledger:
+        study = plans.keep(plan, ledger, Artifacts(settings.artifacts), fresh=False)
+        trials = [
+            Trial(number=number, family="sklearn.linear_model:Ridge", params={"alpha": 1.0})
+            for number in range(3)
+        ]
+        ledger.tasks.add(study.id, [NewTask(kind="trials", trials=(trial,)) for trial in trials])
+        worker = Worker(
+            name="w", ledger=ledger, artifacts=settings.artifacts, lease=60.0, study=study.id
+        )
+        yield Shop(ledger, study, worker)
+
+
+class StopsAt(SqlTasks):
+    """Tasks that have their worker told to stop in the moment in which it takes its next one."""
+
+    worker: Worker
+
+    def commit_and_claim(
+        self, claim: Claim, results: Sequence[Result], *, lease: float, study: str | None = None
+    ) -> Claim | None:
+        following = super().commit_and_claim(claim, results, lease=lease, study=study)
+        self.worker.stop.ask()
+        return following
+
+
+def test_a_worker_told_to_stop_while_it_takes_its_next_task_gives_that_back(shop: Shop) -> None:
+    tasks = StopsAt(shop.ledger._database)
+    tasks.worker, shop.ledger.tasks = shop.worker, tasks
+    shop.worker.run()
+    assert shop.history() == [("claimed", 1), ("committed", 1), ("claimed", 2), ("released", 2)]
+    counts = shop.ledger.studies.counts(shop.study.id)
+    assert (counts.ready, counts.running, counts.done) == (2, 0, 1)
+
+
+class Late(SqlTasks):
+    """Tasks whose first result comes after its lease was ended and another has the task."""
+
+    late = True
+
+    def commit_and_claim(
+        self, claim: Claim, results: Sequence[Result], *, lease: float, study: str | None = None
+    ) -> Claim | None:
+        if self.late:
+            self.late = False
+            self.lose(claim.worker)
+            assert self.claim("holder", lease=lease) is not None
+        following = super().commit_and_claim(claim, results, lease=lease, study=study)
+        if following is None:
+            self.worker.stop.ask()
+        return following
+
+    worker: Worker
+
+
+def test_a_worker_that_lost_its_task_throws_the_result_away_and_goes_on(shop: Shop) -> None:
+    told: list[str] = []
+    tasks = Late(shop.ledger._database)
+    tasks.worker, shop.ledger.tasks, shop.worker.note = shop.worker, tasks, told.append
+    shop.worker.run()
+    assert told == ["task 1 attempt 1: lost; its result is thrown away"]
+    done = [task for kind, task in shop.history() if kind == "committed"]
+    assert done == [2, 3]
+    assert shop.ledger.studies.counts(shop.study.id).running == 1
