@@ -4,11 +4,14 @@
     |-- Transient            worth another try
     |   |-- Lost             the lease ended and another attempt has the task
     |   |-- Busy             the ledger did not let this write in for too long
-    |   `-- Unreachable      a server or a file system did not answer
+    |   |-- Unreachable      a server or a file system did not answer
+    |   |-- Overloaded       more is asked at once than may be
+    |   `-- NotLoaded        the model is not loaded, and did not load in time
     `-- Permanent            no other try will help
         |-- Invalid          the request is wrong: exit status 2, nothing was written
         |   |-- InvalidSpec  ... in the user's document, with line and column
         |   |-- InvalidData  ... in the data
+    |   |-- TooLarge     ... it is larger than it may be
         |   `-- NotFound     ... it names a study, model, version or trial that is not there
         `-- Failed           the work failed: exit status 1
             |-- Corrupt      bytes that are not what their digest says
@@ -42,6 +45,14 @@ class Unreachable(Transient):
     """A server or a file system did not answer."""
 
 
+class Overloaded(Transient):
+    """More is asked at once than may be."""
+
+
+class NotLoaded(Transient):
+    """The model is not loaded, and did not load in time."""
+
+
 class Permanent(FairleadError):
     """No other try will help."""
 
@@ -56,6 +67,10 @@ class InvalidSpec(Invalid):
 
 class InvalidData(Invalid):
     """The data cannot be used as the spec asks."""
+
+
+class TooLarge(Invalid):
+    """The request is larger than it may be."""
 
 
 class NotFound(Invalid):

@@ -22,6 +22,9 @@ ResultState: TypeAlias = Literal["done", "failed", "pruned"]
 TrialState: TypeAlias = Literal["waiting", "running", "done", "failed", "pruned"]
 StudyState: TypeAlias = Literal["searching", "finished"]
 Decision: TypeAlias = Literal["promote", "keep", "cannot judge"]
+RevisionState: TypeAlias = Literal["loading", "ready", "serving", "draining", "retired", "failed"]
+RouteKind: TypeAlias = Literal["deploy", "set", "undo"]
+DeploymentState: TypeAlias = Literal["running", "done", "undone", "failed", "superseded"]
 
 
 # ---- search ---------------------------------------------------------------------------------
@@ -271,6 +274,14 @@ class Judgement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What a judgement rests on besides the predictions."""
+
+    judgements: int  # of the model that it knew of, when it counted what its rows have judged
+    sample: bytes  # of the hashes of its rows
+
+
+@dataclass(frozen=True, kw_only=True)
 class Promotion:
     """An entry of the append-only history: who became champion, when, and why."""
 
@@ -282,3 +293,88 @@ class Promotion:
     why: str
     verdict: Verdict | None = None
     at: float = 0.0
+
+
+# ---- serving --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """What one revision may use of one serving process."""
+
+    idle_after: float | None = None  # seconds without a request until it is unloaded; None: never
+    max_concurrency: int = 256  # requests that it answers or holds at once; 429 past it
+    queue: int = 256  # requests that wait while it loads; 503 past it
+    deadline: float = 10.0  # seconds that a request waits for it to load; 503 past it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What the canary judge lets pass, and what it must have seen before it lets anything pass."""
+
+    hold: float = 30.0  # least seconds of a step
+    requests: int = 100  # least requests to the candidate in a step
+    errors: float = 0.01  # by how much more of its requests may fail (a share)
+    slower: float = 2.0  # how many times the others' 95th percentile of latency its own may be
+    drift: float = 0.25  # population stability index of its predictions against the others'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """A version with its serving settings, immutable; its state and the reason for it are not.
+
+    `name` is the version's, `v3`; later settings of the same version are `v3-2`, `v3-3`.
+    """
+
+    model: str
+    name: str
+    version: int
+    allowance: Allowance = field(default_factory=Allowance)
+    state: RevisionState = "loading"
+    reason: str = ""  # why it is in this state
+    created: float = 0.0
+    changed: float = 0.0  # when it came into this state
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """An entry of the append-only list of routes; a model's last one is in force."""
+
+    model: str
+    number: int  # from 1
+    traffic: Mapping[str, int]  # percent by revision, each above 0, together 100
+    kind: RouteKind
+    why: str
+    details: Digest  # the artefact deploy_details.json
+    sticky: str | None = None  # "header:NAME" or "cookie:NAME": what a client is known by
+    deployment: int | None = None  # the deployment that it is a step of, or that it undoes
+    at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """One revision on its way to all of a model's traffic."""
+
+    model: str
+    number: int  # from 1
+    revision: str
+    steps: tuple[int, ...]  # percent, rising; the last is 100
+    bounds: Bounds = field(default_factory=Bounds)
+    sticky: str | None = None
+    step: int = -1  # index of the step whose traffic is routed; -1 before the first
+    state: DeploymentState = "running"
+    reason: str = ""  # what it waits for, or why it ended
+    began: float = 0.0
+    since: float = 0.0  # when the present step began
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """One `fairlead serve` that is alive, and the route that it follows for each model."""
+
+    id: str
+    url: str
+    processes: int
+    routes: Mapping[str, int] = field(default_factory=dict)  # model to number of the route
+    started: float = 0.0
+    seen: float = 0.0

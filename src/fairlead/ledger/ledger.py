@@ -18,19 +18,25 @@ The rules (each has a test in the contract suite):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 from fairlead.records import (
+    Basis,
     Claim,
     Counts,
+    Deployment,
     Digest,
     Event,
     Judgement,
     NewTask,
     Promotion,
     Result,
+    Revision,
+    RevisionState,
+    Route,
+    Server,
     Study,
     TrialRow,
     Version,
@@ -188,8 +194,16 @@ class Tasks(Protocol):
 class Versions(Protocol):
     """Versions, judgements and promotions of models."""
 
-    def register(self, version: Version) -> Version:
-        """Give the candidate the model's next number; the same manifest keeps its number."""
+    def register(self, version: Version, *, seen: int | None = None) -> Version:
+        """Give the candidate the model's next number; the same manifest keeps its number.
+
+        Args:
+            version: Its `number` is given here.
+            seen: How many versions of the model it was compared with and found to be new.
+
+        Raises:
+            Conflict: There are others by now; nothing was written.
+        """
         ...
 
     def all(self, model: str | None = None) -> Sequence[Version]:
@@ -204,19 +218,28 @@ class Versions(Protocol):
         """What the model's name stands for now."""
         ...
 
-    def judged(self, model: str, rows: Digest, *, other_than: int) -> int:
-        """How many different versions these rows have judged by now, without this one."""
+    def judge(self, judgement: Judgement, basis: Basis | None = None) -> None:
+        """Append a verdict, and keep the sample of its rows.
+
+        Raises:
+            Conflict: The model has other judgements than the basis knew; nothing was written.
+        """
         ...
 
-    def judge(self, judgement: Judgement) -> None:
-        """Append a verdict."""
+    def samples(self, model: str) -> Mapping[Digest, bytes]:
+        """The samples of rows that judged the model, by the rows' digest, where they are known."""
         ...
 
     def judgements(self, model: str) -> Sequence[Judgement]:
         """The verdicts, the oldest first."""
         ...
 
-    def promote(self, promotion: Promotion, judgement: Judgement | None = None) -> Promotion:
+    def promote(
+        self,
+        promotion: Promotion,
+        judgement: Judgement | None = None,
+        basis: Basis | None = None,
+    ) -> Promotion:
         """Change the champion and append to the history, in one transaction.
 
         `promotion.previous` must be the champion of this moment; `number` is given here. The
@@ -224,7 +247,7 @@ class Versions(Protocol):
         same transaction: a verdict that was overtaken is none.
 
         Raises:
-            Conflict: The champion is another by now; nothing was written.
+            Conflict: The champion is another by now, or as for `judge`; nothing was written.
         """
         ...
 
@@ -248,11 +271,117 @@ class Outbox(Protocol):
         ...
 
 
+class Routes(Protocol):
+    """Revisions of models, and how traffic is split over them."""
+
+    def revise(self, revision: Revision) -> Revision:
+        """The revision of this version with this allowance, created where there is none.
+
+        `name` is given here. A new one is 'loading'; so is a retired or failed one again; any
+        other is left as it is.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        ...
+
+    def revisions(self, model: str | None = None) -> Sequence[Revision]:
+        """The revisions (of this model), by model, version and creation."""
+        ...
+
+    def mark(
+        self, model: str, name: str, state: RevisionState, reason: str, *, was: RevisionState
+    ) -> bool:
+        """Change a revision's state; False, and nothing written, where it is not `was` by now."""
+        ...
+
+    def current(self, model: str) -> Route | None:
+        """The route in force; None before the first."""
+        ...
+
+    def in_force(self) -> Sequence[Route]:
+        """The route in force of every model that has one, by model."""
+        ...
+
+    def change(
+        self, route: Route, *, previous: int | None, deployment: Deployment | None = None
+    ) -> Route:
+        """Append a route, which is in force from then on, in one transaction.
+
+        Args:
+            route: `number` and `at` are given here. Its revisions that are not 'serving' become
+                so.
+            previous: Number of the route that is in force at this moment; None for the first.
+            deployment: Written in the same transaction, as `Deployments.advance` does; without
+                it, a running deployment of the model becomes 'superseded'.
+
+        Raises:
+            Conflict: Another route is in force by now, or the deployment is not running any
+                more; nothing was written.
+            NotFound: The route names a revision that is not there.
+        """
+        ...
+
+    def history(self, model: str) -> Sequence[Route]:
+        """The routes, the oldest first."""
+        ...
+
+
+class Deployments(Protocol):
+    """Deployments of revisions, and who carries them out."""
+
+    def begin(self, deployment: Deployment) -> Deployment:
+        """Append a deployment, which runs; `number` and the times are given here.
+
+        One of the model that still runs becomes 'superseded': a model has one at a time.
+        """
+        ...
+
+    def get(self, model: str, number: int | None = None) -> Deployment:
+        """The deployment of this number, or the last. Raises NotFound."""
+        ...
+
+    def take(self, server: str, *, lease: float) -> Sequence[Deployment]:
+        """The running deployments that this server is to carry out, by model.
+
+        Those that it holds already, with the lease extended, and those that no server holds (or
+        whose lease has ended), which it holds from now on.
+        """
+        ...
+
+    def advance(self, deployment: Deployment) -> Deployment:
+        """Write a running deployment's step, state and reason; a new step begins now.
+
+        Raises:
+            Conflict: It is not running any more; nothing was written.
+        """
+        ...
+
+
+class Servers(Protocol):
+    """The serving programs that are alive."""
+
+    def seen(self, server: Server, *, lease: float) -> None:
+        """Note that it is alive for so many seconds more, and which routes it follows."""
+        ...
+
+    def gone(self, server: str) -> None:
+        """Forget it, and what it holds."""
+        ...
+
+    def alive(self) -> Sequence[Server]:
+        """Those whose lease has not ended, the oldest first."""
+        ...
+
+
 class Roots(Protocol):
     """Names that keep artefacts from being collected."""
 
     def digests(self) -> Sequence[Digest]:
-        """Every digest that a row of the ledger names: tables, sources, candidates, manifests."""
+        """Every digest that a row of the ledger names.
+
+        Tables, sources, candidates, manifests, details of routes.
+        """
         ...
 
 
@@ -277,6 +406,21 @@ class Ledger(Protocol):
     @property
     def outbox(self) -> Outbox:
         """What MLflow's registry has yet to hear."""
+        ...
+
+    @property
+    def routes(self) -> Routes:
+        """Revisions of models, and how traffic is split over them."""
+        ...
+
+    @property
+    def deployments(self) -> Deployments:
+        """Deployments of revisions, and who carries them out."""
+        ...
+
+    @property
+    def servers(self) -> Servers:
+        """The serving programs that are alive."""
         ...
 
     @property

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -26,6 +27,8 @@ from fairlead.spec.space import Inside, Range, Space
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _LEAST_MEMORY = 1 << 20
+_STICKY = r"(?:header|cookie):[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_WHOLE = 100  # percent
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)?", re.ASCII)
@@ -100,6 +103,21 @@ def _encodings(value: Any) -> Any:
     return value
 
 
+def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
+    for index, (before, after) in enumerate(pairwise(values), start=1):
+        if after <= before:
+            raise Inside((index,), f"must be above the step before it ({before}), not {after}")
+    if values[-1] != _WHOLE:
+        raise ValueError(f"must end with 100, not {values[-1]}")
+    return values
+
+
+def _sticky(value: str) -> str:
+    if not re.fullmatch(_STICKY, value):
+        raise ValueError("must be header:NAME or cookie:NAME, such as header:X-User")
+    return value
+
+
 def _distinct(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
     for index, value in enumerate(values or ()):
         if value in values[:index]:  # type: ignore[index] # there are values
@@ -123,6 +141,7 @@ Name: TypeAlias = Annotated[str, AfterValidator(_name), Field(json_schema_extra=
 FileDigest: TypeAlias = Annotated[
     str, AfterValidator(_file_digest), Field(json_schema_extra={"pattern": _DIGEST})
 ]
+Percent: TypeAlias = Annotated[int, Field(ge=1, le=_WHOLE, strict=True)]
 Line: TypeAlias = Annotated[str, AfterValidator(_one_line), Field(min_length=1)]
 Columns: TypeAlias = Annotated[tuple[Line, ...], AfterValidator(_distinct)]
 Imputation: TypeAlias = Annotated[
@@ -302,14 +321,86 @@ class Promote(_Section):
     )
 
 
+class Judge(_Section):
+    """What the canary judge waits for and lets pass, step by step."""
+
+    hold: Seconds = Field(default=30.0, description="least time of a step")
+    requests: int = Field(
+        default=100, ge=1, strict=True, description="least requests to the new revision in a step"
+    )
+    errors: float = Field(
+        default=0.01,
+        ge=0,
+        lt=1,
+        strict=True,
+        description="by how much more of its requests may fail, as a share",
+    )
+    slower: float = Field(
+        default=2.0,
+        ge=1,
+        strict=True,
+        description="how many times the 95th percentile of the latency may be the old one's",
+    )
+    drift: float = Field(
+        default=0.25,
+        gt=0,
+        strict=True,
+        description="how far its predictions may drift from the old one's "
+        "(population stability index)",
+    )
+
+
+class Serve(_Section):
+    """How a version is served once it is deployed."""
+
+    canary: Annotated[tuple[Percent, ...], AfterValidator(_rising)] = Field(
+        default=(100,),
+        min_length=1,
+        description="percent of the traffic, step by step; the last is 100",
+        examples=[[10, 50, 100]],
+    )
+    judge: Judge = Field(
+        default_factory=Judge, description="when a step goes on, and when it goes back"
+    )
+    sticky: Annotated[str, AfterValidator(_sticky)] | None = Field(
+        default=None,
+        description="what a client is known by, to stay with one revision: "
+        "header:NAME or cookie:NAME",
+        examples=["header:X-User", "cookie:fairlead"],
+    )
+    idle_after: Seconds | None = Field(
+        default=None, description="unload after this time without a request; never if not given"
+    )
+    max_concurrency: int = Field(
+        default=256,
+        ge=1,
+        le=100_000,
+        strict=True,
+        description="requests that one process holds at once; 429 past it",
+    )
+    queue: int = Field(
+        default=256,
+        ge=1,
+        le=100_000,
+        strict=True,
+        description="requests that wait in one process while the model loads; 503 past it",
+    )
+    deadline: Seconds = Field(
+        default=10.0, description="how long a request waits for the model to load; 503 past it"
+    )
+
+
 class Spec(_Section):
-    """One YAML file from data to a registered model."""
+    """One YAML file from data to a served model."""
 
     name: Name = Field(description="name of the study and of the model", examples=["boston-prices"])
     data: Data = Field(description="where the rows come from and how they are read")
     search: Search = Field(description="which trials, and how they are scored")
     promote: Promote = Field(
         default_factory=Promote, description="when the candidate becomes champion"
+    )
+    serve: Serve = Field(
+        default_factory=Serve, description="how a version is served once it is deployed"
     )
 
     @property

@@ -1,0 +1,108 @@
+"""What a serving process is told, and what it tells.
+
+Belongs here: the messages between the serving program's supervisor and its processes, one JSON
+line each over a socket pair. Does not: what either does with them.
+
+A plan is complete: it names every revision that is to be held and every route, so that a process
+that starts, or missed a plan, needs only the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import msgspec
+
+from fairlead.records import Allowance, Digest, Signature
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the check of a revision found out about its model (check.py)."""
+
+    steady: bool  # a row's prediction does not depend on how many rows are asked together
+    missing: bool  # it was trained to take missing numbers
+    seconds: float  # that one row takes
+    size: int  # bytes of the model's file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A revision that a serving process is to hold."""
+
+    model: str
+    revision: str
+    version: int
+    file: Digest  # of its ONNX form in the artefact store
+    signature: Signature
+    facts: Facts
+    allowance: Allowance
+    edges: tuple[float, ...] = ()  # between the bins that its predictions are counted in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How the traffic of one model is split."""
+
+    model: str
+    route: int  # number of the route
+    traffic: Mapping[str, int]  # percent by revision
+    sticky: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that a serving process is to do, from now on."""
+
+    serial: int
+    held: tuple[Held, ...]
+    splits: tuple[Split, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drain:
+    """Be ready no more, finish what is in hand, and end."""
+
+    seconds: float  # that this may take
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """How far a serving process is; sent at each change.
+
+    A plan is applied once each of its routes is followed; a model whose new revisions cannot be
+    loaded keeps the route that it had, and says why in `faults`.
+    """
+
+    serial: int  # the last plan that was taken in
+    routes: Mapping[str, int] = field(default_factory=dict)  # model to the route that is followed
+    faults: Mapping[str, str] = field(default_factory=dict)  # model to why its route is not
+    draining: tuple[tuple[str, str], ...] = ()  # (model, revision) that still answer requests
+
+
+Message: TypeAlias = Plan | Drain | Report
+_KINDS: Mapping[str, type[Message]] = {"plan": Plan, "drain": Drain, "report": Report}
+
+
+def encode(message: Message) -> bytes:
+    """The message as one line."""
+    kind = type(message).__name__.lower()
+    return msgspec.json.encode({"kind": kind, "message": message}) + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message that `encode` wrote.
+
+    Raises:
+        msgspec.DecodeError: It is none.
+    """
+    envelope = msgspec.json.decode(line, type=_Envelope)
+    message: Message = msgspec.json.decode(envelope.message, type=_KINDS[envelope.kind])
+    return message
+
+
+class _Envelope(msgspec.Struct):
+    kind: str
+    message: msgspec.Raw
