@@ -11,6 +11,7 @@ import pytest
 from fairlead.errors import Conflict, Invalid, Lost, NotFound
 from fairlead.ledger.ledger import MAX_FAULTS, MAX_LOST, Ledger
 from fairlead.records import (
+    Basis,
     Claim,
     Counts,
     Judgement,
@@ -682,7 +683,18 @@ class VersionsContract:
     def test_the_same_manifest_keeps_its_number(self, ledger: Ledger) -> None:
         first = ledger.versions.register(version())
         assert ledger.versions.register(version()) == first
+        assert ledger.versions.register(version(), seen=0) == first
         assert len(ledger.outbox.pending()) == 1
+
+    def test_a_version_that_is_new_among_those_seen_is_refused_where_there_are_others(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.versions.register(version("other", manifest="a"))
+        first = ledger.versions.register(version(manifest="a"), seen=0)
+        with pytest.raises(Conflict, match="it has 1 by now, not 0"):
+            ledger.versions.register(version(manifest="b"), seen=0)
+        assert ledger.versions.all("prices") == [first]
+        assert ledger.versions.register(version(manifest="b"), seen=1).number == 2
 
     def test_unknown_models_and_versions_are_refused(self, ledger: Ledger) -> None:
         with pytest.raises(NotFound, match="none has been registered"):
@@ -744,19 +756,41 @@ class VersionsContract:
         with pytest.raises(Conflict, match="none by now"):
             ledger.versions.promote(promotion(1, 7))
 
-    def test_different_versions_that_rows_have_judged_are_counted_once(
+    def test_a_judgement_whose_basis_is_outdated_is_thrown_away(self, ledger: Ledger) -> None:
+        for manifest in "ab":
+            ledger.versions.register(version(manifest=manifest))
+        one, other = (
+            Judgement(model="prices", version=n, champion=None, rows=f"{n}" * 64, verdict=VERDICT)
+            for n in (1, 2)
+        )
+        basis = Basis(judgements=0, sample=b"")
+        ledger.versions.judge(one, basis)
+        with pytest.raises(Conflict, match="1 verdicts by now, not 0"):
+            ledger.versions.judge(other, basis)
+        with pytest.raises(Conflict, match="1 verdicts by now, not 0"):
+            ledger.versions.promote(promotion(2, None), other, basis)
+        assert [replace(each, at=0.0) for each in ledger.versions.judgements("prices")] == [one]
+        assert (ledger.versions.champion("prices"), ledger.versions.history("prices")) == (None, [])
+        assert list(ledger.versions.samples("prices")) == [one.rows]
+        ledger.versions.promote(promotion(2, None), other, replace(basis, judgements=1))
+        assert len(ledger.versions.judgements("prices")) == 2
+
+    def test_samples_of_rows_are_kept_once_and_told_to_each_model_they_judged(
         self, ledger: Ledger
     ) -> None:
-        for manifest in "abc":
-            ledger.versions.register(version(manifest=manifest))
-        for number, rows in [(1, "r"), (1, "r"), (2, "r"), (3, "s")]:
+        for model in ("prices", "rents", "wages"):
+            ledger.versions.register(version(model))
+        for count, (model, rows) in enumerate([("prices", "r"), ("prices", "r"), ("prices", "s")]):
             ledger.versions.judge(
-                Judgement(model="prices", version=number, champion=1, rows=rows, verdict=VERDICT)
+                Judgement(model=model, version=1, champion=None, rows=rows, verdict=VERDICT),
+                Basis(judgements=count, sample=rows.encode()),
             )
-        assert ledger.versions.judged("prices", "r", other_than=3) == 2
-        assert ledger.versions.judged("prices", "r", other_than=1) == 1
-        assert ledger.versions.judged("prices", "s", other_than=3) == 0
-        assert ledger.versions.judged("other", "r", other_than=3) == 0
+        rents = Judgement(model="rents", version=1, champion=None, rows="r", verdict=VERDICT)
+        ledger.versions.judge(rents, Basis(judgements=0, sample=b"r"))
+        ledger.versions.judge(replace(rents, rows="t"))
+        assert ledger.versions.samples("prices") == {"r": b"r", "s": b"s"}
+        assert ledger.versions.samples("rents") == {"r": b"r"}
+        assert ledger.versions.samples("wages") == {}
 
     def test_verdicts_are_kept_in_order_and_whole(self, ledger: Ledger) -> None:
         ledger.versions.register(version())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0001"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0002"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -188,6 +188,15 @@ judgements = sa.Table(
     sa.Column("at", sa.Double, nullable=False),
     _of_version("version"),
     sa.Index("judgements_rows", "model", "rows"),
+)
+
+# A sample of the rows that a judgement names by their digest, so that it can be told how many of
+# them judged in another. Those of judgements that the first ledger held are not known.
+judged_rows = sa.Table(
+    "judged_rows",
+    metadata,
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.Column("sample", sa.LargeBinary, nullable=False),
 )
 
 promotions = sa.Table(

@@ -5,7 +5,7 @@ Belongs here: what the Protocol `Versions` asks. Does not: who should become cha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -14,8 +14,8 @@ from fairlead.errors import Conflict, NotFound
 from fairlead.ledger import outbox
 from fairlead.ledger.database import Database, Row, now
 from fairlead.ledger.documents import verdict_from_json, verdict_to_json
-from fairlead.ledger.schema import champions, judgements, promotions, versions
-from fairlead.records import Digest, Judgement, Promotion, Version
+from fairlead.ledger.schema import champions, judged_rows, judgements, promotions, versions
+from fairlead.records import Basis, Digest, Judgement, Promotion, Version
 
 _OF_MODEL = versions.c.model == sa.bindparam("model")
 _ALL = sa.select(versions).order_by(versions.c.model, versions.c.number)
@@ -41,11 +41,13 @@ _REPLACE = (
     .where(champions.c.model == sa.bindparam("of"), champions.c.version == sa.bindparam("previous"))
     .values(version=sa.bindparam("number"))
 )
-_JUDGED = sa.select(sa.func.count(judgements.c.version.distinct())).where(
-    judgements.c.model == sa.bindparam("model"),
-    judgements.c.rows == sa.bindparam("rows"),
-    judgements.c.version != sa.bindparam("other_than"),
+_JUDGED = sa.select(sa.func.count()).where(judgements.c.model == sa.bindparam("model"))
+_SAMPLES = sa.select(judged_rows.c.digest, judged_rows.c.sample).where(
+    judged_rows.c.digest.in_(
+        sa.select(judgements.c.rows).where(judgements.c.model == sa.bindparam("model"))
+    )
 )
+_SAMPLE = sa.select(judged_rows.c.digest).where(judged_rows.c.digest == sa.bindparam("rows"))
 _JUDGEMENTS = (
     sa.select(judgements)
     .where(judgements.c.model == sa.bindparam("model"))
@@ -67,13 +69,13 @@ class SqlVersions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def register(self, version: Version) -> Version:
+    def register(self, version: Version, *, seen: int | None = None) -> Version:
         """Give the candidate the model's next number; the same manifest keeps its number."""
         with self._database.write() as connection:
             same = connection.execute(
                 _SAME, {"model": version.model, "manifest": version.manifest}
             ).one_or_none()
-            return _register(connection, version) if same is None else _version(same)
+            return _register(connection, version, seen) if same is None else _version(same)
 
     def all(self, model: str | None = None) -> Sequence[Version]:
         """The versions (of this model), by model and number."""
@@ -93,30 +95,35 @@ class SqlVersions:
             row = connection.execute(_CHAMPION, {"model": model}).one_or_none()
         return None if row is None else _version(row)
 
-    def judged(self, model: str, rows: Digest, *, other_than: int) -> int:
-        """How many different versions these rows have judged by now, without this one."""
-        asked = {"model": model, "rows": rows, "other_than": other_than}
-        with self._database.read() as connection:
-            return int(connection.execute(_JUDGED, asked).scalar_one())
-
-    def judge(self, judgement: Judgement) -> None:
-        """Append a verdict."""
+    def judge(self, judgement: Judgement, basis: Basis | None = None) -> None:
+        """Append a verdict, and keep the sample of its rows."""
         with self._database.write() as connection:
             _row_of(connection, judgement.model, judgement.version)
-            _judge(connection, judgement)
+            _judge(connection, judgement, basis)
+
+    def samples(self, model: str) -> Mapping[Digest, bytes]:
+        """The samples of rows that judged the model, by the rows' digest, where they are known."""
+        with self._database.read() as connection:
+            rows = connection.execute(_SAMPLES, {"model": model})
+            return {row.digest: row.sample for row in rows}
 
     def judgements(self, model: str) -> Sequence[Judgement]:
         """The verdicts, the oldest first."""
         with self._database.read() as connection:
             return [_judgement(row) for row in connection.execute(_JUDGEMENTS, {"model": model})]
 
-    def promote(self, promotion: Promotion, judgement: Judgement | None = None) -> Promotion:
+    def promote(
+        self,
+        promotion: Promotion,
+        judgement: Judgement | None = None,
+        basis: Basis | None = None,
+    ) -> Promotion:
         """Change the champion and append to the history, in one transaction."""
         with self._database.write() as connection:
             _row_of(connection, promotion.model, promotion.version)
             _replace_champion(connection, promotion)
             if judgement is not None:
-                _judge(connection, judgement)
+                _judge(connection, judgement, basis)
             outbox.append(
                 connection, "champion", {"model": promotion.model, "version": promotion.version}
             )
@@ -146,8 +153,13 @@ def _no_model(connection: sa.Connection, model: str) -> str:
     return f"no model is called {model!r}; models: {listed}"
 
 
-def _register(connection: sa.Connection, version: Version) -> Version:
+def _register(connection: sa.Connection, version: Version, seen: int | None) -> Version:
     last = connection.execute(_LAST, {"model": version.model}).scalar_one()
+    if seen not in {None, last}:
+        raise Conflict(
+            f"registering a version of {version.model!r}: it has {last} by now, not {seen}; "
+            "run it again"
+        )
     created = replace(version, number=last + 1, created=now(connection))
     connection.execute(
         versions.insert().values(
@@ -188,7 +200,9 @@ def _replace_champion(connection: sa.Connection, promotion: Promotion) -> None:
     connection.execute(_REPLACE, change)
 
 
-def _judge(connection: sa.Connection, judgement: Judgement) -> None:
+def _judge(connection: sa.Connection, judgement: Judgement, basis: Basis | None) -> None:
+    if basis is not None:
+        _rest_on(connection, judgement, basis)
     statement = judgements.insert().values(
         model=judgement.model,
         version=judgement.version,
@@ -198,6 +212,19 @@ def _judge(connection: sa.Connection, judgement: Judgement) -> None:
         at=now(connection),
     )
     connection.execute(statement)
+
+
+def _rest_on(connection: sa.Connection, judgement: Judgement, basis: Basis) -> None:
+    """What was counted is still all there is, and the next ones count this one."""
+    count = connection.execute(_JUDGED, {"model": judgement.model}).scalar_one()
+    if count != basis.judgements:
+        raise Conflict(
+            f"judging {judgement.model!r} version {judgement.version}: the model has {count} "
+            f"verdicts by now, not {basis.judgements}; run it again"
+        )
+    if connection.execute(_SAMPLE, {"rows": judgement.rows}).one_or_none() is None:
+        kept = judged_rows.insert().values(digest=judgement.rows, sample=basis.sample)
+        connection.execute(kept)
 
 
 def _called(version: int | None) -> str:

@@ -7,6 +7,7 @@ change of champion. Does not: the decision (gate.py).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,14 @@ from fairlead.data.table import Features
 from fairlead.errors import Conflict, Failed
 from fairlead.metrics import METRICS
 from fairlead.records import (
+    Basis,
     Candidate,
-    Digest,
     Judgement,
     Promotion,
     Verdict,
     Version,
 )
-from fairlead.registry import gate
+from fairlead.registry import gate, tally
 from fairlead.registry.registry import Registry, disparity, parity_passed
 from fairlead.registry.standing import taken_down
 from fairlead.registry.wording import BASELINE, unlike
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_ATTEMPTS = 20  # each one that fails is another process's promotion
-_NO_ROWS = hashlib.sha256().hexdigest()
+_ATTEMPTS = 100  # each one that fails is another process's verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +55,25 @@ class Holdout:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of it; `promotion` is the history's entry where the champion changed."""
+    """What came of it.
+
+    Args:
+        verdict: On the version.
+        promotion: The history's entry, where the champion changed.
+        note: What is to be said before the verdict, if anything.
+    """
 
     verdict: Verdict
     promotion: Promotion | None = None
+    note: str | None = None
 
 
 def consider(registry: Registry, version: Version, *, holdout: Holdout, terms: Promote) -> Outcome:
     """Judge a version against the champion of this moment, and promote it where it wins.
 
-    Where another process changes the champion meanwhile, nothing is written and the version is
-    judged again, against the new one.
+    Where another process judges a version of this model meanwhile, nothing is written and this one
+    is judged again: against the champion of that moment, and as a later candidate. So each of
+    several at once has a count of its own.
 
     Args:
         registry: Where it is registered.
@@ -78,36 +86,76 @@ def consider(registry: Registry, version: Version, *, holdout: Holdout, terms: P
             trained. The version and the verdict are kept.
     """
     for _ in range(_ATTEMPTS):
+        # The verdicts before the champion: a promotion by the gate adds one, and so is noticed.
+        earlier = registry.ledger.versions.judgements(version.model)
         champion = registry.ledger.versions.champion(version.model)
-        hearing = _Hearing(registry, version, champion, holdout, terms)
         if champion and champion.number == version.number:
-            return Outcome(verdict=hearing.undisputed())
+            return _standing(registry, version)
+        hearing = _Hearing(
+            registry, version, champion, holdout=holdout, terms=terms, earlier=earlier
+        )
         judgement, fault = hearing.judgement()
-        if judgement.verdict.decision == "promote":
-            try:
-                return Outcome(verdict=judgement.verdict, promotion=_promote(registry, judgement))
-            except Conflict:
-                continue
-        _append(registry, judgement)
+        try:
+            promotion = _enter(registry, judgement, earlier, hearing.basis)
+        except Conflict:
+            continue
         if fault:
             raise Failed(f"v{version.number} of model {version.model!r} is {fault}")
-        return Outcome(verdict=judgement.verdict)
-    raise Conflict(f"judging v{version.number} of {version.model!r}: the champion keeps changing")
+        return Outcome(verdict=judgement.verdict, promotion=promotion)
+    raise Conflict(
+        f"judging v{version.number} of {version.model!r}: other versions keep being judged; "
+        "run it again when they are done"
+    )
 
 
-def _append(registry: Registry, judgement: Judgement) -> None:
-    """Append the judgement, unless it says again what the last one of this version said."""
-    versions = registry.ledger.versions
-    earlier = [
-        replace(entry, at=0.0)
-        for entry in versions.judgements(judgement.model)
-        if entry.version == judgement.version
-    ]
-    if not earlier or earlier[-1] != judgement:
-        versions.judge(judgement)
+def undisputed(registry: Registry, version: Version) -> Outcome | None:
+    """What there is to say of a version that is the champion; None where it is not.
+
+    Args:
+        registry: Where it is registered.
+        version: The one to judge.
+    """
+    champion = registry.ledger.versions.champion(version.model)
+    if champion is None or champion.number != version.number:
+        return None
+    return _standing(registry, version)
 
 
-def _promote(registry: Registry, judgement: Judgement) -> Promotion:
+def _standing(registry: Registry, champion: Version) -> Outcome:
+    """The verdict that made the version champion; a person's promotion has none."""
+    said = f"v{champion.number} is the champion already"
+    latest = registry.ledger.versions.history(champion.model)[-1]
+    if latest.verdict is not None:
+        return Outcome(verdict=latest.verdict, note=f"{said}; its verdict was:")
+    metric = registry.candidate(champion).metric
+    against = f"champion v{champion.number}"
+    return Outcome(verdict=_without_rows(f"{said} ({latest.kind}: {latest.why})", against, metric))
+
+
+def _enter(
+    registry: Registry, judgement: Judgement, earlier: Sequence[Judgement], basis: Basis
+) -> Promotion | None:
+    """Write the judgement down, unless it says again what the last one of this version said."""
+    if judgement.verdict.decision == "promote":
+        return _promote(registry, judgement, basis)
+    mine = [entry for entry in earlier if entry.version == judgement.version]
+    if not mine or replace(mine[-1], at=0.0) != judgement:
+        registry.ledger.versions.judge(judgement, basis)
+    return None
+
+
+def _without_rows(why: str, against: str, metric: str) -> Verdict:
+    return Verdict(
+        decision="keep",
+        text=f"kept, not promoted: {why}",
+        against=against,
+        metric=metric,
+        rows=0,
+        judged=0,
+    )
+
+
+def _promote(registry: Registry, judgement: Judgement, basis: Basis) -> Promotion:
     return registry.ledger.versions.promote(
         Promotion(
             model=judgement.model,
@@ -119,19 +167,22 @@ def _promote(registry: Registry, judgement: Judgement) -> Promotion:
             verdict=judgement.verdict,
         ),
         judgement,
+        basis,
     )
 
 
 class _Hearing:
     """One version against one champion (or the baseline) on rows that neither was trained on."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who, against whom, on what, and what was said before
         self,
         registry: Registry,
         version: Version,
         champion: Version | None,
+        *,
         holdout: Holdout,
         terms: Promote,
+        earlier: Sequence[Judgement],
     ) -> None:
         self._registry = registry
         self._version = version
@@ -141,14 +192,18 @@ class _Hearing:
         self._candidate = registry.candidate(version)
         self._rival = registry.candidate(champion) if champion else None
         self._against = f"champion v{champion.number}" if champion else BASELINE
+        self._earlier = earlier
+        self._refused = self._refusal()
+        self._rows, self._question = self._shared_rows()
 
-    def undisputed(self) -> Verdict:
-        """The verdict on a version that is the champion."""
-        return self._without_rows(f"v{self._version.number} is the champion already")
+    @property
+    def basis(self) -> Basis:
+        """What the judgement rests on."""
+        return Basis(judgements=len(self._earlier), sample=self._question.sample)
 
     def judgement(self) -> tuple[Judgement, str | None]:
         """The judgement, and what is wrong with the export of a version that should have won."""
-        rows, verdict = self._verdict()
+        verdict = self._verdict()
         fault = None
         if verdict.decision == "promote" and not parity_passed(self._candidate):
             fault = f"kept, not promoted: {disparity(self._candidate)}; else: {verdict.text}"
@@ -156,18 +211,17 @@ class _Hearing:
         judgement = Judgement(
             model=self._version.model,
             version=self._version.number,
-            champion=self._champion.number if self._champion else None,
-            rows=rows,
+            champion=self._question.champion,
+            rows=self._question.rows,
             verdict=verdict,
         )
         return judgement, fault
 
-    def _verdict(self) -> tuple[Digest, Verdict]:
-        if refusal := self._refusal():
-            return _NO_ROWS, self._without_rows(refusal)
-        rows, digest = self._shared_rows()
-        case = self._case(rows, digest)
-        return digest, gate.judge(case, metric=METRICS[self._candidate.metric], terms=self._terms)
+    def _verdict(self) -> Verdict:
+        metric = self._candidate.metric
+        if self._refused:
+            return _without_rows(self._refused, self._against, metric)
+        return gate.judge(self._case(), metric=METRICS[metric], terms=self._terms)
 
     def _refusal(self) -> str | None:
         """Why the version is not judged at all."""
@@ -182,24 +236,22 @@ class _Hearing:
             )
         return None
 
-    def _without_rows(self, why: str) -> Verdict:
-        return Verdict(
-            decision="keep",
-            text=f"kept, not promoted: {why}",
-            against=self._against,
-            metric=self._candidate.metric,
-            rows=0,
-            judged=0,
-        )
-
-    def _shared_rows(self) -> tuple[NDArray[np.intp], Digest]:
-        """Indexes of the rows that neither side was trained on, and what they are known by."""
+    def _shared_rows(self) -> tuple[NDArray[np.intp], tally.Question]:
+        """Indexes of the rows that neither side was trained on, and what is asked of them."""
         import numpy as np
 
         hashes = row_hashes(self._holdout.features)
         trained = [self._trained_on(side) for side in (self._candidate, self._rival) if side]
-        rows = np.flatnonzero(~np.isin(hashes, np.concatenate(trained)))
-        return rows, hashlib.sha256(np.sort(hashes[rows]).astype("<u8").tobytes()).hexdigest()
+        fresh = ~np.isin(hashes, np.concatenate(trained)) & (self._refused is None)
+        judging = hashes[fresh]
+        digest = hashlib.sha256(np.sort(judging).astype("<u8").tobytes()).hexdigest()
+        question = tally.Question(
+            version=self._version.number,
+            champion=self._champion.number if self._champion else None,
+            rows=digest,
+            sample=tally.sample(judging),
+        )
+        return np.flatnonzero(fresh), question
 
     def _trained_on(self, side: Candidate) -> NDArray[np.uint64]:
         import numpy as np
@@ -208,37 +260,22 @@ class _Hearing:
         hashes: NDArray[np.uint64] = np.load(path, allow_pickle=False)
         return hashes
 
-    def _case(self, rows: NDArray[np.intp], digest: Digest) -> gate.Case:
-        features = self._holdout.features.take(rows)
+    def _case(self) -> gate.Case:
+        features = self._holdout.features.take(self._rows)
         other, why_not = self._other(features)
         return gate.Case(
-            true=self._holdout.true[rows],
+            true=self._holdout.true[self._rows],
             candidate=self._registry.exported(self._version).predict(features),
             other=other,
             incomparable=why_not,
             against=self._against,
-            judged=self._turn(digest),
+            judged=self._judged(),
             seed=self._holdout.seed,
         )
 
-    def _turn(self, rows: Digest) -> int:
-        """How many candidates these rows have judged, this one included.
-
-        A version that they judged against the same champion before keeps its turn: it is the same
-        question, and candidates that came after it change nothing about the answer.
-        """
-        versions, mine = self._registry.ledger.versions, self._version
-        champion = self._champion.number if self._champion else None
-        earlier = [
-            entry.verdict.judged
-            for entry in versions.judgements(mine.model)
-            if (entry.version, entry.champion, entry.rows) == (mine.number, champion, rows)
-        ]
-        return (
-            earlier[-1]
-            if earlier
-            else 1 + versions.judged(mine.model, rows, other_than=mine.number)
-        )
+    def _judged(self) -> int:
+        samples = self._registry.ledger.versions.samples(self._version.model)
+        return tally.tally(self._question, self._earlier, samples)
 
     def _other(self, features: Features) -> tuple[NDArray[np.float64] | None, str | None]:
         """Predictions of what the version is judged against, or why there are none."""

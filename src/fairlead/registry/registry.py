@@ -6,6 +6,7 @@ not: the gate (judging.py), and MLflow (mlflow.py). Registering never changes a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairlead import manifest
@@ -16,7 +17,7 @@ from fairlead.ledger.ledger import Ledger
 from fairlead.records import Candidate, Promotion, Version
 from fairlead.registry.standing import pile
 
-_ATTEMPTS = 20  # each one that fails is another process's success
+_ATTEMPTS = 100  # each one that fails is another process's success
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,24 @@ class Registry:
         Returns:
             The version; that of its first registration where `known` finds one.
         """
-        known = self.known(candidate, model=model)
-        return known or self._register(candidate, model, size)
+        kept = self.artifacts.put(manifest.dump(candidate))
+        version = Version(
+            model=model,
+            number=0,  # the ledger gives it
+            study=candidate.study,
+            trial=candidate.trial,
+            size=size,
+            manifest=kept.digest,
+        )
+        for _ in range(_ATTEMPTS):
+            versions = self.ledger.versions.all(model)
+            if known := self._among(versions, candidate):
+                return known
+            try:
+                return self.ledger.versions.register(version, seen=len(versions))
+            except Conflict:
+                continue  # what was registered meanwhile may be this very model
+        raise Conflict(f"registering a version of {model!r}: others keep coming; run it again")
 
     def known(self, candidate: Candidate, *, model: str) -> Version | None:
         """The model's version that is the same as the candidate, the oldest; None if it is new.
@@ -51,7 +68,10 @@ class Registry:
         The same predictor, trained on the same rows, is the same version, whichever study found
         it: registered once more, it would be judged against itself.
         """
-        for version in self.ledger.versions.all(model):
+        return self._among(self.ledger.versions.all(model), candidate)
+
+    def _among(self, versions: Sequence[Version], candidate: Candidate) -> Version | None:
+        for version in versions:
             try:
                 registered = self.candidate(version)
             except FairleadError:  # damaged: nobody can say what it is
@@ -59,19 +79,6 @@ class Registry:
             if same(candidate, registered):
                 return version
         return None
-
-    def _register(self, candidate: Candidate, model: str, size: int) -> Version:
-        kept = self.artifacts.put(manifest.dump(candidate))
-        return self.ledger.versions.register(
-            Version(
-                model=model,
-                number=0,  # the ledger gives it
-                study=candidate.study,
-                trial=candidate.trial,
-                size=size,
-                manifest=kept.digest,
-            )
-        )
 
     def version(self, model: str, number: int | None = None) -> Version:
         """The version of this number, or the champion.

@@ -113,7 +113,10 @@ def test_a_recorded_ledger_opens_with_all_that_was_in_it(tmp_path: Path, dump: P
         champion = ledger.versions.champion("boston")
         assert champion is not None
         assert [entry.version for entry in ledger.versions.history("boston")] == [1]
-        assert ledger.versions.judgements("boston")[0].verdict.decision == "promote"
+        (judgement,) = ledger.versions.judgements("boston")
+        assert judgement.verdict.decision == "promote"
+        known = {} if dump.stem == "0001" else {judgement.rows: b"12345678"}
+        assert ledger.versions.samples("boston") == known
         assert len(ledger.outbox.pending()) == 2
         assert ledger.studies.open(study) == study
     with Database(tmp_path / "ledger.db").read() as connection:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from fairlead.errors import Failed
-from fairlead.records import Column, Parity, Promotion, Signature
+from fairlead.ledger.sql import open_ledger
+from fairlead.records import Candidate, Column, Parity, Promotion, Signature
 from fairlead.registry.judging import consider
 from fairlead.registry.registry import Registry
 from fairlead.spec.document import Promote
@@ -167,11 +170,39 @@ def test_no_shared_row_at_all_cannot_judge(workshop: Workshop) -> None:
 
 def test_the_champion_is_not_judged_against_itself(workshop: Workshop) -> None:
     version = workshop.version(0.5)
-    workshop.consider(version)
-    outcome = workshop.consider(version)
-    assert "v1 is the champion already" in outcome.verdict.text
+    first = workshop.consider(version)
+    again = workshop.consider(version)
+    assert again.verdict == first.verdict
+    assert again.note == "v1 is the champion already; its verdict was:"
     assert len(workshop.ledger.versions.judgements(MODEL)) == 1
     assert len(workshop.ledger.versions.history(MODEL)) == 1
+
+
+def test_a_champion_by_a_persons_will_has_no_verdict_but_the_reason(workshop: Workshop) -> None:
+    version = workshop.version(30.0)
+    workshop.registry.promote(MODEL, version.number, why="the boss says so")
+    outcome = workshop.consider(version)
+    assert "v1 is the champion already (promote: the boss says so)" in outcome.verdict.text
+    assert (outcome.note, workshop.ledger.versions.judgements(MODEL)) == (None, [])
+
+
+def test_rows_that_judged_carry_their_count_along_as_the_holdout_grows(
+    workshop: Workshop,
+) -> None:
+    workshop.consider(workshop.version(0.0), slice(200, 250), when="confident")
+    grown = [slice(200, 251), slice(200, 300), slice(210, 300)]
+    candidates = [workshop.version(error) for error in (1.0, 2.0, 3.0)]
+    verdicts = [
+        workshop.consider(version, rows, when="confident").verdict
+        for version, rows in zip(candidates, grown, strict=True)
+    ]
+    assert [verdict.judged for verdict in verdicts] == [2, 3, 4]
+    assert verdicts[2].confidence == pytest.approx(1 - 0.05 / (4 * 5))
+
+
+def test_other_rows_begin_a_count_of_their_own(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.0), slice(200, 240))
+    assert workshop.consider(workshop.version(1.0), slice(230, 300)).verdict.judged == 1
 
 
 def test_the_same_verdict_again_is_not_written_again(workshop: Workshop) -> None:
@@ -371,3 +402,34 @@ def test_two_processes_that_promote_at_once_leave_the_better_one_as_champion(
     first = [entry.champion for entry in judged if entry.version == 1]
     # Where v2 came first, v1 lost to the champion, not to the baseline.
     assert first[-1] == (2 if len(changes) == 1 else None)
+
+
+def test_processes_that_judge_at_once_have_a_count_each(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.0))
+    home = workshop.settings.home
+    np.savez(home / "rows.npz", x=workshop.x[200:], y=workshop.y[200:], training=workshop.y[:200])
+    worse = [workshop.version(error).number for error in (1.0, 2.0)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", _PROCESS, str(home), str(number)])
+        for number in worse
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    judged = workshop.ledger.versions.judgements(MODEL)
+    assert sorted(entry.version for entry in judged) == [1, *worse]
+    assert [entry.verdict.judged for entry in judged] == [1, 2, 3]
+
+
+def test_one_model_registered_by_many_at_once_is_one_version(workshop: Workshop) -> None:
+    same = [workshop.candidate(0.5, study=letter * 64) for letter in "abcdefgh"]
+    together = Barrier(len(same))
+
+    def register(candidate: Candidate) -> int:
+        with open_ledger(workshop.settings.ledger) as ledger:
+            registry = Registry(ledger, workshop.registry.artifacts)
+            together.wait()
+            return registry.register(candidate, model=MODEL, size=10).number
+
+    with ThreadPoolExecutor(len(same)) as pool:
+        assert list(pool.map(register, same)) == [1] * len(same)
+    assert [version.number for version in workshop.ledger.versions.all(MODEL)] == [1]
+    assert len(workshop.ledger.outbox.pending()) == 1
