@@ -9,6 +9,7 @@ probabilities for classification. A score is in the metric's own unit and sign.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -33,7 +34,7 @@ class Metric:
         name: As the spec writes it.
         task: What it is for.
         greater_is_better: Its sign.
-        score: (true, predicted) to the score; scikit-learn's own function.
+        score: (true, predicted) to the score, to the last bit that of scikit-learn's own function.
         losses: (true, predicted) to float64 [rows], whose mean is the score (its root where
             `root`); lower is better unless `greater_is_better`. None where no such rows exist.
         root: Whether the score is the square root of the mean of the losses.
@@ -68,6 +69,35 @@ def _sklearn(name: str, **options: object) -> Score:
         return float(getattr(sklearn.metrics, name)(true, predicted, **options))
 
     return score
+
+
+def _mean_of(losses: Losses, name: str, *, root: bool = False) -> Score:
+    """The score of this name as the mean of the losses.
+
+    For two vectors of numbers it is scikit-learn's to the last bit (a test holds it) and takes
+    microseconds, where scikit-learn's checks take a tenth of a millisecond: as long as a small fit.
+    Anything else goes to scikit-learn, which says what is wrong with it.
+    """
+    exact = _sklearn(name)
+
+    def score(true: Array, predicted: Array) -> float:
+        mean = float(losses(true, predicted).mean()) if _alike(true, predicted) else math.nan
+        if not math.isfinite(mean):
+            return exact(true, predicted)
+        return math.sqrt(mean) if root else mean
+
+    return score
+
+
+def _alike(true: Array, predicted: Array) -> bool:
+    """Whether both are float vectors of one length."""
+    return (
+        true.ndim == 1
+        and len(true) > 0
+        and true.shape == predicted.shape
+        and true.dtype == "float64"
+        and predicted.dtype in ("float64", "float32")
+    )
 
 
 def _of_labels(name: str, **options: object) -> Score:
@@ -118,14 +148,14 @@ _ALL = (
         name="mse",
         task="regression",
         greater_is_better=False,
-        score=_sklearn("mean_squared_error"),
+        score=_mean_of(_squares, "mean_squared_error"),
         losses=_squares,
     ),
     Metric(
         name="rmse",
         task="regression",
         greater_is_better=False,
-        score=_sklearn("root_mean_squared_error"),
+        score=_mean_of(_squares, "root_mean_squared_error", root=True),
         losses=_squares,
         root=True,
     ),
@@ -133,7 +163,7 @@ _ALL = (
         name="mae",
         task="regression",
         greater_is_better=False,
-        score=_sklearn("mean_absolute_error"),
+        score=_mean_of(_distances, "mean_absolute_error"),
         losses=_distances,
     ),
     Metric(name="r2", task="regression", greater_is_better=True, score=_sklearn("r2_score")),
