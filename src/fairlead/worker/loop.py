@@ -53,6 +53,8 @@ class Stop:
 
     def drain(self) -> None:
         """Forget the wake-ups so far."""
+        if not self.after_task:
+            return  # never asked
         with contextlib.suppress(BlockingIOError):
             while os.read(self.wake, 64):
                 pass

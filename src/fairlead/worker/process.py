@@ -21,6 +21,7 @@ from typing import IO
 from fairlead.worker.job import Answer, Job, decode, encode
 
 _TAIL = 16 << 10
+_CHUNK = 1 << 16
 _SEND = 60.0
 """Seconds that a child which waits for a job may take to read it."""
 _THREADS = (
@@ -95,12 +96,20 @@ class Child:
 
     def send(self, job: Job) -> None:
         """Have it do this job; a child that cannot be told is noticed by `closed`."""
-        self._socket.settimeout(_SEND)
         try:
-            self._socket.sendall(encode(job))
+            self._send(encode(job))
         except OSError:
             self._close()
-        self._socket.settimeout(0.0)  # with a timeout, even MSG_DONTWAIT waits for something
+
+    def _send(self, message: bytes) -> None:
+        with contextlib.suppress(BlockingIOError):
+            message = message[self._socket.send(message) :]
+        if message:  # more than fits between two processes: it must read while we write
+            self._socket.settimeout(_SEND)
+            try:
+                self._socket.sendall(message)
+            finally:
+                self._socket.settimeout(0.0)  # else even MSG_DONTWAIT waits for something
 
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
         """Wait for an answer, its end, or something on one of these file descriptors."""
@@ -127,10 +136,12 @@ class Child:
                 self._read += chunk
                 if not chunk:
                     self._close()
+                if len(chunk) < _CHUNK:
+                    return  # that was all for now; the end of the connection is seen next time
 
     def _received(self) -> bytes:
         try:
-            return self._socket.recv(1 << 16)
+            return self._socket.recv(_CHUNK)
         except ConnectionResetError:
             return b""
 
