@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 def counted(*, keeps: bool) -> Iterator[Stop]:
     """Counts SIGINT and SIGTERM: once finishes the tasks in hand, twice stops at once.
 
+    Where there are none in hand yet, once stops at once.
+
     Args:
         keeps: Whether what is done by then is kept, so that the same command goes on.
 
@@ -34,7 +36,7 @@ def counted(*, keeps: bool) -> Iterator[Stop]:
     stop = Stop()
 
     def ask(*_: object) -> None:
-        stop.asked += 1
+        stop.ask()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -78,18 +80,33 @@ def resolve(url: Url, *, private: bool) -> tuple[Address, ...]:
         Unreachable: The name is not known.
     """
     try:
-        found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+        found = _looked_up(url)
     except UnicodeError as error:
         raise InvalidSpec(f"data.source: {url.host!r} is no name of a host: {error}") from error
     except OSError as error:
         raise Unreachable(f"data.source: the name {url.host!r} is not known: {error}") from error
-    addresses = tuple(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))
+    addresses = tuple(dict.fromkeys(map(ipaddress.ip_address, found)))
     for address in addresses:
         if not (private or is_public(address)):
             raise InvalidSpec(
                 f"data.source: {url.text!r} leads to the private address {address}; {_ALLOW}"
             )
     return addresses
+
+
+def _looked_up(url: Url) -> list[str]:
+    """Aside, so that Ctrl-C is heeded: the system's look-up heeds none, and may take a minute."""
+    answer: Future[list[str]] = Future()
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+            answer.set_result([str(entry[4][0]) for entry in found])
+        except (OSError, UnicodeError) as error:
+            answer.set_exception(error)
+
+    Thread(target=look_up, daemon=True).start()
+    return answer.result()
 
 
 def is_public(address: Address) -> bool:

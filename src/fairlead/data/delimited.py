@@ -6,7 +6,7 @@ Belongs here: separators, quotes, headers, ragged rows. Does not: what the cells
 from __future__ import annotations
 
 import csv
-import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,11 +18,14 @@ from fairlead.data.frame import Cells, Frame, named
 from fairlead.errors import InvalidData, InvalidSpec
 
 _SEPARATORS = (",", ";", "|", "\t")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
 def separator_of(text: str) -> str:
     """The separator that a CSV file's first line uses; a comma where it uses none."""
-    line = text.lstrip("\r\n").split("\n", 1)[0]
+    line = next(
+        (found.group() for found in _LINE.finditer(text) if found.group().strip("\r\n")), ""
+    )
     outside = "".join(line.split('"')[::2])
     return next((separator for separator in _SEPARATORS if separator in outside), ",")
 
@@ -71,7 +74,8 @@ def check_names(columns: Sequence[str], *, width: int) -> None:
 def _first_record(text: str, separator: str) -> list[str]:
     limit = csv.field_size_limit(len(text) + 1)
     try:
-        records = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        lines = (line.group() for line in _LINE.finditer(text))  # the file may be large
+        records = csv.reader(lines, delimiter=separator)
         first = next((record for record in records if record), None)
     finally:
         csv.field_size_limit(limit)

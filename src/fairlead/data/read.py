@@ -6,6 +6,7 @@ layouts.py, parquet.py, idx.py), the meaning of columns (assemble.py).
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from fairlead.records import Digest
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
 
+_PIECE = 1 << 24
 _UNPACKED = 4  # an archive may unpack to this many times what a download may bring
 
 
@@ -176,15 +178,29 @@ def decoded(file: File) -> str:
     Raises:
         InvalidData: It is not UTF-8.
     """
+    decoder, ends = codecs.getincrementaldecoder("utf-8-sig")(), len(file.content)
     try:
-        return file.content.decode("utf-8-sig")
+        texts = [  # in pieces, so that Ctrl-C is heeded between them
+            decoder.decode(file.content[start : start + _PIECE], final=start + _PIECE >= ends)
+            for start in range(0, ends, _PIECE)
+        ]
     except UnicodeDecodeError as error:
-        row = file.content.count(b"\n", 0, error.start) + 1
-        byte = file.content[error.start]
+        start = _first_odd(file.content)
+        row = file.content.count(b"\n", 0, start) + 1
+        byte = file.content[start]
         raise InvalidData(
             f"data.source: line {row} of {file.name!r} is not UTF-8 (byte {byte:#04x}); save the "
             "file as UTF-8"
         ) from error
+    return "".join(texts)
+
+
+def _first_odd(content: bytes) -> int:
+    """Where the bytes cease to be UTF-8."""
+    try:
+        return len(content.decode())
+    except UnicodeDecodeError as error:
+        return error.start
 
 
 def _labels(place: Place, settings: Settings, progress: Progress | None, limit: int) -> bytes:

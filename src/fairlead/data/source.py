@@ -19,6 +19,8 @@ from fairlead.records import Digest
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
 
+_PIECE = 1 << 24
+
 Place: TypeAlias = Path | str
 """A file, or a URL."""
 
@@ -90,13 +92,19 @@ def fetch(
         content = download(place, settings=settings, digest=digest, progress=progress)
         return File(name=name, content=content)
     try:
-        content = place.read_bytes()
+        content = _content(place)
     except OSError as error:
         raise InvalidData(
             f"data.source: {str(place)!r} cannot be read: {error.strerror or error}"
         ) from error
     check_digest(content, str(place), digest)
     return File(name=name, content=content)
+
+
+def _content(path: Path) -> bytes:
+    """In pieces, so that Ctrl-C is heeded between them."""
+    with path.open("rb") as file:
+        return b"".join(iter(lambda: file.read(_PIECE), b""))
 
 
 def _path(source: str, base: Path) -> Path:

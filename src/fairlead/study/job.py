@@ -19,7 +19,8 @@ from fairlead.errors import Failed
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import Candidate, NewTask, Study, TrialRow, Verdict, Version
-from fairlead.registry.judging import Holdout, consider
+from fairlead.registry.judging import Holdout, consider, undisputed
+from fairlead.registry.judging import Outcome as Judged
 from fairlead.registry.registry import Registry
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec
@@ -36,27 +37,60 @@ _SOONEST, _LATEST = 0.01, 0.1
 is there."""
 
 
+_NOTHING_BEGUN = "nothing was begun"
+
+
 class _Pause(Protocol):
     def __call__(self, *, news: bool) -> None: ...
-
-
-@dataclass
-class Stop:
-    """How often the run was asked to stop: once finishes running tasks, twice stops at once."""
-
-    asked: int = 0
 
 
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop, and has stopped; the same command goes on where it stands.
 
     Args:
-        kept: Trials of the study that have ended; the ledger keeps them.
-        size: Trials of the study.
+        kept: What the ledger keeps, in words.
     """
 
-    def __init__(self, *, kept: int, size: int) -> None:
-        super().__init__(f"stopped: {kept} of {size} trials kept; run the same command to go on")
+    def __init__(self, kept: str) -> None:
+        super().__init__(f"stopped: {kept}; run the same command to go on")
+
+
+@dataclass
+class Stop:
+    """How often the run was asked to stop: once finishes running tasks, twice stops at once.
+
+    While no task is running there is nothing to finish, and nobody looks at it: see `at_once`.
+    """
+
+    asked: int = 0
+    _kept: str | None = None  # what is kept, where it is to be heeded at once
+
+    def ask(self) -> None:
+        """Ask once more; called by a signal's handler, between any two steps of the main thread."""
+        self.asked += 1
+        self._heed()
+
+    @contextmanager
+    def at_once(self, kept: str = _NOTHING_BEGUN) -> Iterator[None]:
+        """Within, whatever is being done is broken off when it is asked.
+
+        Args:
+            kept: What the ledger keeps then, in words.
+
+        Raises:
+            Stopped: It was.
+        """
+        self._kept = kept
+        try:
+            self._heed()
+            yield
+            self._heed()  # something on the way here may have taken the exception for its own
+        finally:
+            self._kept = None
+
+    def _heed(self) -> None:
+        if self.asked and self._kept is not None:
+            raise Stopped(self._kept)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +124,17 @@ def run(order: Order, settings: Settings, watch: Watch, stop: Stop | None = None
         Failed: No trial succeeded, the refit failed, or parity failed.
         Stopped: It was asked to stop; the ledger keeps what is done.
     """
-    watch.stage("reading the data")
-    plan = plans.make(order.spec, base=order.base, settings=settings, downloaded=watch.downloaded)
+    stop = stop or Stop()
+    with stop.at_once():
+        watch.stage("reading the data")
+        plan = plans.make(
+            order.spec, base=order.base, settings=settings, downloaded=watch.downloaded
+        )
     for remark in plan.remarks:
         watch.note(remark)
-    with at_work(plan, settings, order.workers, watch, stop or Stop()) as job:
-        study = plans.keep(plan, job.ledger, job.artifacts, fresh=order.fresh)
+    with at_work(plan, settings, order.workers, watch, stop) as job:
+        with stop.at_once():
+            study = plans.keep(plan, job.ledger, job.artifacts, fresh=order.fresh)
         return job.finish(job.search(study))
 
 
@@ -113,8 +152,10 @@ def at_work(
         stop: Looked at while waiting.
     """
     count = workers or plans.slots(plan.spec)
+    with stop.at_once():  # another may be migrating it
+        opened = open_ledger(settings.ledger)
     with (
-        open_ledger(settings.ledger) as ledger,
+        opened as ledger,
         LocalWorkers(settings, ledger, count=count) as crew,
     ):
         artifacts = Artifacts(settings.artifacts)
@@ -157,8 +198,9 @@ class Job:
         if best is None:
             raise Failed(f"study {study.id}: no trial succeeded; {_reasons(trials)}")
         candidate = self.refit(study, trials[best.number])
-        version = self.register(study, candidate, trials, best)
-        verdict = self.judge(version)
+        with self.stop.at_once(self._kept(study)):  # no task runs: a second look is all it costs
+            version = self.register(study, candidate, trials, best)
+            verdict = self.judge(version)
         champion = self.ledger.versions.champion(version.model)
         return Outcome(
             study=study,
@@ -195,11 +237,14 @@ class Job:
 
         A model that was registered before is that version, with the study that it had then.
         """
-        known = self._registry.known(candidate, model=self.plan.spec.name)
-        if known is not None:
-            if (known.study, known.size) != (study.id, study.size):
-                self.watch.note(f"the best model is still v{known.number}: no new version")
-            return known
+        version = self._registry.known(candidate, model=self.plan.spec.name)
+        if version is None:
+            version = self._register(study, candidate, trials, best)
+        if (version.study, version.size) != (study.id, study.size):
+            self.watch.note(f"the best model is still v{version.number}: no new version")
+        return version
+
+    def _register(self, study: Study, candidate: Candidate, trials: Trials, best: Best) -> Version:
         files = {
             **candidate.files,
             "study.json": self.artifacts.put(
@@ -211,10 +256,13 @@ class Job:
         return self._registry.register(complete, model=self.plan.spec.name, size=study.size)
 
     def judge(self, version: Version) -> Verdict:
-        """Put the version before the gate, unless it passed it and stands."""
-        if (earlier := self._stands(version)) is not None:
-            self.watch.note(f"v{version.number} is the champion already; its verdict was:")
-            return earlier
+        """Put the version before the gate, unless it is the champion."""
+        outcome = undisputed(self._registry, version) or self._heard(version)
+        if outcome.note:
+            self.watch.note(outcome.note)
+        return outcome.verdict
+
+    def _heard(self, version: Version) -> Judged:
         self.watch.stage("judging")
         table, data = self.plan.table, self.plan.spec.data
         training, held = split.holdout(table, data.holdout, seed=data.seed)
@@ -225,15 +273,7 @@ class Job:
             seed=self.plan.spec.seed,
         )
         terms = self.plan.spec.promote
-        return consider(self._registry, version, holdout=rows, terms=terms).verdict
-
-    def _stands(self, version: Version) -> Verdict | None:
-        """The verdict that made this version the champion that it still is."""
-        champion = self.ledger.versions.champion(version.model)
-        if champion is None or champion.number != version.number:
-            return None
-        latest = self.ledger.versions.history(version.model)[-1]
-        return latest.verdict
+        return consider(self._registry, version, holdout=rows, terms=terms)
 
     @property
     def _registry(self) -> Registry:
@@ -266,7 +306,10 @@ class Job:
             )
             self.workers.drain()
         if self.stop.asked > 1 or self.workers.alive() == 0:
-            raise Stopped(kept=self._done(study), size=study.size)
+            raise Stopped(self._kept(study))
+
+    def _kept(self, study: Study) -> str:
+        return f"{self._done(study)} of {study.size} trials kept"
 
     def _done(self, study: Study) -> int:
         counts = self.ledger.studies.counts(study.id)

@@ -70,7 +70,7 @@ def reproduce(  # noqa: PLR0913 - what, where, how
         NotFound: There is no such version.
         Corrupt: One of its artefacts is not what its digest says.
     """
-    with open_ledger(settings.ledger) as ledger:
+    with stop.at_once(), open_ledger(settings.ledger) as ledger:
         artifacts = Artifacts(settings.artifacts)
         first = _First.of(Registry(ledger=ledger, artifacts=artifacts), model, number)
         plan = _plan(first.study, first.trials, artifacts)
@@ -130,7 +130,9 @@ def _run(
     plan: Plan, settings: Settings, workers: int | None, watch: Watch, stop: Stop
 ) -> tuple[Trials, Candidate]:
     with at_work(plan, settings, workers, watch, stop) as job:
-        study = job.search(plans.keep(plan, job.ledger, job.artifacts, fresh=False))
+        with stop.at_once():
+            study = plans.keep(plan, job.ledger, job.artifacts, fresh=False)
+        study = job.search(study)
         trials = Trials(job.ledger.studies.trials(study.id))
         if study.best is None:
             raise Failed("training it again: no trial succeeded")
