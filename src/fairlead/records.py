@@ -348,6 +348,7 @@ class Route:
     details: Digest  # the artefact deploy_details.json
     sticky: str | None = None  # "header:NAME" or "cookie:NAME": what a client is known by
     deployment: int | None = None  # the deployment that it is a step of, or that it undoes
+    before: int | None = None  # number of the route that an undo of this one goes back to
     at: float = 0.0
 
 
@@ -361,6 +362,7 @@ class Deployment:
     steps: tuple[int, ...]  # percent, rising; the last is 100
     bounds: Bounds = field(default_factory=Bounds)
     sticky: str | None = None
+    base: int | None = None  # number of the route that it began from, and goes back to
     step: int = -1  # index of the step whose traffic is routed; -1 before the first
     state: DeploymentState = "running"
     reason: str = ""  # what it waits for, or why it ended

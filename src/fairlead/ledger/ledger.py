@@ -331,9 +331,10 @@ class Deployments(Protocol):
     """Deployments of revisions, and who carries them out."""
 
     def begin(self, deployment: Deployment) -> Deployment:
-        """Append a deployment, which runs; `number` and the times are given here.
+        """Append a deployment, which runs; `number`, `base` and the times are given here.
 
-        One of the model that still runs becomes 'superseded': a model has one at a time.
+        One of the model that still runs becomes 'superseded': a model has one at a time. Its base
+        is the new one's, too; otherwise that is the route in force.
         """
         ...
 

@@ -1,0 +1,38 @@
+"""How traffic is shared while a revision comes in.
+
+Belongs here: percents, pure. Does not: choosing a revision for a request (serving/split.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+WHOLE = 100
+
+
+def mixed(base: Mapping[str, int], revision: str, percent: int) -> dict[str, int]:
+    """So much for the revision, and the rest for the others as they shared it before.
+
+    Args:
+        base: Percents by revision before it came; may be empty.
+        revision: The one that comes in.
+        percent: Its share, 1 to 100.
+
+    Returns:
+        Percents, each above 0, together 100; largest remainders are rounded up. Where nobody else
+        is there, it gets everything.
+    """
+    others = {name: share for name, share in base.items() if name != revision}
+    left = (WHOLE - percent) if others else 0
+    shares = {**_apportioned(others, left), revision: WHOLE - left}
+    return {name: share for name, share in sorted(shares.items()) if share}
+
+
+def _apportioned(weights: Mapping[str, int], whole: int) -> dict[str, int]:
+    total = sum(weights.values())
+    exact = {name: whole * weight / total for name, weight in weights.items()}
+    floors = {name: int(share) for name, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: (floors[name] - exact[name], name))
+    for name in by_remainder[: whole - sum(floors.values())]:
+        floors[name] += 1
+    return floors
