@@ -8,22 +8,16 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from fairlead import manifest
+from fairlead.artifacts import Artifacts
 from fairlead.ledger.ledger import Ledger
-from fairlead.records import Candidate, Digest, Judgement, Study, Version
+from fairlead.records import Candidate, Judgement, Study, Version
+from fairlead.registry.registry import Registry
 from fairlead.report.material import Holdout, Material
 from fairlead.spec.document import parse_canonical
 from fairlead.study.outcome import metric_of
-
-
-class Artifacts(Protocol):
-    """What is needed of the artefact store."""
-
-    def get(self, digest: Digest) -> bytes:
-        """The bytes of this digest. Raises Corrupt."""
-        ...
 
 
 def load(study: Study, ledger: Ledger, artifacts: Artifacts) -> Material:
@@ -37,8 +31,11 @@ def load(study: Study, ledger: Ledger, artifacts: Artifacts) -> Material:
     Raises:
         Corrupt: An artefact is not what its digest says.
     """
-    version = _version(study, ledger)
-    candidate = _candidate(study, version, ledger, artifacts)
+    registry = Registry(ledger=ledger, artifacts=artifacts)
+    refitted = _refitted(study, registry)
+    version = _version(study, refitted, registry)
+    registered = version is not None and version.study == study.id  # and has more files for it
+    candidate = registry.candidate(version) if version and registered else refitted
     champion = ledger.versions.champion(version.model) if version else None
     return Material(
         study=study,
@@ -54,19 +51,22 @@ def load(study: Study, ledger: Ledger, artifacts: Artifacts) -> Material:
     )
 
 
-def _version(study: Study, ledger: Ledger) -> Version | None:
-    """The newest version that this study made; a study that was extended made several."""
-    made = [version for version in ledger.versions.all(study.name) if version.study == study.id]
-    return made[-1] if made else None
+def _refitted(study: Study, registry: Registry) -> Candidate | None:
+    """The study's best trial refitted, if it came to that."""
+    if study.best is None:
+        return None
+    digest, _ = registry.ledger.tasks.refit(study.id, study.best)
+    return manifest.load(registry.artifacts.get(digest)) if digest else None
 
 
-def _candidate(
-    study: Study, version: Version | None, ledger: Ledger, artifacts: Artifacts
-) -> Candidate | None:
-    digest = version.manifest if version else None
-    if digest is None and study.best is not None:
-        digest, _ = ledger.tasks.refit(study.id, study.best)
-    return manifest.load(artifacts.get(digest)) if digest else None
+def _version(study: Study, refitted: Candidate | None, registry: Registry) -> Version | None:
+    """The version that the study came to, whichever study found the same model first.
+
+    Of a study that goes on, it is the newest of those that it made before.
+    """
+    known = registry.known(refitted, model=study.name) if refitted else None
+    made = registry.ledger.versions.all(study.name)
+    return known or next((one for one in reversed(made) if one.study == study.id), None)
 
 
 def _judgement(version: Version, ledger: Ledger) -> Judgement | None:

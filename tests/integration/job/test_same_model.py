@@ -36,6 +36,21 @@ def test_a_search_that_goes_on_or_starts_afresh_to_the_same_model_adds_no_versio
     assert _records(place) == first
 
 
+def test_a_fresh_study_that_ends_at_the_same_model_names_its_version_everywhere(
+    place: Place,
+) -> None:
+    place.write("spec.yaml", RIDGE)
+    first = place.json("run", "spec.yaml")
+    fresh = place.json("run", "spec.yaml", "--fresh")
+    assert fresh["study"] != first["study"]
+    assert (fresh["version"], fresh["promoted"]) == (1, True)
+    assert fresh["verdict"] == first["verdict"]
+    assert place.run("report", fresh["study"], "--output", "report.html").returncode == 0
+    page = (place.folder / "report.html").read_text()
+    assert "It is version 1 of the model ridge, and its champion." in page
+    assert first["verdict"].partition(": ")[2][:40] in page
+
+
 def test_a_version_whose_search_went_on_is_still_reproduced(place: Place) -> None:
     for spec in (RIDGE, MORE):
         place.write("spec.yaml", spec)
