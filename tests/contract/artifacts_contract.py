@@ -69,6 +69,15 @@ class ArtifactsContract:
         with pytest.raises(Corrupt, match=f"artefact {DIGEST} is missing"):
             store.get(DIGEST)
 
+    def test_what_was_stored_again_meanwhile_is_not_deleted(self, store: Artifacts) -> None:
+        store.put(CONTENT)
+        (found,) = store.all()
+        store.delete(DIGEST, unless_after=found.modified - 1)
+        assert store.get(DIGEST) == CONTENT
+        store.delete(DIGEST, unless_after=found.modified)
+        assert not store.exists(DIGEST)
+        store.delete(DIGEST, unless_after=found.modified)
+
     def test_what_was_never_there_is_missing(self, store: Artifacts) -> None:
         assert not store.exists(DIGEST)
         with pytest.raises(Corrupt, match="is missing"):

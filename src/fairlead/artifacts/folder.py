@@ -10,6 +10,7 @@ since disks and people change files.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -69,9 +70,12 @@ class Folder:
                 with suppress(FileNotFoundError):  # somebody deleted it meanwhile
                     yield _stored(file)
 
-    def delete(self, digest: Digest) -> None:
-        """Remove the file."""
-        self._file(digest).unlink(missing_ok=True)
+    def delete(self, digest: Digest, *, unless_after: float | None) -> None:
+        """Remove the file; nobody is about to find it, to store it again, or to replace it."""
+        file = self._file(digest)
+        with suppress(FileNotFoundError), _locked(file.parent, fcntl.LOCK_EX):
+            if unless_after is None or file.stat().st_mtime <= unless_after:
+                file.unlink()
 
     def stale_temporaries(self, *, older_than: float) -> Iterator[Path]:
         """Temporary files that nobody has written to for so long."""
@@ -104,15 +108,16 @@ class Folder:
         self._verified[digest] = identity
 
     def _keep(self, digest: Digest, fill: Callable[[BinaryIO], object]) -> None:
-        if self._renewed(digest):
-            return
         file = self._file(digest)
         with _spoken(f"storing artefact {digest} under {str(self._root)!r}"):
             _make_folder(file.parent)
-            with _temporary(file.parent) as temporary:
-                _write(temporary, fill)
-                temporary.rename(file)
-            _sync_folder(file.parent)
+            with _locked(file.parent, fcntl.LOCK_SH):
+                if self._renewed(digest):
+                    return
+                with _temporary(file.parent) as temporary:
+                    _write(temporary, fill)
+                    temporary.rename(file)
+                _sync_folder(file.parent)
 
     def _renewed(self, digest: Digest) -> bool:
         """Whether the file is there and sound; it is then as new to the garbage collector."""
@@ -169,6 +174,18 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         _sync_folder(folder.parent)
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Writers share a folder, and who deletes has it alone; the kernel unlocks when they die."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks has the age of files alone
+            fcntl.flock(handle, how)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -50,8 +50,8 @@ class Place(Protocol):
         """Everything that is named as an artefact is."""
         ...
 
-    def delete(self, digest: Digest) -> None:
-        """Remove it, if it is there."""
+    def delete(self, digest: Digest, *, unless_after: float | None) -> None:
+        """Remove it, if it is there and was not stored again after that time."""
         ...
 
     def stale_temporaries(self, *, older_than: float) -> Iterator[Path]:

@@ -77,10 +77,12 @@ class Remote:
                 modified = self._files.modified(name).timestamp()
                 yield Stored(digest=digest, size=found["size"], modified=modified)
 
-    def delete(self, digest: Digest) -> None:
-        """Remove the object."""
+    def delete(self, digest: Digest, *, unless_after: float | None) -> None:
+        """Remove the object. Servers have no locks: one stored between the two steps is lost."""
+        name = self._name(digest)
         with self._answering(digest), suppress(FileNotFoundError):
-            self._files.rm_file(self._name(digest))
+            if unless_after is None or self._files.modified(name).timestamp() <= unless_after:
+                self._files.rm_file(name)
 
     def stale_temporaries(self, *, older_than: float) -> Iterator[Path]:
         """Those of the cache; the URL has none."""

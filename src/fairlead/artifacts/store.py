@@ -90,9 +90,14 @@ class Artifacts:
         """Every artefact there is, in no particular order."""
         return self._place.all()
 
-    def delete(self, digest: Digest) -> None:
-        """Remove the artefact, if it is there."""
-        self._place.delete(digests.checked(digest))
+    def delete(self, digest: Digest, *, unless_after: float | None = None) -> None:
+        """Remove the artefact, if it is there.
+
+        Args:
+            digest: Of the artefact.
+            unless_after: What was stored, or stored again, after this time is left alone.
+        """
+        self._place.delete(digests.checked(digest), unless_after=unless_after)
 
     def stale_temporaries(self, *, older_than: float) -> Iterator[Path]:
         """What writers that were killed left behind; the caller may unlink it.

@@ -4,7 +4,7 @@ Belongs here: telling what a file is, creating a ledger, starting migrations. Do
 migration changes (migrations/versions).
 
 A file without tables is new, unless artefacts lie beside it: these are made only after the tables,
-so something emptied the file since (a full disk, a failed copy, a copy without its log).
+so something emptied the file since (a full disk, a failed copy, a copy without its log, a hand).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def bring_to_head(database: Database) -> None:
 
 
 def refuse_emptied(file: Path) -> None:
-    """Refuse an empty file beside what only a ledger leaves.
+    """Refuse an empty file, or none, beside what only a ledger leaves.
 
     Before SQLite opens it: SQLite deletes the log beside an empty file, and the log may hold
     everything. It makes one only once the file has its first page.
@@ -53,7 +53,7 @@ def refuse_emptied(file: Path) -> None:
     log = file.with_name(f"{file.name}-wal")
     logged = log if log.exists() and log.stat().st_size else None
     left = _artifacts(file) or logged  # looked for first: others may be making file and artefacts
-    if file.is_file() and file.stat().st_size < _HEADER:
+    if not file.exists() or file.stat().st_size < _HEADER:
         _refuse_beside(left, file)
 
 
@@ -127,6 +127,6 @@ def _artifacts(file: Path) -> Path | None:
 def _refuse_beside(left: Path | None, file: Path) -> None:
     if left is not None:
         raise Corrupt(
-            f"ledger {str(file)!r}: it holds nothing, and {left.name!r} beside it shows that it was "
-            "a ledger; restore the file from a backup, or move its folder away to begin anew"
+            f"ledger {str(file)!r}: it holds nothing, and {left.name!r} beside it shows that it "
+            "was a ledger; restore the file from a backup, or move its folder away to begin anew"
         )

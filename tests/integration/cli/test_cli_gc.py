@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fairlead.artifacts import Artifacts
-from fairlead.cli.gc import collect
+from fairlead.artifacts.garbage import collect
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import Study, Version
@@ -141,7 +141,7 @@ def test_there_is_nothing_to_say_about_a_clean_store(settings: Settings, ledger:
 
 def test_collecting_alone_removes_nothing(ledger: Ledger, artifacts: Artifacts) -> None:
     digest = put(artifacts, b"x")
-    garbage = collect(ledger, artifacts, older_than=HOUR)
+    garbage = collect(ledger.roots, artifacts, older_than=HOUR)
     assert [each.digest for each in garbage.artefacts] == [digest]
     assert garbage.size == 1
     assert artifacts.exists(digest)

@@ -155,6 +155,13 @@ def test_an_emptied_ledger_beside_artefacts_says_what_to_do(tmp_path: Path) -> N
     )
 
 
+def test_a_ledger_that_is_gone_from_beside_its_artefacts_is_not_made_anew(tmp_path: Path) -> None:
+    keep_artefact(ledger_file(tmp_path))
+    with pytest.raises(Corrupt, match="'artifacts' beside it"):
+        open_ledger(ledger_file(tmp_path))
+    assert not ledger_file(tmp_path).exists()
+
+
 def test_an_emptied_ledger_whose_log_is_left_is_refused_and_its_log_is_kept(tmp_path: Path) -> None:
     file = ledger_file(tmp_path)
     log = file.with_name("ledger.db-wal")
