@@ -35,7 +35,7 @@ def command(ctx: click.Context, study: str, output: Path | None) -> None:
     """Write the report of STUDY, one HTML file that needs no network, and print its path."""
     from fairlead.report.load import load
     from fairlead.report.page import render
-    from fairlead.report.words import size
+    from fairlead.study.words import size
 
     with opened(ctx) as (ledger, artifacts):
         found = ledger.studies.get(study)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from fairlead.records import Candidate
-from fairlead.report import words
 from fairlead.report.material import Holdout, Material
 from fairlead.report.picture import (
     BLUE,
@@ -22,6 +21,7 @@ from fairlead.report.picture import (
     layout,
     thinned,
 )
+from fairlead.study.words import count, value
 
 _TITLE = "Predicted against true"
 _KEY = "holdout"
@@ -46,7 +46,7 @@ def _numbers(candidate: Candidate, holdout: Holdout) -> Picture:
         if math.isfinite(predicted)
     )
     drawn = thinned(pairs, MOST_MARKS)
-    rows = words.count(len(holdout.true), "holdout row")
+    rows = count(len(holdout.true), "holdout row")
     caption = f"{candidate.signature.target} of {rows}; on the line a prediction is right."
     if len(drawn) < len(pairs):
         caption += f" {len(drawn):,} are drawn."
@@ -79,14 +79,14 @@ def _scatter(pairs: Sequence[tuple[float, float]]) -> Figure:
 
 
 def _classes(candidate: Candidate, holdout: Holdout) -> Picture:
-    names = [words.value(name) for name in candidate.signature.classes or ()]
+    names = [value(name) for name in candidate.signature.classes or ()]
     counts = [[0] * len(names) for _ in names]
     for true, probabilities in zip(holdout.true, holdout.predicted, strict=True):
         counts[int(true)][_likeliest(probabilities)] += 1
     right = sum(counts[index][index] for index in range(len(names)))
     rows = len(holdout.true)
     caption = (
-        f"{candidate.signature.target} of {words.count(rows, 'holdout row')}: {right:,} are right. "
+        f"{candidate.signature.target} of {count(rows, 'holdout row')}: {right:,} are right. "
         "A row of the chart is a true class, and its colours are shares of that class."
     )
     return Picture(key=_KEY, title=_TITLE, caption=caption, figure=_heat(counts, names))

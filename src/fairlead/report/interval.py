@@ -12,6 +12,7 @@ from fairlead.records import Verdict
 from fairlead.report import words
 from fairlead.report.material import Material
 from fairlead.report.picture import BLUE, GREY, ORANGE, Figure, Picture, label, layout
+from fairlead.study.words import count
 
 _TITLE = "The verdict"
 _KEY = "interval"
@@ -36,7 +37,7 @@ def draw(material: Material) -> Picture:
 def _caption(verdict: Verdict, *, shown: bool) -> str:
     if not shown:
         return ": ".join(filter(None, words.verdict(verdict.text)))
-    rows = words.count(verdict.rows, "row")
+    rows = count(verdict.rows, "row")
     sure = "" if verdict.confidence is None else f" ({100 * verdict.confidence:.4g} % sure)"
     return (
         f"How much better the candidate predicts the same {rows} than {verdict.against}: what was "

@@ -29,6 +29,7 @@ from fairlead.report import (
 )
 from fairlead.report.material import Material, Scored
 from fairlead.report.picture import Picture
+from fairlead.study.words import count, params, size
 from fairlead.version import VERSION
 
 TOP = 20
@@ -120,7 +121,7 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
     if material.study.finished:
         yield "Took", words.seconds(material.study.finished - material.study.created)
     if candidate and "model.onnx" in candidate.files:
-        yield "Model (ONNX)", words.size(candidate.files["model.onnx"].size)
+        yield "Model (ONNX)", size(candidate.files["model.onnx"].size)
 
 
 def _fact(name: str, value: str) -> str:
@@ -153,7 +154,7 @@ def _table(material: Material) -> str:
         return ""
     shown = material.ranked[:TOP]
     of = (
-        f"{len(shown)} of {words.count(len(material.scored), 'trial')} with a score; the spread is "
+        f"{len(shown)} of {count(len(material.scored), 'trial')} with a score; the spread is "
         "the standard deviation over the folds."
     )
     columns = ("trial", material.metric.name, "spread", "seconds")
@@ -176,7 +177,7 @@ def _row(scored: Scored) -> str:
         f"{result.seconds:.3g}",
     )
     cells = "".join(f'<td class="number">{escape(text)}</td>' for text in numbers)
-    what = f"{trial.family}: {words.params(trial.params)}"
+    what = f"{trial.family}: {params(trial.params) or 'no parameters'}"
     return f'<tr>{cells}<td class="params">{escape(what)}</td></tr>'
 
 
@@ -225,7 +226,7 @@ def _files(material: Material) -> str:
     if material.candidate is None:
         return ""
     files = material.candidate.files
-    said = {name: f"{words.size(file.size)}, {file.digest}" for name, file in sorted(files.items())}
+    said = {name: f"{size(file.size)}, {file.digest}" for name, file in sorted(files.items())}
     return _listing("Files", said)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from fairlead.records import Scalar
-from fairlead.report import words
+from fairlead.study import words
 
 FEW = 8
 """Values that each get a place of their own, evenly spaced; more numbers are a range."""

@@ -28,6 +28,7 @@ from fairlead.report.picture import (
     thinned,
     trial_axis,
 )
+from fairlead.study.words import count, value
 
 _TITLE = "Score over trials"
 
@@ -55,7 +56,7 @@ def _caption(material: Material, limit: float | None) -> str:
     if limit is not None:
         beyond = sum(material.metric.better(limit, scored.score) for scored in material.scored)
         said.append(
-            f"{words.count(beyond, 'trial')} beyond the axis, which are much worse: double-click "
+            f"{count(beyond, 'trial')} beyond the axis, which are much worse: double-click "
             "to see all."
         )
     if len(material.scored) > MOST_MARKS:
@@ -169,5 +170,5 @@ def _best(material: Material) -> dict[str, Any]:
 
 def _hover(row: TrialRow, what: str) -> str:
     lines = [f"trial {row.trial.number}: {what}", row.trial.family]
-    lines += [f"{name} {words.value(one)}" for name, one in row.trial.params.items()]
+    lines += [f"{name} {value(one)}" for name, one in row.trial.params.items()]
     return "<br>".join(label(line[:80]) for line in lines)

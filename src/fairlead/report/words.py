@@ -1,6 +1,7 @@
-"""Words: how numbers, parameters and the story of a study read.
+"""Words: how numbers, times and the story of a study read.
 
-Belongs here: plain text. Does not: HTML (page.py).
+Belongs here: plain text of a report. Does not: HTML (page.py), and what commands say as well
+(study/words.py).
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from fairlead.records import Params, Scalar
 from fairlead.report.material import Material
+from fairlead.study.words import count, params
 
 _METHODS = {
     "grid": "grid search",
@@ -31,18 +32,6 @@ def number(value: float | None, *, digits: int = 5) -> str:
     return f"{value:.{digits}g}"
 
 
-def value(one: Scalar) -> str:
-    """A parameter's value as YAML writes it."""
-    if isinstance(one, bool) or one is None:
-        return {True: "true", False: "false", None: "null"}[one]
-    return f"{one:.5g}" if isinstance(one, float) else str(one)
-
-
-def params(of: Params) -> str:
-    """Parameters in a line."""
-    return ", ".join(f"{name} {value(one)}" for name, one in of.items()) or "no parameters"
-
-
 def seconds(duration: float) -> str:
     """A duration: 0.12 s, 3 min 20 s, 1 h 5 min."""
     if duration < _MINUTE:
@@ -53,11 +42,6 @@ def seconds(duration: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def count(many: int, noun: str) -> str:
-    """A number of things: 1 trial, 2,000 trials."""
-    return f"{many:,} {noun}" if many == 1 else f"{many:,} {noun}s"
-
-
 def listed(names: tuple[str, ...]) -> str:
     """Names in a sentence: a, b and c."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "no family"
@@ -66,15 +50,6 @@ def listed(names: tuple[str, ...]) -> str:
 def moment(at: float) -> str:
     """A time, to the minute."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def size(many: int) -> str:
-    """A number of bytes."""
-    for unit in ("bytes", "kB", "MB"):
-        if many < 1000:  # noqa: PLR2004 - a thousand of one unit is one of the next
-            return f"{many:.3g} {unit}"
-        many /= 1000  # type: ignore[assignment] # a number of any kind from here on
-    return f"{many:.3g} GB"
 
 
 def story(material: Material) -> Iterator[str]:
@@ -117,7 +92,7 @@ def _best(material: Material) -> str:
     trial = best.row.trial
     return (
         f"Trial {trial.number} is the best, with a cross-validated {material.metric.name} of "
-        f"{number(best.score)}: {trial.family} with {params(trial.params)}."
+        f"{number(best.score)}: {trial.family} with {params(trial.params) or 'no parameters'}."
     )
 
 

@@ -1,7 +1,7 @@
 """Words: how counts, sizes, values and parameters read in a line.
 
-Belongs here: what both `fairlead` commands and the records of this package say. Does not: pages
-(report/words.py), and exact values, which JSON and CSV keep.
+Belongs here: what `fairlead` commands, the records of this package and reports say alike. Does not:
+what only a report says (report/words.py), and exact values, which JSON and CSV keep.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _THOUSAND = 1000
 
 
 def count(many: int, noun: str) -> str:
-    """A number of things: 1 task, 12 tasks."""
-    return f"{many} {noun}" if many == 1 else f"{many} {noun}s"
+    """A number of things: 1 task, 2,000 tasks."""
+    return f"{many} {noun}" if many == 1 else f"{many:,} {noun}s"
 
 
 def size(many: int) -> str:
@@ -31,7 +31,9 @@ def size(many: int) -> str:
 
 
 def value(one: Scalar) -> str:
-    """A parameter's value; a float to six digits."""
+    """A parameter's value as YAML writes it; a float to six digits."""
+    if isinstance(one, bool) or one is None:
+        return {True: "true", False: "false", None: "null"}[one]
     return f"{one:.6g}" if isinstance(one, float) else str(one)
 
 

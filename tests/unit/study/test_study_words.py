@@ -7,8 +7,11 @@ import pytest
 from fairlead.study import words
 
 
-def test_one_is_singular() -> None:
-    assert [words.count(many, "task") for many in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
+@pytest.mark.parametrize(
+    ("many", "text"), [(0, "0 tasks"), (1, "1 task"), (2, "2 tasks"), (2000, "2,000 tasks")]
+)
+def test_one_is_singular_and_thousands_are_set_apart(many: int, text: str) -> None:
+    assert words.count(many, "task") == text
 
 
 @pytest.mark.parametrize(
@@ -26,7 +29,7 @@ def test_a_size_has_the_unit_that_keeps_it_short(many: int, text: str) -> None:
     assert words.size(many) == text
 
 
-def test_a_float_has_six_digits_and_nothing_else_is_touched() -> None:
+def test_values_read_as_in_yaml_and_a_float_has_six_digits() -> None:
     params = {
         "alpha": 0.0005512450963006289,
         "n": 1_234_567,
@@ -34,7 +37,7 @@ def test_a_float_has_six_digits_and_nothing_else_is_touched() -> None:
         "deep": None,
         "b": True,
     }
-    assert words.params(params) == "alpha=0.000551245, n=1234567, how=log2, deep=None, b=True"
+    assert words.params(params) == "alpha=0.000551245, n=1234567, how=log2, deep=null, b=true"
 
 
 def test_a_long_value_goes_on_below_itself() -> None:
