@@ -368,6 +368,20 @@ class Deployment:
     reason: str = ""  # what it waits for, or why it ended
     began: float = 0.0
     since: float = 0.0  # when the present step began
+    server: str | None = None  # who carries it out, while it runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingEvent:
+    """One line of the history of what a model serves, which is only appended to."""
+
+    model: str
+    kind: str  # see `Routes.events`
+    text: str = ""
+    revision: str | None = None
+    route: int | None = None
+    deployment: int | None = None
+    at: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

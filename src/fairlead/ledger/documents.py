@@ -1,6 +1,6 @@
 """Records inside a column: their JSON.
 
-Belongs here: trials, scores and verdicts as text and back. Does not: whole rows.
+Belongs here: trials, scores, verdicts and settings as text and back. Does not: whole rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from fairlead.records import Digest, Trial, Verdict
+from fairlead.records import Allowance, Bounds, Digest, Trial, Verdict
 
 
 def trials_to_json(trials: Iterable[Trial]) -> str:
@@ -73,3 +73,44 @@ def payload_from_json(text: str) -> dict[str, Any]:
     """The payload that `payload_to_json` wrote."""
     payload: dict[str, Any] = json.loads(text)
     return payload
+
+
+def allowance_to_json(allowance: Allowance) -> str:
+    """What a revision may use, as text."""
+    return json.dumps(asdict(allowance))
+
+
+def allowance_from_json(text: str) -> Allowance:
+    """The allowance that `allowance_to_json` wrote; what an older Fairlead left out is default."""
+    return Allowance(**json.loads(text))
+
+
+def bounds_to_json(bounds: Bounds) -> str:
+    """The bounds of a canary judge as text."""
+    return json.dumps(asdict(bounds))
+
+
+def bounds_from_json(text: str) -> Bounds:
+    """The bounds that `bounds_to_json` wrote; what an older Fairlead left out is default."""
+    return Bounds(**json.loads(text))
+
+
+def steps_to_json(steps: Iterable[int]) -> str:
+    """The steps of a deployment as text."""
+    return json.dumps(list(steps))
+
+
+def steps_from_json(text: str) -> tuple[int, ...]:
+    """The steps that `steps_to_json` wrote."""
+    return tuple(json.loads(text))
+
+
+def whole_numbers_to_json(numbers: Mapping[str, int]) -> str:
+    """Whole numbers by name (percents by revision, routes by model) as text."""
+    return json.dumps(dict(numbers))
+
+
+def whole_numbers_from_json(text: str) -> dict[str, int]:
+    """The numbers that `whole_numbers_to_json` wrote."""
+    numbers: dict[str, int] = json.loads(text)
+    return numbers

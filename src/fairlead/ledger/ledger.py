@@ -37,6 +37,7 @@ from fairlead.records import (
     RevisionState,
     Route,
     Server,
+    ServingEvent,
     Study,
     TrialRow,
     Version,
@@ -292,7 +293,14 @@ class Routes(Protocol):
     def mark(
         self, model: str, name: str, state: RevisionState, reason: str, *, was: RevisionState
     ) -> bool:
-        """Change a revision's state; False, and nothing written, where it is not `was` by now."""
+        """Change a revision's state; False, and nothing written, where it is not `was` by now.
+
+        Nor does one become 'draining' or 'retired' that the route in force names, or that a running
+        deployment brings in: another has come to want it since.
+
+        Raises:
+            NotFound: There is no such revision.
+        """
         ...
 
     def current(self, model: str) -> Route | None:
@@ -309,21 +317,38 @@ class Routes(Protocol):
         """Append a route, which is in force from then on, in one transaction.
 
         Args:
-            route: `number` and `at` are given here. Its revisions that are not 'serving' become
-                so.
+            route: `number` and `at` are given here, and `deployment` where one comes with it. Its
+                revisions that are not 'serving' become so.
             previous: Number of the route that is in force at this moment; None for the first.
             deployment: Written in the same transaction, as `Deployments.advance` does; without
                 it, a running deployment of the model becomes 'superseded'.
 
         Raises:
-            Conflict: Another route is in force by now, or the deployment is not running any
-                more; nothing was written.
-            NotFound: The route names a revision that is not there.
+            Conflict: Another route is in force by now, or as for `Deployments.advance`; nothing
+                was written.
+            NotFound: The route names a revision, a deployment or a route that is not there.
+            Invalid: The traffic is not 100 percent in parts above 0, or the deployment is another.
         """
         ...
 
     def history(self, model: str) -> Sequence[Route]:
         """The routes, the oldest first."""
+        ...
+
+    def note(self, event: ServingEvent) -> None:
+        """Append a line that no change of the ledger brings with it, such as 'refused'.
+
+        `at` is given here.
+        """
+        ...
+
+    def events(self, model: str) -> Sequence[ServingEvent]:
+        """What happened to the model's revisions, routes and deployments, the oldest first.
+
+        Kinds: of a revision, the state that it came into; of a route, routed; of a deployment,
+        began, taken and released (by the server that `text` names), step, and the state that it
+        ended in; and whatever was noted.
+        """
         ...
 
 
@@ -335,6 +360,10 @@ class Deployments(Protocol):
 
         One of the model that still runs becomes 'superseded': a model has one at a time. Its base
         is the new one's, too; otherwise that is the route in force.
+
+        Raises:
+            NotFound: There is no such revision.
+            Invalid: The steps do not rise to 100.
         """
         ...
 
@@ -345,8 +374,9 @@ class Deployments(Protocol):
     def take(self, server: str, *, lease: float) -> Sequence[Deployment]:
         """The running deployments that this server is to carry out, by model.
 
-        Those that it holds already, with the lease extended, and those that no server holds (or
-        whose lease has ended), which it holds from now on.
+        Those that it holds already, with the lease extended (written once less than half of it is
+        left, so that asking often costs little), and those that no server holds (or whose lease
+        has ended), which it holds from now on.
         """
         ...
 
@@ -354,7 +384,10 @@ class Deployments(Protocol):
         """Write a running deployment's step, state and reason; a new step begins now.
 
         Raises:
-            Conflict: It is not running any more; nothing was written.
+            Conflict: It is not running any more, is at a later step, or its `server` (where one is
+                named) has lost it to another; nothing was written.
+            NotFound: There is no such deployment.
+            Invalid: It has no such step.
         """
         ...
 
@@ -363,11 +396,15 @@ class Servers(Protocol):
     """The serving programs that are alive."""
 
     def seen(self, server: Server, *, lease: float) -> None:
-        """Note that it is alive for so many seconds more, and which routes it follows."""
+        """Note that it is alive for so many seconds more, and which routes it follows.
+
+        As for `Deployments.take`, written where something is new, or less than half of the lease is
+        left. `seen` is the time of that, `started` (where it is 0) that of the first time.
+        """
         ...
 
     def gone(self, server: str) -> None:
-        """Forget it, and what it holds."""
+        """Forget it; deployments that it holds may be taken by another at once."""
         ...
 
     def alive(self) -> Sequence[Server]:

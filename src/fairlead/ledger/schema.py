@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0002"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0003"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -222,4 +222,115 @@ outbox = sa.Table(
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("payload", sa.Text, nullable=False),  # JSON
     sqlite_autoincrement=True,
+)
+
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),  # from 1 within its version
+    sa.Column("allowance", sa.Text, nullable=False),  # JSON
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("changed", sa.Double, nullable=False),
+    sa.UniqueConstraint("model", "version", "number"),
+    _of_version("version"),
+    _one_of("state", "loading", "ready", "serving", "draining", "retired", "failed"),
+)
+
+# The route that a deployment began from stands in `base` without a key: routes have one to
+# deployments, and tables that need each other cannot be made one after the other.
+deployments = sa.Table(
+    "deployments",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("revision", sa.String, nullable=False),
+    sa.Column("steps", sa.Text, nullable=False),  # JSON
+    sa.Column("bounds", sa.Text, nullable=False),  # JSON
+    sa.Column("sticky", sa.String),
+    sa.Column("base", sa.Integer),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("began", sa.Double, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("server", sa.String),  # this and the next two: who carries it out
+    sa.Column("lease", sa.Double),  # seconds
+    sa.Column("lease_ends", sa.Double),
+    sa.ForeignKeyConstraint(["model", "revision"], ["revisions.model", "revisions.name"]),
+    _one_of("state", "running", "done", "undone", "failed", "superseded"),
+    sa.CheckConstraint("state = 'running' OR server IS NULL", name="server"),
+)
+_UNDER_WAY = deployments.c.state == sa.literal_column("'running'")
+sa.Index(
+    "deployments_running",
+    deployments.c.model,
+    unique=True,
+    sqlite_where=_UNDER_WAY,
+    postgresql_where=_UNDER_WAY,
+)
+
+routes = sa.Table(
+    "routes",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("traffic", sa.Text, nullable=False),  # JSON: revisions to percent
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("details", sa.String, nullable=False),
+    sa.Column("sticky", sa.String),
+    sa.Column("deployment", sa.Integer),
+    sa.Column("before", sa.Integer),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["model", "deployment"],
+        ["deployments.model", "deployments.number"],
+        name="routes_deployment_fk",
+    ),
+    sa.ForeignKeyConstraint(
+        ["model", "before"], ["routes.model", "routes.number"], name="routes_before_fk"
+    ),
+    _one_of("kind", "deploy", "set", "undo"),
+)
+
+# A row a model, so that what is in force costs the same however long the history is.
+routes_in_force = sa.Table(
+    "routes_in_force",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.ForeignKeyConstraint(["model", "number"], ["routes.model", "routes.number"]),
+)
+
+# No keys to what a line is about: what was refused may never have been there.
+serving_events = sa.Table(
+    "serving_events",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("revision", sa.String),
+    sa.Column("route", sa.Integer),
+    sa.Column("deployment", sa.Integer),
+    sa.Index("serving_events_model", "model", "id"),
+)
+
+servers = sa.Table(
+    "servers",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("url", sa.String, nullable=False),
+    sa.Column("processes", sa.Integer, nullable=False),
+    sa.Column("routes", sa.Text, nullable=False),  # JSON: models to numbers of routes
+    sa.Column("started", sa.Double, nullable=False),
+    sa.Column("seen", sa.Double, nullable=False),
+    sa.Column("lease", sa.Double, nullable=False),  # seconds
+    sa.Column("lease_ends", sa.Double, nullable=False),
 )

@@ -14,10 +14,13 @@ import sqlalchemy as sa
 
 from fairlead.errors import Invalid
 from fairlead.ledger.database import PATIENCE, Database, now
+from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.documents import sources_from_json
 from fairlead.ledger.outbox import SqlOutbox
 from fairlead.ledger.revision import bring_to_head
-from fairlead.ledger.schema import studies, tasks, versions
+from fairlead.ledger.routes import SqlRoutes
+from fairlead.ledger.schema import routes, studies, tasks, versions
+from fairlead.ledger.servers import SqlServers
 from fairlead.ledger.studies import SqlStudies
 from fairlead.ledger.tasks import SqlTasks
 from fairlead.ledger.versions import SqlVersions
@@ -28,6 +31,7 @@ _DIGESTS = sa.union(
     sa.select(studies.c.table_digest),
     sa.select(tasks.c.candidate).where(tasks.c.candidate.is_not(None)),
     sa.select(versions.c.manifest),
+    sa.select(routes.c.details),
 )
 
 
@@ -38,7 +42,7 @@ class SqlRoots:
         self._database = database
 
     def digests(self) -> Sequence[Digest]:
-        """Every digest that a row of the ledger names: tables, sources, candidates, manifests."""
+        """Every digest that a row of the ledger names."""
         with self._database.read() as connection:
             named = connection.execute(_DIGESTS).scalars().all()
             sources = connection.execute(_SOURCES).scalars().all()
@@ -55,6 +59,9 @@ class SqlLedger:
         self.tasks = SqlTasks(database)
         self.versions = SqlVersions(database)
         self.outbox = SqlOutbox(database)
+        self.routes = SqlRoutes(database)
+        self.deployments = SqlDeployments(database)
+        self.servers = SqlServers(database)
         self.roots = SqlRoots(database)
 
     def now(self) -> float:

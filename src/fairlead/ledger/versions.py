@@ -87,7 +87,7 @@ class SqlVersions:
     def get(self, model: str, number: int) -> Version:
         """One version."""
         with self._database.read() as connection:
-            return _version(_row_of(connection, model, number))
+            return _version(row_of(connection, model, number))
 
     def champion(self, model: str) -> Version | None:
         """What the model's name stands for now."""
@@ -98,7 +98,7 @@ class SqlVersions:
     def judge(self, judgement: Judgement, basis: Basis | None = None) -> None:
         """Append a verdict, and keep the sample of its rows."""
         with self._database.write() as connection:
-            _row_of(connection, judgement.model, judgement.version)
+            row_of(connection, judgement.model, judgement.version)
             _judge(connection, judgement, basis)
 
     def samples(self, model: str) -> Mapping[Digest, bytes]:
@@ -120,7 +120,7 @@ class SqlVersions:
     ) -> Promotion:
         """Change the champion and append to the history, in one transaction."""
         with self._database.write() as connection:
-            _row_of(connection, promotion.model, promotion.version)
+            row_of(connection, promotion.model, promotion.version)
             _replace_champion(connection, promotion)
             if judgement is not None:
                 _judge(connection, judgement, basis)
@@ -137,7 +137,12 @@ class SqlVersions:
             return [_promotion(row) for row in connection.execute(_PROMOTIONS, {"model": model})]
 
 
-def _row_of(connection: sa.Connection, model: str, number: int) -> Row:
+def row_of(connection: sa.Connection, model: str, number: int) -> Row:
+    """The row of this version.
+
+    Raises:
+        NotFound: There is none.
+    """
     row = connection.execute(_ONE, {"model": model, "number": number}).one_or_none()
     if row is not None:
         return row

@@ -1,0 +1,281 @@
+"""Deployments, in the database.
+
+Belongs here: what the Protocol `Deployments` asks, and what a change of a route does to them. Does
+not: what a deployment does next.
+
+Of the functions, `advance`, `supersede` and `release` take the connection of a write transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import sqlalchemy as sa
+
+from fairlead.errors import Conflict, Invalid, NotFound
+from fairlead.ledger import chronicle, leases, revisions, routed
+from fairlead.ledger.database import Database, Now, Row, now
+from fairlead.ledger.documents import (
+    bounds_from_json,
+    bounds_to_json,
+    steps_from_json,
+    steps_to_json,
+)
+from fairlead.ledger.schema import deployments
+from fairlead.records import Deployment, ServingEvent
+
+_WHOLE = 100  # percent
+_NOBODY = {"server": None, "lease": None, "lease_ends": None}
+_OF_MODEL = deployments.c.model == sa.bindparam("model")
+_IS_RUNNING = deployments.c.state == sa.literal_column("'running'")  # a literal: see attempts.py
+_ROW = sa.select(deployments, Now().label("now"))
+_ONE = _ROW.where(_OF_MODEL, deployments.c.number == sa.bindparam("number")).with_for_update()
+_LAST = _ROW.where(_OF_MODEL).order_by(deployments.c.number.desc()).limit(1)
+_RUNNING = _ROW.where(_IS_RUNNING).order_by(deployments.c.model)
+_RUNNING_OF_MODEL = _RUNNING.where(_OF_MODEL).with_for_update()
+_RUNNING_LOCKED = _RUNNING.with_for_update(skip_locked=True)
+_HELD = _RUNNING.where(deployments.c.server == sa.bindparam("by")).with_for_update()
+_LAST_NUMBER = sa.select(sa.func.coalesce(sa.func.max(deployments.c.number), 0)).where(_OF_MODEL)
+_INSERT = deployments.insert()
+_CHANGE = deployments.update().where(
+    deployments.c.model == sa.bindparam("of"), deployments.c.number == sa.bindparam("which")
+)
+_GO_ON = _CHANGE.values(
+    step=sa.bindparam("to"), reason=sa.bindparam("why"), since=sa.bindparam("at")
+)
+_END = _GO_ON.values(state=sa.bindparam("as"), **_NOBODY)
+_TAKE = _CHANGE.values(
+    server=sa.bindparam("by"), lease=sa.bindparam("seconds"), lease_ends=sa.bindparam("ends")
+)
+_RELEASE = _CHANGE.values(**_NOBODY)
+
+
+class SqlDeployments:
+    """Deployments of revisions, and who carries them out."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, deployment: Deployment) -> Deployment:
+        """Append a deployment, which runs; one of the model that still runs is superseded."""
+        _check_steps(deployment)
+        with self._database.write() as connection:
+            revisions.row_of(connection, deployment.model, deployment.revision)
+            return _begin(connection, deployment)
+
+    def get(self, model: str, number: int | None = None) -> Deployment:
+        """The deployment of this number, or the last."""
+        with self._database.read() as connection:
+            return _deployment(row_of(connection, model, number))
+
+    def take(self, server: str, *, lease: float) -> Sequence[Deployment]:
+        """The running deployments that this server is to carry out, by model."""
+        with self._database.read() as connection:
+            rows = connection.execute(_RUNNING).all()
+        if any(_is_to_take(row, server, lease) for row in rows):
+            # After a power cut no server is left that a lease could matter to.
+            with self._database.write(lasting=False) as connection:
+                rows = _take(connection, server, lease)
+        return [_deployment(row) for row in rows if row.server == server]
+
+    def advance(self, deployment: Deployment) -> Deployment:
+        """Write a running deployment's step, state and reason; a new step begins now."""
+        with self._database.read() as connection:
+            row = row_of(connection, deployment.model, deployment.number)
+        moves = (row.step, row.state) != (deployment.step, deployment.state)
+        if not moves and _may_write(row, deployment) and row.reason == deployment.reason:
+            return _deployment(row)
+        # What it waits for may be lost in a power cut: it is found out again.
+        with self._database.write(lasting=moves) as connection:
+            return advance(connection, deployment)
+
+
+def row_of(connection: sa.Connection, model: str, number: int | None = None) -> Row:
+    """The row of this deployment, or of the model's last.
+
+    Raises:
+        NotFound: There is none.
+    """
+    last = connection.execute(_LAST, {"model": model}).one_or_none()
+    if last is None:
+        raise NotFound(f"nothing of model {model!r} has been deployed yet")
+    if number in {None, last.number}:
+        return last
+    row = connection.execute(_ONE, {"model": model, "number": number}).one_or_none()
+    if row is None:
+        raise NotFound(f"model {model!r} has no deployment {number}: it has 1 to {last.number}")
+    return row
+
+
+def advance(connection: sa.Connection, deployment: Deployment) -> Deployment:
+    """Write its step, state and reason.
+
+    Raises:
+        Conflict: It does not run any more, another server has it, or it is further by now.
+        Invalid: It has no such step.
+    """
+    row = row_of(connection, deployment.model, deployment.number)
+    if not _may_write(row, deployment):
+        raise Conflict(_refusal(row, deployment))
+    if not -1 <= deployment.step < len(steps_from_json(row.steps)):
+        raise Invalid(f"{_named(row)} has no step {deployment.step}: its steps are {row.steps}")
+    _write(connection, row, deployment)
+    return _deployment(row_of(connection, deployment.model, deployment.number))
+
+
+def supersede(connection: sa.Connection, model: str, reason: str) -> Row | None:
+    """End the model's deployment that runs, if one does; returns its row as it was."""
+    row = connection.execute(_RUNNING_OF_MODEL, {"model": model}).one_or_none()
+    if row is not None:
+        ended = replace(_deployment(row), state="superseded", reason=reason)
+        _write(connection, row, ended)
+    return row
+
+
+def release(connection: sa.Connection, server: str) -> None:
+    """Let another server carry out what this one holds."""
+    for row in connection.execute(_HELD, {"by": server}).all():
+        connection.execute(_RELEASE, _key(row))
+        _tell(connection, row, "released", server)
+
+
+def _check_steps(deployment: Deployment) -> None:
+    steps = (0, *deployment.steps)
+    if steps[-1] != _WHOLE or any(after <= before for before, after in pairwise(steps)):
+        raise Invalid(
+            f"deploying {deployment.revision!r} of {deployment.model!r}: the steps must be rising "
+            f"percents that end with 100, not {list(deployment.steps)!r}"
+        )
+
+
+def _begin(connection: sa.Connection, deployment: Deployment) -> Deployment:
+    number = connection.execute(_LAST_NUMBER, {"model": deployment.model}).scalar_one() + 1
+    told = f"deployment {number} of {deployment.revision} began"
+    running = supersede(connection, deployment.model, told)
+    at = now(connection)
+    begun = replace(
+        deployment,
+        number=number,
+        base=_base(connection, deployment.model, running),
+        step=-1,
+        state="running",
+        began=at,
+        since=at,
+        server=None,
+    )
+    connection.execute(_INSERT, _new_row(begun))
+    row = row_of(connection, begun.model, number)
+    _tell(connection, row, "began", deployment.reason)
+    return _deployment(row)
+
+
+def _base(connection: sa.Connection, model: str, running: Row | None) -> int | None:
+    if running is None:
+        return routed.current_number(connection, model)
+    base: int | None = running.base
+    return base
+
+
+def _take(connection: sa.Connection, server: str, lease: float) -> Sequence[Row]:
+    """Another server may have been here since the last look: look again, then write."""
+    for row in connection.execute(_RUNNING_LOCKED).all():
+        if _is_to_take(row, server, lease):
+            held = {"by": server, "seconds": lease, "ends": row.now + lease}
+            connection.execute(_TAKE, _key(row) | held)
+            if row.server != server:
+                _tell(connection, row, "taken", server)
+    return connection.execute(_RUNNING).all()
+
+
+def _is_to_take(row: Row, server: str, lease: float) -> bool:
+    if row.server == server:
+        return leases.is_due(row.now, lease=lease, ends=row.lease_ends)
+    return row.server is None or leases.has_ended(row.now, lease=row.lease, ends=row.lease_ends)
+
+
+def _may_write(row: Row, deployment: Deployment) -> bool:
+    return (
+        row.state == "running"
+        and row.step <= deployment.step
+        and deployment.server in {None, row.server}
+    )
+
+
+def _refusal(row: Row, deployment: Deployment) -> str:
+    if row.state != "running":
+        return f"{_named(row)} is {row.state} by now: {row.reason or 'no reason was given'}"
+    if row.step > deployment.step:
+        return f"{_named(row)} is at step {row.step} by now, not {deployment.step}; look again"
+    return f"{_named(row)} is carried out by {row.server!r} by now, not {deployment.server!r}"
+
+
+def _write(connection: sa.Connection, row: Row, deployment: Deployment) -> None:
+    """Write what moves; only a step or an end is a line of the history."""
+    at = row.since if row.step == deployment.step else row.now
+    change = {"to": deployment.step, "why": deployment.reason, "at": at}
+    if deployment.state == "running":
+        connection.execute(_GO_ON, _key(row) | change)
+    else:
+        connection.execute(_END, _key(row) | change | {"as": deployment.state})
+    for kind, text in _moves(row, deployment):
+        _tell(connection, row, kind, text)
+
+
+def _moves(row: Row, deployment: Deployment) -> Iterator[tuple[str, str]]:
+    if row.step != deployment.step:
+        steps = deployment.steps
+        yield "step", f"{deployment.step + 1} of {len(steps)}: {steps[deployment.step]} %"
+    if row.state != deployment.state:
+        yield deployment.state, deployment.reason
+
+
+def _tell(connection: sa.Connection, row: Row, kind: str, text: str) -> None:
+    event = ServingEvent(
+        model=row.model, kind=kind, text=text, revision=row.revision, deployment=row.number
+    )
+    chronicle.append(connection, event)
+
+
+def _named(row: Row) -> str:
+    return f"deployment {row.number} of {row.revision!r} of model {row.model!r}"
+
+
+def _key(row: Row) -> dict[str, object]:
+    return {"of": row.model, "which": row.number}
+
+
+def _new_row(deployment: Deployment) -> dict[str, object]:
+    return {
+        "model": deployment.model,
+        "number": deployment.number,
+        "revision": deployment.revision,
+        "steps": steps_to_json(deployment.steps),
+        "bounds": bounds_to_json(deployment.bounds),
+        "sticky": deployment.sticky,
+        "base": deployment.base,
+        "step": deployment.step,
+        "state": deployment.state,
+        "reason": deployment.reason,
+        "began": deployment.began,
+        "since": deployment.since,
+    }
+
+
+def _deployment(row: Row) -> Deployment:
+    return Deployment(
+        model=row.model,
+        number=row.number,
+        revision=row.revision,
+        steps=steps_from_json(row.steps),
+        bounds=bounds_from_json(row.bounds),
+        sticky=row.sticky,
+        base=row.base,
+        step=row.step,
+        state=row.state,
+        reason=row.reason,
+        began=row.began,
+        since=row.since,
+        server=row.server,
+    )

@@ -1,0 +1,171 @@
+"""Revisions of models: versions with their serving settings.
+
+Belongs here: creating them and changing their state. Does not: traffic, and the revision of the
+ledger's own tables (revision.py).
+
+Every function takes the connection of a write transaction, except `row_of`, `every` and `of_model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+
+from fairlead.errors import NotFound
+from fairlead.ledger import chronicle, routed, versions
+from fairlead.ledger.database import Row, now
+from fairlead.ledger.documents import allowance_from_json, allowance_to_json
+from fairlead.ledger.schema import deployments, revisions
+from fairlead.records import Revision, RevisionState, ServingEvent
+
+_OVER = {"retired", "failed"}
+_LEAVING = {"draining", "retired"}
+_ALL = sa.select(revisions).order_by(revisions.c.model, revisions.c.version, revisions.c.number)
+_ALL_OF_MODEL = _ALL.where(revisions.c.model == sa.bindparam("model"))
+_OF_VERSION = _ALL_OF_MODEL.where(revisions.c.version == sa.bindparam("version")).with_for_update()
+_ONE = (
+    sa.select(revisions)
+    .where(revisions.c.model == sa.bindparam("model"), revisions.c.name == sa.bindparam("name"))
+    .with_for_update()
+)
+_NAMES = sa.select(revisions.c.name).where(revisions.c.model == sa.bindparam("model"))
+_INSERT = revisions.insert()
+_ENTER = (
+    revisions.update()
+    .where(revisions.c.model == sa.bindparam("of"), revisions.c.name == sa.bindparam("called"))
+    .values(state=sa.bindparam("to"), reason=sa.bindparam("why"), changed=sa.bindparam("at"))
+)
+_ON_ITS_WAY = sa.select(
+    sa.exists().where(
+        deployments.c.model == sa.bindparam("model"),
+        deployments.c.revision == sa.bindparam("name"),
+        deployments.c.state == sa.literal_column("'running'"),
+    )
+)
+
+
+def every(connection: sa.Connection) -> Sequence[Revision]:
+    """All revisions, by model, version and creation."""
+    return [_revision(row) for row in connection.execute(_ALL)]
+
+
+def of_model(connection: sa.Connection, model: str) -> Sequence[Revision]:
+    """The revisions of the model, by version and creation."""
+    return [_revision(row) for row in connection.execute(_ALL_OF_MODEL, {"model": model})]
+
+
+def row_of(connection: sa.Connection, model: str, name: str) -> Row:
+    """The row of this revision.
+
+    Raises:
+        NotFound: There is none.
+    """
+    row = connection.execute(_ONE, {"model": model, "name": name}).one_or_none()
+    if row is None:
+        known = sorted(connection.execute(_NAMES, {"model": model}).scalars())
+        listed = ", ".join(repr(each) for each in known) or "none has been deployed yet"
+        raise NotFound(f"model {model!r} has no revision {name!r}; revisions: {listed}")
+    return row
+
+
+def revise(connection: sa.Connection, wanted: Revision) -> Revision:
+    """The revision of this version with this allowance, 'loading' where it is new or was over.
+
+    Raises:
+        NotFound: There is no such version.
+    """
+    versions.row_of(connection, wanted.model, wanted.version)
+    keys = {"model": wanted.model, "version": wanted.version}
+    rows = connection.execute(_OF_VERSION, keys).all()
+    # As records, not as texts: an older Fairlead wrote texts that lack what has a default by now.
+    same = [row for row in rows if allowance_from_json(row.allowance) == wanted.allowance]
+    if not same:
+        return _create(connection, wanted, number=len(rows) + 1)
+    if same[0].state in _OVER:
+        enter(connection, same[0], "loading", wanted.reason)
+    return _revision(row_of(connection, wanted.model, same[0].name))
+
+
+def may_enter(
+    connection: sa.Connection, row: Row, state: RevisionState, *, was: RevisionState
+) -> bool:
+    """Whether it is still what it was, and nobody has come to want it if it is to leave."""
+    return row.state == was and not (state in _LEAVING and _is_wanted(connection, row))
+
+
+def enter(connection: sa.Connection, row: Row, state: RevisionState, reason: str) -> None:
+    """Bring it into the state, or give the state another reason."""
+    if (row.state, row.reason) == (state, reason):
+        return
+    change = {
+        "of": row.model,
+        "called": row.name,
+        "to": state,
+        "why": reason,
+        "at": row.changed if row.state == state else now(connection),
+    }
+    connection.execute(_ENTER, change)
+    _tell(connection, row, state, reason)
+
+
+def serve(connection: sa.Connection, model: str, names: Iterable[str], reason: str) -> None:
+    """Make the revisions that are not 'serving' so.
+
+    Raises:
+        NotFound: One of them is not there.
+    """
+    for name in names:
+        row = row_of(connection, model, name)
+        if row.state != "serving":
+            enter(connection, row, "serving", reason)
+
+
+def _is_wanted(connection: sa.Connection, row: Row) -> bool:
+    """Whether the route in force names it, or a running deployment brings it in."""
+    route = routed.current(connection, row.model)
+    if route is not None and row.name in route.traffic:
+        return True
+    keys = {"model": row.model, "name": row.name}
+    return bool(connection.execute(_ON_ITS_WAY, keys).scalar_one())
+
+
+def _create(connection: sa.Connection, wanted: Revision, *, number: int) -> Revision:
+    at = now(connection)
+    row = {
+        "model": wanted.model,
+        "name": _name(wanted.version, number),
+        "version": wanted.version,
+        "number": number,
+        "allowance": allowance_to_json(wanted.allowance),
+        "state": "loading",
+        "reason": wanted.reason,
+        "created": at,
+        "changed": at,
+    }
+    connection.execute(_INSERT, row)
+    created = row_of(connection, wanted.model, _name(wanted.version, number))
+    _tell(connection, created, "loading", wanted.reason)
+    return _revision(created)
+
+
+def _name(version: int, number: int) -> str:
+    return f"v{version}" if number == 1 else f"v{version}-{number}"
+
+
+def _tell(connection: sa.Connection, row: Row, state: RevisionState, reason: str) -> None:
+    event = ServingEvent(model=row.model, kind=state, text=reason, revision=row.name)
+    chronicle.append(connection, event)
+
+
+def _revision(row: Row) -> Revision:
+    return Revision(
+        model=row.model,
+        name=row.name,
+        version=row.version,
+        allowance=allowance_from_json(row.allowance),
+        state=row.state,
+        reason=row.reason,
+        created=row.created,
+        changed=row.changed,
+    )
