@@ -1,15 +1,16 @@
-"""Predicting with an exported model.
+"""A model in its exported form, ready to predict.
 
-Belongs here: running ONNX. Does not: making it (training/export.py), and serving it.
+Belongs here: running it. Does not: making it (training/export.py), serving it (serving).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Corrupt
+from fairlead.inference.inspection import Inspected, inspect
 from fairlead.records import Signature
 
 if TYPE_CHECKING:
@@ -18,21 +19,7 @@ if TYPE_CHECKING:
 
     from fairlead.data.table import Features
 
-
-_STEADY = {  # operators whose result for a row does not depend on how many rows there are
-    "Cast",
-    "Concat",
-    "Gather",
-    "Identity",
-    "IsNaN",
-    "Mul",
-    "OneHotEncoder",
-    "Pad",
-    "Reshape",
-    "TreeEnsembleClassifier",
-    "TreeEnsembleRegressor",
-    "Where",
-}
+_ERRORS_ONLY = 3  # of ONNX Runtime's severities; errors are raised, too
 
 
 class Exported:
@@ -43,36 +30,49 @@ class Exported:
     multiplies matrices in another order when they have one row, so a model with any operator
     that is not known to be steady is asked row by row.
 
+    It may be asked from several threads at once.
+
     Args:
-        content: The ONNX model, or where it is.
+        content: The ONNX model, or where it is; or what `compact` made of one.
         signature: What the model takes and gives.
+        found: What was found in these very bytes before; they are inspected now if None.
 
     Raises:
         Corrupt: It is no ONNX model, or one that reads other files.
     """
 
-    def __init__(self, content: bytes | Path, signature: Signature) -> None:
+    def __init__(
+        self, content: bytes | Path, signature: Signature, found: Inspected | None = None
+    ) -> None:
         content = content if isinstance(content, bytes) else content.read_bytes()
-        graph = _checked(content)
-        self._at_once = all(node.op_type in _STEADY for node in graph.node)
-        self._session = _session(content)
+        self.found = found or inspect(content)
+        self._session = _session(content, _options())
         self._signature = signature
+        self._output = [self._session.get_outputs()[0].name]
 
     def predict(self, features: Features) -> NDArray[Any]:
+        """Predictions for these rows, as `ask` gives them.
+
+        Args:
+            features: In the order of the signature's columns.
+        """
+        return self.ask(_inputs(features, self._signature), len(features))
+
+    def ask(self, inputs: dict[str, NDArray[Any]], rows: int) -> NDArray[Any]:
         """Predictions, float64 [rows], or probabilities, float32 [rows, classes].
 
         Probabilities stay what ONNX gives: scikit-learn's log loss wants rows of float64 to sum
         to 1 more nearly than float32 can.
 
         Args:
-            features: In the order of the signature's columns.
+            inputs: As `records.Signature` describes them.
+            rows: How many there are.
         """
-        inputs = _inputs(features, self._signature)
-        output = self._run(inputs) if self._at_once else self._row_by_row(inputs, len(features))
+        output = self._run(inputs) if self.found.steady else self._row_by_row(inputs, rows)
         return output.astype(float) if self._signature.classes is None else output
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
-        output: NDArray[Any] = self._session.run(None, inputs)[0]
+        output: NDArray[Any] = self._session.run(self._output, inputs)[0]
         return output
 
     def _row_by_row(self, inputs: dict[str, NDArray[Any]], rows: int) -> NDArray[Any]:
@@ -88,6 +88,27 @@ class Exported:
                 one[name][0] = values[row]
             outputs.append(self._run(one))
         return np.concatenate(outputs)
+
+
+def compact(content: bytes) -> bytes:
+    """The same model in ONNX Runtime's own format, for this version of it or a later one.
+
+    From ONNX, a session keeps the whole file taken apart for as long as it lives: for a forest
+    five times its size. From its own format it keeps the trees that it runs, and no more.
+
+    Args:
+        content: An ONNX model, which `inspect` has let pass.
+
+    Raises:
+        Corrupt: It cannot be written so.
+    """
+    options = _options()
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    with TemporaryDirectory(prefix="fairlead-") as folder:
+        path = Path(folder, "model.ort")
+        options.optimized_model_filepath = str(path)
+        _session(content, options)
+        return path.read_bytes()
 
 
 def _inputs(features: Features, signature: Signature) -> dict[str, Any]:
@@ -111,46 +132,29 @@ def _texts(features: Features) -> NDArray[np.object_]:
     return texts
 
 
-def _session(content: bytes) -> Any:
+def _options() -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3  # errors only; they are raised, too
+    options.log_severity_level = _ERRORS_ONLY
+    return options
+
+
+def _session(content: bytes, options: Any) -> Any:
+    import onnxruntime
+
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            content,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # to the same provider, with a banner on stdout
+        )
     except Exception as error:
         raise Corrupt(f"{len(content)} bytes are not a model that runs: {error}") from error
-
-
-def _checked(content: bytes) -> Any:
-    """The model's graph. A tensor may name a file to be read in its place: none is, here.
-
-    Raises:
-        Corrupt: One does, or this is no ONNX model.
-    """
-    import onnx
-
-    try:
-        model = onnx.load_model_from_string(content)
-    except Exception as error:
-        raise Corrupt(f"{len(content)} bytes are not an ONNX model: {error}") from error
-    nodes = [node for function in model.functions for node in function.node]
-    if any(tensor.external_data for tensor in _tensors(model.graph, nodes)):
-        raise Corrupt("the ONNX model reads other files, which is refused")
-    return model.graph
-
-
-def _tensors(graph: Any, nodes: Iterable[Any] = ()) -> Iterator[Any]:
-    """Every tensor of a graph, of the graphs inside it, and of these further nodes."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for attribute in (one for node in (*graph.node, *nodes) for one in node.attribute):
-        yield from (attribute.t, *attribute.tensors)
-        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-            yield from (sparse.values, sparse.indices)
-        for inner in (attribute.g, *attribute.graphs):
-            yield from _tensors(inner)
+    # it would keep the file's bytes, to make itself once more of them on another device
+    session._model_bytes = None  # noqa: SLF001 - there is no public way to let go of them
+    return session
