@@ -1,0 +1,111 @@
+"""What a client is answered.
+
+Belongs here: the form of an answer, and which error is which status. Does not: sending it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+import msgspec
+
+from fairlead.errors import (
+    Failed,
+    FairleadError,
+    Invalid,
+    NotFound,
+    NotLoaded,
+    Overloaded,
+    TooLarge,
+)
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+JSON = (b"content-type", b"application/json")
+BINARY = (b"content-type", b"application/octet-stream")
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
+CLOSE = (b"connection", b"close")
+_SOON = (b"retry-after", b"1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """One answer; its length is told by whoever sends it."""
+
+    status: int = 200
+    headers: Headers = (JSON,)
+    body: bytes = b""
+
+
+class Refused(Invalid):
+    """A request that this server does not take, with the status that says so.
+
+    Args:
+        status: Of the answer, 4xx.
+        message: What is wrong, and what to do.
+        headers: To go with it.
+    """
+
+    def __init__(self, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers: Headers = headers
+
+
+class Gone(Exception):
+    """The client left before its request was whole; nobody waits for an answer."""
+
+
+# The first that fits counts.
+_STATUSES: Mapping[type[Exception], tuple[int, Headers]] = {
+    TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ()),
+    NotFound: (HTTPStatus.NOT_FOUND, ()),
+    Invalid: (HTTPStatus.BAD_REQUEST, ()),
+    Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, (_SOON,)),
+    NotLoaded: (HTTPStatus.SERVICE_UNAVAILABLE, (_SOON,)),
+    Failed: (HTTPStatus.INTERNAL_SERVER_ERROR, ()),
+}
+
+
+def of_document(document: Any, *, status: int = 200) -> Answer:
+    """The answer that is this document, as JSON."""
+    return Answer(status=status, body=msgspec.json.encode(document))
+
+
+def of_error(error: Exception) -> Answer:
+    """The answer to a request that ended so, in the Open Inference Protocol's form of errors.
+
+    What is no error of ours says nothing of itself to the client: it may hold anything.
+    """
+    if isinstance(error, Refused):
+        return refusal(error.status, str(error), *error.headers)
+    for kind, (status, headers) in _STATUSES.items():
+        if isinstance(error, kind):
+            return refusal(status, str(error), *headers)
+    if isinstance(error, FairleadError):
+        return refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), _SOON)
+    return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of this server; its log has more")
+
+
+def refusal(status: int, message: str, *headers: tuple[bytes, bytes]) -> Answer:
+    """An answer that says what is wrong."""
+    body = msgspec.json.encode({"error": message})
+    return Answer(status=status, headers=(JSON, *headers), body=body)
+
+
+def retry_after(seconds: float) -> tuple[bytes, bytes]:
+    """The header that says when to come again: whole seconds, at least one."""
+    return (b"retry-after", b"%d" % max(1, math.ceil(seconds)))
+
+
+def written(answer: Answer) -> bytes:
+    """The answer as it goes over a connection that is closed after it."""
+    phrase = HTTPStatus(answer.status).phrase
+    lines = [f"HTTP/1.1 {answer.status} {phrase}".encode()]
+    lines += [name + b": " + value for name, value in (*answer.headers, CLOSE)]
+    lines += [b"content-length: %d" % len(answer.body), b"", answer.body]
+    return b"\r\n".join(lines)

@@ -1,0 +1,125 @@
+"""Bodies of requests: bytes in, within limits.
+
+Belongs here: length, time and the bytes in hand. Does not: unpacking (unpack.py), and what the
+bytes mean (protocol.py, rows.py).
+
+A limit is held before and while bytes come, never after: a body that is announced too large is
+refused unread, one that grows too large as soon as it does, packed or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+from fairlead.errors import Overloaded, TooLarge
+from fairlead.serving.answer import Gone, Refused
+from fairlead.serving.limits import Limits
+from fairlead.serving.unpack import Unpacker, unpacker
+
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Heads: TypeAlias = Mapping[bytes, bytes]  # headers by their names in lower case
+
+
+class Bodies:
+    """Reads bodies, and keeps count of the bytes in hand.
+
+    Args:
+        limits: Of this process.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._held = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of bodies that are in hand."""
+        return self._held
+
+    async def read(self, receive: Receive, heads: Heads) -> bytes:
+        """The whole body, unpacked; `release` it once it is done with.
+
+        Args:
+            receive: ASGI's.
+            heads: The request's headers.
+
+        Raises:
+            TooLarge: It is, or will be, larger than a body may be.
+            Overloaded: All bodies in hand together are larger than they may be.
+            Refused: It came too slowly (408), or is packed in a way that is not known (415) or
+                wrongly (400).
+            Gone: The client left.
+        """
+        self._check_length(heads)
+        unpack = unpacker(heads.get(b"content-encoding", b""))
+        filling = _Filling()
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                await self._fill(filling, receive, unpack)
+        except TimeoutError:
+            raise self._too_slow() from None
+        finally:
+            self._held -= filling.size
+        body = filling.whole()
+        self._held += len(body)
+        return body
+
+    def release(self, body: bytes) -> None:
+        """This body is in hand no more."""
+        self._held -= len(body)
+
+    async def _fill(self, filling: _Filling, receive: Receive, unpack: Unpacker) -> None:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            more = message.get("more_body", False)
+            for piece in unpack.pieces(message["body"], self._limits.body - filling.size):
+                filling.add(piece)
+                self._held += len(piece)
+                self._check(filling.size)
+        unpack.end()
+
+    def _check_length(self, heads: Heads) -> None:
+        if int(heads.get(b"content-length", b"0")) > self._limits.body:  # digits: the parser saw
+            raise self._too_large()
+
+    def _check(self, size: int) -> None:
+        if size > self._limits.body:
+            raise self._too_large()
+        if self._held > self._limits.bodies:
+            raise Overloaded(
+                f"the bodies in hand are {self._limits.bodies} bytes together, the most that this "
+                "process holds; send this one again in a moment"
+            )
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(
+            f"the body is larger than {self._limits.body} bytes; send fewer rows in one request"
+        )
+
+    def _too_slow(self) -> Refused:
+        seconds = self._limits.body_seconds
+        return Refused(
+            HTTPStatus.REQUEST_TIMEOUT, f"the body was not whole {seconds:g} s after its headers"
+        )
+
+
+class _Filling:
+    """A body that is coming."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._pieces: list[bytes] = []
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if piece:
+            self._pieces.append(piece)
+
+    def whole(self) -> bytes:
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)

@@ -1,0 +1,389 @@
+"""Connections: what uvicorn's own leave open.
+
+Belongs here: deadlines, sizes and order of what comes over one connection, and the server that
+stops as it should. Does not: bodies (body.py) and answers to whole requests (app.py).
+
+uvicorn parses with llhttp and speaks ASGI; it has no limit on headers, no deadline but the one
+between two requests, and answers rubbish behind a request before the request itself. `Connection`
+adds what is missing, over the methods that asyncio and the parser call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn import Config, Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from fairlead.serving.answer import Answer, Refused, of_error, refusal, written
+from fairlead.serving.crowd import Crowd
+from fairlead.serving.limits import Limits
+
+_READ = 1 << 18  # the most that the loop reads at once
+_EACH = 4  # bytes of a header beside its name and value
+_FRAMES = {b"content-length", b"transfer-encoding"}  # headers that say where a body ends
+_VERSIONS = {"1.0", "1.1"}
+_FULL = refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE, "all connections are in use", (b"retry-after", b"1")
+)
+
+
+class Door(Config):
+    """How uvicorn is to serve here, and what all its connections share.
+
+    Args:
+        app: What answers whole requests.
+        limits: Of this process.
+        refused: Told the status of each answer that the app never hears of.
+        grace: Seconds for requests in hand once the server is to end.
+    """
+
+    def __init__(
+        self, app: Any, *, limits: Limits, refused: Callable[[int], None], grace: float
+    ) -> None:
+        super().__init__(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="critical",  # the app logs, in one form
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(grace)),
+        )
+        self.timeout_keep_alive = limits.idle_seconds  # type: ignore[assignment] # call_later's
+        self.limits = limits
+        self.refused = refused
+        self.crowd: Crowd[Connection] = Crowd(limits.connections)
+
+
+class Doorman(Server):
+    """uvicorn's server, ended by `should_exit` alone: signals are life.py's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals alone; uvicorn would raise them again, for a status that is not 0."""
+        yield
+
+
+class Connection(HttpToolsProtocol):
+    """One connection.
+
+    It is silent (waits for a request's head) or busy (a request is in hand). Silent, it has a
+    deadline; busy, the app has one for the body, and `pause_writing` one for the answer.
+    """
+
+    def __init__(
+        self,
+        config: Door,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = config.limits
+        self._crowd = config.crowd
+        self._refused = config.refused
+        self._deadline: asyncio.TimerHandle | None = None  # for a head to be whole
+        self._unsent: asyncio.TimerHandle | None = None  # for an answer to be taken
+        self._head_open = False  # a head has begun and is not whole
+        self._head_size = 0
+        self._swallowed = 0  # bytes since anything whole came of them
+        self._in_hand = 0  # requests whose answers are not on their way
+        self._last: Answer | None = None  # what is said before closing, after what is in hand
+        self._deaf = False  # nothing that comes is looked at any more
+        self._leaving = False  # the request in hand is the last one
+
+    # ---- asyncio's side
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, if there is room."""
+        super().connection_made(transport)
+        if self._crowd.enter(self):
+            self._await_head()
+        else:
+            self._deaf = True
+            self._refused(_FULL.status)
+            transport.write(written(_FULL))
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        self._crowd.leave(self)
+        for timer in (self._deadline, self._unsent):
+            if timer is not None:
+                timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._deaf:
+            return
+        self._unset_keepalive_if_required()
+        self._swallowed += len(data)
+        try:
+            self._parse(data)
+        except httptools.HttpParserError as error:
+            self._refuse(error)
+        else:
+            self._look()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks for the answer
+        """The client sends no more; it may still wait for what it asked for."""
+        if not self._in_hand or self.cycle.more_body:
+            return False
+        self._leave_after_this()
+        return True
+
+    def pause_writing(self) -> None:
+        """The client takes less than it is sent: it must go on within the time."""
+        super().pause_writing()
+        self._abort_unless_taken()
+
+    def resume_writing(self) -> None:
+        """It does."""
+        super().resume_writing()
+        if self._unsent is not None and not self.transport.is_closing():
+            self._unsent.cancel()
+            self._unsent = None
+
+    # ---- the parser's side
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._head_open = True
+        self._head_size = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request's line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; those behind a chunked body are dropped: no proxy has looked at them."""
+        self._count(len(name) + len(value) + _EACH)
+        if self._head_open:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """A request's head is whole: it is in hand from now on."""
+        self._head_open = False
+        self._swallowed = 0
+        _check_head(self.parser.get_http_version(), self.headers)
+        super().on_headers_complete()
+        self._in_hand += 1
+        self._heard()
+        if self._leaving:
+            self._leave_after_this()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        self._swallowed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole, unless the parser only left its body aside for an upgrade."""
+        self._swallowed = 0
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    # ---- uvicorn's side
+
+    def on_response_complete(self) -> None:
+        """An answer is on its way; say the last word if it was the last."""
+        super().on_response_complete()
+        self._in_hand -= 1
+        if self.transport.is_closing():
+            self._abort_unless_taken()
+        elif not self._in_hand:
+            self._crowd.silent(self)
+            if self._last is not None:
+                self._say_last()
+
+    def shutdown(self) -> None:
+        """End gracefully: a request that has begun to come is answered, and is the last."""
+        if self._in_hand or self._head_open:
+            self._leave_after_this()
+        else:
+            self.transport.close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing was asked for so long."""
+        self.transport.close()
+        self._abort_unless_taken()
+
+    def give_up(self) -> None:
+        """Close at once: somebody else needs the place."""
+        self.transport.abort()
+
+    # ---- parsing
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline(data[upgrade.args[0] :])
+
+    def _decline(self, rest: bytes) -> None:
+        """Go on as if the client had not asked for another protocol, which it must accept.
+
+        Java's HTTP client asks so with its first request. The parser, which takes the bytes behind
+        the head for the other protocol, is replaced by one that is only told how long the body is.
+        """
+        self.parser = httptools.HttpRequestParser(_Continued(self))
+        self._parse(_framing(self.headers) + rest)
+
+    def _look(self) -> None:
+        """After a piece was parsed: wait for the rest of a head, if it is one."""
+        if self._swallowed > self._limits.head + _READ:
+            self._refuse(_head_too_large(self._limits.head))
+        elif not self._in_hand and self._deadline is None:
+            self._await_head()
+
+    def _count(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > self._limits.head:
+            raise _head_too_large(self._limits.head)
+
+    # ---- silence
+
+    def _await_head(self) -> None:
+        self._deadline = self.loop.call_later(self._limits.head_seconds, self._too_late)
+
+    def _heard(self) -> None:
+        self._crowd.busy(self)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_late(self) -> None:
+        if self._head_open:
+            seconds = self._limits.head_seconds
+            self._refuse(
+                Refused(HTTPStatus.REQUEST_TIMEOUT, f"the headers were not whole in {seconds:g} s")
+            )
+        else:
+            self.transport.close()
+
+    # ---- the end
+
+    def _leave_after_this(self) -> None:
+        self._leaving = True
+        if self._in_hand:
+            self.cycle.keep_alive = False
+
+    def _refuse(self, error: Exception) -> None:
+        """Answer what is no request, after those that came before it, and close."""
+        self._deaf = True
+        self._last = of_error(_spoken(error))
+        if self._in_hand and self.cycle.more_body:
+            self._drop_newest()
+        if not self._in_hand:
+            self._say_last()
+
+    def _drop_newest(self) -> None:
+        """The request whose body cannot be parsed has this answer and no other."""
+        self._in_hand -= 1
+        if self.pipeline:
+            self.pipeline.popleft()
+            return
+        if self.cycle.response_started:
+            self._last = None
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+
+    def _say_last(self) -> None:
+        """Write it and close; bytes are still taken in, or the client may never see it."""
+        if self._last is not None:
+            self._refused(self._last.status)
+            self.transport.write(written(self._last))
+        self._unset_keepalive_if_required()
+        self.transport.write_eof()
+        self.loop.call_later(self._limits.linger_seconds, self.transport.abort)
+
+    def _abort_unless_taken(self) -> None:
+        if self._unsent is None:
+            self._unsent = self.loop.call_later(self._limits.answer_seconds, self.transport.abort)
+
+
+class _Continued:
+    """What a parser tells a connection, but for the first head, which it was told before."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._told = False
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if self._told:
+            self._connection.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if self._told:
+            self._connection.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._told:
+            self._connection.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._told:
+            self._connection.on_headers_complete()
+        self._told = True
+
+
+def _framing(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A head that says of its body what these headers say, and no more."""
+    kept = [name + b": " + value for name, value in headers if name in _FRAMES]
+    return b"\r\n".join([b"POST / HTTP/1.1", *kept, b"", b""])
+
+
+def _check_head(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """What the parser lets pass and others may understand differently.
+
+    Raises:
+        Refused: The head is one of these.
+    """
+    if version not in _VERSIONS:
+        raise _bad(f"HTTP/{version} is not spoken here; HTTP/1.1 is")
+    hosts = 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise _bad(f"Transfer-Encoding {value.decode('latin-1')!r} is not known; send chunked")
+    if hosts > 1 or (not hosts and version == "1.1"):
+        raise _bad(f"a request has one Host header, not {hosts}")
+
+
+def _spoken(error: Exception) -> Refused:
+    """What the client is told of a fault that the parser found, or a callback of it."""
+    cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
+    if isinstance(cause, Refused):
+        return cause
+    if isinstance(cause, httptools.HttpParserError):
+        return _bad(f"this is no HTTP request: {cause}")
+    return _bad("this is no HTTP request: its target is no path")
+
+
+def _bad(message: str) -> Refused:
+    return Refused(HTTPStatus.BAD_REQUEST, message)
+
+
+def _head_too_large(most: int) -> Refused:
+    return Refused(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        f"the request's line and headers are larger than {most} bytes",
+    )
