@@ -49,6 +49,7 @@ def refuse_emptied(file: Path) -> None:
 
     Raises:
         Corrupt: It was a ledger and has been emptied.
+        Invalid: What is beside it cannot be read.
     """
     log = file.with_name(f"{file.name}-wal")
     logged = log if log.exists() and log.stat().st_size else None
@@ -121,7 +122,13 @@ def _change(database: Database) -> None:
 def _artifacts(file: Path) -> Path | None:
     """The folder of the artefacts beside the ledger, if there are any."""
     folder = Settings(home=file.parent).artifacts
-    return folder if folder.is_dir() and any(folder.iterdir()) else None
+    try:
+        return folder if folder.is_dir() and any(folder.iterdir()) else None
+    except OSError as error:
+        raise Invalid(
+            f"ledger {str(file)!r}: {folder.name!r} beside it cannot be read; check who owns it "
+            f"({error.strerror})"
+        ) from error
 
 
 def _refuse_beside(left: Path | None, file: Path) -> None:

@@ -58,8 +58,14 @@ class LocalWorkers:
     def start(self, study: str) -> None:
         """Start them on this study."""
         self._study = study
-        self._settings.logs.mkdir(parents=True, exist_ok=True)
-        self._workers = [self._spawn(study) for _ in range(self._count)]
+        try:
+            self._settings.logs.mkdir(parents=True, exist_ok=True)
+            self._workers.extend(self._spawn(study) for _ in range(self._count))
+        except OSError as error:
+            raise Failed(
+                f"starting workers with their logs in {str(self._settings.logs)!r}: "
+                f"{error.strerror or error}; check who owns the folder"
+            ) from error
 
     def _spawn(self, study: str) -> _Worker:
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
