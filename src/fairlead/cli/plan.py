@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from fairlead.cli.options import spec_options
 from fairlead.cli.output import json_option, note, print_fields, print_json, settings
 
 _EPILOG = """\b
@@ -19,9 +20,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--workers", type=click.IntRange(1, 1024), help="Workers (default: one a core).")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@spec_options
 @click.option("--timing/--no-timing", default=True, help="Time one fit for the estimate.")
 @json_option
 @click.pass_context

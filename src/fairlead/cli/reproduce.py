@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fairlead.cli.interrupts import counted
+from fairlead.cli.options import workers_option
 from fairlead.cli.output import json_option, note, print_json, settings
 
 _EPILOG = """\b
@@ -18,7 +19,7 @@ _SHOWN = 10
 @click.command(epilog=_EPILOG)
 @click.argument("model")
 @click.argument("version", type=click.IntRange(1))
-@click.option("--workers", type=click.IntRange(1, 1024), help="Workers (default: one a core).")
+@workers_option
 @json_option
 @click.pass_context
 def command(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fairlead.cli.interrupts import counted
+from fairlead.cli.options import spec_options
 from fairlead.cli.output import json_option, note, print_fields, print_json, settings
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--workers", type=click.IntRange(1, 1024), help="Workers (default: one a core).")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@spec_options
 @click.option("--fresh", is_flag=True, help="Search again, even if this study is finished.")
 @json_option
 @click.pass_context
