@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead.errors import Corrupt, Unexportable
+from fairlead.families import leaves
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.graph import FEATURES, finished
 from fairlead.families.labels import widened
@@ -205,8 +206,13 @@ class LightGBM(Scikit):
 
     def stages(self, fitted: Fitted, x: Array, at: Sequence[int]) -> Iterator[Array]:
         """Predictions of the first rounds."""
-        for count in at:
-            predicted = _asked(fitted.model, x, fitted.model.lengths[count - 1])
+        model = fitted.model
+        lengths = [model.lengths[count - 1] for count in at]
+        if lengths[0] > 0 and leaves.adds_up(model.booster):
+            yield from leaves.sums(model.booster, x, lengths, threads=model.threads)
+            return
+        for length in lengths:
+            predicted = _asked(model, x, length)
             yield predicted if fitted.classes is None else widened(_columns(predicted), fitted)
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
