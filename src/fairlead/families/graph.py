@@ -46,7 +46,7 @@ def sealed(model: Any, inputs: Sequence[Any], output: Any) -> bytes:
     try:
         return bytes(model.SerializeToString(deterministic=True))
     except Exception as error:
-        raise Unexportable(f"its ONNX form cannot be written: {error}") from error
+        raise Unexportable(f"what it is converted to cannot be written: {error}") from error
 
 
 def checked(content: bytes) -> bytes:
@@ -60,7 +60,7 @@ def checked(content: bytes) -> bytes:
     try:
         checker.check_model(content, full_check=True)
     except (checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
-        raise Unexportable(f"its ONNX form is not valid: {error}") from error
+        raise Unexportable(f"what it is converted to is not valid: {error}") from error
     return content
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from fairlead.errors import Corrupt, Unexportable
 from fairlead.families import leaves
+from fairlead.families.boosting import ROUNDS, SAMPLED, names
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.graph import FEATURES, finished
 from fairlead.families.labels import widened
@@ -152,19 +153,16 @@ class LightGBM(Scikit):
 
     def names(self, task: Task) -> Names:
         """Those of the scikit-learn interface, and the library's own that it has no other for."""
-        known = {*_class(task)().get_params(), *_NATIVE}
-        return Names(known=known, reserved=_RESERVED, aliases=_ALIASES)
+        return names(_class(task), native=_NATIVE, reserved=_RESERVED, aliases=_ALIASES)
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
         """Rounds, their size, and how rows and columns are sampled."""
         return {
-            "n_estimators": (100, 200, 300, 400, 500),
-            "learning_rate": Range(low=0.01, high=0.3, log=True),
+            **ROUNDS,
             "num_leaves": Range(low=7, high=255, log=True),
             "min_child_samples": Range(low=5, high=100, log=True),
-            "subsample": Range(low=0.5, high=1.0),
-            "subsample_freq": 1,
-            "colsample_bytree": Range(low=0.5, high=1.0),
+            **SAMPLED,
+            "subsample_freq": 1,  # without it LightGBM ignores subsample
             "reg_lambda": Range(low=0.001, high=10.0, log=True),
         }
 
@@ -223,8 +221,8 @@ class LightGBM(Scikit):
         """
         if _averages(fitted.model.booster):
             raise Unexportable(
-                f"{self.name} model has no ONNX form: with boosting_type 'rf' the trees are "
-                "averaged, and the converter adds them; use the family 'random_forest'"
+                f"{self.name}: with boosting_type 'rf' the trees are averaged, and the converter "
+                "adds them; use the family 'random_forest'"
             )
         converted = converting(self.name, lambda: _convert(fitted, width))
         source = converted.graph.output[0 if fitted.classes is None else 1].name

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead.errors import Corrupt, Unexportable
+from fairlead.families.boosting import ROUNDS, SAMPLED, names
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.graph import FEATURES, finished
 from fairlead.families.labels import widened
@@ -86,18 +87,15 @@ class XGBoost(Scikit):
 
     def names(self, task: Task) -> Names:
         """Those of the scikit-learn interface, and the library's own that it has no other for."""
-        known = {*_class(task)().get_params(), *_NATIVE}
-        return Names(known=known, reserved=_RESERVED, aliases=_ALIASES)
+        return names(_class(task), native=_NATIVE, reserved=_RESERVED, aliases=_ALIASES)
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
         """Rounds, their size, and how rows and columns are sampled."""
         return {
-            "n_estimators": (100, 200, 300, 400, 500),
-            "learning_rate": Range(low=0.01, high=0.3, log=True),
+            **ROUNDS,
             "max_depth": Range(low=3, high=10),
             "min_child_weight": Range(low=1.0, high=20.0, log=True),
-            "subsample": Range(low=0.5, high=1.0),
-            "colsample_bytree": Range(low=0.5, high=1.0),
+            **SAMPLED,
             "reg_lambda": Range(low=0.01, high=10.0, log=True),
         }
 
@@ -132,8 +130,8 @@ class XGBoost(Scikit):
         """
         if (booster := _kind(fitted.model)) != "gbtree":
             raise Unexportable(
-                f"{self.name} model has no ONNX form: only booster 'gbtree' has one that predicts "
-                f"the same, not {booster!r}"
+                f"{self.name}: booster {booster!r} predicts something else in ONNX; use 'gbtree', "
+                "or write promote: {when: never}"
             )
         converted = converting(self.name, lambda: _convert(fitted, width))
         source = converted.graph.output[0 if fitted.classes is None else 1].name

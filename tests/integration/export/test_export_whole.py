@@ -157,8 +157,8 @@ def test_other_kinds_of_boosters_keep_parity_too(name: str, params: dict[str, An
     [
         ("lightgbm", {"boosting_type": "rf", "subsample": 0.6, "subsample_freq": 1}, "averaged"),
         ("xgboost", {"missing": -1.0}, "missing values"),
-        ("xgboost", {"booster": "dart", "rate_drop": 0.3}, "not 'dart'"),
-        ("xgboost", {"booster": "gblinear"}, "not 'gblinear'"),
+        ("xgboost", {"booster": "dart", "rate_drop": 0.3}, "booster 'dart' predicts"),
+        ("xgboost", {"booster": "gblinear"}, "booster 'gblinear' predicts"),
         ("catboost", {"grow_policy": "Lossguide"}, "non symmetric trees"),
         ("sklearn.dummy:DummyRegressor", {}, "DummyRegressor"),
     ],
