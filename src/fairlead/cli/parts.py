@@ -24,11 +24,13 @@ class Part(io.BytesIO):
     Args:
         content: As it would stand in a file of its own.
         name: Of the file it is from.
+        lines: Of the file that came before, less those of the header.
     """
 
-    def __init__(self, content: bytes, name: str) -> None:
+    def __init__(self, content: bytes, name: str, lines: int = 0) -> None:
         super().__init__(content)
         self.name = name
+        self.lines = lines
 
 
 def parts(path: Path, *, size: int | None = None) -> Iterator[Part]:
@@ -47,8 +49,8 @@ def parts(path: Path, *, size: int | None = None) -> Iterator[Part]:
     try:
         with _open(path) as stream:
             name = "stdin" if str(path) == "-" else str(path)
-            for content in _cut(stream, size or PART):
-                yield Part(content, name)
+            for content, lines in _cut(stream, size or PART):
+                yield Part(content, name, lines)
     except OSError as error:
         raise InvalidData(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -57,16 +59,19 @@ def _open(path: Path) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb")
 
 
-def _cut(stream: BinaryIO, size: int) -> Iterator[bytes]:
+def _cut(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
     first = stream.read(size)
     if first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_WHOLE):
-        yield first + stream.read()
+        yield first + stream.read(), 0
         return
     first += _rest_of_record(first, stream)
-    yield first
+    yield first, 0
     header = _header(first)
+    lines = first.count(b"\n") - header.count(b"\n")
     while content := stream.read(size):
-        yield header + content + _rest_of_record(content, stream)
+        content += _rest_of_record(content, stream)
+        yield header + content, lines
+        lines += content.count(b"\n")
 
 
 def _rest_of_record(content: bytes, stream: BinaryIO) -> bytes:

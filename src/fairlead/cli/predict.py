@@ -75,7 +75,6 @@ def command(  # noqa: PLR0913 - each is an option
     each. A large CSV file is read and predicted in parts: where a later part is wrong, what came
     before it is on stdout already; --output is written whole or not at all.
     """
-    from fairlead.data.rows import read_rows
     from fairlead.registry.registry import Registry
 
     chosen = _form(form, output, as_json=as_json)
@@ -83,7 +82,7 @@ def command(  # noqa: PLR0913 - each is an option
         registry = Registry(ledger, artifacts)
         found = registry.version(model, version)
         exported, signature = registry.exported(found), registry.candidate(found).signature
-    every = (read_rows(part, signature) for part in parts(rows))
+    every = _read(rows, signature)
     predicted = (each for features in every for each in _predicted(exported, features, signature))
     with _target(output) as stream:
         write(predicted, stream, chosen)
@@ -106,6 +105,17 @@ def _form_of(output: Path) -> Form:
             f"--output {str(output)!r}: {output.suffix!r} is none of {known}; say with --format "
             "what to write"
         ) from None
+
+
+def _read(path: Path, signature: Signature) -> Iterator[Features]:
+    """The file's rows, part by part."""
+    from fairlead.data.rows import Before, read_rows
+
+    rows = 0
+    for part in parts(path):
+        features = read_rows(part, signature, before=Before(rows=rows, lines=part.lines))
+        rows += len(features)
+        yield features
 
 
 def _predicted(exported: Exported, features: Features, signature: Signature) -> Iterator[Block]:

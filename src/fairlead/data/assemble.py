@@ -41,7 +41,7 @@ def assemble(frame: Frame, data: Data) -> Table:
     target = _target_name(frame, data)
     columns = _columns(frame, data, target)
     _check_rows(frame)
-    features = features_of(frame, columns, partial(_refuse, frame, columns))
+    features = features_of(frame, columns, partial(_refuse, frame, columns, data))
     values, classes = _target(frame[target], target, data.task)
     return Table(
         columns=columns,
@@ -84,19 +84,20 @@ def check_missing(table: Table, data: Data) -> None:
                 f"data.source: column {name!r} has no value in any row; name it in data.drop"
             )
     if data.impute is None and missing.any():
-        _refuse_missing(missing, names)
+        raise InvalidData(f"data.source: {_missing(missing, names)}")
 
 
-def _refuse_missing(missing: NDArray[np.bool_], names: Sequence[str]) -> NoReturn:
+def _missing(missing: NDArray[np.bool_], names: Sequence[str]) -> str:
+    """What is missing, and what to do about it."""
     row, at = np.argwhere(missing)[0].tolist()
     others = int(missing.sum()) - 1
     also = [repr(names[place]) for place in np.flatnonzero(missing.any(axis=0)).tolist()]
     where = f", in {_listed(also)}" if len(also) > 1 else ""
-    more = f" ({others} more cells are missing{where})" if others else ""
-    raise InvalidData(
-        f"data.source: row {row + 1}, column {names[at]!r} has no value{more}; say what stands for "
-        "it in data.impute (mean, median, most_frequent or a number), or name the column in "
-        "data.drop"
+    cells = "1 more cell is" if others == 1 else f"{others} more cells are"
+    more = f" ({cells} missing{where})" if others else ""
+    return (
+        f"row {row + 1}, column {names[at]!r} has no value{more}; say what stands for it in "
+        "data.impute (mean, median, most_frequent or a number), or name the column in data.drop"
     )
 
 
@@ -152,8 +153,10 @@ def _numbers(frame: Frame, name: str, refuse: Refuse) -> NDArray[np.float64]:
     return values
 
 
-def _refuse(frame: Frame, columns: Sequence[Column], fault: Fault, name: str) -> NoReturn:
-    """Refuse the first cell that is no number, with the other columns that have such cells."""
+def _refuse(
+    frame: Frame, columns: Sequence[Column], data: Data, fault: Fault, name: str
+) -> NoReturn:
+    """Refuse the first cell that is no number, and with it all that would be refused after it."""
     plain = [column.name for column in columns if column.kind == "number"]
     others = [
         other
@@ -166,7 +169,20 @@ def _refuse(frame: Frame, columns: Sequence[Column], fault: Fault, name: str) ->
     raise InvalidData(
         f"data.source: row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}{also}; "
         f"name {what} in data.encode ({{{how}}}) to use {it} as text, or in data.drop"
+        f"{_missing_too(frame, plain, data)}"
     )
+
+
+def _missing_too(frame: Frame, names: Sequence[str], data: Data) -> str:
+    """What is missing in those of the columns that hold numbers; empty where nothing is."""
+    found = {name: numbers(frame[name]) for name in names}
+    known = {
+        name: np.isnan(values) for name, values in found.items() if not isinstance(values, Fault)
+    }
+    missing = _beside(list(known.values()), len(frame), np.bool_)
+    if data.impute is not None or not missing.any():
+        return ""
+    return f"; and {_missing(missing, list(known))}"
 
 
 def _target(

@@ -30,26 +30,29 @@ def separator_of(text: str) -> str:
     return next((separator for separator in _SEPARATORS if separator in outside), ",")
 
 
-def parse(text: str, *, separator: str, columns: Sequence[str] | None = None) -> Frame:
+def parse(
+    text: str, *, separator: str, columns: Sequence[str] | None = None, before: int = 0
+) -> Frame:
     """Read CSV.
 
     Args:
         text: The file.
         separator: One character.
         columns: Names, where the file has no header.
+        before: Rows that came before, where the text is a part of a file.
 
     Raises:
         InvalidData: There is no header, rows are ragged, or names repeat.
         InvalidSpec: `columns` are more or fewer than the file has.
     """
     first = _first_record(text, separator)
-    records = _records(text, separator, width=len(first))
+    headed = columns is None or tuple(first) == tuple(columns)
+    records = _records(text, separator, width=len(first), before=before - headed)
     if columns is None:
         _check_header(first)
         return named(first, [cells.slice(1) for cells in records])
     check_names(columns, width=len(first))
-    start = 1 if tuple(first) == tuple(columns) else 0
-    return named(columns, [cells.slice(start) for cells in records])
+    return named(columns, [cells.slice(int(headed)) for cells in records])
 
 
 def has_header(text: str, *, separator: str) -> bool:
@@ -92,7 +95,7 @@ def _check_header(first: Sequence[str]) -> None:
         )
 
 
-def _records(text: str, separator: str, *, width: int) -> list[Cells]:
+def _records(text: str, separator: str, *, width: int, before: int) -> list[Cells]:
     ragged: list[Any] = []
 
     def remember(row: Any) -> str:
@@ -113,14 +116,15 @@ def _records(text: str, separator: str, *, width: int) -> list[Cells]:
             ),
         )
     except pa.ArrowInvalid as error:
-        raise InvalidData(_ragged(ragged[0]) if ragged else _malformed(error)) from error
+        says = _ragged(ragged[0], before) if ragged else _malformed(error)
+        raise InvalidData(says) from error
     return [written(column.combine_chunks()) for column in table.columns]
 
 
-def _ragged(row: Any) -> str:
+def _ragged(row: Any, before: int) -> str:
     return (
-        f"data.source: row {row.number - 1} has {row.actual_columns} cells, and the first has "
-        f"{row.expected_columns}: {row.text[:60]!r}"
+        f"data.source: row {before + row.number} has {row.actual_columns} cells, and the first "
+        f"has {row.expected_columns}: {row.text[:60]!r}"
     )
 
 

@@ -172,8 +172,12 @@ def _text_frame(text: str, form: Format, columns: Sequence[str] | None, *, is_en
     return delimited.parse(text, separator=separator, columns=None if unused else columns)
 
 
-def decoded(file: File) -> str:
+def decoded(file: File, *, before: int = 0) -> str:
     """The text of a file, without a byte order mark.
+
+    Args:
+        file: Its bytes.
+        before: Lines that came before, where they are a part of a file.
 
     Raises:
         InvalidData: It is not UTF-8.
@@ -186,7 +190,7 @@ def decoded(file: File) -> str:
         ]
     except UnicodeDecodeError as error:
         start = _first_odd(file.content)
-        row = file.content.count(b"\n", 0, start) + 1
+        row = before + file.content.count(b"\n", 0, start) + 1
         byte = file.content[start]
         raise InvalidData(
             f"data.source: line {row} of {file.name!r} is not UTF-8 (byte {byte:#04x}); save the "

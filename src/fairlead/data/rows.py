@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NoReturn, TypeAlias
 
@@ -26,11 +28,20 @@ _NAMED = 5  # of the columns that are missing, in a message
 _LIMIT = 1 << 32  # bytes that a Parquet file of rows may hold when unpacked
 
 
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What of a file came before a part of it."""
+
+    rows: int = 0
+    lines: int = 0  # less those of the header, which each part repeats
+
+
 def read_rows(
     source: Path | BinaryIO,
     signature: Signature,
     *,
     format: Format = "auto",  # noqa: A002 - the word of the spec and of the command line
+    before: Before | None = None,
 ) -> Features:
     """Read rows to predict.
 
@@ -39,6 +50,7 @@ def read_rows(
         signature: What the model takes: its columns are found by name, in any order; others are
             ignored.
         format: What it is written in; told by content and name if `auto`.
+        before: What came before, where the source is a part of a file: faults are said of the file.
 
     Returns:
         The rows; a missing number is NaN, a missing text -1; the categories are the texts found.
@@ -46,11 +58,11 @@ def read_rows(
     Raises:
         InvalidData: The file cannot be read, columns are missing, or a cell is no number.
     """
-    file = _content(source)
+    file, before = _content(source), before or Before()
     try:
-        frame = _frame(file, _format_of(file) if format == "auto" else format)
+        frame = _frame(file, _format_of(file) if format == "auto" else format, before)
         _check_columns(frame, signature.columns)
-        return features_of(frame, signature.columns, _refuse)
+        return features_of(frame, signature.columns, partial(_refuse, before.rows))
     except InvalidData as error:
         raise InvalidData(f"{file.name}: {str(error).removeprefix('data.source: ')}") from error
 
@@ -73,13 +85,14 @@ def _format_of(file: File) -> Format:
     return "tsv" if file.name.lower().endswith((".tsv", ".tab")) else "csv"
 
 
-def _frame(file: File, form: Format) -> Frame:
+def _frame(file: File, form: Format, before: Before) -> Frame:
     if form == "parquet":
         return parquet.parse(file.content, limit=_LIMIT)
-    text = decoded(file)
+    text = decoded(file, before=before.lines)
     if form == "jsonl":
         return _json_lines(text)
-    return delimited.parse(text, separator="\t" if form == "tsv" else delimited.separator_of(text))
+    separator = "\t" if form == "tsv" else delimited.separator_of(text)
+    return delimited.parse(text, separator=separator, before=before.rows)
 
 
 def _json_lines(text: str) -> Frame:
@@ -119,5 +132,7 @@ def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:
         raise InvalidData(f"the model needs the columns {names}, which are not there")
 
 
-def _refuse(fault: Fault, name: str) -> NoReturn:
-    raise InvalidData(f"row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}")
+def _refuse(before: int, fault: Fault, name: str) -> NoReturn:
+    raise InvalidData(
+        f"row {before + fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}"
+    )

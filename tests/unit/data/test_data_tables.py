@@ -82,6 +82,21 @@ class TestColumns:
             "in data.drop"
         )
 
+    def test_text_and_missing_numbers_are_said_at_once(self) -> None:
+        with pytest.raises(InvalidData) as caught:
+            table("city,b,c,y\nRome,1,,1\nOslo,,3,2\n,1,2,3\n")
+        assert str(caught.value) == (
+            "data.source: row 1, column 'city': 'Rome' is text, not a number; name the column in "
+            "data.encode ({city: onehot}) to use it as text, or in data.drop; and row 1, column "
+            "'c' has no value (1 more cell is missing, in 'b', 'c'); say what stands for it in "
+            "data.impute (mean, median, most_frequent or a number), or name the column in data.drop"
+        )
+
+    def test_text_is_said_alone_where_something_stands_for_the_missing(self) -> None:
+        with pytest.raises(InvalidData) as caught:
+            table("city,b,y\nRome,1,1\nOslo,,3\n,1,2\n", impute="mean")
+        assert "has no value" not in str(caught.value)
+
     def test_the_first_text_of_a_number_column_is_the_one_that_is_named(self) -> None:
         with pytest.raises(InvalidData, match="row 3, column 'a': 'x' is text"):
             table("a,y\n1,1\n,2\nx,3\nz,4\n", impute="mean")

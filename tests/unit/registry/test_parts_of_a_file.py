@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.cli.parts import parts
+from fairlead.data.rows import Before, read_rows
 from fairlead.errors import InvalidData
+from fairlead.records import Column, Signature
 
 CELLS = st.text(alphabet='ab",\n;é ', max_size=6)
 
@@ -67,3 +69,32 @@ def test_a_part_says_which_file_it_is_from(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match="cannot be read: No such file"):
         list(parts(tmp_path / "none.csv"))
+
+
+def read_all(file: Path, signature: Signature, size: int) -> None:
+    rows = 0
+    for part in parts(file, size=size):
+        rows += len(read_rows(part, signature, before=Before(rows=rows, lines=part.lines)))
+
+
+@pytest.mark.parametrize("size", [10, 64, 300, 1 << 20])
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"x,1\n", "row 37, column 'a': 'x' is text, not a number"),
+        (b"1\n", "row 37 has 1 cells, and the first has 2"),
+        (b"\xe9,1\n", "line 39 of "),
+    ],
+    ids=["text", "ragged", "no UTF-8"],
+)
+def test_a_fault_is_said_with_its_place_in_the_file_wherever_that_is_cut(
+    tmp_path: Path, size: int, line: bytes, says: str
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(b"\na,b\n" + b"1,2\n" * 36 + line + b"1,2\n" * 30)
+    signature = Signature(
+        columns=tuple(Column(name=name, kind="number") for name in "ab"), target="y", classes=None
+    )
+    with pytest.raises(InvalidData) as caught:
+        read_all(file, signature, size)
+    assert str(caught.value).startswith(f"{file}: {says}")
