@@ -6,6 +6,7 @@ table, the split and the prepared folds. Does not: fitting (fit.py, refit.py).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.artifacts import Artifacts
 from fairlead.data import split, store
 from fairlead.data.table import Features, Table
+from fairlead.errors import FairleadError
 from fairlead.families import catalog
 from fairlead.families.family import Family, Task
 from fairlead.metrics import metric_for
@@ -104,8 +106,15 @@ class Opened:
         return prepared(features, target, self.spec, classes=self.table.classes is not None)
 
     def prepare(self) -> None:
-        """Load now what every task needs: the table, the split, the folds that are kept."""
+        """Load now what tasks need: the table, the split, the folds that are kept, the libraries.
+
+        Not what the user names by an import path: it is loaded by the tasks that need it, so that
+        what it does while it is imported is charged to no other.
+        """
         _ = self.recipe, self._kept
+        for name in {space.family for space in self.spec.search.over} & set(catalog.NAMES):
+            with contextlib.suppress(FairleadError):  # said by the task that needs it
+                self.family(name).check({}, self.recipe.task)
 
     def score(self, trials: Sequence[Trial]) -> list[Result]:
         """Score the trials of one task."""

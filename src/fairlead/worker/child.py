@@ -19,7 +19,19 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
 from fairlead.training.opened import Opened
 from fairlead.training.refit import refit
-from fairlead.worker.job import Answer, Began, Job, Raised, Refitted, Scored, decode, encode
+from fairlead.worker.job import (
+    Answer,
+    Began,
+    Job,
+    Open,
+    Raised,
+    Ready,
+    Refitted,
+    Request,
+    Scored,
+    decode,
+    encode,
+)
 
 
 def main(descriptor: int, artifacts: str, parent: int) -> None:
@@ -42,13 +54,16 @@ def main(descriptor: int, artifacts: str, parent: int) -> None:
 
 def _answers(desk: Desk, line: bytes) -> Iterator[Answer]:
     job = decode(line)
+    if isinstance(job, Open):
+        yield _answered(lambda: desk.ready(job), token=0)
+        return
     assert isinstance(job, Job)
     if not desk.has_open(job):
-        answer = _answered(desk.open, job)
+        answer = _answered(lambda: desk.begin(job), token=job.token)
         yield answer
         if not isinstance(answer, Began):
             return
-    yield _answered(desk.do, job)
+    yield _answered(lambda: desk.do(job), token=job.token)
 
 
 class Desk:
@@ -62,15 +77,26 @@ class Desk:
         """Whether the job's study is the one that is open."""
         return self._opened is not None and self._opened[0] == job.study
 
-    def open(self, job: Job) -> Began:
-        """Open the job's study, with all that its tasks need."""
+    def ready(self, request: Open) -> Ready:
+        """Open a study of which tasks are to come."""
+        self._open(request)
+        return Ready(study=request.study)
+
+    def begin(self, job: Job) -> Began:
+        """Open the job's study."""
+        self._open(job)
+        return Began(token=job.token)
+
+    def _open(self, request: Request) -> None:
         self._opened = None
         opened = Opened(
-            spec=job.spec, table=job.table, sources=job.sources, artifacts=self.artifacts
+            spec=request.spec,
+            table=request.table,
+            sources=request.sources,
+            artifacts=self.artifacts,
         )
         opened.prepare()
-        self._opened = (job.study, opened)
-        return Began(token=job.token)
+        self._opened = (request.study, opened)
 
     def do(self, job: Job) -> Answer:
         """Do the job's task."""
@@ -83,13 +109,13 @@ class Desk:
         return Refitted(token=job.token, candidate=digest)
 
 
-def _answered(do: Callable[[Job], Answer], job: Job) -> Answer:
+def _answered(do: Callable[[], Answer], *, token: int) -> Answer:
     try:
-        return do(job)
+        return do()
     except FairleadError as error:
-        return Raised(token=job.token, reason=str(error))
+        return Raised(token=token, reason=str(error))
     except Exception as error:  # noqa: BLE001 - whatever a model raises is reported, not hidden
-        return Raised(token=job.token, reason=_in_words(error))
+        return Raised(token=token, reason=_in_words(error))
 
 
 def _in_words(error: Exception) -> str:

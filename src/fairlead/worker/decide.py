@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fairlead.records import Limits
-from fairlead.worker.job import Answer, Began, Raised, Refitted, Scored
+from fairlead.worker.job import Answer, Began, Raised, Ready, Refitted, Scored
 
 MEMORY_LOOK = 0.1
 """Seconds between two looks at the child's memory, where it is limited."""
@@ -98,6 +98,25 @@ class Release:
 Step: TypeAlias = Wait | Extend | Begin | Commit | Fault | Lose | Release
 
 
+@dataclass(frozen=True, kw_only=True)
+class Proceed:
+    """Claim now; what kept the child from being ready, if anything did, is for a task to say."""
+
+    ready: bool = False
+    replace: bool = False
+
+
+def until_ready(sent: float, seen: Seen) -> Wait | Proceed:
+    """What to do about a child that was told at `sent` to open a study before the first claim."""
+    if seen.answer is not None:
+        ready, raised = isinstance(seen.answer, Ready), isinstance(seen.answer, Raised)
+        return Proceed(ready=ready, replace=not ready and not raised)
+    if seen.exit_status is not None or seen.closed or seen.leaving:
+        return Proceed(replace=True)
+    left = sent + START - seen.now
+    return Wait(seconds=left) if left > 0 else Proceed(replace=True)
+
+
 def next_step(attempt: Attempt, seen: Seen) -> Step:
     """What to do about the attempt now."""
     if seen.answer is not None:
@@ -112,7 +131,7 @@ def next_step(attempt: Attempt, seen: Seen) -> Step:
 
 
 def _answered(attempt: Attempt, answer: Answer, *, go_on: bool) -> Step:
-    if answer.token != attempt.token:
+    if isinstance(answer, Ready) or answer.token != attempt.token:
         return Fault(reason="answered another task than the one it was given", replace=True)
     match answer:
         case Raised(reason=reason):

@@ -1,7 +1,7 @@
 """What a worker and its child say to each other.
 
-Every message carries the fencing token of the attempt that it is about: an answer to another is no
-answer. Belongs here: the messages and their JSON form, a line each. Does not: pipes, processes.
+Every message about an attempt carries its fencing token: an answer to another is no answer. Belongs
+here: the messages and their JSON form, a line each. Does not: pipes, processes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,23 @@ class Job:
     table: Digest
     sources: Mapping[str, Digest]
     trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """To the child: tasks of this study are to come."""
+
+    study: str
+    spec: str  # canonical JSON
+    table: Digest
+    sources: Mapping[str, Digest]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """From the child: libraries and data of this study are loaded, before any task of it."""
+
+    study: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +69,17 @@ class Refitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Raised:
-    """From the child: the task raised an exception."""
+    """From the child: the task raised an exception, or the opening did (then the token is 0)."""
 
     token: int
     reason: str
 
 
-Answer: TypeAlias = Began | Scored | Refitted | Raised
+Request: TypeAlias = Open | Job
+Answer: TypeAlias = Ready | Began | Scored | Refitted | Raised
 
 
-def encode(message: Job | Answer) -> bytes:
+def encode(message: Request | Answer) -> bytes:
     """The message as a line of JSON."""
     fields = {"is": type(message).__name__, **vars(message)}
     return json.dumps(fields, default=_fields).encode() + b"\n"
@@ -72,7 +90,7 @@ def _fields(record: Any) -> Any:
     return dict(record) if isinstance(record, Mapping) else vars(record)
 
 
-def decode(content: bytes) -> Job | Answer:
+def decode(content: bytes) -> Request | Answer:
     """The message that `encode` wrote."""
     fields: dict[str, Any] = json.loads(content)
     return _DECODERS[fields.pop("is")](fields)
@@ -93,8 +111,10 @@ def _scored(fields: dict[str, Any]) -> Scored:
     return Scored(token=fields["token"], results=read)
 
 
-_DECODERS: Mapping[str, Callable[[dict[str, Any]], Job | Answer]] = {
+_DECODERS: Mapping[str, Callable[[dict[str, Any]], Request | Answer]] = {
+    "Open": lambda fields: Open(**fields),
     "Job": _job,
+    "Ready": lambda fields: Ready(**fields),
     "Began": lambda fields: Began(**fields),
     "Scored": _scored,
     "Refitted": lambda fields: Refitted(**fields),

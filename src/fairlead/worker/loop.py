@@ -13,14 +13,15 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from fairlead.errors import Lost
 from fairlead.ledger.ledger import Ledger
-from fairlead.records import Claim, Study
+from fairlead.records import Claim, Limits, Study
 from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Seen
-from fairlead.worker.job import Job, Refitted, Scored
+from fairlead.worker.job import Job, Open, Refitted, Scored
 from fairlead.worker.process import Child
 
 _SOONEST, _LATEST = 0.005, 0.5
@@ -86,9 +87,29 @@ class Worker:
     def run(self) -> None:
         """Work until told to stop."""
         try:
+            if self.study is not None:
+                self._open_ahead(self.study)
             self._work()
         finally:
             self._end_child()
+
+    def _open_ahead(self, study_id: str) -> None:
+        """Have the child load what tasks of this study need, before one is claimed.
+
+        A task that is held by a worker whose child is still loading keeps all that depend on its
+        result waiting, and another worker might be ready for it.
+        """
+        study = self._study_of(study_id)
+        child = self._child_for(study)
+        child.send(_opening(study))
+        sent = time.monotonic()
+        look = partial(self._look, child, study.limits)
+        while isinstance(step := decide.until_ready(sent, look()), decide.Wait):
+            child.wait(step.seconds, [self.stop.wake])
+        if step.replace:
+            self._end_child()
+        elif step.ready:
+            child.has_open = study.id
 
     def _work(self) -> None:
         pause = _SOONEST
@@ -123,7 +144,7 @@ class Worker:
         return None
 
     def _see_through(self, claim: Claim) -> Claim | None:
-        study = self._study_of(claim)
+        study = self._study_of(claim.study)
         child = self._child_for(study)
         child.send(_job(claim, study))
         now = time.monotonic()
@@ -136,7 +157,7 @@ class Worker:
             limits=study.limits,
         )
         while True:
-            match decide.next_step(attempt, self._look(child, attempt)):
+            match decide.next_step(attempt, self._look(child, study.limits)):
                 case decide.Wait(seconds=seconds):
                     child.wait(seconds, [self.stop.wake])
                 case decide.Extend():
@@ -148,7 +169,7 @@ class Worker:
                 case end:
                     return self._conclude(claim, end)
 
-    def _look(self, child: Child, attempt: Attempt) -> Seen:
+    def _look(self, child: Child, limits: Limits) -> Seen:
         self.stop.drain()
         answer = child.answer()
         status = child.exit_status() if answer is None else None
@@ -158,7 +179,7 @@ class Worker:
             closed=child.closed,
             exit_status=status,
             last_words=child.last_words() if status is not None else "",
-            memory=child.memory() if attempt.limits.memory is not None else None,
+            memory=child.memory() if limits.memory is not None else None,
             leaving=self.stop.after_task,
             stop=self.stop.at_once,
         )
@@ -186,9 +207,9 @@ class Worker:
                 tasks.release(claim, reason)
         return None
 
-    def _study_of(self, claim: Claim) -> Study:
-        if self._study is None or self._study.id != claim.study:
-            self._study = self.ledger.studies.get(claim.study)
+    def _study_of(self, study_id: str) -> Study:
+        if self._study is None or self._study.id != study_id:
+            self._study = self.ledger.studies.get(study_id)
         return self._study
 
     def _child_for(self, study: Study) -> Child:
@@ -210,6 +231,10 @@ class Worker:
 def threads_of(study: Study) -> int:
     """Threads of one fit, as the study's spec has them (read without loading Pydantic)."""
     return int(json.loads(study.spec)["search"]["threads"])
+
+
+def _opening(study: Study) -> Open:
+    return Open(study=study.id, spec=study.spec, table=study.table, sources=study.sources)
 
 
 def _job(claim: Claim, study: Study) -> Job:

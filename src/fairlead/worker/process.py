@@ -18,7 +18,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO
 
-from fairlead.worker.job import Answer, Job, decode, encode
+from fairlead.worker.job import Answer, Job, Open, Request, decode, encode
 
 _TAIL = 16 << 10
 _CHUNK = 1 << 16
@@ -94,10 +94,10 @@ class Child:
         assert self._process.stdout is not None
         self._tail = Tail(self._process.stdout)
 
-    def send(self, job: Job) -> None:
-        """Have it do this job; a child that cannot be told is noticed by `closed`."""
+    def send(self, request: Request) -> None:
+        """Have it do this; a child that cannot be told is noticed by `closed`."""
         try:
-            self._send(encode(job))
+            self._send(encode(request))
         except OSError:
             self._close()
 
@@ -127,7 +127,7 @@ class Child:
         except (ValueError, KeyError, TypeError):
             self._close()  # something else wrote into the connection
             return None
-        return None if isinstance(message, Job) else message
+        return None if isinstance(message, Job | Open) else message
 
     def _take_in(self) -> None:
         with contextlib.suppress(BlockingIOError):

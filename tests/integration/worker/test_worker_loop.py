@@ -112,3 +112,32 @@ def test_a_worker_that_lost_its_task_throws_the_result_away_and_goes_on(shop: Sh
     done = [task for kind, task in shop.history() if kind == "committed"]
     assert done == [2, 3]
     assert shop.ledger.studies.counts(shop.study.id).running == 1
+
+
+def test_the_child_of_a_study_is_ready_before_a_task_is_held(shop: Shop) -> None:
+    looked: list[tuple[str | None, int]] = []
+
+    class Looks(SqlTasks):
+        def claim(self, worker: str, *, lease: float, study: str | None = None) -> Claim | None:
+            child = shop.worker._child
+            looked.append((child.has_open if child else None, self.open(shop.study.id)))
+            shop.worker.stop.ask()
+            return super().claim(worker, lease=lease, study=study)
+
+    shop.ledger.tasks = Looks(shop.ledger._database)
+    shop.worker.run()
+    assert looked == [(shop.study.id, 3)]
+
+
+def test_a_worker_for_any_study_has_no_child_before_its_first_task(shop: Shop) -> None:
+    looked: list[object] = []
+
+    class Looks(SqlTasks):
+        def claim(self, worker: str, *, lease: float, study: str | None = None) -> Claim | None:
+            looked.append(shop.worker._child)
+            shop.worker.stop.ask()
+            return super().claim(worker, lease=lease, study=study)
+
+    shop.ledger.tasks, shop.worker.study = Looks(shop.ledger._database), None
+    shop.worker.run()
+    assert looked == [None]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.records import Limits, Result
 from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Seen
-from fairlead.worker.job import Began, Raised, Refitted, Scored
+from fairlead.worker.job import Began, Raised, Ready, Refitted, Scored
 
 NONE = Limits()
 SCORED = Scored(token=7, results=(Result(number=0, state="done", scores=(1.0,), score=1.0),))
@@ -18,6 +19,37 @@ SCORED = Scored(token=7, results=(Result(number=0, state="done", scores=(1.0,), 
 
 def attempt(*, began: float | None = 0.0, limits: Limits = NONE) -> Attempt:
     return Attempt(token=7, sent=0.0, began=began, heard=0.0, lease=9.0, limits=limits)
+
+
+def test_a_worker_claims_once_its_child_is_ready() -> None:
+    assert decide.until_ready(0.0, Seen(now=1)) == decide.Wait(seconds=decide.START - 1)
+    ready = Seen(now=1, answer=Ready(study="s"))
+    assert decide.until_ready(0.0, ready) == decide.Proceed(ready=True)
+
+
+def test_what_cannot_be_opened_ahead_is_left_for_a_task_to_say() -> None:
+    raised = Seen(now=1, answer=Raised(token=0, reason="no such file"))
+    assert decide.until_ready(0.0, raised) == decide.Proceed()
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Seen(now=1, exit_status=-signal.SIGSEGV),
+        Seen(now=1, closed=True),
+        Seen(now=1, leaving=True),
+        Seen(now=1, answer=Began(token=0)),
+        Seen(now=decide.START + 1),
+    ],
+    ids=["dead", "closed", "told to stop", "answers something else", "too late"],
+)
+def test_a_child_that_will_not_be_ready_is_replaced(seen: Seen) -> None:
+    assert decide.until_ready(0.0, seen) == decide.Proceed(replace=True)
+
+
+def test_that_a_child_is_ready_is_no_answer_to_a_task() -> None:
+    step = decide.next_step(attempt(), Seen(now=1, answer=Ready(study="s")))
+    assert isinstance(step, decide.Fault)
 
 
 def test_results_are_committed() -> None:

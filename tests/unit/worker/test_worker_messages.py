@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.records import Result, Trial
-from fairlead.worker.job import Began, Job, Raised, Refitted, Scored, decode, encode
+from fairlead.worker.job import Began, Job, Open, Raised, Ready, Refitted, Scored, decode, encode
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 trials = st.builds(
@@ -48,7 +48,14 @@ def test_every_float_of_a_result_arrives_to_the_last_bit(results: tuple[Result, 
 
 
 @pytest.mark.parametrize(
-    "answer", [Began(token=1), Raised(token=1, reason="no"), Refitted(token=1, candidate="ab")]
+    "message",
+    [
+        Open(study="s", spec="{}", table="t", sources={"./f.py:F": "d"}),
+        Ready(study="s"),
+        Began(token=1),
+        Raised(token=1, reason="no"),
+        Refitted(token=1, candidate="ab"),
+    ],
 )
-def test_other_answers_arrive_too(answer: Began | Raised | Refitted) -> None:
-    assert decode(encode(answer)) == answer
+def test_other_messages_arrive_too(message: Open | Ready | Began | Raised | Refitted) -> None:
+    assert decode(encode(message)) == message
