@@ -26,6 +26,7 @@ class Facts:
     missing: bool  # it was trained to take missing numbers
     seconds: float  # that one row takes
     size: int  # bytes of the model's file
+    compact: Digest | None = None  # the artefact of the same model in ONNX Runtime's own format
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,85 @@
+"""Work that must not hold up the event loop.
+
+Belongs here: threads, and how their results come back to the loop. Does not: what they do.
+
+All threads are daemons: one that never ends, because a disk does not answer, keeps no process from
+ending, which a thread of asyncio's own pool would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+Result = TypeVar("Result")
+_Job: TypeAlias = Callable[[], None]
+
+
+def aside(work: Callable[[], Result]) -> asyncio.Future[Result]:
+    """Do this in a thread of its own.
+
+    Args:
+        work: Its exceptions are the future's.
+    """
+    job, future = _job(work)
+    threading.Thread(target=job, daemon=True, name="fairlead-aside").start()
+    return future
+
+
+class Bench:
+    """One thread that does one thing after another, in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def run(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
+        """Do this after all that was asked for before; not at all once the future is cancelled."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True, name="fairlead-bench")
+            self._thread.start()
+        job, future = _job(work)
+        self._jobs.put(job)
+        return future
+
+    def close(self) -> None:
+        """Let the thread end after what was asked for before."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        while job := self._jobs.get():
+            job()
+            del job  # or it would keep a session in memory until the next one comes
+
+
+def _job(work: Callable[[], Result]) -> tuple[_Job, asyncio.Future[Result]]:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def tell(settle: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            loop.call_soon_threadsafe(_unless_cancelled, future, settle)
+
+    def job() -> None:
+        if future.cancelled():
+            return
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the future is awaited
+            traceback.clear_frames(error.__traceback__)  # they may hold a whole file
+            tell(partial(future.set_exception, error))
+        else:
+            tell(partial(future.set_result, result))
+
+    return job, future
+
+
+def _unless_cancelled(future: asyncio.Future[Result], settle: Callable[[], None]) -> None:
+    if not future.cancelled():
+        settle()

@@ -1,0 +1,173 @@
+"""All revisions of one serving process.
+
+Belongs here: following plans: what is loaded before a route changes, and what is let go after it.
+Does not: requests (served.py), and how plans come in (process.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from fairlead.artifacts import Artifacts
+from fairlead.serving.aside import Bench
+from fairlead.serving.loader import Loader
+from fairlead.serving.plan import Held, Plan, Report, Split
+from fairlead.serving.served import Served
+from fairlead.serving.split import choose
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What a model's requests are answered with.
+
+    Args:
+        split: How they are split.
+        revisions: By name; all that are held, those without traffic too, which a request may name.
+    """
+
+    split: Split
+    revisions: Mapping[str, Served]
+
+    def choose(self, draw: float) -> Served:
+        """The revision for this draw, a number in [0, 1) (split.py)."""
+        return self.revisions[choose(self.split.traffic, draw)]
+
+    @property
+    def proved(self) -> bool:
+        """Whether each of its revisions could be loaded."""
+        return all(served.proved for served in self.revisions.values())
+
+    @property
+    def fault(self) -> str | None:
+        """Why one of them could not."""
+        unproved = (one for one in self.revisions.values() if not one.proved and one.fault)
+        return next((f"{one.held.revision}: {one.fault}" for one in unproved), None)
+
+
+class Engine:
+    """The revisions of one serving process, on one event loop.
+
+    Args:
+        artifacts: Holds their files.
+        clock: Seconds, rising.
+        changed: Called when `report` may tell something new.
+    """
+
+    def __init__(
+        self,
+        artifacts: Artifacts,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.table: Mapping[str, Live] = {}
+        """What each model's requests are answered with, now: a request looks here once."""
+        self._clock, self._changed = clock, changed
+        self._loader, self._bench = Loader(artifacts), Bench()
+        self._serial = -1
+        self._aims: dict[str, Live] = {}  # what the last plan wants
+        self._known: dict[Held, Served] = {}  # by what they hold, save for edges
+        self._planned: frozenset[Served] = frozenset()  # what the last plan holds
+        self._moved, self._looking = asyncio.Event(), False
+
+    async def apply(self, plan: Plan) -> Report:
+        """Follow this plan; a later one may come meanwhile, and takes over at once.
+
+        What a route needs is loaded before it is followed, and what no route needs any more is
+        let go after that. A model that was not there before is there at once: its requests wait
+        until it is loaded.
+
+        Returns:
+            How far it is, once each route is followed or something keeps it from being so. The
+            engine goes on trying; `changed` is called when it succeeds.
+        """
+        if plan.serial > self._serial:
+            self._take(plan)
+        while self._serial == plan.serial and not self._settled():
+            await self._moved.wait()
+        return self.report()
+
+    def report(self) -> Report:
+        """How far this process is."""
+        followed = {model: live for model, live in self.table.items() if live.proved}
+        leaving = (one for one in self._known.values() if one.retired and one.in_hand)
+        return Report(
+            serial=self._serial,
+            routes={model: live.split.route for model, live in followed.items()},
+            faults={model: aim.fault for model, aim in self._aims.items() if aim.fault},
+            draining=tuple((one.held.model, one.held.revision) for one in leaving),
+        )
+
+    def close(self) -> None:
+        """Stop whatever goes on by itself; requests in hand are not waited for."""
+        for served in self._known.values():
+            served.close()
+        self._bench.close()
+
+    # ---- plans ------------------------------------------------------------------------------
+
+    def _take(self, plan: Plan) -> None:
+        self._serial = plan.serial
+        held = {(one.model, one.revision): self._served(one) for one in plan.held}
+        self._aims = {split.model: _live(split, held) for split in plan.splits}
+        self.table = {model: self.table.get(model, aim) for model, aim in self._aims.items()}
+        self._planned = frozenset(held.values())
+        for served in held.values():
+            served.want()
+        self._advance()
+
+    def _served(self, held: Held) -> Served:
+        """The one that holds just this, if there is one: it may be answering, or draining."""
+        key = replace(held, edges=())
+        if key not in self._known:
+            self._known[key] = Served(
+                held,
+                loader=self._loader,
+                bench=self._bench,
+                changed=self._look_soon,
+                clock=self._clock,
+            )
+        served = self._known[key]
+        served.held = held
+        return served
+
+    def _settled(self) -> bool:
+        return all(aim.proved or aim.fault for aim in self._aims.values())
+
+    # ---- changes ----------------------------------------------------------------------------
+
+    def _look_soon(self) -> None:
+        """Look once, after all that happens in this turn of the loop."""
+        if not self._looking:
+            self._looking = True
+            asyncio.get_running_loop().call_soon(self._advance)
+
+    def _advance(self) -> None:
+        """Follow each route that is ready, let go of what no route needs, and say so."""
+        self._looking = False
+        for model, aim in self._aims.items():
+            if aim.proved and self.table[model] is not aim:
+                self.table = {**self.table, model: aim}
+        self._let_go()
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+        self._changed()
+
+    def _let_go(self) -> None:
+        routed = {served for live in self.table.values() for served in live.revisions.values()}
+        for key, served in [*self._known.items()]:
+            if served in routed or served in self._planned:
+                continue
+            if not served.retired:
+                served.retire()
+            if served.gone:
+                del self._known[key]
+
+
+def _live(split: Split, held: Mapping[tuple[str, str], Served]) -> Live:
+    """The split with all that is held of its model."""
+    revisions = {name: served for (model, name), served in held.items() if model == split.model}
+    return Live(split=split, revisions=revisions)

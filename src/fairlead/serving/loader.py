@@ -1,0 +1,95 @@
+"""Sessions: from the artefact store into memory, and out of it.
+
+Belongs here: how one is made, what is verified on the way, and how memory is given back. Does
+not: when (served.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+from collections.abc import Callable
+
+from fairlead.artifacts import Artifacts
+from fairlead.errors import Corrupt
+from fairlead.inference import Exported, Inspected
+from fairlead.serving.aside import aside
+from fairlead.serving.plan import Held
+from fairlead.serving.rules import slow_after
+
+_SLOTS = 4  # loads at once: each needs a few times its file's size for a moment
+
+
+class Loader:
+    """Loads and frees sessions, in threads.
+
+    Args:
+        artifacts: Holds the files.
+    """
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+        self._slots = asyncio.Semaphore(_SLOTS)
+
+    async def load(self, held: Held, *, slow: Callable[[], None]) -> Exported:
+        """The revision, ready to predict.
+
+        A load that takes too long, and may hang, gives its slot back, so that a disk that does
+        not answer for one file keeps no other model waiting.
+
+        Args:
+            held: The revision.
+            slow: Called once it takes too long.
+
+        Raises:
+            Corrupt: Its file is missing or damaged.
+            Unreachable: The artefact store did not answer.
+        """
+        async with self._slots:
+            loading = aside(lambda: _loaded(self._artifacts, held))
+            await asyncio.wait((loading,), timeout=slow_after(held.facts.size))
+        if not loading.done():
+            slow()
+        return await loading
+
+    def free(self, last: list[Exported]) -> None:
+        """Give a session's memory back; it must be known nowhere else.
+
+        Args:
+            last: Holds it, and is emptied.
+        """
+
+        def empty() -> None:
+            last.clear()
+            _give_back()
+
+        aside(empty)
+
+
+def _loaded(artifacts: Artifacts, held: Held) -> Exported:
+    """What the check found in these very bytes holds, for their digest is verified here."""
+    facts = held.facts
+    found = Inspected(steady=facts.steady, missing=facts.missing)
+    try:
+        return Exported(_content(artifacts, held), held.signature, found)
+    finally:
+        _give_back()
+
+
+def _content(artifacts: Artifacts, held: Held) -> bytes:
+    """The compact form; the model itself where that is gone, such as in a store copied by hand."""
+    if held.facts.compact is not None:
+        with contextlib.suppress(Corrupt):
+            return artifacts.get(held.facts.compact)
+    return artifacts.get(held.file)
+
+
+def _give_back() -> None:
+    """Return free memory to the system: glibc keeps it, and a session makes a lot of it.
+
+    Measured over 200 sessions of one 6.3 MiB forest, loaded and freed: see docs/performance.md.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
