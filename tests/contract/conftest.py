@@ -6,4 +6,5 @@ pytest.register_assert_rewrite(
     "tests.contract.artifacts_contract",
     "tests.contract.ledger_contract",
     "tests.contract.ledger_machine",
+    "tests.contract.serving_contract",
 )

@@ -13,9 +13,10 @@ from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.sql import open_ledger
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
+from tests.contract.serving_contract import ServingContract
 
 
-class TestSqliteLedger(LedgerContract):
+class TestSqliteLedger(LedgerContract, ServingContract):
     @pytest.fixture
     def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
         with open_ledger(tmp_path / "ledger.db") as opened:

@@ -62,8 +62,8 @@ class SqlDeployments:
         """Append a deployment, which runs; one of the model that still runs is superseded."""
         _check_steps(deployment)
         with self._database.write() as connection:
-            revisions.row_of(connection, deployment.model, deployment.revision)
-            return _begin(connection, deployment)
+            revision = revisions.row_of(connection, deployment.model, deployment.revision)
+            return _begin(connection, deployment, revision)
 
     def get(self, model: str, number: int | None = None) -> Deployment:
         """The deployment of this number, or the last."""
@@ -98,14 +98,12 @@ def row_of(connection: sa.Connection, model: str, number: int | None = None) -> 
     Raises:
         NotFound: There is none.
     """
-    last = connection.execute(_LAST, {"model": model}).one_or_none()
-    if last is None:
-        raise NotFound(f"nothing of model {model!r} has been deployed yet")
-    if number in {None, last.number}:
-        return last
-    row = connection.execute(_ONE, {"model": model, "number": number}).one_or_none()
+    if number is None:
+        row = connection.execute(_LAST, {"model": model}).one_or_none()
+    else:
+        row = connection.execute(_ONE, {"model": model, "number": number}).one_or_none()
     if row is None:
-        raise NotFound(f"model {model!r} has no deployment {number}: it has 1 to {last.number}")
+        raise NotFound(_not_found(connection, model, number))
     return row
 
 
@@ -141,6 +139,13 @@ def release(connection: sa.Connection, server: str) -> None:
         _tell(connection, row, "released", server)
 
 
+def _not_found(connection: sa.Connection, model: str, number: int | None) -> str:
+    last = connection.execute(_LAST_NUMBER, {"model": model}).scalar_one()
+    if not last:
+        return f"nothing of model {model!r} has been deployed yet"
+    return f"model {model!r} has no deployment {number}: it has 1 to {last}"
+
+
 def _check_steps(deployment: Deployment) -> None:
     steps = (0, *deployment.steps)
     if steps[-1] != _WHOLE or any(after <= before for before, after in pairwise(steps)):
@@ -150,10 +155,11 @@ def _check_steps(deployment: Deployment) -> None:
         )
 
 
-def _begin(connection: sa.Connection, deployment: Deployment) -> Deployment:
+def _begin(connection: sa.Connection, deployment: Deployment, revision: Row) -> Deployment:
     number = connection.execute(_LAST_NUMBER, {"model": deployment.model}).scalar_one() + 1
     told = f"deployment {number} of {deployment.revision} began"
     running = supersede(connection, deployment.model, told)
+    revisions.renew(connection, revision, told)
     at = now(connection)
     begun = replace(
         deployment,
@@ -225,7 +231,7 @@ def _write(connection: sa.Connection, row: Row, deployment: Deployment) -> None:
 
 def _moves(row: Row, deployment: Deployment) -> Iterator[tuple[str, str]]:
     if row.step != deployment.step:
-        steps = deployment.steps
+        steps = steps_from_json(row.steps)
         yield "step", f"{deployment.step + 1} of {len(steps)}: {steps[deployment.step]} %"
     if row.state != deployment.state:
         yield deployment.state, deployment.reason

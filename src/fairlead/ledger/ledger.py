@@ -286,8 +286,14 @@ class Routes(Protocol):
         """
         ...
 
-    def revisions(self, model: str | None = None) -> Sequence[Revision]:
-        """The revisions (of this model), by model, version and creation."""
+    def revisions(self, model: str | None = None, *, retired: bool = True) -> Sequence[Revision]:
+        """The revisions (of this model), by model, version and creation.
+
+        Args:
+            model: None for every model.
+            retired: Whether to list those that are retired. A program that asks several times a
+                second needs none: no route in force and no running deployment names one.
+        """
         ...
 
     def mark(
@@ -359,7 +365,8 @@ class Deployments(Protocol):
         """Append a deployment, which runs; `number`, `base` and the times are given here.
 
         One of the model that still runs becomes 'superseded': a model has one at a time. Its base
-        is the new one's, too; otherwise that is the route in force.
+        is the new one's, too; otherwise that is the route in force. A retired or failed revision
+        is 'loading' again.
 
         Raises:
             NotFound: There is no such revision.

@@ -3,7 +3,7 @@
 Belongs here: creating them and changing their state. Does not: traffic, and the revision of the
 ledger's own tables (revision.py).
 
-Every function takes the connection of a write transaction, except `row_of`, `every` and `of_model`.
+Every function takes the connection of a write transaction, except `row_of` and `listed`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _OVER = {"retired", "failed"}
 _LEAVING = {"draining", "retired"}
 _ALL = sa.select(revisions).order_by(revisions.c.model, revisions.c.version, revisions.c.number)
 _ALL_OF_MODEL = _ALL.where(revisions.c.model == sa.bindparam("model"))
+_NOT_RETIRED = revisions.c.state != "retired"
 _OF_VERSION = _ALL_OF_MODEL.where(revisions.c.version == sa.bindparam("version")).with_for_update()
 _ONE = (
     sa.select(revisions)
@@ -45,14 +46,17 @@ _ON_ITS_WAY = sa.select(
 )
 
 
-def every(connection: sa.Connection) -> Sequence[Revision]:
-    """All revisions, by model, version and creation."""
-    return [_revision(row) for row in connection.execute(_ALL)]
+def listed(connection: sa.Connection, model: str | None, *, retired: bool) -> Sequence[Revision]:
+    """The revisions (of this model), by model, version and creation.
 
-
-def of_model(connection: sa.Connection, model: str) -> Sequence[Revision]:
-    """The revisions of the model, by version and creation."""
-    return [_revision(row) for row in connection.execute(_ALL_OF_MODEL, {"model": model})]
+    Args:
+        connection: Of any transaction.
+        model: None for every model.
+        retired: Whether to list those that are retired.
+    """
+    chosen = _ALL if model is None else _ALL_OF_MODEL
+    rows = connection.execute(chosen if retired else chosen.where(_NOT_RETIRED), {"model": model})
+    return [_revision(row) for row in rows]
 
 
 def row_of(connection: sa.Connection, model: str, name: str) -> Row:
@@ -82,9 +86,14 @@ def revise(connection: sa.Connection, wanted: Revision) -> Revision:
     same = [row for row in rows if allowance_from_json(row.allowance) == wanted.allowance]
     if not same:
         return _create(connection, wanted, number=len(rows) + 1)
-    if same[0].state in _OVER:
-        enter(connection, same[0], "loading", wanted.reason)
+    renew(connection, same[0], wanted.reason)
     return _revision(row_of(connection, wanted.model, same[0].name))
+
+
+def renew(connection: sa.Connection, row: Row, reason: str) -> None:
+    """Make one that was over 'loading' again."""
+    if row.state in _OVER:
+        enter(connection, row, "loading", reason)
 
 
 def may_enter(

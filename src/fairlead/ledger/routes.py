@@ -30,12 +30,10 @@ class SqlRoutes:
         with self._database.write() as connection:
             return revisions.revise(connection, revision)
 
-    def revisions(self, model: str | None = None) -> Sequence[Revision]:
+    def revisions(self, model: str | None = None, *, retired: bool = True) -> Sequence[Revision]:
         """The revisions (of this model), by model, version and creation."""
         with self._database.read() as connection:
-            if model is None:
-                return revisions.every(connection)
-            return revisions.of_model(connection, model)
+            return revisions.listed(connection, model, retired=retired)
 
     def mark(
         self, model: str, name: str, state: RevisionState, reason: str, *, was: RevisionState
