@@ -16,13 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairlead.data.frame import Cells
+from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, MISSING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "Null")
-LARGEST = float(np.finfo(np.float32).max)  # exported models take and give float32
-LARGEST_WHOLE = 2**53  # float64 holds every whole number up to here, and not every one beyond
 _NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 

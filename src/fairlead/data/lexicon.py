@@ -1,0 +1,18 @@
+"""What a cell may say, without any library: files and requests are read by the same words.
+
+Belongs here: the words that mean missing, the largest numbers. Does not: reading cells (cells.py).
+"""
+
+from __future__ import annotations
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "Null")
+LARGEST = (2.0 - 2.0**-23) * 2.0**127  # of float32, which exported models take and give
+LARGEST_WHOLE = 2**53  # float64 holds every whole number up to here, and not every one beyond
+
+_MISSING = frozenset(MISSING)
+
+
+def meant(text: str) -> str:
+    """A text without the blanks around it; empty where it means missing."""
+    trimmed = text.strip()
+    return "" if trimmed in _MISSING else trimmed

@@ -1,0 +1,149 @@
+"""The documents of the two protocols, as they are written in JSON.
+
+Belongs here: their fields. Does not: rules between fields (protocol.py, rows.py).
+
+The Open Inference Protocol (REST, version 2) is that of github.com/kserve/open-inference-protocol;
+`binary_data_size` and its kin are Triton's binary tensor data extension. A field of a request that
+is not named here is ignored, as the protocol's other servers do; a null stands for a field that is
+left out. Fields are described for the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+Parameters: TypeAlias = dict[str, Any] | UnsetType | None
+Number: TypeAlias = float | None
+Cell: TypeAlias = float | str | None
+
+
+class RequestInput(msgspec.Struct, kw_only=True, gc=False):
+    """An input tensor."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: Parameters = UNSET
+    data: msgspec.Raw | UnsetType = UNSET
+
+
+class RequestOutput(msgspec.Struct, kw_only=True, gc=False):
+    """An output that is asked for."""
+
+    name: str
+    parameters: Parameters = UNSET
+
+
+class InferRequest(msgspec.Struct, kw_only=True, gc=False):
+    """A request for inference."""
+
+    inputs: list[RequestInput]
+    id: str | UnsetType | None = UNSET
+    parameters: Parameters = UNSET
+    outputs: list[RequestOutput] | UnsetType | None = UNSET
+
+    def keys(self) -> int:
+        """How many keys the document had, at least."""
+        parts = (self, *self.inputs, *(self.outputs or ()))
+        return sum(_keys(part) for part in parts)
+
+
+def _keys(part: InferRequest | RequestInput | RequestOutput) -> int:
+    given = len(part.__struct_fields__) - _values(part).count(UNSET)
+    return given + len(part.parameters or ())
+
+
+_values = msgspec.structs.astuple
+
+
+class ResponseOutput(msgspec.Struct, kw_only=True, gc=False):
+    """An output tensor: with `data` in row-major order, or binary after the JSON document."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, Any] | UnsetType = UNSET
+    data: list[Any] | UnsetType = UNSET
+
+
+class InferResponse(msgspec.Struct, kw_only=True, gc=False):
+    """The answer to a request for inference; `parameters.revision` is what answered."""
+
+    model_name: str
+    model_version: str
+    id: str | UnsetType = UNSET
+    parameters: dict[str, Any]
+    outputs: list[ResponseOutput]
+
+
+class RowsRequest(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """Rows to predict: objects, or, where `columns` names them, arrays."""
+
+    rows: list[dict[str, Cell] | list[Cell]]
+    columns: list[str] | UnsetType = UNSET
+
+
+class NumbersRequest(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """As RowsRequest, of a model that takes numbers only."""
+
+    rows: list[dict[str, Number] | list[Number]]
+    columns: list[str] | UnsetType = UNSET
+
+
+class RowsResponse(msgspec.Struct, kw_only=True, gc=False):
+    """Predictions in the order of the rows; `probabilities` by class, where there are classes."""
+
+    model: str
+    version: int
+    revision: str
+    predictions: list[Any]
+    probabilities: list[dict[str, float]] | UnsetType = UNSET
+
+
+class ServerMetadata(msgspec.Struct, kw_only=True):
+    """What the server is."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class MetadataTensor(msgspec.Struct, kw_only=True):
+    """An input or an output of a model; -1 stands for any number of rows."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, Any]
+
+
+class ModelMetadata(msgspec.Struct, kw_only=True):
+    """What a model takes and gives."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[MetadataTensor]
+    outputs: list[MetadataTensor]
+
+
+class Live(msgspec.Struct, kw_only=True):
+    """Whether the server runs."""
+
+    live: bool
+
+
+class Ready(msgspec.Struct, kw_only=True):
+    """Whether the server, or a model by its name, can answer."""
+
+    ready: bool
+    name: str | UnsetType = UNSET
+
+
+class Fault(msgspec.Struct, kw_only=True):
+    """Why a request was not answered as asked."""
+
+    error: Annotated[str, Meta(description="One line.")]

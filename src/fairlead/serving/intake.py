@@ -1,0 +1,250 @@
+"""What a model takes, and values on their last step into it.
+
+Belongs here: the rules of cells that both protocols share: which numbers are refused, what a text
+means. Does not: documents (rows.py, tensor.py).
+
+They are the rules of `fairlead predict` (data/cells.py), so that the same rows are the same to
+the model whichever way they come: a number goes through float64 to float32, -0.0 is 0.0, a text
+loses the blanks around it, and words such as NA are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from math import isinf
+from operator import itemgetter
+from reprlib import Repr
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlead.data.hint import nearest
+from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, meant
+from fairlead.errors import Invalid, TooLarge
+from fairlead.records import Signature
+from fairlead.serving.strict import Written
+
+Tensors: TypeAlias = dict[str, NDArray[Any]]
+Pick: TypeAlias = Callable[[Any], tuple[Any, ...]]
+
+INEXACT = "a whole number beyond 2**53, which is not kept exactly"
+
+_NAMED = 5  # names that a message holds
+_SHOWN = 80  # characters of a client's text that a message holds
+_COMPARED = 500  # names that a wrong one is compared with: it costs about 0.1 ms for each ten
+_NEGATIVE_ZERO = np.iinfo(np.int32).min  # the bits of float32's -0.0, read as an int32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """The columns of a model, by kind.
+
+    Args:
+        numbers: Names of the number columns, in order.
+        text: Names of the text columns, in order.
+        columns: All of them, in order.
+        known: The same, to look names up in.
+        tensors: Its inputs, each with the names of its columns.
+        pick_numbers: The values of the number columns out of a row by name.
+        pick_text: The values of the text columns out of a row by name.
+    """
+
+    numbers: tuple[str, ...]
+    text: tuple[str, ...]
+    columns: tuple[str, ...]
+    known: frozenset[str]
+    tensors: Mapping[str, tuple[str, ...]]
+    pick_numbers: Pick = field(repr=False)
+    pick_text: Pick = field(repr=False)
+
+    @classmethod
+    def of(cls, signature: Signature) -> Intake:
+        """What a model with this signature takes."""
+        numbers, text = signature.numbers, signature.text
+        return cls(
+            numbers=numbers,
+            text=text,
+            columns=tuple(column.name for column in signature.columns),
+            known=frozenset((*numbers, *text)),
+            tensors={n: names for n, names in (("numbers", numbers), ("text", text)) if names},
+            pick_numbers=picking(numbers),
+            pick_text=picking(text),
+        )
+
+
+def picking(keys: Sequence[Any]) -> Pick:
+    """Values of a row at these keys, in their order."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda row: tuple(row[key] for key in keys)
+
+
+class _Same:
+    """A signature that equals itself only: to compare the columns costs more than to parse."""
+
+    __slots__ = ("signature",)
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+
+    def __hash__(self) -> int:
+        return id(self.signature)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.signature is other.signature
+
+
+def intake(signature: Signature) -> Intake:
+    """What a model takes; made once for each signature that is in use."""
+    return _made(_Same(signature))
+
+
+@lru_cache(maxsize=256)
+def _made(same: _Same) -> Intake:
+    return Intake.of(same.signature)
+
+
+# ---- numbers --------------------------------------------------------------------------------
+
+
+def single(
+    values: NDArray[np.float64], names: Sequence[str], *, missing: bool, where: str = ""
+) -> NDArray[np.float32]:
+    """Numbers as the model takes them.
+
+    Args:
+        values: float64 [rows, columns], NaN where missing.
+        names: Of the columns.
+        missing: Whether the model takes missing numbers.
+        where: Begins a message.
+
+    Returns:
+        float32 [rows, columns].
+
+    Raises:
+        Invalid: One is not finite, beyond float32, or missing and may not be.
+    """
+    if not np.abs(values).max() <= LARGEST:  # nor is NaN
+        _check(values, names, missing=missing, where=where)
+    return (values + 0.0).astype(np.float32)
+
+
+def as_they_are(
+    values: NDArray[np.float32], names: Sequence[str], *, missing: bool, where: str
+) -> NDArray[np.float32]:
+    """As `single`, of what is float32 already; it is not copied unless a -0.0 is in it."""
+    if not np.abs(values).max() <= LARGEST:
+        _check(values, names, missing=missing, where=where)
+    if values.view(np.int32).min() == _NEGATIVE_ZERO:
+        return values + np.float32(0.0)
+    return values
+
+
+def _check(values: NDArray[Any], names: Sequence[str], *, missing: bool, where: str) -> None:
+    worst = np.abs(values)
+    refused = ~(worst <= LARGEST) if not missing else worst > LARGEST
+    if refused.any():
+        row, column = divmod(int(refused.argmax()), values.shape[1])
+        value = float(values[row, column])
+        raise refused(where, row, names[column], _why(value))
+
+
+def _why(value: float) -> str:
+    if np.isnan(value):
+        return "the number is missing, and the model was trained without missing numbers"
+    if np.isinf(value):
+        return f"{value} is not a finite number"
+    return f"{value} is beyond 3.4e38, the largest number of a model"
+
+
+def number(cell: Written) -> float:
+    """A number as it was written.
+
+    Raises:
+        ValueError: Float64 does not hold it, or not exactly though it is whole.
+    """
+    value = float(cell)
+    if isinf(value):
+        raise ValueError(f"{shown(str(cell))} is beyond 3.4e38, the largest number of a model")
+    if LARGEST_WHOLE <= abs(value) <= LARGEST and cell.lstrip("-").isdigit():
+        check_whole(int(cell))
+    return value
+
+
+def check_whole(value: int) -> None:
+    """Refuse a whole number that float64 does not keep.
+
+    Raises:
+        ValueError: It is one.
+    """
+    if abs(value) > LARGEST_WHOLE:
+        raise ValueError(f"{value} is {INEXACT}")
+
+
+# ---- text -----------------------------------------------------------------------------------
+
+
+def texts(rows: Sequence[Sequence[str | None]], width: int) -> NDArray[np.object_]:
+    """Texts as the model takes them: object [rows, columns], a missing one empty."""
+    tensor = np.empty((len(rows), width), dtype=object)
+    for at, row in enumerate(rows):
+        tensor[at] = ["" if cell is None else meant(cell) for cell in row]
+    return tensor
+
+
+# ---- messages -------------------------------------------------------------------------------
+
+
+def place(where: str, row: int, column: str) -> str:
+    """Where a cell stands, people's way: rows count from 1."""
+    return f"{where}row {row + 1}, column {shown(column)}"
+
+
+class _Cut(Repr):
+    """Shows a value in a few characters, without a walk through all of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = _SHOWN
+
+
+_CUT = _Cut()
+
+
+def shown(value: object) -> str:
+    """A client's value in a message, cut where it is long."""
+    return _CUT.repr(value)
+
+
+def listed(names: Collection[str]) -> str:
+    """Some names in a message."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(shown(name) for name in islice(names, _NAMED)) + more
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """A clause that ends a message: the nearest name, or those that there are."""
+    near = nearest(name[:_SHOWN], islice(known, _COMPARED))
+    return near or f"; there is {listed(known)}"
+
+
+def check_rows(rows: int, most: int) -> None:
+    """Refuse no rows, and too many.
+
+    Raises:
+        Invalid: There are none.
+        TooLarge: There are more than may be.
+    """
+    if rows < 1:
+        raise Invalid("the request has no rows: there is nothing to predict")
+    if rows > most:
+        raise TooLarge(f"the request has {rows} rows; at most {most} may be asked at once")
+
+
+def refused(where: str, row: int, column: str, why: str) -> Invalid:
+    """Why a cell is not taken."""
+    return Invalid(f"{place(where, row, column)}: {why}")

@@ -1,0 +1,140 @@
+"""The outputs of a model as tensors of the Open Inference Protocol.
+
+Belongs here: their names, datatypes and shapes, which of them a request asks for, their elements
+in JSON and in binary. Does not: requests as a whole (protocol.py), predictions (predicted.py).
+
+Regression gives `prediction` [rows]; classes give `probabilities` [rows, classes] and `label`
+[rows]. Numbers are FP32, which is what models give: the predictions of `fairlead predict`, to the
+last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from struct import pack
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlead.errors import Invalid
+from fairlead.records import Signature
+from fairlead.serving.datatypes import DATATYPES
+from fairlead.serving.documents import InferRequest, Parameters, RequestOutput, ResponseOutput
+from fairlead.serving.intake import hint, shown
+from fairlead.serving.predicted import label_type, labels, shortest
+
+_UNKNOWN = ("classification", "shared_memory_region")  # ways to ask for an output that we have not
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """An output that is asked for."""
+
+    name: str
+    binary: bool
+
+
+def names(signature: Signature) -> tuple[str, ...]:
+    """The outputs of a model."""
+    return ("prediction",) if signature.classes is None else ("probabilities", "label")
+
+
+# ---- what is asked for ----------------------------------------------------------------------
+
+
+def wanted(request: InferRequest, known: Sequence[str]) -> tuple[Wanted, ...]:
+    """The outputs that are asked for, in that order; all of them where none is named.
+
+    Raises:
+        Invalid: The model has none such, or not as asked.
+    """
+    binary = _flag(request.parameters, "binary_data_output", default=False)
+    if not request.outputs:
+        return tuple(Wanted(name=name, binary=binary) for name in known)
+    found: dict[str, Wanted] = {}
+    for output in request.outputs:
+        if output.name in found:
+            raise Invalid(f"output {shown(output.name)} is asked for twice")
+        found[output.name] = _wanted(output, known, binary=binary)
+    return tuple(found.values())
+
+
+def _wanted(output: RequestOutput, known: Sequence[str], *, binary: bool) -> Wanted:
+    if output.name not in known:
+        raise Invalid(
+            f"output {shown(output.name)}: the model gives none of this name"
+            f"{hint(output.name, known)}"
+        )
+    parameters = output.parameters or {}
+    unknown = next((name for name in _UNKNOWN if parameters.get(name)), None)
+    if unknown:
+        raise Invalid(
+            f"output {output.name!r}: the parameter {unknown} is not for clients of this server; "
+            "ask for the output alone"
+        )
+    return Wanted(name=output.name, binary=_flag(parameters, "binary_data", default=binary))
+
+
+def _flag(parameters: Parameters, name: str, *, default: bool) -> bool:
+    value = (parameters or {}).get(name, default)
+    if type(value) is not bool:
+        raise Invalid(f"the parameter {name} is {shown(value)}, neither true nor false")
+    return value
+
+
+# ---- what is answered -----------------------------------------------------------------------
+
+
+def output(
+    wanted: Wanted, predicted: NDArray[Any], signature: Signature
+) -> tuple[ResponseOutput, bytes]:
+    """An output with its elements, in the document or, binary, beside it."""
+    datatype, shape = describe(wanted.name, signature)
+    tensor = ResponseOutput(name=wanted.name, datatype=datatype, shape=[len(predicted), *shape])
+    content = b""
+    if wanted.binary:
+        content = _content(wanted.name, predicted, signature)
+        tensor.parameters = {"binary_data_size": len(content)}
+    else:
+        tensor.data = _elements(wanted.name, predicted, signature)
+    return tensor, content
+
+
+def describe(name: str, signature: Signature) -> tuple[str, list[int]]:
+    """The datatype of an output, and its shape without the rows."""
+    classes = signature.classes or ()
+    if name == "label":
+        return label_type(classes), []
+    return "FP32", [len(classes)] if name == "probabilities" else []
+
+
+def _elements(name: str, predicted: NDArray[Any], signature: Signature) -> list[Any]:
+    return _labels(predicted, signature) if name == "label" else shortest(predicted)
+
+
+def _content(name: str, predicted: NDArray[Any], signature: Signature) -> bytes:
+    if name != "label":
+        return predicted.astype("<f4").tobytes()
+    found = _labels(predicted, signature)
+    stored = DATATYPES[label_type(signature.classes or ())].stored
+    return np.array(found, dtype=stored).tobytes() if stored else b"".join(map(_bytes, found))
+
+
+def _labels(predicted: NDArray[Any], signature: Signature) -> list[Any]:
+    """Labels of one type: where some classes have a fraction, all are FP64."""
+    assert signature.classes
+    found = labels(predicted, signature.classes)
+    match label_type(signature.classes):
+        case "FP64":
+            return [float(str(label)) for label in found]
+        case "BYTES":
+            return [str(label) for label in found]
+        case _:
+            return found
+
+
+def _bytes(label: str) -> bytes:
+    content = label.encode()
+    return pack("<I", len(content)) + content

@@ -1,0 +1,288 @@
+"""The Open Inference Protocol: from bytes to what a model takes, and from predictions to bytes.
+
+Belongs here: requests for inference and their answers, and what the server and its models say of
+themselves. Does not: HTTP, single tensors (tensor.py), the documents' fields (documents.py).
+
+A model takes its inputs in one of two ways: as its own tensors, `numbers` [rows, number columns]
+and `text` [rows, text columns], or as one input for each column, named as the column, [rows] or
+[rows, 1], in any order. A model whose columns are called `numbers` or `text` is asked by tensors
+where the names say both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+from fairlead.errors import Invalid
+from fairlead.records import Signature
+from fairlead.serving import outputs, strict
+from fairlead.serving.documents import (
+    InferRequest,
+    InferResponse,
+    MetadataTensor,
+    ModelMetadata,
+    ServerMetadata,
+)
+from fairlead.serving.intake import Intake, Tensors, check_rows, hint, intake, listed, shown
+from fairlead.serving.predicted import check_predicted
+from fairlead.serving.tensor import Sent, read_numbers, read_text, rows_of, sent
+from fairlead.version import VERSION
+
+PLATFORM = "onnxruntime_onnx"  # as Triton calls it
+EXTENSIONS = ("binary_tensor_data",)
+
+_REQUEST = msgspec.json.Decoder(InferRequest)
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Infer:
+    """A request for inference.
+
+    Args:
+        inputs: Exactly what the model's ONNX form takes: `numbers` float32 [rows, number columns],
+            `text` object [rows, text columns], each only where there are such columns.
+        rows: How many.
+        id: Echoed in the answer.
+        outputs: What to answer with.
+    """
+
+    inputs: Tensors
+    rows: int
+    id: str | None
+    outputs: tuple[outputs.Wanted, ...]
+
+
+def parse_infer(
+    body: bytes,
+    header_length: int | None,
+    signature: Signature,
+    *,
+    missing: bool,
+    most_rows: int,
+) -> Infer:
+    """Read a request for inference.
+
+    Args:
+        body: The JSON document, and binary data behind it.
+        header_length: Bytes of the document (Inference-Header-Content-Length); None where it is
+            all of the body.
+        signature: Of the model.
+        missing: Whether the model takes missing numbers (NaN, or null in JSON).
+        most_rows: That may be asked at once.
+
+    Raises:
+        Invalid: In one line that names input, row and column.
+        TooLarge: There are too many rows.
+    """
+    document = body if header_length is None else _document(body, header_length)
+    request = strict.read(_REQUEST, document)
+    strict.check_keys(document, request.keys())
+    model = intake(signature)
+    found = _sent(request, body, len(document))
+    inputs, rows = _inputs(found, model, missing=missing, most_rows=most_rows)
+    return Infer(
+        inputs=inputs,
+        rows=rows,
+        id=None if request.id is UNSET else request.id,
+        outputs=outputs.wanted(request, outputs.names(signature)),
+    )
+
+
+def _document(body: bytes, length: int) -> bytes:
+    if not 0 <= length <= len(body):
+        raise Invalid(
+            f"Inference-Header-Content-Length is {length}, where the body has {len(body)} bytes"
+        )
+    return body[:length]
+
+
+# ---- inputs ---------------------------------------------------------------------------------
+
+
+def _sent(request: InferRequest, body: bytes, start: int) -> dict[str, Sent]:
+    """The inputs by name, each with its data; binary data stands in their order."""
+    found: dict[str, Sent] = {}
+    for tensor in request.inputs:
+        if tensor.name in found:
+            raise Invalid(f"input {shown(tensor.name)} is there twice")
+        found[tensor.name] = one = sent(tensor, body, start)
+        start += one.binary.size if one.binary else 0
+    if start < len(body):
+        raise Invalid(f"{len(body) - start} bytes are left over behind the data of the inputs")
+    return found
+
+
+def _inputs(
+    found: Mapping[str, Sent], model: Intake, *, missing: bool, most_rows: int
+) -> tuple[Tensors, int]:
+    """What the model takes, and the number of rows."""
+    if not found:
+        raise Invalid(f"the request has no inputs; {_ways(model)}")
+    by_tensor = _by_tensor(found, model)
+    widths = {name: len(names) for name, names in model.tensors.items()} if by_tensor else {}
+    rows = _rows(found, widths, most_rows)
+    if by_tensor:
+        return _tensors(found, model, rows, missing=missing), rows
+    return _columns(found, model, rows, missing=missing), rows
+
+
+def _by_tensor(found: Mapping[str, Sent], model: Intake) -> bool:
+    """Whether the inputs are the model's own tensors; else they are its columns.
+
+    Raises:
+        Invalid: They are neither.
+    """
+    if found.keys() == model.tensors.keys():
+        return True
+    if found.keys() == model.known:
+        return False
+    strange = next((n for n in found if n not in model.known and n not in model.tensors), None)
+    if strange is not None:
+        raise Invalid(
+            f"input {shown(strange)}: the model takes none of this name"
+            f"{hint(strange, (*model.tensors, *model.columns))}; {_ways(model)}"
+        )
+    wanted = model.tensors if found.keys() & model.tensors.keys() else model.columns
+    raise Invalid(f"the inputs {listed([n for n in wanted if n not in found])} are not there")
+
+
+def _ways(model: Intake) -> str:
+    tensors = " and ".join(f"{name!r} [rows, {len(c)}]" for name, c in model.tensors.items())
+    return f"it takes {tensors}, or one input for each column"
+
+
+def _rows(found: Mapping[str, Sent], widths: Mapping[str, int], most_rows: int) -> int:
+    """How many rows every input has."""
+    counts = {name: rows_of(one, widths.get(name, 1)) for name, one in found.items()}
+    (first, rows), *others = counts.items()
+    for name, count in others:
+        if count != rows:
+            raise Invalid(
+                f"input {shown(name)} has {count} rows, and input {shown(first)} has {rows}"
+            )
+    check_rows(rows, most_rows)
+    return rows
+
+
+def _tensors(found: Mapping[str, Sent], model: Intake, rows: int, *, missing: bool) -> Tensors:
+    inputs: Tensors = {}
+    if model.numbers:
+        inputs["numbers"] = read_numbers(found["numbers"], rows, model.numbers, missing=missing)
+    if model.text:
+        inputs["text"] = read_text(found["text"], rows, model.text)
+    return inputs
+
+
+def _columns(found: Mapping[str, Sent], model: Intake, rows: int, *, missing: bool) -> Tensors:
+    inputs: Tensors = {}
+    if model.numbers:
+        inputs["numbers"] = np.concatenate(
+            [read_numbers(found[name], rows, [name], missing=missing) for name in model.numbers],
+            axis=1,
+        )
+    if model.text:
+        inputs["text"] = np.concatenate(
+            [read_text(found[name], rows, [name]) for name in model.text], axis=1
+        )
+    return inputs
+
+
+# ---- the answer -----------------------------------------------------------------------------
+
+
+def render_infer(  # noqa: PLR0913 - who answered is three names
+    infer: Infer,
+    predicted: NDArray[Any],
+    *,
+    model: str,
+    version: str,
+    revision: str,
+    signature: Signature,
+) -> tuple[bytes, int | None]:
+    """The answer to a request for inference.
+
+    Args:
+        infer: The request.
+        predicted: float64 [rows], or probabilities float32 [rows, classes].
+        model: That answered.
+        version: Of the model.
+        revision: Of the model.
+        signature: Of the model.
+
+    Returns:
+        The body; and where it holds binary data, the length of the JSON document before it. A
+        number in JSON reads, as float32, as the very one that was predicted.
+
+    Raises:
+        Failed: A prediction is not finite, or there is not one for each row.
+    """
+    check_predicted(predicted, infer.rows)
+    found = [outputs.output(wanted, predicted, signature) for wanted in infer.outputs]
+    answer = InferResponse(
+        model_name=model,
+        model_version=version,
+        parameters={"revision": revision},
+        outputs=[tensor for tensor, _ in found],
+    )
+    if infer.id is not None:
+        answer.id = infer.id
+    document = _ENCODER.encode(answer)
+    if not any(wanted.binary for wanted in infer.outputs):
+        return document, None
+    return b"".join((document, *(content for _, content in found))), len(document)
+
+
+# ---- what the server and a model say of themselves ------------------------------------------
+
+
+def server_metadata() -> dict[str, Any]:
+    """What the server is, as the protocol has it."""
+    said = ServerMetadata(name="fairlead", version=VERSION, extensions=list(EXTENSIONS))
+    return dict(msgspec.to_builtins(said))
+
+
+def model_metadata(model: str, versions: Sequence[str], signature: Signature) -> dict[str, Any]:
+    """What a model takes and gives, as the protocol has it.
+
+    Args:
+        model: Its name.
+        versions: That may be asked for.
+        signature: Of the model. Names of columns and classes stand in `parameters` of the tensors,
+            in the order in which the tensors hold them.
+    """
+    said = ModelMetadata(
+        name=model,
+        versions=list(versions),
+        platform=PLATFORM,
+        inputs=[_input(name, columns) for name, columns in intake(signature).tensors.items()],
+        outputs=[_output(name, signature) for name in outputs.names(signature)],
+    )
+    return dict(msgspec.to_builtins(said))
+
+
+def _input(name: str, columns: Sequence[str]) -> MetadataTensor:
+    return MetadataTensor(
+        name=name,
+        datatype="BYTES" if name == "text" else "FP32",
+        shape=[-1, len(columns)],
+        parameters={"columns": list(columns)},
+    )
+
+
+def _output(name: str, signature: Signature) -> MetadataTensor:
+    datatype, shape = outputs.describe(name, signature)
+    classes = {} if signature.classes is None else {"classes": list(signature.classes)}
+    return MetadataTensor(
+        name=name,
+        datatype=datatype,
+        shape=[-1, *shape],
+        parameters={"target": signature.target, **classes},
+    )

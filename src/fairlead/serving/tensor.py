@@ -1,0 +1,328 @@
+"""One input tensor of a request, read.
+
+Belongs here: shapes, data flat or nested, binary data, for numbers and for text. Does not: which
+inputs a model wants (protocol.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from struct import unpack_from
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+from fairlead.data.lexicon import LARGEST_WHOLE
+from fairlead.errors import Invalid
+from fairlead.serving import strict
+from fairlead.serving.datatypes import BYTES, Datatype, datatype, element, named
+from fairlead.serving.documents import RequestInput
+from fairlead.serving.intake import INEXACT, as_they_are, refused, shown, single, texts
+
+_LENGTH = 4  # bytes before an element of BYTES that say how long it is
+_NESTED = re.compile(rb"\s*\[\s*\[")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binary:
+    """Where in a body the binary data of an input stands."""
+
+    body: bytes
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """An input of a request.
+
+    Args:
+        tensor: As the document has it.
+        kind: Its datatype.
+        binary: Its data, where it is binary.
+    """
+
+    tensor: RequestInput
+    kind: Datatype
+    binary: Binary | None
+
+    @property
+    def where(self) -> str:
+        """Begins a message about a cell."""
+        return f"input {shown(self.tensor.name)}, "
+
+    @property
+    def data(self) -> msgspec.Raw:
+        """Its data in JSON."""
+        assert self.tensor.data is not UNSET
+        return self.tensor.data
+
+    @property
+    def decoder(self) -> msgspec.json.Decoder[Any]:
+        """Reads its data in JSON."""
+        return self.kind.nested if _NESTED.match(self.data) else self.kind.flat
+
+    def wrong(self, why: str) -> Invalid:
+        """Why the input as a whole is not taken."""
+        return Invalid(f"input {shown(self.tensor.name)}: {why}")
+
+    def elements(self, count: int) -> NDArray[Any]:
+        """Binary data of numbers, in place: [elements], read-only."""
+        assert self.binary
+        return np.frombuffer(self.binary.body, self.kind.stored, count, self.binary.start)
+
+
+def sent(tensor: RequestInput, body: bytes, start: int) -> Sent:
+    """An input with its data found.
+
+    Args:
+        tensor: As the document has it.
+        body: The whole request.
+        start: Where its data begins, if that is binary.
+
+    Raises:
+        Invalid: Its datatype is not known, or it has not data of one kind.
+    """
+    try:
+        kind = datatype(tensor.datatype)
+        size = _binary_size(tensor)
+    except ValueError as error:
+        raise Invalid(f"input {shown(tensor.name)}: {error}") from None
+    binary = None if size is None else Binary(body=body, start=start, size=size)
+    found = Sent(tensor=tensor, kind=kind, binary=binary)
+    if binary and start + binary.size > len(body):
+        raise found.wrong(f"{size} bytes of binary data, where the body has {len(body) - start}")
+    return found
+
+
+def _binary_size(tensor: RequestInput) -> int | None:
+    parameters = tensor.parameters or {}
+    if "shared_memory_region" in parameters:
+        raise ValueError("shared memory is not for clients of this server; send the data")
+    size = parameters.get("binary_data_size")
+    if (size is None) == (tensor.data is UNSET):
+        raise ValueError("an input has either `data` or the parameter `binary_data_size`")
+    if size is not None and (type(size) is not int or size < 0):
+        raise ValueError(f"binary_data_size is {shown(size)}, not a number of bytes")
+    return size
+
+
+def rows_of(sent: Sent, width: int) -> int:
+    """How many rows the shape says; a tensor of one column may leave that out.
+
+    Raises:
+        Invalid: The shape is none of this model's.
+    """
+    shape = sent.tensor.shape
+    if not (len(shape) == 2 and shape[1] == width) and not (len(shape) == 1 and width == 1):  # noqa: PLR2004 - rows and columns
+        wanted = f"[rows, {width}]" + (" or [rows]" if width == 1 else "")
+        raise sent.wrong(f"its shape is {shown(shape)}, not {wanted}")
+    if shape[0] < 0:
+        raise sent.wrong(f"its shape is {shown(shape)}: {shown(shape[0])} is no number of rows")
+    return shape[0]
+
+
+# ---- numbers --------------------------------------------------------------------------------
+
+
+def read_numbers(
+    sent: Sent, rows: int, names: Sequence[str], *, missing: bool
+) -> NDArray[np.float32]:
+    """The numbers of an input.
+
+    Args:
+        sent: The input.
+        rows: By its shape.
+        names: Of its columns.
+        missing: Whether the model takes missing numbers.
+
+    Returns:
+        float32 [rows, columns]; the body's own bytes where it has them like that.
+
+    Raises:
+        Invalid: They are not of the shape, or one is refused.
+    """
+    if sent.kind is BYTES:
+        raise sent.wrong("it is BYTES; the model wants numbers here")
+    where = sent.where
+    if not sent.binary:
+        return single(_json_numbers(sent, rows, names), names, missing=missing, where=where)
+    stored = _stored(sent, rows, len(names))
+    if sent.kind.name == "FP32":
+        return as_they_are(_aligned(stored), names, missing=missing, where=where)
+    _check_elements(sent, stored, names)
+    return single(stored.astype(np.float64), names, missing=missing, where=where)
+
+
+def _stored(sent: Sent, rows: int, width: int) -> NDArray[Any]:
+    assert sent.binary
+    assert sent.kind.stored
+    size = rows * width * sent.kind.stored.itemsize
+    if size != sent.binary.size:
+        raise sent.wrong(
+            f"{sent.binary.size} bytes of binary data, where {sent.kind.name} of this shape is "
+            f"{size}"
+        )
+    return sent.elements(rows * width).reshape(rows, width)
+
+
+def _aligned(stored: NDArray[np.float32]) -> NDArray[np.float32]:
+    """In place if it may be: float32 that stands at an odd address is undefined in C and C++."""
+    return stored if stored.flags.aligned else stored.copy()
+
+
+def _check_elements(sent: Sent, stored: NDArray[Any], names: Sequence[str]) -> None:
+    if sent.kind.name == "BOOL":
+        _refuse(sent, stored, stored > 1, names, "is no BOOL, which is 0 or 1")
+    elif sent.kind.name in {"INT64", "UINT64"}:
+        beyond = (stored > LARGEST_WHOLE) | (stored < -LARGEST_WHOLE)
+        _refuse(sent, stored, beyond, names, f"is {INEXACT}")
+
+
+def _refuse(
+    sent: Sent, stored: NDArray[Any], odd: NDArray[np.bool_], names: Sequence[str], why: str
+) -> None:
+    if odd.any():
+        row, column = divmod(int(odd.argmax()), len(names))
+        raise refused(sent.where, row, names[column], f"{stored[row, column]} {why}")
+
+
+def _json_numbers(sent: Sent, rows: int, names: Sequence[str]) -> NDArray[np.float64]:
+    """float64 [rows, columns], a missing one NaN."""
+    low, high = sent.kind.plain
+    values = _quick_numbers(sent, rows, len(names))
+    if (
+        values is None
+        or np.fmin.reduce(values, axis=None) < low
+        or np.fmax.reduce(values, axis=None) > high
+    ):
+        return _careful_numbers(sent, rows, names)
+    return _rounded(values) if sent.kind.name == "FP16" else values
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values.astype(np.float16).astype(np.float64)
+
+
+def _quick_numbers(sent: Sent, rows: int, width: int) -> NDArray[np.float64] | None:
+    """None where the data needs a second look, element by element."""
+    try:
+        values = np.array(sent.decoder.decode(sent.data), dtype=np.float64)
+    except (*strict.MALFORMED, ValueError, OverflowError):
+        return None
+    nested = values.ndim == 2  # noqa: PLR2004 - rows of columns
+    if values.size != rows * width or (nested and values.shape != tuple(sent.tensor.shape)):
+        return None
+    return values.reshape(rows, width)
+
+
+def _careful_numbers(sent: Sent, rows: int, names: Sequence[str]) -> NDArray[np.float64]:
+    width = len(names)
+    cells = _laid_out(strict.written(bytes(sent.data)), sent, rows, width)
+    values = np.empty(len(cells), dtype=np.float64)
+    for at, cell in enumerate(cells):
+        try:
+            values[at] = element(cell, sent.kind)
+        except ValueError as error:
+            raise refused(sent.where, at // width, names[at % width], str(error)) from None
+    return values.reshape(rows, width)
+
+
+# ---- text -----------------------------------------------------------------------------------
+
+
+def read_text(sent: Sent, rows: int, names: Sequence[str]) -> NDArray[np.object_]:
+    """The texts of an input: object [rows, columns], a missing one empty.
+
+    Raises:
+        Invalid: They are not of the shape, or one is no text.
+    """
+    if sent.kind is not BYTES:
+        raise sent.wrong(f"it is {sent.kind.name}; the model wants text here, which is BYTES")
+    cells = _binary_texts(sent, rows, names) if sent.binary else _json_texts(sent, rows, names)
+    width = len(names)
+    return texts([cells[at : at + width] for at in range(0, len(cells), width)], width)
+
+
+def _json_texts(sent: Sent, rows: int, names: Sequence[str]) -> list[str | None]:
+    width = len(names)
+    cells = _laid_out(_read(sent), sent, rows, width)
+    for at, cell in enumerate(cells):
+        if type(cell) is not str and cell is not None:
+            raise refused(sent.where, at // width, names[at % width], f"{named(cell)} is no text")
+    return cells
+
+
+def _read(sent: Sent) -> Any:
+    try:
+        return sent.decoder.decode(sent.data)
+    except strict.MALFORMED:
+        return strict.written(bytes(sent.data))
+
+
+def _binary_texts(sent: Sent, rows: int, names: Sequence[str]) -> list[str]:
+    assert sent.binary
+    cells: list[str] = []
+    content = memoryview(sent.binary.body)[sent.binary.start :][: sent.binary.size]
+    at, width = 0, len(names)
+    for index in range(rows * width):
+        try:
+            cell, at = _binary_text(content, at)
+        except ValueError as error:
+            raise refused(sent.where, index // width, names[index % width], str(error)) from None
+        cells.append(cell)
+    if at < len(content):
+        raise sent.wrong(f"{len(content) - at} bytes are left over behind {len(cells)} texts")
+    return cells
+
+
+def _binary_text(content: memoryview, at: int) -> tuple[str, int]:
+    """The text that begins here, and where the next one does.
+
+    Raises:
+        ValueError: It goes beyond the content, or is not UTF-8.
+    """
+    begin = at + _LENGTH
+    if begin > len(content):
+        raise ValueError(f"the binary data ends after {len(content)} bytes")
+    (length,) = unpack_from("<I", content, at)
+    if begin + length > len(content):
+        raise ValueError(f"{length} bytes of text, where {len(content) - begin} are left")
+    try:
+        return str(content[begin : begin + length], "utf-8"), begin + length
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the text is not UTF-8 at its byte {error.start}") from None
+
+
+# ---- layout ---------------------------------------------------------------------------------
+
+
+def _laid_out(data: Any, sent: Sent, rows: int, width: int) -> list[Any]:
+    """The elements of JSON data, row-major: it is flat, or nested as the shape says.
+
+    Raises:
+        Invalid: It is neither.
+    """
+    if not isinstance(data, list):
+        raise sent.wrong("its data is no array")
+    nested = len(sent.tensor.shape) > 1 and any(isinstance(row, list) for row in data)
+    if not nested:
+        return _counted(data, sent, rows * width)
+    _counted(data, sent, rows)
+    for at, row in enumerate(data, 1):
+        if not isinstance(row, list) or len(row) != width:
+            raise sent.wrong(f"row {at} of its data has not the {width} elements of its shape")
+    return list(chain.from_iterable(data))
+
+
+def _counted(data: list[Any], sent: Sent, count: int) -> list[Any]:
+    if len(data) != count:
+        shape = shown(sent.tensor.shape)
+        raise sent.wrong(f"its data has {len(data)} elements, where its shape {shape} has {count}")
+    return data
