@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import resource
 from collections.abc import Callable, Generator, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +27,7 @@ from fairlead.serving.answer import Answer, Refused, of_error, refusal, written
 from fairlead.serving.crowd import Crowd
 from fairlead.serving.limits import Limits
 
+FILES = 128  # open files that are no connections
 _READ = 1 << 18  # the most that the loop reads at once
 _EACH = 4  # bytes of a header beside its name and value
 _FRAMES = {b"content-length", b"transfer-encoding"}  # headers that say where a body ends
@@ -37,18 +40,16 @@ _FULL = refusal(
 class Door(Config):
     """How uvicorn is to serve here, and what all its connections share.
 
+    Its `app`, which answers whole requests, is set before it serves.
+
     Args:
-        app: What answers whole requests.
         limits: Of this process.
         refused: Told the status of each answer that the app never hears of.
-        grace: Seconds for requests in hand once the server is to end.
     """
 
-    def __init__(
-        self, app: Any, *, limits: Limits, refused: Callable[[int], None], grace: float
-    ) -> None:
+    def __init__(self, *, limits: Limits, refused: Callable[[int], None]) -> None:
         super().__init__(
-            app,
+            "",
             http=Connection,
             ws="none",
             lifespan="off",
@@ -58,16 +59,24 @@ class Door(Config):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=max(1, round(grace)),
         )
         self.timeout_keep_alive = limits.idle_seconds  # type: ignore[assignment] # call_later's
         self.limits = limits
         self.refused = refused
-        self.crowd: Crowd[Connection] = Crowd(limits.connections)
+        self.crowd: Crowd[Connection] = Crowd(_room(limits.connections))
 
 
 class Doorman(Server):
-    """uvicorn's server, ended by `should_exit` alone: signals are life.py's."""
+    """uvicorn's server, ended by `end` alone: signals are life.py's."""
+
+    def end(self, seconds: float) -> None:
+        """Stop listening, and answer what is in hand.
+
+        Args:
+            seconds: That this may take.
+        """
+        self.config.timeout_graceful_shutdown = math.ceil(seconds)
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -342,6 +351,12 @@ class _Continued:
         if self._told:
             self._connection.on_headers_complete()
         self._told = True
+
+
+def _room(connections: int) -> int:
+    """So many, or as many as the system lets this process have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return connections if soft == resource.RLIM_INFINITY else min(connections, soft - FILES)
 
 
 def _framing(headers: Sequence[tuple[bytes, bytes]]) -> bytes:

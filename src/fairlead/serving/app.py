@@ -1,0 +1,139 @@
+"""Answering requests: the ASGI application.
+
+Belongs here: the way of one request from its head to its answer. Does not: connections (http.py),
+what the bytes of a prediction mean (protocol.py, rows.py), predicting (engine.py), and the routes
+that predict nothing (pages.py).
+
+There is no framework between the server and the engine: the routes are one pure function
+(paths.py), and predicting is all that has to be fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any, TypeAlias
+
+from fairlead.serving.answer import CLOSE, Answer, Gone, Refused, of_error
+from fairlead.serving.body import Receive
+from fairlead.serving.guard import Guard
+from fairlead.serving.limits import Limits
+from fairlead.serving.pages import Pages
+from fairlead.serving.paths import Target, target
+from fairlead.serving.predicting import Predicting
+from fairlead.serving.visit import Visit, given_id, made_ids
+from fairlead.serving.witness import Witness
+
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class App:
+    """The ASGI application.
+
+    Args:
+        guard: Who may ask.
+        pages: The routes that predict nothing.
+        predicting: Those that predict.
+        witness: Told of each request that was answered.
+        limits: Of this process.
+    """
+
+    def __init__(
+        self,
+        *,
+        guard: Guard,
+        pages: Pages,
+        predicting: Predicting,
+        witness: Witness,
+        limits: Limits,
+    ) -> None:
+        self._guard = guard
+        self._pages = pages
+        self._predicting = predicting
+        self._witness = witness
+        self._limits = limits
+        self._ids = made_ids()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens."""
+        visit = self._visit(scope)
+        self._witness.began(visit)
+        try:
+            answer = await self._answer(visit, receive)
+        except Gone:
+            self._witness.left(visit)
+            return
+        except Exception as error:  # noqa: BLE001 - no request brings the process down
+            visit.error = error
+            answer = of_error(error)
+        self._witness.answered(visit, answer.status)
+        await self._send(visit, answer, receive, send)
+
+    def _visit(self, scope: MutableMapping[str, Any]) -> Visit:
+        heads = dict(scope["headers"])
+        path = scope["raw_path"]
+        return Visit(
+            method=scope["method"],
+            path=path,
+            heads=heads,
+            id=given_id(heads) or next(self._ids),
+            began=perf_counter(),
+            target=target(path),
+        )
+
+    async def _answer(self, visit: Visit, receive: Receive) -> Answer:
+        found = visit.target
+        self._guard.check(found, visit.heads)
+        if found is None:
+            raise Refused(
+                HTTPStatus.NOT_FOUND, "nothing stands at this path; GET /docs tells what does"
+            )
+        if visit.method == "POST" and found.posted:
+            return await self._predicting.answer(visit, found, receive)
+        if visit.method not in found.methods:
+            raise _wrong_method(visit.method, found)
+        if visit.method == "OPTIONS":
+            return Answer(status=HTTPStatus.NO_CONTENT, headers=(_allow(found),))
+        return self._pages.answer(found)
+
+    async def _send(self, visit: Visit, answer: Answer, receive: Receive, send: Send) -> None:
+        """Send the answer; where a body was left unread, the connection is closed behind it."""
+        headers = [
+            *answer.headers,
+            (b"content-length", b"%d" % len(answer.body)),
+            (b"x-request-id", visit.id),
+        ]
+        if visit.revision:
+            headers.append((b"fairlead-revision", visit.revision.encode()))
+        unread = visit.leaves_much
+        if unread:
+            headers.append(CLOSE)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        if unread:
+            await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+            await self._throw_away(receive)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await send({"type": "http.response.body", "body": answer.body})
+
+    async def _throw_away(self, receive: Receive) -> None:
+        """Take the body in: a client that still sends would not look for the answer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.linger_seconds):
+                while (await receive()).get("more_body", False):
+                    pass
+
+
+def _allow(found: Target) -> tuple[bytes, bytes]:
+    return (b"allow", ", ".join(found.methods).encode())
+
+
+def _wrong_method(method: str, found: Target) -> Refused:
+    return Refused(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        f"this path does not take {method}, but {' and '.join(found.methods)}",
+        _allow(found),
+    )

@@ -1,0 +1,115 @@
+"""Which revision a request is for.
+
+Belongs here: what the request itself says of it. Does not: the split of what says nothing
+(split.py).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import TypeVar
+
+from fairlead.errors import NotFound
+from fairlead.serving.engine import Live
+from fairlead.serving.served import Served
+from fairlead.serving.split import draw_of
+
+T = TypeVar("T")
+
+_LONGEST_KEY = 1_024
+
+
+def known(table: Mapping[str, T], model: str) -> T:
+    """What stands for this model.
+
+    Raises:
+        NotFound: Nothing does.
+    """
+    found = table.get(model)
+    if found is None:
+        names = ", ".join(sorted(table)) or "none yet"
+        raise NotFound(f"no model {model[:100]!r} is served here; served are: {names}")
+    return found
+
+
+def chosen(live: Live, pin: str | None, heads: Mapping[bytes, bytes]) -> Served:
+    """The revision that answers.
+
+    Args:
+        live: The model.
+        pin: The version's number or the revision's name that the path asks for.
+        heads: The request's headers; `Fairlead-Revision` pins, too.
+
+    Raises:
+        NotFound: What is pinned is not here.
+    """
+    wanted = pin or heads.get(b"fairlead-revision", b"").decode("latin-1")
+    if wanted:
+        return pinned(live, wanted)
+    key = sticky_key(live.split.sticky, heads) if live.split.sticky else None
+    return live.choose(random.random() if key is None else draw_of(live.split.model, key))
+
+
+def pinned(live: Live, wanted: str) -> Served:
+    """The revision of this name, or of the version of this number.
+
+    Of several revisions of one version, the one with the most traffic, then the newest.
+
+    Raises:
+        NotFound: There is none.
+    """
+    if found := live.revisions.get(wanted):
+        return found
+    traffic = live.split.traffic
+    of_version = [
+        (traffic.get(name, 0), place, served)
+        for place, (name, served) in enumerate(live.revisions.items())
+        if str(served.held.version) == wanted
+    ]
+    if not of_version:
+        raise _no_revision(live, wanted)
+    return max(of_version, key=lambda one: one[:2])[2]
+
+
+def routed(live: Live) -> list[Served]:
+    """The revisions that have traffic, the most first."""
+    shares = sorted(live.split.traffic.items(), key=lambda one: -one[1])
+    return [live.revisions[name] for name, share in shares if share > 0]
+
+
+def versions(live: Live) -> list[str]:
+    """The versions that can be asked for, the newest last."""
+    return [str(number) for number in sorted({one.held.version for one in live.revisions.values()})]
+
+
+def sticky_key(sticky: str, heads: Mapping[bytes, bytes]) -> str | None:
+    """What the client is known by; None if it does not say.
+
+    Args:
+        sticky: `header:NAME` or `cookie:NAME`.
+        heads: The request's headers.
+    """
+    kind, _, name = sticky.partition(":")
+    if kind == "header":
+        value = heads.get(name.lower().encode(), b"").decode("latin-1")
+    else:
+        value = _cookie(heads.get(b"cookie", b"").decode("latin-1"), name)
+    return value[:_LONGEST_KEY] or None
+
+
+def _cookie(header: str, name: str) -> str:
+    for pair in header.split(";"):
+        key, _, value = pair.partition("=")
+        if key.strip() == name:
+            return value.strip().strip('"')
+    return ""
+
+
+def _no_revision(live: Live, wanted: str) -> NotFound:
+    revisions = ", ".join(
+        f"{name} (version {served.held.version})" for name, served in live.revisions.items()
+    )
+    return NotFound(
+        f"no revision {wanted[:100]!r} of {live.split.model!r} is held here; held are: {revisions}"
+    )

@@ -1,0 +1,97 @@
+"""Who may ask.
+
+Belongs here: the rules, over headers. Does not: tokens themselves (tokens.py), and addresses to
+bind (deployment/).
+
+With tokens, every route but those that only tell whether we live wants one. Without, the server
+is bound to this machine alone, and what is left to keep out is a web page that this machine's
+browser shows: it must not reach us by a name of its own (DNS rebinding), nor from another origin.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from fairlead.serving.answer import Refused
+from fairlead.serving.paths import Target
+from fairlead.serving.tokens import accepts
+
+_CHALLENGE = (b"www-authenticate", b'Bearer realm="fairlead"')
+_LONGEST = 261  # a name of 255 and a port
+
+
+class Guard:
+    """Lets requests in, or not.
+
+    Args:
+        tokens: Hashes of those that are let in; none: everybody on this machine is.
+        host: The name or address that was asked to be bound.
+    """
+
+    def __init__(self, tokens: Iterable[str], host: str) -> None:
+        self._tokens = tuple(tokens)
+        self._host = host.lower()
+        self._ours = lru_cache(maxsize=256)(self._names_us)
+
+    def check(self, target: Target | None, heads: Mapping[bytes, bytes]) -> None:
+        """Let the request pass.
+
+        Args:
+            target: What it asks for; None for what is not there.
+            heads: Its headers.
+
+        Raises:
+            Refused: It must not.
+        """
+        if self._tokens:
+            self._check_token(target, heads)
+            return
+        host = heads.get(b"host", b"localhost")
+        if not self._ours(host[:_LONGEST]):
+            raise _foreign("Host", host)
+        origin = heads.get(b"origin")
+        if origin is not None and not self._ours(_host_of(origin[:_LONGEST])):
+            raise _foreign("Origin", origin)
+
+    def _check_token(self, target: Target | None, heads: Mapping[bytes, bytes]) -> None:
+        if target is not None and target.open:
+            return
+        if not accepts(self._tokens, heads.get(b"authorization", b"")):
+            raise Refused(
+                HTTPStatus.UNAUTHORIZED,
+                "this needs a token that the server knows: send 'Authorization: Bearer TOKEN'",
+                _CHALLENGE,
+            )
+
+    def _names_us(self, host: bytes) -> bool:
+        """Whether a Host header names this machine, at any port: ports are forwarded."""
+        try:
+            name = (urlsplit(f"//{host.decode('ascii')}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        return name in {"localhost", self._host} or name.endswith(".localhost") or _loopback(name)
+
+
+def _loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_of(origin: bytes) -> bytes:
+    """What stands for a host in an origin; nothing of ours in `null`, which hides where it is."""
+    return origin.partition(b"://")[2] or b"null"
+
+
+def _foreign(header: str, value: bytes) -> Refused:
+    shown = value[:_LONGEST].decode("latin-1")
+    return Refused(
+        HTTPStatus.FORBIDDEN,
+        f"{header} {shown!r} is not this machine; without tokens the server answers this machine "
+        "only: ask for localhost, or start it with a token",
+    )

@@ -1,0 +1,195 @@
+"""The life of a serving process: from its first plan to its last answer.
+
+Belongs here: putting the parts together, following what the supervisor says, and ending. Does not:
+the parts.
+
+It ends when it is told to drain, when its supervisor is gone, or by SIGTERM or SIGINT: it is ready
+no more, stops listening, answers what is in hand, and exits 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from logging import Logger
+from pathlib import Path
+
+from fairlead.artifacts import Artifacts
+from fairlead.serving.app import App
+from fairlead.serving.body import Bodies
+from fairlead.serving.channel import Channel, opened
+from fairlead.serving.engine import Engine
+from fairlead.serving.guard import Guard
+from fairlead.serving.http import FILES, Door, Doorman
+from fairlead.serving.limits import Limits
+from fairlead.serving.logs import written
+from fairlead.serving.metrics import Metrics
+from fairlead.serving.pages import Health, Pages
+from fairlead.serving.plan import Drain, Plan
+from fairlead.serving.predicting import Predicting
+from fairlead.serving.process import ProcessSettings
+from fairlead.serving.sights import Sights
+from fairlead.serving.traces import Traces, traces
+from fairlead.serving.witness import Witness
+
+_PATIENCE = 2.0  # seconds past its grace until a process ends by force
+
+
+def live(settings: ProcessSettings) -> int:
+    """Serve until told to end.
+
+    Returns:
+        The exit status.
+    """
+    _raise_file_limit(settings.limits)
+    with written(settings.logging) as log, asyncio.Runner(loop_factory=_loops()) as runner:
+        spans = traces(os.environ, log)
+        runner.run(_lived(settings, log, spans))
+        if spans is not None:
+            spans.close()
+    return 0
+
+
+async def _lived(settings: ProcessSettings, log: Logger, spans: Traces | None) -> None:
+    channel = await opened(settings.channel)
+    following = Following(channel, settings, log)
+    _on_signals(lambda: following.end(settings.grace))
+    messages = asyncio.create_task(following.follow())
+    await following.begun.wait()
+    if not following.ending.done():
+        await _serve(following, settings, log, spans)
+    messages.cancel()
+    following.engine.close()
+    channel.close()
+
+
+class Following:
+    """Does what the supervisor says.
+
+    Args:
+        channel: Where it says it.
+        settings: Of this process.
+        log: Told of routes that cannot be followed.
+    """
+
+    def __init__(self, channel: Channel, settings: ProcessSettings, log: Logger) -> None:
+        self.health = Health()
+        self.begun = asyncio.Event()  # the first plan is taken in, or there is none to come
+        self.ending: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self.engine = Engine(Artifacts(settings.artifacts), changed=self._report)
+        self._channel = channel
+        self._grace = settings.grace
+        self._log = log
+        self._applying: set[asyncio.Task[None]] = set()
+
+    async def follow(self) -> None:
+        """Take in plans until told to drain, or the supervisor is gone."""
+        async for message in self._channel.messages():
+            match message:
+                case Plan():
+                    self._take(message)
+                case Drain(seconds=seconds):
+                    self.end(seconds)
+                    return
+        self.end(self._grace)
+
+    def end(self, seconds: float) -> None:
+        """Be ready no more, and end within so many seconds."""
+        self.health.ready = False
+        self.begun.set()
+        if not self.ending.done():
+            self.ending.set_result(seconds)
+
+    def _take(self, plan: Plan) -> None:
+        applying = asyncio.create_task(self._apply(plan))
+        self._applying.add(applying)
+        applying.add_done_callback(self._applying.discard)
+
+    async def _apply(self, plan: Plan) -> None:
+        """Requests are taken as soon as the plan is: those for a model that loads wait for it."""
+        asyncio.get_running_loop().call_soon(self.begun.set)
+        report = await self.engine.apply(plan)
+        self.health.ready = not self.ending.done()
+        self._channel.report(report)
+        for model, fault in report.faults.items():
+            self._log.warning("route not followed", extra=_fault(model, fault))
+
+    def _report(self) -> None:
+        self._channel.report(self.engine.report())
+
+
+async def _serve(
+    following: Following, settings: ProcessSettings, log: Logger, spans: Traces | None
+) -> None:
+    """Answer requests until it is time to end, and then those that are in hand."""
+    metrics = Metrics(Path(settings.metrics))
+    witness = Witness(metrics, spans, log, everything=settings.logging.requests)
+    bodies = Bodies(settings.limits)
+    door = Door(limits=settings.limits, refused=witness.refused)
+    sights = Sights(metrics, following.engine, bodies, door.crowd)
+    door.app = App(
+        guard=Guard(settings.tokens, settings.host),
+        pages=Pages(following.engine, following.health, metrics, sights.look),
+        predicting=Predicting(following.engine, bodies, metrics, settings.limits),
+        witness=witness,
+        limits=settings.limits,
+    )
+    looking = asyncio.create_task(sights.keep())
+    await _until_ended(Doorman(door), settings, following.ending)
+    looking.cancel()
+
+
+async def _until_ended(
+    doorman: Doorman, settings: ProcessSettings, ending: asyncio.Future[float]
+) -> None:
+    serving = asyncio.create_task(doorman.serve([socket.socket(fileno=n) for n in settings.listen]))
+    gc.collect()
+    gc.freeze()  # what is there now stays: no later collection needs to look at it
+    await asyncio.wait((serving, ending), return_when=asyncio.FIRST_COMPLETED)
+    if ending.done():
+        _end_by_force_after(ending.result() + _PATIENCE)
+        doorman.end(ending.result())
+    await serving
+
+
+def _on_signals(end: Callable[[], None]) -> None:
+    """The first signal ends gracefully; a second one, as usual."""
+    loop = asyncio.get_running_loop()
+
+    def once(number: int) -> None:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+        end()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, once, number)
+
+
+def _end_by_force_after(seconds: float) -> None:
+    """A thread that hangs in a library would keep the process for ever; an alarm does not wait."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _raise_file_limit(limits: Limits) -> None:
+    """As many open files as the connections need, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.connections + FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _loops() -> Callable[[], asyncio.AbstractEventLoop]:
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+def _fault(model: str, fault: str) -> dict[str, dict[str, str]]:
+    return {"fields": {"model": model, "why": fault}}

@@ -1,0 +1,120 @@
+"""What a serving process writes to its standard error.
+
+Belongs here: the two forms of a line, and that writing holds nobody up. Does not: what is told
+(witness.py, life.py).
+
+Lines are written by a thread of their own, through a queue with an end: whoever reads our standard
+error and stops reading stops no request. What finds the queue full is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import QueueHandler, QueueListener
+from queue import Full, Queue
+from typing import TextIO
+
+import msgspec
+
+from fairlead.serving.process import Logging
+
+NAME = "fairlead.serving"
+
+_MOST = 10_000  # lines that wait
+
+
+@contextmanager
+def written(settings: Logging, stream: TextIO | None = None) -> Iterator[logging.Logger]:
+    """The logger, until all that it was told is written.
+
+    Args:
+        settings: What is written, and how.
+        stream: Where; standard error if None.
+    """
+    stream = stream or sys.stderr
+    people = settings.form == "lines" or (settings.form == "auto" and stream.isatty())
+    target = logging.StreamHandler(stream)
+    target.setFormatter(Lines() if people else Objects())
+    queue = Dropping(Queue(_MOST))
+    listener = QueueListener(queue.queue, target)
+    logger = _logger(settings.level, queue)
+    listener.start()
+    try:
+        yield logger
+    finally:
+        logger.removeHandler(queue)
+        listener.stop()
+
+
+class Dropping(QueueHandler):
+    """Puts records into a queue; those that find it full are counted, and told of later."""
+
+    def __init__(self, queue: Queue[logging.LogRecord]) -> None:
+        super().__init__(queue)
+        self.dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """The record itself: it stays in this process, and is formatted by the other thread."""
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Put it in, or drop it."""
+        record.dropped = self.dropped
+        try:
+            self.queue.put_nowait(record)
+        except Full:
+            self.dropped += 1
+        else:
+            self.dropped = 0
+
+
+class Objects(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line."""
+        document = {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            "process": record.process,
+            **_fields(record),
+        }
+        if record.exc_info:
+            document["traceback"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(document).decode()
+
+
+class Lines(logging.Formatter):
+    """A line for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line, and what was raised below it."""
+        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        fields = "".join(f" {name}={_shown(value)}" for name, value in _fields(record).items())
+        line = f"{at} {record.levelname.lower():7} {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    dropped = getattr(record, "dropped", 0)
+    fields: dict[str, object] = getattr(record, "fields", {})
+    return {**fields, "dropped_before": dropped} if dropped else fields
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() and " " not in text else repr(text)
+
+
+def _logger(level: str, handler: logging.Handler) -> logging.Logger:
+    logger = logging.getLogger(NAME)
+    logger.setLevel(level.upper())
+    logger.propagate = False
+    logger.addHandler(handler)
+    return logger

@@ -1,0 +1,247 @@
+"""Counting, over all processes of one server.
+
+Belongs here: what is counted, its names, its page for Prometheus, and what the judge of canaries
+sees of it. Does not: when something is counted (app.py), and what follows from it (deployment/).
+
+The client library keeps each process's figures in files of one folder, so any process can answer
+for all, and a process that was killed loses none of them. `PROMETHEUS_MULTIPROC_DIR` must name the
+folder before the library is imported first: `Metrics` sees to it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairlead.serving.observed import LATENCY_EDGES, Observed
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+_LABELS = ("model", "revision")
+_SERVER_ERRORS = 500
+_CLIENT_ERRORS = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """How a process is at this moment."""
+
+    memory: float  # bytes, resident
+    cpu: float  # seconds, since it began
+    files: int  # open
+    connections: int
+    bodies: int  # bytes of requests in hand
+
+
+class Counted:
+    """The figures of one revision in this process: what is asked for often is looked up once."""
+
+    def __init__(self, metrics: Metrics, model: str, revision: str) -> None:
+        self._metrics = metrics
+        self._labels = (model, revision)
+        self.requests = cache(self._requests)
+        self.bin = cache(self._bin)
+        self.seconds = metrics.seconds.labels(*self._labels)
+        self.in_flight = metrics.in_flight.labels(*self._labels)
+        self.queued = metrics.queued.labels(*self._labels)
+        self.load = metrics.load.labels(*self._labels)
+        self.prediction = metrics.prediction.labels(*self._labels)
+
+    def answered(self, status: int, seconds: float) -> None:
+        """A request was answered; the latency of those that failed by the client's fault is none.
+
+        Args:
+            status: Of the answer.
+            seconds: From its head to its answer.
+        """
+        self.requests(status).inc()
+        if not _CLIENT_ERRORS <= status < _SERVER_ERRORS:
+            self.seconds.observe(seconds)
+
+    def predicted(self, bins: Mapping[int, int], total: float | None, rows: int) -> None:
+        """Predictions were made.
+
+        Args:
+            bins: How many fell into which bin.
+            total: Their sum; None for classes, which have none.
+            rows: How many they are.
+        """
+        for index, count in bins.items():
+            self.bin(index).inc(count)
+        if total is not None:
+            self.prediction.add(rows, total)
+
+    def _requests(self, status: int) -> Any:
+        return self._metrics.requests.labels(*self._labels, str(status))
+
+    def _bin(self, index: int) -> Any:
+        return self._metrics.bins.labels(*self._labels, str(index))
+
+
+class Metrics:
+    """All that one process counts.
+
+    Args:
+        folder: The one that all processes of the server count in.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        from fairlead.serving.totals import Totals
+
+        self._folder = folder
+        registry = CollectorRegistry()
+        live = partial(Gauge, registry=registry, multiprocess_mode="livesum")
+        each = partial(Gauge, registry=registry, multiprocess_mode="liveall")
+        last = partial(Gauge, registry=registry, multiprocess_mode="livemax")
+        self.requests = Counter(
+            "fairlead_requests",
+            "Requests for predictions, by the status of their answers.",
+            (*_LABELS, "code"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "fairlead_request_duration_seconds",
+            "Seconds from a request's head to its answer; without those answered 4xx.",
+            _LABELS,
+            buckets=LATENCY_EDGES,
+            registry=registry,
+        )
+        self.in_flight = live("fairlead_in_flight", "Requests for predictions in hand.", _LABELS)
+        self.queued = live("fairlead_queue_depth", "Requests that wait for a model.", _LABELS)
+        self.load = last(
+            "fairlead_load_seconds",
+            "Seconds that the last loading took.",
+            _LABELS,
+        )
+        self.prediction = Totals(
+            "fairlead_prediction", "Predictions of regressions.", _LABELS, registry=registry
+        )
+        self.bins = Counter(
+            "fairlead_predictions",
+            "Predictions by bin: between the edges that the judge compares over, or by class.",
+            (*_LABELS, "bin"),
+            registry=registry,
+        )
+        self.refused = Counter(
+            "fairlead_refused",
+            "Connections closed for what came over them, by the status of the answer.",
+            ("code",),
+            registry=registry,
+        )
+        self._memory = each("process_resident_memory_bytes", "Resident memory.")
+        self._cpu = each("process_cpu_seconds", "User and system time spent.")
+        self._files = each("process_open_fds", "Open files.")
+        self._connections = live("fairlead_connections", "Open connections.")
+        self._bodies = live("fairlead_bodies_bytes", "Bytes of requests in hand.")
+        self.of = cache(self._of)
+
+    def _of(self, model: str, revision: str) -> Counted:
+        """The figures of this revision; both empty for requests that named none that is known."""
+        return Counted(self, model, revision)
+
+    def see(self, sight: Sight) -> None:
+        """Tell how the process is."""
+        self._memory.set(sight.memory)
+        self._cpu.set(sight.cpu)
+        self._files.set(sight.files)
+        self._connections.set(sight.connections)
+        self._bodies.set(sight.bodies)
+
+    def page(self) -> bytes:
+        """The figures of all processes, for Prometheus."""
+        from prometheus_client import generate_latest
+
+        return generate_latest(_Files(self._folder))
+
+
+class _Files:
+    """The figures in the folder's files, as a registry that only tells."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        return _read(self._folder)
+
+
+def forget(folder: Path, process: int) -> None:
+    """A process has ended: what it counted stays, what it was at the end does not.
+
+    Args:
+        folder: As for `Metrics`.
+        process: Its number.
+    """
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call] # it has no types
+
+
+def observations(folder: Path) -> Mapping[tuple[str, str], Observed]:
+    """What was seen of each revision since the server began, over all processes.
+
+    Args:
+        folder: As for `Metrics`.
+
+    Returns:
+        By model and revision.
+    """
+    found: dict[tuple[str, str], _Sums] = defaultdict(_Sums)
+    for metric in _read(folder, accumulate=False):
+        for sample in metric.samples:
+            labels = sample.labels
+            if labels.get("revision"):
+                found[labels["model"], labels["revision"]].add(sample.name, labels, sample.value)
+    return {key: sums.observed() for key, sums in found.items()}
+
+
+class _Sums:
+    def __init__(self) -> None:
+        self.codes: dict[int, float] = defaultdict(float)
+        self.latency: dict[float, float] = defaultdict(float)
+        self.bins: dict[int, float] = defaultdict(float)
+
+    def add(self, name: str, labels: Mapping[str, str], value: float) -> None:
+        match name:
+            case "fairlead_requests_total":
+                self.codes[int(labels["code"])] += value
+            case "fairlead_request_duration_seconds_bucket":
+                self.latency[float(labels["le"])] += value
+            case "fairlead_predictions_total":
+                self.bins[int(labels["bin"])] += value
+
+    def observed(self) -> Observed:
+        failed = sum(n for code, n in self.codes.items() if code >= _SERVER_ERRORS)
+        good = sum(n for code, n in self.codes.items() if code < _CLIENT_ERRORS)
+        return Observed(
+            requests=int(good + failed),
+            errors=int(failed),
+            latency=tuple(int(self.latency[edge]) for edge in (*LATENCY_EDGES, float("inf"))),
+            bins=_dense(self.bins),
+        )
+
+
+def _dense(counts: Mapping[int, float]) -> tuple[int, ...]:
+    return tuple(int(counts.get(index, 0)) for index in range(max(counts, default=-1) + 1))
+
+
+def _read(folder: Path, *, accumulate: bool = True) -> Sequence[Metric]:
+    """The metrics of all files; a file that its process has only just made holds nothing yet.
+
+    The library fails on such a file, which a process killed at that moment leaves behind for good.
+    """
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    files = [str(file) for file in folder.glob("*.db") if file.stat().st_size]
+    merge: Any = MultiProcessCollector.merge
+    return list(merge(files, accumulate=accumulate))

@@ -1,0 +1,109 @@
+"""The routes that predict nothing.
+
+Belongs here: what the server tells of itself and its models. Does not: the words of the Open
+Inference Protocol (metadata.py), and predicting (predicting.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fairlead.records import Signature
+from fairlead.serving.answer import Answer, of_document
+from fairlead.serving.choice import known, pinned, routed, versions
+from fairlead.serving.docs_page import HEADERS, page
+from fairlead.serving.documents import Live as Lives
+from fairlead.serving.documents import Ready
+from fairlead.serving.engine import Engine
+from fairlead.serving.metrics import CONTENT_TYPE, Metrics
+from fairlead.serving.paths import Kind, Target
+from fairlead.serving.protocol import model_metadata, server_metadata
+from fairlead.version import VERSION
+
+
+@dataclass(kw_only=True)
+class Health:
+    """How the process is; whoever knows it changes it."""
+
+    ready: bool = False  # it has a plan, and is not draining
+
+
+class Pages:
+    """Answers what is only read.
+
+    Args:
+        engine: What is served.
+        health: How the process is.
+        metrics: What is counted.
+        refresh: Called before the metrics are told.
+    """
+
+    def __init__(
+        self, engine: Engine, health: Health, metrics: Metrics, refresh: Callable[[], None]
+    ) -> None:
+        self._engine = engine
+        self._health = health
+        self._metrics = metrics
+        self._refresh = refresh
+        self._kinds: Mapping[Kind, Callable[[Target], Answer]] = {
+            "home": lambda _: of_document(self._home()),
+            "server": lambda _: of_document(server_metadata()),
+            "live": lambda _: of_document(Lives(live=True)),
+            "ready": lambda _: self._ready(),
+            "model": self._model,
+            "model ready": self._model_ready,
+            "metrics": lambda _: self._figures(),
+            "openapi": lambda _: of_document(self._document()),
+            "docs": lambda _: self._docs(),
+        }
+
+    def answer(self, target: Target) -> Answer:
+        """The page.
+
+        Raises:
+            NotFound: It is of a model or a version that is not here.
+        """
+        return self._kinds[target.kind](target)
+
+    def _home(self) -> dict[str, object]:
+        models = {
+            model: {"route": live.split.route, "traffic": dict(live.split.traffic)}
+            for model, live in self._engine.table.items()
+        }
+        return {"name": "fairlead", "version": VERSION, "models": models, "docs": "/docs"}
+
+    def _ready(self) -> Answer:
+        ready = self._health.ready
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return of_document(Ready(ready=ready), status=status)
+
+    def _model(self, target: Target) -> Answer:
+        live = known(self._engine.table, target.model)
+        served = pinned(live, target.version) if target.version else routed(live)[0]
+        return of_document(model_metadata(target.model, versions(live), served.held.signature))
+
+    def _model_ready(self, target: Target) -> Answer:
+        """Ready is what would answer; what is unloaded would, once it has loaded again."""
+        live = known(self._engine.table, target.model)
+        named = [pinned(live, target.version)] if target.version else routed(live)
+        ready = all(served.proved for served in named)
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return of_document(Ready(ready=ready, name=target.model), status=status)
+
+    def _figures(self) -> Answer:
+        self._refresh()
+        return Answer(headers=((b"content-type", CONTENT_TYPE),), body=self._metrics.page())
+
+    def _document(self) -> dict[str, Any]:
+        from fairlead.serving.openapi import document
+
+        return document(self._signatures())
+
+    def _signatures(self) -> dict[str, Signature]:
+        return {model: routed(live)[0].held.signature for model, live in self._engine.table.items()}
+
+    def _docs(self) -> Answer:
+        return Answer(headers=HEADERS, body=page(self._document()))

@@ -1,0 +1,121 @@
+"""What a path asks for.
+
+Belongs here: the table of routes, as one pure function. Does not: what they answer (app.py,
+pages.py). Names in a path are only ever compared with names that are known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+Kind: TypeAlias = Literal[
+    "infer",
+    "predict",
+    "server",
+    "live",
+    "ready",
+    "model",
+    "model ready",
+    "metrics",
+    "openapi",
+    "docs",
+    "home",
+]
+
+_FIXED: dict[bytes, Kind] = {
+    b"/": "home",
+    b"/v2": "server",
+    b"/v2/health/live": "live",
+    b"/v2/health/ready": "ready",
+    b"/livez": "live",
+    b"/readyz": "ready",
+    b"/metrics": "metrics",
+    b"/openapi.json": "openapi",
+    b"/docs": "docs",
+}
+_OF_MODEL: dict[tuple[str, ...], Kind] = {
+    (): "model",
+    ("infer",): "infer",
+    ("ready",): "model ready",
+}
+_POSTED = frozenset({"infer", "predict"})
+_OPEN = frozenset({"live", "ready"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """What a path asks for.
+
+    Args:
+        kind: The route.
+        model: The model's name, where there is one.
+        version: What was pinned, a version's number or a revision's name.
+    """
+
+    kind: Kind
+    model: str = ""
+    version: str | None = None
+
+    @property
+    def posted(self) -> bool:
+        """Whether it takes a body, and predicts."""
+        return self.kind in _POSTED
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those that the route takes."""
+        return ("POST", "OPTIONS") if self.posted else ("GET", "HEAD", "OPTIONS")
+
+    @property
+    def open(self) -> bool:
+        """Whether it is answered to those who have no token: it tells nothing but that we live."""
+        return self.kind in _OPEN
+
+
+def target(path: bytes) -> Target | None:
+    """What the path asks for; None if nothing stands there.
+
+    A slash at the end changes nothing. Segments are split before they are decoded: an encoded
+    slash is part of a name, and there is no such name.
+
+    Args:
+        path: As it came, without the query.
+    """
+    path = path.rstrip(b"/") or b"/"
+    if fixed := _FIXED.get(path):
+        return Target(kind=fixed)
+    try:
+        segments = [unquote_to_bytes(part).decode() for part in path.split(b"/")[1:]]
+    except UnicodeDecodeError:
+        return None
+    return _of_model(segments)
+
+
+def _of_model(segments: list[str]) -> Target | None:
+    match segments:
+        case ["v2", "models", model, *rest]:
+            return _of_protocol(model, rest)
+        case ["models", named]:
+            return _of_rows(named, None)
+        case ["models", model, "versions", named]:
+            return _of_rows(named, model)
+    return None
+
+
+def _of_protocol(model: str, rest: list[str]) -> Target | None:
+    """The Open Inference Protocol's routes of one model."""
+    version, rest = (rest[1], rest[2:]) if rest[:1] == ["versions"] and rest[1:] else (None, rest)
+    kind = _OF_MODEL.get(tuple(rest))
+    return Target(kind=kind, model=model, version=version) if kind else None
+
+
+def _of_rows(named: str, model: str | None) -> Target | None:
+    """MODEL:predict, or VERSION:predict of a model."""
+    name, colon, verb = named.rpartition(":")
+    if not colon or verb != "predict":
+        return None
+    if model is None:
+        return Target(kind="predict", model=name)
+    return Target(kind="predict", model=model, version=name)

@@ -1,0 +1,153 @@
+"""The routes that predict.
+
+Belongs here: from a model's name to its answer, in both forms that are spoken. Does not: the forms
+themselves (protocol.py, rows.py), sessions (engine.py), and sending (app.py).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from fairlead.errors import Invalid
+from fairlead.serving.answer import BINARY, JSON, Answer
+from fairlead.serving.body import Bodies, Receive
+from fairlead.serving.choice import chosen, known
+from fairlead.serving.drift import bins
+from fairlead.serving.engine import Engine
+from fairlead.serving.limits import Limits
+from fairlead.serving.metrics import Counted, Metrics
+from fairlead.serving.paths import Target
+from fairlead.serving.plan import Held
+from fairlead.serving.protocol import parse_infer, render_infer
+from fairlead.serving.rows import parse_rows, render_rows
+from fairlead.serving.served import Served
+from fairlead.serving.visit import Visit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_JSON_LENGTH = b"inference-header-content-length"
+
+
+class Predicting:
+    """Answers requests for predictions.
+
+    Args:
+        engine: What predicts.
+        bodies: What reads them.
+        metrics: What counts the predictions.
+        limits: Of this process.
+    """
+
+    def __init__(self, engine: Engine, bodies: Bodies, metrics: Metrics, limits: Limits) -> None:
+        self._engine = engine
+        self._bodies = bodies
+        self._metrics = metrics
+        self._limits = limits
+
+    async def answer(self, visit: Visit, target: Target, receive: Receive) -> Answer:
+        """Predict what the request asks for.
+
+        Raises:
+            FairleadError: There is no such model or revision, the request is wrong or too large,
+                or the model cannot answer now, or at all.
+            Gone: The client left.
+        """
+        live = known(self._engine.table, target.model)
+        visit.model = target.model
+        served = chosen(live, target.version, visit.heads)
+        visit.revision = served.held.revision
+        counted = self._metrics.of(visit.model, visit.revision)
+        counted.in_flight.inc()
+        try:
+            return await self._read(visit, target, served, receive)
+        finally:
+            counted.in_flight.dec()
+
+    async def _read(self, visit: Visit, target: Target, served: Served, receive: Receive) -> Answer:
+        body = await self._bodies.read(receive, visit.heads)
+        visit.read = True
+        try:
+            if target.kind == "infer":
+                return await self._infer(visit, served, body)
+            return await self._predict(visit, served, body)
+        finally:
+            self._bodies.release(body)
+
+    async def _infer(self, visit: Visit, served: Served, body: bytes) -> Answer:
+        """The Open Inference Protocol, with or without its binary extension."""
+        held = served.held
+        infer = parse_infer(
+            body,
+            _json_length(visit.heads.get(_JSON_LENGTH)),
+            held.signature,
+            missing=held.facts.missing,
+            most_rows=self._limits.rows,
+        )
+        predicted = await self._predicted(visit, served, infer.inputs, infer.rows)
+        content, json_length = render_infer(
+            infer,
+            predicted,
+            model=held.model,
+            version=str(held.version),
+            revision=held.revision,
+            signature=held.signature,
+        )
+        return Answer(headers=_headers(json_length), body=content)
+
+    async def _predict(self, visit: Visit, served: Served, body: bytes) -> Answer:
+        """Rows as people write them."""
+        held = served.held
+        rows = parse_rows(
+            body, held.signature, missing=held.facts.missing, most_rows=self._limits.rows
+        )
+        predicted = await self._predicted(visit, served, rows.inputs, rows.rows)
+        content = render_rows(
+            rows,
+            predicted,
+            model=held.model,
+            version=held.version,
+            revision=held.revision,
+            signature=held.signature,
+        )
+        return Answer(body=content)
+
+    async def _predicted(
+        self, visit: Visit, served: Served, inputs: dict[str, NDArray[Any]], rows: int
+    ) -> NDArray[Any]:
+        visit.rows = rows
+        predicted = await served.predict(inputs, rows)
+        _count(self._metrics.of(visit.model, visit.revision), served.held, predicted)
+        return predicted
+
+
+def _count(counted: Counted, held: Held, predicted: NDArray[Any]) -> None:
+    """A sum that is no number is left out: it would stay one for good."""
+    if not len(predicted):
+        return
+    total = None
+    if held.signature.classes is None:
+        added = float(predicted[0]) if len(predicted) == 1 else float(predicted.sum())
+        total = added if math.isfinite(added) else None
+    counted.predicted(bins(predicted, held.edges), total, len(predicted))
+
+
+def _json_length(header: bytes | None) -> int | None:
+    """Bytes of the JSON before the binary tensors; None if all of the body is JSON.
+
+    Raises:
+        Invalid: The header is no number.
+    """
+    if header is None:
+        return None
+    if not header.isdigit() or len(header) > len("18446744073709551615"):
+        shown = header[:40].decode("latin-1")
+        raise Invalid(f"Inference-Header-Content-Length must be a number of bytes, not {shown!r}")
+    return int(header)
+
+
+def _headers(json_length: int | None) -> tuple[tuple[bytes, bytes], ...]:
+    if json_length is None:
+        return (JSON,)
+    return (BINARY, (_JSON_LENGTH, b"%d" % json_length))

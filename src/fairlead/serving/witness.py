@@ -1,0 +1,94 @@
+"""What is kept of requests once they are answered: figures, lines, spans.
+
+Belongs here: which of them a request leaves. Does not: how each is kept (metrics.py, logs.py,
+traces.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+from fairlead.errors import FairleadError
+from fairlead.serving.metrics import Metrics
+from fairlead.serving.traces import Traces
+from fairlead.serving.visit import Visit
+
+_BAD = 400
+_FAULT = 500
+
+
+class Witness:
+    """Told of every request.
+
+    Args:
+        metrics: What counts those for predictions.
+        traces: What makes spans of all; None for none.
+        log: Where those that failed are told.
+        everything: Tell of all requests there.
+    """
+
+    def __init__(
+        self, metrics: Metrics, traces: Traces | None, log: logging.Logger, *, everything: bool
+    ) -> None:
+        self._metrics = metrics
+        self._traces = traces
+        self._log = log
+        self._least = 0 if everything else _BAD
+
+    def began(self, visit: Visit) -> None:
+        """A request is there."""
+        if self._traces is not None:
+            visit.span = self._traces.begin(visit)
+
+    def answered(self, visit: Visit, status: int) -> None:
+        """It is answered with this status."""
+        seconds = perf_counter() - visit.began
+        if visit.target is not None and visit.target.posted:
+            self._metrics.of(visit.model, visit.revision).answered(status, seconds)
+        if status >= self._least:
+            self._tell(visit, status, seconds)
+        if self._traces is not None:
+            self._traces.end(visit, status)
+
+    def left(self, visit: Visit) -> None:
+        """The client did not wait for the answer."""
+        self._log.debug("client left", extra=_fields(visit, perf_counter() - visit.began))
+        if self._traces is not None:
+            self._traces.end(visit, None)
+
+    def refused(self, status: int) -> None:
+        """Something came over a connection that was no whole request."""
+        self._metrics.refused.labels(str(status)).inc()
+        self._log.debug("connection refused", extra={"fields": {"code": status}})
+
+    def _tell(self, visit: Visit, status: int, seconds: float) -> None:
+        """Why a request failed by its own fault is told to whoever sent it, not to us."""
+        level = logging.ERROR if status >= _FAULT else logging.INFO
+        extra = _fields(visit, seconds)
+        extra["fields"]["code"] = status
+        unexpected = visit.error is not None and not isinstance(visit.error, FairleadError)
+        if status >= _FAULT and visit.error is not None:
+            extra["fields"]["error"] = str(visit.error) or type(visit.error).__name__
+        self._log.log(
+            level,
+            "request failed" if status >= _BAD else "request",
+            extra=extra,
+            exc_info=visit.error if unexpected else None,
+        )
+
+
+def _fields(visit: Visit, seconds: float) -> dict[str, dict[str, Any]]:
+    path = visit.path[:200].decode("latin-1")
+    fields: Mapping[str, Any] = {
+        "request": visit.id.decode(),
+        "method": visit.method,
+        "path": path,
+        "model": visit.model,
+        "revision": visit.revision,
+        "rows": visit.rows,
+        "milliseconds": round(seconds * 1e3, 3),
+    }
+    return {"fields": {name: value for name, value in fields.items() if value not in {"", 0}}}
