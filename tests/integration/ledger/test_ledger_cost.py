@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from fairlead.ledger import revisions, routed
 from fairlead.ledger.sql import SqlLedger, open_ledger
-from fairlead.records import NewTask, Result, Trial
+from fairlead.records import (
+    Allowance,
+    Deployment,
+    NewTask,
+    Result,
+    Revision,
+    Route,
+    Server,
+    Trial,
+    Version,
+)
 from tests.integration.ledger.processes import STUDY, add_trials, ledger_file
 
 FEW, MANY = 100, 10_000
+FEW_ROUTES, MANY_ROUTES = 10, 1000
+SERVER = Server(id="one", url="u", processes=1)
+ROUTE = Route(model="m", number=0, traffic={"v1": 100}, kind="set", why="", details="d" * 64)
 
 
 def steps(ledger: SqlLedger, call: Callable[[SqlLedger], object]) -> int:
@@ -74,3 +88,78 @@ CALLS: dict[str, Callable[[SqlLedger], object]] = {
 def test_a_call_takes_as_many_steps_with_many_trials_as_with_few(tmp_path: Path, name: str) -> None:
     with filled(tmp_path / "few", FEW) as few, filled(tmp_path / "many", MANY) as many:
         assert 0 < steps(many, CALLS[name]) <= steps(few, CALLS[name]) + 10
+
+
+def deployed(folder: Path, routes: int) -> SqlLedger:
+    """A ledger with so many routes, a tenth as many retired revisions, and one that comes in."""
+    ledger = open_ledger(ledger_file(folder))
+    model = Version(model="m", number=0, study="s", trial=0, size=1, manifest="a" * 64)
+    ledger.versions.register(model)
+    with ledger._database.write() as connection:  # all in one: a commit each takes its time
+        for number in range(routes // 10 + 1):
+            asked = Revision(model="m", name="", version=1, allowance=Allowance(queue=number + 1))
+            name = revisions.revise(connection, asked).name
+            if number:
+                row = revisions.row_of(connection, "m", name)
+                revisions.enter(connection, row, "retired", "")
+        for number in range(routes):
+            routed.append(connection, ROUTE, previous=number or None)
+    begin(ledger)
+    ledger.deployments.take(SERVER.id, lease=3600)
+    ledger.servers.seen(SERVER, lease=3600)
+    return ledger
+
+
+def begin(ledger: SqlLedger) -> None:
+    ledger.deployments.begin(Deployment(model="m", number=0, revision="v1", steps=(100,)))
+
+
+def change_the_last(ledger: SqlLedger) -> None:
+    current = ledger.routes.current("m")
+    assert current is not None
+    ledger.routes.change(ROUTE, previous=current.number)
+
+
+SERVING_CALLS: dict[str, Callable[[SqlLedger], object]] = {
+    "routes in force": lambda ledger: ledger.routes.in_force(),
+    "the current route": lambda ledger: ledger.routes.current("m"),
+    "taking deployments": lambda ledger: ledger.deployments.take(SERVER.id, lease=3600),
+    "the last deployment": lambda ledger: ledger.deployments.get("m"),
+    "being seen": lambda ledger: ledger.servers.seen(SERVER, lease=3600),
+    "servers": lambda ledger: ledger.servers.alive(),
+    "changing a route": change_the_last,
+    "beginning a deployment": begin,
+    "marking a revision": lambda ledger: ledger.routes.mark(
+        "m", "v1", "draining", "", was="serving"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def few_and_many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqlLedger, SqlLedger]]:
+    folder = tmp_path_factory.mktemp("routed")
+    with (
+        deployed(folder / "few", FEW_ROUTES) as few,
+        deployed(folder / "many", MANY_ROUTES) as many,
+    ):
+        yield few, many
+
+
+@pytest.mark.parametrize("name", SERVING_CALLS)
+def test_a_call_of_serving_takes_as_many_steps_after_many_routes_as_after_few(
+    few_and_many: tuple[SqlLedger, SqlLedger], name: str
+) -> None:
+    few, many = few_and_many
+    assert 0 < steps(many, SERVING_CALLS[name]) <= steps(few, SERVING_CALLS[name]) + 10
+
+
+def test_listing_revisions_takes_a_glance_at_each_that_is_retired(
+    few_and_many: tuple[SqlLedger, SqlLedger],
+) -> None:
+    few, many = few_and_many
+    listed = many.routes.revisions(retired=False)
+    assert [revision.name for revision in listed] == ["v1"]
+    more = len(many.routes.revisions()) - len(few.routes.revisions())
+    taken = [steps(each, lambda each: each.routes.revisions(retired=False)) for each in (few, many)]
+    assert more > 0
+    assert taken[1] - taken[0] < 10 * more

@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from fairlead.errors import Invalid
 from fairlead.ledger import revision
 from fairlead.ledger.database import Database
+from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.schema import HEAD, metadata
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import Counts
@@ -41,6 +42,29 @@ def upgrade():
     with op.batch_alter_table("studies") as studies:
         studies.add_column(sa.Column("owner", sa.String, server_default="nobody"))
 '''
+
+
+# By the revision of the recorded ledger: states of revisions, traffic, what became of deployments.
+SERVED: dict[str, tuple[list[str], list[object], list[str]]] = {
+    "0003": (
+        ["v1 serving", "v1-2 serving"],
+        [{"v1": 100}, {"v1": 90, "v1-2": 10}],
+        ["v1 done", "v1-2 running"],
+    )
+}
+
+
+def served(ledger: Ledger) -> tuple[list[str], list[object], list[str]]:
+    revisions = [f"{each.name} {each.state}" for each in ledger.routes.revisions("boston")]
+    routes = ledger.routes.history("boston")
+    assert ledger.routes.in_force() == routes[-1:]
+    numbers = {route.deployment for route in routes if route.deployment}
+    deployments = [ledger.deployments.get("boston", number) for number in sorted(numbers)]
+    return (
+        revisions,
+        [route.traffic for route in routes],
+        [f"{each.revision} {each.state}" for each in deployments],
+    )
 
 
 def scripts() -> ScriptDirectory:
@@ -118,6 +142,7 @@ def test_a_recorded_ledger_opens_with_all_that_was_in_it(tmp_path: Path, dump: P
         known = {} if dump.stem == "0001" else {judgement.rows: b"12345678"}
         assert ledger.versions.samples("boston") == known
         assert len(ledger.outbox.pending()) == 2
+        assert served(ledger) == SERVED.get(dump.stem, ([], [], []))
         assert ledger.studies.open(study) == study
     with Database(tmp_path / "ledger.db").read() as connection:
         assert revision.revision_of(connection, tmp_path) == HEAD
