@@ -4,8 +4,8 @@ Belongs here: what counts as named, what may go, and letting it go. Does not: wh
 (the ledger), and showing people what goes.
 
 Named is an artefact that a root names (a row of the ledger: a table, a candidate, a manifest, a
-source), and whatever stands in one of those as a quoted digest: tables name their arrays so,
-manifests their files.
+source, the details of a route), and whatever stands in one of those as a quoted digest: tables name
+their arrays so, manifests their files.
 
 An artefact is stored before it is named, so what is young stays: a run is about to name it. Storing
 it again makes it young again.

@@ -17,7 +17,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.artifacts.garbage import collect
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.sql import open_ledger
-from fairlead.records import Study, Version
+from fairlead.records import Revision, Route, Study, Version
 from fairlead.settings import Settings
 
 HOUR = 3600.0
@@ -82,6 +82,34 @@ def test_what_rows_name_and_what_those_name_is_kept(
     assert listed(found) == {garbage}
     assert found["bytes"] == len(b"nothing names this")
     assert {each.digest for each in artifacts.all()} == {array, file, table, manifest}
+
+
+def test_what_was_ever_routed_is_kept_with_its_details(
+    settings: Settings, ledger: Ledger, artifacts: Artifacts
+) -> None:
+    kept = set()
+    for number in (1, 2):
+        file = put(artifacts, f"model {number}".encode())
+        manifest = put(artifacts, json.dumps({"m": {"digest": file}}).encode())
+        ledger.versions.register(
+            Version(model="m", number=0, study="s", trial=0, size=1, manifest=manifest)
+        )
+        revision = ledger.routes.revise(Revision(model="m", name="", version=number))
+        details = put(artifacts, json.dumps({"revision": revision.name}).encode())
+        route = Route(
+            model="m",
+            number=0,
+            traffic={revision.name: 100},
+            kind="deploy",
+            why="",
+            details=details,
+        )
+        ledger.routes.change(route, previous=number - 1 or None)
+        kept |= {file, manifest, details}
+    assert ledger.routes.mark("m", "v1", "retired", "", was="serving")
+    garbage = put(artifacts, b"details of a change that another overtook")
+    assert listed(gc_json(settings, "--delete")) == {garbage}
+    assert {each.digest for each in artifacts.all()} == kept
 
 
 def test_nothing_goes_unasked(settings: Settings, ledger: Ledger, artifacts: Artifacts) -> None:
