@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-Parameters: TypeAlias = dict[str, Any] | UnsetType | None
+Parameters: TypeAlias = dict[str, bool | int | float | str | None] | UnsetType | None
 Number: TypeAlias = float | None
 Cell: TypeAlias = float | str | None
 

@@ -36,6 +36,8 @@ INEXACT = "a whole number beyond 2**53, which is not kept exactly"
 _NAMED = 5  # names that a message holds
 _SHOWN = 80  # characters of a client's text that a message holds
 _COMPARED = 500  # names that a wrong one is compared with: it costs about 0.1 ms for each ten
+_ROOM = 1024  # JSON values that a request may hold beside its rows and columns
+_EACH = 32  # JSON values that say what one column is
 _NEGATIVE_ZERO = np.iinfo(np.int32).min  # the bits of float32's -0.0, read as an int32
 
 
@@ -61,6 +63,10 @@ class Intake:
     pick_numbers: Pick = field(repr=False)
     pick_text: Pick = field(repr=False)
 
+    def most_values(self, most_rows: int) -> int:
+        """How many JSON values a request of this many rows may hold, with room for the rest."""
+        return _ROOM + (most_rows + _EACH) * (len(self.columns) + 1)
+
     @classmethod
     def of(cls, signature: Signature) -> Intake:
         """What a model with this signature takes."""
@@ -78,7 +84,7 @@ class Intake:
 
 def picking(keys: Sequence[Any]) -> Pick:
     """Values of a row at these keys, in their order."""
-    if len(keys) > 1:
+    if len(keys) > 1:  # of one key, itemgetter gives the bare value
         return itemgetter(*keys)
     return lambda row: tuple(row[key] for key in keys)
 

@@ -82,10 +82,11 @@ def parse_infer(
         Invalid: In one line that names input, row and column.
         TooLarge: There are too many rows.
     """
+    model = intake(signature)
     document = body if header_length is None else _document(body, header_length)
+    strict.check_size(document, model.most_values(most_rows))
     request = strict.read(_REQUEST, document)
     strict.check_keys(document, request.keys())
-    model = intake(signature)
     found = _sent(request, body, len(document))
     inputs, rows = _inputs(found, model, missing=missing, most_rows=most_rows)
     return Infer(

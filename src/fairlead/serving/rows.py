@@ -77,6 +77,7 @@ def parse_rows(body: bytes, signature: Signature, *, missing: bool, most_rows: i
         TooLarge: There are too many rows.
     """
     model = intake(signature)
+    strict.check_size(body, model.most_values(most_rows))
     found = _quick(body, model, most_rows) or _careful(body, model, most_rows)
     inputs: Tensors = {}
     if model.numbers:
@@ -149,7 +150,7 @@ def _quick(body: bytes, model: Intake, most_rows: int) -> _Found | None:
 
 
 def _keys(asked: RowsRequest | NumbersRequest) -> int:
-    return 1 if asked.columns is not UNSET else 1 + sum(map(len, asked.rows))
+    return 2 if asked.columns is not UNSET else 1 + sum(map(len, asked.rows))
 
 
 def _matched(asked: RowsRequest | NumbersRequest, model: Intake) -> _Found | None:
@@ -161,7 +162,8 @@ def _matched(asked: RowsRequest | NumbersRequest, model: Intake) -> _Found | Non
         pick_numbers, pick_text = _picks(columns, model)
     if set(map(len, rows)) != {len(model.known)}:
         return None
-    numbers, text = list(map(pick_numbers, rows)), list(map(pick_text, rows))
+    numbers = list(map(pick_numbers, rows))
+    text = list(map(pick_text, rows)) if model.text else ()
     if model.text and not _typed(numbers, text):
         return None
     values = np.array(numbers, dtype=np.float64)  # None becomes NaN

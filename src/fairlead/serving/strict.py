@@ -11,17 +11,19 @@ has a colon in some text, or keys that are not known) is read again, slowly.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from fairlead.errors import Invalid
+from fairlead.errors import Invalid, TooLarge
 
 Kind = TypeVar("Kind")
 
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what a decoder raises
 _ANY = msgspec.json.Decoder(msgspec.Raw)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class Written(str):
@@ -40,6 +42,27 @@ def read(decoder: msgspec.json.Decoder[Kind], document: bytes | msgspec.Raw) -> 
         return decoder.decode(document)
     except MALFORMED as error:
         raise explained(document, error) from None
+
+
+def check_size(document: bytes, most: int) -> None:
+    """Refuse a document of many small values before it is decoded.
+
+    Two bytes can become a float of 24 bytes and a place in a list, three an empty list of 56. Each
+    value but the first follows a comma or what opens an array or an object.
+
+    Args:
+        document: As it came.
+        most: Values that it may hold.
+
+    Raises:
+        TooLarge: It holds more.
+    """
+    if _openings(document) > most and _openings(_STRING.sub(b"", document)) > most:
+        raise TooLarge(f"the JSON document holds more than {most} values; send fewer rows at once")
+
+
+def _openings(document: bytes) -> int:
+    return document.count(b",") + document.count(b"[") + document.count(b"{")
 
 
 def check_keys(document: bytes, decoded: int) -> None:
