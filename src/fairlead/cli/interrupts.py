@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from fairlead.study.job import Stop
 
 
+_AGAIN = 0.4
+"""Seconds after which an exception that was raised in vain is raised again: where Python runs the
+handler inside a callback, as in the midst of an import, it only prints the exception."""
+
+
 @contextmanager
 def counted(*, keeps: bool) -> Iterator[Stop]:
     """Counts SIGINT and SIGTERM: once finishes the tasks in hand, twice stops at once.
@@ -36,14 +41,20 @@ def counted(*, keeps: bool) -> Iterator[Stop]:
     stop = Stop()
 
     def ask(*_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
         stop.ask()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    def remind(*_: object) -> None:
+        stop.heed()
+
+    handlers = {signal.SIGINT: ask, signal.SIGTERM: ask, signal.SIGALRM: remind}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield stop
     except Stopped as stopped:
         note(str(stopped) if keeps else "stopped: nothing of it is kept")
         raise click.Abort from None
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        for number, former in before.items():
+            signal.signal(number, former)

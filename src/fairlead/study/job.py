@@ -68,7 +68,7 @@ class Stop:
     def ask(self) -> None:
         """Ask once more; called by a signal's handler, between any two steps of the main thread."""
         self.asked += 1
-        self._heed()
+        self.heed()
 
     @contextmanager
     def at_once(self, kept: str = _NOTHING_BEGUN) -> Iterator[None]:
@@ -82,13 +82,18 @@ class Stop:
         """
         self._kept = kept
         try:
-            self._heed()
+            self.heed()
             yield
-            self._heed()  # something on the way here may have taken the exception for its own
+            self.heed()  # something on the way here may have taken the exception for its own
         finally:
             self._kept = None
 
-    def _heed(self) -> None:
+    def heed(self) -> None:
+        """Break off what is being done, where it was asked and that is to be heeded at once.
+
+        Raises:
+            Stopped: Both are so.
+        """
         if self.asked and self._kept is not None:
             raise Stopped(self._kept)
 
