@@ -1,0 +1,168 @@
+"""The proof that a model predicts what it did when it was made.
+
+Belongs here: golden rows, and what is asked of a model with them. Does not: the process that this
+is done in (check.py), and golden rows sent to an address (deployment).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlead.errors import Corrupt, Failed
+from fairlead.inference import Exported
+from fairlead.records import Scalar, Signature
+from fairlead.serving.rows import Rows, parse_rows
+
+TOGETHER = 64
+_TIMED = 64  # rows that are asked one by one to see how long one takes
+
+Inputs: TypeAlias = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """Rows as people write them, and what the exported model predicted for them when it was made.
+
+    Args:
+        rows: Column name to value; None is missing.
+        predictions: Numbers; for classes, a number for each class.
+    """
+
+    rows: Sequence[dict[str, Scalar]]
+    predictions: Sequence[float | Sequence[float]]
+
+
+def golden(content: bytes) -> Golden:
+    """What the file golden.json of a candidate says.
+
+    Raises:
+        Corrupt: It says something else.
+    """
+    try:
+        found = msgspec.json.decode(content, type=Golden)
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"reading golden rows: {error}") from error
+    rows, predictions = len(found.rows), len(found.predictions)
+    if rows != predictions:
+        raise Corrupt(f"reading golden rows: {rows} rows have {predictions} predictions")
+    return found
+
+
+def asked(golden: Golden, signature: Signature, *, missing: bool) -> Rows:
+    """The golden rows as a client's rows are read; a row of zeros where there are none.
+
+    Args:
+        golden: The rows.
+        signature: Of the model.
+        missing: Whether it takes missing numbers.
+
+    Raises:
+        Invalid: They are no rows that this model takes.
+    """
+    rows = golden.rows or [_zeros(signature)]
+    body = msgspec.json.encode({"rows": rows})
+    return parse_rows(body, signature, missing=missing, most_rows=len(rows))
+
+
+def prove(exported: Exported, rows: Rows, golden: Golden) -> None:
+    """See that each row gets its prediction, to the last bit, alone and among 64.
+
+    Args:
+        exported: The model.
+        rows: The golden rows, read by `asked`.
+        golden: What is expected.
+
+    Raises:
+        Failed: A prediction is another one, or is no finite number.
+    """
+    several = np.arange(TOGETHER) % rows.rows
+    alone = np.concatenate([exported.ask(_take(rows, [at]), 1) for at in range(rows.rows)])
+    together = exported.ask(_take(rows, several), TOGETHER)
+    _refuse_not_finite(alone)
+    expected = np.array(golden.predictions, alone.dtype) if golden.rows else alone
+    _refuse_others(alone, expected, "asked alone")
+    _refuse_others(together, expected[several], f"asked among {TOGETHER}")
+
+
+def alike(one: Exported, other: Exported, rows: Rows) -> bool:
+    """Whether two forms of a model predict the same bits, for rows mixed out of these too.
+
+    Args:
+        one: The model.
+        other: Its other form.
+        rows: Of which each column's values are drawn anew, 64 times.
+    """
+    mixed = _mixed(rows)
+    predicted = (form.ask(_copy(mixed), TOGETHER) for form in (one, other))
+    first, second = (array.tobytes() for array in predicted)
+    return first == second
+
+
+def seconds_a_row(exported: Exported, rows: Rows) -> float:
+    """How long one row takes, asked alone: the median of 64."""
+    taken = []
+    for at in range(_TIMED):
+        row = _take(rows, [at % rows.rows])
+        began = time.perf_counter()
+        exported.ask(row, 1)
+        taken.append(time.perf_counter() - began)
+    return median(taken)
+
+
+def _zeros(signature: Signature) -> dict[str, Scalar]:
+    return {column.name: 0.0 if column.kind == "number" else "" for column in signature.columns}
+
+
+def _take(rows: Rows, places: Sequence[int] | NDArray[Any]) -> Inputs:
+    return {name: values[places] for name, values in rows.inputs.items()}
+
+
+def _copy(inputs: Inputs) -> Inputs:
+    return {name: values.copy() for name, values in inputs.items()}
+
+
+def _mixed(rows: Rows) -> Inputs:
+    draw = np.random.default_rng(0)
+    inputs = {}
+    for name, values in rows.inputs.items():
+        places = draw.integers(0, rows.rows, (TOGETHER, values.shape[1]))
+        inputs[name] = np.ascontiguousarray(np.take_along_axis(values, places, axis=0))
+    return inputs
+
+
+def _refuse_not_finite(predicted: NDArray[Any]) -> None:
+    finite = np.isfinite(predicted).reshape(len(predicted), -1).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise Failed(f"golden row {row + 1}: it predicts {_shown(predicted[row])}")
+
+
+def _refuse_others(predicted: NDArray[Any], expected: NDArray[Any], how: str) -> None:
+    if predicted.shape != expected.shape:
+        raise Failed(
+            f"{how}, it gives predictions of shape {predicted.shape}, where {expected.shape} is due"
+        )
+    same = (_bits(predicted) == _bits(expected)).reshape(len(predicted), -1).all(axis=1)
+    if not same.all():
+        row = int(same.argmin())
+        raise Failed(
+            f"golden row {row + 1}, {how}: it predicts {_shown(predicted[row])}, and predicted "
+            f"{_shown(expected[row])} when it was made"
+        )
+
+
+def _bits(values: NDArray[Any]) -> NDArray[Any]:
+    """0.0 and -0.0 are two."""
+    return np.ascontiguousarray(values).view(f"u{values.itemsize}")
+
+
+def _shown(prediction: Any) -> str:
+    return repr(prediction.tolist())
