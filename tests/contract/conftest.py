@@ -7,4 +7,5 @@ pytest.register_assert_rewrite(
     "tests.contract.ledger_contract",
     "tests.contract.ledger_machine",
     "tests.contract.serving_contract",
+    "tests.contract.serving_machine",
 )

@@ -14,6 +14,7 @@ from fairlead.ledger.sql import open_ledger
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.serving_contract import ServingContract
+from tests.contract.serving_machine import ServingMachine
 
 
 class TestSqliteLedger(LedgerContract, ServingContract):
@@ -23,20 +24,33 @@ class TestSqliteLedger(LedgerContract, ServingContract):
             yield opened
 
 
-class SqliteMachine(LedgerMachine):
+class SqliteFile:
+    """A new ledger for each run of a machine."""
+
     def open(self) -> Ledger:
         self.folder = tempfile.TemporaryDirectory()
         return open_ledger(Path(self.folder.name) / "ledger.db")
 
     def teardown(self) -> None:
-        super().teardown()
+        super().teardown()  # type: ignore[misc] # of the machine that it is mixed into
         self.folder.cleanup()
 
 
-TestSqliteMachine = SqliteMachine.TestCase
-TestSqliteMachine.settings = settings(
+class SqliteMachine(SqliteFile, LedgerMachine):
+    pass
+
+
+class SqliteServingMachine(SqliteFile, ServingMachine):
+    pass
+
+
+RUNS = settings(
     max_examples=40,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+TestSqliteMachine = SqliteMachine.TestCase
+TestSqliteMachine.settings = RUNS
+TestSqliteServingMachine = SqliteServingMachine.TestCase
+TestSqliteServingMachine.settings = RUNS
