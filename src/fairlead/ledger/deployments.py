@@ -214,7 +214,8 @@ def _refusal(row: Row, deployment: Deployment) -> str:
         return f"{_named(row)} is {row.state} by now: {row.reason or 'no reason was given'}"
     if row.step > deployment.step:
         return f"{_named(row)} is at step {row.step} by now, not {deployment.step}; look again"
-    return f"{_named(row)} is carried out by {row.server!r} by now, not {deployment.server!r}"
+    holder = "nobody" if row.server is None else repr(row.server)
+    return f"{_named(row)} is carried out by {holder} by now, not {deployment.server!r}"
 
 
 def _write(connection: sa.Connection, row: Row, deployment: Deployment) -> None:

@@ -12,8 +12,13 @@ The rules (each has a test in the contract suite):
 3. A fault (`fault`) counts: after MAX_FAULTS the task's trial fails with the last reason. A lease
    that ended, and a release, do not; after MAX_LOST ended leases it fails as 'workers lost'. Trials
    that share the task get a task each before any of them fails: one may have spoiled the others.
-4. Histories (attempts, judgements, promotions, events) are appended to, never updated.
+4. Histories (attempts, judgements, promotions, routes, events) are appended to, never updated.
 5. `counts` costs O(1) and `claim` O(log n) in the number of trials.
+6. A model has one route in force and at most one deployment that runs. Both change by
+   compare-and-set, and in one transaction where they change together. A deployment is carried out
+   under a lease; what its server writes after another took it is refused.
+7. What a serving program asks several times a second (`in_force`, `take`, `seen`) costs the same
+   however long the history is, and writes nothing where nothing is new.
 """
 
 from __future__ import annotations
