@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ ONNX file twice, as the check does, takes 12 times its size."""
 
 _OUTPUT = "output.txt"
 _LAST_WORDS = 4096  # bytes
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def check(
@@ -136,6 +138,6 @@ def _end(status: int) -> str:
 
 
 def _last_words(folder: Path) -> str:
-    text = (folder / _OUTPUT).read_bytes()[-_LAST_WORDS:].decode(errors="replace")
+    text = _COLOUR.sub("", (folder / _OUTPUT).read_bytes()[-_LAST_WORDS:].decode(errors="replace"))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f": {lines[-1][:300]}" if lines else ""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MODEL, GOLDEN, TASK = "model.onnx", "golden.json", "task.json"
 COMPACT, FINDINGS = "model.ort", "findings.json"
+_LONGEST = 500  # letters of another's message that are passed on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +70,9 @@ def main(path: str) -> None:
     except FairleadError as error:
         findings = Findings(fault=str(error))
     except Exception as error:  # noqa: BLE001 - whatever a model raises is told
-        text = " ".join(str(error).split())
-        findings = Findings(fault=f"it raised {type(error).__name__}: {text}")
+        text = " ".join(str(error).split())[:_LONGEST]
+        limit = f"(it may use {task.memory >> 20} MiB of memory)"
+        findings = Findings(fault=f"it raised {type(error).__name__}: {text} {limit}")
     (folder / FINDINGS).write_bytes(msgspec.json.encode(findings))
 
 
