@@ -73,9 +73,10 @@ def pinned(live: Live, wanted: str) -> Served:
 
 
 def routed(live: Live) -> list[Served]:
-    """The revisions that have traffic, the most first."""
+    """The revisions that have traffic, the most first; all of them before there is a route."""
     shares = sorted(live.split.traffic.items(), key=lambda one: -one[1])
-    return [live.revisions[name] for name, share in shares if share > 0]
+    found = [live.revisions[name] for name, share in shares if share > 0]
+    return found or [*live.revisions.values()]
 
 
 def versions(live: Live) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from fairlead.artifacts import Artifacts
+from fairlead.errors import NotLoaded
 from fairlead.serving.aside import Bench
 from fairlead.serving.loader import Loader
 from fairlead.serving.plan import Held, Plan, Report, Split
@@ -32,7 +33,13 @@ class Live:
     revisions: Mapping[str, Served]
 
     def choose(self, draw: float) -> Served:
-        """The revision for this draw, a number in [0, 1) (split.py)."""
+        """The revision for this draw, a number in [0, 1) (split.py).
+
+        Raises:
+            NotLoaded: None has traffic yet: the first one is still being tested.
+        """
+        if not self.split.traffic:
+            raise NotLoaded(f"model {self.split.model!r} is being deployed; try again soon")
         return self.revisions[choose(self.split.traffic, draw)]
 
     @property
@@ -99,7 +106,11 @@ class Engine:
             routes={model: live.split.route for model, live in followed.items()},
             faults={model: aim.fault for model, aim in self._aims.items() if aim.fault},
             draining=tuple((one.held.model, one.held.revision) for one in leaving),
+            behind=tuple(model for model, aim in self._aims.items() if not self._is_as(model, aim)),
         )
+
+    def _is_as(self, model: str, aim: Live) -> bool:
+        return aim.proved and self.table[model] is aim
 
     def close(self) -> None:
         """Stop whatever goes on by itself; requests in hand are not waited for."""

@@ -48,8 +48,8 @@ class Split:
     """How the traffic of one model is split."""
 
     model: str
-    route: int  # number of the route
-    traffic: Mapping[str, int]  # percent by revision
+    route: int  # number of the route; 0 before there is one
+    traffic: Mapping[str, int]  # percent by revision; empty before there is a route
     sticky: str | None = None
 
 
@@ -74,13 +74,15 @@ class Report:
     """How far a serving process is; sent at each change.
 
     A plan is applied once each of its routes is followed; a model whose new revisions cannot be
-    loaded keeps the route that it had, and says why in `faults`.
+    loaded keeps the route that it had, and says why in `faults`. Until all that the plan holds of
+    a model is loaded, the model is `behind`, even where the route itself is no new one.
     """
 
     serial: int  # the last plan that was taken in
     routes: Mapping[str, int] = field(default_factory=dict)  # model to the route that is followed
     faults: Mapping[str, str] = field(default_factory=dict)  # model to why its route is not
     draining: tuple[tuple[str, str], ...] = ()  # (model, revision) that still answer requests
+    behind: tuple[str, ...] = ()  # models that are not yet as the plan wants them
 
 
 Message: TypeAlias = Plan | Drain | Report
