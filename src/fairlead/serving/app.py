@@ -101,23 +101,15 @@ class App:
 
     async def _send(self, visit: Visit, answer: Answer, receive: Receive, send: Send) -> None:
         """Send the answer; where a body was left unread, the connection is closed behind it."""
-        headers = [
-            *answer.headers,
-            (b"content-length", b"%d" % len(answer.body)),
-            (b"x-request-id", visit.id),
-        ]
-        if visit.revision:
-            headers.append((b"fairlead-revision", visit.revision.encode()))
-        unread = visit.leaves_much
-        if unread:
+        closing = visit.leaves_much or CLOSE in answer.headers
+        headers = _headers(visit, answer)
+        if closing and CLOSE not in answer.headers:
             headers.append(CLOSE)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        if unread:
-            await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        await send({"type": "http.response.body", "body": answer.body, "more_body": closing})
+        if closing:
             await self._throw_away(receive)
             await send({"type": "http.response.body", "body": b""})
-        else:
-            await send({"type": "http.response.body", "body": answer.body})
 
     async def _throw_away(self, receive: Receive) -> None:
         """Take the body in: a client that still sends would not look for the answer."""
@@ -125,6 +117,17 @@ class App:
             async with asyncio.timeout(self._limits.linger_seconds):
                 while (await receive()).get("more_body", False):
                     pass
+
+
+def _headers(visit: Visit, answer: Answer) -> list[tuple[bytes, bytes]]:
+    headers = [
+        *answer.headers,
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-request-id", visit.id),
+    ]
+    if visit.revision:
+        headers.append((b"fairlead-revision", visit.revision.encode()))
+    return headers
 
 
 def _allow(found: Target) -> tuple[bytes, bytes]:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from fairlead.errors import Overloaded, TooLarge
-from fairlead.serving.answer import Gone, Refused
+from fairlead.serving.answer import CLOSE, Gone, Refused
 from fairlead.serving.limits import Limits
 from fairlead.serving.unpack import Unpacker, unpacker
 
@@ -105,7 +105,9 @@ class Bodies:
     def _too_slow(self) -> Refused:
         seconds = self._limits.body_seconds
         return Refused(
-            HTTPStatus.REQUEST_TIMEOUT, f"the body was not whole {seconds:g} s after its headers"
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"the body was not whole {seconds:g} s after its headers",
+            CLOSE,
         )
 
 

@@ -14,6 +14,8 @@ import asyncio
 import contextlib
 import math
 import resource
+import socket
+import struct
 from collections.abc import Callable, Generator, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -31,6 +33,7 @@ FILES = 128  # open files that are no connections
 _READ = 1 << 18  # the most that the loop reads at once
 _EACH = 4  # bytes of a header beside its name and value
 _FRAMES = {b"content-length", b"transfer-encoding"}  # headers that say where a body ends
+_AT_ONCE = struct.pack("ii", 1, 0)  # on, and 0 seconds
 _VERSIONS = {"1.0", "1.1"}
 _FULL = refusal(
     HTTPStatus.SERVICE_UNAVAILABLE, "all connections are in use", (b"retry-after", b"1")
@@ -111,6 +114,7 @@ class Connection(HttpToolsProtocol):
         self._last: Answer | None = None  # what is said before closing, after what is in hand
         self._deaf = False  # nothing that comes is looked at any more
         self._leaving = False  # the request in hand is the last one
+        self._full = False  # there was no room for this connection
 
     # ---- asyncio's side
 
@@ -120,10 +124,9 @@ class Connection(HttpToolsProtocol):
         if self._crowd.enter(self):
             self._await_head()
         else:
-            self._deaf = True
-            self._refused(_FULL.status)
-            transport.write(written(_FULL))
-            transport.close()
+            self._deaf = self._full = True
+            self._last = _FULL
+            self._say_last()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -137,6 +140,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
         if self._deaf:
+            self._ignore()
             return
         self._unset_keepalive_if_required()
         self._swallowed += len(data)
@@ -233,7 +237,12 @@ class Connection(HttpToolsProtocol):
         self._abort_unless_taken()
 
     def give_up(self) -> None:
-        """Close at once: somebody else needs the place."""
+        """Close at once: somebody else needs the place, or nobody takes what was written.
+
+        A reset, or the system would go on trying to deliver it.
+        """
+        mine = self.transport.get_extra_info("socket")
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         self.transport.abort()
 
     # ---- parsing
@@ -312,6 +321,11 @@ class Connection(HttpToolsProtocol):
         self.cycle.disconnected = True
         self.cycle.message_event.set()
 
+    def _ignore(self) -> None:
+        """What comes after the last word is thrown away, and there is no room to wait for more."""
+        if self._full:
+            self.transport.close()
+
     def _say_last(self) -> None:
         """Write it and close; bytes are still taken in, or the client may never see it."""
         if self._last is not None:
@@ -323,7 +337,7 @@ class Connection(HttpToolsProtocol):
 
     def _abort_unless_taken(self) -> None:
         if self._unsent is None:
-            self._unsent = self.loop.call_later(self._limits.answer_seconds, self.transport.abort)
+            self._unsent = self.loop.call_later(self._limits.answer_seconds, self.give_up)
 
 
 class _Continued:

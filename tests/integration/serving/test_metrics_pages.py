@@ -1,0 +1,105 @@
+"""What is counted, over the page for Prometheus and for the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from fairlead.serving.metrics import forget, observations
+from fairlead.serving.observed import LATENCY_EDGES
+from fairlead.serving.process import ProcessSettings
+from tests.integration.serving.rig import Process, Trained, rows_of, started, wait_until
+
+PREDICT = "/models/houses:predict"
+
+
+def figures(process: Process) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every figure of the page by its name and labels."""
+    reply = process.ask("GET", "/metrics")
+    assert reply.status == 200
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(reply.body.decode())
+        for sample in family.samples
+    }
+
+
+def labels(**given: str) -> frozenset[tuple[str, str]]:
+    return frozenset(given.items())
+
+
+@pytest.fixture
+def fresh(trained: Trained) -> Iterator[Process]:
+    with started(trained) as process:
+        process.plan(trained.held("houses"))
+        process.followed()
+        yield process
+
+
+def test_requests_are_counted_by_model_revision_and_code(fresh: Process, trained: Trained) -> None:
+    body = rows_of(trained.golden("houses")[0][:3])
+    for _ in range(5):
+        fresh.ask("POST", PREDICT, body)
+    fresh.ask("POST", PREDICT, b"{")
+    fresh.ask("POST", "/models/nobody:predict", body)
+    page = figures(fresh)
+    of = {"model": "houses", "revision": "v1"}
+    assert page["fairlead_requests_total", labels(**of, code="200")] == 5
+    assert page["fairlead_requests_total", labels(**of, code="400")] == 1
+    assert page["fairlead_requests_total", labels(model="", revision="", code="404")] == 1
+    assert page["fairlead_request_duration_seconds_count", labels(**of)] == 5
+    assert page["fairlead_prediction_count", labels(**of)] == 15
+    expected = 5 * sum(trained.golden("houses")[1][:3])
+    assert page["fairlead_prediction_sum", labels(**of)] == pytest.approx(expected)
+    assert page["fairlead_in_flight", labels(**of)] == 0
+    assert page["process_resident_memory_bytes", labels(pid=str(fresh.child.pid))] > 1 << 20
+
+
+def test_the_judge_sees_the_same(fresh: Process, trained: Trained) -> None:
+    rows, predicted = trained.golden("houses")
+    for _ in range(3):
+        fresh.ask("POST", PREDICT, rows_of(rows))
+    fresh.ask("POST", PREDICT, b"{")
+    (seen,) = observations(fresh.metrics).values()
+    assert (seen.requests, seen.errors) == (3, 0)
+    assert sum(seen.latency) == 3
+    assert len(seen.latency) == len(LATENCY_EDGES) + 1
+    edges = trained.held("houses").edges
+    bins = [sum(value >= edge for edge in edges) for value in predicted]
+    assert list(seen.bins) == [3 * bins.count(index) for index in range(max(bins) + 1)]
+
+
+def test_a_process_that_died_leaves_what_it_counted_and_not_what_it_was(
+    trained: Trained, fresh: Process
+) -> None:
+    body = rows_of(trained.golden("houses")[0][:1])
+    folder = str(fresh.metrics)
+    settings = ProcessSettings(listen=(), channel=0, artifacts="", metrics=folder)
+    with started(trained, settings) as other:
+        other.plan(trained.held("houses"))
+        other.followed()
+        other.ask("POST", PREDICT, body)
+        mine = ("process_open_fds", labels(pid=str(other.child.pid)))
+        wait_until(lambda: mine in figures(fresh))
+        other.child.kill()
+        other.child.wait()
+        forget(fresh.metrics, other.child.pid)
+        page = figures(fresh)
+    assert mine not in page
+    assert page["fairlead_requests_total", labels(model="houses", revision="v1", code="200")] == 1
+
+
+def test_a_file_that_a_killed_process_had_only_just_made_hides_nothing(
+    fresh: Process, trained: Trained
+) -> None:
+    fresh.ask("POST", PREDICT, rows_of(trained.golden("houses")[0][:1]))
+    (fresh.metrics / "counter_999999.db").touch()
+    assert len(observations(fresh.metrics)) == 1
+    assert fresh.ask("GET", "/metrics").status == 200
+
+
+def test_what_is_no_request_is_counted_too(fresh: Process) -> None:
+    fresh.raw(b"rubbish\r\n\r\n")
+    assert figures(fresh)["fairlead_refused_total", labels(code="400")] == 1
