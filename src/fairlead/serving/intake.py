@@ -152,9 +152,9 @@ def as_they_are(
 
 def _check(values: NDArray[Any], names: Sequence[str], *, missing: bool, where: str) -> None:
     worst = np.abs(values)
-    refused = ~(worst <= LARGEST) if not missing else worst > LARGEST
-    if refused.any():
-        row, column = divmod(int(refused.argmax()), values.shape[1])
+    odd = worst > LARGEST if missing else ~(worst <= LARGEST)
+    if odd.any():
+        row, column = divmod(int(odd.argmax()), values.shape[1])
         value = float(values[row, column])
         raise refused(where, row, names[column], _why(value))
 

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import schemathesis
+from jsonschema import Draft202012Validator
+
+from fairlead.records import Column, Signature
+from fairlead.serving.datatypes import DATATYPES
+from fairlead.serving.openapi import document
+from fairlead.serving.protocol import parse_infer
+from fairlead.serving.rows import parse_rows
+
+MODELS = {
+    "boston": Signature(
+        columns=(Column(name="town", kind="text"), Column(name="RM", kind="number")), target="MEDV"
+    ),
+    "irises": Signature(
+        columns=(Column(name="width", kind="number"),), target="kind", classes=("a", "b")
+    ),
+}
+
+
+@pytest.mark.parametrize("models", [{}, MODELS])
+def test_the_document_is_openapi(models: dict[str, Signature]) -> None:
+    found = document(models)
+    schemathesis.openapi.from_dict(found).validate()
+    for schema in found["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    json.dumps(found, allow_nan=False)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    found = document(MODELS)
+    references = {
+        line.split('"')[3] for line in json.dumps(found, indent=1).splitlines() if '"$ref"' in line
+    }
+    assert references
+    for reference in references:
+        place = found
+        for part in reference.removeprefix("#/").split("/"):
+            place = place[part]
+
+
+def test_operations_have_names_of_their_own() -> None:
+    operations = [one for item in document(MODELS)["paths"].values() for one in item.values()]
+    assert len({one["operationId"] for one in operations}) == len(operations)
+
+
+def test_the_examples_are_taken_by_the_models_that_they_are_for() -> None:
+    paths = document(MODELS)["paths"]
+    for path, kind in (("/models/{model}:predict", "rows"), ("/v2/models/{model}/infer", "infer")):
+        content = paths[path]["post"]["requestBody"]["content"]["application/json"]
+        for model, signature in MODELS.items():
+            body = json.dumps(content["examples"][model]["value"]).encode()
+            if kind == "rows":
+                assert parse_rows(body, signature, missing=False, most_rows=1).rows == 1
+            else:
+                assert parse_infer(body, None, signature, missing=False, most_rows=1).rows == 1
+
+
+def test_the_models_and_the_datatypes_are_told() -> None:
+    components = document(MODELS)["components"]
+    assert components["parameters"]["model"]["schema"]["enum"] == ["boston", "irises"]
+    datatype = components["schemas"]["RequestInput"]["properties"]["datatype"]
+    assert datatype["enum"] == list(DATATYPES)
+
+
+def test_each_answer_that_predicts_tells_its_revision_and_its_id() -> None:
+    for path, item in document(MODELS)["paths"].items():
+        if "post" in item:
+            answered = item["post"]["responses"]["200"]["headers"]
+            assert {"Fairlead-Revision", "X-Request-Id"} <= answered.keys(), path
