@@ -137,7 +137,7 @@ class Registry:
         """
         _reason(why)
         version = self.ledger.versions.get(model, number)
-        self._fit_to_stand(version)
+        self.refuse_unfit(version, doing="promoting")
         for _ in range(_ATTEMPTS):
             champion = self.ledger.versions.champion(model)
             if champion and champion.number == number:
@@ -170,7 +170,8 @@ class Registry:
         reachable = pile(self.ledger.versions.history(model))
         if len(reachable) < 2:  # noqa: PLR2004 - the champion and the one before
             raise Invalid(_nothing_before(model, reachable))
-        self._fit_to_stand(self.ledger.versions.get(model, reachable[-2]))
+        former = self.ledger.versions.get(model, reachable[-2])
+        self.refuse_unfit(former, doing="promoting")
         return self.ledger.versions.promote(
             Promotion(
                 model=model,
@@ -182,15 +183,26 @@ class Registry:
             )
         )
 
-    def _fit_to_stand(self, version: Version) -> None:
+    def refuse_unfit(self, version: Version, *, doing: str) -> None:
+        """Refuse a version that is not fit to be live.
+
+        Args:
+            version: The version.
+            doing: What is being done with it, for the message.
+
+        Raises:
+            Unexportable: It has no ONNX form.
+            Failed: Its exported form predicts something else than what was trained.
+            Corrupt: Its file is not what was written.
+        """
         candidate = self.candidate(version)
         if candidate.unexportable is not None or "model.onnx" not in candidate.files:
             raise Unexportable(
-                f"promoting {_named(version)}: it has no ONNX form ({candidate.unexportable}), "
-                "so it cannot become champion"
+                f"{doing} {_named(version)}: it has no ONNX form ({candidate.unexportable}), "
+                "so it cannot be live"
             )
         if not parity_passed(candidate):
-            raise Failed(f"promoting {_named(version)}: {disparity(candidate)}")
+            raise Failed(f"{doing} {_named(version)}: {disparity(candidate)}")
         self.artifacts.path(candidate.files["model.onnx"].digest)  # whole, before it is live
 
 

@@ -12,8 +12,9 @@ import math
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairlead.artifacts import Artifacts
@@ -24,6 +25,7 @@ from fairlead.families.family import Array, Family, Fitted
 from fairlead.inference import Exported
 from fairlead.metrics import Metric
 from fairlead.records import Candidate, Parity, Signature, Trial
+from fairlead.repository import checked_out
 from fairlead.training.export import export, parity
 from fairlead.training.opened import Opened
 from fairlead.training.prepare import Preparation
@@ -164,7 +166,9 @@ def _row(features: Features, index: int, signature: Signature) -> dict[str, obje
 
 def _environment(opened: Opened) -> dict[str, object]:
     packages = {dist.name.lower(): dist.version for dist in metadata.distributions()}
+    commit = checked_out(Path.cwd())
     return {
+        "git": asdict(commit) if commit else None,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),

@@ -1,0 +1,98 @@
+"""The beginning of a deployment.
+
+Belongs here: which version, with which settings, and what is refused. Does not: carrying it out
+(carry.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fairlead.artifacts import Artifacts
+from fairlead.deployment.details import who
+from fairlead.ledger.ledger import Ledger
+from fairlead.records import Allowance, Bounds, Deployment, Revision, Version
+from fairlead.registry.registry import Registry
+from fairlead.spec.document import Serve, parse_canonical
+
+
+def begin(  # noqa: PLR0913 - where, what, and how are three things
+    ledger: Ledger,
+    artifacts: Artifacts,
+    model: str,
+    *,
+    version: int | None = None,
+    steps: tuple[int, ...] | None = None,
+    serve: Serve | None = None,
+) -> Deployment:
+    """Ask for a version to be deployed; whoever serves carries it out.
+
+    A deployment of the model that still runs is superseded.
+
+    Args:
+        ledger: Notes it.
+        artifacts: Have the version's files.
+        model: Name of the model.
+        version: Its number; the champion's if None.
+        steps: Percents, rising to 100; those of the settings if None.
+        serve: The settings; those of the spec that the version's study ran with if None.
+
+    Raises:
+        NotFound: There is no such model or version, or it has no champion.
+        Unexportable: The version has no ONNX form.
+        Failed: Its exported form predicts something else than what was trained.
+        Corrupt: A file of it is not what was written.
+        Invalid: The steps do not rise to 100.
+    """
+    chosen = fit(ledger, artifacts, model, version)
+    serve = serve or settings(ledger, chosen)
+    revision = ledger.routes.revise(_revision(chosen, serve))
+    return ledger.deployments.begin(
+        Deployment(
+            model=model,
+            number=0,  # the ledger gives it
+            revision=revision.name,
+            steps=steps or serve.canary,
+            bounds=Bounds(**serve.judge.model_dump()),
+            sticky=serve.sticky,
+            reason=who(),
+        )
+    )
+
+
+def fit(ledger: Ledger, artifacts: Artifacts, model: str, number: int | None) -> Version:
+    """The version of this number, or the champion, if it is fit to be served; raises as `begin`."""
+    registry = Registry(ledger, artifacts)
+    version = registry.version(model, number)
+    registry.refuse_unfit(version, doing="deploying")
+    return version
+
+
+def settings(ledger: Ledger, version: Version) -> Serve:
+    """The serving settings of the spec that the version's study ran with."""
+    return parse_canonical(ledger.studies.get(version.study).spec).serve
+
+
+def is_live(ledger: Ledger, version: Version, serve: Serve) -> bool:
+    """Whether the version has all traffic already, with these settings, and is to keep it."""
+    route = ledger.routes.current(version.model)
+    if route is None or route.sticky != serve.sticky or len(route.traffic) > 1:
+        return False
+    (name,) = route.traffic
+    revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
+    live = revisions[name]
+    return (live.version, live.allowance) == (version.number, _allowance(serve))
+
+
+def _revision(version: Version, serve: Serve) -> Revision:
+    return Revision(
+        model=version.model,
+        name="",  # the ledger gives it
+        version=version.number,
+        allowance=_allowance(serve),
+    )
+
+
+def _allowance(serve: Serve) -> Allowance:
+    named = serve.model_dump(include=set(asdict(Allowance())))
+    return Allowance(**named)

@@ -1,0 +1,193 @@
+"""Changes of what is live: a route, its details, and the deployment that it belongs to, together.
+
+Belongs here: undoing, sharing traffic by hand, and the one way in which a route is changed. Does
+not: when a deployment takes its next step (carry.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from fairlead.artifacts import Artifacts
+from fairlead.deployment.details import details
+from fairlead.errors import Conflict, Invalid, NotFound
+from fairlead.ledger.ledger import Ledger
+from fairlead.records import Deployment, Revision, Route
+
+_ATTEMPTS = 100  # each one that fails is another process's success
+_UNPROVED = {"loading", "failed"}
+
+
+def change(
+    ledger: Ledger,
+    artifacts: Artifacts,
+    route: Route,
+    *,
+    previous: Route | None,
+    deployment: Deployment | None = None,
+) -> Route:
+    """Store the route's deploy_details.json, then put the route in force.
+
+    Args:
+        ledger: Takes the route.
+        artifacts: Take the details.
+        route: Its number, its time and its details are given here.
+        previous: The one that is in force at this moment; None for the first.
+        deployment: Written in the same transaction.
+
+    Raises:
+        Conflict: Another route is in force by now; nothing was written to the ledger.
+    """
+    content = details(ledger, artifacts, route, previous=previous, deployment=deployment)
+    kept = replace(route, details=artifacts.put(content).digest)
+    number = previous.number if previous else None
+    return ledger.routes.change(kept, previous=number, deployment=deployment)
+
+
+def undo(
+    ledger: Ledger,
+    artifacts: Artifacts,
+    model: str,
+    why: str,
+    *,
+    deployment: Deployment | None = None,
+) -> Route:
+    """Put the route again in force that was before the one in force; once more goes further back.
+
+    The steps of one deployment count as one. Where the route in force is a step of a deployment
+    that runs, that one ends as undone in the same transaction.
+
+    Args:
+        ledger: Knows the routes.
+        artifacts: Take the details.
+        model: Whose route.
+        why: Goes into the history.
+        deployment: The one that takes itself back, as it is to be written; what runs, if not given.
+
+    Raises:
+        NotFound: Nothing of the model was deployed.
+        Invalid: There is no route before the one in force.
+        Conflict: Somebody else changed the route meanwhile: what was to be undone is not in force.
+    """
+    first = _in_force(ledger, model)
+    for _ in range(_ATTEMPTS):
+        route = _in_force(ledger, model)
+        if _occasion(route) != _occasion(first):
+            raise Conflict(
+                f"undoing route {first.number} of {model!r}: route {route.number} is in force by "
+                f"now ({route.why}); look at it with `fairlead route {model}` before undoing that"
+            )
+        ended = deployment or _undone(ledger, route, why)
+        try:
+            return _back(ledger, artifacts, route, why, ended)
+        except Conflict:
+            if deployment is not None:
+                raise  # it is the supervisor's, which looks again itself
+    raise Conflict(f"undoing a route of {model!r}: it keeps changing; try again")
+
+
+def set_traffic(
+    ledger: Ledger, artifacts: Artifacts, model: str, traffic: Mapping[str, int], why: str
+) -> Route:
+    """Share the model's traffic as a person says; a deployment that runs is superseded.
+
+    Args:
+        ledger: Knows the revisions.
+        artifacts: Take the details.
+        model: Whose traffic.
+        traffic: Percent by revision; together 100.
+        why: Goes into the history.
+
+    Raises:
+        NotFound: Nothing of the model was deployed, or there is no such revision.
+        Invalid: A revision was never proved, or the percents do not make 100.
+        Conflict: Somebody else changed the route meanwhile.
+    """
+    previous = _in_force(ledger, model)
+    shares = {name: percent for name, percent in traffic.items() if percent}
+    _refuse_unproved(ledger, model, shares)
+    route = Route(
+        model=model,
+        number=0,  # the ledger gives it
+        traffic=shares,
+        kind="set",
+        why=why,
+        details="",
+        sticky=previous.sticky,
+        before=previous.number,
+    )
+    return change(ledger, artifacts, route, previous=previous)
+
+
+def running(ledger: Ledger, model: str) -> Deployment | None:
+    """The model's deployment that runs; None where none does."""
+    try:
+        last = ledger.deployments.get(model)
+    except NotFound:
+        return None
+    return last if last.state == "running" else None
+
+
+def cancel(ledger: Ledger, deployment: Deployment, why: str) -> Deployment:
+    """End a deployment that has routed nothing yet; the route stays as it is.
+
+    Raises:
+        Conflict: It has ended, or has traffic by now.
+    """
+    return ledger.deployments.advance(replace(deployment, state="undone", reason=why, server=None))
+
+
+def _in_force(ledger: Ledger, model: str) -> Route:
+    route = ledger.routes.current(model)
+    if route is None:
+        ledger.versions.history(model)  # refuses a model that is not there
+        raise NotFound(
+            f"nothing of model {model!r} has any traffic yet: `fairlead deploy {model}` brings its "
+            "champion into service"
+        )
+    return route
+
+
+def _occasion(route: Route) -> tuple[object, ...]:
+    """What the route is undone as: a deployment with all of its steps, or the route alone."""
+    if route.kind == "deploy" and route.deployment is not None:
+        return ("deployment", route.deployment)
+    return ("route", route.number)
+
+
+def _undone(ledger: Ledger, route: Route, why: str) -> Deployment | None:
+    """The deployment that the route is a step of, as undone, if it still runs."""
+    deployment = running(ledger, route.model)
+    if deployment is None or deployment.number != route.deployment:
+        return None
+    return replace(deployment, state="undone", reason=why, server=None)
+
+
+def _back(
+    ledger: Ledger, artifacts: Artifacts, route: Route, why: str, ended: Deployment | None
+) -> Route:
+    if route.before is None:
+        raise Invalid(
+            f"undoing route {route.number} of {route.model!r}: nothing had its traffic before; "
+            f"`fairlead deploy {route.model} --version V` brings another version"
+        )
+    target = ledger.routes.history(route.model)[route.before - 1]
+    again = replace(target, kind="undo", why=why, details="", deployment=None)
+    return change(ledger, artifacts, again, previous=route, deployment=ended)
+
+
+def _refuse_unproved(ledger: Ledger, model: str, traffic: Mapping[str, int]) -> None:
+    known = {each.name: each for each in ledger.routes.revisions(model)}
+    for name in traffic:
+        revision = known.get(name)  # one that is not there is refused by the ledger
+        if revision is not None and revision.state in _UNPROVED:
+            raise Invalid(_unproved(revision))
+
+
+def _unproved(revision: Revision) -> str:
+    reason = f" ({revision.reason})" if revision.reason else ""
+    return (
+        f"routing {revision.model!r}: {revision.name} is {revision.state}{reason} and gets traffic "
+        f"only once it was proved: `fairlead deploy {revision.model} --version {revision.version}`"
+    )
