@@ -15,8 +15,9 @@ import msgspec
 import numpy as np
 
 from fairlead.data.lexicon import LARGEST_WHOLE
-from fairlead.serving.intake import number, shown
+from fairlead.serving.intake import number
 from fairlead.serving.strict import Written
+from fairlead.serving.wording import shown
 
 _EXACT = float(LARGEST_WHOLE - 1)  # what reads as float64 beyond it may be another whole number
 

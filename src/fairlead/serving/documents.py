@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 Parameters: TypeAlias = dict[str, bool | int | float | str | None] | UnsetType | None
 Number: TypeAlias = float | None
-Cell: TypeAlias = float | str | None
+Cell: TypeAlias = int | float | str | None
 
 
 class RequestInput(msgspec.Struct, kw_only=True, gc=False):

@@ -10,34 +10,29 @@ loses the blanks around it, and words such as NA are missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
 from math import isinf
 from operator import itemgetter
-from reprlib import Repr
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlead.data.hint import nearest
 from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, meant
 from fairlead.errors import Invalid, TooLarge
 from fairlead.records import Signature
 from fairlead.serving.strict import Written
+from fairlead.serving.wording import refused, shown
 
 Tensors: TypeAlias = dict[str, NDArray[Any]]
 Pick: TypeAlias = Callable[[Any], tuple[Any, ...]]
 
 INEXACT = "a whole number beyond 2**53, which is not kept exactly"
 
-_NAMED = 5  # names that a message holds
-_SHOWN = 80  # characters of a client's text that a message holds
-_COMPARED = 500  # names that a wrong one is compared with: it costs about 0.1 ms for each ten
 _ROOM = 1024  # JSON values that a request may hold beside its rows and columns
-_EACH = 32  # JSON values that say what one column is
+_EACH = 16  # twice these say what one column is, where each is an input of its own
 _NEGATIVE_ZERO = np.iinfo(np.int32).min  # the bits of float32's -0.0, read as an int32
 
 
@@ -65,7 +60,7 @@ class Intake:
 
     def most_values(self, most_rows: int) -> int:
         """How many JSON values a request of this many rows may hold, with room for the rest."""
-        return _ROOM + (most_rows + _EACH) * (len(self.columns) + 1)
+        return _ROOM + (most_rows + _EACH) * (2 * len(self.columns) + 1)
 
     @classmethod
     def of(cls, signature: Signature) -> Intake:
@@ -194,48 +189,15 @@ def check_whole(value: int) -> None:
 # ---- text -----------------------------------------------------------------------------------
 
 
-def texts(rows: Sequence[Sequence[str | None]], width: int) -> NDArray[np.object_]:
+def texts(rows: Sequence[Sequence[str | int | None]], width: int) -> NDArray[np.object_]:
     """Texts as the model takes them: object [rows, columns], a missing one empty."""
     tensor = np.empty((len(rows), width), dtype=object)
     for at, row in enumerate(rows):
-        tensor[at] = ["" if cell is None else meant(cell) for cell in row]
+        tensor[at] = ["" if cell is None else meant(str(cell)) for cell in row]
     return tensor
 
 
-# ---- messages -------------------------------------------------------------------------------
-
-
-def place(where: str, row: int, column: str) -> str:
-    """Where a cell stands, people's way: rows count from 1."""
-    return f"{where}row {row + 1}, column {shown(column)}"
-
-
-class _Cut(Repr):
-    """Shows a value in a few characters, without a walk through all of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = self.maxlong = _SHOWN
-
-
-_CUT = _Cut()
-
-
-def shown(value: object) -> str:
-    """A client's value in a message, cut where it is long."""
-    return _CUT.repr(value)
-
-
-def listed(names: Collection[str]) -> str:
-    """Some names in a message."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(shown(name) for name in islice(names, _NAMED)) + more
-
-
-def hint(name: str, known: Collection[str]) -> str:
-    """A clause that ends a message: the nearest name, or those that there are."""
-    near = nearest(name[:_SHOWN], islice(known, _COMPARED))
-    return near or f"; there is {listed(known)}"
+# ---- rows -----------------------------------------------------------------------------------
 
 
 def check_rows(rows: int, most: int) -> None:
@@ -249,8 +211,3 @@ def check_rows(rows: int, most: int) -> None:
         raise Invalid("the request has no rows: there is nothing to predict")
     if rows > most:
         raise TooLarge(f"the request has {rows} rows; at most {most} may be asked at once")
-
-
-def refused(where: str, row: int, column: str, why: str) -> Invalid:
-    """Why a cell is not taken."""
-    return Invalid(f"{place(where, row, column)}: {why}")

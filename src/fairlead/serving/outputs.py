@@ -22,8 +22,8 @@ from fairlead.errors import Invalid
 from fairlead.records import Signature
 from fairlead.serving.datatypes import DATATYPES
 from fairlead.serving.documents import InferRequest, Parameters, RequestOutput, ResponseOutput
-from fairlead.serving.intake import hint, shown
 from fairlead.serving.predicted import label_type, labels, shortest
+from fairlead.serving.wording import hint, shown
 
 _UNKNOWN = ("classification", "shared_memory_region")  # ways to ask for an output that we have not
 

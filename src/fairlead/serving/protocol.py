@@ -30,9 +30,10 @@ from fairlead.serving.documents import (
     ModelMetadata,
     ServerMetadata,
 )
-from fairlead.serving.intake import Intake, Tensors, check_rows, hint, intake, listed, shown
+from fairlead.serving.intake import Intake, Tensors, check_rows, intake
 from fairlead.serving.predicted import check_predicted
 from fairlead.serving.tensor import Sent, read_numbers, read_text, rows_of, sent
+from fairlead.serving.wording import hint, listed, shown
 from fairlead.version import VERSION
 
 PLATFORM = "onnxruntime_onnx"  # as Triton calls it

@@ -6,7 +6,7 @@ predictions by name. Does not: tensors (protocol.py), what cells may be (intake.
 Rows are read twice at most. The first look is msgspec's alone and takes what nearly every request
 holds; where it does not do, the second one goes cell by cell, knows how each number was written,
 and either refuses one with its row and column or reads what the first look does not know: a
-number or a truth value where text is wanted, a large number.
+fraction or a truth value where text is wanted, a large number.
 """
 
 from __future__ import annotations
@@ -33,18 +33,15 @@ from fairlead.serving.intake import (
     Pick,
     Tensors,
     check_rows,
-    hint,
     intake,
-    listed,
     number,
     picking,
-    refused,
-    shown,
     single,
     texts,
 )
 from fairlead.serving.predicted import check_predicted, labels, shortest
 from fairlead.serving.strict import Written
+from fairlead.serving.wording import hint, listed, refused, shown
 
 _ROWS = msgspec.json.Decoder(RowsRequest)
 _NUMBERS = msgspec.json.Decoder(NumbersRequest)
@@ -134,7 +131,7 @@ def _by_class(predicted: NDArray[Any], names: Sequence[str]) -> list[dict[str, f
 @dataclass(frozen=True, kw_only=True)
 class _Found:
     numbers: NDArray[np.float64]  # [rows, number columns]
-    text: Sequence[Sequence[str | None]]  # [rows][text columns]
+    text: Sequence[Sequence[str | int | None]]  # [rows][text columns]
     rows: int
 
 
@@ -144,8 +141,8 @@ def _quick(body: bytes, model: Intake, most_rows: int) -> _Found | None:
         asked = (_ROWS if model.text else _NUMBERS).decode(body)
         strict.check_keys(body, _keys(asked))
         check_rows(len(asked.rows), most_rows)
-        return _matched(asked, model)
-    except (*strict.MALFORMED, LookupError, TypeError, ValueError):
+        return _matched(asked, model, body)
+    except (*strict.MALFORMED, LookupError, TypeError, ValueError, OverflowError):
         return None  # the second look says what is wrong, if anything is
 
 
@@ -153,7 +150,7 @@ def _keys(asked: RowsRequest | NumbersRequest) -> int:
     return 2 if asked.columns is not UNSET else 1 + sum(map(len, asked.rows))
 
 
-def _matched(asked: RowsRequest | NumbersRequest, model: Intake) -> _Found | None:
+def _matched(asked: RowsRequest | NumbersRequest, model: Intake, body: bytes) -> _Found | None:
     rows, columns = asked.rows, asked.columns
     if columns is UNSET:
         pick_numbers, pick_text = model.pick_numbers, model.pick_text
@@ -164,7 +161,7 @@ def _matched(asked: RowsRequest | NumbersRequest, model: Intake) -> _Found | Non
         return None
     numbers = list(map(pick_numbers, rows))
     text = list(map(pick_text, rows)) if model.text else ()
-    if model.text and not _typed(numbers, text):
+    if model.text and not _typed(numbers, text, body):
         return None
     values = np.array(numbers, dtype=np.float64)  # None becomes NaN
     if model.numbers and np.fmax.reduce(np.abs(values), axis=None) >= LARGEST_WHOLE:
@@ -177,14 +174,19 @@ def _picks(columns: Sequence[str], model: Intake) -> tuple[Pick, Pick]:
     return picking([at[name] for name in model.numbers]), picking([at[name] for name in model.text])
 
 
-def _typed(numbers: Sequence[Sequence[Any]], text: Sequence[Sequence[Any]]) -> bool:
-    """Whether numbers are numbers, and texts are texts: numpy would read a number in a text."""
+def _typed(numbers: Sequence[Sequence[Any]], text: Sequence[Sequence[Any]], body: bytes) -> bool:
+    """Whether every cell says what its column wants: numpy would read a number in a text.
+
+    A whole number where text is wanted is the text that it was written as, which is lost where
+    it may have been -0.
+    """
+    kinds = set(map(type, chain.from_iterable(text)))
     return set(map(type, chain.from_iterable(numbers))) <= _NUMBER and (
-        set(map(type, chain.from_iterable(text))) <= _TEXT
+        kinds <= _TEXT or (kinds <= _TEXT | {int} and b"-0" not in body)
     )
 
 
-_NUMBER = frozenset((float, type(None)))
+_NUMBER = frozenset((float, int, type(None)))
 _TEXT = frozenset((str, type(None)))
 
 

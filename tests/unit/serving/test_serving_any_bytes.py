@@ -92,9 +92,9 @@ def test_the_same_values_make_the_same_tensors_however_they_are_written(
 
 
 @settings(deadline=None)
-@given(st.data(), st.sampled_from(NUMERIC), st.booleans())
+@given(data=st.data(), datatype=st.sampled_from(NUMERIC), nested=st.booleans())
 def test_every_datatype_is_the_same_in_json_and_in_binary(
-    data: Any, datatype: str, nested: bool
+    data: Any, datatype: str, *, nested: bool
 ) -> None:
     kind = DATATYPES[datatype]
     if kind.floating:

@@ -121,6 +121,12 @@ def test_each_column_may_be_an_input_in_any_order(shape: list[int]) -> None:
     assert infer.inputs["text"].tolist() == [["Salem", "24"], ["", ""]]
 
 
+def test_as_many_rows_as_may_be_asked_fit_however_they_are_laid_out() -> None:
+    nested = [column(name, [[1.5]] * 1_000, shape=[1_000, 1]) for name in ("RM", "CRIM")]
+    assert parse(asked(*nested), most_rows=1_000).rows == 1_000
+    assert parse(asked(numbers([[1, 2]] * 1_000, [1_000, 2])), most_rows=1_000).rows == 1_000
+
+
 def test_columns_of_several_datatypes_make_one_tensor() -> None:
     infer = parse(asked(column("RM", [True], "BOOL"), column("CRIM", [-7], "INT8")))
     np.testing.assert_array_equal(infer.inputs["numbers"], [[-7, 1]])

@@ -86,6 +86,12 @@ def test_a_number_where_text_is_wanted_is_the_text_it_was_written_as() -> None:
     assert text.tolist() == [["True", "24.0"], ["1e3", "24"]]
 
 
+@pytest.mark.parametrize("written", ["24", "-0", "0", "-7", "9007199254740993", "1" * 30])
+def test_a_whole_number_where_text_is_wanted_stays_as_it_was_written(written: str) -> None:
+    body = f'{{"rows": [{{"town": {written}, "RM": 2, "RAD": "a"}}]}}'.encode()
+    assert parse(body, MIXED).inputs["text"].tolist() == [[written, "a"]]
+
+
 def test_a_colon_in_a_text_is_no_second_key() -> None:
     rows = parse({"rows": [{"town": "at 12:30: here", "RM": 1, "RAD": ":"}]}, MIXED)
     assert rows.inputs["text"].tolist() == [["at 12:30: here", ":"]]
@@ -212,6 +218,15 @@ def test_commas_and_brackets_in_texts_are_no_values() -> None:
     long = ",[{" * 5_000 + '\\"'
     rows = parse({"rows": [{"town": long, "RM": 1, "RAD": ""}]}, MIXED, most_rows=1)
     assert rows.inputs["text"][0, 0] == long
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_texts_are_told_from_values_wherever_a_document_is_taken_apart(before: int) -> None:
+    text = " " * ((1 << 16) - 40 + before) + '\\",[\\' + "," * 5_000
+    body = {"rows": [{"town": text, "RM": 1, "RAD": ",,"}]}
+    assert parse(body, MIXED, most_rows=1).rows == 1
+    with pytest.raises(TooLarge):
+        parse({**body, "more": [0] * 5_000}, MIXED, most_rows=1)
 
 
 def test_a_message_about_a_long_name_is_short_and_soon_there() -> None:

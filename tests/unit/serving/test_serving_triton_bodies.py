@@ -82,7 +82,7 @@ def test_tensors_arrive_as_they_were_sent(*, binary: bool) -> None:
     ],
 )
 def test_columns_of_every_datatype_arrive(
-    datatype: str, dtype: type[np.generic], binary: bool
+    datatype: str, dtype: type[np.generic], *, binary: bool
 ) -> None:
     column = np.array([1, 0]).astype(dtype)
     infer = parse(

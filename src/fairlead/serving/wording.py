@@ -1,0 +1,51 @@
+"""A client's names and values in messages.
+
+Belongs here: where a fault stands and how what was sent is shown, in one short line whatever it
+is. Does not: what the faults are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import islice
+from reprlib import Repr
+
+from fairlead.data.hint import nearest
+from fairlead.errors import Invalid
+
+_NAMED = 5  # names that a message holds
+_SHOWN = 80  # characters of a client's text that a message holds
+_COMPARED = 500  # names that a wrong one is compared with, for it takes long: these, 5 ms
+
+
+class _Cut(Repr):
+    """Shows a value in a few characters, without a walk through all of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = _SHOWN
+
+
+_CUT = _Cut()
+
+
+def shown(value: object) -> str:
+    """A client's value in a message, cut where it is long."""
+    return _CUT.repr(value)
+
+
+def listed(names: Collection[str]) -> str:
+    """Some names in a message."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(shown(name) for name in islice(names, _NAMED)) + more
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """A clause that ends a message: the nearest name, or those that there are."""
+    near = nearest(name[:_SHOWN], islice(known, _COMPARED))
+    return near or f"; there is {listed(known)}"
+
+
+def refused(where: str, row: int, column: str, why: str) -> Invalid:
+    """Why a cell is not taken; rows count from 1, as people do."""
+    return Invalid(f"{where}row {row + 1}, column {shown(column)}: {why}")
