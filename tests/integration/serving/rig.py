@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,9 @@ class Process:
     def report(self) -> Report:
         self.channel.settimeout(DEADLINE)
         while b"\n" not in self._unread:
-            came = self.channel.recv(1 << 16)
+            came = b""
+            with suppress(ConnectionError):
+                came = self.channel.recv(1 << 16)
             assert came, f"the process ended: {self.errors()}"
             self._unread += came
         line, _, self._unread = self._unread.partition(b"\n")

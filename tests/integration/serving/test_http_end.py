@@ -1,0 +1,149 @@
+"""How a serving process ends, and what it has logged by then."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from fairlead.serving.limits import Limits
+from fairlead.serving.plan import Drain
+from fairlead.serving.process import Logging, ProcessSettings
+from tests.integration.serving.rig import (
+    DEADLINE,
+    Process,
+    Trained,
+    everything,
+    replies,
+    request,
+    rows_of,
+    started,
+    wait_until,
+)
+
+PREDICT = "/models/houses:predict"
+READY = request("/readyz", method="GET")
+
+
+def settings(**given: object) -> ProcessSettings:
+    return ProcessSettings(listen=(), channel=0, artifacts="", metrics="", **given)  # type: ignore[arg-type]
+
+
+def asked_to_end(process: Process, how: str) -> None:
+    if how == "drain":
+        process.tell(Drain(seconds=5.0))
+    elif how == "channel":
+        process.channel.close()
+    else:
+        process.child.send_signal(signal.Signals[how])
+
+
+@pytest.mark.parametrize("how", ["drain", "channel", "SIGTERM", "SIGINT"])
+def test_a_process_answers_what_is_in_hand_and_ends_well(trained: Trained, how: str) -> None:
+    body = rows_of(trained.golden("houses")[0][:1])
+    with started(trained) as process:
+        process.plan(trained.held("houses"))
+        process.followed()
+        with process.connect() as busy, process.connect() as idle:
+            idle.sendall(READY)
+            assert b"}" in taken(idle, b"}")
+            busy.sendall(request(PREDICT, body)[:-5])
+            wait_until(lambda: process.ask("GET", "/livez").status == 200)
+            asked_to_end(process, how)
+            assert everything(idle) == b""
+            assert refuses(process)
+            busy.sendall(body[-5:] + READY)
+            answered = replies(everything(busy))
+        assert [one.status for one in answered] == [200]
+        assert answered[0].headers["connection"] == "close"
+        assert process.child.wait(DEADLINE) == 0
+        assert process.errors() == ""
+
+
+def test_a_request_that_does_not_end_holds_the_end_up_for_the_grace_only(trained: Trained) -> None:
+    with started(trained) as process:
+        process.plan(trained.held("houses"))
+        process.followed()
+        with process.connect() as busy:
+            busy.sendall(request(PREDICT, b"", "Content-Length: 100"))
+            wait_until(lambda: process.ask("GET", "/livez").status == 200)
+            assert process.drain(seconds=0.5) == 0
+
+
+def test_a_process_that_has_no_plan_yet_ends_as_well(trained: Trained) -> None:
+    with started(trained) as process:
+        assert process.drain() == 0
+
+
+def taken(connection: socket.socket, end: bytes) -> bytes:
+    """What comes, up to these bytes."""
+    came = b""
+    while end not in came:
+        came += connection.recv(1 << 16)
+    return came
+
+
+def refuses(process: Process) -> bool:
+    """Nobody accepts: the listening socket is the supervisor's, so the connection only waits."""
+    with process.connect() as waiting:
+        waiting.sendall(READY)
+        waiting.settimeout(0.3)
+        try:
+            return waiting.recv(1) == b""
+        except TimeoutError:
+            return True
+
+
+def test_failed_requests_are_logged_and_nothing_of_their_bodies(trained: Trained) -> None:
+    with started(trained) as process:
+        process.plan(trained.held("houses"))
+        process.followed()
+        process.ask("POST", PREDICT, b'{"secret": 1}', {"X-Request-Id": "mine"})
+        process.ask("POST", PREDICT, rows_of(trained.golden("houses")[0][:1]))
+        process.drain()
+        (line,) = process.lines()
+    assert line["message"] == "request failed"
+    assert (line["request"], line["code"]) == ("mine", 400)
+    assert (line["model"], line["revision"]) == ("houses", "v1")
+    assert line["milliseconds"] > 0
+    assert "secret" not in json.dumps(line)
+
+
+def test_all_requests_are_logged_where_that_is_asked_for(trained: Trained) -> None:
+    logging = Logging(requests=True, form="lines")
+    with started(trained, settings(logging=logging)) as process:
+        process.plan(trained.held("houses"))
+        process.followed()
+        process.ask("GET", "/v2")
+        process.ask(
+            "GET",
+            "/no such\tthing\x1b[31m".replace(" ", "%20")
+            .replace("\t", "%09")
+            .replace("\x1b", "%1b"),
+        )
+        process.drain()
+        first, second = process.errors().splitlines()
+    assert " method=GET path=/v2 " in first
+    assert second.isprintable()
+
+
+def test_bodies_in_hand_are_bounded_together(trained: Trained) -> None:
+    limits = Limits(body=1 << 20, bodies=3 << 20)
+    with started(trained, settings(limits=limits)) as process, ExitStack() as stack:
+        process.plan(trained.held("houses"))
+        process.followed()
+        held = [stack.enter_context(process.connect()) for _ in range(3)]
+        for connection in held:
+            connection.sendall(request(PREDICT, b"", f"Content-Length: {1 << 20}"))
+            connection.sendall(b" " * ((1 << 20) - 100))
+        wait_until(
+            lambda: b"fairlead_bodies_bytes 3.145428e+06" in process.ask("GET", "/metrics").body
+        )
+        reply = process.ask("POST", PREDICT, b" " * (1 << 20))
+        assert (reply.status, reply.headers["retry-after"]) == (429, "1")
+        for connection in held:
+            connection.close()
+        wait_until(lambda: process.ask("POST", PREDICT, b" " * (1 << 20)).status == 400)
