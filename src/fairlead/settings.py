@@ -61,6 +61,11 @@ class Settings:
         return self.home / "logs"
 
     @property
+    def tokens(self) -> Path:
+        """The file of the tokens that servers let in."""
+        return self.home / "tokens.json"
+
+    @property
     def reports(self) -> Path:
         """The folder of the studies' reports."""
         return self.home / "reports"

@@ -70,9 +70,9 @@ def undo(
         Invalid: There is no route before the one in force.
         Conflict: Somebody else changed the route meanwhile: what was to be undone is not in force.
     """
-    first = _in_force(ledger, model)
+    first = live(ledger, model)
     for _ in range(_ATTEMPTS):
-        route = _in_force(ledger, model)
+        route = live(ledger, model)
         if _occasion(route) != _occasion(first):
             raise Conflict(
                 f"undoing route {first.number} of {model!r}: route {route.number} is in force by "
@@ -104,7 +104,7 @@ def set_traffic(
         Invalid: A revision was never proved, or the percents do not make 100.
         Conflict: Somebody else changed the route meanwhile.
     """
-    previous = _in_force(ledger, model)
+    previous = live(ledger, model)
     shares = {name: percent for name, percent in traffic.items() if percent}
     _refuse_unproved(ledger, model, shares)
     route = Route(
@@ -118,6 +118,22 @@ def set_traffic(
         before=previous.number,
     )
     return change(ledger, artifacts, route, previous=previous)
+
+
+def live(ledger: Ledger, model: str) -> Route:
+    """The route in force.
+
+    Raises:
+        NotFound: There is none.
+    """
+    route = ledger.routes.current(model)
+    if route is None:
+        ledger.versions.history(model)  # refuses a model that is not there
+        raise NotFound(
+            f"nothing of model {model!r} has any traffic yet: `fairlead deploy {model}` brings its "
+            "champion into service"
+        )
+    return route
 
 
 def running(ledger: Ledger, model: str) -> Deployment | None:
@@ -136,17 +152,6 @@ def cancel(ledger: Ledger, deployment: Deployment, why: str) -> Deployment:
         Conflict: It has ended, or has traffic by now.
     """
     return ledger.deployments.advance(replace(deployment, state="undone", reason=why, server=None))
-
-
-def _in_force(ledger: Ledger, model: str) -> Route:
-    route = ledger.routes.current(model)
-    if route is None:
-        ledger.versions.history(model)  # refuses a model that is not there
-        raise NotFound(
-            f"nothing of model {model!r} has any traffic yet: `fairlead deploy {model}` brings its "
-            "champion into service"
-        )
-    return route
 
 
 def _occasion(route: Route) -> tuple[object, ...]:

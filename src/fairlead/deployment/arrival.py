@@ -1,0 +1,133 @@
+"""Whether what was asked for has arrived where requests are answered.
+
+Belongs here: waiting, bounded, for what servers do, and asking them their golden rows. Does not:
+doing any of it (supervisor.py, carry.py), and comparing answers (endpoint.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from fairlead.artifacts import Artifacts
+from fairlead.deployment.changes import live
+from fairlead.deployment.endpoint import Address, Answered, ask, expected
+from fairlead.errors import Failed
+from fairlead.ledger.ledger import Ledger
+from fairlead.records import Deployment, Route, Server
+from fairlead.registry.registry import Registry
+from fairlead.serving.proof import Golden
+
+_EVERY = 0.1
+"""Seconds between two looks at the ledger, which cost it nothing."""
+
+
+def end(
+    ledger: Ledger,
+    deployment: Deployment,
+    *,
+    told: Callable[[Deployment], None],
+    untaken: float = 15.0,
+) -> Deployment:
+    """Wait until the deployment has ended.
+
+    Args:
+        ledger: Looked at.
+        deployment: It.
+        told: Told each time that something of it is new.
+        untaken: Seconds that nobody may carry it out.
+
+    Returns:
+        The deployment as it ended, well or not.
+
+    Raises:
+        Failed: For so long no server carried it out; it runs on once one does.
+    """
+    last: Deployment | None = None
+    heard = time.monotonic()
+    while True:
+        now = ledger.deployments.get(deployment.model, deployment.number)
+        if now != last:
+            told(now)
+            last = now
+        if now.state != "running":
+            return now
+        if _is_carried_out(ledger, now):
+            heard = time.monotonic()
+        if time.monotonic() - heard > untaken:
+            raise Failed(_not_carried_out(now, untaken))
+        time.sleep(_EVERY)
+
+
+def followers(ledger: Ledger, model: str) -> Sequence[Server]:
+    """The servers that answer for the model."""
+    return [server for server in ledger.servers.alive() if model in server.routes]
+
+
+def behind(ledger: Ledger, route: Route, *, seconds: float) -> Sequence[Server]:
+    """Wait until every server follows the route, or a later one.
+
+    Args:
+        ledger: Looked at.
+        route: It.
+        seconds: To wait at most.
+
+    Returns:
+        Those that do not by then.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        late = [
+            server
+            for server in followers(ledger, route.model)
+            if server.routes[route.model] < route.number
+        ]
+        if not late or time.monotonic() > until:
+            return late
+        time.sleep(_EVERY)
+
+
+def goldens(ledger: Ledger, artifacts: Artifacts, route: Route) -> Mapping[str, Golden]:
+    """The golden rows of each revision of the route, by its name."""
+    registry = Registry(ledger, artifacts)
+    versions = {each.name: each.version for each in ledger.routes.revisions(route.model)}
+    return {
+        name: expected(registry.candidate(registry.version(route.model, versions[name])), artifacts)
+        for name in route.traffic
+    }
+
+
+def ask_live(ledger: Ledger, artifacts: Artifacts, model: str, address: Address) -> Answered:
+    """Ask the golden rows of what is live.
+
+    Args:
+        ledger: Says what is.
+        artifacts: Have the rows.
+        model: Name of the model.
+        address: To ask at.
+
+    Raises:
+        NotFound: Nothing of the model is live.
+        Unreachable: It did not answer.
+        Invalid: The address is none, or the token is not taken.
+    """
+    route = live(ledger, model)
+    while True:
+        answered = ask(address, model, goldens(ledger, artifacts, route))
+        now = live(ledger, model)
+        if not answered.difference or now.number == route.number:
+            return answered
+        behind(ledger, now, seconds=_EVERY)
+        route = now  # it changed under the test: what was wrong may have been right
+
+
+def _is_carried_out(ledger: Ledger, deployment: Deployment) -> bool:
+    return any(server.id == deployment.server for server in ledger.servers.alive())
+
+
+def _not_carried_out(deployment: Deployment, seconds: float) -> str:
+    return (
+        f"deploying {deployment.revision} of {deployment.model!r}: for {seconds:g} s no server has "
+        f"carried it out; it goes on once `fairlead serve` runs for this model, and "
+        f"`fairlead undo {deployment.model} --why TEXT` ends it"
+    )

@@ -1,0 +1,145 @@
+"""The tokens of an installation: who may ask its servers, in $FAIRLEAD_HOME/tokens.json.
+
+Belongs here: adding, removing and listing them. Does not: what is kept of one, and comparing
+(serving/tokens.py).
+
+They are in a file of its owner's alone and not in the ledger: they say nothing about models, and a
+ledger is copied and shared more readily than what lets people in.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from fairlead.errors import Corrupt, Invalid, NotFound
+from fairlead.serving.tokens import hashed
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_BYTES = 32
+_HASH = r"^[0-9a-f]{64}$"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is kept of a token."""
+
+    name: str
+    sha256: str
+    created: float  # seconds since the epoch
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    tokens: list[Known]
+
+
+def known(file: Path) -> Sequence[Known]:
+    """The tokens, by name; none where there is no file.
+
+    Raises:
+        Corrupt: The file is not what was written.
+    """
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise Corrupt(f"reading the tokens in {str(file)!r}: {error.strerror or error}") from error
+    return _parsed(content, file)
+
+
+def add(file: Path, name: str) -> str:
+    """Make a token and keep its hash.
+
+    Args:
+        file: Of the tokens; made if it is not there.
+        name: Whose it is, or what it is for.
+
+    Returns:
+        The token, which is kept nowhere.
+
+    Raises:
+        Invalid: The name is none, or is taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            f"adding token {name!r}: a name is made of letters, digits, '.', '_' and '-', and has "
+            "at most 64 of them"
+        )
+    token = secrets.token_urlsafe(_BYTES)
+    with _changing(file) as tokens:
+        if any(each.name == name for each in tokens):
+            raise Invalid(f"adding token {name!r}: there is one; remove it first, or choose a name")
+        tokens.append(Known(name=name, sha256=hashed(token), created=time.time()))
+    return token
+
+
+def remove(file: Path, name: str) -> None:
+    """Forget a token.
+
+    Raises:
+        NotFound: There is none of this name.
+    """
+    with _changing(file) as tokens:
+        rest = [each for each in tokens if each.name != name]
+        if len(rest) == len(tokens):
+            names = ", ".join(each.name for each in tokens) or "there are none"
+            raise NotFound(f"removing token {name!r}: there is no such token; tokens: {names}")
+        tokens[:] = rest
+
+
+def _parsed(content: bytes, file: Path) -> Sequence[Known]:
+    try:
+        tokens = msgspec.json.decode(content, type=_Document).tokens
+    except msgspec.DecodeError as error:
+        raise Corrupt(_damaged(file, str(error))) from error
+    odd = next((each for each in tokens if not re.match(_HASH, each.sha256)), None)
+    if odd:
+        raise Corrupt(_damaged(file, f"what is kept of {odd.name!r} is no SHA-256"))
+    return sorted(tokens, key=lambda each: each.name)
+
+
+def _damaged(file: Path, what: str) -> str:
+    return f"reading the tokens in {str(file)!r}: {what}; mend the file, or delete it and add anew"
+
+
+@contextmanager
+def _changing(file: Path) -> Iterator[list[Known]]:
+    """The tokens, to be changed; written at the end, one writer after the other."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(file.parent, os.O_RDONLY)
+    except OSError as error:
+        raise Invalid(f"home {str(file.parent)!r} cannot be used: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        tokens = list(known(file))
+        yield tokens
+        _write(file, tokens)
+    finally:
+        os.close(lock)
+
+
+def _write(file: Path, tokens: list[Known]) -> None:
+    """Whole or not at all; nobody but its owner may read it (mkstemp: 0600) at any moment."""
+    content = msgspec.json.format(msgspec.json.encode(_Document(tokens=tokens)), indent=1)
+    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with open(handle, "wb") as stream:  # noqa: PTH123 - a descriptor
+            stream.write(content + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
