@@ -43,6 +43,14 @@ COMMANDS = {
         "rollback": "Make the previous champion the champion again.",
         "reproduce": "Train a version again and say whether it is equal.",
     },
+    "Serving": {
+        "serve": "Serve models over HTTP.",
+        "deploy": "Bring a version into service, step by step.",
+        "route": "Show how a model's traffic is split, or share it.",
+        "undo": "Put the previous route in force again.",
+        "test-endpoint": "Ask what is live its golden rows, through its address.",
+        "token": "Add, list and remove the tokens that servers let in.",
+    },
     "Workers and upkeep": {
         "worker": "Work off tasks, as `run` has its own workers do.",
         "families": "List the kinds of models that can be trained.",
@@ -68,7 +76,8 @@ class Commands(click.Group):
         """The command of this name, imported now; None where there is none."""
         if cmd_name not in NAMES:
             return None
-        command: click.Command = importlib.import_module(f"fairlead.cli.{cmd_name}").command
+        module = importlib.import_module(f"fairlead.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
         return command
 
     def resolve_command(
@@ -96,7 +105,7 @@ class Commands(click.Group):
         """Write the help lines in their sections."""
         for title, commands in COMMANDS.items():
             with formatter.section(title):
-                formatter.write_dl(list(commands.items()), col_max=12)
+                formatter.write_dl(list(commands.items()), col_max=14)
 
 
 _EPILOG = """\b

@@ -59,6 +59,27 @@ def end(
         time.sleep(_EVERY)
 
 
+def taken(ledger: Ledger, deployment: Deployment, *, seconds: float) -> bool:
+    """Wait until a server carries the deployment out, or it has ended.
+
+    Args:
+        ledger: Looked at.
+        deployment: It.
+        seconds: To wait at most.
+
+    Returns:
+        False where none does by then.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        now = ledger.deployments.get(deployment.model, deployment.number)
+        if now.state != "running" or _is_carried_out(ledger, now):
+            return True
+        if time.monotonic() > until:
+            return False
+        time.sleep(_EVERY)
+
+
 def followers(ledger: Ledger, model: str) -> Sequence[Server]:
     """The servers that answer for the model."""
     return [server for server in ledger.servers.alive() if model in server.routes]

@@ -136,13 +136,18 @@ def live(ledger: Ledger, model: str) -> Route:
     return route
 
 
-def running(ledger: Ledger, model: str) -> Deployment | None:
-    """The model's deployment that runs; None where none does."""
+def last(ledger: Ledger, model: str) -> Deployment | None:
+    """The model's newest deployment, running or not; None before the first."""
     try:
-        last = ledger.deployments.get(model)
+        return ledger.deployments.get(model)
     except NotFound:
         return None
-    return last if last.state == "running" else None
+
+
+def running(ledger: Ledger, model: str) -> Deployment | None:
+    """The model's deployment that runs; None where none does."""
+    newest = last(ledger, model)
+    return newest if newest and newest.state == "running" else None
 
 
 def cancel(ledger: Ledger, deployment: Deployment, why: str) -> Deployment:

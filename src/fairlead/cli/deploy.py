@@ -1,0 +1,163 @@
+"""`fairlead deploy`: a version is brought into service, step by step."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import click
+
+from fairlead.cli.opened import opened
+from fairlead.cli.output import json_option, note, print_fields, print_json
+from fairlead.cli.promote import VersionNumber
+from fairlead.errors import Failed
+
+if TYPE_CHECKING:
+    from fairlead.artifacts import Artifacts
+    from fairlead.ledger.ledger import Ledger
+    from fairlead.records import Deployment, Route
+
+_WHOLE = 100
+_EPILOG = """\b
+Examples:
+  fairlead deploy boston-prices
+  fairlead deploy boston-prices --version 3 --canary 10,50,100 --wait
+"""
+
+
+class Canary(click.ParamType[tuple[int, ...]]):
+    """Rising percents that end with 100."""
+
+    name = "percents"
+
+    def convert(
+        self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """The steps."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip().removesuffix("%") for part in value.split(",")]
+        if not all(re.fullmatch("[0-9]{1,3}", part, re.ASCII) for part in parts):
+            self.fail(f"{value!r}: give percents, such as 10,50,100.", param, ctx)
+        steps = tuple(map(int, parts))
+        if steps[-1] != _WHOLE or any(after <= before for before, after in pairwise((0, *steps))):
+            self.fail(f"{value!r}: the percents must rise from above 0 to 100.", param, ctx)
+        return steps
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("model")
+@click.option("--version", type=VersionNumber(), help="Which version (default: the champion).")
+@click.option("--canary", type=Canary(), help="Percents of the traffic, step by step (10,50,100).")
+@click.option("--wait/--no-wait", help="Wait until it is live, or was taken back.")
+@json_option
+@click.pass_context
+def command(  # noqa: PLR0913 - click passes each option by name
+    ctx: click.Context,
+    *,
+    model: str,
+    version: int | None,
+    canary: tuple[int, ...] | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Bring a version of MODEL into service; the servers that run carry it out.
+
+    It is proved in a process of its own, gets traffic step by step, is asked its golden rows
+    through the real address before and after each step, and is judged against what it replaces. A
+    fault takes it back. The settings are those of the section `serve` of the spec that found the
+    version; `fairlead run SPEC --deploy` takes those of the spec as it is now. With --wait the
+    exit status is 1 where it did not stay.
+    """
+    with opened(ctx) as (ledger, artifacts):
+        deployment = _begun(ledger, artifacts, model, version, canary, wait=wait)
+        if deployment is None:
+            _show(artifacts, None, ledger.routes.current(model), as_json=as_json)
+        elif wait:
+            route = waited(ledger, deployment)
+            _show(artifacts, deployment, route, as_json=as_json)
+        else:
+            _leave(ledger, deployment, as_json=as_json)
+
+
+def _begun(  # noqa: PLR0913 - the command's own arguments
+    ledger: Ledger,
+    artifacts: Artifacts,
+    model: str,
+    number: int | None,
+    canary: tuple[int, ...] | None,
+    *,
+    wait: bool,
+) -> Deployment | None:
+    """The deployment; None where the version is live already."""
+    from fairlead.deployment.begin import begin, fit, is_live, settings
+    from fairlead.deployment.changes import running
+
+    version = fit(ledger, artifacts, model, number)
+    serve = settings(ledger, version)
+    if is_live(ledger, version, serve) and not running(ledger, model):
+        note(f"v{version.number} has all of the traffic already: nothing was written")
+        return None
+    if wait and not ledger.servers.alive():
+        raise Failed(
+            f"deploying v{version.number} of {model!r} and waiting for it: no server runs; start "
+            "`fairlead serve`, or leave --wait out, and the next server carries it out"
+        )
+    return begin(ledger, artifacts, model, version=version.number, steps=canary, serve=serve)
+
+
+def waited(ledger: Ledger, deployment: Deployment) -> Route:
+    """Wait until the deployment is done, and say how it goes.
+
+    Returns:
+        Its last route.
+
+    Raises:
+        Failed: It did not stay, and why.
+    """
+    from fairlead.cli.steps import last_route, shown
+    from fairlead.deployment.arrival import end
+
+    try:
+        with shown() as told:
+            ended = end(ledger, deployment, told=told)
+    except KeyboardInterrupt:
+        note(f"not waiting any more: the deployment goes on (`fairlead route {deployment.model}`)")
+        raise
+    if ended.state != "done":
+        raise Failed(
+            f"deploying {ended.revision} of {ended.model!r}: it is {ended.state}: {ended.reason}"
+        )
+    return last_route(ledger, ended)
+
+
+def _show(
+    artifacts: Artifacts, deployment: Deployment | None, route: Route | None, *, as_json: bool
+) -> None:
+    from fairlead.cli.steps import details_of, in_words
+
+    assert route is not None  # it is live
+    details = details_of(artifacts, route)
+    if as_json:
+        number = deployment.number if deployment else None
+        print_json({"deployment": number, "state": "done", "details": details})
+    else:
+        print_fields(in_words(details))
+
+
+def _leave(ledger: Ledger, deployment: Deployment, *, as_json: bool) -> None:
+    """Say that it began, and who carries it out."""
+    if as_json:
+        state = {"deployment": deployment.number, "state": deployment.state, "details": None}
+        print_json(state)
+    else:
+        steps = ", ".join(map(str, deployment.steps))
+        click.echo(
+            f"{deployment.model}: deployment {deployment.number} of {deployment.revision} began "
+            f"({steps} %)"
+        )
+    if ledger.servers.alive():
+        note(f"`fairlead route {deployment.model}` shows how far it is")
+    else:
+        note("no server runs: the next `fairlead serve` carries it out")

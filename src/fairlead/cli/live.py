@@ -1,0 +1,104 @@
+"""What commands do after they changed what is live: wait until it is so, and see that it is right.
+
+Belongs here: the waiting and asking of `undo`, `route --set` and `test-endpoint`, and how its end
+is told. Does not: the changes (deployment/changes.py), and comparing (deployment/endpoint.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from fairlead.cli.output import note
+from fairlead.errors import Failed, Invalid
+
+if TYPE_CHECKING:
+    from fairlead.artifacts import Artifacts
+    from fairlead.deployment.endpoint import Answered
+    from fairlead.ledger.ledger import Ledger
+    from fairlead.records import Route
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_PATIENCE = 15.0
+"""Seconds that servers may take to follow a route: they see it within one, and may have to load."""
+
+
+def token_option(command: Command) -> Command:
+    """Give the command `--token`."""
+    return click.option(
+        "--token",
+        envvar="FAIRLEAD_TOKEN",
+        help="Lets us in, where the server wants one (better: $FAIRLEAD_TOKEN).",
+    )(command)
+
+
+def shares(traffic: Route | None) -> str:
+    """A route's traffic in a line."""
+    if traffic is None:
+        return "none"
+    split = sorted(traffic.traffic.items(), key=lambda share: (-share[1], share[0]))
+    return ", ".join(f"{name} {percent} %" for name, percent in split)
+
+
+def settle(ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | None) -> None:
+    """Wait until every server follows the route, then ask what is live its golden rows.
+
+    Where no server runs, there is nothing to wait for, and that is said.
+
+    Raises:
+        Failed: A server does not follow it in time, or answers something else.
+    """
+    from fairlead.deployment.arrival import behind, followers
+
+    if not followers(ledger, route.model):
+        note("no server runs for this model: the next `fairlead serve` follows the route")
+        return
+    late = behind(ledger, route, seconds=_PATIENCE)
+    if late:
+        urls = ", ".join(server.url for server in late)
+        raise Failed(
+            f"route {route.number} of {route.model!r} is in force, but after {_PATIENCE:g} s not "
+            f"every process follows it: {urls}; see what these servers say"
+        )
+    note("every serving process follows it")
+    _see(ledger, artifacts, route.model, token)
+
+
+def _see(ledger: Ledger, artifacts: Artifacts, model: str, token: str | None) -> None:
+    from fairlead.deployment.arrival import followers
+
+    for server in followers(ledger, model):
+        try:
+            answered = asked(ledger, artifacts, model, url=server.url, token=token)
+        except Invalid as error:
+            note(f"not tested: {error}; set $FAIRLEAD_TOKEN")
+            continue
+        refuse_difference(answered, model, server.url)
+        note(passed(answered, server.url))
+
+
+def asked(
+    ledger: Ledger, artifacts: Artifacts, model: str, *, url: str, token: str | None
+) -> Answered:
+    """The golden rows of what is live, asked there."""
+    from fairlead.deployment.arrival import ask_live
+    from fairlead.deployment.endpoint import Address
+
+    return ask_live(ledger, artifacts, model, Address(url=url, token=token or None))
+
+
+def passed(answered: Answered, url: str) -> str:
+    """That nothing was wrong, in a line."""
+    return f"{url} answers the golden rows to the last bit ({answered.seconds:.2f} s)"
+
+
+def refuse_difference(answered: Answered, model: str, url: str) -> None:
+    """End with what was wrong, if anything was.
+
+    Raises:
+        Failed: Says it.
+    """
+    if answered.difference:
+        raise Failed(f"testing {model!r} at {url}: {answered.difference}")

@@ -1,0 +1,198 @@
+"""`fairlead route`: how a model's traffic is split, what it was, and sharing it by hand.
+
+Belongs here: what is shown of revisions, routes and the deployment that runs. Does not: changing
+them (deployment/changes.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fairlead.cli.live import settle, shares, token_option
+from fairlead.cli.opened import opened
+from fairlead.cli.output import json_option, note, print_json, print_table
+from fairlead.cli.when import minute
+
+if TYPE_CHECKING:
+    from fairlead.artifacts import Artifacts
+    from fairlead.ledger.ledger import Ledger
+    from fairlead.records import Deployment, Revision, Route, Server
+
+_WHEN = "when (UTC)"
+_SINCE = "since (UTC)"
+_EPILOG = """\b
+Examples:
+  fairlead route boston-prices
+  fairlead route boston-prices --history
+  fairlead route boston-prices --set v3=90,v4=10 --why "a closer look at v4"
+"""
+
+
+class Traffic(click.ParamType[dict[str, int]]):
+    """Percents by revision, such as v3=90,v4=10."""
+
+    name = "traffic"
+
+    def convert(
+        self, value: str | dict[str, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, int]:
+        """The percents."""
+        if isinstance(value, dict):
+            return value
+        found: dict[str, int] = {}
+        for part in value.split(","):
+            share = re.fullmatch(r"([^=]+)=([0-9]{1,3})%?", part.strip(), re.ASCII)
+            if share is None or share[1] in found:
+                self.fail(f"{value!r}: give each revision once, such as v3=90,v4=10.", param, ctx)
+            found[share[1]] = int(share[2])
+        if sum(found.values()) != 100:  # noqa: PLR2004 - percent
+            self.fail(f"{value!r}: the percents make {sum(found.values())}, not 100.", param, ctx)
+        return found
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("model")
+@click.option("--set", "traffic", type=Traffic(), help="Share the traffic so, such as v3=90,v4=10.")
+@click.option("--why", help="With --set: goes into the history.")
+@click.option("--history", is_flag=True, help="Show every route and what happened on the way.")
+@token_option
+@json_option
+@click.pass_context
+def command(  # noqa: PLR0913 - click passes each option by name
+    ctx: click.Context,
+    *,
+    model: str,
+    traffic: dict[str, int] | None,
+    why: str | None,
+    history: bool,
+    token: str | None,
+    as_json: bool,
+) -> None:
+    """Show the revisions of MODEL, their traffic and state, and the deployment that runs.
+
+    With --set, share the traffic over revisions that were deployed before. That ends a deployment
+    that runs; `fairlead undo` goes back to the route before.
+    """
+    if why is not None and traffic is None:
+        raise click.UsageError("--why goes with --set.")
+    if history and traffic is not None:
+        raise click.UsageError("--history and --set cannot be combined.")
+    with opened(ctx) as (ledger, artifacts):
+        if traffic is not None:
+            route = _share(ledger, artifacts, model, traffic, why)
+            settle(ledger, artifacts, route, token=token)
+        if history:
+            _show_history(ledger, model, as_json=as_json)
+        else:
+            _show(_seen(ledger, model), as_json=as_json)
+
+
+def _share(
+    ledger: Ledger, artifacts: Artifacts, model: str, traffic: dict[str, int], why: str | None
+) -> Route:
+    from fairlead.deployment.changes import set_traffic
+    from fairlead.deployment.details import who
+
+    reason = why if why and why.strip() else f"set by {who()}"
+    return set_traffic(ledger, artifacts, model, traffic, reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What there is to show of a model."""
+
+    model: str
+    route: Route | None
+    revisions: Sequence[Revision]
+    deployment: Deployment | None  # that runs
+    last: Deployment | None
+    servers: Sequence[Server]
+    champion: int | None
+
+
+def _seen(ledger: Ledger, model: str) -> _Seen:
+    from fairlead.deployment.arrival import followers
+    from fairlead.deployment.changes import last, running
+
+    ledger.versions.history(model)  # refuses a model that is not there
+    champion = ledger.versions.champion(model)
+    return _Seen(
+        model=model,
+        route=ledger.routes.current(model),
+        revisions=ledger.routes.revisions(model),
+        deployment=running(ledger, model),
+        last=last(ledger, model),
+        servers=followers(ledger, model),
+        champion=champion.number if champion else None,
+    )
+
+
+def _show(seen: _Seen, *, as_json: bool) -> None:
+    if as_json:
+        print_json(seen)
+        return
+    percents = seen.route.traffic if seen.route else {}
+    rows: list[list[Any]] = [
+        [
+            each.name,
+            f"{percents.get(each.name, 0)} %",
+            each.state,
+            minute(each.changed),
+            each.reason,
+        ]
+        for each in seen.revisions
+    ]
+    print_table(("revision", "traffic", "state", _SINCE, "why"), rows, unfolded=(_SINCE,))
+    for line in _remarks(seen):
+        note(line)
+
+
+def _remarks(seen: _Seen) -> list[str]:
+    lines = [_of_route(seen)]
+    if seen.deployment:
+        lines.append(_of_deployment(seen.deployment))
+    elif seen.last:
+        lines.append(_of_last(seen.last))
+    lines += [_of_server(server, seen.route) for server in seen.servers]
+    return lines if seen.servers else [*lines, "no server runs for this model: `fairlead serve`"]
+
+
+def _of_route(seen: _Seen) -> str:
+    if seen.route is None:
+        return f"no traffic yet: `fairlead deploy {seen.model}` brings its champion into service"
+    route = seen.route
+    return f"route {route.number} since {minute(route.at)} UTC ({route.kind}): {route.why}"
+
+
+def _of_deployment(deployment: Deployment) -> str:
+    waits = deployment.reason if deployment.server else "no server has taken it up yet"
+    steps = ", ".join(map(str, deployment.steps))
+    return (
+        f"deployment {deployment.number} of {deployment.revision} runs ({steps} %, "
+        f"{deployment.step + 1} of {len(deployment.steps)} steps taken): {waits}"
+    )
+
+
+def _of_last(deployment: Deployment) -> str:
+    told = f"deployment {deployment.number} of {deployment.revision} is {deployment.state}"
+    return f"{told}: {deployment.reason}" if deployment.reason else told
+
+
+def _of_server(server: Server, route: Route | None) -> str:
+    followed = server.routes[route.model] if route else "none"
+    return f"{server.url}: {server.processes} processes follow route {followed}"
+
+
+def _show_history(ledger: Ledger, model: str, *, as_json: bool) -> None:
+    ledger.versions.history(model)  # refuses a model that is not there
+    routes, events = ledger.routes.history(model), ledger.routes.events(model)
+    if as_json:
+        print_json({"model": model, "routes": routes, "events": events})
+        return
+    rows = [(minute(each.at), each.number, each.kind, shares(each), each.why) for each in routes]
+    print_table((_WHEN, "route", "what", "traffic", "why"), rows, unfolded=(_WHEN,))

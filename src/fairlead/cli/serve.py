@@ -1,0 +1,181 @@
+"""`fairlead serve`: models over HTTP.
+
+Belongs here: its arguments, its signals, and what a person reads while it serves. Does not:
+serving (deployment/supervisor.py).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from fairlead.cli.curl import curl
+from fairlead.cli.live import shares
+from fairlead.cli.opened import opened
+from fairlead.cli.output import note, printable, settings
+from fairlead.cli.steps import step
+from fairlead.errors import FairleadError
+
+if TYPE_CHECKING:
+    from fairlead.artifacts import Artifacts
+    from fairlead.deployment.news import News
+    from fairlead.deployment.supervisor import Stop
+    from fairlead.ledger.ledger import Ledger
+    from fairlead.records import Deployment, Route
+
+_EPILOG = """\b
+Examples:
+  fairlead serve
+  fairlead serve boston-prices --port 8000 --processes 2
+  fairlead token add shop && fairlead serve --host 0.0.0.0
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="0 takes one that is free.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Name or address to bind; others than this machine's own need a token.",
+)
+@click.option(
+    "--processes", type=click.IntRange(1, 1024), help="That answer (default: by the cores)."
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0, max=86_400),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="To finish requests in hand once it is to stop.",
+)
+@click.option("--log-requests", is_flag=True, help="Log every request, not only those that fail.")
+@click.option(
+    "--log-form",
+    type=click.Choice(["auto", "lines", "json"]),
+    default="auto",
+    show_default=True,
+    help="Lines for people, or a JSON object a line; auto: by whether it is a terminal.",
+)
+@click.pass_context
+def command(  # noqa: PLR0913 - click passes each option by name
+    ctx: click.Context,
+    *,
+    models: tuple[str, ...],
+    port: int,
+    host: str,
+    processes: int | None,
+    grace: float,
+    log_requests: bool,
+    log_form: Literal["auto", "lines", "json"],
+) -> None:
+    """Serve models over HTTP: those that are named, or all, later ones included.
+
+    What is live of a model is what was deployed last; a model that never was is served by its
+    champion. Deployments are carried out while this runs. Ctrl-C or SIGTERM finishes requests in
+    hand; a second one ends at once.
+    """
+    from fairlead.deployment import tokens
+    from fairlead.deployment.supervisor import ServeOptions, serve
+    from fairlead.serving.process import Logging
+
+    known = tokens.known(settings(ctx).tokens)
+    options = ServeOptions(
+        models=models or None,
+        host=host,
+        port=port,
+        processes=processes,
+        grace=grace,
+        tokens=tuple(each.sha256 for each in known),
+        logging=Logging(form=log_form, requests=log_requests),
+    )
+    with opened(ctx) as (ledger, artifacts), _asked() as stop:
+        teller = Teller(ledger, artifacts, token=bool(known))
+        serve(ledger, artifacts, options, stop=stop, told=teller.tell)
+    note("stopped")
+
+
+@contextmanager
+def _asked() -> Iterator[Stop]:
+    """Counts SIGINT and SIGTERM."""
+    from fairlead.deployment.supervisor import Stop
+
+    stop = Stop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop.ask) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+class Teller:
+    """Says what a server does: what it serves on stdout, the rest on stderr.
+
+    Args:
+        ledger: Says which versions the revisions are.
+        artifacts: Hold rows to ask about.
+        token: Whether clients need one.
+    """
+
+    def __init__(self, ledger: Ledger, artifacts: Artifacts, *, token: bool) -> None:
+        self._ledger = ledger
+        self._artifacts = artifacts
+        self._token = token
+        self._url = ""
+        self._shown: set[str] = set()  # models with a curl line
+        self._steps: dict[str, tuple[object, ...]] = {}
+
+    def tell(self, news: News) -> None:
+        """Say it."""
+        from fairlead.deployment.news import Listening, Live, Moved, Note, Warned
+
+        match news:
+            case Listening(url=url, processes=processes):
+                self._url = url
+                click.echo(f"serving at {url} with {processes} processes")
+            case Live(route=route):
+                self._live(route)
+            case Moved(deployment=deployment):
+                self._moved(deployment)
+            case Note(text=text):
+                note(text)
+            case Warned(text=text):
+                note(f"warning: {text}")
+
+    def _live(self, route: Route) -> None:
+        click.echo(printable(f"{route.model}: {shares(route)} (route {route.number})"))
+        if route.model not in self._shown:
+            self._shown.add(route.model)
+            with suppress(FairleadError):  # an example is not worth a failure
+                self._example(route)
+
+    def _example(self, route: Route) -> None:
+        from fairlead.deployment.arrival import goldens
+
+        for golden in goldens(self._ledger, self._artifacts, route).values():
+            if golden.rows:
+                line = curl(self._url, route.model, golden.rows[0], token=self._token)
+                click.echo(printable(line))
+                return
+
+    def _moved(self, deployment: Deployment) -> None:
+        at = (deployment.number, deployment.step, deployment.state)
+        if self._steps.get(deployment.model) == at:
+            return
+        self._steps[deployment.model] = at
+        ended = deployment.state != "running" and deployment.reason
+        note(f"{step(deployment)}: {deployment.reason}" if ended else step(deployment))

@@ -1,0 +1,143 @@
+"""A deployment as it goes, for whoever waits for it.
+
+Belongs here: its steps as lines, what it waits for beside a spinner on a terminal, and the details
+of what came of it. Does not: waiting (deployment/arrival.py), and results as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from fairlead.cli.output import note
+from fairlead.cli.when import utc
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from fairlead.artifacts import Artifacts
+    from fairlead.ledger.ledger import Ledger
+    from fairlead.records import Deployment, Route
+
+_EVERY = 10.0
+"""Seconds between two plain lines that tell only what it waits for."""
+
+
+@contextmanager
+def shown() -> Iterator[Callable[[Deployment], None]]:
+    """What to tell of a deployment each time that something of it is new."""
+    if not sys.stderr.isatty():
+        yield Lines().tell
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("waiting for a server") as status:
+        yield _Spinner(status).tell
+
+
+class Lines:
+    """A line a step, and every few seconds one that tells what it waits for."""
+
+    def __init__(self) -> None:
+        self._at: tuple[int, str] | None = None
+        self._last = 0.0
+
+    def tell(self, deployment: Deployment) -> None:
+        """Say what is new."""
+        at = (deployment.step, deployment.state)
+        now = time.monotonic()
+        if at == self._at and now - self._last < _EVERY:
+            return
+        line = waits(deployment) if at == self._at else step(deployment)
+        self._at, self._last = at, now
+        note(line)
+
+
+class _Spinner:
+    def __init__(self, status: Status) -> None:
+        self._status = status
+        self._at: tuple[int, str] | None = None
+
+    def tell(self, deployment: Deployment) -> None:
+        from rich.markup import escape
+
+        at = (deployment.step, deployment.state)
+        if at != self._at:
+            self._at = at
+            note(step(deployment))
+        self._status.update(escape(waits(deployment)))
+
+
+def step(deployment: Deployment) -> str:
+    """Where the deployment is, in a line."""
+    named = f"{deployment.model} {deployment.revision}"
+    if deployment.state != "running":
+        return f"{named}: {deployment.state}"
+    if deployment.step < 0:
+        return f"{named}: no traffic yet"
+    count = f"step {deployment.step + 1} of {len(deployment.steps)}"
+    return f"{named}: {deployment.steps[deployment.step]} % of the traffic ({count})"
+
+
+def waits(deployment: Deployment) -> str:
+    """What the deployment waits for, in a line."""
+    named = f"{deployment.model} {deployment.revision}"
+    if deployment.server is None and deployment.state == "running":
+        return f"{named}: waiting for a server"
+    return f"{named}: {deployment.reason}" if deployment.reason else step(deployment)
+
+
+def details_of(artifacts: Artifacts, route: Route) -> Mapping[str, Any]:
+    """The document deploy_details.json of a route."""
+    found: Mapping[str, Any] = json.loads(artifacts.get(route.details))
+    return found
+
+
+def last_route(ledger: Ledger, deployment: Deployment) -> Route:
+    """The last route that the deployment made."""
+    routes = ledger.routes.history(deployment.model)
+    return [route for route in routes if route.deployment == deployment.number][-1]
+
+
+def in_words(details: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A name and a value for each line to show of deploy_details.json."""
+    fields = {
+        "live": f"{details['model']} {details['revision']} (version {details['version']})",
+        "traffic": _traffic(details["traffic"]),
+        "holdout": _metrics(details["metrics"]),
+        "gate": details["gate"]["text"] if details["gate"] else "never judged",
+        "data": details["digests"]["data"] or "unknown",
+        "spec": details["digests"]["spec"],
+        "commit": _commit(details["git"]),
+        "before": _previous(details["previous"]),
+        "route": f"{details['route']}, {utc(details['at'])}, by {details['by']}",
+    }
+    return list(fields.items())
+
+
+def _traffic(shares: list[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{each['revision']} {each['percent']} %" for each in shares)
+
+
+def _metrics(metrics: Mapping[str, Any] | None) -> str:
+    if metrics is None or metrics["holdout"] is None:
+        return "no score"
+    return f"{metrics['metric']} {metrics['holdout']:.6g} on {metrics['holdout_rows']} rows"
+
+
+def _commit(git: Mapping[str, Any] | None) -> str:
+    if git is None:
+        return "none: outside of a repository"
+    changed = ", with changed files" if git["changed"] else ""
+    when = "when it was trained" if git["of"] == "training" else "when it was deployed"
+    return f"{git['commit']}{changed} ({when})"
+
+
+def _previous(previous: Mapping[str, Any] | None) -> str:
+    if previous is None:
+        return "nothing"
+    return f"{_traffic(previous['traffic'])} (route {previous['route']})"
