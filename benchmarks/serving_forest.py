@@ -40,15 +40,12 @@ def made(folder: Path) -> Forest:
     """Train the forest in an empty folder and write its forms."""
     home = folder / "home"
     trained(home, SPEC)
-    model, onnx = _forms(home)
-    written = {folder / "forest.joblib": _dumped(model), folder / "forest.onnx": onnx}
-    for path, content in written.items():
-        path.write_bytes(content)
+    model = _fitted(home)
     rows = _rows(home)
     return Forest(
         home=home,
-        joblib=folder / "forest.joblib",
-        onnx=folder / "forest.onnx",
+        joblib=_written(folder / "forest.joblib", _dumped(model)),
+        onnx=_written(folder / "forest.onnx", model_file(home, MODEL, "model.onnx")),
         rows=rows.tolist(),
         expected=model.predict(rows).tolist(),
     )
@@ -65,11 +62,14 @@ def trained(home: Path, spec: Path, *changes: str) -> None:
     )
 
 
-def _forms(home: Path) -> tuple[Any, bytes]:
-    """The champion as scikit-learn fitted it, and as ONNX."""
+def _written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def model_file(home: Path, model: str, name: str) -> bytes:
+    """A file of the model's champion."""
     from fairlead.artifacts import Artifacts
-    from fairlead.families.family import Saved
-    from fairlead.families.forest import RANDOM_FOREST
     from fairlead.ledger.sql import open_ledger
     from fairlead.registry.registry import Registry
     from fairlead.settings import Settings
@@ -78,10 +78,17 @@ def _forms(home: Path) -> tuple[Any, bytes]:
     artifacts = Artifacts(settings.artifacts)
     with open_ledger(settings.ledger) as ledger:
         registry = Registry(ledger, artifacts)
-        files = registry.candidate(registry.version(MODEL)).files
-    saved = Saved(name="model.skops", content=artifacts.get(files["model.skops"].digest))
-    fitted = RANDOM_FOREST.load(saved, classes=None)
-    return fitted.model, artifacts.get(files["model.onnx"].digest)
+        files = registry.candidate(registry.version(model)).files
+    return artifacts.get(files[name].digest)
+
+
+def _fitted(home: Path) -> Any:
+    """The champion as scikit-learn fitted it."""
+    from fairlead.families.family import Saved
+    from fairlead.families.forest import RANDOM_FOREST
+
+    saved = Saved(name="model.skops", content=model_file(home, MODEL, "model.skops"))
+    return RANDOM_FOREST.load(saved, classes=None).model
 
 
 def _dumped(model: Any) -> bytes:
