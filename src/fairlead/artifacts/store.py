@@ -35,6 +35,11 @@ class Artifacts:
         self._root = str(root)
         self._place = _place(root, cache)
 
+    @property
+    def root(self) -> str:
+        """Where it is, for another process to open."""
+        return self._root
+
     def put(self, content: bytes) -> File:
         """Store these bytes; a damaged file of theirs is mended.
 

@@ -8,7 +8,7 @@ Of the functions, `advance`, `supersede` and `release` take the connection of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -70,14 +70,16 @@ class SqlDeployments:
         with self._database.read() as connection:
             return _deployment(row_of(connection, model, number))
 
-    def take(self, server: str, *, lease: float) -> Sequence[Deployment]:
+    def take(
+        self, server: str, *, lease: float, models: Collection[str] | None = None
+    ) -> Sequence[Deployment]:
         """The running deployments that this server is to carry out, by model."""
         with self._database.read() as connection:
             rows = connection.execute(_RUNNING).all()
-        if any(_is_to_take(row, server, lease) for row in rows):
+        if any(_is_to_take(row, server, lease, models) for row in rows):
             # After a power cut no server is left that a lease could matter to.
             with self._database.write(lasting=False) as connection:
-                rows = _take(connection, server, lease)
+                rows = _take(connection, server, lease, models)
         return [_deployment(row) for row in rows if row.server == server]
 
     def advance(self, deployment: Deployment) -> Deployment:
@@ -184,10 +186,12 @@ def _base(connection: sa.Connection, model: str, running: Row | None) -> int | N
     return base
 
 
-def _take(connection: sa.Connection, server: str, lease: float) -> Sequence[Row]:
+def _take(
+    connection: sa.Connection, server: str, lease: float, models: Collection[str] | None
+) -> Sequence[Row]:
     """Another server may have been here since the last look: look again, then write."""
     for row in connection.execute(_RUNNING_LOCKED).all():
-        if _is_to_take(row, server, lease):
+        if _is_to_take(row, server, lease, models):
             held = {"by": server, "seconds": lease, "ends": row.now + lease}
             connection.execute(_TAKE, _key(row) | held)
             if row.server != server:
@@ -195,7 +199,9 @@ def _take(connection: sa.Connection, server: str, lease: float) -> Sequence[Row]
     return connection.execute(_RUNNING).all()
 
 
-def _is_to_take(row: Row, server: str, lease: float) -> bool:
+def _is_to_take(row: Row, server: str, lease: float, models: Collection[str] | None) -> bool:
+    if models is not None and row.model not in models:
+        return False
     if row.server == server:
         return leases.is_due(row.now, lease=lease, ends=row.lease_ends)
     return row.server is None or leases.has_ended(row.now, lease=row.lease, ends=row.lease_ends)

@@ -23,7 +23,7 @@ The rules (each has a test in the contract suite):
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -383,12 +383,19 @@ class Deployments(Protocol):
         """The deployment of this number, or the last. Raises NotFound."""
         ...
 
-    def take(self, server: str, *, lease: float) -> Sequence[Deployment]:
+    def take(
+        self, server: str, *, lease: float, models: Collection[str] | None = None
+    ) -> Sequence[Deployment]:
         """The running deployments that this server is to carry out, by model.
 
         Those that it holds already, with the lease extended (written once less than half of it is
         left, so that asking often costs little), and those that no server holds (or whose lease
         has ended), which it holds from now on.
+
+        Args:
+            server: Its id.
+            lease: Seconds.
+            models: Those that it serves, and takes deployments of; None for all.
         """
         ...
 
