@@ -26,6 +26,7 @@ class Progress:
     Args:
         followed: Whether every serving process holds the revision, and follows the route where
             there is one of this deployment.
+        alone: Whether there is nobody to share the traffic with, and to compare it to.
         fault: Why they cannot.
         tested: Whether its golden rows came back as they should; None where not asked yet.
         difference: What was wrong with them.
@@ -33,6 +34,7 @@ class Progress:
     """
 
     followed: bool = False
+    alone: bool = False
     fault: str = ""
     tested: bool | None = None
     difference: str = ""
@@ -98,11 +100,13 @@ def next_action(deployment: Deployment, revision: Revision, progress: Progress) 
     if revision.state == "loading":
         return Check()
     if deployment.step < 0:
-        return _before(revision, progress)
+        return _before(deployment, revision, progress)
+    if revision.state == "failed":
+        return GoBack(reason=revision.reason)
     return _during(deployment, progress)
 
 
-def _before(revision: Revision, progress: Progress) -> Action:
+def _before(deployment: Deployment, revision: Revision, progress: Progress) -> Action:
     if revision.state == "failed":
         return Fail(reason=revision.reason)
     if progress.fault:
@@ -111,7 +115,9 @@ def _before(revision: Revision, progress: Progress) -> Action:
         return Wait(reason="the serving processes load it")
     if progress.tested is None:
         return Ask(pinned=True)
-    return Change(step=0) if progress.tested else Fail(reason=progress.difference)
+    if not progress.tested:
+        return Fail(reason=progress.difference)
+    return Change(step=len(deployment.steps) - 1 if progress.alone else 0)
 
 
 def _during(deployment: Deployment, progress: Progress) -> Action:

@@ -137,7 +137,9 @@ class _Asking:
         Rows of one revision say nothing about another one's predictions for them: then only who
         answered is looked at, since that one was asked its own rows by name before.
         """
-        name = next(iter(goldens))
+        name = next((name for name, golden in goldens.items() if golden.rows), None)
+        if name is None:
+            return ""
         rows, predictions = _questions(goldens[name])[-1]
         status, answer = self._post(rows, {})
         if self.answered_by not in goldens:
@@ -180,10 +182,9 @@ _Predictions = Sequence[float | Sequence[float]]
 
 
 def _questions(golden: Golden) -> list[tuple[_Rows, _Predictions]]:
-    """All rows in one request, and the first one alone.
-
-    A version that had no holdout has none: it is asked nothing, and answers nothing, all the same.
-    """
+    """All rows in one request, and the first one alone; a version without holdout has none."""
+    if not golden.rows:
+        return []
     return [(golden.rows, golden.predictions), (golden.rows[:1], golden.predictions[:1])]
 
 

@@ -6,14 +6,40 @@ not: the parts.
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fairlead.artifacts import Artifacts
+from fairlead.deployment import news
+from fairlead.deployment.carry import Carrier
+from fairlead.deployment.crew import Crew
+from fairlead.deployment.endpoint import Address
+from fairlead.deployment.listening import Listening, bound
 from fairlead.deployment.news import News
+from fairlead.deployment.observed import Eyes
+from fairlead.deployment.opening import begin_with
+from fairlead.deployment.proved import Proofs
+from fairlead.deployment.steward import Steward
+from fairlead.deployment.view import Looking
 from fairlead.ledger.ledger import Ledger
+from fairlead.records import Server
 from fairlead.serving.limits import Limits
-from fairlead.serving.process import Logging
+from fairlead.serving.metrics import observations
+from fairlead.serving.process import Logging, ProcessSettings
+from fairlead.serving.tokens import hashed
+
+_PERIOD = 0.1
+"""Seconds between two looks at whether to stop, and at the processes."""
+_LEAVING = 2.0
+"""Seconds that saying goodbye to the ledger may take."""
+_ALONE = 4.0
+"""Seconds that a process may go on after its supervisor was killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,4 +100,130 @@ def serve(
     Raises:
         Invalid: There is nothing to serve, or the address cannot be bound; nothing was begun.
     """
-    raise NotImplementedError
+    with (
+        bound(options.host, options.port, tokens=bool(options.tokens)) as address,
+        TemporaryDirectory(prefix="fairlead-metrics-") as folder,
+    ):
+        server = _Server(
+            ledger,
+            artifacts,
+            options,
+            address=address,
+            folder=Path(folder),
+            told=_in_turn(told),
+        )
+        try:
+            server.serve(stop)
+        finally:
+            server.close()
+
+
+class _Server:
+    """The parts of a serving program, put together."""
+
+    def __init__(  # noqa: PLR0913 - what `serve` was given, and what it has made
+        self,
+        ledger: Ledger,
+        artifacts: Artifacts,
+        options: ServeOptions,
+        *,
+        address: Listening,
+        folder: Path,
+        told: Callable[[News], None],
+    ) -> None:
+        self._ledger, self._artifacts, self._options = ledger, artifacts, options
+        self._address, self._folder, self._told = address, folder, told
+        self._token = secrets.token_urlsafe() if options.tokens else None
+        self._count = options.processes or _processes()
+        self._wake = threading.Event()
+        self._crew = Crew(
+            address,
+            self._settings(),
+            count=self._count,
+            told=told,
+            changed=self._wake.set,
+        )
+
+    def serve(self, stop: Stop) -> None:
+        """Serve until asked to stop, and drain."""
+        options = self._options
+        self._crew.tend(0.0)  # the processes start while the ledger is looked at
+        begin_with(self._ledger, self._artifacts, options.models, self._told)
+        self._told(news.Listening(url=self._address.url, processes=self._count))
+        steward = self._steward()
+        steward.start()
+        while not stop.asked:
+            self._crew.tend(_PERIOD)
+        steward.end(_LEAVING)
+        self._crew.end(options.grace, hurry=lambda: stop.asked > 1)
+
+    def close(self) -> None:
+        """End what is left."""
+        self._crew.close()
+
+    def _settings(self) -> ProcessSettings:
+        options = self._options
+        own = (hashed(self._token),) if self._token else ()
+        return ProcessSettings(
+            listen=(),
+            channel=0,
+            artifacts=self._artifacts.root,
+            metrics=str(self._folder),
+            host=options.host,
+            tokens=(*options.tokens, *own),
+            limits=options.limits,
+            logging=options.logging,
+            grace=min(options.grace, _ALONE),
+        )
+
+    def _steward(self) -> Steward:
+        server = Server(id=_name(), url=self._address.url, processes=self._count)
+        proofs = Proofs(self._ledger, self._artifacts, ended=self._wake.set)
+        return Steward(
+            ledger=self._ledger,
+            looking=Looking(
+                self._ledger,
+                server=server.id,
+                models=self._options.models,
+                lease=self._options.lease,
+            ),
+            server=server,
+            lease=self._options.lease,
+            crew=self._crew,
+            proofs=proofs,
+            carrier=self._carrier(proofs),
+            wake=self._wake,
+            told=self._told,
+        )
+
+    def _carrier(self, proofs: Proofs) -> Carrier:
+        return Carrier(
+            self._ledger,
+            self._artifacts,
+            proofs=proofs,
+            address=Address(url=self._address.url, token=self._token),
+            eyes=Eyes(lambda: observations(self._folder)),
+            ended=self._wake.set,
+            told=self._told,
+        )
+
+
+def _name() -> str:
+    """A name that no other server has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _processes() -> int:
+    """One a core; at least two, so that one answers while another is replaced."""
+    return max(2, min(len(os.sched_getaffinity(0)), 4))
+
+
+def _in_turn(told: Callable[[News], None]) -> Callable[[News], None]:
+    """The same, never called by two threads at once."""
+    lock = threading.Lock()
+
+    def tell(news: News) -> None:
+        with lock:
+            told(news)
+
+    return tell

@@ -1,0 +1,249 @@
+"""The serving processes of one server.
+
+Belongs here: having as many as there should be, telling all of them the plan, and hearing how far
+they are. Does not: what the plan is (aim.py), one process (process.py).
+
+All of it happens in one thread, which nothing else holds up: neither a ledger that is away nor a
+deployment. Only `follow` and `reports` are for others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairlead.deployment import replacing
+from fairlead.deployment.listening import Listening
+from fairlead.deployment.news import News, Note, Warned
+from fairlead.deployment.process import Process, started
+from fairlead.serving import metrics
+from fairlead.serving.plan import Drain, Plan, Report
+from fairlead.serving.process import ProcessSettings
+
+_SILENT = 30.0
+"""Seconds after which a process that does not take a plan in is replaced: its loop hangs."""
+_PATIENCE = 4.0
+"""Seconds past their grace that processes have to end."""
+_CRASHES = {
+    -number
+    for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+}
+"""How a process ends by what runs in it, and not by somebody outside."""
+
+
+@dataclass(kw_only=True, eq=False)
+class _Place:
+    """Where one process of the crew is, or will be again."""
+
+    listening: socket.socket | None = None
+    process: Process | None = None
+    young: int = 0  # deaths in a row
+    due: float = 0.0  # when the next one is started
+    told: float = 0.0  # when it was told the last plan
+
+    @property
+    def out(self) -> bool:
+        """Whether nothing is expected of it for now."""
+        return self.process is None and self.young >= replacing.MANY
+
+
+class Crew:
+    """The serving processes.
+
+    Args:
+        address: Theirs.
+        settings: What each is started with.
+        count: How many there are to be.
+        told: Told of deaths.
+        changed: Called when `reports` tells something new.
+        clock: Seconds, rising.
+    """
+
+    def __init__(  # noqa: PLR0913 - two listeners, and a clock for tests
+        self,
+        address: Listening,
+        settings: ProcessSettings,
+        *,
+        count: int,
+        told: Callable[[News], None],
+        changed: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._address, self._settings = address, settings
+        self._told, self._changed, self._clock = told, changed, clock
+        self._places = [_Place() for _ in range(count)]
+        self._plan: Plan | None = None
+        self._ending = False
+        self._lock = threading.Lock()
+        self._reports: tuple[Report | None, ...] = (None,) * count
+        self._selector = selectors.DefaultSelector()
+        self._bell, self._rung = socket.socketpair()
+        self._rung.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        self._selector.register(self._rung, selectors.EVENT_READ)
+        self.crashes = 0
+        """Processes that have ended by a fault of their own."""
+
+    # ---- for other threads ------------------------------------------------------------------
+
+    def follow(self, plan: Plan) -> None:
+        """Have all processes follow this plan from now on."""
+        with self._lock:
+            self._plan = plan
+        self._bell.send(b"!")
+
+    def reports(self) -> Sequence[Report | None]:
+        """How far each process is; None for one that has not said yet.
+
+        Those that cannot be started are not among them: nobody's request reaches them.
+        """
+        return self._reports
+
+    # ---- for the thread of the crew ---------------------------------------------------------
+
+    def tend(self, seconds: float) -> None:
+        """See to the processes, waiting so long for news of them."""
+        heard = [self._hear(key.fileobj) for key, _ in self._selector.select(seconds)]
+        plan = self._newest()
+        for place in self._places:
+            self._see_to(place, plan)
+        self._tell_reports(news=any(heard))
+
+    def end(self, seconds: float, *, hurry: Callable[[], bool]) -> None:
+        """Have all of them finish what is in hand and end.
+
+        Args:
+            seconds: That they may take.
+            hurry: Whether to wait no longer.
+        """
+        self._ending = True
+        until = self._clock() + seconds + _PATIENCE
+        for place in self._places:
+            _stop_listening(place)
+            if place.process is not None:
+                place.process.tell(Drain(seconds=seconds))
+        while self._alive() and self._clock() < until and not hurry():
+            self.tend(0.05)
+
+    def close(self) -> None:
+        """End whatever is left, at once."""
+        for place in self._places:
+            _stop_listening(place)
+            if place.process is not None:
+                place.process.kill()
+                place.process.close()
+        self._selector.close()
+        self._bell.close()
+        self._rung.close()
+
+    # ---- one process ------------------------------------------------------------------------
+
+    def _see_to(self, place: _Place, plan: Plan | None) -> None:
+        process = place.process
+        if process is None:
+            if not self._ending and self._clock() >= place.due:
+                self._start(place)
+            return
+        if process.status is not None:
+            self._bury(place, process)
+            return
+        process.send()
+        if self._is_silent(place, process):
+            self._told(Warned(text=f"serving process {process.child.pid} hangs and is replaced"))
+            process.kill()
+        elif plan is not None:
+            self._tell(place, process, plan)
+
+    def _start(self, place: _Place) -> None:
+        try:
+            place.listening = place.listening or self._address.opened()
+            place.process = started(self._settings, place.listening, now=self._clock())
+        except OSError as error:
+            self._fail(place, f"starting a serving process: {error}")
+            return
+        self._selector.register(place.process.channel, selectors.EVENT_READ, place.process)
+        if self._plan is not None:
+            self._tell(place, place.process, self._plan)
+
+    def _bury(self, place: _Place, process: Process) -> None:
+        process.hear()
+        self._selector.unregister(process.channel)
+        process.close()
+        place.process = None
+        metrics.forget(Path(self._settings.metrics), process.child.pid)
+        if self._ending:
+            return
+        self._count_crash(process)
+        place.young = replacing.young_deaths(place.young, lived=self._clock() - process.began)
+        self._await_next(place, f"serving process {process.child.pid} {process.end}")
+
+    def _fail(self, place: _Place, said: str) -> None:
+        place.young += 1
+        self._await_next(place, said)
+
+    def _await_next(self, place: _Place, said: str) -> None:
+        """Replace it at once, or later where that has been of no use."""
+        pause = replacing.pause(place.young)
+        place.due = self._clock() + pause
+        if place.young < replacing.MANY:
+            self._told(Note(text=f"{said}; it is replaced"))
+            return
+        # What waits for it would wait long: let the others have what comes from now on.
+        _stop_listening(place)
+        if place.young == replacing.MANY:
+            self._told(
+                Warned(text=f"{said}, {place.young} in a row; from now on tried more rarely")
+            )
+
+    def _count_crash(self, process: Process) -> None:
+        if process.child.returncode in _CRASHES:
+            self.crashes += 1
+
+    def _tell(self, place: _Place, process: Process, plan: Plan) -> None:
+        if process.plan is not plan:
+            process.plan = plan
+            place.told = self._clock()
+            process.tell(plan)
+
+    def _is_silent(self, place: _Place, process: Process) -> bool:
+        """A process takes in a plan at once, however long it takes to load what it says."""
+        if process.plan is None:
+            return False
+        taken_in = process.report is not None and process.report.serial >= process.plan.serial
+        return not taken_in and self._clock() - place.told > _SILENT
+
+    # ---- all of them ------------------------------------------------------------------------
+
+    def _hear(self, source: object) -> bool:
+        if source is self._rung:
+            with contextlib.suppress(BlockingIOError):
+                self._rung.recv(4096)
+            return False
+        found = (place.process for place in self._places if place.process)
+        process = next(one for one in found if one.channel is source)
+        return process.hear()
+
+    def _newest(self) -> Plan | None:
+        with self._lock:
+            return self._plan
+
+    def _alive(self) -> bool:
+        return any(place.process is not None for place in self._places)
+
+    def _tell_reports(self, *, news: bool) -> None:
+        found = [place for place in self._places if not place.out]
+        self._reports = tuple(place.process.report if place.process else None for place in found)
+        if news:
+            self._changed()
+
+
+def _stop_listening(place: _Place) -> None:
+    if place.listening is not None:
+        place.listening.close()
+        place.listening = None

@@ -1,0 +1,77 @@
+"""Work that takes long, beside a loop that must not wait for it.
+
+Belongs here: threads and their futures. Does not: what they do.
+
+The threads are daemons: a check that hangs, or an address that does not answer, keeps no server
+from ending.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Generic[Result]):
+    """How a job ended: with a result, or with an error."""
+
+    result: Result | None = None
+    error: Exception | None = None
+
+
+class Jobs(Generic[Result]):
+    """Jobs of one kind, by key.
+
+    Args:
+        at_once: How many are done at the same time; the others wait.
+        ended: Called when one has ended.
+    """
+
+    def __init__(self, *, at_once: int, ended: Callable[[], None]) -> None:
+        self._slots = threading.Semaphore(at_once)
+        self._ended = ended
+        self._futures: dict[Hashable, Future[Result]] = {}
+
+    def done(self, key: Hashable, work: Callable[[], Result]) -> Ended[Result] | None:
+        """How this job ended; None as long as it goes on, or where it begins only now.
+
+        Args:
+            key: Of the job; it is begun where none of this key was begun before.
+            work: What to do.
+        """
+        if key not in self._futures:
+            self._futures[key] = self._begun(work)
+        future = self._futures[key]
+        if not future.done():
+            return None
+        error = future.exception()
+        if error is None:
+            return Ended(result=future.result())
+        if not isinstance(error, Exception):
+            raise error
+        return Ended(error=error)
+
+    def forget(self, key: Hashable) -> None:
+        """Begin it anew when it is asked for the next time."""
+        self._futures.pop(key, None)
+
+    def _begun(self, work: Callable[[], Result]) -> Future[Result]:
+        future: Future[Result] = Future()
+        threading.Thread(target=self._do, args=(work, future), daemon=True).start()
+        return future
+
+    def _do(self, work: Callable[[], Result], future: Future[Result]) -> None:
+        try:
+            with self._slots:
+                result = work()
+        except BaseException as error:  # noqa: BLE001 - it is looked at where the job is asked for
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+        self._ended()

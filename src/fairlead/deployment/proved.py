@@ -1,0 +1,129 @@
+"""Revisions that were proved: what a serving process needs of them, and their golden rows.
+
+Belongs here: from a revision of the ledger to its files and facts, and keeping these. Does not: the
+proof itself (serving/check.py), and the states of revisions (carry.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+
+from fairlead import manifest
+from fairlead.artifacts import Artifacts
+from fairlead.deployment.endpoint import expected
+from fairlead.deployment.jobs import Ended, Jobs
+from fairlead.errors import FairleadError, Transient
+from fairlead.ledger.ledger import Ledger
+from fairlead.records import Revision
+from fairlead.serving.check import check
+from fairlead.serving.drift import edges_of
+from fairlead.serving.plan import Held
+from fairlead.serving.proof import Golden
+
+_AT_ONCE = 2  # proofs: each is a process that keeps a core busy
+_PAUSE = 5.0  # seconds before a proof that failed is tried again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proved:
+    """A revision that was loaded in a child process, and predicted there what it has to.
+
+    Args:
+        held: What a process is told of it; its edges are those of its own holdout.
+        golden: Its golden rows.
+    """
+
+    held: Held
+    golden: Golden
+
+
+def prove(ledger: Ledger, artifacts: Artifacts, revision: Revision) -> Proved:
+    """Prove a revision; takes about a second, and at most the limit of a check.
+
+    Raises:
+        Transient: The ledger or the artefact store did not answer.
+        Failed: It is damaged, or does not do what it did when it was made.
+    """
+    version = ledger.versions.get(revision.model, revision.version)
+    candidate = manifest.load(artifacts.get(version.manifest))
+    name = f"revision {revision.name!r} of model {revision.model!r}"
+    facts = check(candidate, artifacts, name=name)
+    held = Held(
+        model=revision.model,
+        revision=revision.name,
+        version=revision.version,
+        file=candidate.files["model.onnx"].digest,
+        signature=candidate.signature,
+        facts=facts,
+        allowance=revision.allowance,
+        edges=edges_of(candidate, artifacts),
+    )
+    return Proved(held=held, golden=expected(candidate, artifacts))
+
+
+class Proofs:
+    """What was proved so far, and what is being proved.
+
+    Args:
+        ledger: Knows the versions of revisions.
+        artifacts: Holds their files.
+        ended: Called when a proof has ended.
+        clock: Seconds, rising.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        artifacts: Artifacts,
+        *,
+        ended: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger, self._artifacts, self._clock = ledger, artifacts, clock
+        self._jobs: Jobs[Proved] = Jobs(at_once=_AT_ONCE, ended=ended)
+        self._known: dict[str, dict[str, Proved]] = {}
+        self._failed: dict[Hashable, tuple[float, Exception]] = {}
+
+    def of(self, model: str) -> Mapping[str, Proved]:
+        """The revisions of the model that were proved, by name."""
+        return self._known.get(model, {})
+
+    def anew(self, revision: Revision) -> Ended[Proved] | None:
+        """Prove it, whatever was known of it; None until that has ended."""
+        return self._done((revision.model, revision.name, revision.changed), revision)
+
+    def known(self, revision: Revision) -> Exception | None:
+        """See that it is proved, and why that failed; it is tried again after a pause."""
+        if revision.name in self.of(revision.model):
+            return None
+        key = (revision.model, revision.name)
+        ended = None if self._pauses(key) else self._done(key, revision)
+        if ended is not None and ended.error is not None:
+            self._failed[key] = (self._clock() + _PAUSE, ended.error)
+        return self._failed[key][1] if key in self._failed else None
+
+    def _pauses(self, key: Hashable) -> bool:
+        return key in self._failed and self._clock() < self._failed[key][0]
+
+    def _done(self, key: Hashable, revision: Revision) -> Ended[Proved] | None:
+        ended = self._jobs.done(key, lambda: prove(self._ledger, self._artifacts, revision))
+        if ended is None:
+            return None
+        self._jobs.forget(key)
+        if ended.result is not None:
+            self._known.setdefault(revision.model, {})[revision.name] = ended.result
+            self._failed.pop((revision.model, revision.name), None)
+        return ended
+
+
+def passes(error: Exception) -> bool:
+    """Whether another try may go better: the fault was not the revision's."""
+    return isinstance(error, Transient | OSError)
+
+
+def in_words(error: Exception) -> str:
+    """The error in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, FairleadError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,254 @@
+"""What a serving program does for its processes: it follows the ledger.
+
+Belongs here: one look after the other, and what each leads to. Does not: what that is (aim.py,
+carry.py, sweep.py), and the processes (crew.py).
+
+All of it happens in one thread beside the one of the crew: with the ledger away, the processes go
+on with the last plan, and the dead among them are still replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from fairlead.deployment import aim as aims
+from fairlead.deployment import sweep
+from fairlead.deployment.aim import Aim
+from fairlead.deployment.carry import Carrier, Seen
+from fairlead.deployment.crew import Crew
+from fairlead.deployment.news import Live, News, Note, Warned
+from fairlead.deployment.proved import Proofs, in_words
+from fairlead.deployment.view import Looking, Standing
+from fairlead.errors import FairleadError
+from fairlead.ledger.ledger import Ledger
+from fairlead.records import Revision, Server
+from fairlead.serving.plan import Report
+
+_PERIOD = 0.2
+"""Seconds between two looks at the ledger."""
+_GATHERING = 5.0
+"""Seconds that the first plan waits for models that are still being proved."""
+_SWEEPING = 1.0
+"""Seconds between two looks for revisions that nothing wants."""
+
+
+class Steward:
+    """Follows the ledger.
+
+    Args:
+        ledger: What is followed.
+        looking: How it is read.
+        server: What this one is known as there.
+        lease: Seconds for which it is called alive.
+        crew: The processes.
+        proofs: Of revisions.
+        carrier: Carries deployments out.
+        wake: Set when something has come in that is worth a look.
+        told: Told what happens.
+    """
+
+    def __init__(  # noqa: PLR0913 - it joins the parts
+        self,
+        *,
+        ledger: Ledger,
+        looking: Looking,
+        server: Server,
+        lease: float,
+        crew: Crew,
+        proofs: Proofs,
+        carrier: Carrier,
+        wake: threading.Event,
+        told: Callable[[News], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger, self._looking = ledger, looking
+        self._server, self._lease = server, lease
+        self._crew, self._proofs, self._carrier = crew, proofs, carrier
+        self._wake, self._told, self._clock = wake, told, clock
+        self._began = self._swept = clock()
+        self._aims: dict[str, Aim] = {}
+        self._serials: dict[str, int] = {}  # the first plan with this aim
+        self._serial = 0
+        self._live: dict[str, int] = {}  # the last route that was told of
+        self._warnings: dict[str, str] = {}
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="fairlead-steward", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def end(self, seconds: float) -> None:
+        """Stop, and leave the deployments to others; no longer than so many seconds."""
+        self._ending.set()
+        self._wake.set()
+        self._thread.join(seconds)
+
+    def _keep(self) -> None:
+        while not self._ending.is_set():
+            if not self._look():
+                self._wake.wait(_PERIOD)
+            self._wake.clear()
+        with contextlib.suppress(Exception):  # away: its lease ends by itself
+            self._ledger.servers.gone(self._server.id)
+
+    def _look(self) -> bool:
+        """Look, and say so where that fails; whether to look again at once."""
+        try:
+            acted = self._follow(self._looking.look())
+        except FairleadError as error:
+            self._warn("ledger", f"{in_words(error)}; serving goes on as it is")
+            return False
+        except Exception as error:  # noqa: BLE001 - serving goes on, whatever the ledger does
+            self._warn("ledger", f"following the ledger: {in_words(error)}; serving goes on")
+            return False
+        self._calm("ledger", "the ledger is followed again")
+        return acted
+
+    def _follow(self, standings: Sequence[Standing]) -> bool:
+        for standing in standings:
+            self._prove(standing)
+        self._plan(standings)
+        reports = self._crew.reports()
+        acted = [
+            self._carrier.carry(standing, self._seen(standing, reports))
+            for standing in standings
+            if standing.deployment is not None
+        ]
+        followed = self._followed(standings, reports)
+        self._ledger.servers.seen(self._known_as(followed), lease=self._lease)
+        self._sweep(standings, reports, followed)
+        return any(acted)
+
+    # ---- plans ------------------------------------------------------------------------------
+
+    def _prove(self, standing: Standing) -> None:
+        """Prove what is to be held, save for what a deployment checks first."""
+        for name in sorted(standing.wanted & standing.revisions.keys()):
+            revision = standing.revisions[name]
+            if revision.state in {"loading", "failed"} and name not in standing.routed:
+                continue
+            about = f"{revision.model} {name}"
+            if error := self._proofs.known(revision):
+                self._warn(about, f"{in_words(error)}; it is tried again")
+            elif name in self._proofs.of(revision.model):
+                self._calm(about, f"revision {name!r} of model {revision.model!r} is proved again")
+
+    def _plan(self, standings: Sequence[Standing]) -> None:
+        """Tell the processes what has changed for them."""
+        found = {one.model: aims.aim(one, self._proofs.of(one.model)) for one in standings}
+        wanted = {model: one for model, one in found.items() if one is not None}
+        changed = {model: one for model, one in wanted.items() if one != self._aims.get(model)}
+        if not changed or not (self._aims or self._is_gathered(standings, wanted)):
+            return
+        self._serial += 1
+        self._aims |= changed
+        self._serials |= dict.fromkeys(changed, self._serial)
+        self._crew.follow(aims.plan(self._serial, self._aims))
+
+    def _is_gathered(self, standings: Sequence[Standing], wanted: Mapping[str, Aim]) -> bool:
+        """Whether the first plan is complete, or was waited for long enough.
+
+        A process is ready from its first plan on; it should know every model by then.
+        """
+        missing = [one for one in standings if one.route and one.model not in wanted]
+        return not missing or self._clock() - self._began > _GATHERING
+
+    def _seen(self, standing: Standing, reports: Sequence[Report | None]) -> Seen:
+        return Seen(
+            followed=self._is_followed(standing, reports),
+            fault=aims.fault(reports, standing.model),
+            crashes=self._crew.crashes,
+        )
+
+    def _is_followed(self, standing: Standing, reports: Sequence[Report | None]) -> bool:
+        """Whether every process does what this very look at the ledger says."""
+        wanted = aims.aim(standing, self._proofs.of(standing.model))
+        if wanted is None or wanted != self._aims.get(standing.model):
+            return False
+        if standing.candidate and standing.candidate.name not in {
+            held.revision for held in wanted.held
+        }:
+            return False
+        return aims.followed(reports, standing.model, serial=self._serials[standing.model])
+
+    # ---- what is told -----------------------------------------------------------------------
+
+    def _followed(
+        self, standings: Iterable[Standing], reports: Sequence[Report | None]
+    ) -> dict[str, int]:
+        """The routes that all processes follow."""
+        for one in standings:
+            if one.route and self._live.get(one.model) != one.route.number:
+                self._hear(one, reports)
+        return dict(self._live)
+
+    def _hear(self, standing: Standing, reports: Sequence[Report | None]) -> None:
+        route, known = standing.route, self._aims.get(standing.model)
+        if route is None or known is None or known.split.route != route.number:
+            return
+        if aims.followed(reports, route.model, serial=self._serials[route.model]):
+            self._live[route.model] = route.number
+            self._told(Live(route=route))
+
+    def _known_as(self, followed: Mapping[str, int]) -> Server:
+        return Server(
+            id=self._server.id,
+            url=self._server.url,
+            processes=self._server.processes,
+            routes=followed,
+        )
+
+    def _warn(self, about: str, text: str) -> None:
+        """Say it once, until it is over or is something else."""
+        if self._warnings.get(about) != text:
+            self._warnings[about] = text
+            self._told(Warned(text=text))
+
+    def _calm(self, about: str, text: str) -> None:
+        if self._warnings.pop(about, None) is not None:
+            self._told(Note(text=text))
+
+    # ---- revisions that nothing wants -------------------------------------------------------
+
+    def _sweep(
+        self,
+        standings: Iterable[Standing],
+        reports: Sequence[Report | None],
+        followed: Mapping[str, int],
+    ) -> None:
+        if self._clock() - self._swept < _SWEEPING:
+            return
+        self._swept = self._clock()
+        for standing in standings:
+            for name in standing.revisions.keys() - standing.wanted:
+                self._move(standing, standing.revisions[name], reports, followed)
+
+    def _move(
+        self,
+        standing: Standing,
+        revision: Revision,
+        reports: Sequence[Report | None],
+        followed: Mapping[str, int],
+    ) -> None:
+        if revision.state == "failed" or standing.route is None:
+            return
+        state = sweep.next_state(
+            revision,
+            now=self._ledger.now(),
+            followed=self._everywhere(standing, followed),
+            draining=aims.draining(reports, revision.model, revision.name),
+        )
+        if state is not None:
+            told = f"route {standing.route.number}: {standing.route.why}"
+            self._ledger.routes.mark(revision.model, revision.name, state, told, was=revision.state)
+
+    def _everywhere(self, standing: Standing, followed: Mapping[str, int]) -> bool:
+        """Whether all processes of all servers follow the route in force."""
+        number = standing.route.number if standing.route else 0
+        others = (one for one in self._ledger.servers.alive() if one.id != self._server.id)
+        routes = [followed, *(one.routes for one in others)]
+        return all(one.get(standing.model, 0) >= number for one in routes)
