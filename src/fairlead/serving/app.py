@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from fairlead.serving.answer import CLOSE, Answer, Gone, Refused, of_error
 from fairlead.serving.body import Receive
 from fairlead.serving.guard import Guard
+from fairlead.serving.http import COMING
 from fairlead.serving.limits import Limits
 from fairlead.serving.pages import Pages
 from fairlead.serving.paths import Target, target
@@ -82,6 +83,7 @@ class App:
             id=given_id(heads) or next(self._ids),
             began=perf_counter(),
             target=target(path),
+            whole=not scope["extensions"][COMING].more_body,
         )
 
     async def _answer(self, visit: Visit, receive: Receive) -> Answer:

@@ -29,6 +29,7 @@ from fairlead.serving.answer import Answer, Refused, of_error, refusal, written
 from fairlead.serving.crowd import Crowd
 from fairlead.serving.limits import Limits
 
+COMING = "fairlead.coming"  # extension of ASGI: its `more_body` tells what `receive` would
 FILES = 128  # open files that are no connections
 _READ = 1 << 18  # the most that the loop reads at once
 _EACH = 4  # bytes of a header beside its name and value
@@ -195,6 +196,7 @@ class Connection(HttpToolsProtocol):
         self._swallowed = 0
         _check_head(self.parser.get_http_version(), self.headers)
         super().on_headers_complete()
+        self.scope["extensions"] = {COMING: self.cycle}  # type: ignore[dict-item] # ours, no dict
         self._in_hand += 1
         self._heard()
         if self._leaving:

@@ -94,7 +94,7 @@ class Metrics:
     """
 
     def __init__(self, folder: Path) -> None:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+        _count_in_files_of(folder)
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         from fairlead.serving.totals import Totals
@@ -163,6 +163,18 @@ class Metrics:
         from prometheus_client import generate_latest
 
         return generate_latest(_Files(self._folder))
+
+
+def _count_in_files_of(folder: Path) -> None:
+    """Have the library keep its figures in files, without asking for our number at each of them.
+
+    It asks because a process may fork; this one does not.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    from prometheus_client import values
+
+    mine = os.getpid()
+    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: mine)  # type: ignore[no-untyped-call] # it has none
 
 
 class _Files:

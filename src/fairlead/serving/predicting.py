@@ -66,7 +66,7 @@ class Predicting:
             counted.in_flight.dec()
 
     async def _read(self, visit: Visit, target: Target, served: Served, receive: Receive) -> Answer:
-        body = await self._bodies.read(receive, visit.heads)
+        body = await self._bodies.read(receive, visit.heads, whole=visit.whole)
         visit.read = True
         try:
             if target.kind == "infer":

@@ -50,6 +50,7 @@ class Served:
         self.held = held
         self.proved = False  # it was loaded once, so that it can be again
         self.fault: str | None = None  # why it is not loaded
+        self.load_seconds: float | None = None  # that its last loading took
         self._loader, self._bench, self._changed, self._clock = loader, bench, changed, clock
         self._exported: Exported | None = None
         self._in_hand = self._waiting = 0
@@ -220,12 +221,14 @@ class Served:
         self._changed()
 
     async def _loaded_now(self) -> bool:
+        began = self._clock()
         try:
             self._exported = await self._loader.load(self.held, slow=self._is_slow)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told and tried again
             self._fail(_in_words(error))
             return False
         self.proved, self.fault = True, None
+        self.load_seconds = self._clock() - began
         self._used = self._clock()
         self._came.set()
         return True

@@ -48,7 +48,10 @@ class Sights:
         self._metrics.see(sight)
         for model, live in self._engine.table.items():
             for name, served in live.revisions.items():
-                self._metrics.of(model, name).queued.set(served.depth)
+                counted = self._metrics.of(model, name)
+                counted.queued.set(served.depth)
+                if served.load_seconds is not None:
+                    counted.load.set(served.load_seconds)
 
     async def keep(self) -> None:
         """Look now and then, for the figures that another process tells."""

@@ -31,6 +31,7 @@ class Visit:
         target: What it asks for; None for what is not there.
         model: That it asks; empty until it is known to be ours.
         revision: That was chosen.
+        whole: Whether its body is there, as far as the connection knows.
         rows: That it asks about.
         read: Whether its body was read.
         error: What it ended with, if not with an answer.
@@ -45,6 +46,7 @@ class Visit:
     target: Target | None
     model: str = ""
     revision: str = ""
+    whole: bool = False
     rows: int = 0
     read: bool = False
     error: Exception | None = None

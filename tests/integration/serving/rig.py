@@ -129,9 +129,9 @@ class Process:
         """The report that tells that the last plan is followed."""
         while True:
             report = self.report()
-            if report.serial == self.serial and set(report.routes.values()) <= {self.serial}:
-                if report.routes or report.faults:
-                    return report
+            told = report.serial == self.serial and (report.routes or report.faults)
+            if told and set(report.routes.values()) <= {self.serial}:
+                return report
 
     def report(self) -> Report:
         self.channel.settimeout(DEADLINE)

@@ -54,6 +54,8 @@ def test_requests_are_counted_by_model_revision_and_code(fresh: Process, trained
     expected = 5 * sum(trained.golden("houses")[1][:3])
     assert page["fairlead_prediction_sum", labels(**of)] == pytest.approx(expected)
     assert page["fairlead_in_flight", labels(**of)] == 0
+    assert page["fairlead_queue_depth", labels(**of)] == 0
+    assert 0 < page["fairlead_load_seconds", labels(**of)] < 30
     assert page["process_resident_memory_bytes", labels(pid=str(fresh.child.pid))] > 1 << 20
 
 
