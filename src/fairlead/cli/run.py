@@ -7,16 +7,18 @@ Belongs here: its arguments, Ctrl-C, and what a person reads at the end. Does no
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fairlead.cli.interrupts import counted
+from fairlead.cli.live import token_option
 from fairlead.cli.options import spec_options
 from fairlead.cli.output import json_option, note, print_fields, print_json, settings
 
 if TYPE_CHECKING:
     from fairlead.settings import Settings
+    from fairlead.spec.document import Serve
     from fairlead.study.outcome import Outcome
 
 _EPILOG = """\b
@@ -24,12 +26,19 @@ Examples:
   fairlead run examples/boston.yaml
   fairlead run examples/boston.yaml --workers 4 --set search.trials=20
   fairlead run examples/boston.yaml --json > outcome.json
+  fairlead run examples/boston.yaml --deploy
 """
+
+_KEPT = "the version is registered; its deployment goes on once a server runs"
 
 
 @click.command(epilog=_EPILOG)
 @spec_options
 @click.option("--fresh", is_flag=True, help="Search again, even if this study is finished.")
+@click.option(
+    "--deploy", is_flag=True, help="If it is the champion, bring it into service and test it there."
+)
+@token_option
 @json_option
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
@@ -39,6 +48,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
     sets: tuple[str, ...],
     *,
     fresh: bool,
+    deploy: bool,
+    token: str | None,
     as_json: bool,
 ) -> None:
     """Search, refit, judge and register: from the data to a version of the model.
@@ -46,6 +57,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
     A study that is finished is shown and not searched again; raising search.trials extends it.
     Ctrl-C finishes the tasks in hand and keeps everything; a second one stops at once. Run the
     same command again to go on.
+
+    With --deploy, a server that runs brings the champion into service; where none does, one is
+    started for the test and stopped after it.
     """
     from fairlead.cli.progress import watching
     from fairlead.spec.load import load
@@ -56,11 +70,31 @@ def command(  # noqa: PLR0913 - click passes each option by name
     order = Order(spec=loaded.spec, base=loaded.base, workers=workers, fresh=fresh)
     with loaded.located(), counted(keeps=True) as stop, watching(quiet=False) as watch:
         outcome = run(order, options, watch, stop)
-    if as_json:
-        print_json(outcome.to_json())
-    else:
+    if not as_json:
         _show(outcome, options)
     _mirror(options)
+    if deploy:
+        _land(outcome, options, loaded.spec.serve, token, as_json=as_json)
+    elif as_json:
+        print_json(outcome.to_json())
+
+
+def _land(
+    outcome: Outcome, options: Settings, serve: Serve, token: str | None, *, as_json: bool
+) -> None:
+    """Deploy what came of the run; as JSON, the run is printed even where that fails."""
+    from fairlead.cli.landing import land
+    from fairlead.cli.steps import in_words
+
+    details: Any = None
+    try:
+        with counted(keeps=True) as stop, stop.at_once(_KEPT):
+            details = land(options, outcome.version, serve, token=token)
+    finally:
+        if as_json:
+            print_json({**outcome.to_json(), "deployed": details})
+    if details and not as_json:
+        print_fields(in_words(details))
 
 
 def _mirror(options: Settings) -> None:
