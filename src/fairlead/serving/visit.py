@@ -7,6 +7,7 @@ not: its body.
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 from fairlead.serving.paths import Target
 
-_LONGEST_ID = 128
+_ID = re.compile(rb"[!-~]{1,64}")
 _SMALL = 64 * 1024  # of a body that is not wanted, to be thrown away without closing
 
 
@@ -69,7 +70,5 @@ def made_ids() -> Iterator[bytes]:
 
 def given_id(heads: Mapping[bytes, bytes]) -> bytes | None:
     """The id that the client gave, if it can be sent back and logged as it is."""
-    found = heads.get(b"x-request-id", b"")
-    if 0 < len(found) <= _LONGEST_ID and found.isascii() and found.decode().isprintable():
-        return found
-    return None
+    found = heads.get(b"x-request-id")
+    return found if found is not None and _ID.fullmatch(found) else None
