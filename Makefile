@@ -13,10 +13,11 @@ TEST_PROCESSES ?= auto
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: $(VENV)/.run  ## set up what the main job needs, then run it on the Boston data
-	$(BIN)/fairlead run examples/boston.yaml $(if $(WORKERS),--workers $(WORKERS))
+run: $(VENV)/.run  ## set up what the main job needs, run it on the Boston data, and serve what comes of it
+	$(BIN)/fairlead run examples/boston.yaml --deploy $(if $(WORKERS),--workers $(WORKERS))
 	$(BIN)/fairlead report boston-prices
 	$(BIN)/fairlead models
+	sh examples/served.sh boston-prices $(BIN)/fairlead
 
 setup: $(VENV)/.dev  ## make .venv with the boosters and the developer tools
 
