@@ -32,7 +32,7 @@ from fairlead.serving.documents import (
 )
 from fairlead.serving.intake import Intake, Tensors, check_rows, intake
 from fairlead.serving.predicted import check_predicted
-from fairlead.serving.tensor import Sent, read_numbers, read_text, rows_of, sent
+from fairlead.serving.tensor import Sent, located, read_numbers, read_text, rows_of
 from fairlead.serving.wording import hint, listed, shown
 from fairlead.version import VERSION
 
@@ -115,7 +115,7 @@ def _sent(request: InferRequest, body: bytes, start: int) -> dict[str, Sent]:
     for tensor in request.inputs:
         if tensor.name in found:
             raise Invalid(f"input {shown(tensor.name)} is there twice")
-        found[tensor.name] = one = sent(tensor, body, start)
+        found[tensor.name] = one = located(tensor, body, start)
         start += one.binary.size if one.binary else 0
     if start < len(body):
         raise Invalid(f"{len(body) - start} bytes are left over behind the data of the inputs")

@@ -79,7 +79,7 @@ class Sent:
         return np.frombuffer(self.binary.body, self.kind.stored, count, self.binary.start)
 
 
-def sent(tensor: RequestInput, body: bytes, start: int) -> Sent:
+def located(tensor: RequestInput, body: bytes, start: int) -> Sent:
     """An input with its data found.
 
     Args:
