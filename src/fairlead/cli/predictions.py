@@ -85,21 +85,12 @@ def _rows(blocks: Iterator[Block]) -> Iterator[bytes]:
 
 
 def _in_text(values: Sequence[Any] | NDArray[np.float64]) -> Sequence[Any]:
-    """Numbers as what reads shortest and is, read back as float32, the very number predicted.
-
-    A model gives float32 (records.Signature): 28.917278, which as float64 is 28.917278289794922.
-    A number that float32 does not hold stays as it is.
-    """
+    """Numbers as served ones are written, too; labels as they are."""
     import numpy as np
 
-    if not isinstance(values, np.ndarray):
-        return values
-    with np.errstate(over="ignore"):  # what float32 does not hold is found below
-        single = values.astype(np.float32)
-    short = single.astype(str).astype(float)
-    same = (single == values) & (short.astype(np.float32) == single)
-    kept: list[float] = np.where(same, short, values).tolist()
-    return kept
+    from fairlead.serving.predicted import shortest
+
+    return shortest(values) if isinstance(values, np.ndarray) else values
 
 
 def _write_parquet(blocks: Iterator[Block], stream: BinaryIO) -> None:
