@@ -97,7 +97,7 @@ def _frame(file: File, form: Format, before: Before) -> Frame:
 
 def _json_lines(text: str) -> Frame:
     rows = [
-        _object(line, number) for number, line in enumerate(text.splitlines(), 1) if line.strip()
+        _object(line, number) for number, line in enumerate(text.split("\n"), 1) if line.strip()
     ]
     if not rows:
         raise InvalidData("the file is empty")

@@ -134,6 +134,11 @@ class TestRows:
         lines = '{"rooms": 1, "city": 2.50, "age": 2}\n{"rooms": 1, "city": true, "age": NaN}\n'
         assert rows_of(lines).categories == (("2.50", "True"),)
 
+    @pytest.mark.parametrize("odd", ["\u2028", "\u0085", "\x1c"])
+    def test_only_a_line_feed_ends_a_line_of_json(self, odd: str) -> None:
+        lines = json.dumps({"rooms": 1, "city": f"a{odd}b", "age": 2}, ensure_ascii=odd == "\x1c")
+        assert rows_of(lines).categories == ((f"a{odd}b",),)
+
     def test_no_rows_are_no_rows(self) -> None:
         assert len(rows_of("rooms,city,age\n")) == 0
 
