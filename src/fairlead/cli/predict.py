@@ -16,7 +16,7 @@ from fairlead.cli.output import json_option
 from fairlead.cli.parts import parts
 from fairlead.cli.predictions import Block, Form, block, write
 from fairlead.cli.promote import VersionNumber
-from fairlead.errors import Failed, Invalid
+from fairlead.errors import Failed, Invalid, InvalidData
 
 if TYPE_CHECKING:
     from fairlead.data.table import Features
@@ -82,7 +82,7 @@ def command(  # noqa: PLR0913 - each is an option
         registry = Registry(ledger, artifacts)
         found = registry.version(model, version)
         exported, signature = registry.exported(found), registry.candidate(found).signature
-    every = _read(rows, signature)
+    every = _read(rows, signature, missing=exported.found.missing)
     predicted = (each for features in every for each in _predicted(exported, features, signature))
     with _target(output) as stream:
         write(predicted, stream, chosen)
@@ -107,15 +107,35 @@ def _form_of(output: Path) -> Form:
         ) from None
 
 
-def _read(path: Path, signature: Signature) -> Iterator[Features]:
-    """The file's rows, part by part."""
+def _read(path: Path, signature: Signature, *, missing: bool) -> Iterator[Features]:
+    """The file's rows, part by part; without `missing`, none of them may miss a number."""
     from fairlead.data.rows import Before, read_rows
 
     rows = 0
     for part in parts(path):
         features = read_rows(part, signature, before=Before(rows=rows, lines=part.lines))
+        if not missing:
+            _refuse_missing(features, signature, part.name, before=rows)
         rows += len(features)
         yield features
+
+
+def _refuse_missing(features: Features, signature: Signature, file: str, *, before: int) -> None:
+    """Refuse rows for which the model has nothing that stands for a number.
+
+    Raises:
+        InvalidData: Names the first one, counted from the beginning of the file.
+    """
+    import numpy as np
+
+    missing = np.argwhere(np.isnan(features.numbers))
+    if not len(missing):
+        return
+    row, column = missing[0].tolist()
+    raise InvalidData(
+        f"{file}: row {before + row + 1}, column {signature.numbers[column]!r} has no value, and "
+        "the model was trained without missing numbers: give one, or train it with data.impute"
+    )
 
 
 def _predicted(exported: Exported, features: Features, signature: Signature) -> Iterator[Block]:
