@@ -450,6 +450,20 @@ class DeploymentsContract(TwoRevisions):
         served.deployments.advance(replace(second, state="done"))
         assert begin(served).base == 2
 
+    def test_what_supersedes_a_first_deployment_goes_back_to_the_route_that_this_made(
+        self, served: Ledger
+    ) -> None:
+        first = begin(served, "v1")
+        change(served, {"v1": 100}, replace(first, step=2))
+        assert (first.base, begin(served).base) == (None, 1)
+
+    def test_a_server_takes_deployments_of_its_models_only(self, served: Ledger) -> None:
+        begun = begin(served)
+        assert served.deployments.take("one", lease=LEASE, models=("others",)) == []
+        assert served.deployments.get("prices").server is None
+        (taken,) = served.deployments.take("two", lease=LEASE, models=("prices",))
+        assert taken == replace(begun, server="two")
+
     @pytest.mark.parametrize("state", ["retired", "failed"])
     def test_a_revision_that_was_over_is_loaded_again_for_its_deployment(
         self, served: Ledger, state: RevisionState

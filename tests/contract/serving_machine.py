@@ -108,7 +108,8 @@ class ServingMachine(RuleBasedStateMachine):
             Deployment(model="prices", number=0, revision=name, steps=STEPS)
         )
         running = self.model.running
-        base = running.base if running else len(self.model.routes) or None
+        inherited = running.base if running else None
+        base = inherited or len(self.model.routes) or None
         self.model.end("superseded")
         self.model.deployments.append(Known(revision=name, base=base))
         assert (begun.number, begun.base) == (len(self.model.deployments), base)

@@ -180,10 +180,10 @@ def _begin(connection: sa.Connection, deployment: Deployment, revision: Row) -> 
 
 
 def _base(connection: sa.Connection, model: str, running: Row | None) -> int | None:
-    if running is None:
-        return routed.current_number(connection, model)
-    base: int | None = running.base
-    return base
+    if running is not None and running.base is not None:
+        base: int = running.base
+        return base
+    return routed.current_number(connection, model)
 
 
 def _take(

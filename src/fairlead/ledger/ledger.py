@@ -369,9 +369,9 @@ class Deployments(Protocol):
     def begin(self, deployment: Deployment) -> Deployment:
         """Append a deployment, which runs; `number`, `base` and the times are given here.
 
-        One of the model that still runs becomes 'superseded': a model has one at a time. Its base
-        is the new one's, too; otherwise that is the route in force. A retired or failed revision
-        is 'loading' again.
+        One of the model that still runs becomes 'superseded': a model has one at a time. Its base,
+        where it has one, is the new one's, too; otherwise that is the route in force. A retired or
+        failed revision is 'loading' again.
 
         Raises:
             NotFound: There is no such revision.
