@@ -22,7 +22,6 @@ from fairlead.deployment.crew import Crew
 from fairlead.deployment.news import Live, News, Note, Warned
 from fairlead.deployment.proved import Proofs, in_words
 from fairlead.deployment.view import Looking, Standing
-from fairlead.errors import FairleadError
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Revision, Server
 from fairlead.serving.plan import Report
@@ -99,14 +98,17 @@ class Steward:
         """Look, and say so where that fails; whether to look again at once."""
         try:
             acted = self._follow(self._looking.look())
-        except FairleadError as error:
-            self._warn("ledger", f"{in_words(error)}; serving goes on as it is")
-            return False
         except Exception as error:  # noqa: BLE001 - serving goes on, whatever the ledger does
-            self._warn("ledger", f"following the ledger: {in_words(error)}; serving goes on")
+            self._bear(error)
             return False
         self._calm("ledger", "the ledger is followed again")
         return acted
+
+    def _bear(self, error: Exception) -> None:
+        """Say that the ledger cannot be followed, once, whatever comes of the next looks."""
+        if "ledger" not in self._warnings:
+            first, *_ = str(error).splitlines() or [type(error).__name__]
+            self._warn("ledger", f"following the ledger: {first}; serving goes on as it is")
 
     def _follow(self, standings: Sequence[Standing]) -> bool:
         for standing in standings:

@@ -6,6 +6,7 @@ not: the parts.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -219,11 +220,11 @@ def _processes() -> int:
 
 
 def _in_turn(told: Callable[[News], None]) -> Callable[[News], None]:
-    """The same, never called by two threads at once."""
+    """The same, never called by two threads at once; where nobody reads it, serving goes on."""
     lock = threading.Lock()
 
     def tell(news: News) -> None:
-        with lock:
+        with lock, contextlib.suppress(OSError):
             told(news)
 
     return tell
