@@ -75,6 +75,8 @@ class _Spinner:
 def step(deployment: Deployment) -> str:
     """Where the deployment is, in a line."""
     named = f"{deployment.model} {deployment.revision}"
+    if deployment.state == "done":
+        return f"{named}: done, 100 % of the traffic"
     if deployment.state != "running":
         return f"{named}: {deployment.state}"
     if deployment.step < 0:

@@ -190,9 +190,11 @@ def _back(
 def _refuse_unproved(ledger: Ledger, model: str, traffic: Mapping[str, int]) -> None:
     known = {each.name: each for each in ledger.routes.revisions(model)}
     for name in traffic:
-        revision = known.get(name)  # one that is not there is refused by the ledger
-        if revision is not None and revision.state in _UNPROVED:
-            raise Invalid(_unproved(revision))
+        if name not in known:
+            names = ", ".join(repr(each) for each in known)
+            raise NotFound(f"model {model!r} has no revision {name!r}; revisions: {names}")
+        if known[name].state in _UNPROVED:
+            raise Invalid(_unproved(known[name]))
 
 
 def _unproved(revision: Revision) -> str:
