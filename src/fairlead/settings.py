@@ -61,6 +61,11 @@ class Settings:
         return self.home / "logs"
 
     @property
+    def checked(self) -> Path:
+        """The folder of what checks of models found out."""
+        return self.home / "checked"
+
+    @property
     def tokens(self) -> Path:
         """The file of the tokens that servers let in."""
         return self.home / "tokens.json"

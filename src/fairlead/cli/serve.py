@@ -100,6 +100,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         grace=grace,
         tokens=tuple(each.sha256 for each in known),
         logging=Logging(form=log_form, requests=log_requests),
+        checked=settings(ctx).checked,
     )
     with opened(ctx) as (ledger, artifacts), _asked() as stop:
         teller = Teller(ledger, artifacts, token=bool(known))

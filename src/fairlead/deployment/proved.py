@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
+from fairlead.deployment.checked import Checked
 from fairlead.deployment.endpoint import expected
 from fairlead.deployment.jobs import Ended, Jobs
 from fairlead.errors import FairleadError, Transient
@@ -39,8 +41,17 @@ class Proved:
     golden: Golden
 
 
-def prove(ledger: Ledger, artifacts: Artifacts, revision: Revision) -> Proved:
+def prove(
+    ledger: Ledger, artifacts: Artifacts, checked: Checked, revision: Revision, *, anew: bool
+) -> Proved:
     """Prove a revision; takes about a second, and at most the limit of a check.
+
+    Args:
+        ledger: Knows its version.
+        artifacts: Holds its files.
+        checked: What is known of them from before, and is known from now on.
+        revision: To be proved.
+        anew: Check it even where that is known.
 
     Raises:
         Transient: The ledger or the artefact store did not answer.
@@ -49,7 +60,10 @@ def prove(ledger: Ledger, artifacts: Artifacts, revision: Revision) -> Proved:
     version = ledger.versions.get(revision.model, revision.version)
     candidate = manifest.load(artifacts.get(version.manifest))
     name = f"revision {revision.name!r} of model {revision.model!r}"
-    facts = check(candidate, artifacts, name=name)
+    facts = None if anew else checked.find(candidate)
+    if facts is None:
+        facts = check(candidate, artifacts, name=name)
+        checked.keep(candidate, facts)
     held = Held(
         model=revision.model,
         revision=revision.name,
@@ -69,6 +83,7 @@ class Proofs:
     Args:
         ledger: Knows the versions of revisions.
         artifacts: Holds their files.
+        checked: What is known of them from before.
         ended: Called when a proof has ended.
         clock: Seconds, rising.
     """
@@ -77,11 +92,13 @@ class Proofs:
         self,
         ledger: Ledger,
         artifacts: Artifacts,
+        checked: Checked,
         *,
         ended: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledger, self._artifacts, self._clock = ledger, artifacts, clock
+        self._ledger, self._artifacts, self._checked = ledger, artifacts, checked
+        self._clock = clock
         self._jobs: Jobs[Proved] = Jobs(at_once=_AT_ONCE, ended=ended)
         self._known: dict[str, dict[str, Proved]] = {}
         self._failed: dict[Hashable, tuple[float, Exception]] = {}
@@ -92,14 +109,14 @@ class Proofs:
 
     def anew(self, revision: Revision) -> Ended[Proved] | None:
         """Prove it, whatever was known of it; None until that has ended."""
-        return self._done((revision.model, revision.name, revision.changed), revision)
+        return self._done((revision.model, revision.name, revision.changed), revision, anew=True)
 
     def known(self, revision: Revision) -> Exception | None:
         """See that it is proved, and why that failed; it is tried again after a pause."""
         if revision.name in self.of(revision.model):
             return None
         key = (revision.model, revision.name)
-        ended = None if self._pauses(key) else self._done(key, revision)
+        ended = None if self._pauses(key) else self._done(key, revision, anew=False)
         if ended is not None and ended.error is not None:
             self._failed[key] = (self._clock() + _PAUSE, ended.error)
         return self._failed[key][1] if key in self._failed else None
@@ -107,8 +124,9 @@ class Proofs:
     def _pauses(self, key: Hashable) -> bool:
         return key in self._failed and self._clock() < self._failed[key][0]
 
-    def _done(self, key: Hashable, revision: Revision) -> Ended[Proved] | None:
-        ended = self._jobs.done(key, lambda: prove(self._ledger, self._artifacts, revision))
+    def _done(self, key: Hashable, revision: Revision, *, anew: bool) -> Ended[Proved] | None:
+        work = partial(prove, self._ledger, self._artifacts, self._checked, revision, anew=anew)
+        ended = self._jobs.done(key, work)
         if ended is None:
             return None
         self._jobs.forget(key)

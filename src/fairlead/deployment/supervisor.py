@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from fairlead.artifacts import Artifacts
 from fairlead.deployment import news
 from fairlead.deployment.carry import Carrier
+from fairlead.deployment.checked import Checked
 from fairlead.deployment.crew import Crew
 from fairlead.deployment.endpoint import Address
 from fairlead.deployment.listening import Listening, bound
@@ -57,6 +58,7 @@ class ServeOptions:
         limits: What is taken from clients.
         logging: What the processes write to standard error.
         lease: Seconds of silence after which another server takes over its deployments.
+        checked: Folder that keeps what checks found out for the next server; None for none.
     """
 
     models: tuple[str, ...] | None = None
@@ -68,6 +70,7 @@ class ServeOptions:
     limits: Limits = field(default_factory=Limits)
     logging: Logging = field(default_factory=Logging)
     lease: float = 5.0
+    checked: Path | None = None
 
 
 @dataclass
@@ -179,7 +182,8 @@ class _Server:
 
     def _steward(self) -> Steward:
         server = Server(id=_name(), url=self._address.url, processes=self._count)
-        proofs = Proofs(self._ledger, self._artifacts, ended=self._wake.set)
+        checked = Checked(self._options.checked)
+        proofs = Proofs(self._ledger, self._artifacts, checked, ended=self._wake.set)
         return Steward(
             ledger=self._ledger,
             looking=Looking(
