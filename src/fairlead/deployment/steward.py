@@ -84,7 +84,8 @@ class Steward:
         """Stop, and leave the deployments to others; no longer than so many seconds."""
         self._ending.set()
         self._wake.set()
-        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._thread.join(seconds)
 
     def _keep(self) -> None:
         while not self._ending.is_set():

@@ -31,10 +31,10 @@ from fairlead.deployment.steward import Steward
 from fairlead.deployment.view import Looking
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Server
-from fairlead.serving.limits import Limits
-from fairlead.serving.metrics import observations
+from fairlead.serving.http.limits import Limits
+from fairlead.serving.http.tokens import hashed
 from fairlead.serving.process import Logging, ProcessSettings
-from fairlead.serving.tokens import hashed
+from fairlead.serving.watch.metrics import observations
 
 _PERIOD = 0.1
 """Seconds between two looks at whether to stop, and at the processes."""
@@ -147,6 +147,7 @@ class _Server:
             told=told,
             changed=self._wake.set,
         )
+        self._steward = self._made()
 
     def serve(self, stop: Stop) -> None:
         """Serve until asked to stop, and drain."""
@@ -154,15 +155,15 @@ class _Server:
         self._crew.tend(0.0)  # the processes start while the ledger is looked at
         begin_with(self._ledger, self._artifacts, options.models, self._told)
         self._told(news.Listening(url=self._address.url, processes=self._count))
-        steward = self._steward()
-        steward.start()
+        self._steward.start()
         while not stop.asked:
             self._crew.tend(_PERIOD)
-        steward.end(_LEAVING)
+        self._steward.end(_LEAVING)
         self._crew.end(options.grace, hurry=lambda: stop.asked > 1)
 
     def close(self) -> None:
         """End what is left."""
+        self._steward.end(_LEAVING)
         self._crew.close()
 
     def _settings(self) -> ProcessSettings:
@@ -180,7 +181,7 @@ class _Server:
             grace=min(options.grace, _ALONE),
         )
 
-    def _steward(self) -> Steward:
+    def _made(self) -> Steward:
         server = Server(id=_name(), url=self._address.url, processes=self._count)
         checked = Checked(self._options.checked)
         proofs = Proofs(self._ledger, self._artifacts, checked, ended=self._wake.set)

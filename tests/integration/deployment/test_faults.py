@@ -180,3 +180,34 @@ def test_traffic_moves_back_and_forth_under_load_without_one_failed_request(
     assert not clients.broken
     assert clients.by("v1") > 10
     assert clients.by("v2") > 10
+
+
+def test_a_revision_under_which_processes_crash_is_taken_back(home: Home) -> None:
+    with serving(home) as served:
+        deployment = home.deploy(home.good(), 10, 100)
+        wait_until(lambda: "requests so far" in home.reason())
+        for _ in range(3):
+            crashing = wait_until(lambda: len(served.processes()) == 2 and served.processes()[0])
+            crashing.send_signal(signal.SIGSEGV)
+            crashing.wait()
+        ended = home.ended(deployment)
+        assert (ended.state, home.route().traffic) == ("undone", {"v1": 100})
+        assert "crashed 3 times" in ended.reason
+
+
+def test_a_locked_ledger_does_not_keep_a_server_from_ending(home: Home) -> None:
+    with serving(home) as served:
+        locking = sqlite3.connect(home.path / "ledger.db", isolation_level=None)
+        locking.execute("BEGIN IMMEDIATE")
+        assert served.end() == 0
+        locking.close()
+
+
+def test_two_servers_follow_the_same_routes_and_one_of_them_carries_out(home: Home) -> None:
+    with serving(home) as first, serving(home) as second:
+        assert home.ended(home.deploy(home.good())).state == "done"
+        wait_until(home.followed)
+        assert {one.ask()[1]["revision"] for one in (first, second)} == {"v2"}
+        wait_until(lambda: home.revision("v1").state == "retired")
+    events = home.ledger.routes.events(MODEL)
+    assert [event.deployment for event in events if event.kind == "taken"] == [1, 2]

@@ -42,6 +42,7 @@ TESTED = Progress(followed=True, tested=True)
         (READY, Progress(fault="damaged"), Fail(reason="damaged")),
         (READY, FOLLOWED, Ask(pinned=True)),
         (READY, TESTED, Change(step=0)),
+        (READY, replace(TESTED, alone=True), Change(step=2)),
         (READY, replace(TESTED, tested=False, difference="row 3"), Fail(reason="row 3")),
     ],
 )
@@ -78,3 +79,10 @@ def test_each_step_is_followed_tested_and_judged_before_the_next(
     step: int, progress: Progress, action: Action
 ) -> None:
     assert next_action(replace(DEPLOYMENT, step=step), SERVING, progress) == action
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_what_was_condemned_goes_back_whoever_looks_next(step: int) -> None:
+    failed = replace(SERVING, state="failed", reason="row 3")
+    action = next_action(replace(DEPLOYMENT, step=step), failed, TESTED)
+    assert action == GoBack(reason="row 3")

@@ -7,7 +7,7 @@ import pytest
 
 from fairlead.deployment.judge import Back, Go, Wait, judge, percentile, stability
 from fairlead.records import Bounds
-from fairlead.serving.observed import LATENCY_EDGES, Observed
+from fairlead.serving.watch.observed import LATENCY_EDGES, Observed
 
 BOUNDS = Bounds(hold=30.0, requests=100)
 DECILES = np.array([-1.28155, -0.84162, -0.5244, -0.25335, 0.0, 0.25335, 0.5244, 0.84162, 1.28155])
@@ -66,8 +66,14 @@ def test_a_revision_that_fails_in_a_twentieth_is_sent_back_once_it_has_five_hund
     assert share_sent_back(300, 500, 500, worse=0.05) > 0.95
 
 
-def test_a_revision_that_takes_four_times_as_long_is_sent_back() -> None:
+def test_a_revision_that_takes_ten_times_as_long_is_sent_back() -> None:
     assert share_sent_back(300, 100, 900, median=0.04) > 0.95
+
+
+def test_a_revision_that_takes_four_times_as_long_is_sent_back_after_five_hundred_requests() -> (
+    None
+):
+    assert share_sent_back(300, 500, 500, median=0.016) > 0.9
 
 
 def test_a_revision_whose_predictions_moved_by_a_standard_deviation_is_sent_back() -> None:

@@ -1,0 +1,158 @@
+"""What the serving processes are to hold and to route, and whether they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from fairlead.deployment import aim as aims
+from fairlead.deployment.proved import Proved
+from fairlead.deployment.view import Standing
+from fairlead.records import Column, Deployment, Revision, RevisionState, Route, Signature
+from fairlead.serving.plan import Facts, Held, Report
+from fairlead.serving.proof import Golden
+
+SIGNATURE = Signature(columns=(Column(name="x", kind="number"),), target="y")
+FACTS = Facts(steady=True, missing=False, seconds=1e-5, size=1)
+
+
+def proved(*names: str) -> dict[str, Proved]:
+    return {name: _proved(name) for name in names}
+
+
+def _proved(name: str) -> Proved:
+    version = int(name.removeprefix("v"))
+    held = Held(
+        model="m",
+        revision=name,
+        version=version,
+        file=f"{version}" * 64,
+        signature=SIGNATURE,
+        facts=FACTS,
+        allowance=Revision(model="m", name=name, version=version).allowance,
+        edges=(float(version),),
+    )
+    return Proved(held=held, golden=Golden(rows=[], predictions=[]))
+
+
+def route(number: int, **traffic: int) -> Route:
+    return Route(model="m", number=number, traffic=traffic, kind="deploy", why="", details="")
+
+
+def standing(
+    in_force: Route | None,
+    *,
+    deploying: str | None = None,
+    state: RevisionState = "ready",
+    base: Route | None = None,
+) -> Standing:
+    deployment = None
+    revisions: dict[str, Revision] = {}
+    if deploying is not None:
+        deployment = Deployment(model="m", number=1, revision=deploying, steps=(10, 100))
+        revisions[deploying] = Revision(model="m", name=deploying, version=2, state=state)
+    return Standing(
+        model="m", route=in_force, deployment=deployment, base=base, revisions=revisions
+    )
+
+
+def held(found: aims.Aim | None) -> list[str]:
+    assert found is not None
+    return [one.revision for one in found.held]
+
+
+def test_what_is_routed_is_held_and_split_as_the_route_says() -> None:
+    found = aims.aim(standing(route(3, v1=90, v2=10)), proved("v1", "v2", "v3"))
+    assert held(found) == ["v1", "v2"]
+    assert found
+    assert (found.split.route, found.split.traffic) == (3, {"v1": 90, "v2": 10})
+
+
+def test_nothing_is_said_of_a_model_whose_route_is_not_proved_wholly() -> None:
+    assert aims.aim(standing(route(3, v1=90, v2=10)), proved("v1")) is None
+    assert aims.aim(standing(None), proved("v1")) is None
+
+
+def test_a_candidate_is_held_without_traffic_once_it_is_ready() -> None:
+    now = route(1, v1=100)
+    known = proved("v1", "v2")
+    assert held(aims.aim(standing(now, deploying="v2", base=now), known)) == ["v1", "v2"]
+
+
+@pytest.mark.parametrize("state", ["loading", "failed"])
+def test_a_candidate_that_is_not_ready_is_not_held(state: RevisionState) -> None:
+    now = route(1, v1=100)
+    found = aims.aim(standing(now, deploying="v2", state=state, base=now), proved("v1", "v2"))
+    assert held(found) == ["v1"]
+
+
+def test_the_first_revision_of_a_model_is_held_before_anything_is_routed() -> None:
+    found = aims.aim(standing(None, deploying="v2"), proved("v2"))
+    assert held(found) == ["v2"]
+    assert found
+    assert (found.split.route, found.split.traffic) == (0, {})
+
+
+def test_what_a_deployment_may_go_back_to_stays_held_until_it_ends() -> None:
+    whole = standing(route(2, v2=100), deploying="v2", state="serving", base=route(1, v1=100))
+    assert held(aims.aim(whole, proved("v1", "v2"))) == ["v1", "v2"]
+    assert held(aims.aim(standing(route(2, v2=100)), proved("v1", "v2"))) == ["v2"]
+
+
+@pytest.mark.parametrize("traffic", [{"v1": 90, "v2": 10}, {"v2": 100}])
+def test_all_are_counted_by_the_bins_of_what_was_live_before_the_deployment(
+    traffic: Mapping[str, int],
+) -> None:
+    base = route(1, v1=100)
+    found = aims.aim(
+        standing(route(2, **traffic), deploying="v2", state="serving", base=base),
+        proved("v1", "v2"),
+    )
+    assert found
+    assert {one.edges for one in found.held} == {(1.0,)}
+
+
+def test_a_plan_has_every_model_s_part() -> None:
+    one = aims.aim(standing(route(1, v1=100)), proved("v1"))
+    assert one
+    other = replace(one, split=replace(one.split, model="a"))
+    plan = aims.plan(7, {"m": one, "a": other})
+    assert plan.serial == 7
+    assert [split.model for split in plan.splits] == ["a", "m"]
+    assert len(plan.held) == 2
+
+
+FOLLOWS = Report(serial=4, routes={"m": 2})
+
+
+@pytest.mark.parametrize(
+    ("reports", "followed"),
+    [
+        ((), False),
+        ((FOLLOWS, FOLLOWS), True),
+        ((FOLLOWS, None), False),
+        ((FOLLOWS, replace(FOLLOWS, serial=3)), False),
+        ((FOLLOWS, replace(FOLLOWS, serial=5)), True),
+        ((FOLLOWS, replace(FOLLOWS, routes={})), False),
+        ((FOLLOWS, replace(FOLLOWS, behind=("m",))), False),
+        ((FOLLOWS, replace(FOLLOWS, behind=("other",))), True),
+    ],
+)
+def test_a_plan_is_followed_once_every_process_does(
+    reports: tuple[Report | None, ...], *, followed: bool
+) -> None:
+    assert aims.followed(reports, "m", serial=4) is followed
+
+
+def test_a_fault_of_any_process_is_told() -> None:
+    faulty = replace(FOLLOWS, faults={"m": "v2: damaged"})
+    assert aims.fault((FOLLOWS, None, faulty), "m") == "v2: damaged"
+    assert not aims.fault((FOLLOWS, None, faulty), "other")
+
+
+def test_a_revision_drains_as_long_as_a_process_answers_with_it() -> None:
+    busy = replace(FOLLOWS, draining=(("m", "v1"),))
+    assert aims.draining((FOLLOWS, busy), "m", "v1")
+    assert not aims.draining((FOLLOWS, busy, None), "m", "v2")

@@ -1,0 +1,35 @@
+"""What becomes of revisions that nothing wants any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from fairlead.deployment.sweep import next_state
+from fairlead.records import Revision, RevisionState
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "followed", "draining", "becomes"),
+    [
+        ("serving", 0, False, False, "draining"),
+        ("draining", 99, False, False, None),
+        ("draining", 0, True, True, None),
+        ("draining", 0, True, False, "retired"),
+        ("ready", 1, True, False, None),
+        ("ready", 6, True, False, "retired"),
+        ("loading", 6, False, False, "retired"),
+        ("failed", 99, True, False, None),
+        ("retired", 99, True, False, None),
+    ],
+)
+def test_an_unwanted_revision_answers_what_is_in_hand_and_retires(
+    state: RevisionState,
+    age: float,
+    *,
+    followed: bool,
+    draining: bool,
+    becomes: RevisionState | None,
+) -> None:
+    revision = Revision(model="m", name="v1", version=1, state=state, changed=100.0)
+    found = next_state(revision, now=100.0 + age, followed=followed, draining=draining)
+    assert found == becomes
