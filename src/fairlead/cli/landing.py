@@ -115,8 +115,8 @@ class _Landing:
 
         from fairlead.deployment.alone import alone
         from fairlead.deployment.supervisor import ServeOptions
+        from fairlead.serving.http.tokens import hashed
         from fairlead.serving.process import Logging
-        from fairlead.serving.tokens import hashed
 
         token = secrets.token_urlsafe()
         options = ServeOptions(

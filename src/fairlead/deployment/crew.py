@@ -23,9 +23,9 @@ from fairlead.deployment import replacing
 from fairlead.deployment.listening import Listening
 from fairlead.deployment.news import News, Note, Warned
 from fairlead.deployment.process import Process, started
-from fairlead.serving import metrics
 from fairlead.serving.plan import Drain, Plan, Report
 from fairlead.serving.process import ProcessSettings
+from fairlead.serving.watch import metrics
 
 _SILENT = 30.0
 """Seconds after which a process that does not take a plan in is replaced: its loop hangs."""

@@ -1,7 +1,7 @@
 """The canary judge: whether a step of a deployment goes on, goes back, or waits.
 
 Belongs here: the rule, pure, over what was seen during the step. Does not: where that is counted
-(serving/metrics.py), and what is done about it (decide.py).
+(serving/watch/metrics.py), and what is done about it (decide.py).
 
 Each step is judged on what was seen during it, once it has lasted long enough and the new revision
 has had enough requests. Only errors are looked at before that, at a far stricter level, because
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fairlead.records import Bounds
-from fairlead.serving.observed import LATENCY_EDGES, Observed
+from fairlead.serving.watch.observed import LATENCY_EDGES, Observed
 
 _LEVEL = 0.01
 """Probability below which chance is no explanation any more, at the end of a step."""

@@ -1,6 +1,6 @@
 """The address of a serving program, and its listening sockets.
 
-Belongs here: binding. Does not: what is done with connections (serving/http.py).
+Belongs here: binding. Does not: what is done with connections (serving/http/connection.py).
 
 Each process listens on a socket of its own, and the system deals connections out to them
 (SO_REUSEPORT): where several wait on one socket, it happens that one of them gets all. The

@@ -1,7 +1,7 @@
 """What was seen of a deployment during its present step.
 
 Belongs here: looking, and taking off what was seen before the step. Does not: counting
-(serving/metrics.py), ruling (judge.py).
+(serving/watch/metrics.py), ruling (judge.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from operator import add
 
 from fairlead.deployment.judge import Ruling, judge
 from fairlead.records import Bounds
-from fairlead.serving.observed import Observed
+from fairlead.serving.watch.observed import Observed
 
 Counts = Mapping[tuple[str, str], Observed]
 

@@ -20,7 +20,7 @@ from fairlead.errors import FairleadError, Transient
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Revision
 from fairlead.serving.check import check
-from fairlead.serving.drift import edges_of
+from fairlead.serving.engine.drift import edges_of
 from fairlead.serving.plan import Held
 from fairlead.serving.proof import Golden
 

@@ -1,6 +1,6 @@
 """How traffic is shared while a revision comes in.
 
-Belongs here: percents, pure. Does not: choosing a revision for a request (serving/split.py).
+Belongs here: percents, pure. Does not: choosing a revision for a request (serving/engine/split.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The tokens of an installation: who may ask its servers, in $FAIRLEAD_HOME/tokens.json.
 
 Belongs here: adding, removing and listing them. Does not: what is kept of one, and comparing
-(serving/tokens.py).
+(serving/http/tokens.py).
 
 They are in a file of its owner's alone and not in the ledger: they say nothing about models, and a
 ledger is copied and shared more readily than what lets people in.
@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from fairlead.errors import Corrupt, Invalid, NotFound
-from fairlead.serving.tokens import hashed
+from fairlead.serving.http.tokens import hashed
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _BYTES = 32

@@ -27,7 +27,7 @@ from fairlead.records import Signature
 from fairlead.serving.plan import Facts
 
 if TYPE_CHECKING:
-    from fairlead.serving.rows import Rows
+    from fairlead.serving.protocol.rows import Rows
 
 MODEL, GOLDEN, TASK = "model.onnx", "golden.json", "task.json"
 COMPACT, FINDINGS = "model.ort", "findings.json"

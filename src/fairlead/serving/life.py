@@ -20,22 +20,22 @@ from logging import Logger
 from pathlib import Path
 
 from fairlead.artifacts import Artifacts
-from fairlead.serving.app import App
-from fairlead.serving.body import Bodies
 from fairlead.serving.channel import Channel, opened
-from fairlead.serving.engine import Engine
-from fairlead.serving.guard import Guard
-from fairlead.serving.http import FILES, Door, Doorman
-from fairlead.serving.limits import Limits
-from fairlead.serving.logs import written
-from fairlead.serving.metrics import Metrics
-from fairlead.serving.pages import Health, Pages
+from fairlead.serving.engine.engine import Engine
+from fairlead.serving.http.app import App
+from fairlead.serving.http.body import Bodies
+from fairlead.serving.http.connection import FILES, Door, Doorman
+from fairlead.serving.http.guard import Guard
+from fairlead.serving.http.limits import Limits
+from fairlead.serving.http.pages import Health, Pages
+from fairlead.serving.http.predicting import Predicting
 from fairlead.serving.plan import Drain, Plan
-from fairlead.serving.predicting import Predicting
 from fairlead.serving.process import ProcessSettings
-from fairlead.serving.sights import Sights
-from fairlead.serving.traces import Traces, traces
-from fairlead.serving.witness import Witness
+from fairlead.serving.watch.logs import written
+from fairlead.serving.watch.metrics import Metrics
+from fairlead.serving.watch.sights import Sights
+from fairlead.serving.watch.traces import Traces, traces
+from fairlead.serving.watch.witness import Witness
 
 _PATIENCE = 2.0  # seconds past its grace until a process ends by force
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from fairlead.serving.limits import Limits
+from fairlead.serving.http.limits import Limits
 
 VARIABLE = "FAIRLEAD_SERVING_PROCESS"
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fairlead.errors import Corrupt, Failed
 from fairlead.inference import Exported
 from fairlead.records import Scalar, Signature
-from fairlead.serving.rows import Rows, parse_rows
+from fairlead.serving.protocol.rows import Rows, parse_rows
 
 TOGETHER = 64
 _TIMED = 64  # rows that are asked one by one to see how long one takes

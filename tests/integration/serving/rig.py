@@ -19,7 +19,7 @@ from typing import Any
 from fairlead.artifacts import Artifacts
 from fairlead.inference.inspection import inspect
 from fairlead.records import Allowance, Candidate
-from fairlead.serving.drift import edges_of
+from fairlead.serving.engine.drift import edges_of
 from fairlead.serving.plan import Drain, Facts, Held, Message, Plan, Report, Split, decode, encode
 from fairlead.serving.process import VARIABLE, ProcessSettings, command
 from fairlead.serving.process import encode as encode_settings

@@ -17,7 +17,7 @@ import pytest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import NotLoaded
 from fairlead.records import Allowance
-from fairlead.serving.engine import Engine
+from fairlead.serving.engine.engine import Engine
 from fairlead.serving.plan import Held, Plan, Split
 from tests.integration.serving.making import (
     ONE,

@@ -20,9 +20,9 @@ from fairlead.families import catalog
 from fairlead.inference import Exported
 from fairlead.inference.exported import _inputs, compact
 from fairlead.records import Allowance
-from fairlead.serving.engine import Engine
+from fairlead.serving.engine.engine import Engine
+from fairlead.serving.engine.served import Served
 from fairlead.serving.plan import Facts, Held
-from fairlead.serving.served import Served
 from tests.integration.serving.making import (
     ONE,
     adding,
@@ -316,7 +316,7 @@ import psutil
 from fairlead.artifacts import Artifacts
 from fairlead.inference.exported import compact
 from fairlead.records import Column, Signature
-from fairlead.serving.engine import Engine
+from fairlead.serving.engine.engine import Engine
 from fairlead.serving.plan import Facts, Held, Plan, Split
 from fairlead.records import Allowance
 

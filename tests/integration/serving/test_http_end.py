@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from fairlead.serving.limits import Limits
+from fairlead.serving.http.limits import Limits
 from fairlead.serving.plan import Drain
 from fairlead.serving.process import Logging, ProcessSettings
 from tests.integration.serving.rig import (

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from fairlead.serving.http.tokens import hashed
 from fairlead.serving.process import ProcessSettings
-from fairlead.serving.tokens import hashed
 from tests.integration.serving.rig import Process, Trained, request, rows_of, started
 
 TOKEN = "a-token-that-nobody-guesses"

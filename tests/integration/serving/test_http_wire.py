@@ -13,7 +13,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from fairlead.serving.limits import Limits
+from fairlead.serving.http.limits import Limits
 from fairlead.serving.process import ProcessSettings
 from tests.integration.serving.rig import (
     Process,

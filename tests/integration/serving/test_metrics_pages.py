@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fairlead.serving.metrics import forget, observations
-from fairlead.serving.observed import LATENCY_EDGES
 from fairlead.serving.process import ProcessSettings
+from fairlead.serving.watch.metrics import forget, observations
+from fairlead.serving.watch.observed import LATENCY_EDGES
 from tests.integration.serving.rig import Process, Trained, rows_of, started, wait_until
 
 PREDICT = "/models/houses:predict"

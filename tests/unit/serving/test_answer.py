@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fairlead import errors
-from fairlead.serving.answer import Refused, of_error, retry_after, written
+from fairlead.serving.http.answer import Refused, of_error, retry_after, written
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fairlead.serving.choice import sticky_key
+from fairlead.serving.http.choice import sticky_key
+from fairlead.serving.http.visit import given_id
 from fairlead.serving.process import Logging, ProcessSettings, decode, encode
-from fairlead.serving.visit import given_id
 
 
 @pytest.mark.parametrize(

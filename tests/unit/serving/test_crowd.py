@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.serving.crowd import Crowd
+from fairlead.serving.http.crowd import Crowd
 
 
 class Connection:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from fairlead.errors import Invalid
 from fairlead.records import Column, Signature
-from fairlead.serving.datatypes import DATATYPES
-from fairlead.serving.protocol import parse_infer, render_infer
-from fairlead.serving.rows import parse_rows
+from fairlead.serving.protocol.datatypes import DATATYPES
+from fairlead.serving.protocol.infer import parse_infer, render_infer
+from fairlead.serving.protocol.rows import parse_rows
 
 MIXED = Signature(
     columns=(

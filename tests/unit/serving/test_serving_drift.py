@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.serving.drift import bins, edges
+from fairlead.serving.engine.drift import bins, edges
 
 numbers = st.floats(allow_nan=False, width=32)
 

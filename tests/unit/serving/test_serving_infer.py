@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fairlead.errors import Failed, Invalid, TooLarge
 from fairlead.records import Column, Signature
-from fairlead.serving.datatypes import DATATYPES
-from fairlead.serving.protocol import (
+from fairlead.serving.protocol.datatypes import DATATYPES
+from fairlead.serving.protocol.infer import (
     Infer,
     model_metadata,
     parse_infer,

@@ -18,7 +18,7 @@ from fairlead.data.rows import read_rows
 from fairlead.errors import Invalid, InvalidData
 from fairlead.inference.exported import _inputs
 from fairlead.records import Column, Signature
-from fairlead.serving.rows import parse_rows
+from fairlead.serving.protocol.rows import parse_rows
 
 SIGNATURE = Signature(
     columns=(

@@ -7,10 +7,10 @@ import schemathesis
 from jsonschema import Draft202012Validator
 
 from fairlead.records import Column, Signature
-from fairlead.serving.datatypes import DATATYPES
-from fairlead.serving.openapi import document
-from fairlead.serving.protocol import parse_infer
-from fairlead.serving.rows import parse_rows
+from fairlead.serving.protocol.datatypes import DATATYPES
+from fairlead.serving.protocol.infer import parse_infer
+from fairlead.serving.protocol.openapi import document
+from fairlead.serving.protocol.rows import parse_rows
 
 MODELS = {
     "boston": Signature(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fairlead.errors import Failed, Invalid, TooLarge
 from fairlead.records import Column, Signature
-from fairlead.serving.rows import Rows, parse_rows, render_rows
+from fairlead.serving.protocol.rows import Rows, parse_rows, render_rows
 
 NUMBERS = Signature(
     columns=(Column(name="CRIM", kind="number"), Column(name="RM", kind="number")), target="MEDV"

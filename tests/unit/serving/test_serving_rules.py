@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.records import Allowance
-from fairlead.serving.rules import (
+from fairlead.serving.engine.rules import (
     AT_ONCE,
     CHUNK,
     pause,

@@ -16,7 +16,7 @@ from tritonclient.http import (
 
 from fairlead.errors import Invalid
 from fairlead.records import Column, Signature
-from fairlead.serving.protocol import Infer, parse_infer, render_infer
+from fairlead.serving.protocol.infer import Infer, parse_infer, render_infer
 
 SIGNATURE = Signature(
     columns=(

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt
 from fairlead.inference import Exported, Inspected
-from fairlead.serving.aside import aside
+from fairlead.serving.engine.aside import aside
+from fairlead.serving.engine.rules import slow_after
 from fairlead.serving.plan import Held
-from fairlead.serving.rules import slow_after
 
 _SLOTS = 4  # loads at once: each needs a few times its file's size for a moment
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of mallopt(3)

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from fairlead.records import Signature
-from fairlead.serving import documents
-from fairlead.serving.datatypes import DATATYPES
-from fairlead.serving.intake import intake
+from fairlead.serving.protocol import documents
+from fairlead.serving.protocol.datatypes import DATATYPES
+from fairlead.serving.protocol.intake import intake
 from fairlead.version import VERSION
 
 Object: TypeAlias = dict[str, Any]

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 
 from fairlead.data.lexicon import LARGEST_WHOLE
-from fairlead.serving.intake import number
-from fairlead.serving.strict import Written
-from fairlead.serving.wording import shown
+from fairlead.serving.protocol.intake import number
+from fairlead.serving.protocol.strict import Written
+from fairlead.serving.protocol.wording import shown
 
 _EXACT = float(LARGEST_WHOLE - 1)  # what reads as float64 beyond it may be another whole number
 

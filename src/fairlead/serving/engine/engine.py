@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import NotLoaded
-from fairlead.serving.aside import Bench
-from fairlead.serving.loader import Loader
+from fairlead.serving.engine.aside import Bench
+from fairlead.serving.engine.loader import Loader
+from fairlead.serving.engine.served import Served
+from fairlead.serving.engine.split import choose
 from fairlead.serving.plan import Held, Plan, Report, Split
-from fairlead.serving.served import Served
-from fairlead.serving.split import choose
 
 
 @dataclass(frozen=True, kw_only=True)

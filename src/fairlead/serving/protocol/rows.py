@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from fairlead.data.lexicon import LARGEST_WHOLE
 from fairlead.records import Signature
-from fairlead.serving import strict, written_rows
-from fairlead.serving.documents import NumbersRequest, RowsRequest, RowsResponse
-from fairlead.serving.intake import (
+from fairlead.serving.protocol import strict, written_rows
+from fairlead.serving.protocol.documents import NumbersRequest, RowsRequest, RowsResponse
+from fairlead.serving.protocol.intake import (
     Intake,
     Pick,
     Tensors,
@@ -34,8 +34,8 @@ from fairlead.serving.intake import (
     single,
     texts,
 )
-from fairlead.serving.predicted import check_predicted, labels, shortest
-from fairlead.serving.written_rows import Found, check_columns
+from fairlead.serving.protocol.predicted import check_predicted, labels, shortest
+from fairlead.serving.protocol.written_rows import Found, check_columns
 
 _ROWS = msgspec.json.Decoder(RowsRequest)
 _NUMBERS = msgspec.json.Decoder(NumbersRequest)

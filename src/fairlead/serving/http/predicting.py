@@ -10,19 +10,19 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Invalid
-from fairlead.serving.answer import BINARY, JSON, Answer
-from fairlead.serving.body import Bodies, Receive
-from fairlead.serving.choice import chosen, known
-from fairlead.serving.drift import bins
-from fairlead.serving.engine import Engine
-from fairlead.serving.limits import Limits
-from fairlead.serving.metrics import Counted, Metrics
-from fairlead.serving.paths import Target
+from fairlead.serving.engine.drift import bins
+from fairlead.serving.engine.engine import Engine
+from fairlead.serving.engine.served import Served
+from fairlead.serving.http.answer import BINARY, JSON, Answer
+from fairlead.serving.http.body import Bodies, Receive
+from fairlead.serving.http.choice import chosen, known
+from fairlead.serving.http.limits import Limits
+from fairlead.serving.http.paths import Target
+from fairlead.serving.http.visit import Visit
 from fairlead.serving.plan import Held
-from fairlead.serving.protocol import parse_infer, render_infer
-from fairlead.serving.rows import parse_rows, render_rows
-from fairlead.serving.served import Served
-from fairlead.serving.visit import Visit
+from fairlead.serving.protocol.infer import parse_infer, render_infer
+from fairlead.serving.protocol.rows import parse_rows, render_rows
+from fairlead.serving.watch.metrics import Counted, Metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, meant
 from fairlead.errors import Invalid, TooLarge
 from fairlead.records import Signature
-from fairlead.serving.strict import Written
-from fairlead.serving.wording import refused, shown
+from fairlead.serving.protocol.strict import Written
+from fairlead.serving.protocol.wording import refused, shown
 
 Tensors: TypeAlias = dict[str, NDArray[Any]]
 Pick: TypeAlias = Callable[[Any], tuple[Any, ...]]

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from fairlead.errors import NotFound
-from fairlead.serving.engine import Live
-from fairlead.serving.served import Served
-from fairlead.serving.split import draw_of
+from fairlead.serving.engine.engine import Live
+from fairlead.serving.engine.served import Served
+from fairlead.serving.engine.split import draw_of
 
 T = TypeVar("T")
 

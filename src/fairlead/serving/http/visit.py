@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.serving.paths import Target
+from fairlead.serving.http.paths import Target
 
 _ID = re.compile(rb"[!-~]{1,64}")
 _SMALL = 64 * 1024  # of a body that is not wanted, to be thrown away without closing

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from fairlead.data.lexicon import LARGEST_WHOLE
 from fairlead.errors import Invalid
-from fairlead.serving import strict
-from fairlead.serving.datatypes import BYTES, Datatype, datatype, element, named
-from fairlead.serving.documents import RequestInput
-from fairlead.serving.intake import INEXACT, as_they_are, single, texts
-from fairlead.serving.wording import refused, shown
+from fairlead.serving.protocol import strict
+from fairlead.serving.protocol.datatypes import BYTES, Datatype, datatype, element, named
+from fairlead.serving.protocol.documents import RequestInput
+from fairlead.serving.protocol.intake import INEXACT, as_they_are, single, texts
+from fairlead.serving.protocol.wording import refused, shown
 
 _LENGTH = 4  # bytes before an element of BYTES that say how long it is
 _NESTED = re.compile(rb"\s*\[\s*\[")

@@ -18,7 +18,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairlead.serving.observed import LATENCY_EDGES, Observed
+from fairlead.serving.watch.observed import LATENCY_EDGES, Observed
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -97,7 +97,7 @@ class Metrics:
         _count_in_files_of(folder)
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-        from fairlead.serving.totals import Totals
+        from fairlead.serving.watch.totals import Totals
 
         self._folder = folder
         registry = CollectorRegistry()

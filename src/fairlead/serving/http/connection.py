@@ -25,9 +25,9 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from fairlead.serving.answer import Answer, Refused, of_error, refusal, written
-from fairlead.serving.crowd import Crowd
-from fairlead.serving.limits import Limits
+from fairlead.serving.http.answer import Answer, Refused, of_error, refusal, written
+from fairlead.serving.http.crowd import Crowd
+from fairlead.serving.http.limits import Limits
 
 COMING = "fairlead.coming"  # extension of ASGI: its `more_body` tells what `receive` would
 FILES = 128  # open files that are no connections

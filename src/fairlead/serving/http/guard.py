@@ -16,9 +16,9 @@ from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from fairlead.serving.answer import Refused
-from fairlead.serving.paths import Target
-from fairlead.serving.tokens import accepts
+from fairlead.serving.http.answer import Refused
+from fairlead.serving.http.paths import Target
+from fairlead.serving.http.tokens import accepts
 
 _CHALLENGE = (b"www-authenticate", b'Bearer realm="fairlead"')
 _LONGEST = 261  # a name of 255 and a port

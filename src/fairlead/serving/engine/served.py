@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Failed, FairleadError, NotLoaded, Overloaded
 from fairlead.inference import Exported
-from fairlead.serving import rules
-from fairlead.serving.aside import Bench
-from fairlead.serving.loader import Loader
+from fairlead.serving.engine import rules
+from fairlead.serving.engine.aside import Bench
+from fairlead.serving.engine.loader import Loader
 from fairlead.serving.plan import Held
 
 if TYPE_CHECKING:

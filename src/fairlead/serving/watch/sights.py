@@ -10,10 +10,10 @@ from typing import Any
 
 import psutil
 
-from fairlead.serving.body import Bodies
-from fairlead.serving.crowd import Crowd
-from fairlead.serving.engine import Engine
-from fairlead.serving.metrics import Metrics, Sight
+from fairlead.serving.engine.engine import Engine
+from fairlead.serving.http.body import Bodies
+from fairlead.serving.http.crowd import Crowd
+from fairlead.serving.watch.metrics import Metrics, Sight
 
 _PERIOD = 2.0  # seconds; a process that is asked for the figures looks at itself then, too
 

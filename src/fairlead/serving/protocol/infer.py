@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 
 from fairlead.errors import Invalid
 from fairlead.records import Signature
-from fairlead.serving import outputs, strict
-from fairlead.serving.documents import (
+from fairlead.serving.protocol import outputs, strict
+from fairlead.serving.protocol.documents import (
     InferRequest,
     InferResponse,
     MetadataTensor,
     ModelMetadata,
     ServerMetadata,
 )
-from fairlead.serving.intake import Intake, Tensors, check_rows, intake
-from fairlead.serving.predicted import check_predicted
-from fairlead.serving.tensor import Sent, located, read_numbers, read_text, rows_of
-from fairlead.serving.wording import hint, listed, shown
+from fairlead.serving.protocol.intake import Intake, Tensors, check_rows, intake
+from fairlead.serving.protocol.predicted import check_predicted
+from fairlead.serving.protocol.tensor import Sent, located, read_numbers, read_text, rows_of
+from fairlead.serving.protocol.wording import hint, listed, shown
 from fairlead.version import VERSION
 
 PLATFORM = "onnxruntime_onnx"  # as Triton calls it

@@ -15,9 +15,9 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from fairlead.errors import Overloaded, TooLarge
-from fairlead.serving.answer import CLOSE, Gone, Refused
-from fairlead.serving.limits import Limits
-from fairlead.serving.unpack import Unpacker, unpacker
+from fairlead.serving.http.answer import CLOSE, Gone, Refused
+from fairlead.serving.http.limits import Limits
+from fairlead.serving.http.unpack import Unpacker, unpacker
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Heads: TypeAlias = Mapping[bytes, bytes]  # headers by their names in lower case

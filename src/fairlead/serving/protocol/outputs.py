@@ -20,10 +20,15 @@ from numpy.typing import NDArray
 
 from fairlead.errors import Invalid
 from fairlead.records import Signature
-from fairlead.serving.datatypes import DATATYPES
-from fairlead.serving.documents import InferRequest, Parameters, RequestOutput, ResponseOutput
-from fairlead.serving.predicted import label_type, labels, shortest
-from fairlead.serving.wording import hint, shown
+from fairlead.serving.protocol.datatypes import DATATYPES
+from fairlead.serving.protocol.documents import (
+    InferRequest,
+    Parameters,
+    RequestOutput,
+    ResponseOutput,
+)
+from fairlead.serving.protocol.predicted import label_type, labels, shortest
+from fairlead.serving.protocol.wording import hint, shown
 
 _UNKNOWN = ("classification", "shared_memory_region")  # ways to ask for an output that we have not
 

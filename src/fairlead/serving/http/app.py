@@ -17,16 +17,16 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from fairlead.serving.answer import CLOSE, Answer, Gone, Refused, of_error
-from fairlead.serving.body import Receive
-from fairlead.serving.guard import Guard
-from fairlead.serving.http import COMING
-from fairlead.serving.limits import Limits
-from fairlead.serving.pages import Pages
-from fairlead.serving.paths import Target, target
-from fairlead.serving.predicting import Predicting
-from fairlead.serving.visit import Visit, given_id, made_ids
-from fairlead.serving.witness import Witness
+from fairlead.serving.http.answer import CLOSE, Answer, Gone, Refused, of_error
+from fairlead.serving.http.body import Receive
+from fairlead.serving.http.connection import COMING
+from fairlead.serving.http.guard import Guard
+from fairlead.serving.http.limits import Limits
+from fairlead.serving.http.pages import Pages
+from fairlead.serving.http.paths import Target, target
+from fairlead.serving.http.predicting import Predicting
+from fairlead.serving.http.visit import Visit, given_id, made_ids
+from fairlead.serving.watch.witness import Witness
 
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 

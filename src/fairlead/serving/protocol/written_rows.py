@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlead.errors import Invalid
-from fairlead.serving import strict
-from fairlead.serving.intake import Intake, check_rows, number
-from fairlead.serving.strict import Written
-from fairlead.serving.wording import hint, listed, refused, shown
+from fairlead.serving.protocol import strict
+from fairlead.serving.protocol.intake import Intake, check_rows, number
+from fairlead.serving.protocol.strict import Written
+from fairlead.serving.protocol.wording import hint, listed, refused, shown
 
 _FIELDS = ("rows", "columns")
 

@@ -12,9 +12,9 @@ from time import perf_counter
 from typing import Any
 
 from fairlead.errors import FairleadError
-from fairlead.serving.metrics import Metrics
-from fairlead.serving.traces import Traces
-from fairlead.serving.visit import Visit
+from fairlead.serving.http.visit import Visit
+from fairlead.serving.watch.metrics import Metrics
+from fairlead.serving.watch.traces import Traces
 
 _BAD = 400
 _FAULT = 500

@@ -12,15 +12,15 @@ from http import HTTPStatus
 from typing import Any
 
 from fairlead.records import Signature
-from fairlead.serving.answer import Answer, of_document
-from fairlead.serving.choice import known, pinned, routed, versions
-from fairlead.serving.docs_page import HEADERS, page
-from fairlead.serving.documents import Live as Lives
-from fairlead.serving.documents import Ready
-from fairlead.serving.engine import Engine
-from fairlead.serving.metrics import CONTENT_TYPE, Metrics
-from fairlead.serving.paths import Kind, Target
-from fairlead.serving.protocol import model_metadata, server_metadata
+from fairlead.serving.engine.engine import Engine
+from fairlead.serving.http.answer import Answer, of_document
+from fairlead.serving.http.choice import known, pinned, routed, versions
+from fairlead.serving.http.docs_page import HEADERS, page
+from fairlead.serving.http.paths import Kind, Target
+from fairlead.serving.protocol.documents import Live as Lives
+from fairlead.serving.protocol.documents import Ready
+from fairlead.serving.protocol.infer import model_metadata, server_metadata
+from fairlead.serving.watch.metrics import CONTENT_TYPE, Metrics
 from fairlead.version import VERSION
 
 
@@ -98,7 +98,7 @@ class Pages:
         return Answer(headers=((b"content-type", CONTENT_TYPE),), body=self._metrics.page())
 
     def _document(self) -> dict[str, Any]:
-        from fairlead.serving.openapi import document
+        from fairlead.serving.protocol.openapi import document
 
         return document(self._signatures())
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from fairlead.serving.visit import Visit
+from fairlead.serving.http.visit import Visit
 
 _OFF = {"", "none"}
 _FAULT = 500
