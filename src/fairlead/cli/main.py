@@ -128,7 +128,7 @@ Examples:
 )
 @click.version_option(VERSION, "--version", message="fairlead %(version)s")
 def commands(home: Path | None) -> None:
-    """Take one YAML file from data to a judged and registered model."""
+    """Take one YAML file from data to a judged, registered and served model."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
