@@ -31,7 +31,7 @@ def test_the_ten_minutes_go_through_as_written(tmp_path: Path) -> None:
         env={**os.environ, "PATH": path, "FAIRLEAD_MLFLOW_URI": "none"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=200,
         check=False,
     )
     assert done.returncode == 0, done.stderr
