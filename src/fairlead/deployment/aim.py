@@ -82,6 +82,7 @@ def plan(serial: int, aims: Mapping[str, Aim]) -> Plan:
         serial=serial,
         held=tuple(held for part in parts for held in part.held),
         splits=tuple(part.split for part in parts),
+        ready=bool(parts),
     )
 
 

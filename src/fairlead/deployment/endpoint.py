@@ -116,9 +116,9 @@ class _Asking:
     @classmethod
     @contextlib.contextmanager
     def at(cls, address: Address, model: str) -> Iterator[_Asking]:
-        parts = urlsplit(address.url)
         with contextlib.closing(_connection(address.url)) as connection:
-            path = f"{parts.path.rstrip('/')}/models/{quote(model, safe='')}:predict"
+            prefix = quote(urlsplit(address.url).path.rstrip("/"), safe="/%")
+            path = f"{prefix}/models/{quote(model, safe='')}:predict"
             yield cls(connection=connection, path=path, headers=_headers(address.token))
 
     def pinned(self, name: str, golden: Golden) -> str:
@@ -160,6 +160,8 @@ class _Asking:
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(f"asking {self._where}: {error or type(error).__name__}") from error
+        except ValueError as error:
+            raise Invalid(f"asking {self._where}: {error}") from error
         self.answered_by = response.getheader(_REVISION, "")
         answer = _document(content)
         self._heed(response.status, answer)
@@ -242,11 +244,12 @@ _KINDS: Mapping[str, type[http.client.HTTPConnection]] = {
 
 
 def _connection(url: str) -> http.client.HTTPConnection:
-    parts = urlsplit(url)
-    kind = _KINDS.get(parts.scheme)
-    if kind is None or not parts.hostname:
-        raise Invalid(f"asking {url!r}: this is no address; give one such as http://host:8080")
-    return kind(parts.hostname, parts.port, timeout=_SECONDS)
+    with contextlib.suppress(ValueError):  # the host or the port is none
+        parts = urlsplit(url)
+        kind = _KINDS.get(parts.scheme)
+        if kind is not None and parts.hostname:
+            return kind(parts.hostname, parts.port, timeout=_SECONDS)
+    raise Invalid(f"asking {url!r}: this is no address; give one such as http://host:8080")
 
 
 def _document(content: bytes) -> Any:

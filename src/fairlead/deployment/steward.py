@@ -29,7 +29,8 @@ from fairlead.serving.plan import Report
 _PERIOD = 0.2
 """Seconds between two looks at the ledger."""
 _GATHERING = 5.0
-"""Seconds that the first plan waits for models that are still being proved."""
+"""Seconds that the first plan waits for models that are still being proved. So long do those wait
+who ask meanwhile; after that the processes answer that they are alive, at least."""
 _SWEEPING = 1.0
 """Seconds between two looks for revisions that nothing wants."""
 
@@ -145,7 +146,12 @@ class Steward:
         found = {one.model: aims.aim(one, self._proofs.of(one.model)) for one in standings}
         wanted = {model: one for model, one in found.items() if one is not None}
         changed = {model: one for model, one in wanted.items() if one != self._aims.get(model)}
-        if not changed or not (self._aims or self._is_gathered(standings, wanted)):
+        if self._aims or self._is_gathered(standings, wanted):
+            self._tell_plan(changed)
+
+    def _tell_plan(self, changed: Mapping[str, Aim]) -> None:
+        """Tell of the changes; where there are none at first, that there is nothing to serve."""
+        if not changed and self._serial:
             return
         self._serial += 1
         self._aims |= changed
@@ -158,7 +164,8 @@ class Steward:
         A process is ready from its first plan on; it should know every model by then.
         """
         missing = [one for one in standings if one.route and one.model not in wanted]
-        return not missing or self._clock() - self._began > _GATHERING
+        complete = bool(wanted) and not missing
+        return complete or self._clock() - self._began > _GATHERING
 
     def _seen(self, standing: Standing, reports: Sequence[Report | None]) -> Seen:
         return Seen(

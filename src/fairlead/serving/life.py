@@ -114,7 +114,7 @@ class Following:
         """Requests are taken as soon as the plan is: those for a model that loads wait for it."""
         asyncio.get_running_loop().call_soon(self.begun.set)
         report = await self.engine.apply(plan)
-        self.health.ready = not self.ending.done()
+        self.health.ready = plan.ready and not self.ending.done()
         self._channel.report(report)
         for model, fault in report.faults.items():
             self._log.warning("route not followed", extra=_fault(model, fault))

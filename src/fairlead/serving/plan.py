@@ -58,8 +58,9 @@ class Plan:
     """All that a serving process is to do, from now on."""
 
     serial: int
-    held: tuple[Held, ...]
-    splits: tuple[Split, ...]
+    held: tuple[Held, ...] = ()
+    splits: tuple[Split, ...] = ()
+    ready: bool = True  # whether a process with this plan has what it is to serve
 
 
 @dataclass(frozen=True, kw_only=True)

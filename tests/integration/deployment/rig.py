@@ -205,6 +205,15 @@ class Served:
         with contextlib.closing(_connected(self.url)) as connection:
             return _asked(connection, number, revision)
 
+    def status(self, path: str) -> int | None:
+        """How a page is answered; None where it is not within a second."""
+        parts = urlsplit(self.url)
+        client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=1)
+        with contextlib.suppress(OSError), contextlib.closing(client):
+            client.request("GET", path)
+            return client.getresponse().status
+        return None
+
     def answers(self) -> bool:
         with contextlib.suppress(OSError, http.client.HTTPException):
             return self.ask()[0] == 200

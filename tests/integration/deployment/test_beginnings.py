@@ -6,6 +6,7 @@ import contextlib
 import re
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,15 @@ from fairlead.deployment import tokens
 from fairlead.deployment.endpoint import Address, ask
 from fairlead.errors import Invalid
 from fairlead.registry.registry import Registry
-from tests.integration.deployment.rig import DEADLINE, MODEL, Home, serving, started, wait_until
+from tests.integration.deployment.rig import (
+    DEADLINE,
+    MODEL,
+    Home,
+    adding,
+    serving,
+    started,
+    wait_until,
+)
 
 
 def test_a_model_without_a_route_is_served_by_its_champion(home: Home) -> None:
@@ -96,3 +105,36 @@ def test_a_server_of_named_models_leaves_the_deployments_of_others_alone(home: H
     with started(home, "nothing") as served:
         assert served.child.wait(DEADLINE) == 2
     assert served.said("'nothing'")
+
+
+def test_a_server_whose_only_model_fails_its_check_is_alive_and_not_ready(home: Home) -> None:
+    version = home.version(adding(1.0))
+    Registry(home.ledger, home.artifacts).promote(MODEL, version, why="not looked at")
+    with started(home) as served:
+        wait_until(lambda: served.status("/livez") == 200)
+        assert served.status("/readyz") == 503
+        assert served.said("failed: checking revision 'v2' of model 'sums'")
+        home.deploy(1)
+        wait_until(served.answers)
+        assert served.status("/readyz") == 200
+
+
+def test_what_was_checked_once_on_this_machine_is_not_checked_by_the_next_server(
+    home: Home, tmp_path: Path
+) -> None:
+    checks = tmp_path / "checks"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'fairlead.serving.checker' in sys.orig_argv:\n"
+        f"    open({str(checks)!r}, 'a').write('x')\n"
+    )
+    for _ in range(2):
+        with serving(home, PYTHONPATH=str(tmp_path)) as served:
+            assert served.ask()[0] == 200
+            assert home.ended(home.ledger.deployments.get(MODEL)).state == "done"
+    assert checks.read_text() == "x"
+    for file in (home.path / "checked").iterdir():
+        file.write_text("damaged")
+    with serving(home, PYTHONPATH=str(tmp_path)) as served:
+        assert served.ask()[0] == 200
+    assert checks.read_text() == "xx"

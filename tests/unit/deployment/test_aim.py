@@ -122,6 +122,11 @@ def test_a_plan_has_every_model_s_part() -> None:
     assert plan.serial == 7
     assert [split.model for split in plan.splits] == ["a", "m"]
     assert len(plan.held) == 2
+    assert plan.ready
+
+
+def test_with_nothing_to_serve_no_process_is_ready() -> None:
+    assert not aims.plan(1, {}).ready
 
 
 FOLLOWS = Report(serial=4, routes={"m": 2})
