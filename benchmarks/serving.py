@@ -1,13 +1,14 @@
 """Fairlead's server against its peers, side by side.
 
     .venv/bin/python benchmarks/serving.py --setup PEERS
-    .venv/bin/python benchmarks/serving.py PEERS [--rounds 3] [--seconds 5] [--only NAME ...]
+    .venv/bin/python benchmarks/serving.py PEERS [--rounds 5] [--seconds 3] [--only NAME ...]
 
 The first makes each peer's virtual environment in the folder PEERS, from its locked packages. The
-second trains one forest, starts one server after the other in turn, checks that it predicts what
-scikit-learn predicts, and measures: 1 and 64 rows, over 1 and 16 kept connections, as fast as they
-are answered (wrk); then 1 row at half of that rate, at random times. Figures are medians of the
-rounds, ratios the medians of the rounds' ratios. Nothing else should run meanwhile.
+second trains one forest and in each round starts every server, checks that it predicts what
+scikit-learn predicts, and asks one after the other: 1 and 64 rows, over 1 and 16 kept connections,
+as fast as they are answered (wrk); then 1 row at half of that rate, at random times. Figures are
+medians of the rounds, ratios the medians of the rounds' ratios. The processor's time that an answer
+takes, of all processes of a server, is what depends least on what else the machine does.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from serving_forest import Forest, made
 from serving_load import Request, full, paced
 from serving_peers import Server, servers, set_up
 from serving_servers import Running, asked, running
-from serving_tables import LOADS, TOP, Measured, Results, report
+from serving_tables import LOADS, TOP, Load, Measured, Results, report
 
 _PORT = 18080
 _APART = 10  # between two servers' ports: a server may take some beside its own
@@ -34,8 +36,8 @@ _NEAR = 1e-5  # relative: float32 has 24 bits, and the sums are in another order
 @click.command()
 @click.argument("peers", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--setup", is_flag=True, help="Make the peers' virtual environments.")
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--seconds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--seconds", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--only", multiple=True, metavar="NAME", help="Only servers with this in their name.")
 def main(*, peers: Path, setup: bool, rounds: int, seconds: int, only: Sequence[str]) -> None:
     """Measure the servers whose environments are in PEERS."""
@@ -51,6 +53,22 @@ def main(*, peers: Path, setup: bool, rounds: int, seconds: int, only: Sequence[
 
 def _is_chosen(server: Server, only: Sequence[str]) -> bool:
     return not only or any(part.lower() in server.name.lower() for part in only)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A server that runs, and what it is asked, by the number of rows."""
+
+    server: Server
+    alive: Running
+    requests: Mapping[int, Request]
+
+    def top(self, rows: int, connections: int, seconds: float) -> Load:
+        """As fast as it answers."""
+        before = self.alive.worked()
+        figures = full(self.requests[rows], connections=connections, seconds=seconds)
+        answered = figures.rate * seconds
+        return Load(figures=figures, cpu=(self.alive.worked() - before) / max(1, answered))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,41 +88,55 @@ class Bench:
     seconds: int
 
     def rounds(self, chosen: Sequence[Server], rounds: int) -> Results:
-        """Each server once a round, in turn."""
-        results: dict[str, list[Measured]] = {server.name: [] for server in chosen}
+        """All that was measured, by the server's name."""
         for server in chosen:
             self._place(server).mkdir()
             server.prepare(self._programs(server), self._place(server))
+        results: dict[str, list[Measured]] = {server.name: [] for server in chosen}
         for number in range(rounds):
-            for index, server in enumerate(chosen):
-                port = _PORT + _APART * (len(chosen) * number + index)
-                results[server.name].append(self._measured(server, port))
-                click.echo(f"round {number + 1}: {server.name}: {_brief(results[server.name][-1])}")
+            for name, measured in self._round(chosen).items():
+                results[name].append(measured)
+                click.echo(f"round {number + 1}: {name}: {_brief(measured)}")
         return results
 
-    def _measured(self, server: Server, port: int) -> Measured:
-        place = self._place(server)
-        requests = {count: self._request(server, port, count) for count in (1, 64)}
-        command = server.command(self._programs(server), port, place)
-        environ = {**server.environ, "PATH": f"{self._programs(server)}:{os.environ['PATH']}"}
-        with running(command, requests[1], environ=environ, log=place / "log.txt") as alive:
-            self._check(server, requests)
-            return self._loaded(alive, requests)
+    def _round(self, chosen: Sequence[Server]) -> Mapping[str, Measured]:
+        """Every server runs; each load goes to one after the other.
 
-    def _loaded(self, alive: Running, requests: Mapping[int, Request]) -> Measured:
-        full(requests[1], connections=16, seconds=1)  # the first requests are slower
-        top = {
-            (rows, connections): full(requests[rows], connections=connections, seconds=self.seconds)
-            for rows, connections in LOADS
-        }
-        half = paced(requests[1], rate=top[TOP].rate / 2, connections=16, seconds=self.seconds)
-        return Measured(
-            started=alive.seconds,
-            resident=alive.resident(),
-            own=alive.own(),
-            top=top,
-            half=half,
+        So what two servers are asked lies seconds apart, whatever else the machine does.
+        """
+        with ExitStack() as stack:
+            there = [self._started(stack, *numbered) for numbered in enumerate(chosen)]
+            for one in there:
+                one.top(1, 16, 1)  # the first requests are slower
+            tops = {load: [one.top(*load, self.seconds) for one in there] for load in LOADS}
+            halves = [
+                paced(
+                    one.requests[1], rate=top.figures.rate / 2, connections=16, seconds=self.seconds
+                )
+                for one, top in zip(there, tops[TOP], strict=True)
+            ]
+            return {
+                one.server.name: Measured(
+                    started=one.alive.seconds,
+                    resident=one.alive.resident(),
+                    own=one.alive.own(),
+                    top={load: loads[place] for load, loads in tops.items()},
+                    half=halves[place],
+                )
+                for place, one in enumerate(there)
+            }
+
+    def _started(self, stack: ExitStack, place: int, server: Server) -> Contender:
+        port = _PORT + _APART * place
+        folder = self._place(server)
+        requests = {count: self._request(server, port, count) for count in (1, 64)}
+        command = server.command(self._programs(server), port, folder)
+        environ = {**server.environ, "PATH": f"{self._programs(server)}:{os.environ['PATH']}"}
+        alive = stack.enter_context(
+            running(command, requests[1], environ=environ, log=folder / "log.txt")
         )
+        self._check(server, requests)
+        return Contender(server=server, alive=alive, requests=requests)
 
     def _check(self, server: Server, requests: Mapping[int, Request]) -> None:
         """It predicts what scikit-learn predicts, as nearly as float32 can.
@@ -136,7 +168,7 @@ def _compare(server: Server, predicted: Sequence[float], expected: Sequence[floa
 
 
 def _brief(one: Measured) -> str:
-    rates = " ".join(f"{figures.rate:.0f}" for figures in one.top.values())
+    rates = " ".join(f"{load.figures.rate:.0f}" for load in one.top.values())
     return f"{rates} requests/s, started in {one.started:.1f} s"
 
 

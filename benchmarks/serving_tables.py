@@ -17,13 +17,21 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
+class Load:
+    """One load, and the processor's seconds that the server's processes took for each answer."""
+
+    figures: Figures
+    cpu: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """One server in one round. `started` in seconds from typed to the first answer; bytes."""
 
     started: float
     resident: int
     own: int
-    top: Mapping[tuple[int, int], Figures]
+    top: Mapping[tuple[int, int], Load]
     half: Figures
 
 
@@ -43,7 +51,10 @@ def report(results: Results) -> None:
 
 
 def _top(load: tuple[int, int]) -> Columns:
-    return _latencies(lambda one: one.top[load])
+    return {
+        **_latencies(lambda one: one.top[load].figures),
+        "CPU ms an answer": lambda one: 1e3 * one.top[load].cpu,
+    }
 
 
 def _latencies(of: Callable[[Measured], Figures]) -> Columns:
@@ -89,4 +100,6 @@ def _ratio(ours: Sequence[Measured], theirs: Sequence[Measured], value: Value) -
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 or value == 0 else f"{value:.2f}"
+    if value >= 100 or value == 0:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
