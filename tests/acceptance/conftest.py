@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,16 +72,19 @@ class Place:
         assert done.returncode == status, (done.stdout, done.stderr)
         return done.stderr.splitlines()[-1]
 
+    def start(
+        self, *args: str, environ: Mapping[str, str] | None = None, **streams: Any
+    ) -> subprocess.Popen[bytes]:
+        """The command, begun."""
+        environ = {**_environ(), **(environ or {})}
+        return subprocess.Popen(self._command(*args), cwd=self.folder, env=environ, **streams)
+
     def serve(self, *args: str, **environ: str) -> Serving:
         """A server that was started."""
         output, errors = self.folder / "serve.out", self.folder / "serve.err"
         with output.open("wb") as stdout, errors.open("wb") as stderr:
-            process = subprocess.Popen(
-                self._command("serve", "--port", "0", *args),
-                cwd=self.folder,
-                env={**_environ(), **environ},
-                stdout=stdout,
-                stderr=stderr,
+            process = self.start(
+                "serve", "--port", "0", *args, stdout=stdout, stderr=stderr, environ=environ
             )
         serving = Serving(process=process, output=output, errors=errors)
         self._servers.append(serving)

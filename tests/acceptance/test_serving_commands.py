@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
 import stat
 import subprocess
 import sys
@@ -374,6 +375,26 @@ def test_run_deploy_starts_a_server_where_none_runs_and_stops_it(place: Place) -
     assert "ridge v3 (version 3)" in done.stdout
     assert place.traffic() == {"v3": 100}
     assert place.json("route", "ridge")["servers"] == []
+
+
+def test_run_deploy_without_a_server_waits_for_no_canary_since_nobody_asks(place: Place) -> None:
+    place.done("run", "ridge.yaml", "--deploy")
+    canary = ("--set", "serve.canary=[10,100]", "--set", "serve.queue=99")
+    assert place.json("run", "ridge.yaml", "--deploy", *canary)["deployed"]["revision"] == "v1-2"
+
+
+def test_run_deploy_that_is_interrupted_says_what_is_kept(place: Place) -> None:
+    place.done("deploy", "ridge", "--version", "2")
+    place.serve().until("curl ")
+    alpha = ("--set", "search.over[0].params.alpha=[0.7]", "--set", "serve.canary=[10,100]")
+    errors = place.folder / "run.err"
+    with errors.open("wb") as stderr:
+        run = place.start("run", "ridge.yaml", "--deploy", *alpha, stderr=stderr)
+    wait_until(lambda: place.deployment().step == 0 and place.deployment().revision == "v3")
+    run.send_signal(signal.SIGINT)
+    assert run.wait(30) == 130
+    assert "stopped: the version is registered; its deployment goes on" in errors.read_text()
+    assert place.deployment().state == "running"
 
 
 def test_run_deploy_has_a_server_that_runs_carry_it_out(place: Place) -> None:

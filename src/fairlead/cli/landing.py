@@ -5,12 +5,13 @@ Belongs here: whether it is deployed, by whom, and what is said. Does not: the d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairlead.cli.deploy import waited
-from fairlead.cli.live import asked, passed, refuse_difference
+from fairlead.cli.live import see
 from fairlead.cli.output import note
 from fairlead.cli.steps import details_of
 
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
     from fairlead.records import Deployment, Version
     from fairlead.settings import Settings
     from fairlead.spec.document import Serve
+    from fairlead.study.job import Stop
 
+_KEPT = "the version is registered; its deployment goes on once a server runs"
 _TAKEN_IN = 3.0
 """Seconds in which a server that is there for this model takes a deployment up: it looks five times
 a second."""
 
 
-def land(options: Settings, version: Version, serve: Serve, *, token: str | None) -> Any:
+def land(
+    options: Settings, version: Version, serve: Serve, *, token: str | None, stop: Stop
+) -> Mapping[str, Any] | None:
     """Deploy the version, if it is the champion, and see its endpoint answer.
 
     A server that runs carries it out; where none does, one is started on a free port for as long
@@ -37,12 +42,14 @@ def land(options: Settings, version: Version, serve: Serve, *, token: str | None
         version: That came of the run.
         serve: The spec's settings.
         token: Lets us in, where the server wants one.
+        stop: Heeded at once while waiting.
 
     Returns:
         deploy_details.json of what is live; None where the version is not the champion.
 
     Raises:
         Failed: It did not stay, or answers something else than it should.
+        Stopped: It was asked to stop.
     """
     from fairlead.artifacts import Artifacts
     from fairlead.ledger.sql import open_ledger
@@ -52,64 +59,82 @@ def land(options: Settings, version: Version, serve: Serve, *, token: str | None
         if champion is None or champion.number != version.number:
             note(f"not deployed: v{version.number} is not the champion")
             return None
-        return _Landing(ledger, Artifacts(options.artifacts), version, token).land(serve)
+        artifacts = Artifacts(options.artifacts)
+        landing = _Landing(ledger=ledger, artifacts=artifacts, version=version, serve=serve)
+        return landing.land(token, stop)
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Landing:
-    def __init__(
-        self, ledger: Ledger, artifacts: Artifacts, version: Version, token: str | None
-    ) -> None:
-        self._ledger = ledger
-        self._artifacts = artifacts
-        self._version = version
-        self._token = token
+    """What is deployed, and with which settings."""
 
-    def land(self, serve: Serve) -> Mapping[str, Any]:
+    ledger: Ledger
+    artifacts: Artifacts
+    version: Version
+    serve: Serve
+
+    def land(self, token: str | None, stop: Stop) -> Mapping[str, Any]:
         from fairlead.deployment.changes import live
 
-        deployment = self._begun(serve)
-        with self._served(deployment) as (urls, token):
+        with self._served(token) as (deployment, urls, known), stop.at_once(_KEPT):
             if deployment is not None:
-                waited(self._ledger, deployment)
-            for url in urls:
-                self._see(url, token)
-        return details_of(self._artifacts, live(self._ledger, self._version.model))
-
-    def _begun(self, serve: Serve) -> Deployment | None:
-        """The deployment; None where the version is live already."""
-        from fairlead.deployment.begin import begin, is_live
-        from fairlead.deployment.changes import running
-
-        model, number = self._version.model, self._version.number
-        if is_live(self._ledger, self._version, serve) and not running(self._ledger, model):
-            note(f"v{number} has all of the traffic already")
-            return None
-        return begin(self._ledger, self._artifacts, model, version=number, serve=serve)
+                waited(self.ledger, deployment)
+            see(self.ledger, self.artifacts, self.version.model, urls=urls, token=known)
+        return details_of(self.artifacts, live(self.ledger, self.version.model))
 
     @contextmanager
-    def _served(self, deployment: Deployment | None) -> Iterator[tuple[list[str], str | None]]:
-        """Addresses at which the model is served or will be, and a token for them."""
+    def _served(
+        self, token: str | None
+    ) -> Iterator[tuple[Deployment | None, Sequence[str], str | None]]:
+        """The deployment, addresses at which it is carried out, and a token for them."""
+        deployment = self._begun()
         urls = self._running(deployment)
         if urls:
-            yield urls, self._token
+            yield deployment, urls, token
             return
-        with self._own() as own:
-            yield own
+        if deployment is not None and len(deployment.steps) > 1:
+            deployment = self._begin((100,))  # without a server, there is no traffic to judge it by
+        with self._own() as (url, own):
+            yield deployment, [url], own
 
-    def _running(self, deployment: Deployment | None) -> list[str]:
+    def _begun(self) -> Deployment | None:
+        """The deployment; None where the version is live already."""
+        from fairlead.deployment.begin import is_live
+        from fairlead.deployment.changes import running
+
+        model = self.version.model
+        if is_live(self.ledger, self.version, self.serve) and not running(self.ledger, model):
+            note(f"v{self.version.number} has all of the traffic already")
+            return None
+        return self._begin(None)
+
+    def _begin(self, steps: tuple[int, ...] | None) -> Deployment:
+        from fairlead.deployment.begin import begin
+
+        version = self.version
+        return begin(
+            self.ledger,
+            self.artifacts,
+            version.model,
+            version=version.number,
+            steps=steps,
+            serve=self.serve,
+        )
+
+    def _running(self, deployment: Deployment | None) -> Sequence[str]:
         """Of the servers that run, those that are there for this model."""
         from fairlead.deployment.arrival import followers, taken
 
-        model, servers = self._version.model, self._ledger.servers.alive()
+        model, servers = self.version.model, self.ledger.servers.alive()
         if deployment is None:
-            return [server.url for server in followers(self._ledger, model)]
-        if not (servers and taken(self._ledger, deployment, seconds=_TAKEN_IN)):
+            return [server.url for server in followers(self.ledger, model)]
+        if not (servers and taken(self.ledger, deployment, seconds=_TAKEN_IN)):
             return []
-        by = self._ledger.deployments.get(model, deployment.number).server
+        by = self.ledger.deployments.get(model, deployment.number).server
         return [server.url for server in servers if server.id == by or model in server.routes]
 
     @contextmanager
-    def _own(self) -> Iterator[tuple[list[str], str]]:
+    def _own(self) -> Iterator[tuple[str, str]]:
         """A server of our own, which lets in nobody else."""
         import secrets
 
@@ -120,18 +145,13 @@ class _Landing:
 
         token = secrets.token_urlsafe()
         options = ServeOptions(
-            models=(self._version.model,),
+            models=(self.version.model,),
             port=0,
             processes=1,
             tokens=(hashed(token),),
             logging=Logging(level="warning"),
         )
         note("no server runs for this model: starting one for the test")
-        with alone(self._ledger, self._artifacts, options) as url:
-            yield [url], token
-        note(f"stopped it; `fairlead serve {self._version.model}` serves the model")
-
-    def _see(self, url: str, token: str | None) -> None:
-        answered = asked(self._ledger, self._artifacts, self._version.model, url=url, token=token)
-        refuse_difference(answered, self._version.model, url)
-        note(passed(answered, url))
+        with alone(self.ledger, self.artifacts, options) as url:
+            yield url, token
+        note(f"stopped it; `fairlead serve {self.version.model}` serves the model")

@@ -6,7 +6,7 @@ is told. Does not: the changes (deployment/changes.py), and comparing (deploymen
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -52,31 +52,38 @@ def settle(ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | N
     """
     from fairlead.deployment.arrival import behind, followers
 
-    if not followers(ledger, route.model):
+    servers = followers(ledger, route.model)
+    if not servers:
         note("no server runs for this model: the next `fairlead serve` follows the route")
         return
     late = behind(ledger, route, seconds=_PATIENCE)
     if late:
-        urls = ", ".join(server.url for server in late)
+        those = ", ".join(server.url for server in late)
         raise Failed(
             f"route {route.number} of {route.model!r} is in force, but after {_PATIENCE:g} s not "
-            f"every process follows it: {urls}; see what these servers say"
+            f"every process follows it: {those}; see what these servers say"
         )
     note("every serving process follows it")
-    _see(ledger, artifacts, route.model, token)
+    urls = [server.url for server in servers]
+    see(ledger, artifacts, route.model, urls=urls, token=token)
 
 
-def _see(ledger: Ledger, artifacts: Artifacts, model: str, token: str | None) -> None:
-    from fairlead.deployment.arrival import followers
+def see(
+    ledger: Ledger, artifacts: Artifacts, model: str, *, urls: Sequence[str], token: str | None
+) -> None:
+    """Ask what is live its golden rows at each address; who does not let us in is not asked.
 
-    for server in followers(ledger, model):
+    Raises:
+        Failed: One answers something else.
+    """
+    for url in urls:
         try:
-            answered = asked(ledger, artifacts, model, url=server.url, token=token)
+            answered = asked(ledger, artifacts, model, url=url, token=token)
         except Invalid as error:
             note(f"not tested: {error}; set $FAIRLEAD_TOKEN")
             continue
-        refuse_difference(answered, model, server.url)
-        note(passed(answered, server.url))
+        refuse_difference(answered, model, url)
+        note(passed(answered, url))
 
 
 def asked(

@@ -29,8 +29,6 @@ Examples:
   fairlead run examples/boston.yaml --deploy
 """
 
-_KEPT = "the version is registered; its deployment goes on once a server runs"
-
 
 @click.command(epilog=_EPILOG)
 @spec_options
@@ -88,8 +86,8 @@ def _land(
 
     details: Any = None
     try:
-        with counted(keeps=True) as stop, stop.at_once(_KEPT):
-            details = land(options, outcome.version, serve, token=token)
+        with counted(keeps=True) as stop:
+            details = land(options, outcome.version, serve, token=token, stop=stop)
     finally:
         if as_json:
             print_json({**outcome.to_json(), "deployed": details})

@@ -34,7 +34,8 @@ def begin(  # noqa: PLR0913 - where, what, and how are three things
         artifacts: Have the version's files.
         model: Name of the model.
         version: Its number; the champion's if None.
-        steps: Percents, rising to 100; those of the settings if None.
+        steps: Percents, rising to 100; those of the settings if None. A model's first revision gets
+            everything at once.
         serve: The settings; those of the spec that the version's study ran with if None.
 
     Raises:
@@ -52,7 +53,7 @@ def begin(  # noqa: PLR0913 - where, what, and how are three things
             model=model,
             number=0,  # the ledger gives it
             revision=revision.name,
-            steps=steps or serve.canary,
+            steps=_steps(ledger, model, steps or serve.canary),
             bounds=Bounds(**serve.judge.model_dump()),
             sticky=serve.sticky,
             reason=who(),
@@ -82,6 +83,11 @@ def is_live(ledger: Ledger, version: Version, serve: Serve) -> bool:
     revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
     live = revisions[name]
     return (live.version, live.allowance) == (version.number, _allowance(serve))
+
+
+def _steps(ledger: Ledger, model: str, steps: tuple[int, ...]) -> tuple[int, ...]:
+    """The first revision of a model has nobody to share the traffic with."""
+    return steps if ledger.routes.current(model) else (100,)
 
 
 def _revision(version: Version, serve: Serve) -> Revision:

@@ -118,14 +118,20 @@ def _changing(file: Path) -> Iterator[list[Known]]:
     """The tokens, to be changed; written at the end, one writer after the other."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(file.parent, os.O_RDONLY)
+        with _alone(file.parent):
+            tokens = list(known(file))
+            yield tokens
+            _write(file, tokens)
     except OSError as error:
-        raise Invalid(f"home {str(file.parent)!r} cannot be used: {error.strerror}") from error
+        raise Invalid(f"writing the tokens in {str(file)!r}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        tokens = list(known(file))
-        yield tokens
-        _write(file, tokens)
+        yield
     finally:
         os.close(lock)
 

@@ -157,14 +157,20 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_the_champion_is_deployed_with_the_settings_of_its_spec(bench: Bench) -> None:
+    bench.deployed(1)
     deployment = begin(bench.ledger, bench.artifacts, MODEL)
     assert (deployment.revision, deployment.steps) == ("v2", (10, 100))
     assert (deployment.bounds.hold, deployment.sticky) == (2.0, "header:X-User")
-    (revision,) = bench.ledger.routes.revisions(MODEL)
-    assert revision.allowance.queue == 7
+    revision = bench.ledger.routes.revisions(MODEL)[-1]
+    assert (revision.name, revision.allowance.queue) == ("v2", 7)
+
+
+def test_the_first_revision_has_nobody_to_share_traffic_with(bench: Bench) -> None:
+    assert bench.begin(2, steps=(10, 50, 100)).steps == (100,)
 
 
 def test_what_is_asked_for_goes_before_the_settings(bench: Bench) -> None:
+    bench.deployed(1)
     deployment = bench.begin(3, steps=(50, 100), serve=Serve(queue=9))
     assert (deployment.revision, deployment.steps, deployment.sticky) == ("v3", (50, 100), None)
 
