@@ -187,6 +187,20 @@ def test_a_version_that_predicts_something_else_than_was_trained_is_refused(plac
     assert line.startswith("deploying v3 of model 'ridge': its exported form does not predict")
 
 
+def test_a_deployment_that_fails_ends_with_status_1_and_the_reason(place: Place) -> None:
+    place.serve().until("curl ")
+    with open_ledger(place.home / "ledger.db") as ledger:
+        version = ledger.versions.get("ridge", 1)
+    artifacts = Artifacts(place.home / "artifacts")
+    candidate = manifest.load(artifacts.get(version.manifest))
+    golden = artifacts.path(candidate.files["golden.json"].digest)
+    golden.chmod(0o644)
+    golden.write_text("{}")
+    line = place.refused(1, "deploy", "ridge", "--version", "1", "--wait")
+    assert re.match(r"deploying 'ridge': deployment 2 of v1 failed: artefact .+ is damaged", line)
+    assert place.traffic() == {"v2": 100}
+
+
 @pytest.mark.parametrize(
     ("canary", "said"),
     [

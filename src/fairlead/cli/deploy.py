@@ -116,6 +116,7 @@ def waited(ledger: Ledger, deployment: Deployment) -> Route:
     Raises:
         Failed: It did not stay, and why.
     """
+    from fairlead.cli.steps import end as told_end
     from fairlead.cli.steps import last_route, shown
     from fairlead.deployment.arrival import end
 
@@ -126,9 +127,8 @@ def waited(ledger: Ledger, deployment: Deployment) -> Route:
         note(f"not waiting any more: the deployment goes on (`fairlead route {deployment.model}`)")
         raise
     if ended.state != "done":
-        raise Failed(
-            f"deploying {ended.revision} of {ended.model!r}: it is {ended.state}: {ended.reason}"
-        )
+        number = f"deployment {ended.number} of {ended.revision}"
+        raise Failed(f"deploying {ended.model!r}: {number} {told_end(ended)}")
     return last_route(ledger, ended)
 
 

@@ -16,6 +16,7 @@ import click
 from fairlead.cli.live import settle, shares, token_option
 from fairlead.cli.opened import opened
 from fairlead.cli.output import json_option, note, print_json, print_table
+from fairlead.cli.steps import end
 from fairlead.cli.when import minute
 
 if TYPE_CHECKING:
@@ -179,8 +180,7 @@ def _of_deployment(deployment: Deployment) -> str:
 
 
 def _of_last(deployment: Deployment) -> str:
-    told = f"deployment {deployment.number} of {deployment.revision} is {deployment.state}"
-    return f"{told}: {deployment.reason}" if deployment.reason else told
+    return f"deployment {deployment.number} of {deployment.revision} {end(deployment)}"
 
 
 def _of_server(server: Server, route: Route | None) -> str:

@@ -93,6 +93,20 @@ def waits(deployment: Deployment) -> str:
     return f"{named}: {deployment.reason}" if deployment.reason else step(deployment)
 
 
+_ENDS = {
+    "done": "is done",
+    "failed": "failed",
+    "undone": "was undone",
+    "superseded": "was superseded",
+}
+
+
+def end(deployment: Deployment) -> str:
+    """How a deployment ended, and why."""
+    told = _ENDS[deployment.state]
+    return f"{told}: {deployment.reason}" if deployment.reason else told
+
+
 def details_of(artifacts: Artifacts, route: Route) -> Mapping[str, Any]:
     """The document deploy_details.json of a route."""
     found: Mapping[str, Any] = json.loads(artifacts.get(route.details))

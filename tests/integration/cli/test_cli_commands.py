@@ -51,7 +51,10 @@ def test_the_help_lists_every_command_in_its_section(option: str) -> None:
 
 
 def test_the_help_imports_nothing_heavy() -> None:
-    heavy = "numpy pandas pyarrow sklearn optuna mlflow plotly onnx pydantic rich sqlalchemy"
+    heavy = (
+        "numpy pandas pyarrow sklearn optuna mlflow plotly onnx pydantic rich sqlalchemy "
+        "onnxruntime uvicorn uvloop msgspec prometheus_client"
+    )
     program = (
         "import sys\nfrom fairlead.cli.main import main\nmain(['--help'])\n"
         f"print(sorted(set({heavy.split()!r}) & set(sys.modules)), file=sys.stderr)"
