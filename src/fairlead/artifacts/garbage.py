@@ -51,12 +51,15 @@ class Garbage:
         return sum(each.size for each in self.artefacts) + sum(self.temporaries.values())
 
 
-def collect(roots: Roots, artifacts: Artifacts, *, older_than: float) -> Garbage:
+def collect(
+    roots: Roots, artifacts: Artifacts, *, older_than: float, besides: Iterable[Digest] = ()
+) -> Garbage:
     """What could go.
 
     Args:
         roots: They name what is kept.
         artifacts: The store.
+        besides: What else is kept, whether it is there or not.
         older_than: Seconds; what is younger is kept, and so is what is younger than YOUNG.
 
     Raises:
@@ -64,7 +67,7 @@ def collect(roots: Roots, artifacts: Artifacts, *, older_than: float) -> Garbage
     """
     # First the files, then the rows: what a run stores and names meanwhile is in neither list.
     stored = list(artifacts.all())
-    kept = named(roots.digests(), artifacts)
+    kept = named(roots.digests(), artifacts).union(besides)
     age = max(older_than, YOUNG)
     old = [each for each in stored if each.modified < time.time() - age]
     return Garbage(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fairlead.cli.opened import opened
-from fairlead.cli.output import json_option, note, print_json, print_table
+from fairlead.cli.output import json_option, note, print_json, print_table, settings
 
 if TYPE_CHECKING:
     from fairlead.artifacts.garbage import Garbage
@@ -40,9 +40,11 @@ Examples:
 def command(ctx: click.Context, hours: float, *, delete: bool, as_json: bool) -> None:
     """List the artefacts that nothing names, with --delete remove them."""
     from fairlead.artifacts.garbage import collect, remove
+    from fairlead.deployment.checked import Checked
 
     with opened(ctx) as (ledger, artifacts):
-        garbage = collect(ledger.roots, artifacts, older_than=hours * _HOUR)
+        made = Checked(settings(ctx).checked).made()
+        garbage = collect(ledger.roots, artifacts, older_than=hours * _HOUR, besides=made)
         if as_json:
             print_json(_as_json(garbage, deleted=delete))
         else:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from fairlead.records import Candidate
+from fairlead.records import Candidate, Digest
 from fairlead.serving.plan import Facts
 from fairlead.version import VERSION
 
@@ -41,11 +41,13 @@ class Checked:
     def find(self, candidate: Candidate) -> Facts | None:
         """What a check of these files found; None where none is known."""
         file = self._file(candidate)
-        if file is None:
-            return None
-        with contextlib.suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode(file.read_bytes(), type=Facts)
-        return None
+        return None if file is None else _read(file)
+
+    def made(self) -> set[Digest]:
+        """The artefacts that checks have made, and that their findings name."""
+        files = self.folder.glob("*.json") if self.folder is not None else ()
+        findings = filter(None, map(_read, files))
+        return {facts.compact for facts in findings if facts.compact is not None}
 
     def keep(self, candidate: Candidate, facts: Facts) -> None:
         """Keep what a check found; where that cannot be, it is checked again."""
@@ -58,6 +60,12 @@ class Checked:
         if self.folder is None or not candidate.files.keys() >= {*_FILES}:
             return None
         return self.folder / f"{_key(candidate)}.json"
+
+
+def _read(file: Path) -> Facts | None:
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(file.read_bytes(), type=Facts)
+    return None
 
 
 def _key(candidate: Candidate) -> str:

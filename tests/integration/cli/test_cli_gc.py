@@ -15,9 +15,20 @@ import pytest
 
 from fairlead.artifacts import Artifacts
 from fairlead.artifacts.garbage import collect
+from fairlead.deployment.checked import Checked
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.sql import open_ledger
-from fairlead.records import Revision, Route, Study, Version
+from fairlead.records import (
+    Candidate,
+    Column,
+    File,
+    Revision,
+    Route,
+    Signature,
+    Study,
+    Version,
+)
+from fairlead.serving.plan import Facts
 from fairlead.settings import Settings
 
 HOUR = 3600.0
@@ -173,3 +184,31 @@ def test_collecting_alone_removes_nothing(ledger: Ledger, artifacts: Artifacts) 
     assert [each.digest for each in garbage.artefacts] == [digest]
     assert garbage.size == 1
     assert artifacts.exists(digest)
+
+
+def test_what_a_check_made_of_a_model_is_kept_with_its_finding(
+    settings: Settings, ledger: Ledger, artifacts: Artifacts
+) -> None:
+    compact = put(artifacts, b"a compact form")
+    facts = Facts(steady=True, missing=False, seconds=1e-5, size=14, compact=compact)
+    file = File(digest=compact, size=14)
+    candidate = Candidate(
+        study="s",
+        trial=0,
+        family="linear",
+        params={},
+        seed=0,
+        metric="mse",
+        holdout_score=1.0,
+        training_rows=3,
+        holdout_rows=1,
+        signature=Signature(columns=(Column(name="a", kind="number"),), target="t"),
+        files={"model.onnx": file, "golden.json": file},
+        parity=None,
+    )
+    Checked(settings.checked).keep(candidate, facts)
+    put(artifacts, b"nobody names this")
+    assert len(gc_json(settings, "--delete")["artefacts"]) == 1
+    assert artifacts.get(compact) == b"a compact form"
+    artifacts.delete(compact)
+    assert gc(settings).returncode == 0
