@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import socket
+import struct
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -36,6 +38,7 @@ SHORT = Limits(
     answer_seconds=0.5,
     linger_seconds=0.5,
 )
+PACKETS = 152  # where Linux's tcp_info has tcpi_data_segs_in
 PREDICT = "/models/houses:predict"
 GET = request("/v2", method="GET")
 LAST = request("/livez", b"", "Connection: close", method="GET")
@@ -69,6 +72,18 @@ def test_pipelined_requests_are_answered_in_order(process: Process, body: bytes)
     answered = process.raw(asked + LAST)
     assert [one.headers["x-request-id"] for one in answered[:-1]] == ids
     assert {one.status for one in answered} == {200}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many packets came")
+def test_an_answer_comes_in_one_packet(process: Process, body: bytes) -> None:
+    with process.connect() as connection:
+        connection.sendall(request(PREDICT, body))
+        answered = b""
+        while not answered.endswith(b"}"):
+            answered += connection.recv(1 << 16)
+        information = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        (packets,) = struct.unpack_from("I", information, PACKETS)
+    assert packets == 1
 
 
 def test_rubbish_behind_a_request_is_answered_after_it(process: Process, body: bytes) -> None:

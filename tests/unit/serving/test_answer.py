@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fairlead import errors
-from fairlead.serving.http.answer import Refused, of_error, retry_after, written
+from fairlead.serving.http.answer import CLOSE, Refused, of_error, retry_after, written
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,11 @@ def test_an_error_that_nobody_expected_says_nothing_of_itself() -> None:
 
 
 def test_an_answer_is_written_whole() -> None:
-    content = written(of_error(errors.NotFound("not here")))
-    assert content.startswith(b"HTTP/1.1 404 Not Found\r\n")
-    assert b"\r\nconnection: close\r\ncontent-length: 20\r\n\r\n" in content
-    assert content.endswith(b'{"error":"not here"}')
+    answer = of_error(errors.NotFound("not here"))
+    head = (
+        b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        b"content-length: 20\r\n\r\n"
+    )
+    headers = (*answer.headers, CLOSE)
+    assert written(answer, headers, head_only=False) == head + b'{"error":"not here"}'
+    assert written(answer, headers, head_only=True) == head

@@ -6,7 +6,7 @@ Belongs here: the form of an answer, and which error is which status. Does not: 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -30,6 +30,9 @@ BINARY = (b"content-type", b"application/octet-stream")
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 CLOSE = (b"connection", b"close")
 _SOON = (b"retry-after", b"1")
+_FIRST_LINES: Mapping[int, bytes] = {
+    status: f"HTTP/1.1 {status} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,10 +105,15 @@ def retry_after(seconds: float) -> tuple[bytes, bytes]:
     return (b"retry-after", b"%d" % max(1, math.ceil(seconds)))
 
 
-def written(answer: Answer) -> bytes:
-    """The answer as it goes over a connection that is closed after it."""
-    phrase = HTTPStatus(answer.status).phrase
-    lines = [f"HTTP/1.1 {answer.status} {phrase}".encode()]
-    lines += [name + b": " + value for name, value in (*answer.headers, CLOSE)]
-    lines += [b"content-length: %d" % len(answer.body), b"", answer.body]
-    return b"\r\n".join(lines)
+def written(answer: Answer, headers: Iterable[tuple[bytes, bytes]], *, head_only: bool) -> bytes:
+    """The answer as it goes over a connection.
+
+    Args:
+        answer: Its own headers are written only if they are among these.
+        headers: All but the one that tells the length.
+        head_only: Leave the body out; its length is told all the same.
+    """
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    length = b"content-length: %d\r\n\r\n" % len(answer.body)
+    body = b"" if head_only else answer.body
+    return b"".join((_FIRST_LINES[answer.status], *lines, length, body))

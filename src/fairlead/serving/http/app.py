@@ -17,9 +17,9 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from fairlead.serving.http.answer import CLOSE, Answer, Gone, Refused, of_error
+from fairlead.serving.http.answer import CLOSE, Answer, Gone, Headers, Refused, of_error
 from fairlead.serving.http.body import Receive
-from fairlead.serving.http.connection import COMING
+from fairlead.serving.http.exchange import EXCHANGE, Exchange
 from fairlead.serving.http.guard import Guard
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.pages import Pages
@@ -29,6 +29,9 @@ from fairlead.serving.http.visit import Visit, given_id, made_ids
 from fairlead.serving.watch.witness import Witness
 
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_REQUEST_ID = b"x-request-id"
+_REVISION = b"fairlead-revision"
 
 
 class App:
@@ -58,9 +61,10 @@ class App:
         self._limits = limits
         self._ids = made_ids()
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, _: Send) -> None:
         """Answer one request, whatever happens."""
-        visit = self._visit(scope)
+        exchange: Exchange = scope["extensions"][EXCHANGE]
+        visit = self._visit(scope, exchange)
         self._witness.began(visit)
         try:
             answer = await self._answer(visit, receive)
@@ -71,9 +75,9 @@ class App:
             visit.error = error
             answer = of_error(error)
         self._witness.answered(visit, answer.status)
-        await self._send(visit, answer, receive, send)
+        await self._send(exchange, visit, answer, receive)
 
-    def _visit(self, scope: MutableMapping[str, Any]) -> Visit:
+    def _visit(self, scope: MutableMapping[str, Any], exchange: Exchange) -> Visit:
         heads = dict(scope["headers"])
         path = scope["raw_path"]
         return Visit(
@@ -83,7 +87,7 @@ class App:
             id=given_id(heads) or next(self._ids),
             began=perf_counter(),
             target=target(path),
-            whole=not scope["extensions"][COMING].more_body,
+            whole=exchange.whole,
         )
 
     async def _answer(self, visit: Visit, receive: Receive) -> Answer:
@@ -101,17 +105,15 @@ class App:
             return Answer(status=HTTPStatus.NO_CONTENT, headers=(_allow(found),))
         return self._pages.answer(found)
 
-    async def _send(self, visit: Visit, answer: Answer, receive: Receive, send: Send) -> None:
+    async def _send(
+        self, exchange: Exchange, visit: Visit, answer: Answer, receive: Receive
+    ) -> None:
         """Send the answer; where a body was left unread, the connection is closed behind it."""
-        closing = visit.leaves_much or CLOSE in answer.headers
-        headers = _headers(visit, answer)
-        if closing and CLOSE not in answer.headers:
-            headers.append(CLOSE)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body, "more_body": closing})
-        if closing:
+        last = visit.leaves_much or CLOSE in answer.headers
+        await exchange.answer(answer, _headers(visit), last=last)
+        if last:
             await self._throw_away(receive)
-            await send({"type": "http.response.body", "body": b""})
+        exchange.end()
 
     async def _throw_away(self, receive: Receive) -> None:
         """Take the body in: a client that still sends would not look for the answer."""
@@ -121,15 +123,11 @@ class App:
                     pass
 
 
-def _headers(visit: Visit, answer: Answer) -> list[tuple[bytes, bytes]]:
-    headers = [
-        *answer.headers,
-        (b"content-length", b"%d" % len(answer.body)),
-        (b"x-request-id", visit.id),
-    ]
+def _headers(visit: Visit) -> Headers:
+    """Those of any answer to this request."""
     if visit.revision:
-        headers.append((b"fairlead-revision", visit.revision.encode()))
-    return headers
+        return (_REQUEST_ID, visit.id), (_REVISION, visit.revision.encode())
+    return ((_REQUEST_ID, visit.id),)
 
 
 def _allow(found: Target) -> tuple[bytes, bytes]:

@@ -25,11 +25,11 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from fairlead.serving.http.answer import Answer, Refused, of_error, refusal, written
+from fairlead.serving.http.answer import CLOSE, Answer, Refused, of_error, refusal, written
 from fairlead.serving.http.crowd import Crowd
+from fairlead.serving.http.exchange import EXCHANGE, Exchange
 from fairlead.serving.http.limits import Limits
 
-COMING = "fairlead.coming"  # extension of ASGI: its `more_body` tells what `receive` would
 FILES = 128  # open files that are no connections
 _READ = 1 << 18  # the most that the loop reads at once
 _EACH = 4  # bytes of a header beside its name and value
@@ -196,7 +196,7 @@ class Connection(HttpToolsProtocol):
         self._swallowed = 0
         _check_head(self.parser.get_http_version(), self.headers)
         super().on_headers_complete()
-        self.scope["extensions"] = {COMING: self.cycle}  # type: ignore[dict-item] # ours, no dict
+        self.scope["extensions"] = {EXCHANGE: Exchange(self.cycle)}  # type: ignore[dict-item] # ours, no dict
         self._in_hand += 1
         self._heard()
         if self._leaving:
@@ -332,7 +332,8 @@ class Connection(HttpToolsProtocol):
         """Write it and close; bytes are still taken in, or the client may never see it."""
         if self._last is not None:
             self._refused(self._last.status)
-            self.transport.write(written(self._last))
+            headers = (*self._last.headers, CLOSE)
+            self.transport.write(written(self._last, headers, head_only=False))
         self._unset_keepalive_if_required()
         self.transport.write_eof()
         self.loop.call_later(self._limits.linger_seconds, self.transport.abort)
