@@ -99,6 +99,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         processes=processes,
         grace=grace,
         tokens=tuple(each.sha256 for each in known),
+        keys=settings(ctx).tokens,
         logging=Logging(form=log_form, requests=log_requests),
         checked=settings(ctx).checked,
     )

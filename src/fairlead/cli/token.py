@@ -7,7 +7,7 @@ import click
 from fairlead.cli.output import json_option, note, print_json, print_table, settings
 from fairlead.cli.when import minute, utc
 
-_RESTART = "a server that runs takes this in when it is started again"
+_FOLLOWS = "servers that run follow within a second"
 _EPILOG = """\b
 Examples:
   fairlead token add shop > shop.token
@@ -21,8 +21,9 @@ def command() -> None:
     """Add, list and remove the tokens that servers let in.
 
     With at least one, a server wants `Authorization: Bearer TOKEN` and may listen beyond this
-    machine (`fairlead serve --host 0.0.0.0`). Only SHA-256 hashes are kept, in tokens.json of the
-    home folder, readable by its owner alone.
+    machine (`fairlead serve --host 0.0.0.0`). Servers that run follow changes within a second; one
+    that listens beyond this machine lets nobody in once the last token is removed. Only SHA-256
+    hashes are kept, in tokens.json of the home folder, readable by its owner alone.
     """
 
 
@@ -34,7 +35,7 @@ def add(ctx: click.Context, *, name: str) -> None:
     from fairlead.deployment import tokens
 
     click.echo(tokens.add(settings(ctx).tokens, name))
-    note(f"token {name!r} added; {_RESTART}")
+    note(f"token {name!r} added; {_FOLLOWS}")
 
 
 @command.command("list")
@@ -56,8 +57,8 @@ def listed(ctx: click.Context, *, as_json: bool) -> None:
 @click.argument("name")
 @click.pass_context
 def remove(ctx: click.Context, *, name: str) -> None:
-    """Forget the token NAME: who has it is let in no more."""
+    """Forget the token NAME: who has it is let in no more, within a second."""
     from fairlead.deployment import tokens
 
     tokens.remove(settings(ctx).tokens, name)
-    note(f"token {name!r} removed; {_RESTART}")
+    note(f"token {name!r} removed; {_FOLLOWS}")

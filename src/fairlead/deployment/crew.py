@@ -16,14 +16,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairlead.deployment import replacing
 from fairlead.deployment.listening import Listening
 from fairlead.deployment.news import News, Note, Warned
 from fairlead.deployment.process import Process, started
-from fairlead.serving.plan import Drain, Plan, Report
+from fairlead.serving.plan import Admit, Drain, Plan, Report
 from fairlead.serving.process import ProcessSettings
 from fairlead.serving.watch import metrics
 
@@ -113,7 +113,16 @@ class Crew:
         plan = self._newest()
         for place in self._places:
             self._see_to(place, plan)
+            self._admit(place)
         self._tell_reports(news=any(heard))
+
+    def admit(self, tokens: tuple[str, ...]) -> None:
+        """Have all processes let in who has one of these tokens, from now on.
+
+        Args:
+            tokens: SHA-256 of them; empty: everybody on this machine is let in.
+        """
+        self._settings = replace(self._settings, tokens=tokens)
 
     def end(self, seconds: float, *, hurry: Callable[[], bool]) -> None:
         """Have all of them finish what is in hand and end.
@@ -210,6 +219,12 @@ class Crew:
             process.plan = plan
             place.told = self._clock()
             process.tell(plan)
+
+    def _admit(self, place: _Place) -> None:
+        process, tokens = place.process, self._settings.tokens
+        if process is not None and process.tokens != tokens:
+            process.tokens = tokens
+            process.tell(Admit(tokens=tokens))
 
     def _is_silent(self, place: _Place, process: Process) -> bool:
         """A process takes in a plan at once, however long it takes to load what it says."""

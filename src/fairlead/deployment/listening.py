@@ -30,6 +30,11 @@ class Listening:
     anchor: socket.socket
 
     @property
+    def is_private(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.anchor.getsockname()[0]).is_loopback
+
+    @property
     def url(self) -> str:
         """Where a client of this machine asks."""
         address, port = self.anchor.getsockname()[:2]

@@ -29,6 +29,7 @@ class Process:
     channel: socket.socket
     began: float
     plan: Plan | None = None  # the last that it was told
+    tokens: tuple[str, ...] = ()  # of those whom it lets in
     report: Report | None = None  # the last that it made
     _unsent: bytearray = field(default_factory=bytearray)
     _unread: bytes = b""
@@ -99,7 +100,7 @@ def started(settings: ProcessSettings, listening: socket.socket, *, now: float) 
             ours.close()
             raise
     ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
-    return Process(child=child, channel=ours, began=now)
+    return Process(child=child, channel=ours, began=now, tokens=settings.tokens)
 
 
 def _child(settings: ProcessSettings, listening: int, channel: int) -> subprocess.Popen[bytes]:

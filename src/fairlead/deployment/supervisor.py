@@ -26,6 +26,7 @@ from fairlead.deployment.listening import Listening, bound
 from fairlead.deployment.news import News
 from fairlead.deployment.observed import Eyes
 from fairlead.deployment.opening import begin_with
+from fairlead.deployment.porter import Porter
 from fairlead.deployment.proved import Proofs
 from fairlead.deployment.steward import Steward
 from fairlead.deployment.view import Looking
@@ -55,6 +56,7 @@ class ServeOptions:
         processes: How many serve; None for one a core, at least two and at most four.
         grace: Seconds to finish what is in hand once it is to stop.
         tokens: SHA-256 of the tokens that are let in; empty: everybody on this machine is.
+        keys: The file of these tokens, which is followed; None where they stay as they are.
         limits: What is taken from clients.
         logging: What the processes write to standard error.
         lease: Seconds of silence after which another server takes over its deployments.
@@ -67,6 +69,7 @@ class ServeOptions:
     processes: int | None = None
     grace: float = 10.0
     tokens: tuple[str, ...] = ()
+    keys: Path | None = None
     limits: Limits = field(default_factory=Limits)
     logging: Logging = field(default_factory=Logging)
     lease: float = 5.0
@@ -137,7 +140,10 @@ class _Server:
     ) -> None:
         self._ledger, self._artifacts, self._options = ledger, artifacts, options
         self._address, self._folder, self._told = address, folder, told
-        self._token = secrets.token_urlsafe() if options.tokens else None
+        self._token = secrets.token_urlsafe()  # with it, we ask ourselves
+        self._porter = Porter(
+            own=hashed(self._token), private=address.is_private, tokens=options.tokens, told=told
+        )
         self._count = options.processes or _processes()
         self._wake = threading.Event()
         self._crew = Crew(
@@ -157,6 +163,7 @@ class _Server:
         self._told(news.Listening(url=self._address.url, processes=self._count))
         self._steward.start()
         while not stop.asked:
+            self._admit()
             self._crew.tend(_PERIOD)
         self._steward.end(_LEAVING)
         self._crew.end(options.grace, hurry=lambda: stop.asked > 1)
@@ -166,16 +173,20 @@ class _Server:
         self._steward.end(_LEAVING)
         self._crew.close()
 
+    def _admit(self) -> None:
+        if self._options.keys is not None:
+            self._porter.look(self._options.keys)
+            self._crew.admit(self._porter.tokens)
+
     def _settings(self) -> ProcessSettings:
         options = self._options
-        own = (hashed(self._token),) if self._token else ()
         return ProcessSettings(
             listen=(),
             channel=0,
             artifacts=self._artifacts.root,
             metrics=str(self._folder),
             host=options.host,
-            tokens=(*options.tokens, *own),
+            tokens=self._porter.tokens,
             limits=options.limits,
             logging=options.logging,
             grace=min(options.grace, _ALONE),

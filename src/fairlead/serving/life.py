@@ -29,7 +29,7 @@ from fairlead.serving.http.guard import Guard
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.pages import Health, Pages
 from fairlead.serving.http.predicting import Predicting
-from fairlead.serving.plan import Drain, Plan
+from fairlead.serving.plan import Admit, Drain, Plan
 from fairlead.serving.process import ProcessSettings
 from fairlead.serving.watch.logs import written
 from fairlead.serving.watch.metrics import Metrics
@@ -79,6 +79,7 @@ class Following:
 
     def __init__(self, channel: Channel, settings: ProcessSettings, log: Logger) -> None:
         self.health = Health()
+        self.guard = Guard(settings.tokens, settings.host)
         self.begun = asyncio.Event()  # the first plan is taken in, or there is none to come
         self.ending: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self.engine = Engine(Artifacts(settings.artifacts), changed=self._report)
@@ -93,6 +94,8 @@ class Following:
             match message:
                 case Plan():
                     self._take(message)
+                case Admit(tokens=tokens):
+                    self.guard.admit(tokens)
                 case Drain(seconds=seconds):
                     self.end(seconds)
                     return
@@ -133,15 +136,17 @@ async def _serve(
     door = Door(limits=settings.limits, refused=witness.refused)
     sights = Sights(metrics, following.engine, bodies, door.crowd)
     door.app = App(
-        guard=Guard(settings.tokens, settings.host),
+        guard=following.guard,
         pages=Pages(following.engine, following.health, metrics, sights.look),
         predicting=Predicting(following.engine, bodies, metrics, settings.limits),
         witness=witness,
         limits=settings.limits,
     )
-    looking = asyncio.create_task(sights.keep())
+    keeping = [asyncio.create_task(kept) for kept in (sights.keep(), metrics.keep())]
     await _until_ended(Doorman(door), settings, following.ending)
-    looking.cancel()
+    for task in keeping:
+        task.cancel()
+    metrics.write()
 
 
 async def _until_ended(

@@ -64,6 +64,13 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Admit:
+    """Who is let in, from now on."""
+
+    tokens: tuple[str, ...]  # SHA-256 of their tokens; empty: everybody on this machine
+
+
+@dataclass(frozen=True, kw_only=True)
 class Drain:
     """Be ready no more, finish what is in hand, and end."""
 
@@ -86,8 +93,13 @@ class Report:
     behind: tuple[str, ...] = ()  # models that are not yet as the plan wants them
 
 
-Message: TypeAlias = Plan | Drain | Report
-_KINDS: Mapping[str, type[Message]] = {"plan": Plan, "drain": Drain, "report": Report}
+Message: TypeAlias = Plan | Admit | Drain | Report
+_KINDS: Mapping[str, type[Message]] = {
+    "plan": Plan,
+    "admit": Admit,
+    "drain": Drain,
+    "report": Report,
+}
 
 
 def encode(message: Message) -> bytes:

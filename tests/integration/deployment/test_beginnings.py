@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,15 +15,16 @@ from fairlead.deployment import tokens
 from fairlead.deployment.endpoint import Address, ask
 from fairlead.errors import Invalid
 from fairlead.registry.registry import Registry
+from fairlead.serving.proof import Golden
 from tests.integration.deployment.rig import (
     DEADLINE,
     MODEL,
     Home,
-    adding,
     serving,
     started,
     wait_until,
 )
+from tests.integration.serving.making import adding
 
 
 def test_a_model_without_a_route_is_served_by_its_champion(home: Home) -> None:
@@ -88,6 +90,41 @@ def test_an_address_that_others_reach_is_refused_without_a_token(home: Home, hos
     with started(home, "--host", host) as served:
         assert served.child.wait(DEADLINE) == 2
     assert served.said(f"binding {host!r}: others could reach it, and without a token")
+
+
+def test_tokens_are_followed_while_the_server_runs(home: Home) -> None:
+    file = home.path / "tokens.json"
+    with serving(home) as served:
+        assert served.ask()[0] == 200
+        tokens.add(file, "shop")
+        wait_until(lambda: served.ask()[0] == 401, seconds=5)
+        tokens.remove(file, "shop")
+        wait_until(lambda: served.ask()[0] == 200, seconds=5)
+        home.deploy(home.good())
+        wait_until(lambda: served.ask()[1]["revision"] == "v2")
+
+
+def test_where_others_can_reach_it_nobody_is_let_in_without_a_last_token(home: Home) -> None:
+    file = home.path / "tokens.json"
+    token = tokens.add(file, "shop")
+    golden = {"v1": home.golden("v1")}
+    with serving(home, "--host", "0.0.0.0") as served:
+        address = Address(url=served.url, token=token)
+        assert not ask(address, MODEL, golden).difference
+        tokens.remove(file, "shop")
+        wait_until(lambda: served.said("nobody is let in until"), seconds=5)
+        wait_until(lambda: _refused(address, golden), seconds=5)
+        assert served.ask()[0] == 401
+        again = Address(url=served.url, token=tokens.add(file, "shop"))
+        wait_until(lambda: not _refused(again, golden), seconds=5)
+
+
+def _refused(address: Address, golden: Mapping[str, Golden]) -> bool:
+    try:
+        ask(address, MODEL, golden)
+    except Invalid:
+        return True
+    return False
 
 
 def test_with_a_token_the_server_asks_its_own_golden_rows_all_the_same(home: Home) -> None:

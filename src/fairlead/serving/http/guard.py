@@ -37,6 +37,14 @@ class Guard:
         self._host = host.lower()
         self._ours = lru_cache(maxsize=256)(self._names_us)
 
+    def admit(self, tokens: Iterable[str]) -> None:
+        """Let in who has one of these tokens from now on, and nobody else.
+
+        Args:
+            tokens: Their hashes; none: everybody on this machine is let in.
+        """
+        self._tokens = tuple(tokens)
+
     def check(self, target: Target | None, heads: Mapping[bytes, bytes]) -> None:
         """Let the request pass.
 
