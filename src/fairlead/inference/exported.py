@@ -5,6 +5,7 @@ Belongs here: running it. Does not: making it (training/export.py), serving it (
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -132,9 +133,20 @@ def _texts(features: Features) -> NDArray[np.object_]:
     return texts
 
 
-def _options() -> Any:
+def _onnxruntime() -> Any:
+    """The library, which reports to its makers from its import on if nothing forbids it.
+
+    It would leave an id of the machine and events to be sent in the user's cache folder. Its
+    `disable_telemetry_events` comes too late for that: it has to be the variable.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
+    return onnxruntime
+
+
+def _options() -> Any:
+    onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -144,8 +156,7 @@ def _options() -> Any:
 
 
 def _session(content: bytes, options: Any) -> Any:
-    import onnxruntime
-
+    onnxruntime = _onnxruntime()
     try:
         session = onnxruntime.InferenceSession(
             content,
