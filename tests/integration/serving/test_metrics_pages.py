@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fairlead.serving.process import ProcessSettings
 from fairlead.serving.watch.metrics import forget, observations
-from fairlead.serving.watch.observed import LATENCY_EDGES
+from fairlead.serving.watch.observed import LATENCY_EDGES, Observed
 from tests.integration.serving.rig import Process, Trained, rows_of, started, wait_until
 
 PREDICT = "/models/houses:predict"
@@ -59,12 +59,18 @@ def test_requests_are_counted_by_model_revision_and_code(fresh: Process, trained
     assert page["process_resident_memory_bytes", labels(pid=str(fresh.child.pid))] > 1 << 20
 
 
+def seen_whole(process: Process, *, requests: int) -> list[Observed]:
+    """What the judge sees, once that is so many requests: it may see them a moment later."""
+    seen = [*observations(process.metrics).values()]
+    return seen if sum(sum(one.latency) for one in seen) == requests else []
+
+
 def test_the_judge_sees_the_same(fresh: Process, trained: Trained) -> None:
     rows, predicted = trained.golden("houses")
     for _ in range(3):
         fresh.ask("POST", PREDICT, rows_of(rows))
     fresh.ask("POST", PREDICT, b"{")
-    (seen,) = observations(fresh.metrics).values()
+    (seen,) = wait_until(lambda: seen_whole(fresh, requests=3))
     assert (seen.requests, seen.errors) == (3, 0)
     assert sum(seen.latency) == 3
     assert len(seen.latency) == len(LATENCY_EDGES) + 1
@@ -85,6 +91,7 @@ def test_a_process_that_died_leaves_what_it_counted_and_not_what_it_was(
         other.ask("POST", PREDICT, body)
         mine = ("process_open_fds", labels(pid=str(other.child.pid)))
         wait_until(lambda: mine in figures(fresh))
+        wait_until(lambda: seen_whole(fresh, requests=1))
         other.child.kill()
         other.child.wait()
         forget(fresh.metrics, other.child.pid)
@@ -93,12 +100,19 @@ def test_a_process_that_died_leaves_what_it_counted_and_not_what_it_was(
     assert page["fairlead_requests_total", labels(model="houses", revision="v1", code="200")] == 1
 
 
+def test_a_process_that_drains_leaves_all_that_it_counted(fresh: Process, trained: Trained) -> None:
+    for _ in range(10):
+        fresh.ask("POST", PREDICT, rows_of(trained.golden("houses")[0][:1]))
+    assert fresh.drain() == 0
+    assert seen_whole(fresh, requests=10)
+
+
 def test_a_file_that_a_killed_process_had_only_just_made_hides_nothing(
     fresh: Process, trained: Trained
 ) -> None:
     fresh.ask("POST", PREDICT, rows_of(trained.golden("houses")[0][:1]))
     (fresh.metrics / "counter_999999.db").touch()
-    assert len(observations(fresh.metrics)) == 1
+    assert wait_until(lambda: seen_whole(fresh, requests=1))
     assert fresh.ask("GET", "/metrics").status == 200
 
 

@@ -22,7 +22,8 @@ from fairlead.serving.http.visit import Visit
 from fairlead.serving.plan import Held
 from fairlead.serving.protocol.infer import parse_infer, render_infer
 from fairlead.serving.protocol.rows import parse_rows, render_rows
-from fairlead.serving.watch.metrics import Counted, Metrics
+from fairlead.serving.watch.counted import Counted
+from fairlead.serving.watch.metrics import Metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,11 +60,11 @@ class Predicting:
         served = chosen(live, target.version, visit.heads)
         visit.revision = served.held.revision
         counted = self._metrics.of(visit.model, visit.revision)
-        counted.in_flight.inc()
+        counted.in_flight += 1
         try:
             return await self._read(visit, target, served, receive)
         finally:
-            counted.in_flight.dec()
+            counted.in_flight -= 1
 
     async def _read(self, visit: Visit, target: Target, served: Served, receive: Receive) -> Answer:
         body = await self._bodies.read(receive, visit.heads, whole=visit.whole)

@@ -49,9 +49,8 @@ class Sights:
         for model, live in self._engine.table.items():
             for name, served in live.revisions.items():
                 counted = self._metrics.of(model, name)
-                counted.queued.set(served.depth)
-                if served.load_seconds is not None:
-                    counted.load.set(served.load_seconds)
+                counted.queued = served.depth
+                counted.load = served.load_seconds or 0.0
 
     async def keep(self) -> None:
         """Look now and then, for the figures that another process tells."""
