@@ -85,7 +85,35 @@ def test_serve_ends_with_status_0_when_it_is_told_to(place: Place) -> None:
     serving = place.serve()
     serving.until("curl ")
     assert serving.stop() == 0
-    assert serving.errors.read_text().splitlines()[-1] == "stopped"
+    logged = [json.loads(line) for line in serving.errors.read_text().splitlines()]
+    assert logged[-1]["message"] == "stopped"
+
+
+def test_every_line_of_a_servers_log_is_json_where_no_terminal_is(place: Place) -> None:
+    serving = place.serve()
+    line = serving.until("curl ")
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        asked(f"{line.rpartition(' -d ')[0]} -d '{{}}'")
+    wait_until(lambda: place.deployment().state == "done")
+    serving.stop()
+    logged = [json.loads(line) for line in serving.errors.read_text().splitlines()]
+    assert all({"at", "level", "message", "process"} <= each.keys() for each in logged)
+    told = [each["message"] for each in logged]
+    assert told[-1] == "stopped"
+    assert "ridge v2: done, 100 % of the traffic" in told
+    (failed,) = [each for each in logged if each["message"] == "request failed"]
+    assert failed["error"]
+
+
+def test_lines_for_people_are_short(place: Place) -> None:
+    serving = place.serve("--log-form", "lines", "--log-requests")
+    asked(serving.until("curl "))
+    serving.stop()
+    lines = serving.errors.read_text().splitlines()
+    asking = [line for line in lines if ":predict" in line]
+    shape = r"\d\d:\d\d:\d\d info    200 POST /models/ridge:predict v2 [\d.]+ ms"
+    assert re.fullmatch(shape, asking[-1])
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_a_port_that_is_taken_is_one_line(place: Place) -> None:

@@ -6,6 +6,7 @@ serving (deployment/supervisor.py).
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ import click
 from fairlead.cli.curl import curl
 from fairlead.cli.live import shares
 from fairlead.cli.opened import opened
-from fairlead.cli.output import note, printable, settings
+from fairlead.cli.output import printable, settings
 from fairlead.cli.steps import step
 from fairlead.errors import FairleadError
 
@@ -51,7 +52,9 @@ Examples:
     help="Name or address to bind; others than this machine's own need a token.",
 )
 @click.option(
-    "--processes", type=click.IntRange(1, 1024), help="That answer (default: by the cores)."
+    "--processes",
+    type=click.IntRange(1, 1024),
+    help="How many answer requests (default: one a core, from 2 to 4).",
 )
 @click.option(
     "--grace",
@@ -59,7 +62,7 @@ Examples:
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="To finish requests in hand once it is to stop.",
+    help="How long requests in hand may take once the server is to stop.",
 )
 @click.option("--log-requests", is_flag=True, help="Log every request, not only those that fail.")
 @click.option(
@@ -67,7 +70,8 @@ Examples:
     type=click.Choice(["auto", "lines", "json"]),
     default="auto",
     show_default=True,
-    help="Lines for people, or a JSON object a line; auto: by whether it is a terminal.",
+    help="Of the log on stderr: lines for people, or a JSON object a line; auto: by whether it is "
+    "a terminal.",
 )
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
@@ -90,7 +94,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
     from fairlead.deployment import tokens
     from fairlead.deployment.supervisor import ServeOptions, serve
     from fairlead.serving.process import Logging
+    from fairlead.serving.watch.logs import written
 
+    writing = Logging(form=log_form, requests=log_requests)
     known = tokens.known(settings(ctx).tokens)
     options = ServeOptions(
         models=models or None,
@@ -100,13 +106,13 @@ def command(  # noqa: PLR0913 - click passes each option by name
         grace=grace,
         tokens=tuple(each.sha256 for each in known),
         keys=settings(ctx).tokens,
-        logging=Logging(form=log_form, requests=log_requests),
+        logging=writing,
         checked=settings(ctx).checked,
     )
-    with opened(ctx) as (ledger, artifacts), _asked() as stop:
-        teller = Teller(ledger, artifacts, token=bool(known))
+    with opened(ctx) as (ledger, artifacts), _asked() as stop, written(writing) as log:
+        teller = Teller(ledger, artifacts, log, token=bool(known))
         serve(ledger, artifacts, options, stop=stop, told=teller.tell)
-    note("stopped")
+        log.info("stopped")
 
 
 @contextmanager
@@ -125,17 +131,21 @@ def _asked() -> Iterator[Stop]:
 
 
 class Teller:
-    """Says what a server does: what it serves on stdout, the rest on stderr.
+    """Says what a server does: what it serves on stdout, the rest in its log.
 
     Args:
         ledger: Says which versions the revisions are.
         artifacts: Hold rows to ask about.
+        log: That its processes write, too.
         token: Whether clients need one.
     """
 
-    def __init__(self, ledger: Ledger, artifacts: Artifacts, *, token: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, artifacts: Artifacts, log: logging.Logger, *, token: bool
+    ) -> None:
         self._ledger = ledger
         self._artifacts = artifacts
+        self._log = log
         self._token = token
         self._url = ""
         self._shown: set[str] = set()  # models with a curl line
@@ -154,9 +164,9 @@ class Teller:
             case Moved(deployment=deployment):
                 self._moved(deployment)
             case Note(text=text):
-                note(text)
+                self._log.info(printable(text))
             case Warned(text=text):
-                note(f"warning: {text}")
+                self._log.warning(printable(text))
 
     def _live(self, route: Route) -> None:
         click.echo(printable(f"{route.model}: {shares(route)} (route {route.number})"))
@@ -180,4 +190,6 @@ class Teller:
             return
         self._steps[deployment.model] = at
         ended = deployment.state != "running" and deployment.reason
-        note(f"{step(deployment)}: {deployment.reason}" if ended else step(deployment))
+        level = logging.WARNING if deployment.state == "failed" else logging.INFO
+        said = f"{step(deployment)}: {deployment.reason}" if ended else step(deployment)
+        self._log.log(level, printable(said))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 from contextlib import ExitStack
@@ -97,16 +98,22 @@ def refuses(process: Process) -> bool:
             return True
 
 
-def test_failed_requests_are_logged_and_nothing_of_their_bodies(trained: Trained) -> None:
+def test_failed_requests_are_logged_with_the_reason_and_nothing_of_a_cell(
+    trained: Trained,
+) -> None:
     with started(trained) as process:
         process.plan(trained.held("houses"))
         process.followed()
-        process.ask("POST", PREDICT, b'{"secret": 1}', {"X-Request-Id": "mine"})
-        process.ask("POST", PREDICT, rows_of(trained.golden("houses")[0][:1]))
+        row = trained.golden("houses")[0][0]
+        body = rows_of([{**row, "CRIM": 'it\'s "secret"'}])
+        refused = process.ask("POST", PREDICT, body, {"X-Request-Id": "mine"})
+        process.ask("POST", PREDICT, rows_of([row]))
         process.drain()
         (line,) = process.lines()
     assert line["message"] == "request failed"
     assert (line["request"], line["code"]) == ("mine", 400)
+    assert "secret" in refused.error
+    assert line["error"].startswith("row 1, column 'CRIM': '...' is text, not a number")
     assert (line["model"], line["revision"]) == ("houses", "v1")
     assert line["milliseconds"] > 0
     assert "secret" not in json.dumps(line)
@@ -126,7 +133,8 @@ def test_all_requests_are_logged_where_that_is_asked_for(trained: Trained) -> No
         )
         process.drain()
         first, second = process.errors().splitlines()
-    assert " method=GET path=/v2 " in first
+    assert re.search(r" 200 GET /v2 [\d.]+ ms$", first)
+    assert "404" in second
     assert second.isprintable()
 
 

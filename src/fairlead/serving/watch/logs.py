@@ -1,7 +1,7 @@
-"""What a serving process writes to its standard error.
+"""What a serving program and its processes write to their standard error.
 
 Belongs here: the two forms of a line, and that writing holds nobody up. Does not: what is told
-(witness.py, life.py).
+(witness.py, life.py, cli/serve.py).
 
 Lines are written by a thread of their own, through a queue with an end: whoever reads our standard
 error and stops reading stops no request. What finds the queue full is dropped and counted.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
@@ -91,13 +91,12 @@ class Objects(logging.Formatter):
 
 
 class Lines(logging.Formatter):
-    """A line for people."""
+    """A line for people: of a request no more than what it asked and what came of it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's line, and what was raised below it."""
         at = time.strftime("%H:%M:%S", time.localtime(record.created))
-        fields = "".join(f" {name}={_shown(value)}" for name, value in _fields(record).items())
-        line = f"{at} {record.levelname.lower():7} {record.getMessage()}{fields}"
+        line = f"{at} {record.levelname.lower():7} {_in_words(record)}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -105,6 +104,26 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     dropped = getattr(record, "dropped", 0)
     fields: dict[str, object] = getattr(record, "fields", {})
     return {**fields, "dropped_before": dropped} if dropped else fields
+
+
+def _in_words(record: logging.LogRecord) -> str:
+    fields = _fields(record)
+    if "path" not in fields:
+        return record.getMessage() + "".join(_pairs(fields))
+    asked = [fields.get(name) for name in ("code", "method", "path", "revision")]
+    said = " ".join(_shown(value) for value in asked if value is not None)
+    line = f"{said} {fields['milliseconds']} ms"
+    return f"{line}: {_line(fields['error'])}" if "error" in fields else line
+
+
+def _pairs(fields: Mapping[str, object]) -> Iterator[str]:
+    return (f" {name}={_shown(value)}" for name, value in fields.items())
+
+
+def _line(value: object) -> str:
+    """The text with what a terminal would act upon written out."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def _shown(value: object) -> str:

@@ -7,6 +7,7 @@ traces.py).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
@@ -18,6 +19,9 @@ from fairlead.serving.watch.traces import Traces
 
 _BAD = 400
 _FAULT = 500
+_LONGEST_REASON = 300  # characters
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_CELL = re.compile(rf"(row \d+, column (?:{_QUOTED.pattern}): )(.*)")
 
 
 class Witness:
@@ -65,19 +69,26 @@ class Witness:
         self._log.debug("connection refused", extra={"fields": {"code": status}})
 
     def _tell(self, visit: Visit, status: int, seconds: float) -> None:
-        """Why a request failed by its own fault is told to whoever sent it, not to us."""
+        """A line, with the reason that the client was given; of a fault of ours, its own words."""
         level = logging.ERROR if status >= _FAULT else logging.INFO
         extra = _fields(visit, seconds)
         extra["fields"]["code"] = status
         unexpected = visit.error is not None and not isinstance(visit.error, FairleadError)
-        if status >= _FAULT and visit.error is not None:
-            extra["fields"]["error"] = str(visit.error) or type(visit.error).__name__
+        if visit.error is not None:
+            extra["fields"]["error"] = _reason(visit.error)
         self._log.log(
             level,
             "request failed" if status >= _BAD else "request",
             extra=extra,
             exc_info=visit.error if unexpected else None,
         )
+
+
+def _reason(error: Exception) -> str:
+    """In a line that is never long and tells names, but nothing that stood in a cell."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = _CELL.sub(lambda told: told[1] + _QUOTED.sub("'...'", told[2]), text)
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
 
 
 def _fields(visit: Visit, seconds: float) -> dict[str, dict[str, Any]]:
