@@ -391,6 +391,11 @@ class Server:
     id: str
     url: str
     processes: int
+    models: tuple[str, ...] | None = None  # that it serves; None: all, later ones included
     routes: Mapping[str, int] = field(default_factory=dict)  # model to number of the route
     started: float = 0.0
     seen: float = 0.0
+
+    def serves(self, model: str) -> bool:
+        """Whether it answers for the model, once that has a route."""
+        return self.models is None or model in self.models

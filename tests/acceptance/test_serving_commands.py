@@ -147,7 +147,7 @@ def test_without_a_server_a_deployment_waits_for_the_next_one(place: Place) -> N
 
 
 def test_to_wait_without_a_server_is_refused_and_nothing_is_written(place: Place) -> None:
-    assert "no server runs" in place.refused(1, "deploy", "ridge", "--wait")
+    assert "no server serves it now" in place.refused(1, "deploy", "ridge", "--wait")
     with pytest.raises(FairleadError):
         place.deployment()
 

@@ -639,6 +639,16 @@ class ServersContract(TwoRevisions):
         assert alive == replace(given, started=alive.started, seen=alive.started)
         assert before <= alive.started <= ledger.now()
 
+    @pytest.mark.parametrize("models", [None, ("prices",), ("a", "b")])
+    def test_which_models_a_server_serves_is_known(
+        self, ledger: Ledger, models: tuple[str, ...] | None
+    ) -> None:
+        given = Server(id="one", url="u", processes=2, models=models)
+        ledger.servers.seen(given, lease=LEASE)
+        (alive,) = ledger.servers.alive()
+        assert alive.models == models
+        assert alive.serves("prices") == (models is None or "prices" in models)
+
     def test_what_it_follows_is_written_at_once(self, ledger: Ledger) -> None:
         given = Server(id="one", url="u", processes=2)
         ledger.servers.seen(given, lease=LEASE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fairlead.cli.live import await_followed
 from fairlead.cli.opened import opened
 from fairlead.cli.output import json_option, note, print_fields, print_json
 from fairlead.cli.promote import VersionNumber
@@ -16,7 +17,7 @@ from fairlead.errors import Failed
 if TYPE_CHECKING:
     from fairlead.artifacts import Artifacts
     from fairlead.ledger.ledger import Ledger
-    from fairlead.records import Deployment, Route
+    from fairlead.records import Deployment, Route, Version
 
 _WHOLE = 100
 _EPILOG = """\b
@@ -92,19 +93,34 @@ def _begun(  # noqa: PLR0913 - the command's own arguments
 ) -> Deployment | None:
     """The deployment; None where the version is live already."""
     from fairlead.deployment.begin import begin, fit, is_live, settings
-    from fairlead.deployment.changes import running
+    from fairlead.deployment.changes import live, running
 
     version = fit(ledger, artifacts, model, number)
     serve = settings(ledger, version)
     if is_live(ledger, version, serve) and not running(ledger, model):
+        if wait:
+            _refuse_unserved(ledger, version)
+            await_followed(ledger, live(ledger, model))
         note(f"v{version.number} has all of the traffic already: nothing was written")
         return None
-    if wait and not ledger.servers.alive():
-        raise Failed(
-            f"deploying v{version.number} of {model!r} and waiting for it: no server runs; start "
-            "`fairlead serve`, or leave --wait out, and the next server carries it out"
-        )
+    if wait:
+        _refuse_unserved(ledger, version)
     return begin(ledger, artifacts, model, version=version.number, steps=canary, serve=serve)
+
+
+def _refuse_unserved(ledger: Ledger, version: Version) -> None:
+    """Where nobody answers for the model, nothing that is waited for can come.
+
+    Raises:
+        Failed: Says so.
+    """
+    from fairlead.deployment.arrival import followers
+
+    if not followers(ledger, version.model):
+        raise Failed(
+            f"deploying v{version.number} of {version.model!r} and waiting for it: no server "
+            f"serves it now; start `fairlead serve {version.model}`, or leave --wait out"
+        )
 
 
 def waited(ledger: Ledger, deployment: Deployment) -> Route:
@@ -148,6 +164,8 @@ def _show(
 
 def _leave(ledger: Ledger, deployment: Deployment, *, as_json: bool) -> None:
     """Say that it began, and who carries it out."""
+    from fairlead.deployment.arrival import followers
+
     if as_json:
         state = {"deployment": deployment.number, "state": deployment.state, "details": None}
         print_json(state)
@@ -157,7 +175,7 @@ def _leave(ledger: Ledger, deployment: Deployment, *, as_json: bool) -> None:
             f"{deployment.model}: deployment {deployment.number} of {deployment.revision} began "
             f"({steps} %)"
         )
-    if ledger.servers.alive():
+    if followers(ledger, deployment.model):
         note(f"`fairlead route {deployment.model}` shows how far it is")
     else:
-        note("no server runs: the next `fairlead serve` carries it out")
+        note("no server serves it now: the next `fairlead serve` carries it out")

@@ -50,12 +50,26 @@ def settle(ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | N
     Raises:
         Failed: A server does not follow it in time, or answers something else.
     """
-    from fairlead.deployment.arrival import behind, followers
+    from fairlead.deployment.arrival import followers
 
-    servers = followers(ledger, route.model)
+    await_followed(ledger, route)
+    servers = followers(ledger, route.model)  # by now: one may have died meanwhile
     if not servers:
-        note("no server runs for this model: the next `fairlead serve` follows the route")
+        note("no server serves it now: the next `fairlead serve` follows the route")
         return
+    note("every serving process follows it")
+    urls = [server.url for server in servers]
+    see(ledger, artifacts, route.model, urls=urls, token=token)
+
+
+def await_followed(ledger: Ledger, route: Route) -> None:
+    """Wait until every server that lives follows the route.
+
+    Raises:
+        Failed: One does not in time.
+    """
+    from fairlead.deployment.arrival import behind
+
     late = behind(ledger, route, seconds=_PATIENCE)
     if late:
         those = ", ".join(server.url for server in late)
@@ -63,9 +77,6 @@ def settle(ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | N
             f"route {route.number} of {route.model!r} is in force, but after {_PATIENCE:g} s not "
             f"every process follows it: {those}; see what these servers say"
         )
-    note("every serving process follows it")
-    urls = [server.url for server in servers]
-    see(ledger, artifacts, route.model, urls=urls, token=token)
 
 
 def see(

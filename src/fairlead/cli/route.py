@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _WHEN = "when (UTC)"
 _SINCE = "since (UTC)"
+_DOUBTFUL = 3.5
+"""Seconds of silence after which a server may be dead: one that lives gives a sign every 2.5."""
 _EPILOG = """\b
 Examples:
   fairlead route boston-prices
@@ -114,6 +116,7 @@ class _Seen:
     last: Deployment | None
     servers: Sequence[Server]
     champion: int | None
+    now: float  # by the ledger's clock
 
 
 def _seen(ledger: Ledger, model: str) -> _Seen:
@@ -130,6 +133,7 @@ def _seen(ledger: Ledger, model: str) -> _Seen:
         last=last(ledger, model),
         servers=followers(ledger, model),
         champion=champion.number if champion else None,
+        now=ledger.now(),
     )
 
 
@@ -159,8 +163,12 @@ def _remarks(seen: _Seen) -> list[str]:
         lines.append(_of_deployment(seen.deployment))
     elif seen.last:
         lines.append(_of_last(seen.last))
-    lines += [_of_server(server, seen.route) for server in seen.servers]
-    return lines if seen.servers else [*lines, "no server runs for this model: `fairlead serve`"]
+    lines += [_of_server(server, seen.route, seen.now) for server in seen.servers]
+    return (
+        lines
+        if seen.servers
+        else [*lines, f"no server serves it now: `fairlead serve {seen.model}`"]
+    )
 
 
 def _of_route(seen: _Seen) -> str:
@@ -183,9 +191,11 @@ def _of_last(deployment: Deployment) -> str:
     return f"deployment {deployment.number} of {deployment.revision} {end(deployment)}"
 
 
-def _of_server(server: Server, route: Route | None) -> str:
-    followed = server.routes[route.model] if route else "none"
-    return f"{server.url}: {server.processes} processes follow route {followed}"
+def _of_server(server: Server, route: Route | None, now: float) -> str:
+    followed = server.routes.get(route.model, "none") if route else "none"
+    said = f"{server.url}: {server.processes} processes follow route {followed}"
+    age = now - server.seen
+    return said if age < _DOUBTFUL else f"{said}, it said {age:.0f} s ago and not since"
 
 
 def _show_history(ledger: Ledger, model: str, *, as_json: bool) -> None:

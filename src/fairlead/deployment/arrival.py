@@ -81,8 +81,8 @@ def taken(ledger: Ledger, deployment: Deployment, *, seconds: float) -> bool:
 
 
 def followers(ledger: Ledger, model: str) -> Sequence[Server]:
-    """The servers that answer for the model."""
-    return [server for server in ledger.servers.alive() if model in server.routes]
+    """The servers that are alive and answer for the model, once it has a route."""
+    return [server for server in ledger.servers.alive() if server.serves(model)]
 
 
 def behind(ledger: Ledger, route: Route, *, seconds: float) -> Sequence[Server]:
@@ -101,7 +101,7 @@ def behind(ledger: Ledger, route: Route, *, seconds: float) -> Sequence[Server]:
         late = [
             server
             for server in followers(ledger, route.model)
-            if server.routes[route.model] < route.number
+            if server.routes.get(route.model, 0) < route.number
         ]
         if not late or time.monotonic() > until:
             return late

@@ -13,6 +13,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from fairlead.deployment import aim as aims
 from fairlead.deployment import sweep
@@ -205,12 +206,7 @@ class Steward:
             self._told(Live(route=route))
 
     def _known_as(self, followed: Mapping[str, int]) -> Server:
-        return Server(
-            id=self._server.id,
-            url=self._server.url,
-            processes=self._server.processes,
-            routes=followed,
-        )
+        return replace(self._server, routes=followed)
 
     def _warn(self, about: str, text: str) -> None:
         """Say it once, until it is over or is something else."""
@@ -259,6 +255,9 @@ class Steward:
     def _everywhere(self, standing: Standing, followed: Mapping[str, int]) -> bool:
         """Whether all processes of all servers follow the route in force."""
         number = standing.route.number if standing.route else 0
-        others = (one for one in self._ledger.servers.alive() if one.id != self._server.id)
+        servers = self._ledger.servers.alive()
+        others = (
+            one for one in servers if one.id != self._server.id and one.serves(standing.model)
+        )
         routes = [followed, *(one.routes for one in others)]
         return all(one.get(standing.model, 0) >= number for one in routes)

@@ -193,7 +193,12 @@ class _Server:
         )
 
     def _made(self) -> Steward:
-        server = Server(id=_name(), url=self._address.url, processes=self._count)
+        server = Server(
+            id=_name(),
+            url=self._address.url,
+            processes=self._count,
+            models=self._options.models,
+        )
         checked = Checked(self._options.checked)
         proofs = Proofs(self._ledger, self._artifacts, checked, ended=self._wake.set)
         return Steward(

@@ -105,6 +105,16 @@ def steps_from_json(text: str) -> tuple[int, ...]:
     return tuple(json.loads(text))
 
 
+def names_to_json(names: Iterable[str] | None) -> str | None:
+    """Names as text; None stays None."""
+    return None if names is None else json.dumps(list(names))
+
+
+def names_from_json(text: str | None) -> tuple[str, ...] | None:
+    """The names that `names_to_json` wrote."""
+    return None if text is None else tuple(json.loads(text))
+
+
 def whole_numbers_to_json(numbers: Mapping[str, int]) -> str:
     """Whole numbers by name (percents by revision, routes by model) as text."""
     return json.dumps(dict(numbers))

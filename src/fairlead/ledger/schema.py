@@ -328,6 +328,7 @@ servers = sa.Table(
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("url", sa.String, nullable=False),
     sa.Column("processes", sa.Integer, nullable=False),
+    sa.Column("models", sa.Text),  # JSON: their names; NULL: all
     sa.Column("routes", sa.Text, nullable=False),  # JSON: models to numbers of routes
     sa.Column("started", sa.Double, nullable=False),
     sa.Column("seen", sa.Double, nullable=False),

@@ -11,7 +11,12 @@ import sqlalchemy as sa
 
 from fairlead.ledger import deployments, leases
 from fairlead.ledger.database import Database, Now, Row
-from fairlead.ledger.documents import whole_numbers_from_json, whole_numbers_to_json
+from fairlead.ledger.documents import (
+    names_from_json,
+    names_to_json,
+    whole_numbers_from_json,
+    whole_numbers_to_json,
+)
 from fairlead.ledger.schema import servers
 from fairlead.records import Server
 
@@ -55,8 +60,13 @@ class SqlServers:
 
 
 def _is_to_write(row: Row, server: Server, lease: float) -> bool:
-    said = (server.url, server.processes, dict(server.routes))
-    known = (row.url, row.processes, whole_numbers_from_json(row.routes))
+    said = (server.url, server.processes, server.models, dict(server.routes))
+    known = (
+        row.url,
+        row.processes,
+        names_from_json(row.models),
+        whole_numbers_from_json(row.routes),
+    )
     return said != known or leases.is_due(row.now, lease=lease, ends=row.lease_ends)
 
 
@@ -86,6 +96,7 @@ def _values(server: Server, lease: float, now: float) -> dict[str, object]:
     return {
         "url": server.url,
         "processes": server.processes,
+        "models": names_to_json(server.models),
         "routes": whole_numbers_to_json(server.routes),
         "seen": now,
         "lease": lease,
@@ -98,6 +109,7 @@ def _server(row: Row) -> Server:
         id=row.id,
         url=row.url,
         processes=row.processes,
+        models=names_from_json(row.models),
         routes=whole_numbers_from_json(row.routes),
         started=row.started,
         seen=row.seen,

@@ -131,6 +131,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("url", sa.String(), nullable=False),
         sa.Column("processes", sa.Integer(), nullable=False),
+        sa.Column("models", sa.Text(), nullable=True),
         sa.Column("routes", sa.Text(), nullable=False),
         sa.Column("started", sa.Double(), nullable=False),
         sa.Column("seen", sa.Double(), nullable=False),
