@@ -5,7 +5,7 @@ model=$1
 fairlead=${2:-fairlead}
 
 said=$(mktemp)
-"$fairlead" serve "$model" --port 0 > "$said" &
+"$fairlead" serve "$model" --port 0 --log-form lines > "$said" &
 server=$!
 trap 'kill "$server" 2> /dev/null || true; rm -f "$said"' EXIT
 

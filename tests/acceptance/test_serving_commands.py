@@ -196,7 +196,7 @@ def test_what_is_live_already_is_not_deployed_again(place: Place) -> None:
     done = place.run("deploy", "ridge", "--wait")
     assert done.returncode == 0
     assert done.stderr == "v2 has all of the traffic already: nothing was written\n"
-    assert "ridge v2 (version 2)" in done.stdout
+    assert re.search(r"^live +ridge v2$", done.stdout, re.MULTILINE)
     assert place.deployment().number == 1
 
 
@@ -259,13 +259,17 @@ def test_undo_goes_back_and_says_so_once_every_process_follows(place: Place, bot
     assert done.stdout == "ridge: route 3, v1 100 % (was v2 100 %)\n"
     assert "answers the golden rows to the last bit" in done.stderr
     assert asked(next(line for line in both.said if line.startswith("curl")))["revision"] == "v1"
-    assert "nothing had its traffic before" in place.refused(2, "undo", "ridge", "--why", "more")
+    assert "every change of its traffic is undone" in place.refused(2, "undo", "ridge", "--why", "more")
 
 
 def test_traffic_is_shared_by_hand_and_undone(place: Place, both: Serving) -> None:
     place.done("route", "ridge", "--set", "v1=90,v2=10", "--why", "a closer look")
     shown = place.json("route", "ridge")
     assert shown["route"]["traffic"] == {"v1": 90, "v2": 10}
+    assert place.json("models")[0]["live"] == "v1 90 %, v2 10 %"
+    table = place.done("models")
+    assert max(map(len, table.splitlines())) <= 80
+    assert "v1 90 %" in table
     assert shown["route"]["why"] == "a closer look"
     assert [server["routes"]["ridge"] for server in shown["servers"]] == [3]
     place.done("undo", "ridge", "--why", "seen enough")
@@ -414,7 +418,7 @@ def test_run_deploy_starts_a_server_where_none_runs_and_stops_it(place: Place) -
     assert done.returncode == 0, done.stderr
     assert "starting one for the test" in done.stderr
     assert "answers the golden rows to the last bit" in done.stderr
-    assert "ridge v3 (version 3)" in done.stdout
+    assert re.search(r"^live +ridge v3$", done.stdout, re.MULTILINE)
     assert place.traffic() == {"v3": 100}
     assert place.json("route", "ridge")["servers"] == []
 
@@ -478,4 +482,4 @@ def test_make_run_ends_with_a_prediction_and_a_clean_stop(place: Place) -> None:
     assert done.returncode == 0, done.stderr
     assert '"predictions":[' in done.stdout
     assert "to the last bit" in done.stdout
-    assert done.stderr.splitlines()[-1] == "stopped"
+    assert done.stderr.splitlines()[-1].endswith("info    stopped")

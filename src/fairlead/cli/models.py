@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fairlead.cli.live import shares
 from fairlead.cli.opened import opened
 from fairlead.cli.output import (
     csv_option,
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from fairlead.records import Version
     from fairlead.registry.registry import Registry
 
-_COLUMNS = ("model", "champion", "versions", "metric", "holdout_score", "created", "mlflow")
+_COLUMNS = ("model", "champion", "versions", "metric", "holdout_score", "created", "live", "mlflow")
 _CREATED = "created (UTC)"
-_HEADINGS = ("model", "champion", "versions", "metric", "holdout", _CREATED, "mlflow")
+_HEADINGS = ("model", "champion", "versions", "metric", "holdout", _CREATED, "live", "mlflow")
 
 
 @click.command(epilog="\b\nExample:\n  fairlead models --json\n")
@@ -37,7 +38,8 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
     """List the models, what is live, and whether MLflow's registry knows.
 
     Metric, score and time are those of the champion, or of the newest version where there is no
-    champion. What MLflow's registry has yet to hear is told first.
+    champion; live is how the model's traffic is split over its revisions. What MLflow's registry
+    has yet to hear is told first.
     """
     from fairlead.registry.mlflow import catch_up
     from fairlead.registry.registry import Registry
@@ -64,6 +66,7 @@ def _row(registry: Registry, versions: list[Version], waiting: int) -> dict[str,
     champion = registry.ledger.versions.champion(newest.model)
     shown = champion or newest
     candidate = registry.candidate(shown)
+    route = registry.ledger.routes.current(newest.model)
     return {
         "model": newest.model,
         "champion": champion.number if champion else None,
@@ -71,6 +74,7 @@ def _row(registry: Registry, versions: list[Version], waiting: int) -> dict[str,
         "metric": candidate.metric,
         "holdout_score": candidate.holdout_score,
         "created": shown.created,
+        "live": shares(route) if route else None,
         "mlflow": f"{waiting} waiting" if waiting else "told",
     }
 

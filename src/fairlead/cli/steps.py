@@ -122,7 +122,7 @@ def last_route(ledger: Ledger, deployment: Deployment) -> Route:
 def in_words(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A name and a value for each line to show of deploy_details.json."""
     fields = {
-        "live": f"{details['model']} {details['revision']} (version {details['version']})",
+        "live": _live(details),
         "traffic": _traffic(details["traffic"]),
         "holdout": _metrics(details["metrics"]),
         "gate": details["gate"]["text"] if details["gate"] else "never judged",
@@ -133,6 +133,13 @@ def in_words(details: Mapping[str, Any]) -> list[tuple[str, str]]:
         "route": f"{details['route']}, {utc(details['at'])}, by {details['by']}",
     }
     return list(fields.items())
+
+
+def _live(details: Mapping[str, Any]) -> str:
+    """The version is told where the revision's name does not."""
+    model, revision, version = details["model"], details["revision"], details["version"]
+    named = f"{model} {revision}"
+    return named if revision == f"v{version}" else f"{named} (version {version})"
 
 
 def _traffic(shares: list[Mapping[str, Any]]) -> str:

@@ -75,6 +75,7 @@ def test_models_shows_the_champion_and_its_score(workshop: Workshop, fairlead: A
         "versions": 2,
         "metric": "mse",
         "holdout_score": 0.0,
+        "live": None,
         "mlflow": "4 waiting",
     }
     assert fairlead("models", "--csv")[1].splitlines()[1].startswith("prices,2,2,mse,0.0,")
