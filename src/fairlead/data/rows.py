@@ -24,7 +24,7 @@ from fairlead.records import Column, Signature
 
 Format: TypeAlias = Literal["auto", "csv", "tsv", "parquet", "jsonl"]
 
-_NAMED = 5  # of the columns that are missing, in a message
+_NAMED = 20  # of the columns that are missing, in a message
 _LIMIT = 1 << 32  # bytes that a Parquet file of rows may hold when unpacked
 
 

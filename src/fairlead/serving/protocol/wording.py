@@ -13,7 +13,7 @@ from reprlib import Repr
 from fairlead.data.hint import nearest
 from fairlead.errors import Invalid
 
-_NAMED = 5  # names that a message holds
+_NAMED = 20  # names that a message holds
 _SHOWN = 80  # characters of a client's text that a message holds
 _COMPARED = 500  # names that a wrong one is compared with, for it takes long: these, 5 ms
 
