@@ -29,10 +29,11 @@ Example:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, *, model: str, why: str, token: str | None, as_json: bool) -> None:
-    """Put the route of MODEL in force again that was before the present one, at once.
+    """Share the traffic of MODEL again as it was before the present route, at once.
 
-    The steps of a deployment count as one, and a deployment that runs ends. One that has no traffic
-    yet only ends: the route stays. Another undo goes further back. Waits until every server
+    Goes back to the nearest route that shares it otherwise and is no step of a canary; another undo
+    goes further back. A deployment that runs ends with all of its steps; one that has no traffic
+    yet only ends: the route stays. Waits until every server
     follows, then asks the endpoint its golden rows. The champion stays who it is: `fairlead
     rollback` is for that.
     """

@@ -6,11 +6,12 @@ not: when a deployment takes its next step (carry.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.details import details
+from fairlead.deployment.goal import goal
 from fairlead.errors import Conflict, Invalid, NotFound
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Deployment, Revision, Route
@@ -53,10 +54,10 @@ def undo(
     *,
     deployment: Deployment | None = None,
 ) -> Route:
-    """Put the route again in force that was before the one in force; once more goes further back.
+    """Share the traffic again as it was before the route in force; once more goes further back.
 
-    The steps of one deployment count as one. Where the route in force is a step of a deployment
-    that runs, that one ends as undone in the same transaction.
+    Steps of a canary, and routes that change nothing, are passed over (goal.py). Where the route in
+    force is a step of a deployment that runs, that one ends as undone in the same transaction.
 
     Args:
         ledger: Knows the routes.
@@ -67,7 +68,7 @@ def undo(
 
     Raises:
         NotFound: Nothing of the model was deployed.
-        Invalid: There is no route before the one in force.
+        Invalid: There is nothing to go back to.
         Conflict: Somebody else changed the route meanwhile: what was to be undone is not in force.
     """
     first = live(ledger, model)
@@ -177,14 +178,23 @@ def _undone(ledger: Ledger, route: Route, why: str) -> Deployment | None:
 def _back(
     ledger: Ledger, artifacts: Artifacts, route: Route, why: str, ended: Deployment | None
 ) -> Route:
-    if route.before is None:
+    target = _target(ledger.routes.history(route.model)[: route.number], ended)
+    if target is None:
         raise Invalid(
-            f"undoing route {route.number} of {route.model!r}: nothing had its traffic before; "
-            f"`fairlead deploy {route.model} --version V` brings another version"
+            f"undoing route {route.number} of {route.model!r}: every change of its traffic is "
+            f"undone; `fairlead route {route.model} --history` shows what had it, `--set` gives it "
+            f"back, and `fairlead deploy {route.model} --version V` brings another version"
         )
-    target = ledger.routes.history(route.model)[route.before - 1]
     again = replace(target, kind="undo", why=why, details="", deployment=None)
     return change(ledger, artifacts, again, previous=route, deployment=ended)
+
+
+def _target(routes: Sequence[Route], ended: Deployment | None) -> Route | None:
+    """A deployment that ends goes back to where it began, whatever that changes."""
+    before = routes[-1].before
+    if ended is None:
+        return goal(routes)
+    return None if before is None else routes[before - 1]
 
 
 def _refuse_unproved(ledger: Ledger, model: str, traffic: Mapping[str, int]) -> None:

@@ -228,7 +228,7 @@ def test_another_undo_goes_further_back_and_ends_at_the_first(bench: Bench) -> N
         bench.deployed(number)
     assert bench.undo().traffic == {"v2": 100}
     assert bench.undo().traffic == {"v1": 100}
-    with pytest.raises(Invalid, match="nothing had its traffic before"):
+    with pytest.raises(Invalid, match="every change of its traffic is undone"):
         bench.undo()
 
 
