@@ -23,6 +23,7 @@ from fairlead.deployment import replacing
 from fairlead.deployment.listening import Listening
 from fairlead.deployment.news import News, Note, Warned
 from fairlead.deployment.process import Process, started
+from fairlead.serving.http.arriving import let_in
 from fairlead.serving.plan import Admit, Drain, Plan, Report
 from fairlead.serving.process import ProcessSettings
 from fairlead.serving.watch import metrics
@@ -172,6 +173,7 @@ class Crew:
     def _start(self, place: _Place) -> None:
         try:
             place.listening = place.listening or self._address.opened()
+            let_in(place.listening)  # who ended there before may have turned them away
             place.process = started(self._settings, place.listening, now=self._clock())
         except OSError as error:
             self._fail(place, f"starting a serving process: {error}")

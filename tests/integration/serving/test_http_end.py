@@ -88,14 +88,44 @@ def taken(connection: socket.socket, end: bytes) -> bytes:
 
 
 def refuses(process: Process) -> bool:
-    """Nobody accepts: the listening socket is the supervisor's, so the connection only waits."""
-    with process.connect() as waiting:
-        waiting.sendall(READY)
-        waiting.settimeout(0.3)
-        try:
-            return waiting.recv(1) == b""
-        except TimeoutError:
-            return True
+    """Nobody is let in, though the supervisor has the listening socket open, too."""
+    try:
+        socket.create_connection(("127.0.0.1", process.port), timeout=0.3).close()
+    except TimeoutError:
+        return True
+    return False
+
+
+def test_one_who_is_silent_for_a_moment_is_answered_once_more(trained: Trained) -> None:
+    with started(trained) as process:
+        process.plan(trained.held("houses"))
+        process.followed()
+        with process.connect() as regular, process.connect() as idle:
+            for one in (regular, idle):
+                one.sendall(READY)
+                assert taken(one, b"}").startswith(b"HTTP/1.1 200 ")
+            process.tell(Drain(seconds=5.0))
+            wait_until(lambda: refuses(process))
+            regular.sendall(READY)
+            (last,) = replies(everything(regular))
+            assert (last.status, last.headers["connection"]) == (503, "close")
+            assert everything(idle) == b""
+        assert process.child.wait(DEADLINE) == 0
+
+
+def test_a_request_that_waits_to_be_let_in_is_answered(trained: Trained) -> None:
+    with started(trained) as process, ExitStack() as stack:
+        process.plan(trained.held("houses"))
+        process.followed()
+        process.child.send_signal(signal.SIGSTOP)  # it accepts nobody, but the system does
+        waiting = [stack.enter_context(process.connect()) for _ in range(50)]
+        for one in waiting:
+            one.sendall(request("/livez", method="GET"))
+        process.tell(Drain(seconds=5.0))
+        process.child.send_signal(signal.SIGCONT)
+        answered = [replies(everything(one))[0] for one in waiting]
+        assert {one.status for one in answered} == {200}
+        assert process.child.wait(DEADLINE) == 0
 
 
 def test_failed_requests_are_logged_with_the_reason_and_nothing_of_a_cell(

@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from fairlead.serving.http.answer import CLOSE, Answer, Refused, of_error, refusal, written
+from fairlead.serving.http.arriving import somebody_waits, turn_away
 from fairlead.serving.http.crowd import Crowd
 from fairlead.serving.http.exchange import EXCHANGE, Exchange
 from fairlead.serving.http.limits import Limits
@@ -34,6 +35,8 @@ FILES = 128  # open files that are no connections
 _READ = 1 << 18  # the most that the loop reads at once
 _EACH = 4  # bytes of a header beside its name and value
 _FRAMES = {b"content-length", b"transfer-encoding"}  # headers that say where a body ends
+_ARRIVING = 0.2  # seconds that a client has to answer the system's answer to its first packet
+_ACCEPTING = 1.0  # seconds past that to accept all who wait
 _AT_ONCE = struct.pack("ii", 1, 0)  # on, and 0 seconds
 _VERSIONS = {"1.0", "1.1"}
 _FULL = refusal(
@@ -66,6 +69,7 @@ class Door(Config):
         )
         self.timeout_keep_alive = limits.idle_seconds  # type: ignore[assignment] # call_later's
         self.limits = limits
+        self.leaving = False  # every request is the last one of its connection
         self.refused = refused
         self.crowd: Crowd[Connection] = Crowd(_room(limits.connections))
 
@@ -81,6 +85,28 @@ class Doorman(Server):
         """
         self.config.timeout_graceful_shutdown = math.ceil(seconds)
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer whoever is there, accept whoever is on the way in, and only then stop listening.
+
+        Args:
+            sockets: That it listens on.
+        """
+        self._leave()
+        for one in sockets or ():
+            turn_away(one)
+        await asyncio.sleep(_ARRIVING)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ACCEPTING):
+                while somebody_waits(sockets or ()):  # noqa: ASYNC110 - nobody tells of its end
+                    await asyncio.sleep(0.01)
+        await super().shutdown(sockets)
+
+    def _leave(self) -> None:
+        assert isinstance(self.config, Door)
+        self.config.leaving = True
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -103,6 +129,7 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._door = config
         self._limits = config.limits
         self._crowd = config.crowd
         self._refused = config.refused
@@ -124,6 +151,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         if self._crowd.enter(self):
             self._await_head()
+            self._leaving = self._door.leaving
         else:
             self._deaf = self._full = True
             self._last = _FULL
@@ -227,11 +255,13 @@ class Connection(HttpToolsProtocol):
                 self._say_last()
 
     def shutdown(self) -> None:
-        """End gracefully: a request that has begun to come is answered, and is the last."""
-        if self._in_hand or self._head_open:
-            self._leave_after_this()
-        else:
-            self.transport.close()
+        """End gracefully: what is in hand or comes next is answered, and is the last.
+
+        A client that was silent for a moment may have sent its next request already.
+        """
+        self._leave_after_this()
+        if not self._in_hand:
+            self.loop.call_later(self._limits.parting_seconds, self._close_if_silent)
 
     def timeout_keep_alive_handler(self) -> None:
         """Nothing was asked for so long."""
@@ -297,6 +327,10 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     # ---- the end
+
+    def _close_if_silent(self) -> None:
+        if not (self._in_hand or self._head_open):
+            self.transport.close()
 
     def _leave_after_this(self) -> None:
         self._leaving = True

@@ -25,6 +25,7 @@ class Limits:
             its headers are there.
         body_seconds: From the headers until the body is there.
         idle_seconds: That a connection is kept between two requests.
+        parting_seconds: That a silent connection is kept once the process ends.
         answer_seconds: That a client may take no bytes of an answer.
         linger_seconds: That a body which nobody wants is thrown away for before the connection is
             closed: a client that is still sending would otherwise never see the answer.
@@ -38,5 +39,6 @@ class Limits:
     head_seconds: float = 10.0
     body_seconds: float = 30.0
     idle_seconds: float = 75.0
+    parting_seconds: float = 1.5
     answer_seconds: float = 30.0
     linger_seconds: float = 2.0

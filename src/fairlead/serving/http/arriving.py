@@ -1,0 +1,54 @@
+"""Connections that arrive while a process stops listening.
+
+Belongs here: who is still let in. Does not: what is said to them (connection.py).
+
+A listening socket that is closed resets every connection that nobody has accepted yet, though its
+client has been told that it stands, and may have sent a request. So nobody new is let in first:
+the system drops their first packet (SYN) as if it had been lost. Those who are on their way in are
+accepted, and only then is the socket closed. A client whose packet was dropped sends it again after
+a second, and is refused by then, or let in by whoever listens next.
+
+The filter is the socket's, so it is there for all processes that have it open.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import select
+import socket
+import struct
+from collections.abc import Iterable
+from contextlib import suppress
+
+_ATTACH, _DETACH = 26, 27  # SO_ATTACH_FILTER, SO_DETACH_FILTER of Linux
+_FLAGS, _SYN, _SYN_ACK = 13, 0x02, 0x12  # of a TCP header: where, and two of them
+_INSTRUCTIONS = (  # classic BPF (the kernel's networking/filter.rst): code, then, else, operand
+    (0x30, 0, 0, _FLAGS),  # load this byte
+    (0x54, 0, 0, _SYN_ACK),  # keep these bits of it
+    (0x15, 0, 1, _SYN),  # go on if that is SYN alone, else skip one
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # take all of it
+)
+
+
+def turn_away(listening: socket.socket) -> None:
+    """Let nobody new in; a system that cannot do this goes on letting them in."""
+    code = b"".join(struct.pack("HBBI", *one) for one in _INSTRUCTIONS)
+    kept = ctypes.create_string_buffer(code)
+    program = struct.pack("HP", len(_INSTRUCTIONS), ctypes.addressof(kept))
+    with suppress(OSError):
+        listening.setsockopt(socket.SOL_SOCKET, _ATTACH, program)
+
+
+def let_in(listening: socket.socket) -> None:
+    """Let everybody in again, if they were not."""
+    with suppress(OSError):
+        listening.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
+
+
+def somebody_waits(listening: Iterable[socket.socket]) -> bool:
+    """Whether there is a connection that nobody has accepted."""
+    poll = select.poll()
+    for one in listening:
+        poll.register(one, select.POLLIN)
+    return bool(poll.poll(0))
