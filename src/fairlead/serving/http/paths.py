@@ -7,6 +7,7 @@ pages.py). Names in a path are only ever compared with names that are known.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -42,6 +43,7 @@ _OF_MODEL: dict[tuple[str, ...], Kind] = {
 }
 _POSTED = frozenset({"infer", "predict"})
 _OPEN = frozenset({"live", "ready"})
+_LONG = 256  # bytes; longer paths are not kept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +85,10 @@ def target(path: bytes) -> Target | None:
     Args:
         path: As it came, without the query.
     """
+    return _seen(path) if len(path) <= _LONG else _found(path)
+
+
+def _found(path: bytes) -> Target | None:
     path = path.rstrip(b"/") or b"/"
     if fixed := _FIXED.get(path):
         return Target(kind=fixed)
@@ -91,6 +97,9 @@ def target(path: bytes) -> Target | None:
     except UnicodeDecodeError:
         return None
     return _of_model(segments)
+
+
+_seen = lru_cache(maxsize=1024)(_found)  # most requests ask for what others asked for
 
 
 def _of_model(segments: list[str]) -> Target | None:
