@@ -105,7 +105,16 @@ def _begun(  # noqa: PLR0913 - the command's own arguments
         return None
     if wait:
         _refuse_unserved(ledger, version)
-    return begin(ledger, artifacts, model, version=version.number, steps=canary, serve=serve)
+    former = running(ledger, model)
+    begun = begin(ledger, artifacts, model, version=version.number, steps=canary, serve=serve)
+    if former is not None:
+        note(_superseded(former))
+    return begun
+
+
+def _superseded(former: Deployment) -> str:
+    at = "had no traffic yet" if former.step < 0 else f"was at {former.steps[former.step]} %"
+    return f"supersedes deployment {former.number} of {former.revision}, which {at}"
 
 
 def _refuse_unserved(ledger: Ledger, version: Version) -> None:

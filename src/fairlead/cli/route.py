@@ -7,6 +7,7 @@ them (deployment/changes.py).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,15 +18,18 @@ from fairlead.cli.live import settle, shares, token_option
 from fairlead.cli.opened import opened
 from fairlead.cli.output import json_option, note, print_json, print_table
 from fairlead.cli.steps import end
-from fairlead.cli.when import minute
+from fairlead.cli.when import second
 
 if TYPE_CHECKING:
     from fairlead.artifacts import Artifacts
     from fairlead.ledger.ledger import Ledger
-    from fairlead.records import Deployment, Revision, Route, Server
+    from fairlead.records import Deployment, Revision, Route, Server, ServingEvent
 
 _WHEN = "when (UTC)"
 _SINCE = "since (UTC)"
+_OVER = {"retired", "failed"}
+_ENDS = {"done", "undone", "failed", "superseded"}
+"""Of deployments, as the history calls them."""
 _DOUBTFUL = 3.5
 """Seconds of silence after which a server may be dead: one that lives gives a sign every 2.5."""
 _EPILOG = """\b
@@ -62,7 +66,8 @@ class Traffic(click.ParamType[dict[str, int]]):
 @click.argument("model")
 @click.option("--set", "traffic", type=Traffic(), help="Share the traffic so, such as v3=90,v4=10.")
 @click.option("--why", help="With --set: goes into the history.")
-@click.option("--history", is_flag=True, help="Show every route and what happened on the way.")
+@click.option("--history", is_flag=True, help="Show every route, and how deployments ended.")
+@click.option("--all", "everything", is_flag=True, help="Show retired and failed revisions, too.")
 @token_option
 @json_option
 @click.pass_context
@@ -73,6 +78,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     traffic: dict[str, int] | None,
     why: str | None,
     history: bool,
+    everything: bool,
     token: str | None,
     as_json: bool,
 ) -> None:
@@ -92,7 +98,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         if history:
             _show_history(ledger, model, as_json=as_json)
         else:
-            _show(_seen(ledger, model), as_json=as_json)
+            _show(_seen(ledger, model), everything=everything, as_json=as_json)
 
 
 def _share(
@@ -137,31 +143,37 @@ def _seen(ledger: Ledger, model: str) -> _Seen:
     )
 
 
-def _show(seen: _Seen, *, as_json: bool) -> None:
+def _show(seen: _Seen, *, everything: bool, as_json: bool) -> None:
     if as_json:
         print_json(seen)
         return
-    percents = seen.route.traffic if seen.route else {}
-    rows: list[list[Any]] = [
-        [
-            each.name,
-            f"{percents.get(each.name, 0)} %",
-            each.state,
-            minute(each.changed),
-            each.reason,
-        ]
-        for each in seen.revisions
-    ]
+    over = [] if everything else [each for each in seen.revisions if each.state in _OVER]
+    rows = [_row(each, seen.route) for each in seen.revisions if each not in over]
     print_table(("revision", "traffic", "state", _SINCE, "why"), rows, unfolded=(_SINCE,))
-    for line in _remarks(seen):
+    for line in [*_of_hidden(over), *_remarks(seen)]:
         note(line)
+
+
+def _row(revision: Revision, route: Route | None) -> list[Any]:
+    """A revision that has traffic has it by the route in force, whatever first brought it in."""
+    percent = route.traffic.get(revision.name, 0) if route else 0
+    why = f"route {route.number}: {route.why}" if route and percent else revision.reason
+    return [revision.name, f"{percent} %", revision.state, second(revision.changed), why]
+
+
+def _of_hidden(revisions: Sequence[Revision]) -> list[str]:
+    if not revisions:
+        return []
+    counts = Counter(each.state for each in revisions)
+    told = ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+    return [f"not shown: {told} (--all shows them)"]
 
 
 def _remarks(seen: _Seen) -> list[str]:
     lines = [_of_route(seen)]
     if seen.deployment:
         lines.append(_of_deployment(seen.deployment))
-    elif seen.last:
+    elif seen.last and _is_news(seen.last, seen.route):
         lines.append(_of_last(seen.last))
     lines += [_of_server(server, seen.route, seen.now) for server in seen.servers]
     return (
@@ -171,11 +183,18 @@ def _remarks(seen: _Seen) -> list[str]:
     )
 
 
+def _is_news(deployment: Deployment, route: Route | None) -> bool:
+    """Whether how it ended tells of what is in force now, and not of what was before."""
+    if deployment.state == "done":
+        return route is not None and route.deployment == deployment.number
+    return route is None or route.number == deployment.base or route.kind == "undo"
+
+
 def _of_route(seen: _Seen) -> str:
     if seen.route is None:
         return f"no traffic yet: `fairlead deploy {seen.model}` brings its champion into service"
     route = seen.route
-    return f"route {route.number} since {minute(route.at)} UTC ({route.kind}): {route.why}"
+    return f"route {route.number} since {second(route.at)} UTC ({route.kind}): {route.why}"
 
 
 def _of_deployment(deployment: Deployment) -> str:
@@ -204,5 +223,15 @@ def _show_history(ledger: Ledger, model: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"model": model, "routes": routes, "events": events})
         return
-    rows = [(minute(each.at), each.number, each.kind, shares(each), each.why) for each in routes]
-    print_table((_WHEN, "route", "what", "traffic", "why"), rows, unfolded=(_WHEN,))
+    ends = [each for each in events if each.kind in _ENDS]
+    rows = [
+        *((each.at, each.number, each.kind, shares(each), each.why) for each in routes),
+        *((each.at, None, each.kind, None, _of_end(each)) for each in ends),
+    ]
+    shown = [(second(at), *rest) for at, *rest in sorted(rows, key=lambda row: row[0])]
+    print_table((_WHEN, "route", "what", "traffic", "why"), shown, unfolded=(_WHEN,))
+
+
+def _of_end(event: ServingEvent) -> str:
+    named = f"deployment {event.deployment} of {event.revision}"
+    return f"{named}: {event.text}" if event.text else named

@@ -17,6 +17,15 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def second(seconds: float) -> str:
+    """The time to the second, such as 2026-11-21 05:42:35: in tables of what comes in a minute.
+
+    Args:
+        seconds: Since the epoch.
+    """
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def minute(seconds: float) -> str:
     """The time to the minute, such as 2026-11-21 05:42: in tables.
 
