@@ -63,7 +63,7 @@ class App:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, _: Send) -> None:
         """Answer one request, whatever happens."""
-        exchange: Exchange = scope["extensions"][EXCHANGE]
+        exchange: Exchange = scope["extensions"].pop(EXCHANGE)  # it holds the scope: a ring
         visit = self._visit(scope, exchange)
         self._witness.began(visit)
         try:
