@@ -259,7 +259,9 @@ def test_undo_goes_back_and_says_so_once_every_process_follows(place: Place, bot
     assert done.stdout == "ridge: route 3, v1 100 % (was v2 100 %)\n"
     assert "answers the golden rows to the last bit" in done.stderr
     assert asked(next(line for line in both.said if line.startswith("curl")))["revision"] == "v1"
-    assert "every change of its traffic is undone" in place.refused(2, "undo", "ridge", "--why", "more")
+    assert "every change of its traffic is undone" in place.refused(
+        2, "undo", "ridge", "--why", "more"
+    )
 
 
 def test_traffic_is_shared_by_hand_and_undone(place: Place, both: Serving) -> None:

@@ -64,6 +64,33 @@ def land(
         return landing.land(token, stop)
 
 
+def offers(options: Settings, version: Version, serve: Serve) -> Iterator[str]:
+    """How the version is brought into service, a line each; nothing where it is, or may not be.
+
+    Args:
+        options: Say where everything is.
+        version: That came of the run.
+        serve: The spec's settings.
+    """
+    from fairlead.deployment.begin import is_live, settings
+    from fairlead.ledger.sql import open_ledger
+
+    with open_ledger(options.ledger) as ledger:
+        champion = ledger.versions.champion(version.model)
+        if champion is None or champion.number != version.number:
+            return
+        stored = settings(ledger, version)
+        if serve != stored:
+            yield (
+                f"the section `serve` differs from the one that v{version.number} was found with: "
+                "it takes effect with `fairlead run SPEC --deploy`"
+            )
+        elif not ledger.routes.current(version.model):
+            yield f"to serve it: fairlead serve {version.model}"
+        elif not is_live(ledger, version, stored):
+            yield f"something else is live; to deploy it: fairlead deploy {version.model}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Landing:
     """What is deployed, and with which settings."""

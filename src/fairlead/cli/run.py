@@ -71,6 +71,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
     if not as_json:
         _show(outcome, options)
     _mirror(options)
+    if not (deploy or as_json):
+        _offer(outcome, options, loaded.spec.serve)
     if deploy:
         _land(outcome, options, loaded.spec.serve, token, as_json=as_json)
     elif as_json:
@@ -92,7 +94,17 @@ def _land(
         if as_json:
             print_json({**outcome.to_json(), "deployed": details})
     if details and not as_json:
-        print_fields(in_words(details))
+        told = in_words(details)  # but for the verdict, which the run has just printed
+        print_fields([(name, value) for name, value in told if name != "gate"])
+
+
+def _offer(outcome: Outcome, options: Settings, serve: Serve) -> None:
+    """Say how what came of the run is brought into service."""
+    from fairlead.cli.landing import offers
+
+    if outcome.candidate.parity is not None:
+        for line in offers(options, outcome.version, serve):
+            note(line)
 
 
 def _mirror(options: Settings) -> None:
