@@ -97,7 +97,8 @@ def refuses(process: Process) -> bool:
 
 
 def test_one_who_is_silent_for_a_moment_is_answered_once_more(trained: Trained) -> None:
-    with started(trained) as process:
+    patient = settings(limits=Limits(parting_seconds=3.0))
+    with started(trained, patient) as process:
         process.plan(trained.held("houses"))
         process.followed()
         with process.connect() as regular, process.connect() as idle:
