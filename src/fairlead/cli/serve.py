@@ -110,7 +110,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         checked=settings(ctx).checked,
     )
     with opened(ctx) as (ledger, artifacts), _asked() as stop, written(writing) as log:
-        teller = Teller(ledger, artifacts, log, token=bool(known))
+        teller = Teller(ledger, artifacts, log, token=bool(known), host=host)
         serve(ledger, artifacts, options, stop=stop, told=teller.tell)
         log.info("stopped")
 
@@ -138,11 +138,13 @@ class Teller:
         artifacts: Hold rows to ask about.
         log: That its processes write, too.
         token: Whether clients need one.
+        host: As it was asked for; others than this machine may know the server by it.
     """
 
     def __init__(
-        self, ledger: Ledger, artifacts: Artifacts, log: logging.Logger, *, token: bool
+        self, ledger: Ledger, artifacts: Artifacts, log: logging.Logger, *, token: bool, host: str
     ) -> None:
+        self._host = host
         self._ledger = ledger
         self._artifacts = artifacts
         self._log = log
@@ -158,7 +160,7 @@ class Teller:
         match news:
             case Listening(url=url, processes=processes):
                 self._url = url
-                click.echo(f"serving at {url} with {processes} processes")
+                click.echo(f"serving at {url} with {processes} processes{self._reach()}")
             case Live(route=route):
                 self._live(route)
             case Moved(deployment=deployment):
@@ -167,6 +169,13 @@ class Teller:
                 self._log.info(printable(text))
             case Warned(text=text):
                 self._log.warning(printable(text))
+
+    def _reach(self) -> str:
+        """The bound address, where it is more than the one that this machine asks."""
+        everywhere = self._host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+        name = f"[{self._host}]" if ":" in self._host else self._host
+        port = self._url.rpartition(":")[2]
+        return f", bound to {name}:{port}" if everywhere else ""
 
     def _live(self, route: Route) -> None:
         click.echo(printable(f"{route.model}: {shares(route)} (route {route.number})"))
