@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import psutil
@@ -66,3 +67,18 @@ def test_servers_that_were_killed_follow_nothing(place: Place) -> None:
     assert "every serving process" not in undone.stderr
     assert "no server serves it now" in place.run("route", "ridge").stderr
     assert "no server of this home runs for it" in place.refused(1, "test-endpoint", "ridge")
+
+
+def test_a_canary_that_nobody_asks_says_so_and_is_waited_for_no_longer_than_told(
+    place: Place,
+) -> None:
+    place.serve().until("curl ")
+    wait_until(lambda: place.deployment().state == "done")
+    canary = ("deploy", "ridge", "--version", "1", "--canary", "10,100")
+    done = place.run(*canary, "--wait", "--timeout", "4")
+    assert done.returncode == 1
+    waits = r"^ridge v1: at 10 % of the traffic: [0-9]+ of 20 requests so far$"
+    assert re.search(waits, done.stderr, re.MULTILINE)
+    assert "it goes on by itself" in done.stderr.splitlines()[-1]
+    assert place.deployment().state == "running"
+    assert "--timeout goes with --wait" in place.refused(2, *canary, "--timeout", "4")

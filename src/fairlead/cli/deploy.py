@@ -42,7 +42,10 @@ class Canary(click.ParamType[tuple[int, ...]]):
         if not all(re.fullmatch("[0-9]{1,3}", part, re.ASCII) for part in parts):
             self.fail(f"{value!r}: give percents, such as 10,50,100.", param, ctx)
         steps = tuple(map(int, parts))
-        if steps[-1] != _WHOLE or any(after <= before for before, after in pairwise((0, *steps))):
+        if steps[-1] != _WHOLE:
+            said = f"{value!r}: the percents must rise from above 0 to 100, so the last is 100"
+            self.fail(f"{said}, not {steps[-1]}.", param, ctx)
+        if any(after <= before for before, after in pairwise((0, *steps))):
             self.fail(f"{value!r}: the percents must rise from above 0 to 100.", param, ctx)
         return steps
 
@@ -52,6 +55,12 @@ class Canary(click.ParamType[tuple[int, ...]]):
 @click.option("--version", type=VersionNumber(), help="Which version (default: the champion).")
 @click.option("--canary", type=Canary(), help="Percents of the traffic, step by step (10,50,100).")
 @click.option("--wait/--no-wait", help="Wait until it is live, or was taken back.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="With --wait: wait so long at most; the deployment goes on by itself.",
+)
 @json_option
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
@@ -61,22 +70,29 @@ def command(  # noqa: PLR0913 - click passes each option by name
     version: int | None,
     canary: tuple[int, ...] | None,
     wait: bool,
+    timeout: float | None,
     as_json: bool,
 ) -> None:
     """Bring a version of MODEL into service; the servers that run carry it out.
 
-    It is proved in a process of its own, gets traffic step by step, is asked its golden rows
-    through the real address before and after each step, and is judged against what it replaces. A
-    fault takes it back. The settings are those of the section `serve` of the spec that found the
+    It is proved in a process of its own, gets traffic step by step, is asked its golden rows (rows
+    of the holdout with what the model predicted when it was made) through the real address before
+    and after each step, and is judged against what it replaces. A fault takes it back.
+
+    A canary needs traffic: at each step but the last it waits, for as long as it takes, until the
+    new revision has answered `serve.judge.requests` requests. A model's first revision gets
+    everything at once. The settings are those of the section `serve` of the spec that found the
     version; `fairlead run SPEC --deploy` takes those of the spec as it is now. With --wait the
-    exit status is 1 where it did not stay.
+    exit status is 1 where it did not stay, or has not ended after --timeout.
     """
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout goes with --wait.")
     with opened(ctx) as (ledger, artifacts):
         deployment = _begun(ledger, artifacts, model, version, canary, wait=wait)
         if deployment is None:
             _show(artifacts, None, ledger.routes.current(model), as_json=as_json)
         elif wait:
-            route = waited(ledger, deployment)
+            route = waited(ledger, deployment, limit=timeout)
             _show(artifacts, deployment, route, as_json=as_json)
         else:
             _leave(ledger, deployment, as_json=as_json)
@@ -132,8 +148,8 @@ def _refuse_unserved(ledger: Ledger, version: Version) -> None:
         )
 
 
-def waited(ledger: Ledger, deployment: Deployment) -> Route:
-    """Wait until the deployment is done, and say how it goes.
+def waited(ledger: Ledger, deployment: Deployment, *, limit: float | None = None) -> Route:
+    """Wait until the deployment is done, and say how it goes; so many seconds at most, if given.
 
     Returns:
         Its last route.
@@ -147,7 +163,7 @@ def waited(ledger: Ledger, deployment: Deployment) -> Route:
 
     try:
         with shown() as told:
-            ended = end(ledger, deployment, told=told)
+            ended = end(ledger, deployment, told=told, limit=limit or float("inf"))
     except KeyboardInterrupt:
         note(f"not waiting any more: the deployment goes on (`fairlead route {deployment.model}`)")
         raise

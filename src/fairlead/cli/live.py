@@ -91,7 +91,7 @@ def see(
         try:
             answered = asked(ledger, artifacts, model, url=url, token=token)
         except Invalid as error:
-            note(f"not tested: {error}; set $FAIRLEAD_TOKEN")
+            note(f"not tested: {error}")
             continue
         refuse_difference(answered, model, url)
         note(passed(answered, url))

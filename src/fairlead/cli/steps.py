@@ -7,6 +7,7 @@ of what came of it. Does not: waiting (deployment/arrival.py), and results as JS
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from fairlead.records import Deployment, Route
 
 _EVERY = 10.0
-"""Seconds between two plain lines that tell only what it waits for."""
+"""Seconds between two plain lines that tell only how far the same waiting is."""
 
 
 @contextmanager
 def shown() -> Iterator[Callable[[Deployment], None]]:
-    """What to tell of a deployment each time that something of it is new."""
+    """What to tell of a deployment at each look at it."""
     if not sys.stderr.isatty():
         yield Lines().tell
         return
@@ -40,21 +41,36 @@ def shown() -> Iterator[Callable[[Deployment], None]]:
 
 
 class Lines:
-    """A line a step, and every few seconds one that tells what it waits for."""
+    """A line a step, one for each thing that it waits for, and how far that is now and then.
 
-    def __init__(self) -> None:
+    Args:
+        said: Takes the lines.
+        clock: Seconds, rising.
+    """
+
+    def __init__(
+        self, said: Callable[[str], None] = note, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._said, self._clock = said, clock
         self._at: tuple[int, str] | None = None
+        self._waits = ""
         self._last = 0.0
 
     def tell(self, deployment: Deployment) -> None:
         """Say what is new."""
         at = (deployment.step, deployment.state)
-        now = time.monotonic()
-        if at == self._at and now - self._last < _EVERY:
+        if at != self._at:
+            self._at, self._waits = at, ""
+            self._said(step(deployment))
+        if deployment.state == "running" and deployment.reason and deployment.server:
+            self._tell_waiting(deployment)
+
+    def _tell_waiting(self, deployment: Deployment) -> None:
+        kind = re.sub(r"[0-9.]+", "", deployment.reason)
+        if kind == self._waits and self._clock() - self._last < _EVERY:
             return
-        line = waits(deployment) if at == self._at else step(deployment)
-        self._at, self._last = at, now
-        note(line)
+        self._waits, self._last = kind, self._clock()
+        self._said(waits(deployment))
 
 
 class _Spinner:
@@ -81,6 +97,8 @@ def step(deployment: Deployment) -> str:
         return f"{named}: {deployment.state}"
     if deployment.step < 0:
         return f"{named}: no traffic yet"
+    if deployment.base is None and len(deployment.steps) > 1:
+        return f"{named}: 100 % of the traffic (the first revision gets everything at once)"
     count = f"step {deployment.step + 1} of {len(deployment.steps)}"
     return f"{named}: {deployment.steps[deployment.step]} % of the traffic ({count})"
 

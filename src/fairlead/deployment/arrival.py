@@ -28,34 +28,35 @@ def end(
     *,
     told: Callable[[Deployment], None],
     untaken: float = 15.0,
+    limit: float = float("inf"),
 ) -> Deployment:
     """Wait until the deployment has ended.
 
     Args:
         ledger: Looked at.
         deployment: It.
-        told: Told each time that something of it is new.
+        told: Told at each look how it is.
         untaken: Seconds that nobody may carry it out.
+        limit: Seconds to wait at most.
 
     Returns:
         The deployment as it ended, well or not.
 
     Raises:
-        Failed: For so long no server carried it out; it runs on once one does.
+        Failed: For so long no server carried it out, or it did not end; it goes on by itself.
     """
-    last: Deployment | None = None
-    heard = time.monotonic()
+    began = heard = time.monotonic()
     while True:
         now = ledger.deployments.get(deployment.model, deployment.number)
-        if now != last:
-            told(now)
-            last = now
+        told(now)
         if now.state != "running":
             return now
         if _is_carried_out(ledger, now):
             heard = time.monotonic()
         if time.monotonic() - heard > untaken:
             raise Failed(_not_carried_out(now, untaken))
+        if time.monotonic() - began > limit:
+            raise Failed(_not_ended(now, limit))
         time.sleep(_EVERY)
 
 
@@ -144,6 +145,15 @@ def ask_live(ledger: Ledger, artifacts: Artifacts, model: str, address: Address)
 
 def _is_carried_out(ledger: Ledger, deployment: Deployment) -> bool:
     return any(server.id == deployment.server for server in ledger.servers.alive())
+
+
+def _not_ended(deployment: Deployment, seconds: float) -> str:
+    waits = f" ({deployment.reason})" if deployment.reason else ""
+    return (
+        f"deploying {deployment.revision} of {deployment.model!r}: it has not ended after "
+        f"{seconds:g} s{waits}; it goes on by itself: `fairlead route {deployment.model}` shows "
+        f"how far it is, and `fairlead undo {deployment.model} --why TEXT` ends it"
+    )
 
 
 def _not_carried_out(deployment: Deployment, seconds: float) -> str:

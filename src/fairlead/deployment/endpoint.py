@@ -171,7 +171,9 @@ class _Asking:
         said = f"asking {self._where}: {status} {_error(answer)}"
         if status in _PASSING:
             raise Unreachable(said)
-        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise Invalid(f"{said}; set $FAIRLEAD_TOKEN to one (`fairlead token add NAME`)")
+        if status == HTTPStatus.FORBIDDEN:
             raise Invalid(said)
 
     @property
