@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -57,6 +58,21 @@ def test_requests_are_counted_by_model_revision_and_code(fresh: Process, trained
     assert page["fairlead_queue_depth", labels(**of)] == 0
     assert 0 < page["fairlead_load_seconds", labels(**of)] < 30
     assert page["process_resident_memory_bytes", labels(pid=str(fresh.child.pid))] > 1 << 20
+
+
+def test_a_model_that_nobody_asks_for_is_seen_to_be_unloaded_and_loaded_again(
+    trained: Trained,
+) -> None:
+    of = labels(model="houses", revision="v1")
+    held = trained.held("houses")
+    with started(trained) as process:
+        process.plan(replace(held, allowance=replace(held.allowance, idle_after=0.3)))
+        process.followed()
+        wait_until(lambda: figures(process)["fairlead_loaded", of] == 0)
+        process.plan(replace(held, allowance=replace(held.allowance, idle_after=None)))
+        process.followed()
+        process.ask("POST", PREDICT, rows_of(trained.golden("houses")[0][:1]))
+        assert figures(process)["fairlead_loaded", of] == 1
 
 
 def seen_whole(process: Process, *, requests: int) -> list[Observed]:

@@ -32,6 +32,7 @@ class Counted:
         in_flight: Requests in hand, now.
         queued: Those that wait for the model, when last looked.
         load: Seconds that its last loading took.
+        loaded: 1 while the process holds the model, else 0, when last looked.
     """
 
     codes: dict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -43,6 +44,7 @@ class Counted:
     in_flight: int = 0
     queued: int = 0
     load: float = 0.0
+    loaded: int = 0
 
     def answered(self, status: int, seconds: float) -> None:
         """A request was answered.

@@ -77,6 +77,7 @@ class Metrics:
         )
         self.in_flight = live("fairlead_in_flight", "Requests for predictions in hand.", _LABELS)
         self.queued = live("fairlead_queue_depth", "Requests that wait for a model.", _LABELS)
+        self.loaded = live("fairlead_loaded", "Processes that hold the model.", _LABELS)
         self.load = last(
             "fairlead_load_seconds",
             "Seconds that the last loading took.",
@@ -152,9 +153,8 @@ class _Figures:
         self._bin = cache(lambda index: metrics.bins.labels(*labels, str(index)))
         self._seconds = metrics.seconds.labels(*labels)
         self._prediction = metrics.prediction.labels(*labels)
-        self._gauges = [
-            gauge.labels(*labels) for gauge in (metrics.in_flight, metrics.queued, metrics.load)
-        ]
+        gauges = (metrics.in_flight, metrics.queued, metrics.load, metrics.loaded)
+        self._gauges = [gauge.labels(*labels) for gauge in gauges]
         self._told: tuple[float, ...] = ()
 
     def add(self, counted: Counted) -> None:
@@ -168,7 +168,7 @@ class _Figures:
         if counted.rows:
             self._prediction.add(counted.rows, counted.total)
             counted.rows, counted.total = 0, 0.0
-        self._tell((counted.in_flight, counted.queued, counted.load))
+        self._tell((counted.in_flight, counted.queued, counted.load, counted.loaded))
 
     def _tell(self, now: tuple[float, ...]) -> None:
         if now != self._told:

@@ -34,6 +34,7 @@ class Sights:
         self._bodies = bodies
         self._crowd = crowd
         self._process = psutil.Process()
+        self._held: frozenset[tuple[str, str]] = frozenset()  # revisions, when last looked
 
     def look(self) -> None:
         """Look now."""
@@ -46,11 +47,22 @@ class Sights:
                 bodies=self._bodies.held,
             )
         self._metrics.see(sight)
-        for model, live in self._engine.table.items():
-            for name, served in live.revisions.items():
-                counted = self._metrics.of(model, name)
-                counted.queued = served.depth
-                counted.load = served.load_seconds or 0.0
+        self._look_at_revisions()
+
+    def _look_at_revisions(self) -> None:
+        held = {
+            (model, name): served
+            for model, live in self._engine.table.items()
+            for name, served in live.revisions.items()
+        }
+        for key in self._held.difference(held):
+            self._metrics.of(*key).loaded = 0
+        for key, served in held.items():
+            counted = self._metrics.of(*key)
+            counted.queued = served.depth
+            counted.load = served.load_seconds or 0.0
+            counted.loaded = int(served.loaded)
+        self._held = frozenset(held)
 
     async def keep(self) -> None:
         """Look now and then, for the figures that another process tells."""
