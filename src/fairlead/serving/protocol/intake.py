@@ -112,6 +112,19 @@ def _made(same: _Same) -> Intake:
 # ---- numbers --------------------------------------------------------------------------------
 
 
+def near(values: NDArray[np.floating[Any]], bound: float) -> bool:
+    """Whether no number can be missing, or farther from 0 than this; False says nothing.
+
+    The sum of the squares is no less than the largest of them; the margin is for how that one is
+    rounded. It costs a third of a look at each number, and does for all but odd data.
+
+    Args:
+        values: Of any shape.
+        bound: At most the largest float32; nothing is near where it is less than 1.
+    """
+    return bound >= 1 and float(np.vdot(values, values)) <= bound * bound / 2
+
+
 def single(
     values: NDArray[np.float64], names: Sequence[str], *, missing: bool, where: str = ""
 ) -> NDArray[np.float32]:
@@ -129,7 +142,7 @@ def single(
     Raises:
         Invalid: One is not finite, beyond float32, or missing and may not be.
     """
-    if not np.abs(values).max() <= LARGEST:  # nor is NaN
+    if not near(values, LARGEST):
         _check(values, names, missing=missing, where=where)
     return (values + 0.0).astype(np.float32)
 
@@ -138,7 +151,7 @@ def as_they_are(
     values: NDArray[np.float32], names: Sequence[str], *, missing: bool, where: str
 ) -> NDArray[np.float32]:
     """As `single`, of what is float32 already; it is not copied unless a -0.0 is in it."""
-    if not np.abs(values).max() <= LARGEST:
+    if not near(values, LARGEST):
         _check(values, names, missing=missing, where=where)
     if values.view(np.int32).min() == _NEGATIVE_ZERO:
         return values + np.float32(0.0)

@@ -30,6 +30,7 @@ from fairlead.serving.protocol.intake import (
     Tensors,
     check_rows,
     intake,
+    near,
     picking,
     single,
     texts,
@@ -151,9 +152,16 @@ def _matched(asked: RowsRequest | NumbersRequest, model: Intake, body: bytes) ->
     if model.text and not _typed(numbers, text, body):
         return None
     values = np.array(numbers, dtype=np.float64)  # None becomes NaN
-    if model.numbers and np.fmax.reduce(np.abs(values), axis=None) >= LARGEST_WHOLE:
+    if model.numbers and not _exact(values):
         return None
     return Found(numbers=values, text=text, rows=len(rows))
+
+
+def _exact(values: NDArray[np.float64]) -> bool:
+    """Whether float64 holds them all, whatever they were; a missing one, too."""
+    return near(values, LARGEST_WHOLE) or bool(
+        np.fmax.reduce(np.abs(values), axis=None) < LARGEST_WHOLE
+    )
 
 
 def _picks(columns: Sequence[str], model: Intake) -> tuple[Pick, Pick]:

@@ -23,7 +23,7 @@ from fairlead.errors import Invalid
 from fairlead.serving.protocol import strict
 from fairlead.serving.protocol.datatypes import BYTES, Datatype, datatype, element, named
 from fairlead.serving.protocol.documents import RequestInput
-from fairlead.serving.protocol.intake import INEXACT, as_they_are, single, texts
+from fairlead.serving.protocol.intake import INEXACT, as_they_are, near, single, texts
 from fairlead.serving.protocol.wording import refused, shown
 
 _LENGTH = 4  # bytes before an element of BYTES that say how long it is
@@ -196,15 +196,18 @@ def _refuse(
 
 def _json_numbers(sent: Sent, rows: int, names: Sequence[str]) -> NDArray[np.float64]:
     """float64 [rows, columns], a missing one NaN."""
-    low, high = sent.kind.plain
     values = _quick_numbers(sent, rows, len(names))
-    if (
-        values is None
-        or np.fmin.reduce(values, axis=None) < low
-        or np.fmax.reduce(values, axis=None) > high
-    ):
+    if values is None or not _plain(values, sent.kind):
         return _careful_numbers(sent, rows, names)
     return _rounded(values) if sent.kind.name == "FP16" else values
+
+
+def _plain(values: NDArray[np.float64], kind: Datatype) -> bool:
+    """Whether no element needs a second look; a missing one does not."""
+    low, high = kind.plain
+    return near(values, min(-low, high)) or bool(
+        np.fmin.reduce(values, axis=None) >= low and np.fmax.reduce(values, axis=None) <= high
+    )
 
 
 def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
