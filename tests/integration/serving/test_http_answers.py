@@ -44,7 +44,6 @@ def test_classes_come_with_their_probabilities(process: Process, trained: Traine
         "/v2/models/houses/versions/v1/infer",
         "/v2/models/h%6fuses/infer",
         "/v2/models/houses/infer/",
-        "/v2/models/houses/infer?a=b",
     ],
 )
 def test_a_tensor_is_predicted_over_each_path(
@@ -57,6 +56,17 @@ def test_a_tensor_is_predicted_over_each_path(
     assert reply.status == 200, reply.body
     assert reply.json["id"] == "seven"
     assert exactly(reply.json["outputs"][0]["data"]) == expected[:3]
+
+
+@pytest.mark.parametrize("path", ["/models/houses:predict", "/v2/models/houses/infer"])
+def test_a_query_string_is_refused_and_told_what_pins_a_version(
+    process: Process, trained: Trained, path: str
+) -> None:
+    rows, _ = trained.golden("houses")
+    reply = process.ask("POST", f"{path}?version=2", rows_of(rows))
+    assert reply.status == 400
+    assert "'version=2'" in reply.error
+    assert "Fairlead-Revision" in reply.error
 
 
 def test_binary_tensors_go_both_ways(process: Process, trained: Trained) -> None:

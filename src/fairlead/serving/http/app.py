@@ -88,6 +88,7 @@ class App:
             began=perf_counter(),
             target=target(path),
             whole=exchange.whole,
+            query=scope["query_string"],
         )
 
     async def _answer(self, visit: Visit, receive: Receive) -> Answer:
@@ -97,6 +98,8 @@ class App:
             raise Refused(
                 HTTPStatus.NOT_FOUND, "nothing stands at this path; GET /docs tells what does"
             )
+        if visit.query and found.posted:
+            raise _no_parameters(visit.query)
         if visit.method == "POST" and found.posted:
             return await self._predicting.answer(visit, found, receive)
         if visit.method not in found.methods:
@@ -132,6 +135,14 @@ def _headers(visit: Visit) -> Headers:
 
 def _allow(found: Target) -> tuple[bytes, bytes]:
     return (b"allow", ", ".join(found.methods).encode())
+
+
+def _no_parameters(query: bytes) -> Refused:
+    return Refused(
+        HTTPStatus.BAD_REQUEST,
+        f"the query string {query[:80].decode('latin-1')!r} is not for this server; one revision "
+        "is asked by the header Fairlead-Revision or by .../versions/V in the path",
+    )
 
 
 def _wrong_method(method: str, found: Target) -> Refused:
