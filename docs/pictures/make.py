@@ -17,23 +17,50 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from fairlead.deployment.details import who
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-COMMANDS = ("run examples/boston.yaml", "models")
+COMMANDS = ("run examples/boston.yaml --deploy", "models")
 
 
 def printed(home: Path, command: str) -> str:
     """What the command prints, messages and data together."""
     done = subprocess.run(
-        [sys.executable, "-m", "fairlead", "--home", str(home), *command.split()],
+        [sys.executable, "-m", "fairlead", *command.split()],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "88"},
+        env=environ(home),
         check=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    return done.stdout.replace(str(home), ".fairlead")
+    return anywhere(done.stdout, home)
+
+
+def served(home: Path) -> str:
+    """What serving the model and asking it prints."""
+    fairlead = Path(sys.executable).parent / "fairlead"
+    done = subprocess.run(
+        ["sh", "examples/served.sh", "boston-prices", str(fairlead)],
+        cwd=ROOT,
+        env=environ(home),
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return anywhere(done.stdout, home)
+
+
+def anywhere(text: str, home: Path) -> str:
+    """The text without what only this machine has."""
+    return text.replace(str(home), ".fairlead").replace(who(), "you@host")
+
+
+def environ(home: Path) -> dict[str, str]:
+    """That of the commands."""
+    return {**os.environ, "COLUMNS": "88", "FAIRLEAD_HOME": str(home)}
 
 
 def draw(home: Path) -> None:
@@ -42,6 +69,8 @@ def draw(home: Path) -> None:
     for command in COMMANDS:
         console.print(Text(f"$ fairlead {command}", style="bold"))
         console.print(Text(printed(home, command)))
+    console.print(Text("$ sh examples/served.sh boston-prices", style="bold"))
+    console.print(Text(served(home)))
     drawn = console.export_svg(title="make run")
     fetched = re.compile(r"@font-face \{.*?\n\s*\}\n", re.DOTALL)  # the picture fetches nothing
     (HERE / "run.svg").write_text(fetched.sub("", drawn))
