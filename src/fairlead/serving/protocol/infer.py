@@ -12,7 +12,6 @@ where the names say both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -43,8 +42,7 @@ _REQUEST = msgspec.json.Decoder(InferRequest)
 _ENCODER = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Infer:
+class Infer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request for inference.
 
     Args:

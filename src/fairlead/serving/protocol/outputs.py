@@ -11,10 +11,10 @@ last bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from struct import pack
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +33,7 @@ from fairlead.serving.protocol.wording import hint, shown
 _UNKNOWN = ("classification", "shared_memory_region")  # ways to ask for an output that we have not
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An output that is asked for."""
 
     name: str

@@ -11,7 +11,6 @@ either takes the rows all the same or says what is wrong with them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -43,8 +42,7 @@ _NUMBERS = msgspec.json.Decoder(NumbersRequest)
 _ENCODER = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rows:
+class Rows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Rows to predict: what the model takes, and how many they are."""
 
     inputs: Tensors

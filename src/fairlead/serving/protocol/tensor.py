@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from struct import unpack_from
 from typing import Any
@@ -30,8 +29,7 @@ _LENGTH = 4  # bytes before an element of BYTES that say how long it is
 _NESTED = re.compile(rb"\s*\[\s*\[")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Binary:
+class Binary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where in a body the binary data of an input stands."""
 
     body: bytes
@@ -39,8 +37,7 @@ class Binary:
     size: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An input of a request.
 
     Args:
