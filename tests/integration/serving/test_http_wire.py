@@ -286,6 +286,15 @@ def test_a_client_that_sends_200_mebibytes_sees_why_not(strict: Process, framing
     assert process.memory_info().rss - before < 16 << 20
 
 
+def test_bodies_that_were_refused_do_not_stay_in_memory(strict: Process) -> None:
+    process = psutil.Process(strict.child.pid)
+    before = process.memory_info().rss
+    chunk = b"10000\r\n" + b"a" * (1 << 16) + b"\r\n"
+    for _ in range(100):  # a mebibyte of each is in hand when it is refused
+        strict.raw(request(PREDICT, b"", "Transfer-Encoding: chunked") + 17 * chunk)
+    assert process.memory_info().rss - before < 16 << 20
+
+
 def test_a_small_body_that_nobody_wants_costs_no_connection(process: Process) -> None:
     answered = process.raw(request("/nothing", b"x" * 1_000) + LAST)
     assert [one.status for one in answered] == [404, 200]

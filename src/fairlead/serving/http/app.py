@@ -11,6 +11,7 @@ There is no framework between the server and the engine: the routes are one pure
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -75,6 +76,7 @@ class App:
             visit.error = error
             answer = of_error(error)
         self._witness.answered(visit, answer.status)
+        _forget(visit)
         await self._send(exchange, visit, answer, receive)
 
     def _visit(self, scope: MutableMapping[str, Any], exchange: Exchange) -> Visit:
@@ -131,6 +133,19 @@ def _headers(visit: Visit) -> Headers:
     if visit.revision:
         return (_REQUEST_ID, visit.id), (_REVISION, visit.revision.encode())
     return ((_REQUEST_ID, visit.id),)
+
+
+def _forget(visit: Visit) -> None:
+    """Let go of what the error's frames hold, the body for one, now that it has been told.
+
+    They and the visit hold each other: without this they would stay until the collector comes
+    round, and refused bodies would pile up meanwhile.
+    """
+    error: BaseException | None = visit.error
+    visit.error = None
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _allow(found: Target) -> tuple[bytes, bytes]:
