@@ -18,6 +18,7 @@ from fairlead.serving.process import VARIABLE, ProcessSettings, command
 from fairlead.serving.process import encode as encode_settings
 
 _READ = 1 << 16
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _ERRORS = 2  # standard error: what a library prints is no data
 
 
@@ -107,9 +108,11 @@ def _child(settings: ProcessSettings, listening: int, channel: int) -> subproces
     own = replace(settings, listen=(listening,), channel=channel)
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command(),
-        env={**os.environ, VARIABLE: encode_settings(own)},
+        env={**os.environ, **_ONE_THREAD, VARIABLE: encode_settings(own)},
         pass_fds=(listening, channel),
         stdin=subprocess.DEVNULL,
         stdout=_ERRORS,
-        start_new_session=True,  # Ctrl-C is the supervisor's to handle
+        # Ctrl-C is the supervisor's to handle. A session of its own would keep it away, too, but
+        # Linux shares the processor between sessions: each wake-up of the other's would cost more.
+        process_group=0,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import time
@@ -11,7 +12,15 @@ import psutil
 import pytest
 
 from fairlead.deployment.changes import set_traffic, undo
-from tests.integration.deployment.rig import MODEL, Home, load, serving, started, wait_until
+from tests.integration.deployment.rig import (
+    DEADLINE,
+    MODEL,
+    Home,
+    load,
+    serving,
+    started,
+    wait_until,
+)
 
 CLIENTS = 3
 
@@ -77,6 +86,20 @@ def test_sigterm_says_goodbye_and_exits_0(home: Home) -> None:
         assert served.end() == 0
         assert not any(process.is_running() for process in processes)
         assert not home.ledger.servers.alive()
+
+
+def test_ctrl_c_reaches_the_server_alone_and_ends_all(home: Home) -> None:
+    with serving(home) as served:
+        processes = served.processes()
+        assert served.child.pid not in {os.getpgid(process.pid) for process in processes}
+        os.killpg(served.child.pid, signal.SIGINT)
+        assert served.child.wait(DEADLINE) == 0
+        assert not any(process.is_running() for process in processes)
+
+
+def test_processes_share_the_servers_session_and_its_share_of_the_processor(home: Home) -> None:
+    with serving(home) as served:
+        assert {os.getsid(process.pid) for process in served.processes()} == {served.child.pid}
 
 
 def test_a_second_signal_does_not_wait_for_a_process_that_hangs(home: Home) -> None:
