@@ -24,7 +24,7 @@ class Facts:
 
     steady: bool  # a row's prediction does not depend on how many rows are asked together
     missing: bool  # it was trained to take missing numbers
-    seconds: float  # that one row takes
+    seconds: float  # that one row takes, among 64
     size: int  # bytes of the model's file
     compact: Digest | None = None  # the artefact of the same model in ONNX Runtime's own format
 
