@@ -168,7 +168,7 @@ class _Landing:
         from fairlead.deployment.alone import alone
         from fairlead.deployment.supervisor import ServeOptions
         from fairlead.serving.http.tokens import hashed
-        from fairlead.serving.process import Logging
+        from fairlead.serving.start import Logging
 
         token = secrets.token_urlsafe()
         options = ServeOptions(

@@ -93,7 +93,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     """
     from fairlead.deployment import tokens
     from fairlead.deployment.supervisor import ServeOptions, serve
-    from fairlead.serving.process import Logging
+    from fairlead.serving.start import Logging
     from fairlead.serving.watch.logs import written
 
     writing = Logging(form=log_form, requests=log_requests)

@@ -25,7 +25,7 @@ from fairlead.deployment.news import News, Note, Warned
 from fairlead.deployment.process import Process, started
 from fairlead.serving.http.arriving import let_in
 from fairlead.serving.plan import Admit, Drain, Plan, Report
-from fairlead.serving.process import ProcessSettings
+from fairlead.serving.start import ProcessSettings
 from fairlead.serving.watch import metrics
 
 _SILENT = 30.0

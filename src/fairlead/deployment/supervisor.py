@@ -34,7 +34,7 @@ from fairlead.ledger.ledger import Ledger
 from fairlead.records import Server
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.tokens import hashed
-from fairlead.serving.process import Logging, ProcessSettings
+from fairlead.serving.start import Logging, ProcessSettings
 from fairlead.serving.watch.metrics import observations
 
 _PERIOD = 0.1

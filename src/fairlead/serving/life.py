@@ -30,7 +30,7 @@ from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.pages import Health, Pages
 from fairlead.serving.http.predicting import Predicting
 from fairlead.serving.plan import Admit, Drain, Plan
-from fairlead.serving.process import ProcessSettings
+from fairlead.serving.start import ProcessSettings
 from fairlead.serving.watch.logs import written
 from fairlead.serving.watch.metrics import Metrics
 from fairlead.serving.watch.sights import Sights

@@ -1,91 +1,19 @@
 """One serving process: `python -P -m fairlead.serving.process`.
 
-Belongs here: what it is started with, and its life from start to drained. Does not: how requests
-are answered (app.py), connections (http.py), and what it is told meanwhile (channel.py).
-
-The settings come in the environment as one JSON document, and the open files they name are
-inherited. Nothing heavy is imported before `main`: the supervisor imports this module, too.
+Belongs here: its main function, which takes its settings (start.py). Does not: its life (life.py).
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
 
-import msgspec
-
-from fairlead.serving.http.limits import Limits
-
-VARIABLE = "FAIRLEAD_SERVING_PROCESS"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Logging:
-    """What a serving process writes to its standard error.
-
-    Args:
-        level: Least that is written: debug, info, warning or error.
-        form: lines for people, or one JSON object a line; auto: by whether it is a terminal.
-        requests: Write every request; otherwise those that failed.
-    """
-
-    level: str = "info"
-    form: str = "auto"
-    requests: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProcessSettings:
-    """What a serving process is started with.
-
-    Args:
-        listen: Numbers of the listening sockets that it inherits.
-        channel: Number of its end of the socket pair, for messages of plan.py.
-        artifacts: The artefact store's root.
-        metrics: The folder that all processes of one server count in.
-        host: The name or address that was asked to be bound; clients may name it.
-        tokens: SHA-256 of the tokens that are let in (tokens.py); empty: everybody on this machine.
-        limits: What it takes from its clients.
-        logging: What it writes.
-        grace: Seconds to finish what is in hand once its supervisor is gone, or it is told to end
-            by a signal.
-    """
-
-    listen: tuple[int, ...]
-    channel: int
-    artifacts: str
-    metrics: str
-    host: str = "127.0.0.1"
-    tokens: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    logging: Logging = field(default_factory=Logging)
-    grace: float = 5.0
-
-
-def encode(settings: ProcessSettings) -> str:
-    """The settings as the value of $FAIRLEAD_SERVING_PROCESS."""
-    return msgspec.json.encode(settings).decode()
-
-
-def decode(text: str) -> ProcessSettings:
-    """The settings that `encode` wrote.
-
-    Raises:
-        msgspec.DecodeError: They are none.
-    """
-    return msgspec.json.decode(text, type=ProcessSettings)
-
-
-def command() -> list[str]:
-    """The command line of a serving process; -P: nothing is imported from where it stands."""
-    return [sys.executable, "-P", "-m", "fairlead.serving.process"]
+from fairlead.serving.life import live
+from fairlead.serving.start import VARIABLE, decode
 
 
 def main() -> int:
     """Serve until told to end; the exit status."""
-    from fairlead.serving.life import live
-
     return live(decode(os.environ.pop(VARIABLE)))
 
 

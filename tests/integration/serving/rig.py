@@ -21,8 +21,8 @@ from fairlead.inference.inspection import inspect
 from fairlead.records import Allowance, Candidate
 from fairlead.serving.engine.drift import edges_of
 from fairlead.serving.plan import Drain, Facts, Held, Message, Plan, Report, Split, decode, encode
-from fairlead.serving.process import VARIABLE, ProcessSettings, command
-from fairlead.serving.process import encode as encode_settings
+from fairlead.serving.start import VARIABLE, ProcessSettings, command
+from fairlead.serving.start import encode as encode_settings
 
 DEADLINE = 30.0
 

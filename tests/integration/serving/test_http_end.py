@@ -12,7 +12,7 @@ import pytest
 
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.plan import Drain
-from fairlead.serving.process import Logging, ProcessSettings
+from fairlead.serving.start import Logging, ProcessSettings
 from tests.integration.serving.rig import (
     DEADLINE,
     Process,

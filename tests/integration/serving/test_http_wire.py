@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from fairlead.serving.http.limits import Limits
-from fairlead.serving.process import ProcessSettings
+from fairlead.serving.start import ProcessSettings
 from tests.integration.serving.rig import (
     Process,
     Trained,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fairlead.serving.process import ProcessSettings
+from fairlead.serving.start import ProcessSettings
 from fairlead.serving.watch.metrics import forget, observations
 from fairlead.serving.watch.observed import LATENCY_EDGES, Observed
 from tests.integration.serving.rig import Process, Trained, rows_of, started, wait_until

@@ -6,7 +6,7 @@ import pytest
 
 from fairlead.serving.http.choice import sticky_key
 from fairlead.serving.http.visit import given_id
-from fairlead.serving.process import Logging, ProcessSettings, decode, encode
+from fairlead.serving.start import Logging, ProcessSettings, decode, encode
 
 
 @pytest.mark.parametrize(

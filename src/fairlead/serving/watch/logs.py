@@ -20,7 +20,7 @@ from typing import TextIO
 
 import msgspec
 
-from fairlead.serving.process import Logging
+from fairlead.serving.start import Logging
 
 NAME = "fairlead.serving"
 
