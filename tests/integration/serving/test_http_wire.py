@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import select
 import socket
 import struct
 import sys
@@ -446,6 +447,21 @@ def test_an_answer_that_nobody_takes_does_not_stay(strict: Process) -> None:
         connection.settimeout(10)
         wait_until(lambda: not takes(connection, request("/openapi.json", method="GET") * 100))
     wait_until(lambda: files() <= before)
+
+
+def test_a_client_that_takes_its_answers_slowly_gets_all_of_them(strict: Process) -> None:
+    """More than the system holds for it, over several times what it may take nothing for."""
+    asked = 200
+    with strict.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        connection.sendall(request("/openapi.json", method="GET") * (asked - 1) + LAST)
+        taken = b""
+        patience = time.monotonic() + 4 * SHORT.answer_seconds
+        while time.monotonic() < patience:
+            taken += connection.recv(1 << 12)
+            select.select([], [], [], 0.02)
+        taken += everything(connection)
+    assert len(replies(taken)) == asked
 
 
 # ---- crowds ---------------------------------------------------------------------------------

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import math
 import resource
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Callable, Generator, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -374,7 +377,30 @@ class Connection(HttpToolsProtocol):
 
     def _abort_unless_taken(self) -> None:
         if self._unsent is None:
-            self._unsent = self.loop.call_later(self._limits.answer_seconds, self.give_up)
+            self._await_taking(self._untaken())
+
+    def _await_taking(self, left: int) -> None:
+        seconds = self._limits.answer_seconds
+        self._unsent = self.loop.call_later(seconds, self._go_on_if_taken, left)
+
+    def _go_on_if_taken(self, before: int) -> None:
+        """A client that is slow may go on being slow; one that took nothing is given up."""
+        left = self._untaken()
+        if left < before:
+            self._await_taking(left)
+        else:
+            self.give_up()
+
+    def _untaken(self) -> int:
+        """Bytes of answers that the client has not taken: ours, and those the system holds.
+
+        The system asks for more only once much of what it holds is gone.
+        """
+        mine = self.transport.get_extra_info("socket")
+        held = bytes(4)
+        with contextlib.suppress(OSError):  # not every system tells
+            held = fcntl.ioctl(mine.fileno(), termios.TIOCOUTQ, held)
+        return self.transport.get_write_buffer_size() + int.from_bytes(held, sys.byteorder)
 
 
 class _Continued:
