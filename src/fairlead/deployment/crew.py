@@ -30,6 +30,9 @@ from fairlead.serving.watch import metrics
 
 _SILENT = 30.0
 """Seconds after which a process that does not take a plan in is replaced: its loop hangs."""
+_HUNG = 15.0
+"""Seconds after which one that has said nothing is: it says that it lives each second, save while
+it reads a large document."""
 _PATIENCE = 4.0
 """Seconds past their grace that processes have to end."""
 _CRASHES = {
@@ -230,6 +233,8 @@ class Crew:
 
     def _is_silent(self, place: _Place, process: Process) -> bool:
         """A process takes in a plan at once, however long it takes to load what it says."""
+        if process.heard is not None and self._clock() - process.heard > _HUNG:
+            return True
         if process.plan is None:
             return False
         taken_in = process.report is not None and process.report.serial >= process.plan.serial
@@ -244,6 +249,7 @@ class Crew:
             return False
         found = (place.process for place in self._places if place.process)
         process = next(one for one in found if one.channel is source)
+        process.heard = self._clock()
         return process.hear()
 
     def _newest(self) -> Plan | None:

@@ -32,6 +32,7 @@ class Process:
     plan: Plan | None = None  # the last that it was told
     tokens: tuple[str, ...] = ()  # of those whom it lets in
     report: Report | None = None  # the last that it made
+    heard: float | None = None  # when it last said anything
     _unsent: bytearray = field(default_factory=bytearray)
     _unread: bytes = b""
 

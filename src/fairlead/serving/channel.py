@@ -9,7 +9,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 
-from fairlead.serving.plan import Message, Report, decode, encode
+from fairlead.serving.plan import BEAT, Alive, Message, Report, decode, encode
 
 _LONGEST = 64 << 20  # bytes of a message: a plan names every model with its columns and classes
 
@@ -37,6 +37,12 @@ class Channel:
         if report != self._last and not self._writer.is_closing():
             self._last = report
             self._writer.write(encode(report))
+
+    async def beat(self) -> None:
+        """Say again and again that the loop goes round."""
+        while not self._writer.is_closing():
+            self._writer.write(encode(Alive()))
+            await asyncio.sleep(BEAT)
 
     def close(self) -> None:
         """Say no more."""

@@ -93,12 +93,21 @@ class Report:
     behind: tuple[str, ...] = ()  # models that are not yet as the plan wants them
 
 
-Message: TypeAlias = Plan | Admit | Drain | Report
+@dataclass(frozen=True, kw_only=True)
+class Alive:
+    """The event loop goes round; said every `BEAT` seconds by a process that answers requests."""
+
+
+BEAT = 1.0
+"""Seconds."""
+
+Message: TypeAlias = Plan | Admit | Drain | Report | Alive
 _KINDS: Mapping[str, type[Message]] = {
     "plan": Plan,
     "admit": Admit,
     "drain": Drain,
     "report": Report,
+    "alive": Alive,
 }
 
 

@@ -113,6 +113,16 @@ def test_a_second_signal_does_not_wait_for_a_process_that_hangs(home: Home) -> N
         assert not any(process.is_running() for process in processes)
 
 
+def test_a_process_that_hangs_is_replaced(home: Home) -> None:
+    with serving(home) as served:
+        victim = served.processes()[0]
+        victim.suspend()
+        wait_until(lambda: len(served.processes()) == 2 and victim not in served.processes())
+        assert served.said(f"serving process {victim.pid} hangs and is replaced")
+        wait_until(home.followed)
+        assert served.answers()
+
+
 def test_a_ledger_that_is_locked_holds_up_no_request_and_no_replacement(home: Home) -> None:
     with serving(home) as served, load(served.url, clients=CLIENTS) as clients:
         victim = served.processes()[0]

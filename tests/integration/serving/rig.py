@@ -20,7 +20,18 @@ from fairlead.artifacts import Artifacts
 from fairlead.inference.inspection import inspect
 from fairlead.records import Allowance, Candidate
 from fairlead.serving.engine.drift import edges_of
-from fairlead.serving.plan import Drain, Facts, Held, Message, Plan, Report, Split, decode, encode
+from fairlead.serving.plan import (
+    Alive,
+    Drain,
+    Facts,
+    Held,
+    Message,
+    Plan,
+    Report,
+    Split,
+    decode,
+    encode,
+)
 from fairlead.serving.start import VARIABLE, ProcessSettings, command
 from fairlead.serving.start import encode as encode_settings
 
@@ -134,6 +145,14 @@ class Process:
                 return report
 
     def report(self) -> Report:
+        """The next one; between two it says that it is alive."""
+        while True:
+            message = self._message()
+            if not isinstance(message, Alive):
+                assert isinstance(message, Report)
+                return message
+
+    def _message(self) -> Message:
         self.channel.settimeout(DEADLINE)
         while b"\n" not in self._unread:
             came = b""
@@ -142,9 +161,7 @@ class Process:
             assert came, f"the process ended: {self.errors()}"
             self._unread += came
         line, _, self._unread = self._unread.partition(b"\n")
-        message = decode(line)
-        assert isinstance(message, Report)
-        return message
+        return decode(line)
 
     def drain(self, seconds: float = 5.0) -> int:
         self.tell(Drain(seconds=seconds))
