@@ -279,7 +279,9 @@ def test_traffic_is_shared_by_hand_and_undone(place: Place, both: Serving) -> No
     history = place.done("route", "ridge", "--history")
     assert [line.split()[2:4] for line in history.splitlines()[2:]] == [
         ["1", "deploy"],
+        ["-", "done"],
         ["2", "deploy"],
+        ["-", "done"],
         ["3", "set"],
         ["4", "undo"],
     ]

@@ -113,7 +113,7 @@ class TestCatalog:
             ("boston.csv", boston_csv().encode()),
             ("boston.csv", boston_csv().lower().encode()),
             ("boston.data", boston_parquet()),
-            ("boston.data", gzip.compress(BOSTON.read_bytes())),
+            ("boston.data", gzip.compress(BOSTON.read_bytes(), mtime=0)),
         ],
         ids=["uci", "uci name", "statlib", "csv", "csv in lower case", "parquet", "gz"],
     )
@@ -336,7 +336,7 @@ class TestFiles:
         ("name", "content", "says"),
         [
             ("empty.csv", b"", "'empty.csv' is empty"),
-            ("empty.gz", gzip.compress(b""), "'empty.gz' is empty"),
+            ("empty.gz", gzip.compress(b"", mtime=0), "'empty.gz' is empty"),
             ("header.csv", b"a,y\n", "has 0 rows; at least 3"),
             ("twice.csv", b"a,a,y\n1,2,3\n", "2 columns are named 'a'"),
             ("ragged.csv", b"a,y\n1,2\n3\n", "row 2 has 1 cells, and the first has 2"),
@@ -345,7 +345,7 @@ class TestFiles:
             ("text.csv", b"a,y\n1,2\nx,3\n4,5\n", "row 2, column 'a': 'x' is text"),
             ("same.csv", b"a,y\n1,5\n2,5\n3,5\n", "column 'y' is '5' in every row"),
             ("hole.csv", b"a,y\n1,5\n2,\n3,6\n", "row 2 has no value in the target column 'y'"),
-            ("cut.csv.gz", gzip.compress(bytes(range(256)) * 9)[:-20], "is cut short"),
+            ("cut.csv.gz", gzip.compress(bytes(range(256)) * 9, mtime=0)[:-20], "is cut short"),
             ("cut.tgz", CALIFORNIA.read_bytes()[:200_000], "'cut.tgz' is cut short"),
             ("cut.parquet", boston_parquet()[:-50], "cannot be read as Parquet"),
             ("numbers.csv", b"1,2\n3,4\n", "holds numbers, not names"),
