@@ -13,9 +13,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from serving_forest import SPEC, model_file, trained
@@ -29,6 +31,7 @@ _COLD = 20  # how often it is woken
 _TREES = 424  # their ONNX file has 7 MB
 _ROW = [0.00632, 18.0, 2.31, 0.0, 0.538, 6.575, 65.2, 4.09, 1.0, 296.0, 15.3, 396.9, 4.98]
 _MIB = 1 << 20
+_PATIENCE = 60.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +69,22 @@ def _made(folder: Path, count: int) -> Models:
 
 
 def _tell_memory(models: Models) -> None:
-    """The memory of all processes with one model, and with all of them, each asked once."""
+    """The memory of all processes with one model, and with all of them, each asked often.
+
+    All are deployed before: a supervisor that has deployed something keeps what it imported for it.
+    """
+    with _served(models, models.names, 1):
+        pass
     for processes in (1, 2):
         with _served(models, models.names[1:2], processes) as alone:
             one = alone.own()
         with _served(models, models.names[1:], processes) as together:
-            started, many = together.seconds, together.own()
+            many = together.own()
         each = (many - one) / (len(models.names) - 2)
+        times = each / processes / models.size
         print(
-            f"{processes} processes: {one / _MIB:.0f} MiB with one model, typed to first answer of "
-            f"{len(models.names) - 1} models {started:.2f} s, {each / _MIB:.1f} MiB for each "
-            f"further one, {each / processes / models.size:.2f} times its file in each process"
+            f"{processes} processes: {one / _MIB:.0f} MiB with one model, {each / _MIB:.1f} MiB "
+            f"for each further one, {times:.2f} times its file in each process"
         )
 
 
@@ -85,7 +93,7 @@ def _tell_cold(models: Models) -> None:
     name = models.names[0]
     with _served(models, [name], 1) as server:
         request = _request(name)
-        seconds = [_woken(server, request) for _ in range(_COLD)]
+        seconds = [_woken(request) for _ in range(_COLD)]
     median, worst = 1e3 * statistics.median(seconds), 1e3 * max(seconds)
     print(
         f"1 process: typed to first answer {server.seconds:.2f} s; from unloaded to answered "
@@ -93,14 +101,10 @@ def _tell_cold(models: Models) -> None:
     )
 
 
-def _woken(server: Running, request: Request) -> float:
+def _woken(request: Request) -> float:
+    """Seconds of a request that finds the model unloaded."""
     asked(request)
-    loaded = server.resident()
-    deadline = time.monotonic() + 30
-    while server.resident() > loaded - 2 * _MIB:
-        if time.monotonic() > deadline:
-            raise RuntimeError("the model was not unloaded")
-        time.sleep(0.05)
+    _until(lambda: not _loaded(request.port), "the model is unloaded")
     started = time.perf_counter()
     status, document = asked(request)
     if status != 200:
@@ -108,9 +112,16 @@ def _woken(server: Running, request: Request) -> float:
     return time.perf_counter() - started
 
 
+def _loaded(port: int) -> bool:
+    """Whether any process holds a model."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
+        lines = page.read().decode().splitlines()
+    return any(float(line.split()[-1]) for line in lines if line.startswith("fairlead_loaded{"))
+
+
 @contextmanager
 def _served(models: Models, names: Sequence[str], processes: int) -> Iterator[Running]:
-    """A server of these models, each asked often enough that every process has answered."""
+    """A server of these models, once every process has answered for each and nothing else runs."""
     command = python(
         *("-m", "fairlead", "--home", str(models.home), "serve", *names),
         *("--port", str(_PORT), "--processes", str(processes)),
@@ -118,9 +129,28 @@ def _served(models: Models, names: Sequence[str], processes: int) -> Iterator[Ru
     log = models.home.parent / "serve.log"
     with running(command, _request(names[-1]), environ={}, log=log) as server:
         for name in names:
-            for _ in range(8 * processes):
-                asked(_request(name))
+            _until(partial(_answers, name), f"{name} is served")
+        _until(lambda: len(server.tree()) == 1 + processes, "every model has been checked")
+        for name in [*names] * 8 * processes:
+            asked(_request(name))
         yield server
+
+
+def _answers(name: str) -> bool:
+    return asked(_request(name))[0] == 200
+
+
+def _until(there: Callable[[], bool], what: str) -> None:
+    """Wait for it.
+
+    Raises:
+        RuntimeError: It is not to be.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while not there():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{_PATIENCE:.0f} s have gone, and still not: {what}")
+        time.sleep(0.05)
 
 
 def _request(name: str) -> Request:
