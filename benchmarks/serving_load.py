@@ -33,7 +33,7 @@ _PR_SET_TIMERSLACK = 29
 _REPORT = """
 function done(summary, latency, requests)
   local failed = summary.errors
-  io.write(string.format("RESULT %f %f %f %f %d\\n",
+  io.write(string.format("RESULT %d %f %f %f %f %d\\n", summary.requests,
     (summary.requests - failed.status) / (summary.duration / 1e6), latency:percentile(50) / 1e6,
     latency:percentile(99) / 1e6, latency.max / 1e6,
     failed.connect + failed.read + failed.write + failed.status + failed.timeout))
@@ -62,6 +62,7 @@ class Request:
 class Figures:
     """What was measured. Seconds; `rate` is of good answers a second."""
 
+    answers: int
     rate: float
     p50: float
     p99: float
@@ -115,8 +116,10 @@ def _script(body: bytes) -> bytes:
 
 def _parsed(output: str) -> Figures:
     (line,) = (line for line in output.splitlines() if line.startswith("RESULT "))
-    rate, p50, p99, worst, errors = (float(word) for word in line.split()[1:])
-    return Figures(rate=rate, p50=p50, p99=p99, worst=worst, errors=int(errors))
+    answers, rate, p50, p99, worst, errors = (float(word) for word in line.split()[1:])
+    return Figures(
+        answers=int(answers), rate=rate, p50=p50, p99=p99, worst=worst, errors=int(errors)
+    )
 
 
 def _due(rate: float, seconds: float, seed: int) -> deque[float]:
@@ -132,34 +135,42 @@ def _due(rate: float, seconds: float, seed: int) -> deque[float]:
 
 @dataclass
 class _Pace:
-    """Sends each request when it is due, or as soon after as a connection is free."""
+    """Sends each request when it is due, or as soon after as a connection is free.
+
+    It shares the processor with what it measures, so it does as little as it can: an answer as long
+    as the one before is taken to be whole.
+    """
 
     wire: bytes
     due: deque[float]
     idle: deque[socket.socket]
-    asked: dict[socket.socket, float] = field(default_factory=dict)  # when it was due
-    partial: dict[socket.socket, bytes] = field(default_factory=dict)
+    asked: dict[int, tuple[socket.socket, float]] = field(default_factory=dict)  # and when due
+    partial: dict[int, bytes] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
     errors: int = 0
     ended: float = 0.0
+    whole: int = 0  # bytes of the last answer
 
     def run(self, *, deadline: float) -> None:
         """Until every request is answered."""
-        started = time.perf_counter()
-        while self.due or self.asked:
-            now = time.perf_counter() - started
-            if now > deadline:
-                raise TimeoutError(f"{len(self.due)} requests are still to be sent at {now:.0f} s")
-            self._send(now)
-            ready, _, _ = select.select(list(self.asked), [], [], self._patience(now))
-            for connection in ready:
-                self._receive(connection, started)
-        self.ended = time.perf_counter() - started
+        with select.epoll() as arriving:
+            for connection in self.idle:
+                arriving.register(connection.fileno(), select.EPOLLIN)
+            started = time.perf_counter()
+            while self.due or self.asked:
+                now = time.perf_counter() - started
+                if now > deadline:
+                    raise TimeoutError(f"{len(self.due)} requests are to be sent at {now:.0f} s")
+                self._send(now)
+                for number, _ in arriving.poll(self._patience(now)):
+                    self._receive(number, started)
+            self.ended = time.perf_counter() - started
 
     def figures(self) -> Figures:
         """What came of it."""
         ordered = sorted(self.latencies)
         return Figures(
+            answers=len(ordered),
             rate=(len(ordered) - self.errors) / self.ended,
             p50=ordered[len(ordered) // 2],
             p99=ordered[int(len(ordered) * 0.99)],
@@ -170,22 +181,24 @@ class _Pace:
     def _send(self, now: float) -> None:
         while self.due and self.due[0] <= now and self.idle:
             connection = self.idle.popleft()
-            connection.sendall(self.wire)
-            self.asked[connection] = self.due.popleft()
+            connection.send(self.wire)
+            self.asked[connection.fileno()] = (connection, self.due.popleft())
 
     def _patience(self, now: float) -> float:
         """Seconds until the next request can be sent; an answer may come before."""
         return max(0.0, self.due[0] - now) if self.due and self.idle else 1.0
 
-    def _receive(self, connection: socket.socket, started: float) -> None:
+    def _receive(self, number: int, started: float) -> None:
+        connection, due = self.asked[number]
         received = connection.recv(1 << 16)
         if not received:
             raise ConnectionError("the server closed a connection that it had promised to keep")
-        answer = self.partial.pop(connection, b"") + received
-        if len(answer) < _length(answer):
-            self.partial[connection] = answer
+        answer = self.partial.pop(number, b"") + received
+        if len(answer) != self.whole and len(answer) < _length(answer):
+            self.partial[number] = answer
             return
-        due = self.asked.pop(connection)
+        del self.asked[number]
+        self.whole = len(answer)
         self.idle.append(connection)
         self.latencies.append(time.perf_counter() - started - due)
         self.errors += not answer.startswith(b"HTTP/1.1 200")

@@ -18,10 +18,13 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """One load, and the processor's seconds that the server's processes took for each answer."""
+    """One load; the processor's seconds that the server took for each answer; and how many
+    processors other programs took meanwhile.
+    """
 
     figures: Figures
     cpu: float
+    others: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class Measured:
     resident: int
     own: int
     top: Mapping[tuple[int, int], Load]
-    half: Figures
+    half: Load
 
 
 Results = Mapping[str, Sequence[Measured]]
@@ -51,25 +54,22 @@ def report(results: Results) -> None:
 
 
 def _top(load: tuple[int, int]) -> Columns:
+    return _columns(lambda one: one.top[load])
+
+
+def _columns(of: Callable[[Measured], Load]) -> Columns:
     return {
-        **_latencies(lambda one: one.top[load].figures),
-        "CPU ms an answer": lambda one: 1e3 * one.top[load].cpu,
+        "requests/s": lambda one: of(one).figures.rate,
+        "p50 ms": lambda one: 1e3 * of(one).figures.p50,
+        "p99 ms": lambda one: 1e3 * of(one).figures.p99,
+        "p99 / p50": lambda one: of(one).figures.p99 / of(one).figures.p50,
+        "errors": lambda one: of(one).figures.errors,
+        "CPU ms an answer": lambda one: 1e3 * of(one).cpu,
+        "others' processors": lambda one: of(one).others,
     }
 
 
-def _latencies(of: Callable[[Measured], Figures]) -> Columns:
-    return {
-        "requests/s": lambda one: of(one).rate,
-        "p50 ms": lambda one: 1e3 * of(one).p50,
-        "p99 ms": lambda one: 1e3 * of(one).p99,
-        "errors": lambda one: of(one).errors,
-    }
-
-
-_HALF: Columns = {
-    **_latencies(lambda one: one.half),
-    "p99 / p50": lambda one: one.half.p99 / one.half.p50,
-}
+_HALF = _columns(lambda one: one.half)
 _COSTS: Columns = {
     "typed to first answer, s": lambda one: one.started,
     "RSS of all processes, MiB": lambda one: one.resident / _MIB,
