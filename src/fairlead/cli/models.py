@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("model", "champion", "versions", "metric", "holdout_score", "created", "live", "mlflow")
 _CREATED = "created (UTC)"
-_HEADINGS = ("model", "champion", "versions", "metric", "holdout", _CREATED, "live", "mlflow")
+_HEADINGS = ("model", "champion", "versions", "metric", "holdout", _CREATED, "live")
 
 
 @click.command(epilog="\b\nExample:\n  fairlead models --json\n")
@@ -35,11 +35,11 @@ _HEADINGS = ("model", "champion", "versions", "metric", "holdout", _CREATED, "li
 @csv_option
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
-    """List the models, what is live, and whether MLflow's registry knows.
+    """List the models and what is live, and tell MLflow's registry what it does not know yet.
 
     Metric, score and time are those of the champion, or of the newest version where there is no
-    champion; live is how the model's traffic is split over its revisions. What MLflow's registry
-    has yet to hear is told first.
+    champion; live is how the model's traffic is split over its revisions. --json and --csv say how
+    much waits for an MLflow registry that cannot be reached.
     """
     from fairlead.registry.mlflow import catch_up
     from fairlead.registry.registry import Registry
@@ -80,4 +80,6 @@ def _row(registry: Registry, versions: list[Version], waiting: int) -> dict[str,
 
 
 def _words(row: dict[str, Any]) -> list[object]:
-    return list({**row, "created": minute(row["created"])}.values())
+    """Without MLflow's column: a note has said so where something waits."""
+    shown = {**row, "created": minute(row["created"])}
+    return [shown[column] for column in _COLUMNS if column != "mlflow"]

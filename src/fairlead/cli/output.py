@@ -14,14 +14,19 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from fairlead.settings import Settings, from_environment
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 _WIDTH = 80  # of tables that are not written to a terminal
+_GAP = 2  # characters between two columns
 
 
 def settings(ctx: click.Context) -> Settings:
@@ -69,7 +74,9 @@ def print_table(
 ) -> None:
     """Print a table as wide as the terminal, or 80 columns, without blanks around it.
 
-    What does not fit is folded onto more lines, never cut: an id can always be copied.
+    What does not fit is folded onto more lines at its blanks, never cut: an id can always be
+    copied. Only where the longest words of all columns are wider together is a word broken, the
+    longest first.
 
     Args:
         columns: Headings.
@@ -83,16 +90,16 @@ def print_table(
     console = Console(width=None if sys.stdout.isatty() else _width(), highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     kept = [list(row) for row in rows]
-    for index, column in enumerate(columns):
-        numeric = _numeric([row[index] for row in kept])
+    cells = [[_cell(value) for value in row] for row in kept]
+    for index, width in enumerate(_widths(console, columns, cells, unfolded)):
         table.add_column(
-            column,
+            columns[index],
             overflow="fold",
-            justify="right" if numeric else "left",
-            no_wrap=column in unfolded,
+            justify="right" if _numeric([row[index] for row in kept]) else "left",
+            width=width,
         )
-    for row in kept:
-        table.add_row(*(_cell(value) for value in row))
+    for row in cells:
+        table.add_row(*row)
     with console.capture() as drawn:
         console.print(table)
     for line in drawn.get().splitlines():
@@ -140,6 +147,46 @@ def _width() -> int:
     return int(columns) if columns.isdecimal() and int(columns) else _WIDTH
 
 
+def _widths(
+    console: Console, columns: Sequence[str], rows: Sequence[list[Text]], unfolded: Collection[str]
+) -> list[int]:
+    """What each column is wide; rich's own way makes the widest narrow, in the midst of words."""
+    from rich.measure import Measurement
+    from rich.text import Text
+
+    least, most = [], []
+    for index, column in enumerate(columns):
+        found = [
+            Measurement.get(console, console.options, cell)
+            for cell in (Text(column), *(row[index] for row in rows))
+        ]
+        most.append(max(each.maximum for each in found))
+        least.append(most[-1] if column in unfolded else max(each.minimum for each in found))
+    return shared(console.width - _GAP * (len(columns) - 1), least=least, most=most)
+
+
+def shared(room: int, *, least: Sequence[int], most: Sequence[int]) -> list[int]:
+    """Share a line between columns: to each its longest word, then to the narrowest what it wants.
+
+    Args:
+        room: Characters, without the gaps between columns.
+        least: The longest word of each column.
+        most: The longest line of each column.
+
+    Returns:
+        The width of each column: at least 1, and together no more than the room where that can be.
+    """
+    if sum(least) > room:
+        least, most = [1] * len(least), least
+    widths = list(least)
+    for level in range(1, room + 1):
+        raised = [min(max(low, level), high) for low, high in zip(least, most, strict=True)]
+        if sum(raised) > room:
+            break
+        widths = raised
+    return widths
+
+
 def _numeric(values: Sequence[object]) -> bool:
     known = [value for value in values if value is not None]
     return bool(known) and all(
@@ -147,7 +194,7 @@ def _numeric(values: Sequence[object]) -> bool:
     )
 
 
-def _cell(value: object) -> Any:
+def _cell(value: object) -> Text:
     from rich.text import Text
 
     if value is None:

@@ -45,6 +45,7 @@ def params(of: Params) -> str:
 def laid_out(fields: Sequence[tuple[str, str]], *, width: int = 80) -> str:
     """A name and a value a line; a long value goes on below itself."""
     indent = 2 + max(len(name) for name, _ in fields)
-    wrapped = [(name, textwrap.wrap(text, max(20, width - indent))) for name, text in fields]
+    fold = textwrap.TextWrapper(max(20, width - indent), break_on_hyphens=False)  # names have some
+    wrapped = [(name, fold.wrap(text)) for name, text in fields]
     below = f"\n{'':<{indent}}"
     return "\n".join(f"{name:<{indent}}{below.join(lines)}" for name, lines in wrapped)

@@ -354,6 +354,20 @@ def test_csv_and_json_are_whole_and_a_table_folds(capsys: pytest.CaptureFixture[
     assert digest in "".join(line.split(" ")[0] for line in table.splitlines()[2:4])
 
 
+def test_a_table_breaks_no_name_to_make_room_for_a_sentence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from fairlead.cli import output
+
+    why = "`fairlead undo boston-prices` said why " * 4
+    output.print_table(("model", "champion", "why"), [("boston-prices", 1, why)])
+    table = capsys.readouterr().out
+    assert max(map(len, table.splitlines())) <= 80
+    words = table.split()
+    assert words.count("boston-prices") + words.count("boston-prices`") == 5
+    assert "champion" in words
+
+
 def test_a_table_has_no_blanks_around_it_and_keeps_times_whole(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -47,3 +47,8 @@ def test_a_long_value_goes_on_below_itself() -> None:
         "verdict  word word word word word word",
         "         word word word word word word",
     ]
+
+
+def test_a_name_is_not_broken_at_its_hyphen() -> None:
+    text = words.laid_out([("next", "fairlead report boston-prices")], width=32)
+    assert text.splitlines() == ["next  fairlead report", "      boston-prices"]

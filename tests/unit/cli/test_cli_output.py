@@ -1,0 +1,33 @@
+"""How a line is shared between the columns of a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from fairlead.cli.output import shared
+
+
+def test_every_column_has_what_it_wants_where_there_is_room() -> None:
+    assert shared(30, least=[5, 5], most=[10, 20]) == [10, 20]
+
+
+def test_a_short_column_is_not_folded_for_a_long_one() -> None:
+    assert shared(40, least=[5, 5, 5], most=[13, 8, 200]) == [13, 8, 19]
+
+
+def test_no_word_is_broken_while_the_longest_words_fit() -> None:
+    assert shared(30, least=[13, 8, 4], most=[13, 8, 90]) == [13, 8, 9]
+    assert shared(25, least=[13, 8, 4], most=[13, 80, 90]) == [13, 8, 4]
+
+
+def test_the_longest_word_is_broken_first() -> None:
+    assert shared(30, least=[64, 8, 6], most=[64, 8, 90]) == [16, 8, 6]
+
+
+@pytest.mark.parametrize("room", range(60))
+def test_a_line_is_never_longer_than_the_room_unless_it_has_less_than_a_character_a_column(
+    room: int,
+) -> None:
+    widths = shared(room, least=[4, 30, 7], most=[4, 90, 12])
+    assert min(widths) >= 1
+    assert sum(widths) <= max(room, 3)
