@@ -10,14 +10,17 @@ left out. Fields are described for the OpenAPI document.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from fairlead.serving.protocol.strict import keys
+
 Parameters: TypeAlias = dict[str, bool | int | float | str | None] | UnsetType | None
 Number: TypeAlias = float | None
-Cell: TypeAlias = int | float | str | None
+Cell: TypeAlias = bool | int | float | str | None
 
 
 class RequestInput(msgspec.Struct, kw_only=True, gc=False):
@@ -57,6 +60,29 @@ def _keys(part: InferRequest | RequestInput | RequestOutput) -> int:
 
 
 _values = msgspec.structs.astuple
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_EACH = msgspec.json.Decoder(list[dict[str, msgspec.Raw]] | None)
+
+
+def unread(document: bytes) -> int:
+    """How many keys of a request for inference are ignored, with those of their values.
+
+    Args:
+        document: That was decoded as one without a fault.
+    """
+    request = _FIELDS.decode(document)
+    inputs = _EACH.decode(request["inputs"]) or ()
+    wanted = _EACH.decode(request.get("outputs", b"null")) or ()
+    return (
+        _ignored(request, InferRequest)
+        + sum(_ignored(part, RequestInput) for part in inputs)
+        + sum(_ignored(part, RequestOutput) for part in wanted)
+    )
+
+
+def _ignored(part: Mapping[str, msgspec.Raw], kind: type[msgspec.Struct]) -> int:
+    values = [value for name, value in part.items() if name not in kind.__struct_fields__]
+    return len(values) + keys(b" ".join(map(bytes, values)))
 
 
 class ResponseOutput(msgspec.Struct, kw_only=True, gc=False):

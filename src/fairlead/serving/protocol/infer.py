@@ -28,6 +28,7 @@ from fairlead.serving.protocol.documents import (
     MetadataTensor,
     ModelMetadata,
     ServerMetadata,
+    unread,
 )
 from fairlead.serving.protocol.intake import Intake, Tensors, check_rows, intake
 from fairlead.serving.protocol.predicted import check_predicted
@@ -83,16 +84,15 @@ def parse_infer(
     """
     model = intake(signature)
     document = body if header_length is None else _document(body, header_length)
-    strict.check_size(document, model.most_values(most_rows))
+    strict.check_size(document, model.most_values(most_rows), len(model.columns))
     request = strict.read(_REQUEST, document)
-    strict.check_keys(document, request.keys())
+    _check_names(request, model)
+    wanted = outputs.wanted(request, outputs.names(signature))
+    strict.check_keys(document, request.keys(), lambda: unread(document))
     found = _sent(request, body, len(document))
     inputs, rows = _inputs(found, model, missing=missing, most_rows=most_rows)
     return Infer(
-        inputs=inputs,
-        rows=rows,
-        id=None if request.id is UNSET else request.id,
-        outputs=outputs.wanted(request, outputs.names(signature)),
+        inputs=inputs, rows=rows, id=None if request.id is UNSET else request.id, outputs=wanted
     )
 
 
@@ -107,13 +107,26 @@ def _document(body: bytes, length: int) -> bytes:
 # ---- inputs ---------------------------------------------------------------------------------
 
 
-def _sent(request: InferRequest, body: bytes, start: int) -> dict[str, Sent]:
-    """The inputs by name, each with its data; binary data stands in their order."""
-    found: dict[str, Sent] = {}
+def _check_names(request: InferRequest, model: Intake) -> None:
+    """Refuse inputs that the model has not; so there are no more left than it takes."""
+    found: set[str] = set()
     for tensor in request.inputs:
         if tensor.name in found:
             raise Invalid(f"input {shown(tensor.name)} is there twice")
-        found[tensor.name] = one = located(tensor, body, start)
+        if tensor.name not in model.known and tensor.name not in model.tensors:
+            raise Invalid(
+                f"input {shown(tensor.name)}: the model takes none of this name"
+                f"{hint(tensor.name, (*model.tensors, *model.columns))}; {_ways(model)}"
+            )
+        found.add(tensor.name)
+
+
+def _sent(request: InferRequest, body: bytes, whole: int) -> dict[str, Sent]:
+    """The inputs by name, each with its data; binary data stands in their order."""
+    found: dict[str, Sent] = {}
+    start = whole
+    for tensor in request.inputs:
+        found[tensor.name] = one = located(tensor, body, start, whole)
         start += one.binary.size if one.binary else 0
     if start < len(body):
         raise Invalid(f"{len(body) - start} bytes are left over behind the data of the inputs")
@@ -138,18 +151,12 @@ def _by_tensor(found: Mapping[str, Sent], model: Intake) -> bool:
     """Whether the inputs are the model's own tensors; else they are its columns.
 
     Raises:
-        Invalid: They are neither.
+        Invalid: They are neither: some are not there.
     """
     if found.keys() == model.tensors.keys():
         return True
     if found.keys() == model.known:
         return False
-    strange = next((n for n in found if n not in model.known and n not in model.tensors), None)
-    if strange is not None:
-        raise Invalid(
-            f"input {shown(strange)}: the model takes none of this name"
-            f"{hint(strange, (*model.tensors, *model.columns))}; {_ways(model)}"
-        )
     wanted = model.tensors if found.keys() & model.tensors.keys() else model.columns
     raise Invalid(f"the inputs {listed([n for n in wanted if n not in found])} are not there")
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isinf
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, meant
+from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, meanings
 from fairlead.errors import Invalid, TooLarge
 from fairlead.records import Signature
 from fairlead.serving.protocol.strict import Written
@@ -32,6 +32,7 @@ Pick: TypeAlias = Callable[[Any], tuple[Any, ...]]
 INEXACT = "a whole number beyond 2**53, which is not kept exactly"
 
 _ROOM = 1024  # JSON values that a request may hold beside its rows and columns
+MOST = 3 << 19  # values of one request that are read one by one: a quarter of a second
 _EACH = 16  # twice these say what one column is, where each is an input of its own
 _NEGATIVE_ZERO = np.iinfo(np.int32).min  # the bits of float32's -0.0, read as an int32
 
@@ -60,7 +61,7 @@ class Intake:
 
     def most_values(self, most_rows: int) -> int:
         """How many JSON values a request of this many rows may hold, with room for the rest."""
-        return _ROOM + (most_rows + _EACH) * (2 * len(self.columns) + 1)
+        return min(MOST, _ROOM + (most_rows + _EACH) * (2 * len(self.columns) + 1))
 
     @classmethod
     def of(cls, signature: Signature) -> Intake:
@@ -202,12 +203,19 @@ def check_whole(value: int) -> None:
 # ---- text -----------------------------------------------------------------------------------
 
 
-def texts(rows: Sequence[Sequence[str | int | None]], width: int) -> NDArray[np.object_]:
-    """Texts as the model takes them: object [rows, columns], a missing one empty."""
-    tensor = np.empty((len(rows), width), dtype=object)
-    for at, row in enumerate(rows):
-        tensor[at] = ["" if cell is None else meant(str(cell)) for cell in row]
-    return tensor
+def texts(cells: Sequence[str | int | None], width: int) -> NDArray[np.object_]:
+    """Texts as the model takes them.
+
+    Args:
+        cells: Row by row, a missing one None.
+        width: Of a row.
+
+    Returns:
+        object [rows, columns], a missing one empty.
+    """
+    plain = set(map(type, cells)) == {str}
+    said = cells if plain else ["" if cell is None else str(cell) for cell in cells]
+    return np.array(meanings(cast("Sequence[str]", said)), dtype=np.object_).reshape((-1, width))
 
 
 # ---- rows -----------------------------------------------------------------------------------

@@ -5,14 +5,15 @@ predictions by name. Does not: tensors (protocol.py), what cells may be (intake.
 
 Rows are read twice at most. The first look is msgspec's and numpy's alone and takes what nearly
 every request holds; where it does not do, the second one (written_rows.py) goes cell by cell, and
-either takes the rows all the same or says what is wrong with them.
+either takes the rows all the same or says what is wrong with them. It is slow, and for small
+documents only: a large one that the first look does not take is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -35,7 +36,14 @@ from fairlead.serving.protocol.intake import (
     texts,
 )
 from fairlead.serving.protocol.predicted import check_predicted, labels, shortest
-from fairlead.serving.protocol.written_rows import Found, check_columns
+from fairlead.serving.protocol.written_rows import (
+    Found,
+    check_columns,
+    check_named,
+    check_numbers,
+)
+
+Cells: TypeAlias = Sequence[Sequence[Any]]
 
 _ROWS = msgspec.json.Decoder(RowsRequest)
 _NUMBERS = msgspec.json.Decoder(NumbersRequest)
@@ -67,13 +75,13 @@ def parse_rows(body: bytes, signature: Signature, *, missing: bool, most_rows: i
         TooLarge: There are too many rows.
     """
     model = intake(signature)
-    strict.check_size(body, model.most_values(most_rows))
+    strict.check_size(body, model.most_values(most_rows), len(model.columns))
     found = _quick(body, model, most_rows) or written_rows.read(body, model, most_rows)
     inputs: Tensors = {}
     if model.numbers:
         inputs["numbers"] = single(found.numbers, model.numbers, missing=missing)
     if model.text:
-        inputs["text"] = texts(found.text, len(model.text))
+        inputs["text"] = texts(list(chain.from_iterable(found.text)), len(model.text))
     return Rows(inputs=inputs, rows=found.rows)
 
 
@@ -125,40 +133,61 @@ def _quick(body: bytes, model: Intake, most_rows: int) -> Found | None:
     """The rows; None where they need a second look."""
     try:
         asked = (_ROWS if model.text else _NUMBERS).decode(body)
-        strict.check_keys(body, _keys(asked))
-        check_rows(len(asked.rows), most_rows)
-        return _matched(asked, model, body)
-    except (*strict.MALFORMED, LookupError, TypeError, ValueError, OverflowError):
-        return None  # the second look says what is wrong, if anything is
+    except strict.MALFORMED as error:
+        if len(body) <= strict.CLOSELY:
+            return None  # the second look says what is wrong, if anything is
+        raise strict.explained(body, error) from None
+    check_rows(len(asked.rows), most_rows)
+    picked = _picked(asked, model)
+    if picked is None:
+        return None
+    numbers, text = picked
+    strict.check_keys(body, _keys(asked))
+    if model.text and not _typed(numbers, text, body):
+        check_numbers(numbers, model)
+        return None
+    values = _values(numbers)
+    if values is None or (model.numbers and not _exact(values)):
+        return None
+    return Found(numbers=values, text=text, rows=len(asked.rows))
+
+
+def _values(numbers: Cells) -> NDArray[np.float64] | None:
+    try:
+        return np.array(numbers, dtype=np.float64)  # None becomes NaN
+    except OverflowError:  # of a whole number
+        return None
 
 
 def _keys(asked: RowsRequest | NumbersRequest) -> int:
     return 2 if asked.columns is not UNSET else 1 + sum(map(len, asked.rows))
 
 
-def _matched(asked: RowsRequest | NumbersRequest, model: Intake, body: bytes) -> Found | None:
+def _picked(asked: RowsRequest | NumbersRequest, model: Intake) -> tuple[Cells, Cells] | None:
+    """Values of the number columns, and of the text columns.
+
+    Raises:
+        Invalid: The rows are not of the model's columns.
+    """
     rows, columns = asked.rows, asked.columns
     if columns is UNSET:
         pick_numbers, pick_text = model.pick_numbers, model.pick_text
     else:
         check_columns(columns, model)
         pick_numbers, pick_text = _picks(columns, model)
-    if set(map(len, rows)) != {len(model.known)}:
-        return None
-    numbers = list(map(pick_numbers, rows))
-    text = list(map(pick_text, rows)) if model.text else ()
-    if model.text and not _typed(numbers, text, body):
-        return None
-    values = np.array(numbers, dtype=np.float64)  # None becomes NaN
-    if model.numbers and not _exact(values):
-        return None
-    return Found(numbers=values, text=text, rows=len(rows))
+    try:
+        if set(map(len, rows)) == {len(model.known)}:
+            return list(map(pick_numbers, rows)), list(map(pick_text, rows)) if model.text else ()
+    except (LookupError, TypeError):
+        pass  # an array where an object is wanted, an object where an array is, or a wrong name
+    check_named(rows, None if columns is UNSET else columns, model)
+    return None
 
 
 def _exact(values: NDArray[np.float64]) -> bool:
     """Whether float64 holds them all, whatever they were; a missing one, too."""
-    return near(values, LARGEST_WHOLE) or bool(
-        np.fmax.reduce(np.abs(values), axis=None) < LARGEST_WHOLE
+    return near(values, LARGEST_WHOLE) or not bool(
+        np.fmax.reduce(np.abs(values), axis=None) >= LARGEST_WHOLE
     )
 
 

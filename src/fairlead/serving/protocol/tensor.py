@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import chain
-from struct import unpack_from
+from struct import Struct
 from typing import Any
 
 import msgspec
@@ -18,15 +18,17 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from fairlead.data.lexicon import LARGEST_WHOLE
-from fairlead.errors import Invalid
+from fairlead.errors import Invalid, TooLarge
 from fairlead.serving.protocol import strict
 from fairlead.serving.protocol.datatypes import BYTES, Datatype, datatype, element, named
 from fairlead.serving.protocol.documents import RequestInput
-from fairlead.serving.protocol.intake import INEXACT, as_they_are, near, single, texts
-from fairlead.serving.protocol.wording import refused, shown
+from fairlead.serving.protocol.intake import INEXACT, MOST, as_they_are, near, single, texts
+from fairlead.serving.protocol.wording import brief, refused, shown
 
 _LENGTH = 4  # bytes before an element of BYTES that say how long it is
-_NESTED = re.compile(rb"\s*\[\s*\[")
+_EXACT = 2  # bytes of a number, of whatever kind, that float32 keeps as it is
+_length = Struct("<I").unpack_from
+_NESTED = re.compile(rb"\s*+\[\s*+\[")
 
 
 class Binary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -44,11 +46,13 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         tensor: As the document has it.
         kind: Its datatype.
         binary: Its data, where it is binary.
+        whole: Bytes of the document.
     """
 
     tensor: RequestInput
     kind: Datatype
     binary: Binary | None
+    whole: int
 
     @property
     def where(self) -> str:
@@ -76,13 +80,14 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return np.frombuffer(self.binary.body, self.kind.stored, count, self.binary.start)
 
 
-def located(tensor: RequestInput, body: bytes, start: int) -> Sent:
+def located(tensor: RequestInput, body: bytes, start: int, whole: int) -> Sent:
     """An input with its data found.
 
     Args:
         tensor: As the document has it.
         body: The whole request.
         start: Where its data begins, if that is binary.
+        whole: Bytes of the document.
 
     Raises:
         Invalid: Its datatype is not known, or it has not data of one kind.
@@ -93,7 +98,7 @@ def located(tensor: RequestInput, body: bytes, start: int) -> Sent:
     except ValueError as error:
         raise Invalid(f"input {shown(tensor.name)}: {error}") from None
     binary = None if size is None else Binary(body=body, start=start, size=size)
-    found = Sent(tensor=tensor, kind=kind, binary=binary)
+    found = Sent(tensor=tensor, kind=kind, binary=binary, whole=whole)
     if binary and start + binary.size > len(body):
         raise found.wrong(f"{size} bytes of binary data, where the body has {len(body) - start}")
     return found
@@ -152,9 +157,11 @@ def read_numbers(
     if not sent.binary:
         return single(_json_numbers(sent, rows, names), names, missing=missing, where=where)
     stored = _stored(sent, rows, len(names))
+    _check_elements(sent, stored, names)
     if sent.kind.name == "FP32":
         return as_they_are(_aligned(stored), names, missing=missing, where=where)
-    _check_elements(sent, stored, names)
+    if stored.itemsize <= _EXACT:
+        return as_they_are(stored.astype(np.float32), names, missing=missing, where=where)
     return single(stored.astype(np.float64), names, missing=missing, where=where)
 
 
@@ -225,7 +232,9 @@ def _quick_numbers(sent: Sent, rows: int, width: int) -> NDArray[np.float64] | N
 
 def _careful_numbers(sent: Sent, rows: int, names: Sequence[str]) -> NDArray[np.float64]:
     width = len(names)
-    cells = _laid_out(strict.written(bytes(sent.data)), sent, rows, width)
+    if sent.whole > strict.CLOSELY:
+        _laid_out(_read(sent), sent, rows, width)  # what is wrong goes before what is too large
+    cells = _laid_out(_written(sent), sent, rows, width)
     values = np.empty(len(cells), dtype=np.float64)
     for at, cell in enumerate(cells):
         try:
@@ -246,9 +255,9 @@ def read_text(sent: Sent, rows: int, names: Sequence[str]) -> NDArray[np.object_
     """
     if sent.kind is not BYTES:
         raise sent.wrong(f"it is {sent.kind.name}; the model wants text here, which is BYTES")
+    cells: Sequence[str | None]
     cells = _binary_texts(sent, rows, names) if sent.binary else _json_texts(sent, rows, names)
-    width = len(names)
-    return texts([cells[at : at + width] for at in range(0, len(cells), width)], width)
+    return texts(cells, len(names))
 
 
 def _json_texts(sent: Sent, rows: int, names: Sequence[str]) -> list[str | None]:
@@ -263,42 +272,56 @@ def _json_texts(sent: Sent, rows: int, names: Sequence[str]) -> list[str | None]
 def _read(sent: Sent) -> Any:
     try:
         return sent.decoder.decode(sent.data)
-    except strict.MALFORMED:
-        return strict.written(bytes(sent.data))
+    except strict.MALFORMED as error:
+        if sent.whole > strict.CLOSELY:
+            raise sent.wrong(brief(error)) from None
+        return _written(sent)
+
+
+def _written(sent: Sent) -> Any:
+    return strict.written(bytes(sent.data), sent.whole)
 
 
 def _binary_texts(sent: Sent, rows: int, names: Sequence[str]) -> list[str]:
     assert sent.binary
-    cells: list[str] = []
     content = memoryview(sent.binary.body)[sent.binary.start :][: sent.binary.size]
-    at, width = 0, len(names)
-    for index in range(rows * width):
-        try:
-            cell, at = _binary_text(content, at)
-        except ValueError as error:
-            raise refused(sent.where, index // width, names[index % width], str(error)) from None
-        cells.append(cell)
-    if at < len(content):
-        raise sent.wrong(f"{len(content) - at} bytes are left over behind {len(cells)} texts")
+    count, width = rows * len(names), len(names)
+    if count > MOST:
+        raise TooLarge(f"the request has {count} texts; at most {MOST} may be asked at once")
+    cells: list[str] = []
+    try:
+        end = _fill(cells, content, count)
+    except ValueError as error:
+        row, column = divmod(len(cells), width)
+        raise refused(sent.where, row, names[column], str(error)) from None
+    if end < len(content):
+        raise sent.wrong(f"{len(content) - end} bytes are left over behind {count} texts")
     return cells
 
 
-def _binary_text(content: memoryview, at: int) -> tuple[str, int]:
-    """The text that begins here, and where the next one does.
+def _fill(cells: list[str], content: memoryview, count: int) -> int:
+    """Read so many texts; in one loop, for a call for each takes as long as to read it.
+
+    Returns:
+        Where the last one ends.
 
     Raises:
-        ValueError: It goes beyond the content, or is not UTF-8.
+        ValueError: The next one goes beyond the content, or is not UTF-8.
     """
-    begin = at + _LENGTH
-    if begin > len(content):
-        raise ValueError(f"the binary data ends after {len(content)} bytes")
-    (length,) = unpack_from("<I", content, at)
-    if begin + length > len(content):
-        raise ValueError(f"{length} bytes of text, where {len(content) - begin} are left")
-    try:
-        return str(content[begin : begin + length], "utf-8"), begin + length
-    except UnicodeDecodeError as error:
-        raise ValueError(f"the text is not UTF-8 at its byte {error.start}") from None
+    at, size = 0, len(content)
+    for _ in range(count):
+        begin = at + _LENGTH
+        if begin > size:
+            raise ValueError(f"the binary data ends after {size} bytes")
+        (length,) = _length(content, at)
+        at = begin + length
+        if at > size:
+            raise ValueError(f"{length} bytes of text, where {size - begin} are left")
+        try:
+            cells.append(str(content[begin:at], "utf-8"))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"the text is not UTF-8 at its byte {error.start}") from None
+    return at
 
 
 # ---- layout ---------------------------------------------------------------------------------
@@ -312,7 +335,7 @@ def _laid_out(data: Any, sent: Sent, rows: int, width: int) -> list[Any]:
     """
     if not isinstance(data, list):
         raise sent.wrong("its data is no array")
-    nested = len(sent.tensor.shape) > 1 and any(isinstance(row, list) for row in data)
+    nested = len(sent.tensor.shape) > 1 and list in set(map(type, data))
     if not nested:
         return _counted(data, sent, rows * width)
     _counted(data, sent, rows)

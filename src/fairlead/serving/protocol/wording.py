@@ -15,7 +15,9 @@ from fairlead.errors import Invalid
 
 _NAMED = 20  # names that a message holds
 _SHOWN = 80  # characters of a client's text that a message holds
-_COMPARED = 500  # names that a wrong one is compared with, for it takes long: these, 5 ms
+_TOLD = 200  # characters of a library's message that a message holds
+_COMPARED = 500  # names that a wrong one is compared with, for it takes long: at worst 0.05 s
+_NEAR = 40  # characters of it that are compared
 
 
 class _Cut(Repr):
@@ -34,6 +36,12 @@ def shown(value: object) -> str:
     return _CUT.repr(value)
 
 
+def brief(error: Exception) -> str:
+    """What an error of a library says, which may quote what was sent: one line, cut."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= _TOLD else f"{text[:_TOLD]}..."
+
+
 def listed(names: Collection[str]) -> str:
     """Some names in a message."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -42,7 +50,7 @@ def listed(names: Collection[str]) -> str:
 
 def hint(name: str, known: Collection[str]) -> str:
     """A clause that ends a message: the nearest name, or those that there are."""
-    near = nearest(name[:_SHOWN], islice(known, _COMPARED))
+    near = nearest(name[:_NEAR], islice(known, _COMPARED))
     return near or f"; there is {listed(known)}"
 
 

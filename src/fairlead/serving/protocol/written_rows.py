@@ -131,10 +131,48 @@ def check_columns(columns: Sequence[str], model: Intake) -> None:
     Raises:
         Invalid: Names the first that is not, or is twice, or those that lack.
     """
-    twice = [name for name, times in Counter(columns).items() if times > 1]
+    some = columns[: len(model.known) + 1]  # of more, one among these is strange or twice
+    twice = [name for name, times in Counter(some).items() if times > 1]
     if twice:
         raise Invalid(f"`columns` names {shown(twice[0])} twice")
-    _check_names(columns, model, "`columns`: ")
+    _check_names(dict.fromkeys(some), model, "`columns`: ")
+
+
+def check_named(rows: Sequence[Any], columns: Sequence[str] | None, model: Intake) -> None:
+    """Refuse rows that are not of the model's columns, whatever their values.
+
+    Args:
+        rows: As they were decoded.
+        columns: Their names, checked; None where each row has names of its own.
+        model: What the model takes.
+
+    Raises:
+        Invalid: Says what is wrong with the first such row.
+    """
+    for at, row in enumerate(rows):
+        arrays = type(row) is list
+        if (
+            arrays == (columns is None)
+            or len(row) != len(model.known)
+            or not (arrays or row.keys() == model.known)
+        ):
+            _named(row, columns, model, at)
+
+
+def check_numbers(rows: Sequence[Sequence[Any]], model: Intake) -> None:
+    """Refuse numbers that are none.
+
+    Args:
+        rows: Values of the number columns, as they were decoded.
+        model: What the model takes.
+
+    Raises:
+        Invalid: Names the first.
+    """
+    for at, row in enumerate(rows):
+        for cell, column in zip(row, model.numbers, strict=True):
+            if type(cell) is str or type(cell) is bool:
+                raise refused("", at, column, _no_number(cell))
 
 
 def _check_names(names: Collection[str], model: Intake, where: str) -> None:
