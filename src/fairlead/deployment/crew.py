@@ -1,7 +1,8 @@
 """The serving processes of one server.
 
 Belongs here: having as many as there should be, telling all of them the plan, and hearing how far
-they are. Does not: what the plan is (aim.py), one process (process.py).
+they are and what they count. Does not: what the plan is (aim.py), one process (process.py), adding
+up (serving/watch/sums.py).
 
 All of it happens in one thread, which nothing else holds up: neither a ledger that is away nor a
 deployment. Only `follow` and `reports` are for others.
@@ -17,16 +18,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from fairlead.deployment import replacing
 from fairlead.deployment.listening import Listening
 from fairlead.deployment.news import News, Note, Warned
 from fairlead.deployment.process import Process, started
 from fairlead.serving.http.arriving import let_in
-from fairlead.serving.plan import Admit, Drain, Plan, Report
+from fairlead.serving.plan import Admit, Counts, Drain, Page, Plan, Report, Scrape
 from fairlead.serving.start import ProcessSettings
-from fairlead.serving.watch import metrics
+from fairlead.serving.watch.sums import Sums
 
 _SILENT = 30.0
 """Seconds after which a process that does not take a plan in is replaced: its loop hangs."""
@@ -65,23 +65,25 @@ class Crew:
         address: Theirs.
         settings: What each is started with.
         count: How many there are to be.
+        sums: What they count is added up there.
         told: Told of deaths.
         changed: Called when `reports` tells something new.
         clock: Seconds, rising.
     """
 
-    def __init__(  # noqa: PLR0913 - two listeners, and a clock for tests
+    def __init__(  # noqa: PLR0913 - two listeners, the sums, and a clock for tests
         self,
         address: Listening,
         settings: ProcessSettings,
         *,
         count: int,
+        sums: Sums,
         told: Callable[[News], None],
         changed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._address, self._settings = address, settings
-        self._told, self._changed, self._clock = told, changed, clock
+        self._sums, self._told, self._changed, self._clock = sums, told, changed, clock
         self._places = [_Place() for _ in range(count)]
         self._plan: Plan | None = None
         self._ending = False
@@ -113,11 +115,15 @@ class Crew:
 
     def tend(self, seconds: float) -> None:
         """See to the processes, waiting so long for news of them."""
-        heard = [self._hear(key.fileobj) for key, _ in self._selector.select(seconds)]
+        for place in self._places:
+            self._look_out(place)
+        ready = self._selector.select(seconds)
+        heard = [self._hear(key.fileobj) for key, how in ready if how & selectors.EVENT_READ]
         plan = self._newest()
         for place in self._places:
             self._see_to(place, plan)
             self._admit(place)
+        self._tell_page()
         self._tell_reports(news=any(heard))
 
     def admit(self, tokens: tuple[str, ...]) -> None:
@@ -186,11 +192,11 @@ class Crew:
             self._tell(place, place.process, self._plan)
 
     def _bury(self, place: _Place, process: Process) -> None:
-        process.hear()
+        self._take_in(process)
         self._selector.unregister(process.channel)
         process.close()
         place.process = None
-        metrics.forget(Path(self._settings.metrics), process.child.pid)
+        self._sums.forget(process.child.pid)
         if self._ending:
             return
         self._count_crash(process)
@@ -225,6 +231,15 @@ class Crew:
             place.told = self._clock()
             process.tell(plan)
 
+    def _look_out(self, place: _Place) -> None:
+        """Wake up when it can take in more, too, where there is more for it."""
+        process = place.process
+        if process is None:
+            return
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.is_behind else 0)
+        if self._selector.get_key(process.channel).events != events:
+            self._selector.modify(process.channel, events, process)
+
     def _admit(self, place: _Place) -> None:
         process, tokens = place.process, self._settings.tokens
         if process is not None and process.tokens != tokens:
@@ -250,11 +265,40 @@ class Crew:
         found = (place.process for place in self._places if place.process)
         process = next(one for one in found if one.channel is source)
         process.heard = self._clock()
-        return process.hear()
+        return self._take_in(process)
+
+    def _take_in(self, process: Process) -> bool:
+        """Take in what it says; whether that was a report."""
+        messages = process.hear()
+        for message in messages:
+            match message:
+                case Report():
+                    process.report = message
+                case Counts():
+                    self._sums.add(process.child.pid, message)
+                case Scrape(number=number):
+                    process.asked = number
+        return any(isinstance(message, Report) for message in messages)
 
     def _newest(self) -> Plan | None:
         with self._lock:
             return self._plan
+
+    def _tell_page(self) -> None:
+        """Answer those who have asked for the page for Prometheus: it is written once for all.
+
+        Whoever has not taken the last one in waits, so no more than one is in memory for each.
+        """
+        found = (place.process for place in self._places if place.process)
+        asking = [one for one in found if one.asked and not one.is_behind]
+        if not asking:
+            return
+        from fairlead.serving.watch.page import page
+
+        text = page(self._sums)
+        for process in asking:
+            process.tell(Page(number=process.asked, text=text))
+            process.asked = 0
 
     def _alive(self) -> bool:
         return any(place.process is not None for place in self._places)

@@ -1,7 +1,7 @@
 """What was seen of a deployment during its present step.
 
 Belongs here: looking, and taking off what was seen before the step. Does not: counting
-(serving/watch/metrics.py), ruling (judge.py).
+(serving/watch/sums.py), ruling (judge.py).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from fairlead.serving.plan import Message, Plan, Report, decode, encode
@@ -33,6 +34,7 @@ class Process:
     tokens: tuple[str, ...] = ()  # of those whom it lets in
     report: Report | None = None  # the last that it made
     heard: float | None = None  # when it last said anything
+    asked: int = 0  # its last question for the page for Prometheus that is not answered; 0: none
     _unsent: bytearray = field(default_factory=bytearray)
     _unread: bytes = b""
 
@@ -40,6 +42,11 @@ class Process:
     def status(self) -> int | None:
         """How it ended; None while it lives."""
         return self.child.poll()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it has not taken in yet what it was told."""
+        return bool(self._unsent)
 
     def tell(self, message: Message) -> None:
         """Say this, after all that was said before."""
@@ -52,16 +59,13 @@ class Process:
             while self._unsent:
                 del self._unsent[: self.channel.send(self._unsent)]
 
-    def hear(self) -> bool:
-        """Take in what it says; whether that was a report."""
+    def hear(self) -> Sequence[Message]:
+        """What it has said meanwhile."""
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while came := self.channel.recv(_READ):
                 self._unread += came
         *lines, self._unread = self._unread.split(b"\n")
-        reports = [message for line in lines if isinstance(message := decode(line), Report)]
-        if reports:
-            self.report = reports[-1]
-        return bool(reports)
+        return [decode(line) for line in lines]
 
     def kill(self) -> None:
         """End it at once."""

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from fairlead.artifacts import Artifacts
 from fairlead.deployment import news
@@ -35,7 +34,7 @@ from fairlead.records import Server
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.tokens import hashed
 from fairlead.serving.start import Logging, ProcessSettings
-from fairlead.serving.watch.metrics import observations
+from fairlead.serving.watch.sums import Sums
 
 _PERIOD = 0.1
 """Seconds between two looks at whether to stop, and at the processes."""
@@ -107,18 +106,8 @@ def serve(
     Raises:
         Invalid: There is nothing to serve, or the address cannot be bound; nothing was begun.
     """
-    with (
-        bound(options.host, options.port, tokens=bool(options.tokens)) as address,
-        TemporaryDirectory(prefix="fairlead-metrics-") as folder,
-    ):
-        server = _Server(
-            ledger,
-            artifacts,
-            options,
-            address=address,
-            folder=Path(folder),
-            told=_in_turn(told),
-        )
+    with bound(options.host, options.port, tokens=bool(options.tokens)) as address:
+        server = _Server(ledger, artifacts, options, address=address, told=_in_turn(told))
         try:
             server.serve(stop)
         finally:
@@ -128,28 +117,29 @@ def serve(
 class _Server:
     """The parts of a serving program, put together."""
 
-    def __init__(  # noqa: PLR0913 - what `serve` was given, and what it has made
+    def __init__(
         self,
         ledger: Ledger,
         artifacts: Artifacts,
         options: ServeOptions,
         *,
         address: Listening,
-        folder: Path,
         told: Callable[[News], None],
     ) -> None:
         self._ledger, self._artifacts, self._options = ledger, artifacts, options
-        self._address, self._folder, self._told = address, folder, told
+        self._address, self._told = address, told
         self._token = secrets.token_urlsafe()  # with it, we ask ourselves
         self._porter = Porter(
             own=hashed(self._token), private=address.is_private, tokens=options.tokens, told=told
         )
         self._count = options.processes or _processes()
         self._wake = threading.Event()
+        self._sums = Sums()
         self._crew = Crew(
             address,
             self._settings(),
             count=self._count,
+            sums=self._sums,
             told=told,
             changed=self._wake.set,
         )
@@ -184,7 +174,6 @@ class _Server:
             listen=(),
             channel=0,
             artifacts=self._artifacts.root,
-            metrics=str(self._folder),
             host=options.host,
             tokens=self._porter.tokens,
             limits=options.limits,
@@ -224,7 +213,7 @@ class _Server:
             self._artifacts,
             proofs=proofs,
             address=Address(url=self._address.url, token=self._token),
-            eyes=Eyes(lambda: observations(self._folder)),
+            eyes=Eyes(self._sums.observations),
             ended=self._wake.set,
             told=self._told,
         )

@@ -1,17 +1,23 @@
 """The serving process's end of the socket pair.
 
-Belongs here: messages in and out. Does not: what they say (plan.py) and what follows (life.py).
+Belongs here: messages in and out, and which answer belongs to which question. Does not: what they
+say (plan.py) and what follows (life.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import socket
 from collections.abc import AsyncIterator
 
-from fairlead.serving.plan import BEAT, Alive, Message, Report, decode, encode
+from fairlead.errors import Unreachable
+from fairlead.serving.plan import BEAT, Alive, Message, Page, Report, Scrape, decode, encode
 
 _LONGEST = 64 << 20  # bytes of a message: a plan names every model with its columns and classes
+_PATIENCE = 2.0  # seconds that the supervisor has to answer
+_PARTING = 1.0  # seconds that it has to take in the last words
 
 
 class Channel:
@@ -26,27 +32,72 @@ class Channel:
         self._reader = reader
         self._writer = writer
         self._last: Report | None = None
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[str]] = {}
 
     async def messages(self) -> AsyncIterator[Message]:
-        """What comes, until the supervisor is gone."""
+        """What comes, but for answers to what was asked here, until the supervisor is gone."""
         while line := await self._line():
-            yield decode(line)
+            match decode(line):
+                case Page() as page:
+                    self._take(page)
+                case message:
+                    yield message
+
+    @property
+    def is_full(self) -> bool:
+        """Whether something waits to be taken in by the supervisor."""
+        return self._writer.transport.get_write_buffer_size() > 0
+
+    def tell(self, message: Message) -> None:
+        """Say this, unless there is nobody to hear it."""
+        if not self._writer.is_closing():
+            self._writer.write(encode(message))
 
     def report(self, report: Report) -> None:
         """Tell how far this process is, if that is news."""
-        if report != self._last and not self._writer.is_closing():
+        if report != self._last:
             self._last = report
-            self._writer.write(encode(report))
+            self.tell(report)
 
     async def beat(self) -> None:
         """Say again and again that the loop goes round."""
         while not self._writer.is_closing():
-            self._writer.write(encode(Alive()))
+            self.tell(Alive())
             await asyncio.sleep(BEAT)
 
-    def close(self) -> None:
-        """Say no more."""
+    async def page(self) -> str:
+        """The page for Prometheus, asked of the supervisor.
+
+        Raises:
+            Unreachable: It does not answer.
+        """
+        number = next(self._numbers)
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        self.tell(Scrape(number=number))
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await answer
+        except TimeoutError as error:
+            raise Unreachable(
+                "asking the supervisor for the figures of all processes: it said nothing for "
+                f"{_PATIENCE:g} s; predictions go on, ask again"
+            ) from error
+        finally:
+            del self._asked[number]
+
+    async def close(self) -> None:
+        """Say no more, once all that was said has gone out, if it is taken in."""
         self._writer.close()
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(_PARTING):
+                await self._writer.wait_closed()
+
+    def _take(self, page: Page) -> None:
+        for number, answer in self._asked.items():
+            if number <= page.number and not answer.done():
+                answer.set_result(page.text)
 
     async def _line(self) -> bytes:
         try:

@@ -17,7 +17,6 @@ import signal
 import socket
 from collections.abc import Callable
 from logging import Logger
-from pathlib import Path
 
 from fairlead.artifacts import Artifacts
 from fairlead.serving.channel import Channel, opened
@@ -34,6 +33,7 @@ from fairlead.serving.start import ProcessSettings
 from fairlead.serving.watch.logs import written
 from fairlead.serving.watch.metrics import Metrics
 from fairlead.serving.watch.sights import Sights
+from fairlead.serving.watch.telling import Telling
 from fairlead.serving.watch.traces import Traces, traces
 from fairlead.serving.watch.witness import Witness
 
@@ -63,11 +63,11 @@ async def _lived(settings: ProcessSettings, log: Logger, spans: Traces | None) -
     await following.begun.wait()
     if not following.ending.done():
         beating = asyncio.create_task(channel.beat())
-        await _serve(following, settings, log, spans)
+        await _serve(channel, following, settings, log, spans)
         beating.cancel()
     messages.cancel()
     following.engine.close()
-    channel.close()
+    await channel.close()
 
 
 class Following:
@@ -91,7 +91,7 @@ class Following:
         self._applying: set[asyncio.Task[None]] = set()
 
     async def follow(self) -> None:
-        """Take in plans until told to drain, or the supervisor is gone."""
+        """Take in what is said, to the end: answers are waited for while we drain, too."""
         async for message in self._channel.messages():
             match message:
                 case Plan():
@@ -100,7 +100,6 @@ class Following:
                     self.guard.admit(tokens)
                 case Drain(seconds=seconds):
                     self.end(seconds)
-                    return
         self.end(self._grace)
 
     def end(self, seconds: float) -> None:
@@ -129,26 +128,31 @@ class Following:
 
 
 async def _serve(
-    following: Following, settings: ProcessSettings, log: Logger, spans: Traces | None
+    channel: Channel,
+    following: Following,
+    settings: ProcessSettings,
+    log: Logger,
+    spans: Traces | None,
 ) -> None:
     """Answer requests until it is time to end, and then those that are in hand."""
-    metrics = Metrics(Path(settings.metrics))
+    metrics = Metrics()
     witness = Witness(metrics, spans, log, everything=settings.logging.requests)
     bodies = Bodies(settings.limits)
     door = Door(limits=settings.limits, refused=witness.refused)
     sights = Sights(metrics, following.engine, bodies, door.crowd)
+    telling = Telling(metrics, channel, sights.look)
     door.app = App(
         guard=following.guard,
-        pages=Pages(following.engine, following.health, metrics, sights.look),
+        pages=Pages(following.engine, following.health, telling.page),
         predicting=Predicting(following.engine, bodies, metrics, settings.limits),
         witness=witness,
         limits=settings.limits,
     )
-    keeping = [asyncio.create_task(kept) for kept in (sights.keep(), metrics.keep())]
+    keeping = [asyncio.create_task(kept) for kept in (sights.keep(), telling.keep())]
     await _until_ended(Doorman(door), settings, following.ending)
     for task in keeping:
         task.cancel()
-    metrics.write()
+    telling.tell()
 
 
 async def _until_ended(

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from fairlead.records import Allowance, Digest, Signature
+from fairlead.serving.watch.counted import Counted, Sight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +102,48 @@ class Alive:
 BEAT = 1.0
 """Seconds."""
 
-Message: TypeAlias = Plan | Admit | Drain | Report | Alive
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a process has counted since it said so last, and how it is; what is as it was, is not
+    said again.
+
+    Args:
+        counted: Model, revision, and what was counted of it.
+        refused: Connections closed for what came over them, by the status of the answer.
+        sight: How the process is; None where it has not looked at itself since.
+    """
+
+    counted: tuple[tuple[str, str, Counted], ...] = ()
+    refused: Mapping[int, int] = field(default_factory=dict)
+    sight: Sight | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scrape:
+    """A process is asked for the page for Prometheus, which only its supervisor can write."""
+
+    number: int  # of this question, rising from 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """The page for Prometheus, with all that the process had told before it asked."""
+
+    number: int  # of the last question that this answers; it answers those before it, too
+    text: str
+
+
+Message: TypeAlias = Plan | Admit | Drain | Report | Alive | Counts | Scrape | Page
 _KINDS: Mapping[str, type[Message]] = {
     "plan": Plan,
     "admit": Admit,
     "drain": Drain,
     "report": Report,
     "alive": Alive,
+    "counts": Counts,
+    "scrape": Scrape,
+    "page": Page,
 }
 
 

@@ -40,7 +40,6 @@ class ProcessSettings:
         listen: Numbers of the listening sockets that it inherits.
         channel: Number of its end of the socket pair, for messages of plan.py.
         artifacts: The artefact store's root.
-        metrics: The folder that all processes of one server count in.
         host: The name or address that was asked to be bound; clients may name it.
         tokens: SHA-256 of the tokens that are let in (tokens.py); empty: everybody on this machine.
         limits: What it takes from its clients.
@@ -52,7 +51,6 @@ class ProcessSettings:
     listen: tuple[int, ...]
     channel: int
     artifacts: str
-    metrics: str
     host: str = "127.0.0.1"
     tokens: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)

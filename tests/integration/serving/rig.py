@@ -9,11 +9,13 @@ import re
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from fairlead.artifacts import Artifacts
@@ -21,19 +23,23 @@ from fairlead.inference.inspection import inspect
 from fairlead.records import Allowance, Candidate
 from fairlead.serving.engine.drift import edges_of
 from fairlead.serving.plan import (
-    Alive,
+    Counts,
     Drain,
     Facts,
     Held,
     Message,
+    Page,
     Plan,
     Report,
+    Scrape,
     Split,
     decode,
     encode,
 )
 from fairlead.serving.start import VARIABLE, ProcessSettings, command
 from fairlead.serving.start import encode as encode_settings
+from fairlead.serving.watch.page import page
+from fairlead.serving.watch.sums import Sums
 
 DEADLINE = 30.0
 
@@ -113,18 +119,43 @@ class Reply:
 
 @dataclass(kw_only=True)
 class Process:
-    """A serving process, and the supervisor's end of its channel."""
+    """A serving process, and the supervisor's end of its channel, which a thread listens at."""
 
     port: int
     child: subprocess.Popen[bytes]
     channel: socket.socket
     log: Path
-    metrics: Path
+    sums: Sums = field(default_factory=Sums)
     serial: int = 0
-    _unread: bytes = field(default=b"", init=False)
+    _reports: Queue[Report | None] = field(default_factory=Queue, init=False)
+    _telling: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def tell(self, message: Message) -> None:
-        self.channel.sendall(encode(message))
+        with self._telling:
+            self.channel.sendall(encode(message))
+
+    def hang_up(self) -> None:
+        """Be gone, as a supervisor that was killed."""
+        self.channel.shutdown(socket.SHUT_RDWR)
+
+    def listen(self) -> None:
+        """Take in what it says, to the end."""
+        unread = b""
+        with suppress(OSError):
+            while came := self.channel.recv(1 << 16):
+                *lines, unread = (unread + came).split(b"\n")
+                for line in lines:
+                    self._take_in(decode(line))
+        self._reports.put(None)
+
+    def _take_in(self, message: Message) -> None:
+        match message:
+            case Report():
+                self._reports.put(message)
+            case Counts():
+                self.sums.add(self.child.pid, message)
+            case Scrape(number=number):
+                self.tell(Page(number=number, text=page(self.sums)))
 
     def plan(self, *held: Held, traffic: Mapping[str, Mapping[str, int]] | None = None) -> None:
         """Send a plan: all traffic of a model to its first revision, if not told otherwise."""
@@ -145,23 +176,10 @@ class Process:
                 return report
 
     def report(self) -> Report:
-        """The next one; between two it says that it is alive."""
-        while True:
-            message = self._message()
-            if not isinstance(message, Alive):
-                assert isinstance(message, Report)
-                return message
-
-    def _message(self) -> Message:
-        self.channel.settimeout(DEADLINE)
-        while b"\n" not in self._unread:
-            came = b""
-            with suppress(ConnectionError):
-                came = self.channel.recv(1 << 16)
-            assert came, f"the process ended: {self.errors()}"
-            self._unread += came
-        line, _, self._unread = self._unread.partition(b"\n")
-        return decode(line)
+        """The next one."""
+        report = self._reports.get(timeout=DEADLINE)
+        assert report is not None, f"the process ended: {self.errors()}"
+        return report
 
     def drain(self, seconds: float = 5.0) -> int:
         self.tell(Drain(seconds=seconds))
@@ -236,13 +254,12 @@ def started(
     with tempfile.TemporaryDirectory() as folder, listening, ours:
         listening.bind(("127.0.0.1", 0))
         listening.listen(2_048)
-        given = settings or ProcessSettings(listen=(), channel=0, artifacts="", metrics="")
+        given = settings or ProcessSettings(listen=(), channel=0, artifacts="")
         given = replace(
             given,
             listen=(listening.fileno(),),
             channel=theirs.fileno(),
             artifacts=given.artifacts or str(trained.home / "artifacts"),
-            metrics=given.metrics or folder,
         )
         log = Path(folder, "log")
         with log.open("wb") as errors:
@@ -259,13 +276,15 @@ def started(
             child=child,
             channel=ours,
             log=log,
-            metrics=Path(given.metrics),
         )
+        listener = threading.Thread(target=process.listen)
+        listener.start()
         try:
             yield process
         finally:
             child.kill()
             child.wait()
+            listener.join()
 
 
 def rows_of(rows: Sequence[Mapping[str, Any]]) -> bytes:

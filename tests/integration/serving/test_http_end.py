@@ -30,14 +30,14 @@ READY = request("/readyz", method="GET")
 
 
 def settings(**given: object) -> ProcessSettings:
-    return ProcessSettings(listen=(), channel=0, artifacts="", metrics="", **given)  # type: ignore[arg-type]
+    return ProcessSettings(listen=(), channel=0, artifacts="", **given)  # type: ignore[arg-type]
 
 
 def asked_to_end(process: Process, how: str) -> None:
     if how == "drain":
         process.tell(Drain(seconds=5.0))
     elif how == "channel":
-        process.channel.close()
+        process.hang_up()
     else:
         process.child.send_signal(signal.Signals[how])
 

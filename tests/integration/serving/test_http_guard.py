@@ -17,7 +17,7 @@ PREDICT = "/models/houses:predict"
 @pytest.fixture(scope="module")
 def guarded(trained: Trained) -> Iterator[Process]:
     hashes = (hashed("another"), hashed(TOKEN))
-    settings = ProcessSettings(listen=(), channel=0, artifacts="", metrics="", tokens=hashes)
+    settings = ProcessSettings(listen=(), channel=0, artifacts="", tokens=hashes)
     with started(trained, settings) as process:
         process.plan(trained.held("houses"))
         process.followed()

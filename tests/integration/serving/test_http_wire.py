@@ -48,7 +48,7 @@ LAST = request("/livez", b"", "Connection: close", method="GET")
 @pytest.fixture(scope="module")
 def strict(trained: Trained) -> Iterator[Process]:
     """A process with short deadlines and small limits."""
-    settings = ProcessSettings(listen=(), channel=0, artifacts="", metrics="", limits=SHORT)
+    settings = ProcessSettings(listen=(), channel=0, artifacts="", limits=SHORT)
     with started(trained, settings) as process:
         process.plan(trained.held("houses"))
         process.followed()
@@ -469,7 +469,7 @@ def test_a_client_that_takes_its_answers_slowly_gets_all_of_them(strict: Process
 
 def test_a_thousand_silent_connections_keep_nobody_out(trained: Trained) -> None:
     limits = replace(Limits(), connections=100)
-    settings = ProcessSettings(listen=(), channel=0, artifacts="", metrics="", limits=limits)
+    settings = ProcessSettings(listen=(), channel=0, artifacts="", limits=limits)
     with started(trained, settings) as process, ExitStack() as silent:
         process.plan(trained.held("houses"))
         process.followed()
@@ -485,7 +485,7 @@ def test_a_thousand_silent_connections_keep_nobody_out(trained: Trained) -> None
 
 def test_a_crowd_of_busy_connections_is_told_to_come_again(trained: Trained) -> None:
     limits = replace(Limits(), connections=3)
-    settings = ProcessSettings(listen=(), channel=0, artifacts="", metrics="", limits=limits)
+    settings = ProcessSettings(listen=(), channel=0, artifacts="", limits=limits)
     with started(trained, settings) as process, ExitStack() as stack:
         process.plan(trained.held("houses"))
         process.followed()

@@ -49,7 +49,6 @@ def test_settings_come_back_as_they_were() -> None:
         listen=(3, 4),
         channel=5,
         artifacts="s3://bucket/a",
-        metrics="m",
         tokens=("a",),
         logging=Logging(form="lines"),
     )

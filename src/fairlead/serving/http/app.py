@@ -108,7 +108,7 @@ class App:
             raise _wrong_method(visit.method, found)
         if visit.method == "OPTIONS":
             return Answer(status=HTTPStatus.NO_CONTENT, headers=(_allow(found),))
-        return self._pages.answer(found)
+        return await self._pages.answer(found)
 
     async def _send(
         self, exchange: Exchange, visit: Visit, answer: Answer, receive: Receive

@@ -6,7 +6,7 @@ Inference Protocol (metadata.py), and predicting (predicting.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -20,8 +20,9 @@ from fairlead.serving.http.paths import Kind, Target
 from fairlead.serving.protocol.documents import Live as Lives
 from fairlead.serving.protocol.documents import Ready
 from fairlead.serving.protocol.infer import model_metadata, server_metadata
-from fairlead.serving.watch.metrics import CONTENT_TYPE, Metrics
 from fairlead.version import VERSION
+
+_PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
 @dataclass(kw_only=True)
@@ -37,17 +38,15 @@ class Pages:
     Args:
         engine: What is served.
         health: How the process is.
-        metrics: What is counted.
-        refresh: Called before the metrics are told.
+        figures: The page for Prometheus.
     """
 
     def __init__(
-        self, engine: Engine, health: Health, metrics: Metrics, refresh: Callable[[], None]
+        self, engine: Engine, health: Health, figures: Callable[[], Awaitable[bytes]]
     ) -> None:
         self._engine = engine
         self._health = health
-        self._metrics = metrics
-        self._refresh = refresh
+        self._figures = figures
         self._kinds: Mapping[Kind, Callable[[Target], Answer]] = {
             "home": lambda _: of_document(self._home()),
             "server": lambda _: of_document(server_metadata()),
@@ -55,17 +54,19 @@ class Pages:
             "ready": lambda _: self._ready(),
             "model": self._model,
             "model ready": self._model_ready,
-            "metrics": lambda _: self._figures(),
             "openapi": lambda _: of_document(self._document()),
             "docs": lambda _: self._docs(),
         }
 
-    def answer(self, target: Target) -> Answer:
+    async def answer(self, target: Target) -> Answer:
         """The page.
 
         Raises:
             NotFound: It is of a model or a version that is not here.
+            Unreachable: It is the supervisor's, which does not answer.
         """
+        if target.kind == "metrics":
+            return Answer(headers=(_PROMETHEUS,), body=await self._figures())
         return self._kinds[target.kind](target)
 
     def _home(self) -> dict[str, object]:
@@ -92,10 +93,6 @@ class Pages:
         ready = all(served.proved for served in named)
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return of_document(Ready(ready=ready, name=target.model), status=status)
-
-    def _figures(self) -> Answer:
-        self._refresh()
-        return Answer(headers=((b"content-type", CONTENT_TYPE),), body=self._metrics.page())
 
     def _document(self) -> dict[str, Any]:
         from fairlead.serving.protocol.openapi import document

@@ -44,7 +44,8 @@ _FAULTS: Mapping[int, str] = {
     429: "The model answers as many requests as it may.",
     431: "The headers are larger than they may be.",
     500: "The model, or the server, failed.",
-    503: "The model is not loaded and did not load in time, or all connections are in use.",
+    503: "The model is not loaded and did not load in time, all connections are in use, or (of "
+    "/metrics) the supervisor does not answer.",
 }
 _EVERYWHERE = (400, 403, 408, 431, 500, 503)
 _READ = (401, *_EVERYWHERE)

@@ -1,7 +1,7 @@
-"""What one process has counted of one revision, in plain numbers.
+"""What is counted of one revision, in plain numbers, and how a process is.
 
-Belongs here: counting, at every request. Does not: the figures in files that this becomes ten times
-a second (metrics.py), where each costs as much as all of these.
+Belongs here: counting, at every request, and adding up. Does not: which revisions there are
+(metrics.py in a process, sums.py over all of them), and their page (page.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fairlead.serving.watch.observed import LATENCY_EDGES
 
@@ -17,9 +17,30 @@ SERVER_ERRORS = 500
 CLIENT_ERRORS = 400
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """How a process is at this moment."""
+
+    memory: float  # bytes, resident
+    cpu: float  # seconds, since it began
+    files: int  # open
+    connections: int
+    bodies: int  # bytes of requests in hand
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Now:
+    """How one revision is in one process, when last looked; `Counted` says what each is."""
+
+    in_flight: int
+    queued: int
+    load: float
+    loaded: int
+
+
 @dataclass(kw_only=True, slots=True)
 class Counted:
-    """Counts since they were last written down, and how things are. It is filled in and emptied.
+    """Counts, and how things are. A process fills it in and empties it by telling it.
 
     Args:
         codes: Answers by their status.
@@ -71,3 +92,34 @@ class Counted:
         if total is not None:
             self.rows += rows
             self.total += total
+
+    @property
+    def now(self) -> Now:
+        """How things are."""
+        return Now(in_flight=self.in_flight, queued=self.queued, load=self.load, loaded=self.loaded)
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether anything was counted since it was empty."""
+        return bool(self.codes or self.bins or self.rows)
+
+    def taken(self) -> Counted:
+        """All of this; the counts begin from nothing again here."""
+        taken = replace(self)
+        self.codes, self.latency, self.bins = (defaultdict(int) for _ in range(3))
+        self.seconds, self.rows, self.total = 0.0, 0, 0.0
+        return taken
+
+    def add(self, more: Counted) -> None:
+        """Count what another one has counted, too; how things are there is no sum."""
+        _add(self.codes, more.codes)
+        _add(self.latency, more.latency)
+        _add(self.bins, more.bins)
+        self.seconds += more.seconds
+        self.rows += more.rows
+        self.total += more.total
+
+
+def _add(counts: dict[int, int], more: Mapping[int, int]) -> None:
+    for key, count in more.items():
+        counts[key] += count

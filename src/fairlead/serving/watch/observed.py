@@ -1,7 +1,7 @@
 """What was seen of one revision while it served.
 
 Belongs here: the record, how two of them add up, and the edges of its buckets. Does not: where the
-figures are counted (metrics.py), and what follows from them (deployment/judge.py).
+figures are counted (sums.py), and what follows from them (deployment/judge.py).
 """
 
 from __future__ import annotations
@@ -22,17 +22,25 @@ class Observed:
     """Counts of one revision, over all serving processes.
 
     Args:
-        requests: Those it was chosen for and answered, rightly or not. What was turned away for
-            the client's own fault (4xx) is not among them.
+        requests: Those it was chosen for and answered, rightly or not. What it refused is not
+            among them.
         errors: Those of them that failed (5xx).
-        latency: Those of them by the bucket of `LATENCY_EDGES` that their seconds fall in.
+        refused: Further ones that it was chosen for and were turned away as the client's own fault
+            (4xx), which may be its own: it may ask for what clients do not send.
+        latency: Of `requests`, by the bucket of `LATENCY_EDGES` that their seconds fall in.
         bins: Predictions (rows) by bin.
     """
 
     requests: int = 0
     errors: int = 0
+    refused: int = 0
     latency: tuple[int, ...] = ()
     bins: tuple[int, ...] = ()
+
+    @property
+    def asked(self) -> int:
+        """All requests that it was chosen for."""
+        return self.requests + self.refused
 
     def __add__(self, other: Observed) -> Observed:
         return self._with(other, 1)
@@ -45,6 +53,7 @@ class Observed:
         return Observed(
             requests=self.requests + sign * other.requests,
             errors=self.errors + sign * other.errors,
+            refused=self.refused + sign * other.refused,
             latency=_paired(self.latency, other.latency, sign),
             bins=_paired(self.bins, other.bins, sign),
         )

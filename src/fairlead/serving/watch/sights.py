@@ -1,6 +1,6 @@
 """How a serving process is, for its metrics.
 
-Belongs here: looking. Does not: the figures' names (metrics.py).
+Belongs here: looking. Does not: the figures' names (page.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import psutil
 from fairlead.serving.engine.engine import Engine
 from fairlead.serving.http.body import Bodies
 from fairlead.serving.http.crowd import Crowd
-from fairlead.serving.watch.metrics import Metrics, Sight
+from fairlead.serving.watch.counted import Sight
+from fairlead.serving.watch.metrics import Metrics
 
 _PERIOD = 2.0  # seconds; a process that is asked for the figures looks at itself then, too
 

@@ -65,7 +65,7 @@ class Witness:
 
     def refused(self, status: int) -> None:
         """Something came over a connection that was no whole request."""
-        self._metrics.refused.labels(str(status)).inc()
+        self._metrics.refused(status)
         self._log.debug("connection refused", extra={"fields": {"code": status}})
 
     def _tell(self, visit: Visit, status: int, seconds: float) -> None:

@@ -1,0 +1,86 @@
+"""What all processes of a server have counted.
+
+Belongs here: the sums, and what the judge of canaries sees of them. Does not: how they come here
+(deployment/crew.py), and their page (page.py).
+
+They are in memory: a server that ends forgets them, as Prometheus expects of one that starts again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+
+from fairlead.serving.plan import Counts
+from fairlead.serving.watch.counted import CLIENT_ERRORS, SERVER_ERRORS, Counted, Now, Sight
+from fairlead.serving.watch.observed import LATENCY_EDGES, Observed
+
+
+class Sums:
+    """Sums over all processes. They belong to one thread; `observations` is for others, too."""
+
+    def __init__(self) -> None:
+        self.counted: defaultdict[tuple[str, str], Counted] = defaultdict(Counted)
+        """By model and revision; their counts, not how things are."""
+        self.refused: Counter[int] = Counter()
+        """Connections that were closed for what came over them, by the status of the answer."""
+        self.sights: dict[int, Sight] = {}
+        """How each process is, by its number."""
+        self._now: defaultdict[int, dict[tuple[str, str], Now]] = defaultdict(dict)
+        self._lock = threading.Lock()
+
+    def add(self, process: int, counts: Counts) -> None:
+        """A process has told what it counted.
+
+        Args:
+            process: Its number.
+            counts: Since it told the last time.
+        """
+        with self._lock:
+            for model, revision, counted in counts.counted:
+                self.counted[model, revision].add(counted)
+                self._now[process][model, revision] = counted.now
+        self.refused.update(counts.refused)
+        if counts.sight is not None:
+            self.sights[process] = counts.sight
+
+    def forget(self, process: int) -> None:
+        """A process has ended: what it counted stays, what it was does not."""
+        self.sights.pop(process, None)
+        self._now.pop(process, None)
+
+    def now(self, model: str, revision: str) -> list[Now]:
+        """How this revision is in each process that has told of it."""
+        key = (model, revision)
+        return [known[key] for known in self._now.values() if key in known]
+
+    def observations(self) -> Mapping[tuple[str, str], Observed]:
+        """What was seen of each revision since the server began.
+
+        Returns:
+            By model and revision.
+        """
+        with self._lock:
+            return dict(self._observations())
+
+    def _observations(self) -> Iterator[tuple[tuple[str, str], Observed]]:
+        for (model, revision), counted in self.counted.items():
+            if revision:
+                yield (model, revision), _observed(counted)
+
+
+def _observed(counted: Counted) -> Observed:
+    good = sum(n for status, n in counted.codes.items() if status < CLIENT_ERRORS)
+    failed = sum(n for status, n in counted.codes.items() if status >= SERVER_ERRORS)
+    return Observed(
+        requests=good + failed,
+        errors=failed,
+        refused=sum(counted.codes.values()) - good - failed,
+        latency=_dense(counted.latency, len(LATENCY_EDGES) + 1),
+        bins=_dense(counted.bins, max(counted.bins, default=-1) + 1),
+    )
+
+
+def _dense(counts: Mapping[int, int], size: int) -> tuple[int, ...]:
+    return tuple(counts.get(index, 0) for index in range(size))

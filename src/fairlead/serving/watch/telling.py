@@ -1,0 +1,54 @@
+"""Telling the supervisor what this process counts, and asking it for what all have counted.
+
+Belongs here: when. Does not: what is counted (metrics.py), and what becomes of it (sums.py).
+
+A process that is killed has told all but the last tenth of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from fairlead.serving.channel import Channel
+from fairlead.serving.watch.metrics import Metrics
+
+_PERIOD = 0.1  # seconds
+
+
+class Telling:
+    """Tells the supervisor.
+
+    Args:
+        metrics: What is told.
+        channel: Over which.
+        look: Has the metrics see how the process is.
+    """
+
+    def __init__(self, metrics: Metrics, channel: Channel, look: Callable[[], None]) -> None:
+        self._metrics = metrics
+        self._channel = channel
+        self._look = look
+
+    def tell(self) -> None:
+        """Tell what is new since the last time."""
+        news = self._metrics.news()
+        if news is not None:
+            self._channel.tell(news)
+
+    async def keep(self) -> None:
+        """Tell again and again; a supervisor that takes nothing in is told the sum later."""
+        while True:
+            await asyncio.sleep(_PERIOD)
+            if not self._channel.is_full:
+                self.tell()
+
+    async def page(self) -> bytes:
+        """The figures of all processes, for Prometheus: ours are of now.
+
+        Raises:
+            Unreachable: The supervisor does not answer.
+        """
+        self._look()
+        self.tell()
+        return (await self._channel.page()).encode()
