@@ -1,11 +1,11 @@
 """The canary judge: whether a step of a deployment goes on, goes back, or waits.
 
 Belongs here: the rule, pure, over what was seen during the step. Does not: where that is counted
-(serving/watch/metrics.py), and what is done about it (decide.py).
+(serving/watch/sums.py), and what is done about it (decide.py).
 
 Each step is judged on what was seen during it, once it has lasted long enough and the new revision
-has had enough requests. Only errors are looked at before that, at a far stricter level, because
-looking again and again finds something in the end.
+has had enough requests. Only errors and refusals are looked at before that, at a far stricter
+level, because looking again and again finds something in the end.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def judge(bounds: Bounds, *, candidate: Observed, others: Observed, seconds: flo
     """
     missing = _missing(bounds, candidate, seconds)
     level = _EARLY if missing else _LEVEL
-    if reason := _errors(bounds, candidate, others, level):
+    found = (find(bounds, candidate, others, level) for find in (_errors, _refused))
+    if reason := next(filter(None, found), ""):
         return Back(reason=reason)
     if missing:
         return Wait(reason=missing)
@@ -72,28 +73,51 @@ def judge(bounds: Bounds, *, candidate: Observed, others: Observed, seconds: flo
 
 
 def _missing(bounds: Bounds, candidate: Observed, seconds: float) -> str:
-    if candidate.requests < bounds.requests:
-        return f"{candidate.requests} of {bounds.requests} requests so far"
+    if candidate.asked < bounds.requests:
+        return f"{candidate.asked} of {bounds.requests} requests so far"
     if seconds < bounds.hold:
         return f"{seconds:.0f} of {bounds.hold:g} s so far"
     return ""
 
 
-def _errors(bounds: Bounds, candidate: Observed, others: Observed, level: float) -> str:
-    """Whether more of its requests fail than of the others', and more than chance explains.
+@dataclass(frozen=True, kw_only=True)
+class _Share:
+    count: int
+    of: int
 
-    Two one-sided tests must agree: the binomial one, against the others' share plus the margin,
-    and Fisher's exact one, which knows that the others' share is an estimate, too.
+
+def _errors(bounds: Bounds, candidate: Observed, others: Observed, level: float) -> str:
+    """Whether more of its requests fail than of the others'."""
+    its = _Share(count=candidate.errors, of=candidate.requests)
+    theirs = _Share(count=others.errors, of=others.requests)
+    return _in_words(its, "failed", theirs) if _exceeds(its, theirs, bounds.errors, level) else ""
+
+
+def _refused(bounds: Bounds, candidate: Observed, others: Observed, level: float) -> str:
+    """Whether more of them are refused: it may ask for a column that clients do not send."""
+    its = _Share(count=candidate.refused, of=candidate.asked)
+    theirs = _Share(count=others.refused, of=others.asked)
+    what = "were refused (4xx)"
+    return _in_words(its, what, theirs) if _exceeds(its, theirs, bounds.errors, level) else ""
+
+
+def _exceeds(its: _Share, theirs: _Share, margin: float, level: float) -> bool:
+    """Whether its share is larger than theirs, and by more than the margin and chance explain.
+
+    Two one-sided tests must agree: the binomial one, against their share plus the margin, and
+    Fisher's exact one, which knows that their share is an estimate, too.
     """
-    usual = others.errors / others.requests if others.requests else 0.0
-    allowed = min(usual + bounds.errors, 1.0)
-    if not candidate.errors or _at_least(candidate.errors, candidate.requests, allowed) >= level:
-        return ""
-    if others.requests and _fisher(candidate, others) >= level:
-        return ""
+    usual = theirs.count / theirs.of if theirs.of else 0.0
+    allowed = min(usual + margin, 1.0)
+    if not its.count or _at_least(its.count, its.of, allowed) >= level:
+        return False
+    return not theirs.of or _fisher(its, theirs) < level
+
+
+def _in_words(its: _Share, what: str, theirs: _Share) -> str:
     return (
-        f"{candidate.errors} of its {candidate.requests} requests failed, against {others.errors} "
-        f"of {others.requests} of the others'"
+        f"{its.count} of its {its.of} requests {what}, against {theirs.count} of {theirs.of} of "
+        "the others'"
     )
 
 
@@ -187,13 +211,12 @@ def _noise(bins: int, one: int, other: int) -> float:
     return scale * (freedom + _DEVIATIONS * math.sqrt(2.0 * freedom))
 
 
-def _fisher(candidate: Observed, others: Observed) -> float:
-    """Probability that so many or more of all failures are the candidate's, by chance alone."""
+def _fisher(its: _Share, theirs: _Share) -> float:
+    """Probability that so many or more of all that were counted are its own, by chance alone."""
     from scipy.stats import hypergeom
 
-    requests = candidate.requests + others.requests
-    errors = candidate.errors + others.errors
-    return float(hypergeom.sf(candidate.errors - 1, requests, errors, candidate.requests))
+    counted, of = its.count + theirs.count, its.of + theirs.of
+    return float(hypergeom.sf(its.count - 1, of, counted, its.of))
 
 
 def _at_least(count: int, of: int, share: float) -> float:

@@ -28,7 +28,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.deployment.begin import begin
 from fairlead.deployment.endpoint import expected
 from fairlead.ledger.sql import SqlLedger, open_ledger
-from fairlead.records import Deployment, Revision, Route
+from fairlead.records import Column, Deployment, Revision, Route
 from fairlead.registry.registry import Registry
 from fairlead.serving.proof import Golden
 from tests.integration.serving.making import ONE, adding, crafted
@@ -96,12 +96,12 @@ class Home:
     def artifacts(self) -> Artifacts:
         return Artifacts(self.path / "artifacts")
 
-    def version(self, content: bytes, *, golden: float = 0.0) -> int:
+    def version(self, content: bytes, *, golden: float = 0.0, column: str = "number") -> int:
         """A further version with this ONNX form, which adds so much to the golden numbers."""
         version = self.ledger.versions.get(MODEL, 1)
         first = manifest.load(self.artifacts.get(version.manifest))
         asked = {
-            "rows": [{"number": number} for number in GOLDEN],
+            "rows": [{column: number} for number in GOLDEN],
             "predictions": [number + golden for number in GOLDEN],
         }
         files = {
@@ -109,7 +109,8 @@ class Home:
             "model.onnx": self.artifacts.put(content),
             "golden.json": self.artifacts.put(json.dumps(asked).encode()),
         }
-        candidate = replace(first, files=files, signature=ONE)
+        signature = replace(ONE, columns=(Column(name=column, kind="number"),))
+        candidate = replace(first, files=files, signature=signature)
         registry = Registry(self.ledger, self.artifacts)
         return registry.register(candidate, model=MODEL, size=version.size).number
 

@@ -112,6 +112,17 @@ def test_a_revision_that_is_worse_under_traffic_is_taken_back(
     assert not clients.broken
 
 
+def test_a_revision_that_refuses_what_clients_send_is_taken_back(home: Home) -> None:
+    version = home.version(adding(0.0), column="amount")
+    with serving(home) as served, load(served.url) as clients:
+        ended = home.ended(home.deploy(version, *STEPS))
+        wait_until(home.followed)
+    assert ended.state == "undone"
+    assert "requests were refused (4xx), against" in ended.reason
+    assert home.route().traffic == {"v1": 100}
+    assert clients.failed.keys() == {(400, "v2")}
+
+
 def test_a_step_without_traffic_waits_and_says_for_what(home: Home) -> None:
     with serving(home):
         home.deploy(home.good(), *STEPS)

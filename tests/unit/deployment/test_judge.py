@@ -18,6 +18,7 @@ def seen(
     requests: int,
     *,
     failing: float = 0.0,
+    refusing: float = 0.0,
     median: float = 0.004,
     shift: float = 0.0,
 ) -> Observed:
@@ -29,21 +30,28 @@ def seen(
     return Observed(
         requests=requests,
         errors=int(rng.binomial(requests, failing)),
+        refused=int(rng.binomial(requests, refusing)),
         latency=tuple(counts.tolist()),
         bins=tuple(bins.tolist()),
     )
 
 
 def share_sent_back(
-    runs: int, requests: int, others: int, *, failing: float = 0.0, worse: float = 0.0, **odd: float
+    runs: int,
+    requests: int,
+    others: int,
+    *,
+    failing: float = 0.0,
+    refusing: float = 0.0,
+    worse: float = 0.0,
+    **odd: float,
 ) -> float:
     rng = np.random.default_rng(7)
+    usual = {"failing": failing, "refusing": refusing}
     backs = 0
     for _ in range(runs):
-        candidate = seen(rng, requests, failing=failing + worse, **odd)
-        ruling = judge(
-            BOUNDS, candidate=candidate, others=seen(rng, others, failing=failing), seconds=31.0
-        )
+        candidate = seen(rng, requests, **{**usual, "failing": failing + worse, **odd})
+        ruling = judge(BOUNDS, candidate=candidate, others=seen(rng, others, **usual), seconds=31.0)
         backs += isinstance(ruling, Back)
     return backs / runs
 
@@ -105,10 +113,42 @@ def test_a_revision_that_always_fails_is_sent_back_before_the_step_is_over() -> 
     assert ruling == Back(reason="6 of its 6 requests failed, against 0 of 54 of the others'")
 
 
-def test_one_unlucky_error_sends_nobody_back_early() -> None:
+def test_a_revision_that_refuses_what_others_take_is_sent_back() -> None:
     ruling = judge(
-        BOUNDS, candidate=Observed(requests=1, errors=1), others=Observed(requests=9), seconds=1.0
+        BOUNDS,
+        candidate=Observed(requests=28, refused=12),
+        others=Observed(requests=360),
+        seconds=1.0,
     )
+    told = "12 of its 40 requests were refused (4xx), against 0 of 360 of the others'"
+    assert ruling == Back(reason=told)
+
+
+def test_clients_that_are_refused_everywhere_speak_against_nobody() -> None:
+    ruling = judge(
+        BOUNDS,
+        candidate=Observed(requests=80, refused=20),
+        others=Observed(requests=720, refused=180),
+        seconds=31.0,
+    )
+    assert ruling == Go()
+    assert share_sent_back(1000, 100, 900, refusing=0.2) < 0.01
+
+
+def test_a_step_in_which_everything_is_refused_is_not_waited_for_without_end() -> None:
+    everything = Observed(refused=100)
+    assert judge(BOUNDS, candidate=everything, others=everything, seconds=31.0) == Go()
+    assert isinstance(judge(BOUNDS, candidate=everything, others=Observed(), seconds=31.0), Back)
+
+
+def test_refusals_before_a_step_are_none_of_it() -> None:
+    before, now = Observed(requests=4, refused=5), Observed(requests=9, refused=5)
+    assert now - before == Observed(requests=5)
+
+
+@pytest.mark.parametrize("one", [Observed(requests=1, errors=1), Observed(refused=1)])
+def test_one_unlucky_request_sends_nobody_back_early(one: Observed) -> None:
+    ruling = judge(BOUNDS, candidate=one, others=Observed(requests=9), seconds=1.0)
     assert isinstance(ruling, Wait)
 
 
