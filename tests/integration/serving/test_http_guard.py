@@ -111,3 +111,23 @@ def test_a_page_that_gave_us_another_name_is_kept_out(process: Process, host: st
 )
 def test_a_page_of_another_origin_is_kept_out(process: Process, origin: str, status: int) -> None:
     assert process.ask("GET", "/v2", headers={"Origin": origin}).status == status
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://localhost:80/v2", "evil.example", 200),
+        ("http://127.0.0.1/v2?x=1", "localhost", 200),
+        ("http://evil.example/v2", "localhost", 403),
+        ("HTTP://EVIL.example:80/v2", "localhost", 403),
+        ("http://localhost@evil.example/v2", "localhost", 403),
+        ("http://localhost.evil.example/v2", "localhost", 403),
+        ("//evil.example/v2", "localhost", 404),
+    ],
+)
+def test_the_host_that_the_target_names_is_the_one_that_counts(
+    process: Process, target: str, host: str, status: int
+) -> None:
+    asked = request(target, b"", "Connection: close", method="GET", host=host)
+    (answered,) = process.raw(asked)
+    assert answered.status == status

@@ -133,6 +133,12 @@ def test_a_connection_that_asks_for_another_protocol_is_served_in_this_one(
     assert (first.status, second.status, third.status) == (200, 200, 200)
 
 
+def test_any_number_of_requests_may_ask_so_at_once(process: Process) -> None:
+    asking = request("/livez", b"", "Connection: Upgrade", "Upgrade: h2c", method="GET")
+    answered = process.raw(asking * 2_000 + LAST)
+    assert [one.status for one in answered] == [200] * 2_001
+
+
 def test_the_body_of_such_a_request_may_come_later(process: Process, body: bytes) -> None:
     asked = request(
         PREDICT, b"", "Connection: Upgrade", "Upgrade: h2c", "Transfer-Encoding: chunked"
@@ -193,6 +199,7 @@ def test_http_1_0_is_spoken(process: Process) -> None:
         b"GET /livez HTTP/1.1\nHost: localhost\n\n",
         b"GET /livez HTTP/1.1\r\nHost: local\0host\r\n\r\n",
         b"GET /livez\r\n\r\n",
+        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"{}"),
         b"GET /livez HTTP/3.0\r\nHost: localhost\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -304,6 +311,39 @@ def test_a_small_body_that_nobody_wants_costs_no_connection(process: Process) ->
 def test_a_large_body_that_nobody_wants_closes_the_connection(process: Process) -> None:
     (answered,) = process.raw(request("/nothing", b"x" * 200_000) + LAST)
     assert (answered.status, answered.headers["connection"]) == (404, "close")
+
+
+def padded(body: bytes, size: int) -> bytes:
+    return body + b" " * (size - len(body))
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 413)])
+def test_a_body_may_be_as_large_as_the_limit_and_no_larger(
+    strict: Process, body: bytes, more: int, status: int
+) -> None:
+    whole = padded(body, SHORT.body + more)
+    close = "Connection: close"
+    (plain,) = strict.raw(request(PREDICT, whole, close))
+    (parted,) = strict.raw(
+        request(PREDICT, b"", "Transfer-Encoding: chunked", close) + chunked(whole)
+    )
+    packed = gzip.compress(whole)
+    (unpacked,) = strict.raw(request(PREDICT, packed, "Content-Encoding: gzip", close))
+    assert [one.status for one in (plain, parted, unpacked)] == [status] * 3
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 431)])
+def test_a_head_may_be_as_large_as_the_limit_and_no_larger(
+    strict: Process, more: int, status: int
+) -> None:
+    counted = (
+        sum(map(len, ("/livez", "Host", "localhost", "Connection", "close", "X-Long"))) + 3 * 4
+    )
+    long = "x" * (SHORT.head - counted + more)
+    (answered,) = strict.raw(
+        request("/livez", b"", "Connection: close", f"X-Long: {long}", method="GET")
+    )
+    assert answered.status == status
 
 
 # ---- packed bodies --------------------------------------------------------------------------

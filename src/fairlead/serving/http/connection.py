@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import fcntl
 import math
+import re
 import resource
 import socket
 import struct
@@ -21,7 +22,7 @@ import sys
 import termios
 from collections.abc import Callable, Generator, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 
 import httptools
 from uvicorn import Config, Server
@@ -34,6 +35,8 @@ from fairlead.serving.http.crowd import Crowd
 from fairlead.serving.http.exchange import EXCHANGE, Exchange
 from fairlead.serving.http.limits import Limits
 
+Header: TypeAlias = tuple[bytes, bytes]
+
 FILES = 128  # open files that are no connections
 _READ = 1 << 18  # the most that the loop reads at once
 _EACH = 4  # bytes of a header beside its name and value
@@ -42,6 +45,7 @@ _ARRIVING = 0.2  # seconds that a client has to answer the system's answer to it
 _ACCEPTING = 1.0  # seconds past that to accept all who wait
 _AT_ONCE = struct.pack("ii", 1, 0)  # on, and 0 seconds
 _VERSIONS = {"1.0", "1.1"}
+_ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)  # a target with a host
 _FULL = refusal(
     HTTPStatus.SERVICE_UNAVAILABLE, "all connections are in use", (b"retry-after", b"1")
 )
@@ -226,6 +230,8 @@ class Connection(HttpToolsProtocol):
         self._head_open = False
         self._swallowed = 0
         _check_head(self.parser.get_http_version(), self.headers)
+        if not self.url.startswith(b"/"):
+            self.headers[:] = _headed(self.url, self.headers)
         super().on_headers_complete()
         self.scope["extensions"] = {EXCHANGE: Exchange(self.cycle)}  # type: ignore[dict-item] # ours, no dict
         self._in_hand += 1
@@ -283,19 +289,24 @@ class Connection(HttpToolsProtocol):
     # ---- parsing
 
     def _parse(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline(data[upgrade.args[0] :])
+        rest = memoryview(data)
+        while rest:  # each request of those that came together may ask for another protocol
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+                self._decline()
+            else:
+                return
 
-    def _decline(self, rest: bytes) -> None:
+    def _decline(self) -> None:
         """Go on as if the client had not asked for another protocol, which it must accept.
 
         Java's HTTP client asks so with its first request. The parser, which takes the bytes behind
         the head for the other protocol, is replaced by one that is only told how long the body is.
         """
         self.parser = httptools.HttpRequestParser(_Continued(self))
-        self._parse(_framing(self.headers) + rest)
+        self.parser.feed_data(_framing(self.headers))
 
     def _look(self) -> None:
         """After a piece was parsed: wait for the rest of a head, if it is one."""
@@ -454,10 +465,20 @@ def _check_head(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
     for name, value in headers:
         if name == b"host":
             hosts += 1
+        elif name == b"transfer-encoding" and version == "1.0":
+            raise _bad("Transfer-Encoding is not of HTTP/1.0 (RFC 9112, 6.1); send Content-Length")
         elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
             raise _bad(f"Transfer-Encoding {value.decode('latin-1')!r} is not known; send chunked")
     if hosts > 1 or (not hosts and version == "1.1"):
         raise _bad(f"a request has one Host header, not {hosts}")
+
+
+def _headed(url: bytes, headers: list[Header]) -> list[Header]:
+    """The headers, with the host that the target names, if it does (RFC 9112, 3.2.2)."""
+    absolute = _ABSOLUTE.match(url)
+    if absolute is None:
+        return headers
+    return [*(one for one in headers if one[0] != b"host"), (b"host", absolute[1])]
 
 
 def _spoken(error: Exception) -> Refused:
