@@ -72,3 +72,11 @@ def test_each_answer_that_predicts_tells_its_revision_and_its_id() -> None:
         if "post" in item:
             answered = item["post"]["responses"]["200"]["headers"]
             assert {"Fairlead-Revision", "X-Request-Id"} <= answered.keys(), path
+
+
+def test_that_predictions_take_no_query_string_is_told() -> None:
+    found = document(MODELS)
+    for path, item in found["paths"].items():
+        if "post" in item:
+            assert "query string" in item["post"]["description"], path
+    assert "query string" in found["components"]["responses"]["400"]["description"]

@@ -34,7 +34,8 @@ _DOCUMENTS = (
     documents.Fault,
 )
 _FAULTS: Mapping[int, str] = {
-    400: "The request is wrong: the body, a header, a row or a cell of it.",
+    400: "The request is wrong: the body, a header, a row or a cell of it; or a query string is "
+    "there, which no prediction takes.",
     401: "The server wants a token.",
     403: "The server has no token, and the request names another host or origin than this machine.",
     404: "No such model, version or revision is served here.",
@@ -47,6 +48,7 @@ _FAULTS: Mapping[int, str] = {
     503: "The model is not loaded and did not load in time, all connections are in use, or (of "
     "/metrics) the supervisor does not answer.",
 }
+_NO_QUERY = "A query string is refused, whatever it says."
 _EVERYWHERE = (400, 403, 408, 431, 500, 503)
 _READ = (401, *_EVERYWHERE)
 _OF_MODEL = (*_READ, 404)
@@ -144,7 +146,8 @@ def _rows(models: Mapping[str, Signature]) -> Object:
                 _parameters(path, "revision", "encoding"),
                 {200: answered},
                 faults=_POSTED,
-                description="Every column of the model by name, and no other; null is missing.",
+                description="Every column of the model by name, and no other; null is missing. "
+                + _NO_QUERY,
                 body=_body({JSON: {**_schema("RowsRequest"), **_examples(examples)}}),
             )
         }
@@ -199,7 +202,8 @@ def _infer(path: str, pinned: str, models: Mapping[str, Signature]) -> Object:
         _parameters(path, "revision", "encoding", "length"),
         {200: answered},
         faults=_POSTED,
-        description="Inputs are `numbers` and `text`, or one for each column, named as the column.",
+        description="Inputs are `numbers` and `text`, or one for each column, named as the column. "
+        + _NO_QUERY,
         body=_body({JSON: {**_schema("InferRequest"), **_examples(examples)}, BINARY: binary}),
     )
 
