@@ -13,6 +13,7 @@ import pytest
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.plan import Drain
 from fairlead.serving.start import Logging, ProcessSettings
+from fairlead.serving.watch.logs import FEW
 from tests.integration.serving.rig import (
     DEADLINE,
     Process,
@@ -148,6 +149,24 @@ def test_failed_requests_are_logged_with_the_reason_and_nothing_of_a_cell(
     assert (line["model"], line["revision"]) == ("houses", "v1")
     assert line["milliseconds"] > 0
     assert "secret" not in json.dumps(line)
+
+
+def test_rubbish_without_end_is_counted_but_not_logged_without_end(trained: Trained) -> None:
+    asked = 1_000
+    with started(trained) as process:
+        process.plan(trained.held("houses"))
+        process.followed()
+        rubbish = request("/models/houses:predict", b"{}")
+        answered = process.raw(rubbish * asked + request("/livez", b"", "Connection: close"))
+        assert [one.status for one in answered[:-1]] == [400] * asked
+        wait_until(lambda: sum(one.get("more", 1) for one in process.lines()) > asked)
+        assert f'code="400",model="houses",revision="v1"}} {asked}.0' in figures(process)
+        told = [one for one in process.lines() if one["message"] == "request failed"]
+    assert FEW <= len(told) < asked // 2
+
+
+def figures(process: Process) -> str:
+    return process.ask("GET", "/metrics").body.decode()
 
 
 def test_all_requests_are_logged_where_that_is_asked_for(trained: Trained) -> None:

@@ -9,20 +9,24 @@ error and stops reading stops no request. What finds the queue full is dropped a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 import msgspec
 
 from fairlead.serving.start import Logging
 
+Later: TypeAlias = Callable[[float, Callable[[], None]], object]
+
 NAME = "fairlead.serving"
+FEW = 20  # lines of what was refused in one second
 
 _MOST = 10_000  # lines that wait
 
@@ -70,6 +74,42 @@ class Dropping(QueueHandler):
             self.dropped += 1
         else:
             self.dropped = 0
+
+
+class Few:
+    """Of lines that a client can cause without end, those of one second that are written.
+
+    The rest are counted, and told in one line once the second is over.
+
+    Args:
+        log: Where that line goes.
+        later: Calls a function so many seconds from now; by the running event loop, if None.
+    """
+
+    def __init__(self, log: logging.Logger, later: Later | None = None) -> None:
+        self._log = log
+        self._later = later or _by_loop
+        self._admitted = 0
+        self._more = 0
+
+    def admits(self) -> bool:
+        """Whether one more may be written; else it is counted."""
+        if not self._admitted:
+            self._later(1.0, self._end)
+        if self._admitted < FEW:
+            self._admitted += 1
+            return True
+        self._more += 1
+        return False
+
+    def _end(self) -> None:
+        more, self._admitted, self._more = self._more, 0, 0
+        if more:
+            self._log.info("more were refused in that second", extra={"fields": {"more": more}})
+
+
+def _by_loop(seconds: float, call: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, call)
 
 
 class Objects(logging.Formatter):

@@ -14,6 +14,7 @@ from typing import Any
 
 from fairlead.errors import FairleadError
 from fairlead.serving.http.visit import Visit
+from fairlead.serving.watch.logs import Few
 from fairlead.serving.watch.metrics import Metrics
 from fairlead.serving.watch.traces import Traces
 
@@ -41,6 +42,7 @@ class Witness:
         self._traces = traces
         self._log = log
         self._least = 0 if everything else _BAD
+        self._few = Few(log)
 
     def began(self, visit: Visit) -> None:
         """A request is there."""
@@ -52,7 +54,7 @@ class Witness:
         seconds = perf_counter() - visit.began
         if visit.target is not None and visit.target.posted:
             self._metrics.of(visit.model, visit.revision).answered(status, seconds)
-        if status >= self._least:
+        if status >= self._least and self._told(status):
             self._tell(visit, status, seconds)
         if self._traces is not None:
             self._traces.end(visit, status)
@@ -66,7 +68,12 @@ class Witness:
     def refused(self, status: int) -> None:
         """Something came over a connection that was no whole request."""
         self._metrics.refused(status)
-        self._log.debug("connection refused", extra={"fields": {"code": status}})
+        if self._log.isEnabledFor(logging.DEBUG) and self._told(status):
+            self._log.debug("connection refused", extra={"fields": {"code": status}})
+
+    def _told(self, status: int) -> bool:
+        """A client that sends rubbish does not fill the disk, unless all is to be told."""
+        return not self._least or status >= _FAULT or self._few.admits()
 
     def _tell(self, visit: Visit, status: int, seconds: float) -> None:
         """A line, with the reason that the client was given; of a fault of ours, its own words."""
