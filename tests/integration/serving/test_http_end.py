@@ -65,6 +65,21 @@ def test_a_process_answers_what_is_in_hand_and_ends_well(trained: Trained, how: 
         assert process.errors() == ""
 
 
+def test_who_asks_for_the_figures_while_a_process_ends_is_answered(trained: Trained) -> None:
+    asked = request("/metrics", method="GET")
+    with started(trained) as process:
+        process.plan(trained.held("houses"))
+        process.followed()
+        with process.connect() as busy:
+            busy.sendall(asked[:-5])
+            process.tell(Drain(seconds=5.0))
+            wait_until(lambda: refuses(process))
+            busy.sendall(asked[-5:])
+            (answered,) = replies(everything(busy))
+        assert answered.status == 200
+        assert b"fairlead_connections" in answered.body
+
+
 def test_a_request_that_does_not_end_holds_the_end_up_for_the_grace_only(trained: Trained) -> None:
     with started(trained) as process:
         process.plan(trained.held("houses"))
