@@ -3,18 +3,23 @@
 Belongs here: threads and their futures. Does not: what they do.
 
 The threads are daemons: a check that hangs, or an address that does not answer, keeps no server
-from ending.
+from ending. Nor does it keep other jobs waiting for long.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
+
+_LONG = 5.0
+"""Seconds after which a job no longer counts among those that are done at the same time: it may
+hang."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +36,12 @@ class Jobs(Generic[Result]):
     Args:
         at_once: How many are done at the same time; the others wait.
         ended: Called when one has ended.
+        long: Seconds after which one lets the next begin.
     """
 
-    def __init__(self, *, at_once: int, ended: Callable[[], None]) -> None:
+    def __init__(self, *, at_once: int, ended: Callable[[], None], long: float = _LONG) -> None:
         self._slots = threading.Semaphore(at_once)
-        self._ended = ended
+        self._ended, self._long = ended, long
         self._futures: dict[Hashable, Future[Result]] = {}
 
     def done(self, key: Hashable, work: Callable[[], Result]) -> Ended[Result] | None:
@@ -68,10 +74,29 @@ class Jobs(Generic[Result]):
 
     def _do(self, work: Callable[[], Result], future: Future[Result]) -> None:
         try:
-            with self._slots:
+            with self._slot():
                 result = work()
         except BaseException as error:  # noqa: BLE001 - it is looked at where the job is asked for
             future.set_exception(error)
         else:
             future.set_result(result)
         self._ended()
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        """A slot, until the end of the work or of its patience, whichever is first."""
+        held = threading.Lock()
+
+        def give_back() -> None:
+            if held.acquire(blocking=False):
+                self._slots.release()
+
+        self._slots.acquire()
+        timer = threading.Timer(self._long, give_back)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_back()
