@@ -84,19 +84,23 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, lasting: bool = True) -> Iterator[sa.Connection]:
+    def write(
+        self, *, lasting: bool = True, patience: float | None = None
+    ) -> Iterator[sa.Connection]:
         """The one transaction that may write; committed at the end, or not at all.
 
         Args:
             lasting: Whether it must outlive a power cut once committed, at one fsync. Without, it
                 outlives every death of processes, and a power cut may take it back whole.
+            patience: Seconds to wait for others, where that is less than for all transactions.
 
         Raises:
             Busy: Others wrote for all of the `patience`.
             Failed: The disk is full or failing; nothing was written.
         """
         beginning = _LASTING if lasting else _PASSING
-        with self._transaction(beginning, after=turn(self._queue)) as connection:
+        after = turn(self._queue)
+        with self._transaction(beginning, after=after, patience=patience) as connection:
             yield connection
             connection.commit()
 
@@ -121,19 +125,23 @@ class Database:
 
     @contextmanager
     def _transaction(
-        self, beginning: Sequence[str], *, after: AbstractContextManager[None] = _NO_TURN
+        self,
+        beginning: Sequence[str],
+        *,
+        after: AbstractContextManager[None] = _NO_TURN,
+        patience: float | None = None,
     ) -> Iterator[sa.Connection]:
         try:
             with after:
-                begun = self._begun(beginning)
+                begun = self._begun(beginning, self._patience if patience is None else patience)
             with begun as connection:
                 yield connection
         except sa.exc.DatabaseError as error:
             raise self._spoken(error) from error
 
-    def _begun(self, beginning: Sequence[str]) -> sa.Connection:
+    def _begun(self, beginning: Sequence[str], patience: float) -> sa.Connection:
         """Only the beginning can meet another writer; what follows has the lock or a snapshot."""
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + min(patience, self._patience)
         for wait in waits():
             try:
                 return _begin(self._engine, beginning)

@@ -78,7 +78,7 @@ class SqlDeployments:
             rows = connection.execute(_RUNNING).all()
         if any(_is_to_take(row, server, lease, models) for row in rows):
             # After a power cut no server is left that a lease could matter to.
-            with self._database.write(lasting=False) as connection:
+            with self._database.write(lasting=False, patience=leases.PATIENCE) as connection:
                 rows = _take(connection, server, lease, models)
         return [_deployment(row) for row in rows if row.server == server]
 
@@ -89,8 +89,9 @@ class SqlDeployments:
         moves = (row.step, row.state) != (deployment.step, deployment.state)
         if not moves and _may_write(row, deployment) and row.reason == deployment.reason:
             return _deployment(row)
-        # What it waits for may be lost in a power cut: it is found out again.
-        with self._database.write(lasting=moves) as connection:
+        # What it waits for may be lost in a power cut, or not be written: it is found out again.
+        patience = None if moves else leases.PATIENCE
+        with self._database.write(lasting=moves, patience=patience) as connection:
             return advance(connection, deployment)
 
 

@@ -6,6 +6,10 @@ they end by, which is the ledger's.
 
 from __future__ import annotations
 
+PATIENCE = 0.5
+"""Seconds that a server waits for other writers when it extends a lease: it has more to do than to
+wait, and asks again soon."""
+
 
 def has_ended(now: float, *, lease: float, ends: float) -> bool:
     """Whether the lease is over.

@@ -396,6 +396,9 @@ class Deployments(Protocol):
             server: Its id.
             lease: Seconds.
             models: Those that it serves, and takes deployments of; None for all.
+
+        Raises:
+            Busy: There was something to write, and others wrote; asked again soon, it may go.
         """
         ...
 
@@ -419,6 +422,9 @@ class Servers(Protocol):
 
         As for `Deployments.take`, written where something is new, or less than half of the lease is
         left. `seen` is the time of that, `started` (where it is 0) that of the first time.
+
+        Raises:
+            Busy: As for `Deployments.take`.
         """
         ...
 

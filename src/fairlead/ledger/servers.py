@@ -43,7 +43,7 @@ class SqlServers:
         if row is not None and not _is_to_write(row, server, lease):
             return
         # After a power cut no server is left that this could be true of.
-        with self._database.write(lasting=False) as connection:
+        with self._database.write(lasting=False, patience=leases.PATIENCE) as connection:
             _write(connection, server, lease)
 
     def gone(self, server: str) -> None:

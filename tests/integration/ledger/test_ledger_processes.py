@@ -15,7 +15,7 @@ from fairlead.errors import Busy
 from fairlead.ledger.database import Database
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.sql import open_ledger
-from fairlead.records import Counts
+from fairlead.records import Counts, Server
 from tests.integration.ledger.processes import (
     STUDY,
     add_trials,
@@ -156,6 +156,16 @@ def test_a_writer_that_is_never_let_in_says_so(tmp_path: Path) -> None:
         pass
     holder.close()
     waiter.close()
+
+
+def test_a_server_that_cannot_extend_a_lease_hears_so_soon(tmp_path: Path) -> None:
+    with open_ledger(ledger_file(tmp_path)) as ledger:
+        holder, began = Database(ledger_file(tmp_path)), time.monotonic()
+        with holder.write(), pytest.raises(Busy, match="others are writing"):
+            ledger.servers.seen(Server(id="one", url="u", processes=1), lease=5.0)
+        assert time.monotonic() - began < 10
+        ledger.servers.seen(Server(id="one", url="u", processes=1), lease=5.0)
+        holder.close()
 
 
 def test_a_process_that_was_stopped_in_its_turn_holds_up_nobody_for_long(tmp_path: Path) -> None:
