@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from fairlead.deployment.proved import Proved
 from fairlead.deployment.view import Standing
-from fairlead.serving.plan import Held, Plan, Report, Split
+from fairlead.serving.plan import Held, Missing, Plan, Report, Split
 
 _UNPROVED = {"loading", "failed"}
+_CHECKED = "it is being checked; try again soon"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,24 +23,54 @@ class Aim:
     held: tuple[Held, ...]
     split: Split
 
+    @property
+    def whole(self) -> bool:
+        """Whether all that has traffic is held."""
+        return not self.split.missing
 
-def aim(standing: Standing, proved: Mapping[str, Proved]) -> Aim | None:
-    """What is to be held and routed of a model; None as long as that cannot be said.
+    @property
+    def answers(self) -> bool:
+        """Whether anything that has traffic is held."""
+        return bool(self.split.traffic.keys() - self.split.missing.keys())
+
+
+def aim(
+    standing: Standing,
+    proved: Mapping[str, Proved],
+    *,
+    faults: Mapping[str, str],
+    present: Aim | None,
+) -> Aim | None:
+    """What is to be held and routed of a model; None where that is to stay as it is.
+
+    A revision that has traffic and is not proved is missing. Where something of the model answers
+    now, only those may be missing that are so already: nothing gets worse by a route that cannot
+    be followed, and what brings another revision in goes on beside one that is gone.
 
     Args:
         standing: What the ledger says of it.
         proved: Its revisions that were proved, by name.
+        faults: Why others of them could not be.
+        present: What is held and routed of it now; None where nothing was yet.
     """
-    if not standing.routed <= proved.keys():
+    missing = standing.routed - proved.keys()
+    if not missing <= _bearable(standing, present):
         return None
     names = sorted(name for name in _held(standing) if name in proved)
-    if not names:
+    if not (names or missing):
         return None
-    edges = proved[ruler(standing, names)].held.edges
+    edges = _edges(standing, proved, names, present)
     return Aim(
         held=tuple(replace(proved[name].held, edges=edges) for name in names),
-        split=_split(standing),
+        split=_split(standing, missing, faults),
     )
+
+
+def _bearable(standing: Standing, present: Aim | None) -> frozenset[str]:
+    """Revisions that may be missing."""
+    if present is None or not present.answers:
+        return standing.routed
+    return frozenset(present.split.missing)
 
 
 def _held(standing: Standing) -> frozenset[str]:
@@ -52,10 +83,24 @@ def _held(standing: Standing) -> frozenset[str]:
     return standing.wanted - {candidate.name}
 
 
+def _edges(
+    standing: Standing,
+    proved: Mapping[str, Proved],
+    names: Sequence[str],
+    present: Aim | None,
+) -> tuple[float, ...]:
+    """The bins that predictions are counted in.
+
+    Counts over other edges could not be compared, so they stay while a deployment lasts, whoever
+    is proved meanwhile.
+    """
+    if standing.deployment is not None and present is not None and present.held:
+        return present.held[0].edges
+    return proved[ruler(standing, names)].held.edges if names else ()
+
+
 def ruler(standing: Standing, names: Sequence[str]) -> str:
     """The revision by whose bins all are counted: the main one before the deployment.
-
-    Counts over other edges could not be compared, so these stay while a deployment lasts.
 
     Args:
         standing: Of the model.
@@ -66,24 +111,49 @@ def ruler(standing: Standing, names: Sequence[str]) -> str:
     return max(known, key=lambda name: (known[name], name)) if known else names[0]
 
 
-def _split(standing: Standing) -> Split:
+def _split(standing: Standing, missing: frozenset[str], faults: Mapping[str, str]) -> Split:
     route = standing.route
     if route is None:
         return Split(model=standing.model, route=0, traffic={})
     return Split(
-        model=standing.model, route=route.number, traffic=route.traffic, sticky=route.sticky
+        model=standing.model,
+        route=route.number,
+        traffic=route.traffic,
+        sticky=route.sticky,
+        missing={name: _missing(standing, name, faults) for name in sorted(missing)},
     )
 
 
-def plan(serial: int, aims: Mapping[str, Aim]) -> Plan:
-    """The whole plan."""
+def _missing(standing: Standing, name: str, faults: Mapping[str, str]) -> Missing:
+    revision = standing.revisions.get(name)
+    why = faults.get(name, _CHECKED)
+    return Missing(
+        version=revision.version if revision else 0,
+        why=f"revision {name!r} of model {standing.model!r} cannot be served: {why}",
+    )
+
+
+def plan(serial: int, aims: Mapping[str, Aim], *, fault: str = "") -> Plan:
+    """The whole plan.
+
+    Args:
+        serial: Its number.
+        aims: By model.
+        fault: Why nothing is known of any model, if so.
+    """
     parts = [aims[model] for model in sorted(aims)]
+    held = tuple(held for part in parts for held in part.held)
     return Plan(
         serial=serial,
-        held=tuple(held for part in parts for held in part.held),
+        held=held,
         splits=tuple(part.split for part in parts),
-        ready=bool(parts),
+        lacking="" if held else _lacking(parts, fault),
     )
+
+
+def _lacking(parts: Sequence[Aim], fault: str) -> str:
+    missing = (each.why for part in parts for each in part.split.missing.values())
+    return next(missing, fault or "no model is live yet")
 
 
 def followed(reports: Sequence[Report | None], model: str, *, serial: int) -> bool:

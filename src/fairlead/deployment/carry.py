@@ -214,13 +214,14 @@ class Carrier:
     ) -> bool:
         goldens = self._goldens(standing, deployment, pinned=pinned)
         if goldens is None:
-            return self._wait(deployment, step, "the revisions of the route are checked")
+            return self._wait(deployment, step, "it is checked in a process of its own")
+        alone = pinned or goldens.keys() < standing.routed  # the route fails for a part of it
         work = partial(
             ask,
             self._address,
             deployment.model,
             goldens,
-            revision=deployment.revision if pinned else None,
+            revision=deployment.revision if alone else None,
         )
         key = (deployment.model, deployment.number, deployment.step, step.tries)
         ended = self._asked.done(key, work)
@@ -236,11 +237,16 @@ class Carrier:
     def _goldens(
         self, standing: Standing, deployment: Deployment, *, pinned: bool
     ) -> Mapping[str, Golden] | None:
-        """Golden rows of what is asked, the candidate's first; None where some are not known."""
+        """Golden rows of what is asked, the candidate's first; None where those are not known.
+
+        Others of the route that could not be proved do not answer, and are not asked.
+        """
         proved = self._proofs.of(deployment.model)
+        if deployment.revision not in proved:
+            return None
         others = frozenset() if pinned else standing.routed - {deployment.revision}
-        names = [deployment.revision, *sorted(others)]
-        return {name: proved[name].golden for name in names} if proved.keys() >= {*names} else None
+        names = [deployment.revision, *sorted(others & proved.keys())]
+        return {name: proved[name].golden for name in names}
 
     def _take_in(self, step: _Step, ended: Ended[Answered]) -> None:
         """That nobody answers says nothing about the model, until it has lasted for too long."""

@@ -101,11 +101,16 @@ class Proofs:
         self._clock = clock
         self._jobs: Jobs[Proved] = Jobs(at_once=_AT_ONCE, ended=ended)
         self._known: dict[str, dict[str, Proved]] = {}
-        self._failed: dict[Hashable, tuple[float, Exception]] = {}
+        self._failed: dict[str, dict[str, tuple[float, Exception]]] = {}
 
     def of(self, model: str) -> Mapping[str, Proved]:
         """The revisions of the model that were proved, by name."""
         return self._known.get(model, {})
+
+    def faults(self, model: str) -> Mapping[str, Exception]:
+        """Why revisions of the model could not be proved when that was tried last, by name."""
+        failed = [*self._failed.get(model, {}).items()]  # another thread may be adding to it
+        return {name: error for name, (_, error) in failed}
 
     def anew(self, revision: Revision) -> Ended[Proved] | None:
         """Prove it, whatever was known of it; None until that has ended."""
@@ -115,14 +120,13 @@ class Proofs:
         """See that it is proved, and why that failed; it is tried again after a pause."""
         if revision.name in self.of(revision.model):
             return None
-        key = (revision.model, revision.name)
-        ended = None if self._pauses(key) else self._done(key, revision, anew=False)
+        failed = self._failed.setdefault(revision.model, {})
+        name = revision.name
+        pauses = name in failed and self._clock() < failed[name][0]
+        ended = None if pauses else self._done((revision.model, name), revision, anew=False)
         if ended is not None and ended.error is not None:
-            self._failed[key] = (self._clock() + _PAUSE, ended.error)
-        return self._failed[key][1] if key in self._failed else None
-
-    def _pauses(self, key: Hashable) -> bool:
-        return key in self._failed and self._clock() < self._failed[key][0]
+            failed[name] = (self._clock() + _PAUSE, ended.error)
+        return failed[name][1] if name in failed else None
 
     def _done(self, key: Hashable, revision: Revision, *, anew: bool) -> Ended[Proved] | None:
         work = partial(prove, self._ledger, self._artifacts, self._checked, revision, anew=anew)
@@ -132,7 +136,7 @@ class Proofs:
         self._jobs.forget(key)
         if ended.result is not None:
             self._known.setdefault(revision.model, {})[revision.name] = ended.result
-            self._failed.pop((revision.model, revision.name), None)
+            self._failed.get(revision.model, {}).pop(revision.name, None)
         return ended
 
 

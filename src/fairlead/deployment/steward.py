@@ -4,7 +4,8 @@ Belongs here: one look after the other, and what each leads to. Does not: what t
 carry.py, sweep.py), and the processes (crew.py).
 
 All of it happens in one thread beside the one of the crew: with the ledger away, the processes go
-on with the last plan, and the dead among them are still replaced.
+on with the last plan, and the dead among them are still replaced. Whatever holds this thread up at
+first, the first plan comes in time.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from dataclasses import replace
 
 from fairlead.deployment import aim as aims
 from fairlead.deployment import sweep
-from fairlead.deployment.aim import Aim
 from fairlead.deployment.carry import Carrier, Seen
+from fairlead.deployment.changes import running
 from fairlead.deployment.crew import Crew
 from fairlead.deployment.news import Live, News, Note, Warned
-from fairlead.deployment.proved import Proofs, in_words
+from fairlead.deployment.plans import Plans
+from fairlead.deployment.proved import Proofs, in_words, passes
 from fairlead.deployment.view import Looking, Standing
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Revision, Server
@@ -30,8 +32,9 @@ from fairlead.serving.plan import Report
 _PERIOD = 0.2
 """Seconds between two looks at the ledger."""
 _GATHERING = 5.0
-"""Seconds that the first plan waits for models that are still being proved. So long do those wait
-who ask meanwhile; after that the processes answer that they are alive, at least."""
+"""Seconds that the first plan waits for the ledger, and for models that are still being proved. So
+long do those wait who ask meanwhile; after that the processes answer that they are alive, at
+least."""
 _SWEEPING = 1.0
 """Seconds between two looks for revisions that nothing wants."""
 
@@ -69,21 +72,24 @@ class Steward:
         self._server, self._lease = server, lease
         self._crew, self._proofs, self._carrier = crew, proofs, carrier
         self._wake, self._told, self._clock = wake, told, clock
-        self._began = self._swept = clock()
-        self._aims: dict[str, Aim] = {}
-        self._serials: dict[str, int] = {}  # the first plan with this aim
-        self._serial = 0
+        self._plans = Plans(proofs, crew.follow)
+        self._swept = clock()
         self._live: dict[str, int] = {}  # the last route that was told of
+        self._fault = "the ledger has not answered yet"  # why nothing is known of it
         self._warnings: dict[str, str] = {}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="fairlead-steward", daemon=True)
+        self._latest = threading.Timer(_GATHERING, lambda: self._plans.begin(self._fault))
+        self._latest.daemon = True
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+        self._latest.start()
 
     def end(self, seconds: float) -> None:
         """Stop, and leave the deployments to others; no longer than so many seconds."""
+        self._latest.cancel()
         self._ending.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -109,19 +115,21 @@ class Steward:
 
     def _bear(self, error: Exception) -> None:
         """Say that the ledger cannot be followed, once, whatever comes of the next looks."""
+        first, *_ = str(error).splitlines() or [type(error).__name__]
+        self._fault = f"following the ledger: {first}"
         if "ledger" not in self._warnings:
-            first, *_ = str(error).splitlines() or [type(error).__name__]
-            self._warn("ledger", f"following the ledger: {first}; serving goes on as it is")
+            self._warn("ledger", f"{self._fault}; serving goes on as it is")
 
     def _follow(self, standings: Sequence[Standing]) -> bool:
+        self._fault = ""
         for standing in standings:
             self._prove(standing)
-        self._plan(standings)
+        self._plans.follow(standings)
         reports = self._crew.reports()
         acted = [
             self._carrier.carry(standing, self._seen(standing, reports))
             for standing in standings
-            if standing.deployment is not None
+            if standing.deployment is not None and not standing.paused
         ]
         followed = self._followed(standings, reports)
         self._ledger.servers.seen(self._known_as(followed), lease=self._lease)
@@ -136,74 +144,38 @@ class Steward:
             revision = standing.revisions[name]
             if revision.state in {"loading", "failed"} and name not in standing.routed:
                 continue
-            about = f"{revision.model} {name}"
+            about = f"revision {name!r} of model {revision.model!r}"
             if error := self._proofs.known(revision):
-                self._warn(about, f"{in_words(error)}; it is tried again")
+                self._warn(about, f"{about} cannot be served: {in_words(error)}; it is tried again")
             elif name in self._proofs.of(revision.model):
-                self._calm(about, f"revision {name!r} of model {revision.model!r} is proved again")
-
-    def _plan(self, standings: Sequence[Standing]) -> None:
-        """Tell the processes what has changed for them."""
-        found = {one.model: aims.aim(one, self._proofs.of(one.model)) for one in standings}
-        wanted = {model: one for model, one in found.items() if one is not None}
-        changed = {model: one for model, one in wanted.items() if one != self._aims.get(model)}
-        if self._aims or self._is_gathered(standings, wanted):
-            self._tell_plan(changed)
-
-    def _tell_plan(self, changed: Mapping[str, Aim]) -> None:
-        """Tell of the changes; where there are none at first, that there is nothing to serve."""
-        if not changed and self._serial:
-            return
-        self._serial += 1
-        self._aims |= changed
-        self._serials |= dict.fromkeys(changed, self._serial)
-        self._crew.follow(aims.plan(self._serial, self._aims))
-
-    def _is_gathered(self, standings: Sequence[Standing], wanted: Mapping[str, Aim]) -> bool:
-        """Whether the first plan is complete, or was waited for long enough.
-
-        A process is ready from its first plan on; it should know every model by then.
-        """
-        missing = [one for one in standings if one.route and one.model not in wanted]
-        complete = bool(wanted) and not missing
-        return complete or self._clock() - self._began > _GATHERING
+                self._calm(about, f"{about} is proved again")
 
     def _seen(self, standing: Standing, reports: Sequence[Report | None]) -> Seen:
         return Seen(
-            followed=self._is_followed(standing, reports),
-            fault=aims.fault(reports, standing.model),
+            followed=self._plans.is_followed(standing, reports),
+            fault=aims.fault(reports, standing.model) or self._unproved(standing),
             crashes=self._crew.crashes,
         )
 
-    def _is_followed(self, standing: Standing, reports: Sequence[Report | None]) -> bool:
-        """Whether every process does what this very look at the ledger says."""
-        wanted = aims.aim(standing, self._proofs.of(standing.model))
-        if wanted is None or wanted != self._aims.get(standing.model):
-            return False
-        if standing.candidate and standing.candidate.name not in {
-            held.revision for held in wanted.held
-        }:
-            return False
-        return aims.followed(reports, standing.model, serial=self._serials[standing.model])
+    def _unproved(self, standing: Standing) -> str:
+        """Why what comes in cannot be proved by this server, which took over from another."""
+        error = self._proofs.faults(standing.model).get(
+            standing.candidate.name if standing.candidate else ""
+        )
+        return "" if error is None or passes(error) else in_words(error)
 
     # ---- what is told -----------------------------------------------------------------------
 
     def _followed(
         self, standings: Iterable[Standing], reports: Sequence[Report | None]
     ) -> dict[str, int]:
-        """The routes that all processes follow."""
-        for one in standings:
-            if one.route and self._live.get(one.model) != one.route.number:
-                self._hear(one, reports)
+        """The routes that all processes follow, with all that has traffic there."""
+        for route in filter(None, (one.route for one in standings)):
+            new = self._live.get(route.model) != route.number
+            if new and self._plans.is_live(route, reports):
+                self._live[route.model] = route.number
+                self._told(Live(route=route))
         return dict(self._live)
-
-    def _hear(self, standing: Standing, reports: Sequence[Report | None]) -> None:
-        route, known = standing.route, self._aims.get(standing.model)
-        if route is None or known is None or known.split.route != route.number:
-            return
-        if aims.followed(reports, route.model, serial=self._serials[route.model]):
-            self._live[route.model] = route.number
-            self._told(Live(route=route))
 
     def _known_as(self, followed: Mapping[str, int]) -> Server:
         return replace(self._server, routes=followed)
@@ -247,10 +219,15 @@ class Steward:
             now=self._ledger.now(),
             followed=self._everywhere(standing, followed),
             draining=aims.draining(reports, revision.model, revision.name),
+            elsewhere=self._is_elsewhere(standing),
         )
         if state is not None:
             told = f"route {standing.route.number}: {standing.route.why}"
             self._ledger.routes.mark(revision.model, revision.name, state, told, was=revision.state)
+
+    def _is_elsewhere(self, standing: Standing) -> bool:
+        """Whether a deployment of the model runs that this server does not carry out."""
+        return standing.deployment is None and running(self._ledger, standing.model) is not None
 
     def _everywhere(self, standing: Standing, followed: Mapping[str, int]) -> bool:
         """Whether all processes of all servers follow the route in force."""

@@ -12,7 +12,7 @@ _SOON = 5.0
 
 
 def next_state(
-    revision: Revision, *, now: float, followed: bool, draining: bool
+    revision: Revision, *, now: float, followed: bool, draining: bool, elsewhere: bool
 ) -> RevisionState | None:
     """The state that a revision comes into, now that no route and no deployment names it.
 
@@ -21,10 +21,14 @@ def next_state(
         now: By the ledger's clock.
         followed: Whether every process of every server follows the route in force.
         draining: Whether a process still answers requests with it.
+        elsewhere: Whether another server carries out a deployment of the model: that one knows
+            which revisions come in, and which are there to go back to.
 
     Returns:
         None where it stays as it is.
     """
+    if elsewhere:
+        return None
     match revision.state:
         case "serving":
             return "draining"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fairlead.errors import Transient
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Deployment, Revision, Route
 
@@ -22,6 +23,7 @@ class Standing:
         deployment: That this server carries out, if it does.
         base: The route that the deployment began from.
         revisions: By name; none that is retired.
+        paused: Whether the deployment waits until the ledger can be written to.
     """
 
     model: str
@@ -29,6 +31,7 @@ class Standing:
     deployment: Deployment | None = None
     base: Route | None = None
     revisions: Mapping[str, Revision] = field(default_factory=dict)
+    paused: bool = False
 
     @property
     def routed(self) -> frozenset[str]:
@@ -69,21 +72,37 @@ class Looking:
         self._ledger = ledger
         self._server, self._models, self._lease = server, models, lease
         self._known: dict[tuple[str, int], Route] = {}  # routes never change
+        self._taken: Sequence[Deployment] = ()
+        self._paused = False
 
     def look(self) -> Sequence[Standing]:
         """How things stand now, by model.
 
         Deployments are read first and revisions last: what a route or a deployment names was there
-        before it was.
+        before it was. A ledger that cannot be written to is read all the same: no deployment is
+        taken then, and those that were are paused.
         """
-        taken = self._ledger.deployments.take(self._server, lease=self._lease, models=self._models)
-        deployments = {one.model: one for one in taken}
+        self._take()
+        deployments = {one.model: one for one in self._taken}
         routes = {one.model: one for one in self._ledger.routes.in_force() if self._ours(one.model)}
         revisions = self._ledger.routes.revisions(retired=False)
         return [
             self._standing(model, routes.get(model), deployments.get(model), revisions)
             for model in sorted({*routes, *deployments})
         ]
+
+    def _take(self) -> None:
+        deployments = self._ledger.deployments
+        try:
+            self._taken = deployments.take(self._server, lease=self._lease, models=self._models)
+            self._paused = False
+        except Transient:
+            now = [deployments.get(one.model, one.number) for one in self._taken]
+            self._taken = [one for one in now if self._holds(one)]
+            self._paused = True
+
+    def _holds(self, deployment: Deployment) -> bool:
+        return deployment.state == "running" and deployment.server == self._server
 
     def route(self, model: str, number: int) -> Route:
         """An earlier route."""
@@ -105,6 +124,7 @@ class Looking:
             deployment=deployment,
             base=self.route(model, base) if base is not None else None,
             revisions={one.name: one for one in revisions if one.model == model},
+            paused=self._paused,
         )
 
     def _ours(self, model: str) -> bool:

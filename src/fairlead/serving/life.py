@@ -104,7 +104,7 @@ class Following:
 
     def end(self, seconds: float) -> None:
         """Be ready no more, and end within so many seconds."""
-        self.health.ready = False
+        self.health.lacking = "it is ending"
         self.begun.set()
         if not self.ending.done():
             self.ending.set_result(seconds)
@@ -118,7 +118,8 @@ class Following:
         """Requests are taken as soon as the plan is: those for a model that loads wait for it."""
         asyncio.get_running_loop().call_soon(self.begun.set)
         report = await self.engine.apply(plan)
-        self.health.ready = plan.ready and not self.ending.done()
+        if not self.ending.done():
+            self.health.lacking = plan.lacking
         self._channel.report(report)
         for model, fault in report.faults.items():
             self._log.warning("route not followed", extra=_fault(model, fault))

@@ -45,6 +45,14 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Missing:
+    """A revision that has traffic and is not held."""
+
+    version: int
+    why: str  # to be told to whoever asks for it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Split:
     """How the traffic of one model is split."""
 
@@ -52,6 +60,7 @@ class Split:
     route: int  # number of the route; 0 before there is one
     traffic: Mapping[str, int]  # percent by revision; empty before there is a route
     sticky: str | None = None
+    missing: Mapping[str, Missing] = field(default_factory=dict)  # of the traffic, by revision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +70,7 @@ class Plan:
     serial: int
     held: tuple[Held, ...] = ()
     splits: tuple[Split, ...] = ()
-    ready: bool = True  # whether a process with this plan has what it is to serve
+    lacking: str = ""  # why a process with this plan is not ready; empty: it is
 
 
 @dataclass(frozen=True, kw_only=True)

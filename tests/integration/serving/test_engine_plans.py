@@ -18,7 +18,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import NotLoaded
 from fairlead.records import Allowance
 from fairlead.serving.engine.engine import Engine
-from fairlead.serving.plan import Held, Plan, Split
+from fairlead.serving.plan import Held, Missing, Plan, Split
 from tests.integration.serving.making import (
     ONE,
     adding,
@@ -61,7 +61,7 @@ def adder(artifacts: Artifacts, constant: float, revision: str, **more: Any) -> 
 
 async def ask(engine: Engine, model: str = "houses", revision: str | None = None) -> float:
     live = engine.table[model]
-    served = live.revisions[revision] if revision else live.choose(0.5)
+    served = live.served(revision or live.choose(0.5))
     return float((await served.predict(number(1), 1))[0])
 
 
@@ -95,7 +95,7 @@ def test_traffic_is_split_and_what_has_none_can_be_asked_by_name(artifacts: Arti
     async def go() -> None:
         async with running(artifacts) as engine:
             await engine.apply(Plan(serial=1, held=tuple(revisions), splits=(split,)))
-            chosen = [engine.table["houses"].choose(n / 400).held.revision for n in range(400)]
+            chosen = [engine.table["houses"].choose(n / 400) for n in range(400)]
             assert 60 < chosen.count("v2") < 140
             assert "v3" not in chosen
             assert await ask(engine, revision="v3") == 4
@@ -152,7 +152,7 @@ def test_a_request_in_hand_keeps_the_revision_that_it_began_with(artifacts: Arti
     async def go() -> None:
         async with running(artifacts) as engine:
             await engine.apply(plan(1, old))
-            served = engine.table["houses"].choose(0.5)
+            served = engine.table["houses"].served("v1")
             asked = asyncio.create_task(served.predict({"numbers": rows}, len(rows)))
             await until(lambda: served.in_hand)
             report = await engine.apply(plan(2, replace(old, revision="v2", version=2)))
@@ -172,7 +172,7 @@ def test_a_request_that_chose_a_revision_before_it_was_let_go_is_answered(
     async def go() -> None:
         async with running(artifacts) as engine:
             await engine.apply(plan(1, adder(artifacts, 10, "v1")))
-            chosen = engine.table["houses"].choose(0.5)
+            chosen = engine.table["houses"].served("v1")
             await engine.apply(plan(2, adder(artifacts, 20, "v2")))
             assert (await chosen.predict(number(1), 1)).tolist() == [11]
             await until(lambda: not chosen.loaded)
@@ -190,12 +190,12 @@ def test_a_revision_that_comes_back_while_it_drains_is_not_loaded_again(
     async def go() -> None:
         async with running(artifacts) as engine:
             await engine.apply(plan(1, old))
-            served = engine.table["houses"].choose(0.5)
+            served = engine.table["houses"].served("v1")
             asked = asyncio.create_task(served.predict({"numbers": rows}, len(rows)))
             await until(lambda: served.in_hand)
             await engine.apply(plan(2, replace(old, revision="v2", version=2)))
             await engine.apply(plan(3, old))
-            assert engine.table["houses"].choose(0.5) is served
+            assert engine.table["houses"].served("v1") is served
             await asked
             assert served.loaded
 
@@ -207,9 +207,9 @@ def test_new_edges_of_the_same_revision_are_taken_without_a_load(artifacts: Arti
         async with running(artifacts) as engine:
             only = adder(artifacts, 10, "v1")
             await engine.apply(plan(1, only))
-            served = engine.table["houses"].choose(0.5)
+            served = engine.table["houses"].served("v1")
             await engine.apply(plan(2, replace(only, edges=(1.0, 2.0))))
-            assert engine.table["houses"].choose(0.5) is served
+            assert engine.table["houses"].served("v1") is served
             assert served.held.edges == (1.0, 2.0)
             assert engine.report().routes == {"houses": 2}
 
@@ -308,3 +308,25 @@ async def _keep_asking(engine: Engine, answers: list[float]) -> None:
     while True:
         answers.append(await ask(engine))
         await asyncio.sleep(0)
+
+
+def test_what_is_missing_is_told_at_once_and_the_rest_of_the_traffic_is_answered(
+    artifacts: Artifacts,
+) -> None:
+    gone = {"v2": Missing(version=2, why="revision 'v2' is gone")}
+    split = Split(model="houses", route=1, traffic={"v1": 50, "v2": 50}, missing=gone)
+
+    async def go() -> None:
+        async with running(artifacts) as engine:
+            only = adder(artifacts, 10, "v1")
+            report = await engine.apply(Plan(serial=1, held=(only,), splits=(split,)))
+            assert (report.routes, report.behind) == ({"houses": 1}, ())
+            live = engine.table["houses"]
+            assert {live.choose(n / 100) for n in range(100)} == {"v1", "v2"}
+            assert await ask(engine, revision="v1") == 11
+            with pytest.raises(NotLoaded, match="revision 'v2' is gone"):
+                live.served("v2")
+            await engine.apply(plan(2, only, adder(artifacts, 20, "v2")))
+            assert await ask(engine, revision="v2") == 21
+
+    asyncio.run(go())

@@ -54,7 +54,7 @@ async def serving(artifacts: Artifacts, revision: Held) -> AsyncIterator[Served]
     engine = Engine(artifacts)
     try:
         await engine.apply(plan(1, revision))
-        yield engine.table[revision.model].choose(0.5)
+        yield engine.table[revision.model].served(revision.revision)
     finally:
         engine.close()
 
@@ -347,7 +347,7 @@ async def main():
     for serial in range(220):
         revision = replace(first, revision=f"v{serial + 1}", version=serial + 1)
         await engine.apply(plan(serial, revision))
-        await engine.table["m"].choose(0.5).predict(ROW, 1)
+        await engine.table["m"].served(revision.revision).predict(ROW, 1)
         if serial == 20:
             await asyncio.sleep(0.5)
             before = await memory()
@@ -359,12 +359,12 @@ MODELS = """
 async def main():
     engine = Engine(artifacts)
     await engine.apply(plan(1, first))
-    await engine.table["m"].choose(0.5).predict(ROW, 1)
+    await engine.table["m"].served("v1").predict(ROW, 1)
     before = await memory()
     more = [replace(first, model=f"m{n}") for n in range(10)]
     await engine.apply(plan(2, first, *more))
     for name in engine.table:
-        await engine.table[name].choose(0.5).predict(ROW, 1)
+        await engine.table[name].served("v1").predict(ROW, 1)
     print((await memory() - before) / 10 / file.size)
     print("onnx" in sys.modules)
 asyncio.run(main())

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.integration.serving.rig import Process, Trained, rows_of
+from fairlead.serving.plan import Missing, Plan, Split
+from tests.integration.serving.rig import Process, Trained, rows_of, started
 
 
 def exactly(values: list[float]) -> list[float]:
@@ -240,3 +241,45 @@ def test_a_body_that_makes_no_sense_is_told_why(process: Process, path: str, bod
     assert reply.status == 400
     assert reply.error
     assert process.ask("GET", "/livez").status == 200
+
+
+GONE = "revision 'v2' of model 'houses' cannot be served: gone"
+MISSING = Split(
+    model="houses",
+    route=1,
+    traffic={"v2": 100},
+    missing={"v2": Missing(version=2, why=GONE)},
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/models/houses:predict"),
+        ("POST", "/models/houses/versions/2:predict"),
+        ("POST", "/v2/models/houses/versions/v2/infer"),
+        ("GET", "/v2/models/houses"),
+        ("GET", "/v2/models/houses/versions/2"),
+    ],
+)
+def test_a_revision_that_is_missing_is_answered_503_with_the_reason(
+    trained: Trained, method: str, path: str
+) -> None:
+    with started(trained) as process:
+        process.tell(Plan(serial=1, splits=(MISSING,), lacking=GONE))
+        reply = process.ask(method, path, rows_of([{}]) if method == "POST" else None)
+        assert (reply.status, reply.error) == (503, GONE)
+        assert reply.headers["retry-after"] == "1"
+        other = process.ask("GET", "/v2/models/houses/versions/9")
+        assert other.status == 404
+
+
+def test_who_is_not_ready_says_why(trained: Trained) -> None:
+    with started(trained) as process:
+        process.tell(Plan(serial=1, splits=(MISSING,), lacking=GONE))
+        assert process.ask("GET", "/livez").status == 200
+        reply = process.ask("GET", "/readyz")
+        assert (reply.status, reply.json) == (503, {"ready": False, "why": GONE})
+        of_model = process.ask("GET", "/v2/models/houses/ready")
+        assert of_model.json == {"ready": False, "name": "houses", "why": GONE}
+        assert process.ask("GET", "/openapi.json").status == 200

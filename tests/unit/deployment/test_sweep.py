@@ -31,5 +31,15 @@ def test_an_unwanted_revision_answers_what_is_in_hand_and_retires(
     becomes: RevisionState | None,
 ) -> None:
     revision = Revision(model="m", name="v1", version=1, state=state, changed=100.0)
-    found = next_state(revision, now=100.0 + age, followed=followed, draining=draining)
+    found = next_state(
+        revision, now=100.0 + age, followed=followed, draining=draining, elsewhere=False
+    )
     assert found == becomes
+
+
+@pytest.mark.parametrize("state", ["loading", "ready", "serving", "draining"])
+def test_a_server_leaves_revisions_to_the_one_that_carries_out_a_deployment(
+    state: RevisionState,
+) -> None:
+    revision = Revision(model="m", name="v1", version=1, state=state, changed=100.0)
+    assert next_state(revision, now=200.0, followed=True, draining=False, elsewhere=True) is None

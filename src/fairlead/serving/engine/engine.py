@@ -32,7 +32,7 @@ class Live:
     split: Split
     revisions: Mapping[str, Served]
 
-    def choose(self, draw: float) -> Served:
+    def choose(self, draw: float) -> str:
         """The revision for this draw, a number in [0, 1) (split.py).
 
         Raises:
@@ -40,7 +40,18 @@ class Live:
         """
         if not self.split.traffic:
             raise NotLoaded(f"model {self.split.model!r} is being deployed; try again soon")
-        return self.revisions[choose(self.split.traffic, draw)]
+        return choose(self.split.traffic, draw)
+
+    def served(self, revision: str) -> Served:
+        """The revision of this name, which is held or has traffic.
+
+        Raises:
+            NotLoaded: It is not held, and why.
+        """
+        found = self.revisions.get(revision)
+        if found is None:
+            raise NotLoaded(self.split.missing[revision].why)
+        return found
 
     @property
     def proved(self) -> bool:

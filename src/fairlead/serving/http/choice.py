@@ -7,10 +7,10 @@ Belongs here: what the request itself says of it. Does not: the split of what sa
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-from fairlead.errors import NotFound
+from fairlead.errors import NotFound, NotLoaded
 from fairlead.serving.engine.engine import Live
 from fairlead.serving.engine.served import Served
 from fairlead.serving.engine.split import draw_of
@@ -33,8 +33,8 @@ def known(table: Mapping[str, T], model: str) -> T:
     return found
 
 
-def chosen(live: Live, pin: str | None, heads: Mapping[bytes, bytes]) -> Served:
-    """The revision that answers.
+def chosen(live: Live, pin: str | None, heads: Mapping[bytes, bytes]) -> str:
+    """The revision that is to answer, whether it can or not.
 
     Args:
         live: The model.
@@ -43,6 +43,7 @@ def chosen(live: Live, pin: str | None, heads: Mapping[bytes, bytes]) -> Served:
 
     Raises:
         NotFound: What is pinned is not here.
+        NotLoaded: The model has no traffic yet.
     """
     wanted = pin or heads.get(b"fairlead-revision", b"").decode("latin-1")
     if wanted:
@@ -51,7 +52,7 @@ def chosen(live: Live, pin: str | None, heads: Mapping[bytes, bytes]) -> Served:
     return live.choose(random.random() if key is None else draw_of(live.split.model, key))
 
 
-def pinned(live: Live, wanted: str) -> Served:
+def pinned(live: Live, wanted: str) -> str:
     """The revision of this name, or of the version of this number.
 
     Of several revisions of one version, the one with the most traffic, then the newest.
@@ -59,23 +60,46 @@ def pinned(live: Live, wanted: str) -> Served:
     Raises:
         NotFound: There is none.
     """
-    if found := live.revisions.get(wanted):
-        return found
+    if wanted in live.revisions or wanted in live.split.missing:
+        return wanted
     traffic = live.split.traffic
     of_version = [
-        (traffic.get(name, 0), place, served)
-        for place, (name, served) in enumerate(live.revisions.items())
-        if str(served.held.version) == wanted
+        (traffic.get(name, 0), place, name)
+        for place, (name, version) in enumerate(_named(live))
+        if str(version) == wanted
     ]
     if not of_version:
         raise _no_revision(live, wanted)
     return max(of_version, key=lambda one: one[:2])[2]
 
 
+def _named(live: Live) -> Iterator[tuple[str, int]]:
+    """Revisions that may be asked for, and their versions: those that cannot answer first."""
+    yield from ((name, missing.version) for name, missing in live.split.missing.items())
+    yield from ((name, served.held.version) for name, served in live.revisions.items())
+
+
+def main(live: Live) -> Served:
+    """The revision that speaks for the model: of those that are held, the one with most traffic.
+
+    Raises:
+        NotLoaded: None is held.
+    """
+    if not live.revisions:
+        raise NotLoaded(lacking(live))
+    traffic = live.split.traffic
+    return live.revisions[max(live.revisions, key=lambda name: traffic.get(name, 0))]
+
+
+def lacking(live: Live) -> str:
+    """Why a share of the traffic cannot be answered; empty where none is known to be so."""
+    return next((missing.why for missing in live.split.missing.values()), "")
+
+
 def routed(live: Live) -> list[Served]:
-    """The revisions that have traffic, the most first; all of them before there is a route."""
-    shares = sorted(live.split.traffic.items(), key=lambda one: -one[1])
-    found = [live.revisions[name] for name, share in shares if share > 0]
+    """The revisions that have traffic and are held; all of them before there is a route."""
+    traffic = live.split.traffic
+    found = [served for name, served in live.revisions.items() if traffic.get(name, 0) > 0]
     return found or [*live.revisions.values()]
 
 

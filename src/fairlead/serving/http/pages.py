@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from fairlead.records import Signature
 from fairlead.serving.engine.engine import Engine
 from fairlead.serving.http.answer import Answer, of_document
-from fairlead.serving.http.choice import known, pinned, routed, versions
+from fairlead.serving.http.choice import known, lacking, main, pinned, routed, versions
 from fairlead.serving.http.docs_page import HEADERS, page
 from fairlead.serving.http.paths import Kind, Target
 from fairlead.serving.protocol.documents import Live as Lives
@@ -29,7 +31,7 @@ _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 class Health:
     """How the process is; whoever knows it changes it."""
 
-    ready: bool = False  # it has a plan, and is not draining
+    lacking: str = "its models are being loaded"  # why it is not ready; empty: it is
 
 
 class Pages:
@@ -64,6 +66,7 @@ class Pages:
         Raises:
             NotFound: It is of a model or a version that is not here.
             Unreachable: It is the supervisor's, which does not answer.
+            NotLoaded: It is of one that cannot be served now.
         """
         if target.kind == "metrics":
             return Answer(headers=(_PROMETHEUS,), body=await self._figures())
@@ -77,22 +80,22 @@ class Pages:
         return {"name": "fairlead", "version": VERSION, "models": models, "docs": "/docs"}
 
     def _ready(self) -> Answer:
-        ready = self._health.ready
-        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return of_document(Ready(ready=ready), status=status)
+        return _readiness(ready=not self._health.lacking, why=self._health.lacking)
 
     def _model(self, target: Target) -> Answer:
         live = known(self._engine.table, target.model)
-        served = pinned(live, target.version) if target.version else routed(live)[0]
+        served = live.served(pinned(live, target.version)) if target.version else main(live)
         return of_document(model_metadata(target.model, versions(live), served.held.signature))
 
     def _model_ready(self, target: Target) -> Answer:
         """Ready is what would answer; what is unloaded would, once it has loaded again."""
         live = known(self._engine.table, target.model)
-        named = [pinned(live, target.version)] if target.version else routed(live)
-        ready = all(served.proved for served in named)
-        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return of_document(Ready(ready=ready, name=target.model), status=status)
+        if target.version:
+            ready, why = live.served(pinned(live, target.version)).proved, ""
+        else:
+            why = lacking(live)
+            ready = not why and all(served.proved for served in routed(live))
+        return _readiness(ready=ready, why=why, name=target.model)
 
     def _document(self) -> dict[str, Any]:
         from fairlead.serving.protocol.openapi import document
@@ -100,7 +103,13 @@ class Pages:
         return document(self._signatures())
 
     def _signatures(self) -> dict[str, Signature]:
-        return {model: routed(live)[0].held.signature for model, live in self._engine.table.items()}
+        table = self._engine.table
+        return {model: main(live).held.signature for model, live in table.items() if live.revisions}
 
     def _docs(self) -> Answer:
         return Answer(headers=HEADERS, body=page(self._document()))
+
+
+def _readiness(*, ready: bool, why: str, name: str | UnsetType = UNSET) -> Answer:
+    status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return of_document(Ready(ready=ready, name=name, why=why or UNSET), status=status)

@@ -57,8 +57,8 @@ class Predicting:
         """
         live = known(self._engine.table, target.model)
         visit.model = target.model
-        served = chosen(live, target.version, visit.heads)
-        visit.revision = served.held.revision
+        visit.revision = chosen(live, target.version, visit.heads)
+        served = live.served(visit.revision)
         counted = self._metrics.of(visit.model, visit.revision)
         counted.in_flight += 1
         try:

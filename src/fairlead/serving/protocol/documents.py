@@ -167,6 +167,7 @@ class Ready(msgspec.Struct, kw_only=True):
 
     ready: bool
     name: str | UnsetType = UNSET
+    why: Annotated[str, Meta(description="Why not.")] | UnsetType = UNSET
 
 
 class Fault(msgspec.Struct, kw_only=True):
