@@ -3,12 +3,16 @@
 Belongs here: which models, and the first deployments of champions. Does not: following the ledger
 afterwards (steward.py).
 
-A route that is there stays: starting a server never changes what is live.
+A route that is there stays: starting a server never changes what is live. Nor is what is live kept
+waiting: where the ledger lets nobody write, or a store does not answer, the first deployments of
+other models are begun beside it.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.begin import begin
@@ -19,6 +23,9 @@ from fairlead.errors import FairleadError, Invalid
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Route
 
+_PATIENCE = 2.0
+"""Seconds after which what is live is served, whatever is still being begun."""
+
 
 def begin_with(
     ledger: Ledger,
@@ -26,19 +33,54 @@ def begin_with(
     models: tuple[str, ...] | None,
     told: Callable[[News], None],
 ) -> None:
-    """Deploy the champions of models that have no route.
+    """Deploy the champions of models that have no route; what takes long goes on by itself.
 
     Args:
         ledger: Knows the models.
         artifacts: Hold their files.
         models: Those to serve; None for all.
-        told: Told of models that do not serve their champion.
+        told: Told of models that do not serve their champion, and of what came of the rest later.
 
     Raises:
         NotFound: A model that was named is not there, or has no champion.
         Failed: A model that was named cannot be served.
         Invalid: There is nothing to serve.
     """
+    beginning: Future[None] = Future()
+    thread = threading.Thread(
+        target=_carry_out,
+        args=(beginning, lambda: _begin_all(ledger, artifacts, models, told)),
+        daemon=True,
+    )
+    thread.start()
+    wait((beginning,), timeout=_PATIENCE)
+    if beginning.done():
+        beginning.result()
+    else:
+        beginning.add_done_callback(lambda ended: _tell_late(ended, told))
+
+
+def _carry_out(beginning: Future[None], begin_all: Callable[[], None]) -> None:
+    try:
+        begin_all()
+    except BaseException as error:  # noqa: BLE001 - it is looked at where the end is waited for
+        beginning.set_exception(error)
+    else:
+        beginning.set_result(None)
+
+
+def _tell_late(ended: Future[None], told: Callable[[News], None]) -> None:
+    error = ended.exception()
+    if isinstance(error, Exception):
+        told(Warned(text=in_words(error)))
+
+
+def _begin_all(
+    ledger: Ledger,
+    artifacts: Artifacts,
+    models: tuple[str, ...] | None,
+    told: Callable[[News], None],
+) -> None:
     if models is not None:
         for model in models:
             _begin(ledger, artifacts, model, told)
