@@ -23,7 +23,7 @@ TrialState: TypeAlias = Literal["waiting", "running", "done", "failed", "pruned"
 StudyState: TypeAlias = Literal["searching", "finished"]
 Decision: TypeAlias = Literal["promote", "keep", "cannot judge"]
 RevisionState: TypeAlias = Literal["loading", "ready", "serving", "draining", "retired", "failed"]
-RouteKind: TypeAlias = Literal["deploy", "set", "undo"]
+RouteKind: TypeAlias = Literal["deploy", "set", "undo", "undeploy"]
 DeploymentState: TypeAlias = Literal["running", "done", "undone", "failed", "superseded"]
 
 
@@ -342,7 +342,7 @@ class Route:
 
     model: str
     number: int  # from 1
-    traffic: Mapping[str, int]  # percent by revision, each above 0, together 100
+    traffic: Mapping[str, int]  # percent by revision, each above 0, together 100; or none at all
     kind: RouteKind
     why: str
     details: Digest  # the artefact deploy_details.json

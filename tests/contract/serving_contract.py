@@ -17,6 +17,7 @@ from fairlead.records import (
     Revision,
     RevisionState,
     Route,
+    RouteKind,
     Server,
     ServingEvent,
 )
@@ -322,6 +323,27 @@ class RoutesContract(TwoRevisions):
         with pytest.raises(Invalid, match="percents above 0 that make 100"):
             change(served, traffic)
         assert everything(served) == before
+
+    @pytest.mark.parametrize("kind", ["undeploy", "undo"])
+    def test_a_model_that_is_taken_out_of_service_has_a_route_without_traffic(
+        self, served: Ledger, kind: RouteKind
+    ) -> None:
+        change(served, {"v1": 100})
+        begun = begin(served)
+        out = served.routes.change(replace(route({}), kind=kind), previous=1)
+        assert served.routes.current("prices") == out
+        assert served.routes.in_force() == [out]
+        assert served.deployments.get("prices", begun.number).state == "superseded"
+        assert served.routes.mark("prices", "v1", "retired", "", was="serving")
+
+    @pytest.mark.parametrize("kind", ["undeploy", "deploy", "set"])
+    def test_only_what_takes_a_model_out_of_service_has_no_traffic(
+        self, served: Ledger, kind: RouteKind
+    ) -> None:
+        traffic = {"v1": 100} if kind == "undeploy" else {}
+        with pytest.raises(Invalid, match="the traffic must be"):
+            served.routes.change(replace(route(traffic), kind=kind), previous=None)
+        assert served.routes.in_force() == []
 
     @pytest.mark.parametrize(
         ("given", "named"),

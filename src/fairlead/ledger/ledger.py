@@ -338,7 +338,8 @@ class Routes(Protocol):
             Conflict: Another route is in force by now, or as for `Deployments.advance`; nothing
                 was written.
             NotFound: The route names a revision, a deployment or a route that is not there.
-            Invalid: The traffic is not 100 percent in parts above 0, or the deployment is another.
+            Invalid: The traffic is not 100 percent in parts above 0 (none at all for an 'undeploy',
+                and for an 'undo' if need be), or the deployment is another.
         """
         ...
 

@@ -84,10 +84,10 @@ class SqlRoutes:
 
 
 def _check(route: Route, deployment: Deployment | None) -> None:
-    if sum(route.traffic.values()) != _WHOLE or min(route.traffic.values()) <= 0:
+    if not _is_shared(route):
+        wanted = "nobody's" if route.kind == "undeploy" else "percents above 0 that make 100"
         raise Invalid(
-            f"routing {route.model!r}: the traffic must be percents above 0 that make 100, not "
-            f"{dict(route.traffic)!r}"
+            f"routing {route.model!r}: the traffic must be {wanted}, not {dict(route.traffic)!r}"
         )
     if deployment is not None and (
         deployment.model != route.model or route.deployment not in {None, deployment.number}
@@ -96,6 +96,14 @@ def _check(route: Route, deployment: Deployment | None) -> None:
             f"routing {route.model!r} for deployment {route.deployment}: it comes with deployment "
             f"{deployment.number} of {deployment.model!r}"
         )
+
+
+def _is_shared(route: Route) -> bool:
+    """Whether the traffic is as its kind wants it; an undo brings back whatever there was."""
+    shares = route.traffic.values()
+    if not shares:
+        return route.kind in {"undeploy", "undo"}
+    return route.kind != "undeploy" and sum(shares) == _WHOLE and min(shares) > 0
 
 
 def _check_names(connection: sa.Connection, route: Route, previous: int | None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0003"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0004"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -279,7 +279,7 @@ routes = sa.Table(
     metadata,
     sa.Column("model", sa.String, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("traffic", sa.Text, nullable=False),  # JSON: revisions to percent
+    sa.Column("traffic", sa.Text, nullable=False),  # JSON: revisions to percent; none: {}
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("details", sa.String, nullable=False),
@@ -295,7 +295,7 @@ routes = sa.Table(
     sa.ForeignKeyConstraint(
         ["model", "before"], ["routes.model", "routes.number"], name="routes_before_fk"
     ),
-    _one_of("kind", "deploy", "set", "undo"),
+    _one_of("kind", "deploy", "set", "undo", "undeploy"),
 )
 
 # A row a model, so that what is in force costs the same however long the history is.

@@ -50,7 +50,12 @@ SERVED: dict[str, tuple[list[str], list[object], list[str]]] = {
         ["v1 serving", "v1-2 serving"],
         [{"v1": 100}, {"v1": 90, "v1-2": 10}],
         ["v1 done", "v1-2 running"],
-    )
+    ),
+    "0004": (
+        ["v1 serving", "v1-2 serving"],
+        [{"v1": 100}, {"v1": 90, "v1-2": 10}, {}],
+        ["v1 done", "v1-2 superseded"],
+    ),
 }
 
 
@@ -144,6 +149,9 @@ def test_a_recorded_ledger_opens_with_all_that_was_in_it(tmp_path: Path, dump: P
         assert len(ledger.outbox.pending()) == 2
         assert served(ledger) == SERVED.get(dump.stem, ([], [], []))
         assert ledger.studies.open(study) == study
+    with sqlite3.connect(tmp_path / "ledger.db") as opened:
+        assert opened.execute("PRAGMA foreign_key_check").fetchall() == []
+    opened.close()
     with Database(tmp_path / "ledger.db").read() as connection:
         assert revision.revision_of(connection, tmp_path) == HEAD
 
