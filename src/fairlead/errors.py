@@ -6,7 +6,8 @@
     |   |-- Busy             the ledger did not let this write in for too long
     |   |-- Unreachable      a server or a file system did not answer
     |   |-- Overloaded       more is asked at once than may be
-    |   `-- NotLoaded        the model is not loaded, and did not load in time
+    |   |-- NotLoaded        the model is not loaded, and did not load in time
+    |   `-- OutOfService     the model has no traffic: somebody took it out of service
     `-- Permanent            no other try will help
         |-- Invalid          the request is wrong: exit status 2, nothing was written
         |   |-- InvalidSpec  ... in the user's document, with line and column
@@ -51,6 +52,10 @@ class Overloaded(Transient):
 
 class NotLoaded(Transient):
     """The model is not loaded, and did not load in time."""
+
+
+class OutOfService(Transient):
+    """The model has no traffic: somebody took it out of service."""
 
 
 class Permanent(FairleadError):

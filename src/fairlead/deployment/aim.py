@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fairlead.deployment.proved import Proved
+from fairlead.deployment.shares import out_of_service
 from fairlead.deployment.view import Standing
 from fairlead.serving.plan import Held, Missing, Plan, Report, Split
 
@@ -57,12 +58,13 @@ def aim(
     if not missing <= _bearable(standing, present):
         return None
     names = sorted(name for name in _held(standing) if name in proved)
-    if not (names or missing):
+    split = _split(standing, missing, faults)
+    if not (names or missing or split.out):
         return None
     edges = _edges(standing, proved, names, present)
     return Aim(
         held=tuple(replace(proved[name].held, edges=edges) for name in names),
-        split=_split(standing, missing, faults),
+        split=split,
     )
 
 
@@ -121,6 +123,7 @@ def _split(standing: Standing, missing: frozenset[str], faults: Mapping[str, str
         traffic=route.traffic,
         sticky=route.sticky,
         missing={name: _missing(standing, name, faults) for name in sorted(missing)},
+        out=out_of_service(route),
     )
 
 
@@ -147,8 +150,13 @@ def plan(serial: int, aims: Mapping[str, Aim], *, fault: str = "") -> Plan:
         serial=serial,
         held=held,
         splits=tuple(part.split for part in parts),
-        lacking="" if held else _lacking(parts, fault),
+        lacking="" if held or _are_out(parts) else _lacking(parts, fault),
     )
+
+
+def _are_out(parts: Sequence[Aim]) -> bool:
+    """Whether nothing is to be served, which those who ask are best told by the process itself."""
+    return bool(parts) and all(part.split.out for part in parts)
 
 
 def _lacking(parts: Sequence[Aim], fault: str) -> str:

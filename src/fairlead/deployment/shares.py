@@ -1,4 +1,4 @@
-"""How traffic is shared while a revision comes in.
+"""How traffic is shared while a revision comes in, and how it is told that nobody has any.
 
 Belongs here: percents, pure. Does not: choosing a revision for a request (serving/engine/split.py).
 """
@@ -6,8 +6,19 @@ Belongs here: percents, pure. Does not: choosing a revision for a request (servi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from fairlead.records import Route
 
 WHOLE = 100
+
+
+def out_of_service(route: Route) -> str:
+    """Since when and why nobody has the model's traffic, in a line; empty where somebody has."""
+    if route.traffic:
+        return ""
+    at = datetime.fromtimestamp(route.at, UTC)
+    return f"out of service since {at:%Y-%m-%dT%H:%M:%SZ}: {' '.join(route.why.split())}"
 
 
 def mixed(base: Mapping[str, int], revision: str, percent: int) -> dict[str, int]:

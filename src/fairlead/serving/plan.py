@@ -58,9 +58,10 @@ class Split:
 
     model: str
     route: int  # number of the route; 0 before there is one
-    traffic: Mapping[str, int]  # percent by revision; empty before there is a route
+    traffic: Mapping[str, int]  # percent by revision; empty where nobody has any
     sticky: str | None = None
     missing: Mapping[str, Missing] = field(default_factory=dict)  # of the traffic, by revision
+    out: str = ""  # since when and why the model is out of service, if it is
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,6 +159,22 @@ def test_the_bins_stay_while_a_deployment_lasts_whoever_is_proved_meanwhile() ->
     assert {one.edges for one in found.held} == {(2.0,)}
 
 
+def test_of_a_model_that_is_out_of_service_nothing_is_held_and_that_is_told() -> None:
+    found = aim(standing(route(3)), proved("v1"))
+    assert held(found) == []
+    assert found
+    assert (found.split.route, found.split.traffic) == (3, {})
+    assert found.split.out == "out of service since 1970-01-01T00:00:00Z: "
+    assert not aims.plan(1, {"m": found}).lacking
+
+
+def test_what_comes_back_into_service_is_held_before_it_has_traffic() -> None:
+    found = aim(standing(route(3), deploying="v2", base=route(3)), proved("v2"))
+    assert held(found) == ["v2"]
+    assert found
+    assert (found.split.traffic, bool(found.split.out)) == ({}, True)
+
+
 def test_a_candidate_is_held_without_traffic_once_it_is_ready() -> None:
     now = route(1, v1=100)
     known = proved("v1", "v2")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.deployment.shares import WHOLE, mixed
+from fairlead.deployment.shares import WHOLE, mixed, out_of_service
+from fairlead.records import Route
 
 
 def test_the_others_keep_their_proportions() -> None:
@@ -22,6 +23,21 @@ def test_a_revision_that_serves_already_only_gets_more() -> None:
 
 def test_at_a_hundred_percent_nobody_else_is_left() -> None:
     assert mixed({"v1": 34, "v2": 66}, "v3", 100) == {"v3": 100}
+
+
+def test_who_has_no_traffic_is_told_since_when_and_why() -> None:
+    route = Route(
+        model="m",
+        number=2,
+        traffic={},
+        kind="undeploy",
+        why="nobody\n asks",
+        details="",
+        at=86400.5,
+    )
+    assert out_of_service(route) == "out of service since 1970-01-02T00:00:00Z: nobody asks"
+    served = Route(model="m", number=1, traffic={"v1": 100}, kind="set", why="so", details="")
+    assert not out_of_service(served)
 
 
 @given(

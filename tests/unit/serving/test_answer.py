@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fairlead import errors
-from fairlead.serving.http.answer import CLOSE, Refused, of_error, retry_after, written
+from fairlead.serving.http.answer import CLOSE, JSON, Refused, of_error, retry_after, written
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ from fairlead.serving.http.answer import CLOSE, Refused, of_error, retry_after, 
         (errors.Failed("x"), 500),
         (errors.Corrupt("x"), 500),
         (errors.NotLoaded("x"), 503),
+        (errors.OutOfService("x"), 503),
         (errors.Unreachable("x"), 503),
         (Refused(415, "x"), 415),
         (ValueError("a secret"), 500),
@@ -30,6 +31,7 @@ def test_each_error_has_its_status(error: Exception, status: int) -> None:
 def test_what_may_pass_says_when_to_come_again() -> None:
     assert (b"retry-after", b"1") in of_error(errors.NotLoaded("x")).headers
     assert (b"retry-after", b"1") in of_error(errors.Overloaded("x")).headers
+    assert of_error(errors.OutOfService("x")).headers == (JSON,)
     assert retry_after(0.2) == (b"retry-after", b"1")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from fairlead.artifacts import Artifacts
-from fairlead.errors import NotLoaded
+from fairlead.errors import NotLoaded, OutOfService
 from fairlead.serving.engine.aside import Bench
 from fairlead.serving.engine.loader import Loader
 from fairlead.serving.engine.served import Served
@@ -36,8 +36,11 @@ class Live:
         """The revision for this draw, a number in [0, 1) (split.py).
 
         Raises:
+            OutOfService: None has traffic any more.
             NotLoaded: None has traffic yet: the first one is still being tested.
         """
+        if self.split.out:
+            raise out_of_service(self.split)
         if not self.split.traffic:
             raise NotLoaded(f"model {self.split.model!r} is being deployed; try again soon")
         return choose(self.split.traffic, draw)
@@ -63,6 +66,11 @@ class Live:
         """Why one of them could not."""
         unproved = (one for one in self.revisions.values() if not one.proved and one.fault)
         return next((f"{one.held.revision}: {one.fault}" for one in unproved), None)
+
+
+def out_of_service(split: Split) -> OutOfService:
+    """What is said to those who ask a model that nobody is to answer for."""
+    return OutOfService(f"model {split.model!r} is {split.out}")
 
 
 class Engine:

@@ -18,6 +18,7 @@ from fairlead.errors import (
     Invalid,
     NotFound,
     NotLoaded,
+    OutOfService,
     Overloaded,
     TooLarge,
 )
@@ -68,6 +69,7 @@ _STATUSES: Mapping[type[Exception], tuple[int, Headers]] = {
     Invalid: (HTTPStatus.BAD_REQUEST, ()),
     Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, (_SOON,)),
     NotLoaded: (HTTPStatus.SERVICE_UNAVAILABLE, (_SOON,)),
+    OutOfService: (HTTPStatus.SERVICE_UNAVAILABLE, ()),  # nobody knows until when
     Failed: (HTTPStatus.INTERNAL_SERVER_ERROR, ()),
 }
 

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-from fairlead.errors import NotFound, NotLoaded
-from fairlead.serving.engine.engine import Live
+from fairlead.errors import FairleadError, NotFound, NotLoaded
+from fairlead.serving.engine.engine import Live, out_of_service
 from fairlead.serving.engine.served import Served
 from fairlead.serving.engine.split import draw_of
 
@@ -44,6 +44,7 @@ def chosen(live: Live, pin: str | None, heads: Mapping[bytes, bytes]) -> str:
     Raises:
         NotFound: What is pinned is not here.
         NotLoaded: The model has no traffic yet.
+        OutOfService: It has none any more.
     """
     wanted = pin or heads.get(b"fairlead-revision", b"").decode("latin-1")
     if wanted:
@@ -59,6 +60,7 @@ def pinned(live: Live, wanted: str) -> str:
 
     Raises:
         NotFound: There is none.
+        OutOfService: Nobody is to answer for the model.
     """
     if wanted in live.revisions or wanted in live.split.missing:
         return wanted
@@ -84,7 +86,10 @@ def main(live: Live) -> Served:
 
     Raises:
         NotLoaded: None is held.
+        OutOfService: None is to answer.
     """
+    if live.split.out:
+        raise out_of_service(live.split)
     if not live.revisions:
         raise NotLoaded(lacking(live))
     traffic = live.split.traffic
@@ -93,6 +98,8 @@ def main(live: Live) -> Served:
 
 def lacking(live: Live) -> str:
     """Why a share of the traffic cannot be answered; empty where none is known to be so."""
+    if live.split.out:
+        return str(out_of_service(live.split))
     return next((missing.why for missing in live.split.missing.values()), "")
 
 
@@ -131,7 +138,9 @@ def _cookie(header: str, name: str) -> str:
     return ""
 
 
-def _no_revision(live: Live, wanted: str) -> NotFound:
+def _no_revision(live: Live, wanted: str) -> FairleadError:
+    if live.split.out:
+        return out_of_service(live.split)
     revisions = ", ".join(
         f"{name} (version {served.held.version})" for name, served in live.revisions.items()
     )

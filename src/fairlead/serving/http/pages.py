@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from fairlead.records import Signature
-from fairlead.serving.engine.engine import Engine
+from fairlead.serving.engine.engine import Engine, Live
 from fairlead.serving.http.answer import Answer, of_document
 from fairlead.serving.http.choice import known, lacking, main, pinned, routed, versions
 from fairlead.serving.http.docs_page import HEADERS, page
@@ -67,6 +67,7 @@ class Pages:
             NotFound: It is of a model or a version that is not here.
             Unreachable: It is the supervisor's, which does not answer.
             NotLoaded: It is of one that cannot be served now.
+            OutOfService: It is of a model that nobody is to answer for.
         """
         if target.kind == "metrics":
             return Answer(headers=(_PROMETHEUS,), body=await self._figures())
@@ -74,7 +75,11 @@ class Pages:
 
     def _home(self) -> dict[str, object]:
         models = {
-            model: {"route": live.split.route, "traffic": dict(live.split.traffic)}
+            model: {
+                "route": live.split.route,
+                "traffic": dict(live.split.traffic),
+                "ready": _is_ready(live),
+            }
             for model, live in self._engine.table.items()
         }
         return {"name": "fairlead", "version": VERSION, "models": models, "docs": "/docs"}
@@ -88,13 +93,11 @@ class Pages:
         return of_document(model_metadata(target.model, versions(live), served.held.signature))
 
     def _model_ready(self, target: Target) -> Answer:
-        """Ready is what would answer; what is unloaded would, once it has loaded again."""
         live = known(self._engine.table, target.model)
         if target.version:
             ready, why = live.served(pinned(live, target.version)).proved, ""
         else:
-            why = lacking(live)
-            ready = not why and all(served.proved for served in routed(live))
+            ready, why = _is_ready(live), lacking(live)
         return _readiness(ready=ready, why=why, name=target.model)
 
     def _document(self) -> dict[str, Any]:
@@ -104,10 +107,19 @@ class Pages:
 
     def _signatures(self) -> dict[str, Signature]:
         table = self._engine.table
-        return {model: main(live).held.signature for model, live in table.items() if live.revisions}
+        return {
+            model: main(live).held.signature
+            for model, live in table.items()
+            if live.revisions and not live.split.out
+        }
 
     def _docs(self) -> Answer:
         return Answer(headers=HEADERS, body=page(self._document()))
+
+
+def _is_ready(live: Live) -> bool:
+    """Ready is what would answer; what is unloaded would, once it has loaded again."""
+    return not lacking(live) and all(served.proved for served in routed(live))
 
 
 def _readiness(*, ready: bool, why: str, name: str | UnsetType = UNSET) -> Answer:

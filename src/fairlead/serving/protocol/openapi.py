@@ -45,7 +45,7 @@ _FAULTS: Mapping[int, str] = {
     429: "The model answers as many requests as it may.",
     431: "The headers are larger than they may be.",
     500: "The model, or the server, failed.",
-    503: "The model is not loaded and did not load in time, all connections are in use, or (of "
+    503: "The model did not load in time or is out of service, all connections are in use, or (of "
     "/metrics) the supervisor does not answer.",
 }
 _NO_QUERY = "A query string is refused, whatever it says."
