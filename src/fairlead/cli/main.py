@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 import click
 
-from fairlead.errors import FairleadError, Invalid
+from fairlead.errors import FairleadError
 from fairlead.version import VERSION
 
 INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
@@ -183,7 +183,9 @@ def _run(args: Sequence[str] | None) -> int:
 
 def _refuse(error: FairleadError) -> int:
     _say(str(error))
-    return 2 if isinstance(error, Invalid) else 1
+    from fairlead.cli.output import exit_status
+
+    return exit_status(error)
 
 
 def _refuse_usage(error: click.ClickException) -> int:

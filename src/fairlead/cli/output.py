@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fairlead.errors import FairleadError, Invalid
 from fairlead.settings import Settings, from_environment
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ def csv_option(command: Command) -> Command:
 def note(text: str) -> None:
     """Say something to the person, on stderr."""
     click.echo(printable(text), err=True)
+
+
+def exit_status(error: FairleadError) -> int:
+    """How a program ends that could not do what it was asked: 2 where the request was wrong."""
+    return 2 if isinstance(error, Invalid) else 1
 
 
 def print_json(value: object) -> None:

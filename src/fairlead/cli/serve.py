@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +18,7 @@ import click
 from fairlead.cli.curl import curl
 from fairlead.cli.live import shares
 from fairlead.cli.opened import opened
-from fairlead.cli.output import printable, settings
+from fairlead.cli.output import exit_status, printable, settings
 from fairlead.cli.steps import step
 from fairlead.errors import FairleadError
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fairlead.deployment.supervisor import Stop
     from fairlead.ledger.ledger import Ledger
     from fairlead.records import Deployment, Route
+    from fairlead.serving.start import Logging
 
 _EPILOG = """\b
 Examples:
@@ -93,10 +95,10 @@ def command(  # noqa: PLR0913 - click passes each option by name
     """
     from fairlead.deployment import tokens
     from fairlead.deployment.supervisor import ServeOptions, serve
-    from fairlead.serving.start import Logging
+    from fairlead.serving import start
     from fairlead.serving.watch.logs import written
 
-    writing = Logging(form=log_form, requests=log_requests)
+    writing = start.Logging(form=log_form, requests=log_requests)
     known = tokens.known(settings(ctx).tokens)
     options = ServeOptions(
         models=models or None,
@@ -109,10 +111,30 @@ def command(  # noqa: PLR0913 - click passes each option by name
         logging=writing,
         checked=settings(ctx).checked,
     )
-    with opened(ctx) as (ledger, artifacts), _asked() as stop, written(writing) as log:
+    with (
+        _refused(ctx, writing),
+        opened(ctx) as (ledger, artifacts),
+        _asked() as stop,
+        written(writing) as log,
+    ):
         teller = Teller(ledger, artifacts, log, token=bool(known), host=host)
         serve(ledger, artifacts, options, stop=stop, told=teller.tell)
         log.info("stopped")
+
+
+@contextmanager
+def _refused(ctx: click.Context, writing: Logging) -> Iterator[None]:
+    """Why it cannot serve is a line of its log, where programs read that."""
+    from fairlead.serving.watch.logs import is_for_people, written
+
+    try:
+        yield
+    except FairleadError as error:
+        if is_for_people(writing, sys.stderr):
+            raise
+        with written(writing) as log:
+            log.error("%s", printable(str(error)))  # noqa: TRY400 - a message, not a fault of ours
+        ctx.exit(exit_status(error))
 
 
 @contextmanager

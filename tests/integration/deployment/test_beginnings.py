@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import socket
 from collections.abc import Mapping
@@ -73,10 +74,17 @@ def test_what_is_wrong_with_an_answer_is_told_with_its_row(home: Home) -> None:
 def test_a_port_that_is_in_use_is_refused_in_one_line(home: Home) -> None:
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
+        said = f"binding 127.0.0.1:{port}: Address already in use; choose another"
+        with started(home, "--port", str(port), "--log-form", "lines") as served:
+            assert served.child.wait(DEADLINE) == 2
+        (line,) = served.text.splitlines()
+        assert line.startswith(said)
         with started(home, "--port", str(port)) as served:
             assert served.child.wait(DEADLINE) == 2
     (line,) = served.text.splitlines()
-    assert line.startswith(f"binding 127.0.0.1:{port}: Address already in use; choose another")
+    logged = json.loads(line)
+    assert (logged["level"], logged["process"]) == ("error", served.child.pid)
+    assert logged["message"].startswith(said)
 
 
 def test_the_port_of_another_server_is_refused_too(home: Home) -> None:

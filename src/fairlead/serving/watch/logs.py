@@ -40,9 +40,8 @@ def written(settings: Logging, stream: TextIO | None = None) -> Iterator[logging
         stream: Where; standard error if None.
     """
     stream = stream or sys.stderr
-    people = settings.form == "lines" or (settings.form == "auto" and stream.isatty())
     target = logging.StreamHandler(stream)
-    target.setFormatter(Lines() if people else Objects())
+    target.setFormatter(Lines() if is_for_people(settings, stream) else Objects())
     queue = Dropping(Queue(_MOST))
     listener = QueueListener(queue.queue, target)
     logger = _logger(settings.level, queue)
@@ -52,6 +51,11 @@ def written(settings: Logging, stream: TextIO | None = None) -> Iterator[logging
     finally:
         logger.removeHandler(queue)
         listener.stop()
+
+
+def is_for_people(settings: Logging, stream: TextIO) -> bool:
+    """Whether lines are written as people read them."""
+    return settings.form == "lines" or (settings.form == "auto" and stream.isatty())
 
 
 class Dropping(QueueHandler):
