@@ -88,14 +88,14 @@ def command(  # noqa: PLR0913 - click passes each option by name
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait.")
     with opened(ctx) as (ledger, artifacts):
-        deployment = _begun(ledger, artifacts, model, version, canary, wait=wait)
+        deployment, warned = _begun(ledger, artifacts, model, version, canary, wait=wait)
         if deployment is None:
-            _show(artifacts, None, ledger.routes.current(model), as_json=as_json)
+            _show(artifacts, None, ledger.routes.current(model), warned, as_json=as_json)
         elif wait:
             route = waited(ledger, deployment, limit=timeout)
-            _show(artifacts, deployment, route, as_json=as_json)
+            _show(artifacts, deployment, route, warned, as_json=as_json)
         else:
-            _leave(ledger, deployment, as_json=as_json)
+            _leave(ledger, deployment, warned, as_json=as_json)
 
 
 def _begun(  # noqa: PLR0913 - the command's own arguments
@@ -106,9 +106,9 @@ def _begun(  # noqa: PLR0913 - the command's own arguments
     canary: tuple[int, ...] | None,
     *,
     wait: bool,
-) -> Deployment | None:
-    """The deployment; None where the version is live already."""
-    from fairlead.deployment.begin import begin, fit, is_live, settings
+) -> tuple[Deployment | None, list[str]]:
+    """The deployment, None where the version is live already; and what clients are in for."""
+    from fairlead.deployment.begin import begin, fit, is_live, settings, warnings
     from fairlead.deployment.changes import live, running
 
     version = fit(ledger, artifacts, model, number)
@@ -118,14 +118,17 @@ def _begun(  # noqa: PLR0913 - the command's own arguments
             _refuse_unserved(ledger, version)
             await_followed(ledger, live(ledger, model))
         note(f"v{version.number} has all of the traffic already: nothing was written")
-        return None
+        return None, []
     if wait:
         _refuse_unserved(ledger, version)
+    warned = warnings(ledger, artifacts, version)
+    for line in warned:
+        note(f"warning: {line}")
     former = running(ledger, model)
     begun = begin(ledger, artifacts, model, version=version.number, steps=canary, serve=serve)
     if former is not None:
         note(_superseded(former))
-    return begun
+    return begun, warned
 
 
 def _superseded(former: Deployment) -> str:
@@ -174,7 +177,12 @@ def waited(ledger: Ledger, deployment: Deployment, *, limit: float | None = None
 
 
 def _show(
-    artifacts: Artifacts, deployment: Deployment | None, route: Route | None, *, as_json: bool
+    artifacts: Artifacts,
+    deployment: Deployment | None,
+    route: Route | None,
+    warned: list[str],
+    *,
+    as_json: bool,
 ) -> None:
     from fairlead.cli.steps import details_of, in_words
 
@@ -182,18 +190,19 @@ def _show(
     details = details_of(artifacts, route)
     if as_json:
         number = deployment.number if deployment else None
-        print_json({"deployment": number, "state": "done", "details": details})
+        ended = {"deployment": number, "state": "done", "details": details}
+        print_json({**ended, "warnings": warned})
     else:
         print_fields(in_words(details))
 
 
-def _leave(ledger: Ledger, deployment: Deployment, *, as_json: bool) -> None:
+def _leave(ledger: Ledger, deployment: Deployment, warned: list[str], *, as_json: bool) -> None:
     """Say that it began, and who carries it out."""
     from fairlead.deployment.arrival import followers
 
     if as_json:
         state = {"deployment": deployment.number, "state": deployment.state, "details": None}
-        print_json(state)
+        print_json({**state, "warnings": warned})
     else:
         steps = ", ".join(map(str, deployment.steps))
         click.echo(

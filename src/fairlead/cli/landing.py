@@ -5,7 +5,7 @@ Belongs here: whether it is deployed, by whom, and what is said. Does not: the d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,14 @@ _TAKEN_IN = 3.0
 a second."""
 
 
-def land(
-    options: Settings, version: Version, serve: Serve, *, token: str | None, stop: Stop
+def land(  # noqa: PLR0913 - what, how, and who is told
+    options: Settings,
+    version: Version,
+    serve: Serve,
+    *,
+    token: str | None,
+    stop: Stop,
+    warned: Callable[[str], None],
 ) -> Mapping[str, Any] | None:
     """Deploy the version, if it is the champion, and see its endpoint answer.
 
@@ -43,6 +49,7 @@ def land(
         serve: The spec's settings.
         token: Lets us in, where the server wants one.
         stop: Heeded at once while waiting.
+        warned: Told before anything happens what clients of the model are in for.
 
     Returns:
         deploy_details.json of what is live; None where the version is not the champion.
@@ -60,7 +67,9 @@ def land(
             note(f"not deployed: v{version.number} is not the champion")
             return None
         artifacts = Artifacts(options.artifacts)
-        landing = _Landing(ledger=ledger, artifacts=artifacts, version=version, serve=serve)
+        landing = _Landing(
+            ledger=ledger, artifacts=artifacts, version=version, serve=serve, warned=warned
+        )
         return landing.land(token, stop)
 
 
@@ -101,6 +110,7 @@ class _Landing:
     serve: Serve
 
     def land(self, token: str | None, stop: Stop) -> Mapping[str, Any]:
+    warned: Callable[[str], None]
         from fairlead.deployment.changes import live
 
         with self._served(token) as (deployment, urls, known), stop.at_once(_KEPT):
@@ -126,7 +136,7 @@ class _Landing:
 
     def _begun(self) -> Deployment | None:
         """The deployment; None where the version is live already."""
-        from fairlead.deployment.begin import is_live
+        from fairlead.deployment.begin import is_live, warnings
         from fairlead.deployment.changes import running
 
         model = self.version.model
@@ -135,6 +145,8 @@ class _Landing:
             return None
         return self._begin(None)
 
+        for line in warnings(self.ledger, self.artifacts, self.version):
+            self.warned(line)
     def _begin(self, steps: tuple[int, ...] | None) -> Deployment:
         from fairlead.deployment.begin import begin
 

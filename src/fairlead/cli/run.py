@@ -87,12 +87,18 @@ def _land(
     from fairlead.cli.steps import in_words
 
     details: Any = None
+    warnings: list[str] = []
+
+    def warned(line: str) -> None:
+        warnings.append(line)
+        note(f"warning: {line}")
+
     try:
         with counted(keeps=True) as stop:
-            details = land(options, outcome.version, serve, token=token, stop=stop)
+            details = land(options, outcome.version, serve, token=token, stop=stop, warned=warned)
     finally:
         if as_json:
-            print_json({**outcome.to_json(), "deployed": details})
+            print_json({**outcome.to_json(), "deployed": details, "warnings": warnings})
     if details and not as_json:
         told = in_words(details)  # but for the verdict, which the run has just printed
         print_fields([(name, value) for name, value in told if name != "gate"])

@@ -6,10 +6,13 @@ Belongs here: which version, with which settings, and what is refused. Does not:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 
 from fairlead.artifacts import Artifacts
+from fairlead.deployment.columns import changes
 from fairlead.deployment.details import who
+from fairlead.errors import FairleadError
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Allowance, Bounds, Deployment, Revision, Version
 from fairlead.registry.registry import Registry
@@ -72,6 +75,32 @@ def fit(ledger: Ledger, artifacts: Artifacts, model: str, number: int | None) ->
 def settings(ledger: Ledger, version: Version) -> Serve:
     """The serving settings of the spec that the version's study ran with."""
     return parse_canonical(ledger.studies.get(version.study).spec).serve
+
+
+def warnings(ledger: Ledger, artifacts: Artifacts, version: Version) -> list[str]:
+    """What clients of the model are in for once this version has traffic, a line each.
+
+    It is held against the version that has the most traffic now; where that one's file cannot be
+    read, nothing is said: it keeps nobody from deploying another.
+    """
+    live = _leading(ledger, version.model)
+    if live is None:
+        return []
+    registry = Registry(ledger, artifacts)
+    with suppress(FairleadError):
+        now = registry.candidate(ledger.versions.get(version.model, live)).signature
+        wanted = registry.candidate(version).signature
+        return changes(wanted, now, version=f"v{version.number}", live=f"v{live}")
+    return []
+
+
+def _leading(ledger: Ledger, model: str) -> int | None:
+    """The version that has the most traffic."""
+    route = ledger.routes.current(model)
+    if route is None or not route.traffic:
+        return None
+    versions = {each.name: each.version for each in ledger.routes.revisions(model)}
+    return versions[max(route.traffic, key=lambda name: (route.traffic[name], versions[name]))]
 
 
 def is_live(ledger: Ledger, version: Version, serve: Serve) -> bool:
