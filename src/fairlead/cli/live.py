@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fairlead.cli.output import note
-from fairlead.errors import Failed, Invalid
+from fairlead.errors import Failed, Invalid, Unreachable
 
 if TYPE_CHECKING:
     from fairlead.artifacts import Artifacts
     from fairlead.deployment.endpoint import Answered
     from fairlead.ledger.ledger import Ledger
-    from fairlead.records import Route
+    from fairlead.records import Route, Server
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PATIENCE = 15.0
@@ -38,6 +38,8 @@ def shares(traffic: Route | None) -> str:
     """A route's traffic in a line."""
     if traffic is None:
         return "none"
+    if not traffic.traffic:
+        return "out of service"
     split = sorted(traffic.traffic.items(), key=lambda share: (-share[1], share[0]))
     return ", ".join(f"{name} {percent} %" for name, percent in split)
 
@@ -45,7 +47,8 @@ def shares(traffic: Route | None) -> str:
 def settle(ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | None) -> None:
     """Wait until every server follows the route, then ask what is live its golden rows.
 
-    Where no server runs, there is nothing to wait for, and that is said.
+    Where no server runs, there is nothing to wait for, and that is said; where nobody has traffic,
+    there is nothing to ask.
 
     Raises:
         Failed: A server does not follow it in time, or answers something else.
@@ -58,8 +61,49 @@ def settle(ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | N
         note("no server serves it now: the next `fairlead serve` follows the route")
         return
     note("every serving process follows it")
-    urls = [server.url for server in servers]
-    see(ledger, artifacts, route.model, urls=urls, token=token)
+    if route.traffic:
+        urls = [server.url for server in servers]
+        see(ledger, artifacts, route.model, urls=urls, token=token)
+
+
+def settle_or_take_back(
+    ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | None
+) -> None:
+    """As `settle`; the route before is in force again where that fails.
+
+    A model that was taken out of service stays so.
+
+    Raises:
+        Failed: A server did not follow in time, or answers something else, and which route is in
+            force now.
+        Unreachable: One could not be asked, which says nothing about the route: it stays.
+    """
+    try:
+        settle(ledger, artifacts, route, token=token)
+    except Failed as fault:
+        if not route.traffic:
+            raise
+        raise Failed(f"{fault}; {_taken_back(ledger, artifacts, route, str(fault))}") from fault
+    except Unreachable as fault:
+        raise Unreachable(f"{fault}; route {route.number} stays in force, not tested") from fault
+
+
+def _taken_back(ledger: Ledger, artifacts: Artifacts, route: Route, fault: str) -> str:
+    """Take the route back, and wait; how that ended, in words."""
+    from fairlead.deployment.arrival import behind
+    from fairlead.deployment.changes import live, take_back
+    from fairlead.errors import Conflict
+
+    try:
+        why = f"route {route.number} was taken back: {fault}"
+        again = take_back(ledger, artifacts, route, why)
+    except Conflict:
+        now = live(ledger, route.model)
+        return f"route {now.number} of somebody else's is in force by now ({shares(now)})"
+    late = behind(ledger, again, seconds=_PATIENCE)
+    said = f"route {route.number} was taken back: route {again.number} is in force now"
+    said = f"{said} ({shares(again)})"
+    return f"{said}, and not followed by {_urls(late)}" if late else said
 
 
 def await_followed(ledger: Ledger, route: Route) -> None:
@@ -72,11 +116,14 @@ def await_followed(ledger: Ledger, route: Route) -> None:
 
     late = behind(ledger, route, seconds=_PATIENCE)
     if late:
-        those = ", ".join(server.url for server in late)
         raise Failed(
-            f"route {route.number} of {route.model!r} is in force, but after {_PATIENCE:g} s not "
-            f"every process follows it: {those}; see what these servers say"
+            f"route {route.number} of {route.model!r} was put in force, but after {_PATIENCE:g} s "
+            f"not every process follows it: {_urls(late)}; see what these servers say"
         )
+
+
+def _urls(servers: Sequence[Server]) -> str:
+    return ", ".join(server.url for server in servers)
 
 
 def see(

@@ -9,19 +9,21 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fairlead.cli.live import settle, shares, token_option
+from fairlead.cli.live import settle_or_take_back, shares, token_option
 from fairlead.cli.opened import opened
 from fairlead.cli.output import json_option, note, print_json, print_table
 from fairlead.cli.steps import end
+from fairlead.cli.undo import approving
 from fairlead.cli.when import second
 
 if TYPE_CHECKING:
     from fairlead.artifacts import Artifacts
+    from fairlead.deployment.changes import Approve
     from fairlead.ledger.ledger import Ledger
     from fairlead.records import Deployment, Revision, Route, Server, ServingEvent
 
@@ -85,7 +87,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
     """Show the revisions of MODEL, their traffic and state, and the deployment that runs.
 
     With --set, share the traffic over revisions that were deployed before. That ends a deployment
-    that runs; `fairlead undo` goes back to the route before.
+    that runs; `fairlead undo` goes back to the route before. As with `undo`, what comes in is
+    proved first, and the route before is in force again where servers do not follow or answer
+    something else.
     """
     if why is not None and traffic is None:
         raise click.UsageError("--why goes with --set.")
@@ -93,22 +97,29 @@ def command(  # noqa: PLR0913 - click passes each option by name
         raise click.UsageError("--history and --set cannot be combined.")
     with opened(ctx) as (ledger, artifacts):
         if traffic is not None:
-            route = _share(ledger, artifacts, model, traffic, why)
-            settle(ledger, artifacts, route, token=token)
+            approve = approving(ctx, ledger, artifacts)
+            route = _share(ledger, artifacts, model, traffic, why, approve=approve)
+            settle_or_take_back(ledger, artifacts, route, token=token)
         if history:
             _show_history(ledger, model, as_json=as_json)
         else:
             _show(_seen(ledger, model), everything=everything, as_json=as_json)
 
 
-def _share(
-    ledger: Ledger, artifacts: Artifacts, model: str, traffic: dict[str, int], why: str | None
+def _share(  # noqa: PLR0913 - the command's own arguments
+    ledger: Ledger,
+    artifacts: Artifacts,
+    model: str,
+    traffic: dict[str, int],
+    why: str | None,
+    *,
+    approve: Approve,
 ) -> Route:
     from fairlead.deployment.changes import set_traffic
     from fairlead.deployment.details import who
 
     reason = why if why and why.strip() else f"set by {who()}"
-    return set_traffic(ledger, artifacts, model, traffic, reason)
+    return set_traffic(ledger, artifacts, model, traffic, reason, approve=approve)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,16 +142,24 @@ def _seen(ledger: Ledger, model: str) -> _Seen:
 
     ledger.versions.history(model)  # refuses a model that is not there
     champion = ledger.versions.champion(model)
+    route = ledger.routes.current(model)
     return _Seen(
         model=model,
-        route=ledger.routes.current(model),
-        revisions=ledger.routes.revisions(model),
+        route=route,
+        revisions=[_by_route(each, route) for each in ledger.routes.revisions(model)],
         deployment=running(ledger, model),
         last=last(ledger, model),
         servers=followers(ledger, model),
         champion=champion.number if champion else None,
         now=ledger.now(),
     )
+
+
+def _by_route(revision: Revision, route: Route | None) -> Revision:
+    """A revision that has traffic has it by the route in force, whatever first brought it in."""
+    if route is None or revision.name not in route.traffic:
+        return revision
+    return replace(revision, reason=f"route {route.number}: {route.why}")
 
 
 def _show(seen: _Seen, *, everything: bool, as_json: bool) -> None:
@@ -155,10 +174,9 @@ def _show(seen: _Seen, *, everything: bool, as_json: bool) -> None:
 
 
 def _row(revision: Revision, route: Route | None) -> list[Any]:
-    """A revision that has traffic has it by the route in force, whatever first brought it in."""
     percent = route.traffic.get(revision.name, 0) if route else 0
-    why = f"route {route.number}: {route.why}" if route and percent else revision.reason
-    return [revision.name, f"{percent} %", revision.state, second(revision.changed), why]
+    since = second(revision.changed)
+    return [revision.name, f"{percent} %", revision.state, since, revision.reason]
 
 
 def _of_hidden(revisions: Sequence[Revision]) -> list[str]:
@@ -194,7 +212,8 @@ def _of_route(seen: _Seen) -> str:
     if seen.route is None:
         return f"no traffic yet: `fairlead deploy {seen.model}` brings its champion into service"
     route = seen.route
-    return f"route {route.number} since {second(route.at)} UTC ({route.kind}): {route.why}"
+    said = f"route {route.number} since {second(route.at)} UTC ({route.kind}): {route.why}"
+    return said if route.traffic else f"out of service by {said}"
 
 
 def _of_deployment(deployment: Deployment) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from fairlead.cli.live import settle, shares, token_option
+from fairlead.cli.live import settle_or_take_back, shares, token_option
 from fairlead.cli.opened import opened
-from fairlead.cli.output import json_option, note, print_json
+from fairlead.cli.output import json_option, note, print_json, settings
 from fairlead.errors import Invalid
 
 if TYPE_CHECKING:
     from fairlead.artifacts import Artifacts
+    from fairlead.deployment.changes import Approve
     from fairlead.ledger.ledger import Ledger
     from fairlead.records import Deployment
 
@@ -33,21 +35,33 @@ def command(ctx: click.Context, *, model: str, why: str, token: str | None, as_j
 
     Goes back to the nearest route that shares it otherwise and is no step of a canary; another undo
     goes further back. A deployment that runs ends with all of its steps; one that has no traffic
-    yet only ends: the route stays. Waits until every server
-    follows, then asks the endpoint its golden rows. The champion stays who it is: `fairlead
-    rollback` is for that.
+    yet only ends: the route stays.
+
+    What comes back is proved first, which takes no time where a check of it is known. Waits until
+    every server follows, then asks the endpoint its golden rows; where that fails, the route before
+    is in force again, and the exit status is 1. The champion stays who it is: `fairlead rollback`
+    is for that.
     """
     if not why.strip():
         raise Invalid("--why must say why: it is all that the history will tell")
     with opened(ctx) as (ledger, artifacts):
         ended = _cancelled(ledger, model, why)
         if ended is None:
-            _undo(ledger, artifacts, model, why, token, as_json=as_json)
+            approve = approving(ctx, ledger, artifacts)
+            _undo(ledger, artifacts, model, why, token, approve=approve, as_json=as_json)
         elif as_json:
             print_json({"model": model, "route": None, "deployment": ended})
         else:
             click.echo(f"{model}: deployment {ended.number} of {ended.revision} ended")
             note("it had no traffic yet: the route stays as it is")
+
+
+def approving(ctx: click.Context, ledger: Ledger, artifacts: Artifacts) -> Approve:
+    """Lets a route be written only if what it would bring into service is good."""
+    from fairlead.deployment.checked import Checked
+    from fairlead.deployment.sound import refuse_unsound
+
+    return partial(refuse_unsound, ledger, artifacts, Checked(settings(ctx).checked))
 
 
 def _cancelled(ledger: Ledger, model: str, why: str) -> Deployment | None:
@@ -65,14 +79,21 @@ def _cancelled(ledger: Ledger, model: str, why: str) -> Deployment | None:
 
 
 def _undo(  # noqa: PLR0913 - the command's own arguments
-    ledger: Ledger, artifacts: Artifacts, model: str, why: str, token: str | None, *, as_json: bool
+    ledger: Ledger,
+    artifacts: Artifacts,
+    model: str,
+    why: str,
+    token: str | None,
+    *,
+    approve: Approve,
+    as_json: bool,
 ) -> None:
     from fairlead.deployment.changes import undo
 
     before = ledger.routes.current(model)
-    route = undo(ledger, artifacts, model, why)
+    route = undo(ledger, artifacts, model, why, approve=approve)
+    if not as_json:
+        click.echo(f"{model}: route {route.number}, {shares(route)} (was {shares(before)})")
+    settle_or_take_back(ledger, artifacts, route, token=token)
     if as_json:
         print_json({"model": model, "route": route, "deployment": None})
-    else:
-        click.echo(f"{model}: route {route.number}, {shares(route)} (was {shares(before)})")
-    settle(ledger, artifacts, route, token=token)

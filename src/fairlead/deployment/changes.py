@@ -1,20 +1,27 @@
 """Changes of what is live: a route, its details, and the deployment that it belongs to, together.
 
-Belongs here: undoing, sharing traffic by hand, and the one way in which a route is changed. Does
-not: when a deployment takes its next step (carry.py).
+Belongs here: undoing, sharing traffic by hand, taking a model out of service, and the one way in
+which a route is changed. Does not: when a deployment takes its next step (carry.py), and whether a
+route can be followed (sound.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import TypeAlias
 
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.details import details
 from fairlead.deployment.goal import goal
 from fairlead.errors import Conflict, Invalid, NotFound
 from fairlead.ledger.ledger import Ledger
-from fairlead.records import Deployment, Revision, Route
+from fairlead.records import Deployment, Revision, Route, RouteKind
+
+Approve: TypeAlias = Callable[[Route, Route], None]
+"""Takes the route in force and the one that is to follow it, before that is written; what it raises
+keeps it from being written."""
 
 _ATTEMPTS = 100  # each one that fails is another process's success
 _UNPROVED = {"loading", "failed"}
@@ -46,24 +53,31 @@ def change(
     return ledger.routes.change(kept, previous=number, deployment=deployment)
 
 
-def undo(
+def _approve(present: Route, wanted: Route) -> None:
+    """Whoever changes a route without asking knows what it names: servers hold it already."""
+
+
+def undo(  # noqa: PLR0913 - what, why, and two things that only one of the callers has
     ledger: Ledger,
     artifacts: Artifacts,
     model: str,
     why: str,
     *,
+    approve: Approve = _approve,
     deployment: Deployment | None = None,
 ) -> Route:
     """Share the traffic again as it was before the route in force; once more goes further back.
 
     Steps of a canary, and routes that change nothing, are passed over (goal.py). Where the route in
-    force is a step of a deployment that runs, that one ends as undone in the same transaction.
+    force is a step of a deployment that runs, that one ends as undone in the same transaction; a
+    model's first deployment leaves it out of service, as it was.
 
     Args:
         ledger: Knows the routes.
         artifacts: Take the details.
         model: Whose route.
         why: Goes into the history.
+        approve: Asked before the route is written.
         deployment: The one that takes itself back, as it is to be written; what runs, if not given.
 
     Raises:
@@ -80,16 +94,24 @@ def undo(
                 f"now ({route.why}); look at it with `fairlead route {model}` before undoing that"
             )
         ended = deployment or _undone(ledger, route, why)
+        again = _again(ledger, route, ended, why)
+        approve(route, again)
         try:
-            return _back(ledger, artifacts, route, why, ended)
+            return change(ledger, artifacts, again, previous=route, deployment=ended)
         except Conflict:
             if deployment is not None:
                 raise  # it is the supervisor's, which looks again itself
     raise Conflict(f"undoing a route of {model!r}: it keeps changing; try again")
 
 
-def set_traffic(
-    ledger: Ledger, artifacts: Artifacts, model: str, traffic: Mapping[str, int], why: str
+def set_traffic(  # noqa: PLR0913 - what is shared, why, and who is asked before
+    ledger: Ledger,
+    artifacts: Artifacts,
+    model: str,
+    traffic: Mapping[str, int],
+    why: str,
+    *,
+    approve: Approve = _approve,
 ) -> Route:
     """Share the model's traffic as a person says; a deployment that runs is superseded.
 
@@ -99,6 +121,7 @@ def set_traffic(
         model: Whose traffic.
         traffic: Percent by revision; together 100.
         why: Goes into the history.
+        approve: Asked before the route is written.
 
     Raises:
         NotFound: Nothing of the model was deployed, or there is no such revision.
@@ -118,7 +141,46 @@ def set_traffic(
         sticky=previous.sticky,
         before=previous.number,
     )
+    approve(previous, route)
     return change(ledger, artifacts, route, previous=previous)
+
+
+def undeploy(ledger: Ledger, artifacts: Artifacts, model: str, why: str) -> Route:
+    """Take the model out of service: nobody has its traffic; a deployment that runs is superseded.
+
+    Args:
+        ledger: Knows the routes.
+        artifacts: Take the details.
+        model: Whose traffic.
+        why: Goes into the history, and to whoever asks the model.
+
+    Raises:
+        NotFound: Nothing of the model was deployed.
+        Conflict: The route keeps changing.
+    """
+    for _ in range(_ATTEMPTS):
+        previous = ledger.routes.current(model) if running(ledger, model) else live(ledger, model)
+        route = _without_traffic(model, "undeploy", why, previous)
+        with suppress(Conflict):  # it is to have no traffic, whoever had it
+            return change(ledger, artifacts, route, previous=previous)
+    raise Conflict(f"taking {model!r} out of service: its route keeps changing; try again")
+
+
+def take_back(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> Route:
+    """Put the route before this one in force again, as it was.
+
+    Args:
+        ledger: Knows the routes.
+        artifacts: Take the details.
+        route: In force, and not the first one.
+        why: What was wrong with it; goes into the history.
+
+    Raises:
+        Conflict: Somebody else changed it meanwhile; theirs stays.
+    """
+    former = ledger.routes.history(route.model)[route.number - 2]
+    again = replace(former, kind="undo", why=why, details="", deployment=None)
+    return change(ledger, artifacts, again, previous=route)
 
 
 def live(ledger: Ledger, model: str) -> Route:
@@ -175,26 +237,40 @@ def _undone(ledger: Ledger, route: Route, why: str) -> Deployment | None:
     return replace(deployment, state="undone", reason=why, server=None)
 
 
-def _back(
-    ledger: Ledger, artifacts: Artifacts, route: Route, why: str, ended: Deployment | None
-) -> Route:
+def _again(ledger: Ledger, route: Route, ended: Deployment | None, why: str) -> Route:
+    """The route that undoes this one."""
     target = _target(ledger.routes.history(route.model)[: route.number], ended)
     if target is None:
         raise Invalid(
             f"undoing route {route.number} of {route.model!r}: every change of its traffic is "
             f"undone; `fairlead route {route.model} --history` shows what had it, `--set` gives it "
-            f"back, and `fairlead deploy {route.model} --version V` brings another version"
+            f"back, `fairlead deploy {route.model} --version V` brings another version, and "
+            f"`fairlead undeploy {route.model} --why TEXT` takes the model out of service"
         )
-    again = replace(target, kind="undo", why=why, details="", deployment=None)
-    return change(ledger, artifacts, again, previous=route, deployment=ended)
+    return replace(target, kind="undo", why=why, details="", deployment=None)
 
 
 def _target(routes: Sequence[Route], ended: Deployment | None) -> Route | None:
     """A deployment that ends goes back to where it began, whatever that changes."""
-    before = routes[-1].before
+    route = routes[-1]
     if ended is None:
         return goal(routes)
-    return None if before is None else routes[before - 1]
+    if route.before is None:
+        return _without_traffic(route.model, "undo", "", None)
+    return routes[route.before - 1]
+
+
+def _without_traffic(model: str, kind: RouteKind, why: str, previous: Route | None) -> Route:
+    return Route(
+        model=model,
+        number=0,  # the ledger gives it
+        traffic={},
+        kind=kind,
+        why=why,
+        details="",
+        sticky=previous.sticky if previous else None,
+        before=previous.number if previous else None,
+    )
 
 
 def _refuse_unproved(ledger: Ledger, model: str, traffic: Mapping[str, int]) -> None:
