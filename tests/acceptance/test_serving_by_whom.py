@@ -46,6 +46,19 @@ def test_a_server_of_another_model_is_none_for_this_one(place: Place) -> None:
     assert "http" not in place.run("route", "lasso").stderr
 
 
+def test_a_server_of_all_models_serves_the_others_of_one_that_is_out_of_service(
+    place: Place,
+) -> None:
+    lasso(place)
+    place.done("deploy", "ridge")
+    place.done("undeploy", "ridge", "--why", "nobody asks")
+    serving = place.serve()
+    serving.until("lasso: v1 100 %")
+    assert "ridge is out of service since" in serving.errors.read_text()
+    assert place.traffic() == {}
+    assert place.traffic("lasso") == {"v1": 100}
+
+
 def test_what_is_live_where_nobody_serves_it_is_not_called_so(place: Place) -> None:
     serving = place.serve()
     serving.until("curl ")

@@ -338,6 +338,48 @@ def test_undo_of_a_deployment_without_traffic_leaves_the_route(place: Place) -> 
     assert place.deployment().state == "undone"
 
 
+def test_a_revision_has_the_same_reason_in_the_table_and_as_json(
+    place: Place, both: Serving
+) -> None:
+    place.done("undo", "ridge", "--why", "too low")
+    shown = {each["name"]: each["reason"] for each in place.json("route", "ridge")["revisions"]}
+    assert shown["v1"] == "route 3: too low"
+    assert shown["v1"] in " ".join(place.done("route", "ridge").split())
+
+
+def test_a_deployment_says_as_json_what_clients_are_in_for(place: Place, both: Serving) -> None:
+    assert place.json("deploy", "ridge", "--version", "1")["warnings"] == []
+
+
+# ---- undeploy -------------------------------------------------------------------------------
+
+
+def test_a_model_is_taken_out_of_service_and_every_command_says_so(
+    place: Place, both: Serving
+) -> None:
+    done = place.run("undeploy", "ridge", "--why", "nobody asks")
+    assert done.stdout == "ridge: route 3, out of service (was v2 100 %)\n"
+    assert done.stderr == "every serving process follows it\n"
+    both.until("ridge: out of service (route 3)")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        asked(next(line for line in both.said if line.startswith("curl")))
+    assert "out of service by route 3 since" in place.run("route", "ridge").stderr
+    assert place.json("models")[0]["live"] == "out of service"
+    assert "nothing of it is live" in place.refused(1, "test-endpoint", "ridge")
+    again = place.run("undeploy", "ridge", "--why", "once more", "--json")
+    assert json.loads(again.stdout)["route"]["number"] == 3
+    assert "out of service since" in again.stderr
+    back = place.run("undo", "ridge", "--why", "somebody does")
+    assert back.stdout == "ridge: route 4, v2 100 % (was out of service)\n"
+    assert "to the last bit" in back.stderr
+
+
+def test_to_take_out_of_service_what_never_was_in_it_is_refused(place: Place) -> None:
+    assert "has any traffic yet" in place.refused(2, "undeploy", "ridge", "--why", "so")
+    assert "--why must say why" in place.refused(2, "undeploy", "ridge", "--why", " ")
+    assert "'lasso'" in place.refused(2, "undeploy", "lasso", "--why", "so")
+
+
 # ---- test-endpoint --------------------------------------------------------------------------
 
 

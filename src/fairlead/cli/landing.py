@@ -94,8 +94,10 @@ def offers(options: Settings, version: Version, serve: Serve) -> Iterator[str]:
                 f"the section `serve` differs from the one that v{version.number} was found with: "
                 "it takes effect with `fairlead run SPEC --deploy`"
             )
-        elif not ledger.routes.current(version.model):
+        elif (route := ledger.routes.current(version.model)) is None:
             yield f"to serve it: fairlead serve {version.model}"
+        elif not route.traffic:
+            yield f"the model is out of service; to deploy it: fairlead deploy {version.model}"
         elif not is_live(ledger, version, stored):
             yield f"something else is live; to deploy it: fairlead deploy {version.model}"
 
@@ -108,9 +110,9 @@ class _Landing:
     artifacts: Artifacts
     version: Version
     serve: Serve
+    warned: Callable[[str], None]
 
     def land(self, token: str | None, stop: Stop) -> Mapping[str, Any]:
-    warned: Callable[[str], None]
         from fairlead.deployment.changes import live
 
         with self._served(token) as (deployment, urls, known), stop.at_once(_KEPT):
@@ -143,10 +145,10 @@ class _Landing:
         if is_live(self.ledger, self.version, self.serve) and not running(self.ledger, model):
             note(f"v{self.version.number} has all of the traffic already")
             return None
-        return self._begin(None)
-
         for line in warnings(self.ledger, self.artifacts, self.version):
             self.warned(line)
+        return self._begin(None)
+
     def _begin(self, steps: tuple[int, ...] | None) -> Deployment:
         from fairlead.deployment.begin import begin
 

@@ -48,6 +48,7 @@ COMMANDS = {
         "deploy": "Bring a version into service, step by step.",
         "route": "Show how a model's traffic is split, or share it.",
         "undo": "Put the previous route in force again.",
+        "undeploy": "Take a model out of service.",
         "test-endpoint": "Ask what is live its golden rows, through its address.",
         "token": "Add, list and remove the tokens that servers let in.",
     },
@@ -182,9 +183,9 @@ def _run(args: Sequence[str] | None) -> int:
 
 
 def _refuse(error: FairleadError) -> int:
-    _say(str(error))
     from fairlead.cli.output import exit_status
 
+    _say(str(error))
     return exit_status(error)
 
 

@@ -201,7 +201,7 @@ class Teller:
 
     def _live(self, route: Route) -> None:
         click.echo(printable(f"{route.model}: {shares(route)} (route {route.number})"))
-        if route.model not in self._shown:
+        if route.traffic and route.model not in self._shown:
             self._shown.add(route.model)
             with suppress(FairleadError):  # an example is not worth a failure
                 self._example(route)

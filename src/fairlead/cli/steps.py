@@ -139,29 +139,39 @@ def last_route(ledger: Ledger, deployment: Deployment) -> Route:
 
 def in_words(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A name and a value for each line to show of deploy_details.json."""
+    about = _about(details) if details["revision"] else {}
     fields = {
         "live": _live(details),
         "traffic": _traffic(details["traffic"]),
-        "holdout": _metrics(details["metrics"]),
-        "gate": details["gate"]["text"] if details["gate"] else "never judged",
-        "data": details["digests"]["data"] or "unknown",
-        "spec": details["digests"]["spec"],
-        "commit": _commit(details["git"]),
+        **about,
         "before": _previous(details["previous"]),
         "route": f"{details['route']}, {utc(details['at'])}, by {details['by']}",
     }
     return list(fields.items())
 
 
+def _about(details: Mapping[str, Any]) -> dict[str, str]:
+    """Where the version comes from that is live."""
+    return {
+        "holdout": _metrics(details["metrics"]),
+        "gate": details["gate"]["text"] if details["gate"] else "never judged",
+        "data": details["digests"]["data"] or "unknown",
+        "spec": details["digests"]["spec"],
+        "commit": _commit(details["git"]),
+    }
+
+
 def _live(details: Mapping[str, Any]) -> str:
     """The version is told where the revision's name does not."""
+    if details["revision"] is None:
+        return f"nothing: {details['model']} is out of service ({details['why']})"
     model, revision, version = details["model"], details["revision"], details["version"]
     named = f"{model} {revision}"
     return named if revision == f"v{version}" else f"{named} (version {version})"
 
 
 def _traffic(shares: list[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{each['revision']} {each['percent']} %" for each in shares)
+    return ", ".join(f"{each['revision']} {each['percent']} %" for each in shares) or "none"
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> str:

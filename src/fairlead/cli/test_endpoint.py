@@ -51,10 +51,9 @@ def command(
 
 
 def _urls(ledger: Ledger, model: str) -> Sequence[str]:
-    from fairlead.deployment.arrival import behind, followers
-    from fairlead.deployment.changes import live
+    from fairlead.deployment.arrival import behind, followers, in_service
 
-    behind(ledger, live(ledger, model), seconds=5.0)
+    behind(ledger, in_service(ledger, model), seconds=5.0)
     urls = [server.url for server in followers(ledger, model)]
     if not urls:
         raise Failed(

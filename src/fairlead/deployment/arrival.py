@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.changes import live
 from fairlead.deployment.endpoint import Address, Answered, ask, expected
+from fairlead.deployment.shares import out_of_service
 from fairlead.errors import Failed
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Deployment, Route, Server
@@ -129,18 +130,35 @@ def ask_live(ledger: Ledger, artifacts: Artifacts, model: str, address: Address)
         address: To ask at.
 
     Raises:
-        NotFound: Nothing of the model is live.
+        NotFound: Nothing of the model was deployed.
+        Failed: It is out of service.
         Unreachable: It did not answer.
         Invalid: The address is none, or the token is not taken.
     """
-    route = live(ledger, model)
+    route = in_service(ledger, model)
     while True:
         answered = ask(address, model, goldens(ledger, artifacts, route))
-        now = live(ledger, model)
+        now = in_service(ledger, model)
         if not answered.difference or now.number == route.number:
             return answered
         behind(ledger, now, seconds=_EVERY)
         route = now  # it changed under the test: what was wrong may have been right
+
+
+def in_service(ledger: Ledger, model: str) -> Route:
+    """The route in force, which has traffic.
+
+    Raises:
+        NotFound: Nothing of the model was deployed.
+        Failed: It is out of service.
+    """
+    route = live(ledger, model)
+    if gone := out_of_service(route):
+        raise Failed(
+            f"testing {model!r}: nothing of it is live: it is {gone}; `fairlead undo {model} --why "
+            f"TEXT` gives the traffic back, `fairlead deploy {model}` brings a version in"
+        )
+    return route
 
 
 def _is_carried_out(ledger: Ledger, deployment: Deployment) -> bool:

@@ -106,7 +106,7 @@ def _leading(ledger: Ledger, model: str) -> int | None:
 def is_live(ledger: Ledger, version: Version, serve: Serve) -> bool:
     """Whether the version has all traffic already, with these settings, and is to keep it."""
     route = ledger.routes.current(version.model)
-    if route is None or route.sticky != serve.sticky or len(route.traffic) > 1:
+    if route is None or route.sticky != serve.sticky or len(route.traffic) != 1:
         return False
     (name,) = route.traffic
     revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
@@ -115,8 +115,11 @@ def is_live(ledger: Ledger, version: Version, serve: Serve) -> bool:
 
 
 def _steps(ledger: Ledger, model: str, steps: tuple[int, ...]) -> tuple[int, ...]:
-    """The first revision of a model has nobody to share the traffic with."""
-    return steps if ledger.routes.current(model) else (100,)
+    """The first revision of a model has nobody to share the traffic with; so has the next one
+    after the model was out of service.
+    """
+    route = ledger.routes.current(model)
+    return steps if route is not None and route.traffic else (100,)
 
 
 def _revision(version: Version, serve: Serve) -> Revision:

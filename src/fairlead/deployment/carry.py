@@ -304,9 +304,7 @@ class Carrier:
     def _go_back(
         self, standing: Standing, deployment: Deployment, revision: Revision, reason: str
     ) -> bool:
-        """Put the route that it began from in force again; where there is none, it stays."""
-        if standing.base is None:
-            return self._end(deployment, "failed", reason)
+        """Put the route that it began from in force again; where there is none, one of nobody."""
         self._condemn(standing, revision, reason)
         ended = replace(deployment, state="undone", reason=reason)
         undo(self._ledger, self._artifacts, deployment.model, reason, deployment=ended)

@@ -37,7 +37,7 @@ def details(
     """The document of a route that is about to be appended.
 
     What cannot be read, such as a damaged file of an old version, is null: it keeps nobody from
-    going back.
+    going back. So is all that is a revision's, where nobody has traffic.
 
     Args:
         ledger: Knows the revisions and their versions.
@@ -47,20 +47,19 @@ def details(
         deployment: That the route is a step of, or undoes, as it will be written.
     """
     revisions = {each.name: each for each in ledger.routes.revisions(route.model)}
-    revision = revisions[_subject(route, deployment, revisions)]
-    version = ledger.versions.get(route.model, revision.version)
+    name = _subject(route, deployment, revisions)
+    revision = revisions[name] if name else None
     document = {
         "model": route.model,
-        "version": version.number,
-        "revision": revision.name,
-        **_origin(ledger, artifacts, version),
-        "gate": _gate(ledger, version),
+        "version": revision.version if revision else None,
+        "revision": name,
+        **_about(ledger, artifacts, revision),
         "route": (previous.number if previous else 0) + 1,
         "kind": route.kind,
         "why": route.why,
         "traffic": _traffic(route, revisions),
         "sticky": route.sticky,
-        "settings": asdict(revision.allowance),
+        "settings": asdict(revision.allowance) if revision else None,
         "previous": _previous(previous, revisions),
         "deployment": _deployment(ledger, deployment),
         "at": ledger.now(),
@@ -79,11 +78,25 @@ def who() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _subject(route: Route, deployment: Deployment | None, revisions: Mapping[str, Revision]) -> str:
+def _subject(
+    route: Route, deployment: Deployment | None, revisions: Mapping[str, Revision]
+) -> str | None:
     """The revision that it is about: the one that comes in, else the one with most traffic."""
     if deployment is not None and deployment.revision in route.traffic:
         return deployment.revision
-    return max(route.traffic, key=lambda name: (route.traffic[name], revisions[name].version))
+    shares = route.traffic
+    return max(shares, key=lambda name: (shares[name], revisions[name].version), default=None)
+
+
+_ABOUT = ("metrics", "family", "params", "study", "trial", "registered", "digests", "git", "gate")
+
+
+def _about(ledger: Ledger, artifacts: Artifacts, revision: Revision | None) -> dict[str, Any]:
+    """Where its version comes from, and what was said of it."""
+    if revision is None:
+        return dict.fromkeys(_ABOUT)
+    version = ledger.versions.get(revision.model, revision.version)
+    return {**_origin(ledger, artifacts, version), "gate": _gate(ledger, version)}
 
 
 def _origin(ledger: Ledger, artifacts: Artifacts, version: Version) -> dict[str, Any]:

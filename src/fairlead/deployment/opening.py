@@ -19,6 +19,7 @@ from fairlead.deployment.begin import begin
 from fairlead.deployment.changes import running
 from fairlead.deployment.news import News, Note, Warned
 from fairlead.deployment.proved import in_words
+from fairlead.deployment.shares import out_of_service
 from fairlead.errors import FairleadError, Invalid
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Route
@@ -116,8 +117,15 @@ def _begin(ledger: Ledger, artifacts: Artifacts, model: str, told: Callable[[New
         return
     if route is None:
         begin(ledger, artifacts, model)
-    elif line := _newer(ledger, route):
+    elif line := _out(route) or _newer(ledger, route):
         told(Note(text=line))
+
+
+def _out(route: Route) -> str:
+    """What to say of a model that nobody answers for; empty where somebody does."""
+    gone = out_of_service(route)
+    said = f"{route.model} is {gone}; `fairlead deploy {route.model}` brings a version in"
+    return said if gone else ""
 
 
 def _newer(ledger: Ledger, route: Route) -> str:

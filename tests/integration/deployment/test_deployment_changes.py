@@ -13,8 +13,15 @@ import pytest
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
-from fairlead.deployment.begin import begin, is_live, settings
-from fairlead.deployment.changes import cancel, change, running, set_traffic, undo
+from fairlead.deployment.begin import begin, is_live, settings, warnings
+from fairlead.deployment.changes import (
+    cancel,
+    change,
+    running,
+    set_traffic,
+    undeploy,
+    undo,
+)
 from fairlead.deployment.details import who
 from fairlead.deployment.shares import mixed
 from fairlead.errors import Conflict, Failed, Invalid, NotFound, Unexportable
@@ -208,6 +215,58 @@ def test_live_is_what_has_all_traffic_with_these_settings(bench: Bench) -> None:
     assert not is_live(bench.ledger, two, Serve())
     bench.step(bench.begin(2, steps=(10, 100)))
     assert not is_live(bench.ledger, one, Serve())
+
+
+def test_what_clients_are_in_for_is_told_by_what_has_the_most_traffic(bench: Bench) -> None:
+    columns = (Column(name="x", kind="number"), Column(name="z", kind="number"))
+    version = bench.version(signature=Signature(columns=columns, target="y"))
+    assert warnings(bench.ledger, bench.artifacts, version) == []
+    bench.deployed(1)
+    bench.deployed(2)
+    bench.share(v1=40, v2=60)
+    said = "v4 takes column 'z', which v2 does not: requests without it will be answered 400"
+    assert warnings(bench.ledger, bench.artifacts, version) == [said]
+    damaged = bench.artifacts.path(bench.ledger.versions.get(MODEL, 2).manifest)
+    damaged.unlink()
+    assert warnings(bench.ledger, bench.artifacts, version) == []
+
+
+# ---- out of service -------------------------------------------------------------------------
+
+
+def test_a_model_is_taken_out_of_service_and_the_traffic_is_brought_back(bench: Bench) -> None:
+    bench.deployed(1)
+    bench.share(v1=100)
+    route = undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks")
+    assert (dict(route.traffic), route.kind, route.before) == ({}, "undeploy", 2)
+    assert bench.undo().traffic == {"v1": 100}
+
+
+def test_what_is_out_of_service_is_not_live(bench: Bench) -> None:
+    bench.deployed(1)
+    undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks")
+    one = bench.ledger.versions.get(MODEL, 1)
+    assert not is_live(bench.ledger, one, Serve())
+    assert bench.begin(1, steps=(10, 100)).steps == (100,)
+
+
+def test_a_deployment_without_traffic_is_superseded_where_nothing_was_live(bench: Bench) -> None:
+    with pytest.raises(NotFound, match="fairlead deploy m"):
+        undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks")
+    deployment = bench.begin(1)
+    undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks")
+    assert bench.ledger.deployments.get(MODEL, deployment.number).state == "superseded"
+    assert bench.traffic == {}
+
+
+def test_the_details_of_a_route_without_traffic_name_no_revision(bench: Bench) -> None:
+    bench.deployed(1)
+    details = bench.details(undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks"))
+    assert (details["revision"], details["version"], details["settings"]) == (None, None, None)
+    assert (details["kind"], details["why"]) == ("undeploy", "nobody asks")
+    assert (details["traffic"], details["digests"]) == ([], None)
+    assert details["previous"]["revision"] == "v1"
+    assert bench.details(bench.undo())["previous"]["revision"] is None
 
 
 # ---- undo -----------------------------------------------------------------------------------

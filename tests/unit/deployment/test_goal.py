@@ -26,6 +26,9 @@ class Routes:
     def share(self, **traffic: int) -> None:
         self._append("set", traffic, self.all[-1].number)
 
+    def undeploy(self) -> None:
+        self._append("undeploy", {}, self.all[-1].number)
+
     def undo(self) -> bool:
         """As changes.py does it; False where there is nothing to go back to."""
         found = goal(self.all)
@@ -109,6 +112,27 @@ def test_what_was_undone_does_not_come_back_by_another_undo() -> None:
     assert routes.undo()
     assert routes.traffic == {"v1": 100}
     assert not routes.undo()
+
+
+def test_a_model_comes_back_into_service_with_the_traffic_that_it_had() -> None:
+    routes = Routes()
+    routes.deploy("v1", 100)
+    routes.deploy("v2", 10, 50)
+    routes.undeploy()
+    assert routes.undo()
+    assert routes.traffic == {"v1": 100}
+    assert not routes.undo()
+
+
+def test_what_was_deployed_while_nothing_was_in_service_is_undone_to_nothing() -> None:
+    routes = Routes()
+    routes.deploy("v1", 100)
+    routes.undeploy()
+    routes.share(v2=100)
+    assert routes.undo()
+    assert routes.traffic == {}
+    assert routes.undo()
+    assert routes.traffic == {"v1": 100}
 
 
 def test_before_the_first_route_there_is_none() -> None:
