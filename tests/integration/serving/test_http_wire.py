@@ -484,7 +484,7 @@ def test_an_answer_that_nobody_takes_does_not_stay(strict: Process) -> None:
     before = files()
     with strict.connect() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_024)
-        connection.settimeout(10)
+        connection.settimeout(60)
         wait_until(lambda: not takes(connection, request("/openapi.json", method="GET") * 100))
     wait_until(lambda: files() <= before)
 
