@@ -14,10 +14,8 @@ import pytest
 
 from fairlead.ledger.sql import open_ledger
 from fairlead.records import Counts
+from tests.integration.clock import Clock
 from tests.integration.ledger.processes import STUDY, add_trials, ledger_file, wait_until
-from tests.lacking import lacking
-
-LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 # Answers one line of commands after the other, each in its own process with the stepped clock.
 SHELL = """
@@ -46,28 +44,6 @@ with open_ledger(sys.argv[1]) as ledger:
             case "now":
                 print(ledger.now(), flush=True)
 """
-
-
-class Clock:
-    """The clock that processes under libfaketime see."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "clock"
-        self.step(timedelta())
-
-    def step(self, by: timedelta) -> None:
-        beside = self.file.with_suffix(".new")
-        beside.write_text(f"{by.total_seconds():+.0f}")
-        beside.replace(self.file)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "LD_PRELOAD": str(LIBRARIES[0]),
-            "FAKETIME_TIMESTAMP_FILE": str(self.file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
 
 
 class Worker:
@@ -99,8 +75,6 @@ class Worker:
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Clock:
-    if not LIBRARIES:
-        lacking("libfaketime is missing: install the package faketime")
     return Clock(tmp_path)
 
 
