@@ -30,6 +30,7 @@ from fairlead.deployment.decide import (
 )
 from fairlead.deployment.endpoint import Address, Answered, ask
 from fairlead.deployment.jobs import Ended, Jobs
+from fairlead.deployment.judge import Ruling
 from fairlead.deployment.news import Moved, News, Note
 from fairlead.deployment.observed import Eyes, Since
 from fairlead.deployment.proved import Proofs, in_words, passes
@@ -72,6 +73,7 @@ class _Step:
     crashes: int  # before it
     tested: bool | None = None
     difference: str = ""
+    passed: float | None = None  # when its golden rows had come back through the route
     since: Since | None = None
     tries: int = 0  # at asking
     unreached: float | None = None  # since when nobody answers
@@ -141,22 +143,27 @@ class Carrier:
         self, standing: Standing, deployment: Deployment, step: _Step, seen: Seen
     ) -> Progress:
         others = frozenset(standing.before) - {deployment.revision}
-        ruling = None
-        if step.since is not None:
-            ruling = self._eyes.rule(
-                deployment.bounds,
-                step.since,
-                deployment.model,
-                candidate=deployment.revision,
-                others=others,
-            )
         return Progress(
             followed=seen.followed,
             alone=not others,
             fault=self._fault(step, seen),
             tested=step.tested,
             difference=step.difference,
-            ruling=ruling,
+            ruling=self._ruling(deployment, step, others),
+        )
+
+    def _ruling(self, deployment: Deployment, step: _Step, others: frozenset[str]) -> Ruling | None:
+        """What the judge says; None as long as the traffic of the step cannot be told apart."""
+        if step.since is None and step.passed is not None:
+            step.since = self._eyes.open(after=step.passed)
+        if step.since is None:
+            return None
+        return self._eyes.rule(
+            deployment.bounds,
+            step.since,
+            deployment.model,
+            candidate=deployment.revision,
+            others=others,
         )
 
     def _fault(self, step: _Step, seen: Seen) -> str:
@@ -231,7 +238,7 @@ class Carrier:
         step.tries += 1
         self._take_in(step, ended)
         if step.tested and not pinned:
-            step.since = self._eyes.open()
+            step.passed = self._clock()
         return True
 
     def _goldens(

@@ -24,7 +24,7 @@ from fairlead.deployment.listening import Listening
 from fairlead.deployment.news import News, Note, Warned
 from fairlead.deployment.process import Process, started
 from fairlead.serving.http.arriving import let_in
-from fairlead.serving.plan import Admit, Counts, Drain, Page, Plan, Report, Scrape
+from fairlead.serving.plan import Admit, Alive, Counts, Drain, Page, Plan, Report, Scrape
 from fairlead.serving.start import ProcessSettings
 from fairlead.serving.watch.sums import Sums
 
@@ -276,6 +276,8 @@ class Crew:
                     process.report = message
                 case Counts():
                     self._sums.add(process.child.pid, message)
+                case Alive(at=at):
+                    self._sums.alive(process.child.pid, at)
                 case Scrape(number=number):
                     process.asked = number
         return any(isinstance(message, Report) for message in messages)

@@ -37,17 +37,28 @@ class Eyes:
 
     Args:
         count: Tells what was seen since the server began.
-        clock: Seconds, rising.
+        until: The time, by the clock, until which all that the processes counted is known.
+        clock: Seconds, rising; the machine's, unless in tests.
     """
 
     def __init__(
-        self, count: Callable[[], Counts], *, clock: Callable[[], float] = time.monotonic
+        self,
+        count: Callable[[], Counts],
+        until: Callable[[], float],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._count = count
+        self._count, self._until = count, until
         self._clock = clock
 
-    def open(self) -> Since:
-        """A step begins."""
+    def open(self, *, after: float) -> Since | None:
+        """A step begins, once all that was counted before is known: it would be taken for traffic.
+
+        Args:
+            after: By the clock; what was asked until then does not belong to the step.
+        """
+        if self._until() < after:
+            return None
         return Since(counts=self._count(), at=self._clock())
 
     def rule(

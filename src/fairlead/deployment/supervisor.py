@@ -213,7 +213,7 @@ class _Server:
             self._artifacts,
             proofs=proofs,
             address=Address(url=self._address.url, token=self._token),
-            eyes=Eyes(self._sums.observations),
+            eyes=Eyes(self._sums.observations, self._sums.until),
             ended=self._wake.set,
             told=self._told,
         )

@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator
 
 from fairlead.errors import Unreachable
-from fairlead.serving.plan import BEAT, Alive, Message, Page, Report, Scrape, decode, encode
+from fairlead.serving.plan import Message, Page, Report, Scrape, decode, encode
 
 _LONGEST = 64 << 20  # bytes of a message: a plan names every model with its columns and classes
 _PATIENCE = 2.0  # seconds that the supervisor has to answer
@@ -59,12 +59,6 @@ class Channel:
         if report != self._last:
             self._last = report
             self.tell(report)
-
-    async def beat(self) -> None:
-        """Say again and again that the loop goes round."""
-        while not self._writer.is_closing():
-            self.tell(Alive())
-            await asyncio.sleep(BEAT)
 
     async def page(self) -> str:
         """The page for Prometheus, asked of the supervisor.

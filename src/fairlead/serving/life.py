@@ -62,9 +62,7 @@ async def _lived(settings: ProcessSettings, log: Logger, spans: Traces | None) -
     messages = asyncio.create_task(following.follow())
     await following.begun.wait()
     if not following.ending.done():
-        beating = asyncio.create_task(channel.beat())
         await _serve(channel, following, settings, log, spans)
-        beating.cancel()
     messages.cancel()
     following.engine.close()
     await channel.close()

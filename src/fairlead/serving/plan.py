@@ -108,6 +108,8 @@ class Report:
 class Alive:
     """The event loop goes round; said every `BEAT` seconds by a process that answers requests."""
 
+    at: float  # by the machine's rising clock: what was counted until then has been told
+
 
 BEAT = 1.0
 """Seconds."""

@@ -134,3 +134,13 @@ def test_the_judge_sees_answers_failures_and_refusals(
     assert (observed.requests, observed.errors, observed.refused) == seen
     assert observed.latency == (0, 5, *(0,) * (len(LATENCY_EDGES) - 1))
     assert observed.bins == (0, 0, 1)
+
+
+def test_all_is_known_until_the_time_that_the_slowest_process_has_told_of() -> None:
+    sums = Sums()
+    assert sums.until() == float("-inf")
+    sums.alive(1, 20.0)
+    sums.alive(2, 10.0)
+    assert sums.until() == 10.0
+    sums.forget(2)
+    assert sums.until() == 20.0

@@ -18,7 +18,7 @@ from fairlead.serving.watch.observed import LATENCY_EDGES, Observed
 
 
 class Sums:
-    """Sums over all processes. They belong to one thread; `observations` is for others, too."""
+    """Sums over all processes; of one thread, but `observations` and `until` are for all threads."""
 
     def __init__(self) -> None:
         self.counted: defaultdict[tuple[str, str], Counted] = defaultdict(Counted)
@@ -27,6 +27,7 @@ class Sums:
         """Connections that were closed for what came over them, by the status of the answer."""
         self.sights: dict[int, Sight] = {}
         """How each process is, by its number."""
+        self._until: dict[int, float] = {}
         self._now: defaultdict[int, dict[tuple[str, str], Now]] = defaultdict(dict)
         self._lock = threading.Lock()
 
@@ -45,8 +46,25 @@ class Sums:
         if counts.sight is not None:
             self.sights[process] = counts.sight
 
+    def alive(self, process: int, at: float) -> None:
+        """A process has told all that it counted until then.
+
+        Args:
+            process: Its number.
+            at: By the machine's rising clock.
+        """
+        with self._lock:
+            self._until[process] = at
+
+    def until(self) -> float:
+        """The time, by the same clock, until which all that was counted is known."""
+        with self._lock:
+            return min(self._until.values(), default=float("-inf"))
+
     def forget(self, process: int) -> None:
         """A process has ended: what it counted stays, what it was does not."""
+        with self._lock:
+            self._until.pop(process, None)
         self.sights.pop(process, None)
         self._now.pop(process, None)
 

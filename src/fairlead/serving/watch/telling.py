@@ -2,15 +2,18 @@
 
 Belongs here: when. Does not: what is counted (metrics.py), and what becomes of it (sums.py).
 
-A process that is killed has told all but the last tenth of a second.
+A process that is killed has told all but the last tenth of a second. That it lives is said after
+what it has counted, so the supervisor knows until when it knows all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from fairlead.serving.channel import Channel
+from fairlead.serving.plan import BEAT, Alive
 from fairlead.serving.watch.metrics import Metrics
 
 _PERIOD = 0.1  # seconds
@@ -29,6 +32,7 @@ class Telling:
         self._metrics = metrics
         self._channel = channel
         self._look = look
+        self._beat = float("-inf")  # when it was last said that this process lives
 
     def tell(self) -> None:
         """Tell what is new since the last time."""
@@ -39,9 +43,15 @@ class Telling:
     async def keep(self) -> None:
         """Tell again and again; a supervisor that takes nothing in is told the sum later."""
         while True:
-            await asyncio.sleep(_PERIOD)
             if not self._channel.is_full:
                 self.tell()
+                self._tell_of_life(time.monotonic())
+            await asyncio.sleep(_PERIOD)
+
+    def _tell_of_life(self, now: float) -> None:
+        if now - self._beat >= BEAT:
+            self._beat = now
+            self._channel.tell(Alive(at=now))
 
     async def page(self) -> bytes:
         """The figures of all processes, for Prometheus: ours are of now.
