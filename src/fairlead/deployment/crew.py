@@ -33,6 +33,8 @@ _SILENT = 30.0
 _HUNG = 15.0
 """Seconds after which one that has said nothing is: it says that it lives each second, save while
 it reads a large document."""
+_ABSENT = 2.0
+"""Seconds of our own absence, stopped or asleep, after which the silence of others says nothing."""
 _PATIENCE = 4.0
 """Seconds past their grace that processes have to end."""
 _CRASHES = {
@@ -93,6 +95,7 @@ class Crew:
         self._bell, self._rung = socket.socketpair()
         self._rung.setblocking(False)  # noqa: FBT003 - the standard library's signature
         self._selector.register(self._rung, selectors.EVENT_READ)
+        self._looked = clock()
         self.crashes = 0
         """Processes that have ended by a fault of their own."""
 
@@ -118,6 +121,7 @@ class Crew:
         for place in self._places:
             self._look_out(place)
         ready = self._selector.select(seconds)
+        self._excuse(seconds)
         heard = [self._hear(key.fileobj) for key, how in ready if how & selectors.EVENT_READ]
         plan = self._newest()
         for place in self._places:
@@ -162,6 +166,17 @@ class Crew:
         self._rung.close()
 
     # ---- one process ------------------------------------------------------------------------
+
+    def _excuse(self, seconds: float) -> None:
+        """Who was not listened to was not silent: what they said meanwhile is still to be read."""
+        now, before = self._clock(), self._looked
+        self._looked = now
+        if now - before < seconds + _ABSENT:
+            return
+        for place in self._places:
+            place.told = now
+            if place.process is not None and place.process.heard is not None:
+                place.process.heard = now
 
     def _see_to(self, place: _Place, plan: Plan | None) -> None:
         process = place.process

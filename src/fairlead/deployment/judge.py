@@ -86,11 +86,18 @@ class _Share:
     of: int
 
 
+_NONE = _Share(count=0, of=0)
+
+
 def _errors(bounds: Bounds, candidate: Observed, others: Observed, level: float) -> str:
-    """Whether more of its requests fail than of the others'."""
+    """Whether more of its requests fail than of the others'.
+
+    Others that fail more often than not are no measure: what comes in then has to work by itself.
+    """
     its = _Share(count=candidate.errors, of=candidate.requests)
     theirs = _Share(count=others.errors, of=others.requests)
-    return _in_words(its, "failed", theirs) if _exceeds(its, theirs, bounds.errors, level) else ""
+    measure = _NONE if theirs.count > theirs.of / 2 else theirs
+    return _in_words(its, "failed", theirs) if _exceeds(its, measure, bounds.errors, level) else ""
 
 
 def _refused(bounds: Bounds, candidate: Observed, others: Observed, level: float) -> str:

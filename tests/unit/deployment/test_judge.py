@@ -135,6 +135,14 @@ def test_clients_that_are_refused_everywhere_speak_against_nobody() -> None:
     assert share_sent_back(1000, 100, 900, refusing=0.2) < 0.01
 
 
+def test_beside_others_that_cannot_answer_a_revision_has_to_work_by_itself() -> None:
+    gone = Observed(requests=900, errors=900)
+    bad, good = Observed(requests=100, errors=60), Observed(requests=100)
+    ruling = judge(BOUNDS, candidate=bad, others=gone, seconds=31.0)
+    assert ruling == Back(reason="60 of its 100 requests failed, against 900 of 900 of the others'")
+    assert judge(BOUNDS, candidate=good, others=gone, seconds=31.0) == Go()
+
+
 def test_a_step_in_which_everything_is_refused_is_not_waited_for_without_end() -> None:
     everything = Observed(refused=100)
     assert judge(BOUNDS, candidate=everything, others=everything, seconds=31.0) == Go()

@@ -18,7 +18,7 @@ from fairlead.serving.watch.observed import LATENCY_EDGES, Observed
 
 
 class Sums:
-    """Sums over all processes; of one thread, but `observations` and `until` are for all threads."""
+    """Sums over all processes. Of one thread; `observations` and `until` are for others, too."""
 
     def __init__(self) -> None:
         self.counted: defaultdict[tuple[str, str], Counted] = defaultdict(Counted)

@@ -60,5 +60,6 @@ class Telling:
             Unreachable: The supervisor does not answer.
         """
         self._look()
-        self.tell()
+        if not self._channel.is_full:
+            self.tell()
         return (await self._channel.page()).encode()
