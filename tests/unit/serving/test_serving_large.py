@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +15,8 @@ from hypothesis import strategies as st
 from fairlead.errors import Invalid, TooLarge
 from fairlead.records import Column, Signature
 from fairlead.serving.protocol import infer, strict
+from fairlead.serving.protocol import tensor as tensors
+from fairlead.serving.protocol.datatypes import DATATYPES
 from fairlead.serving.protocol.infer import parse_infer
 from fairlead.serving.protocol.intake import MOST
 from fairlead.serving.protocol.rows import parse_rows
@@ -253,6 +258,81 @@ def test_inputs_that_are_strange_cost_no_work_each(monkeypatch: pytest.MonkeyPat
         document = json.dumps({"inputs": [one] * 10_000}).encode()
         with pytest.raises(Invalid, match=told):
             parse_infer(document, None, NUMBERS, missing=False, most_rows=100_000)
+
+
+# ---- numbers that take long to read ---------------------------------------------------------
+
+SLOW = [
+    b"3e-310",
+    b"-5E-324",
+    b"1e308",
+    b"1.7976931348623157e+308",
+    b"3e-0000000310",
+    b"300000000e-318",
+    b"12345678901234567890e-99",
+    b"0.12345678901234567891e9",
+]
+QUICK = [
+    b"1e-05",
+    b"1e-005",
+    b"-1.2345678901234567e-05",
+    b"1.234567890123456789e+01",
+    b"0E0",
+    b"0.1",
+]
+TEXT = Signature(columns=(Column(name="eel", kind="text"),), target="")
+
+
+@pytest.fixture
+def nothing_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*_: object) -> NoReturn:
+        raise AssertionError("a document was decoded")
+
+    for name in ("infer._REQUEST", "rows._ROWS", "rows._NUMBERS"):
+        monkeypatch.setattr(f"fairlead.serving.protocol.{name}", SimpleNamespace(decode=decode))
+
+
+def column(cell: bytes, count: int, name: bytes = b"CRIM") -> bytes:
+    return b'{"columns":["%b"],"rows":%b}' % (name, flat(b"[%b]" % cell, count))
+
+
+@pytest.mark.usefixtures("nothing_decoded")
+@pytest.mark.parametrize("number", SLOW)
+def test_many_numbers_that_take_long_are_refused_before_one_is_read(number: bytes) -> None:
+    for document in (column(number, 10_001), tensor(flat(number, 10_002), 10_002)):
+        with pytest.raises(TooLarge, match="holds more than 10000 numbers with an exponent"):
+            parse(document, NUMBERS)
+
+
+@pytest.mark.parametrize("number", [*SLOW, *QUICK])
+def test_a_few_numbers_that_take_long_are_read_as_any(number: bytes) -> None:
+    strict.check_exponents(column(number, 10_000))
+
+
+@pytest.mark.parametrize("number", QUICK)
+def test_numbers_of_small_exponents_may_be_many(number: bytes) -> None:
+    strict.check_exponents(column(number, 30_000))
+
+
+def test_texts_that_look_like_numbers_that_take_long_may_be_many() -> None:
+    document = column(rb'"e123 \" 1e-310"', 30_000, b"eel")
+    assert parse_rows(document, TEXT, missing=False, most_rows=30_000).rows == 30_000
+
+
+def test_the_data_of_a_large_tensor_are_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    flat_decoder, decoded = DATATYPES["FP64"].flat, []
+
+    def decode(data: msgspec.Raw) -> object:
+        decoded.append(data)
+        return flat_decoder.decode(data)
+
+    kind = replace(DATATYPES["FP64"], flat=SimpleNamespace(decode=decode))  # type: ignore[arg-type] # counts
+    monkeypatch.setattr(tensors, "datatype", lambda _: kind)
+    for data in (flat(b"0.125", 80_000, b"1e20"), flat(b"0.1", 80_001), flat(b"1", 80_000, b'"x"')):
+        decoded.clear()
+        with pytest.raises(Invalid):
+            parse(tensor(data, 80_000), NUMBERS)
+        assert len(decoded) == 1
 
 
 # ---- keys outside of texts ------------------------------------------------------------------

@@ -80,11 +80,12 @@ def parse_infer(
 
     Raises:
         Invalid: In one line that names input, row and column.
-        TooLarge: There are too many rows.
+        TooLarge: There are too many rows, or numbers that take long to read.
     """
     model = intake(signature)
     document = body if header_length is None else _document(body, header_length)
     strict.check_size(document, model.most_values(most_rows), len(model.columns))
+    strict.check_exponents(document)
     request = strict.read(_REQUEST, document)
     _check_names(request, model)
     wanted = outputs.wanted(request, outputs.names(signature))

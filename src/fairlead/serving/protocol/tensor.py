@@ -200,9 +200,10 @@ def _refuse(
 
 def _json_numbers(sent: Sent, rows: int, names: Sequence[str]) -> NDArray[np.float64]:
     """float64 [rows, columns], a missing one NaN."""
-    values = _quick_numbers(sent, rows, len(names))
+    data = _decoded(sent)
+    values = None if data is None else _quick_numbers(data, sent, rows, len(names))
     if values is None or not _plain(values, sent.kind):
-        return _careful_numbers(sent, rows, names)
+        return _careful_numbers(data, sent, rows, names)
     return _rounded(values) if sent.kind.name == "FP16" else values
 
 
@@ -218,11 +219,11 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values.astype(np.float16).astype(np.float64)
 
 
-def _quick_numbers(sent: Sent, rows: int, width: int) -> NDArray[np.float64] | None:
+def _quick_numbers(data: Any, sent: Sent, rows: int, width: int) -> NDArray[np.float64] | None:
     """None where the data needs a second look, element by element."""
     try:
-        values = np.array(sent.decoder.decode(sent.data), dtype=np.float64)
-    except (*strict.MALFORMED, ValueError, OverflowError):
+        values = np.array(data, dtype=np.float64)
+    except (ValueError, OverflowError):
         return None
     nested = values.ndim == 2  # noqa: PLR2004 - rows of columns
     if values.size != rows * width or (nested and values.shape != tuple(sent.tensor.shape)):
@@ -230,10 +231,10 @@ def _quick_numbers(sent: Sent, rows: int, width: int) -> NDArray[np.float64] | N
     return values.reshape(rows, width)
 
 
-def _careful_numbers(sent: Sent, rows: int, names: Sequence[str]) -> NDArray[np.float64]:
+def _careful_numbers(data: Any, sent: Sent, rows: int, names: Sequence[str]) -> NDArray[np.float64]:
     width = len(names)
     if sent.whole > strict.CLOSELY:
-        _laid_out(_read(sent), sent, rows, width)  # what is wrong goes before what is too large
+        _laid_out(data, sent, rows, width)  # what is wrong goes before what is too large
     cells = _laid_out(_written(sent), sent, rows, width)
     values = np.empty(len(cells), dtype=np.float64)
     for at, cell in enumerate(cells):
@@ -270,12 +271,21 @@ def _json_texts(sent: Sent, rows: int, names: Sequence[str]) -> list[str | None]
 
 
 def _read(sent: Sent) -> Any:
+    data = _decoded(sent)
+    return _written(sent) if data is None else data
+
+
+def _decoded(sent: Sent) -> Any:
+    """The data; None where a second look, at a small document, is to say what is wrong with it.
+
+    A large one is decoded but once, for it takes long.
+    """
     try:
         return sent.decoder.decode(sent.data)
     except strict.MALFORMED as error:
         if sent.whole > strict.CLOSELY:
             raise sent.wrong(brief(error)) from None
-        return _written(sent)
+        return None
 
 
 def _written(sent: Sent) -> Any:
