@@ -195,7 +195,9 @@ def test_what_is_live_already_is_not_deployed_again(place: Place) -> None:
     wait_until(lambda: place.deployment().state == "done")
     done = place.run("deploy", "ridge", "--wait")
     assert done.returncode == 0
-    assert done.stderr == "v2 has all of the traffic already: nothing was written\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("v2 has all of the traffic already: nothing was written")
+    assert "`fairlead deploy ridge --version V`" in line
     assert re.search(r"^live +ridge v2$", done.stdout, re.MULTILINE)
     assert place.deployment().number == 1
 
@@ -507,7 +509,7 @@ def test_run_deploy_leaves_live_what_is_while_the_gate_keeps_it(place: Place) ->
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["deployed"] is None
-    assert "not deployed: v3 is not the champion" in done.stderr
+    assert "not deployed: v3 is not the champion (`fairlead promote ridge 3 --why" in done.stderr
     assert place.traffic() == {"v2": 100}
 
 

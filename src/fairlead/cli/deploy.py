@@ -107,7 +107,7 @@ def _begun(  # noqa: PLR0913 - the command's own arguments
     *,
     wait: bool,
 ) -> tuple[Deployment | None, list[str]]:
-    """The deployment, None where the version is live already; and what clients are in for."""
+    """The deployment, None where the version is live already; and what changes for clients."""
     from fairlead.deployment.begin import begin, fit, is_live, settings, warnings
     from fairlead.deployment.changes import live, running
 
@@ -117,11 +117,11 @@ def _begun(  # noqa: PLR0913 - the command's own arguments
         if wait:
             _refuse_unserved(ledger, version)
             await_followed(ledger, live(ledger, model))
-        note(f"v{version.number} has all of the traffic already: nothing was written")
+        note(_live_already(version))
         return None, []
     if wait:
         _refuse_unserved(ledger, version)
-    warned = warnings(ledger, artifacts, version)
+    warned = warnings(ledger, artifacts, version, serve)
     for line in warned:
         note(f"warning: {line}")
     former = running(ledger, model)
@@ -129,6 +129,15 @@ def _begun(  # noqa: PLR0913 - the command's own arguments
     if former is not None:
         note(_superseded(former))
     return begun, warned
+
+
+def _live_already(version: Version) -> str:
+    """That there is nothing to do, and what may have been meant."""
+    return (
+        f"v{version.number} has all of the traffic already: nothing was written (`fairlead deploy "
+        f"{version.model} --version V` brings another version, `fairlead run SPEC --deploy` this "
+        "one with other settings)"
+    )
 
 
 def _superseded(former: Deployment) -> str:
@@ -165,7 +174,7 @@ def waited(ledger: Ledger, deployment: Deployment, *, limit: float | None = None
     from fairlead.deployment.arrival import end
 
     try:
-        with shown() as told:
+        with shown(deployment) as told:
             ended = end(ledger, deployment, told=told, limit=limit or float("inf"))
     except KeyboardInterrupt:
         note(f"not waiting any more: the deployment goes on (`fairlead route {deployment.model}`)")

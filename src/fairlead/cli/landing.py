@@ -64,13 +64,21 @@ def land(  # noqa: PLR0913 - what, how, and who is told
     with open_ledger(options.ledger) as ledger:
         champion = ledger.versions.champion(version.model)
         if champion is None or champion.number != version.number:
-            note(f"not deployed: v{version.number} is not the champion")
+            note(_not_champion(version))
             return None
         artifacts = Artifacts(options.artifacts)
         landing = _Landing(
             ledger=ledger, artifacts=artifacts, version=version, serve=serve, warned=warned
         )
         return landing.land(token, stop)
+
+
+def _not_champion(version: Version) -> str:
+    number, model = version.number, version.model
+    return (
+        f"not deployed: v{number} is not the champion (`fairlead promote {model} {number} --why "
+        f"TEXT` makes it that, `fairlead deploy {model} --version {number}` deploys it anyway)"
+    )
 
 
 def offers(options: Settings, version: Version, serve: Serve) -> Iterator[str]:
@@ -143,9 +151,9 @@ class _Landing:
 
         model = self.version.model
         if is_live(self.ledger, self.version, self.serve) and not running(self.ledger, model):
-            note(f"v{self.version.number} has all of the traffic already")
+            note(f"v{self.version.number} has all of the traffic already, with these settings")
             return None
-        for line in warnings(self.ledger, self.artifacts, self.version):
+        for line in warnings(self.ledger, self.artifacts, self.version, self.serve):
             self.warned(line)
         return self._begin(None)
 

@@ -29,29 +29,34 @@ _EVERY = 10.0
 
 
 @contextmanager
-def shown() -> Iterator[Callable[[Deployment], None]]:
-    """What to tell of a deployment at each look at it."""
+def shown(begun: Deployment) -> Iterator[Callable[[Deployment], None]]:
+    """What to tell of a deployment, which has just begun, at each look at it."""
     if not sys.stderr.isatty():
-        yield Lines().tell
+        yield Lines(begun).tell
         return
     from rich.console import Console
 
     with Console(stderr=True).status("waiting for a server") as status:
-        yield _Spinner(status).tell
+        yield _Spinner(begun, status).tell
 
 
 class Lines:
     """A line a step, one for each thing that it waits for, and how far that is now and then.
 
     Args:
+        begun: The deployment as it was begun.
         said: Takes the lines.
         clock: Seconds, rising.
     """
 
     def __init__(
-        self, said: Callable[[str], None] = note, clock: Callable[[], float] = time.monotonic
+        self,
+        begun: Deployment,
+        said: Callable[[str], None] = note,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._said, self._clock = said, clock
+        self._begun, self._said, self._clock = begun, said, clock
+        self._still = Still(clock)
         self._at: tuple[int, str] | None = None
         self._waits = ""
         self._last = 0.0
@@ -62,20 +67,56 @@ class Lines:
         if at != self._at:
             self._at, self._waits = at, ""
             self._said(step(deployment))
-        if deployment.state == "running" and deployment.reason and deployment.server:
+        if deployment.server and doing(deployment, self._begun):
             self._tell_waiting(deployment)
+        if way := self._still.way_on(deployment):
+            self._said(way)
 
     def _tell_waiting(self, deployment: Deployment) -> None:
         kind = re.sub(r"[0-9.]+", "", deployment.reason)
         if kind == self._waits and self._clock() - self._last < _EVERY:
             return
         self._waits, self._last = kind, self._clock()
-        self._said(waits(deployment))
+        self._said(waits(deployment, self._begun))
+
+
+class Still:
+    """Tells once how a canary goes on that nobody asks.
+
+    Args:
+        clock: Seconds, rising.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: tuple[int, str] | None = None
+        self._since = 0.0
+        self._told = False
+
+    def way_on(self, deployment: Deployment) -> str:
+        """It, where nothing has moved for a while at a step that is judged; else empty."""
+        seen = (deployment.step, deployment.reason)
+        if seen != self._seen:
+            self._seen, self._since = seen, self._clock()
+        lasted = self._clock() - self._since >= _EVERY
+        if self._told or not (lasted and _is_judged(deployment)):
+            return ""
+        self._told = True
+        return (
+            f"a canary goes on as clients ask; `fairlead route {deployment.model} --set "
+            f"{deployment.revision}=100` gives it everything; Ctrl-C or `deploy --timeout` ends only "
+            "the waiting"
+        )
+
+
+def _is_judged(deployment: Deployment) -> bool:
+    return deployment.state == "running" and 0 <= deployment.step < len(deployment.steps) - 1
 
 
 class _Spinner:
-    def __init__(self, status: Status) -> None:
-        self._status = status
+    def __init__(self, begun: Deployment, status: Status) -> None:
+        self._begun, self._status = begun, status
+        self._still = Still()
         self._at: tuple[int, str] | None = None
 
     def tell(self, deployment: Deployment) -> None:
@@ -85,7 +126,9 @@ class _Spinner:
         if at != self._at:
             self._at = at
             note(step(deployment))
-        self._status.update(escape(waits(deployment)))
+        if way := self._still.way_on(deployment):
+            note(way)
+        self._status.update(escape(waits(deployment, self._begun)))
 
 
 def step(deployment: Deployment) -> str:
@@ -96,19 +139,26 @@ def step(deployment: Deployment) -> str:
     if deployment.state != "running":
         return f"{named}: {deployment.state}"
     if deployment.step < 0:
-        return f"{named}: no traffic yet"
+        return f"{named}: it is proved before it gets traffic"
     if deployment.base is None and len(deployment.steps) > 1:
         return f"{named}: 100 % of the traffic (the first revision gets everything at once)"
     count = f"step {deployment.step + 1} of {len(deployment.steps)}"
     return f"{named}: {deployment.steps[deployment.step]} % of the traffic ({count})"
 
 
-def waits(deployment: Deployment) -> str:
+def waits(deployment: Deployment, begun: Deployment) -> str:
     """What the deployment waits for, in a line."""
     named = f"{deployment.model} {deployment.revision}"
     if deployment.server is None and deployment.state == "running":
         return f"{named}: waiting for a server"
-    return f"{named}: {deployment.reason}" if deployment.reason else step(deployment)
+    at = doing(deployment, begun)
+    return f"{named}: {at}" if at else step(deployment)
+
+
+def doing(deployment: Deployment, begun: Deployment) -> str:
+    """What a running deployment says that it waits for; its first reason is who asked for it."""
+    said = deployment.state == "running" and deployment.reason != begun.reason
+    return deployment.reason if said else ""
 
 
 _ENDS = {

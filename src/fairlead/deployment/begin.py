@@ -12,9 +12,10 @@ from dataclasses import asdict
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.columns import changes
 from fairlead.deployment.details import who
+from fairlead.deployment.terms import Terms, retuned
 from fairlead.errors import FairleadError
 from fairlead.ledger.ledger import Ledger
-from fairlead.records import Allowance, Bounds, Deployment, Revision, Version
+from fairlead.records import Allowance, Bounds, Deployment, Revision, Route, Version
 from fairlead.registry.registry import Registry
 from fairlead.spec.document import Serve, parse_canonical
 
@@ -77,30 +78,55 @@ def settings(ledger: Ledger, version: Version) -> Serve:
     return parse_canonical(ledger.studies.get(version.study).spec).serve
 
 
-def warnings(ledger: Ledger, artifacts: Artifacts, version: Version) -> list[str]:
-    """What clients of the model are in for once this version has traffic, a line each.
+def warnings(ledger: Ledger, artifacts: Artifacts, version: Version, serve: Serve) -> list[str]:
+    """What changes for clients of the model once this version has traffic, a line each.
 
-    It is held against the version that has the most traffic now; where that one's file cannot be
-    read, nothing is said: it keeps nobody from deploying another.
+    It is held against the revision that has the most traffic now.
+
+    Args:
+        ledger: Knows that one.
+        artifacts: Have the files of both.
+        version: That is to be deployed.
+        serve: The settings that it is deployed with.
     """
-    live = _leading(ledger, version.model)
-    if live is None:
+    route = ledger.routes.current(version.model)
+    if route is None or not route.traffic:
         return []
+    live = _leading(ledger, route)
+    terms = Terms(allowance=live.allowance, sticky=route.sticky)
+    wanted = Terms(allowance=_allowance(serve), sticky=serve.sticky)
+    return [
+        *_of_columns(ledger, artifacts, version, live),
+        *retuned(wanted, terms, name=_named(ledger, version, serve), live=live.name),
+    ]
+
+
+def _of_columns(
+    ledger: Ledger, artifacts: Artifacts, version: Version, live: Revision
+) -> list[str]:
+    """Nothing where a file of the live one cannot be read: that keeps nobody from deploying."""
     registry = Registry(ledger, artifacts)
     with suppress(FairleadError):
-        now = registry.candidate(ledger.versions.get(version.model, live)).signature
+        now = registry.candidate(ledger.versions.get(version.model, live.version)).signature
         wanted = registry.candidate(version).signature
-        return changes(wanted, now, version=f"v{version.number}", live=f"v{live}")
+        return changes(wanted, now, version=f"v{version.number}", live=f"v{live.version}")
     return []
 
 
-def _leading(ledger: Ledger, model: str) -> int | None:
-    """The version that has the most traffic."""
-    route = ledger.routes.current(model)
-    if route is None or not route.traffic:
-        return None
-    versions = {each.name: each.version for each in ledger.routes.revisions(model)}
-    return versions[max(route.traffic, key=lambda name: (route.traffic[name], versions[name]))]
+def _named(ledger: Ledger, version: Version, serve: Serve) -> str:
+    """The version's revision with these settings, which may not be there yet."""
+    own = [
+        each for each in ledger.routes.revisions(version.model) if each.version == version.number
+    ]
+    there = (each.name for each in own if each.allowance == _allowance(serve))
+    anew = f"a new revision of v{version.number}" if own else f"v{version.number}"
+    return next(there, anew)
+
+
+def _leading(ledger: Ledger, route: Route) -> Revision:
+    """The revision that has the most traffic."""
+    routed = [each for each in ledger.routes.revisions(route.model) if each.name in route.traffic]
+    return max(routed, key=lambda each: (route.traffic[each.name], each.version))
 
 
 def is_live(ledger: Ledger, version: Version, serve: Serve) -> bool:

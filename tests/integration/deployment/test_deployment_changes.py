@@ -220,15 +220,27 @@ def test_live_is_what_has_all_traffic_with_these_settings(bench: Bench) -> None:
 def test_what_clients_are_in_for_is_told_by_what_has_the_most_traffic(bench: Bench) -> None:
     columns = (Column(name="x", kind="number"), Column(name="z", kind="number"))
     version = bench.version(signature=Signature(columns=columns, target="y"))
-    assert warnings(bench.ledger, bench.artifacts, version) == []
+    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == []
     bench.deployed(1)
     bench.deployed(2)
     bench.share(v1=40, v2=60)
     said = "v4 takes column 'z', which v2 does not: requests without it will be answered 400"
-    assert warnings(bench.ledger, bench.artifacts, version) == [said]
+    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == [said]
     damaged = bench.artifacts.path(bench.ledger.versions.get(MODEL, 2).manifest)
     damaged.unlink()
-    assert warnings(bench.ledger, bench.artifacts, version) == []
+    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == []
+
+
+def test_settings_that_another_revision_brings_are_told_with_its_name(bench: Bench) -> None:
+    bench.deployed(1)
+    one = bench.ledger.versions.get(MODEL, 1)
+    assert warnings(bench.ledger, bench.artifacts, one, Serve()) == []
+    narrow = Serve(max_concurrency=8)
+    (told,) = warnings(bench.ledger, bench.artifacts, one, narrow)
+    assert told.endswith("change, v1 -> a new revision of v1: max_concurrency 256 -> 8")
+    begin(bench.ledger, bench.artifacts, MODEL, version=1, serve=narrow)
+    (told,) = warnings(bench.ledger, bench.artifacts, one, narrow)
+    assert told.endswith("change, v1 -> v1-2: max_concurrency 256 -> 8")
 
 
 # ---- out of service -------------------------------------------------------------------------
