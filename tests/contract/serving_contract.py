@@ -584,6 +584,19 @@ class DeploymentsContract(TwoRevisions):
                 served.routes.change(given, previous=None, deployment=begun)
         assert served.routes.in_force() == []
 
+    def test_a_route_that_is_to_supersede_nothing_is_refused_while_a_deployment_runs(
+        self, served: Ledger
+    ) -> None:
+        change(served, {"v1": 100})
+        begun = begin(served)
+        before = everything(served)
+        given = route({"v2": 100})
+        with pytest.raises(Conflict, match="runs by now"):
+            served.routes.change(given, previous=1, superseding=False)
+        assert everything(served) == before
+        served.deployments.advance(replace(begun, state="undone"))
+        assert served.routes.change(given, previous=1, superseding=False).number == 2
+
     def test_a_route_by_hand_supersedes_the_deployment_that_runs(self, served: Ledger) -> None:
         begin(served)
         served.deployments.take("one", lease=LEASE)

@@ -6,7 +6,7 @@ is told. Does not: the changes (deployment/changes.py), and comparing (deploymen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fairlead.records import Route, Server
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_NOBODY = "no server serves it now: the next `fairlead serve` follows the route"
 _PATIENCE = 15.0
 """Seconds that servers may take to follow a route: they see it within one, and may have to load."""
 
@@ -53,57 +54,97 @@ def settle(ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | N
     Raises:
         Failed: A server does not follow it in time, or answers something else.
     """
-    from fairlead.deployment.arrival import followers
-
     await_followed(ledger, route)
-    servers = followers(ledger, route.model)  # by now: one may have died meanwhile
-    if not servers:
-        note("no server serves it now: the next `fairlead serve` follows the route")
-        return
-    note("every serving process follows it")
+    _test(ledger, artifacts, route, token=token, whole=True)
+
+
+def _test(
+    ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | None, whole: bool
+) -> None:
+    """Ask the servers that follow the route, which are all of them where it is followed wholly."""
+    from fairlead.deployment.arrival import following
+
+    servers = following(ledger, route)  # by now: one may have died meanwhile
+    if whole:
+        note("every serving process follows it" if servers else _NOBODY)
     if route.traffic:
         urls = [server.url for server in servers]
         see(ledger, artifacts, route.model, urls=urls, token=token)
 
 
 def settle_or_take_back(
-    ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | None
+    ledger: Ledger,
+    artifacts: Artifacts,
+    route: Route,
+    *,
+    followed: Collection[str],
+    token: str | None,
 ) -> None:
-    """As `settle`; the route before is in force again where that fails.
+    """As `settle`; what was before is in force again where that fails and going back mends it.
 
-    A model that was taken out of service stays so.
+    Args:
+        ledger: Looked at.
+        artifacts: Have the golden rows.
+        route: In force.
+        followed: Ids of the servers that followed the one before.
+        token: Lets us in, where a server wants one.
 
     Raises:
         Failed: A server did not follow in time, or answers something else, and which route is in
             force now.
         Unreachable: One could not be asked, which says nothing about the route: it stays.
     """
+    from fairlead.deployment.arrival import behind
+
+    late = behind(ledger, route, seconds=_PATIENCE)
     try:
-        settle(ledger, artifacts, route, token=token)
+        _refuse_lost(route, late, followed)
+        _test(ledger, artifacts, route, token=token, whole=not late)
     except Failed as fault:
-        if not route.traffic:
-            raise
         raise Failed(f"{fault}; {_taken_back(ledger, artifacts, route, str(fault))}") from fault
     except Unreachable as fault:
         raise Unreachable(f"{fault}; route {route.number} stays in force, not tested") from fault
+    if late:
+        raise Failed(_never_followed(route, late))
+
+
+def _refuse_lost(route: Route, late: Sequence[Server], followed: Collection[str]) -> None:
+    from fairlead.deployment.standing import lost
+
+    if lost(late, followed):
+        raise Failed(_not_followed(route, late))
 
 
 def _taken_back(ledger: Ledger, artifacts: Artifacts, route: Route, fault: str) -> str:
     """Take the route back, and wait; how that ended, in words."""
     from fairlead.deployment.arrival import behind
-    from fairlead.deployment.changes import live, take_back
+    from fairlead.deployment.changes import take_back
     from fairlead.errors import Conflict
 
     try:
         why = f"route {route.number} was taken back: {fault}"
         again = take_back(ledger, artifacts, route, why)
     except Conflict:
-        now = live(ledger, route.model)
-        return f"route {now.number} of somebody else's is in force by now ({shares(now)})"
+        return _overtaken(ledger, route)
+    if again is None:
+        return f"route {route.number} stays in force ({shares(route)})"
     late = behind(ledger, again, seconds=_PATIENCE)
     said = f"route {route.number} was taken back: route {again.number} is in force now"
     said = f"{said} ({shares(again)})"
     return f"{said}, and not followed by {_urls(late)}" if late else said
+
+
+def _overtaken(ledger: Ledger, route: Route) -> str:
+    """What somebody else has done meanwhile."""
+    from fairlead.deployment.changes import live
+
+    now = live(ledger, route.model)
+    if now.number != route.number:
+        return f"route {now.number} of somebody else's is in force by now ({shares(now)})"
+    return (
+        f"a deployment was begun meanwhile and goes on: route {route.number} stays in force "
+        f"({shares(route)})"
+    )
 
 
 def await_followed(ledger: Ledger, route: Route) -> None:
@@ -116,10 +157,22 @@ def await_followed(ledger: Ledger, route: Route) -> None:
 
     late = behind(ledger, route, seconds=_PATIENCE)
     if late:
-        raise Failed(
-            f"route {route.number} of {route.model!r} was put in force, but after {_PATIENCE:g} s "
-            f"not every process follows it: {_urls(late)}; see what these servers say"
-        )
+        raise Failed(_not_followed(route, late))
+
+
+def _not_followed(route: Route, late: Sequence[Server]) -> str:
+    return (
+        f"route {route.number} of {route.model!r} was put in force, but after {_PATIENCE:g} s "
+        f"not every process follows it: {_urls(late)}; see what these servers say"
+    )
+
+
+def _never_followed(route: Route, late: Sequence[Server]) -> str:
+    return (
+        f"route {route.number} of {route.model!r} was put in force, but after {_PATIENCE:g} s it "
+        f"is not followed by {_urls(late)}, which did not follow route {route.number - 1} either; "
+        f"it stays in force ({shares(route)}): see what these servers say"
+    )
 
 
 def _urls(servers: Sequence[Server]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ _WHEN = "when (UTC)"
 _SINCE = "since (UTC)"
 _OVER = {"retired", "failed"}
 _ENDS = {"done", "undone", "failed", "superseded"}
-"""Of deployments, as the history calls them."""
+"""Of deployments, as the history calls them; a revision that failed is no line of its own."""
 _DOUBTFUL = 3.5
 """Seconds of silence after which a server may be dead: one that lives gives a sign every 2.5."""
 _EPILOG = """\b
@@ -88,8 +88,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
 
     With --set, share the traffic over revisions that were deployed before. That ends a deployment
     that runs; `fairlead undo` goes back to the route before. As with `undo`, what comes in is
-    proved first, and the route before is in force again where servers do not follow or answer
-    something else.
+    proved first. Where servers that followed the route before do not follow, or answer something
+    else, it is in force again; in the middle of a canary, the one that the canary began from.
     """
     if why is not None and traffic is None:
         raise click.UsageError("--why goes with --set.")
@@ -98,8 +98,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     with opened(ctx) as (ledger, artifacts):
         if traffic is not None:
             approve = approving(ctx, ledger, artifacts)
-            route = _share(ledger, artifacts, model, traffic, why, approve=approve)
-            settle_or_take_back(ledger, artifacts, route, token=token)
+            _share(ledger, artifacts, model, traffic, why, approve=approve, token=token)
         if history:
             _show_history(ledger, model, as_json=as_json)
         else:
@@ -114,12 +113,17 @@ def _share(  # noqa: PLR0913 - the command's own arguments
     why: str | None,
     *,
     approve: Approve,
-) -> Route:
+    token: str | None,
+) -> None:
+    """Write the route, and see that it arrives."""
+    from fairlead.deployment.arrival import arrived
     from fairlead.deployment.changes import set_traffic
     from fairlead.deployment.details import who
 
     reason = why if why and why.strip() else f"set by {who()}"
-    return set_traffic(ledger, artifacts, model, traffic, reason, approve=approve)
+    followed = arrived(ledger, model)
+    route = set_traffic(ledger, artifacts, model, traffic, reason, approve=approve)
+    settle_or_take_back(ledger, artifacts, route, followed=followed, token=token)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,15 +246,22 @@ def _show_history(ledger: Ledger, model: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"model": model, "routes": routes, "events": events})
         return
-    ends = [each for each in events if each.kind in _ENDS]
+    reasons = {each.why for each in routes}
+    ends = [each for each in events if each.kind in _ENDS and each.deployment is not None]
     rows = [
         *((each.at, each.number, each.kind, shares(each), each.why) for each in routes),
-        *((each.at, None, each.kind, None, _of_end(each)) for each in ends),
+        *((each.at, None, each.kind, None, of_end(each, reasons)) for each in ends),
     ]
     shown = [(second(at), *rest) for at, *rest in sorted(rows, key=lambda row: row[0])]
     print_table((_WHEN, "route", "what", "traffic", "why"), shown, unfolded=(_WHEN,))
 
 
-def _of_end(event: ServingEvent) -> str:
+def of_end(event: ServingEvent, told: Collection[str]) -> str:
+    """How a deployment ended, in a line of the history.
+
+    Args:
+        event: Its end.
+        told: Reasons that stand beside a route, and are not said again.
+    """
     named = f"deployment {event.deployment} of {event.revision}"
-    return f"{named}: {event.text}" if event.text else named
+    return named if event.text in {"", *told} else f"{named}: {event.text}"

@@ -38,8 +38,9 @@ def command(ctx: click.Context, *, model: str, why: str, token: str | None, as_j
     yet only ends: the route stays.
 
     What comes back is proved first, which takes no time where a check of it is known. Waits until
-    every server follows, then asks the endpoint its golden rows; where that fails, the route before
-    is in force again, and the exit status is 1. The champion stays who it is: `fairlead rollback`
+    every server follows, then asks the endpoint its golden rows; where that fails, the exit status
+    is 1, and the route before is in force again, unless a server did not follow that either, or it
+    was a step of a canary. The champion stays who it is: `fairlead rollback`
     is for that.
     """
     if not why.strip():
@@ -88,12 +89,13 @@ def _undo(  # noqa: PLR0913 - the command's own arguments
     approve: Approve,
     as_json: bool,
 ) -> None:
+    from fairlead.deployment.arrival import arrived
     from fairlead.deployment.changes import undo
 
-    before = ledger.routes.current(model)
+    before, followed = ledger.routes.current(model), arrived(ledger, model)
     route = undo(ledger, artifacts, model, why, approve=approve)
     if not as_json:
         click.echo(f"{model}: route {route.number}, {shares(route)} (was {shares(before)})")
-    settle_or_take_back(ledger, artifacts, route, token=token)
+    settle_or_take_back(ledger, artifacts, route, followed=followed, token=token)
     if as_json:
         print_json({"model": model, "route": route, "deployment": None})

@@ -7,7 +7,7 @@ doing any of it (supervisor.py, carry.py), and comparing answers (endpoint.py).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.changes import live
@@ -87,6 +87,17 @@ def followers(ledger: Ledger, model: str) -> Sequence[Server]:
     return [server for server in ledger.servers.alive() if server.serves(model)]
 
 
+def following(ledger: Ledger, route: Route) -> Sequence[Server]:
+    """Those of them that follow the route, or a later one."""
+    return [each for each in followers(ledger, route.model) if _follows(each, route)]
+
+
+def arrived(ledger: Ledger, model: str) -> Collection[str]:
+    """Ids of the servers that follow the route in force; none before the first."""
+    route = ledger.routes.current(model)
+    return {each.id for each in following(ledger, route)} if route else set()
+
+
 def behind(ledger: Ledger, route: Route, *, seconds: float) -> Sequence[Server]:
     """Wait until every server follows the route, or a later one.
 
@@ -100,11 +111,7 @@ def behind(ledger: Ledger, route: Route, *, seconds: float) -> Sequence[Server]:
     """
     until = time.monotonic() + seconds
     while True:
-        late = [
-            server
-            for server in followers(ledger, route.model)
-            if server.routes.get(route.model, 0) < route.number
-        ]
+        late = [each for each in followers(ledger, route.model) if not _follows(each, route)]
         if not late or time.monotonic() > until:
             return late
         time.sleep(_EVERY)
@@ -159,6 +166,10 @@ def in_service(ledger: Ledger, model: str) -> Route:
             f"TEXT` gives the traffic back, `fairlead deploy {model}` brings a version in"
         )
     return route
+
+
+def _follows(server: Server, route: Route) -> bool:
+    return server.routes.get(route.model, 0) >= route.number
 
 
 def _is_carried_out(ledger: Ledger, deployment: Deployment) -> bool:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.details import details
 from fairlead.deployment.goal import goal
+from fairlead.deployment.standing import way_back
 from fairlead.errors import Conflict, Invalid, NotFound
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Deployment, Revision, Route, RouteKind
@@ -27,13 +28,14 @@ _ATTEMPTS = 100  # each one that fails is another process's success
 _UNPROVED = {"loading", "failed"}
 
 
-def change(
+def change(  # noqa: PLR0913 - what, and what it follows upon
     ledger: Ledger,
     artifacts: Artifacts,
     route: Route,
     *,
     previous: Route | None,
     deployment: Deployment | None = None,
+    superseding: bool = True,
 ) -> Route:
     """Store the route's deploy_details.json, then put the route in force.
 
@@ -43,14 +45,18 @@ def change(
         route: Its number, its time and its details are given here.
         previous: The one that is in force at this moment; None for the first.
         deployment: Written in the same transaction.
+        superseding: Whether another deployment that runs gives way.
 
     Raises:
-        Conflict: Another route is in force by now; nothing was written to the ledger.
+        Conflict: Another route is in force by now, or a deployment runs that does not give way;
+            nothing was written to the ledger.
     """
     content = details(ledger, artifacts, route, previous=previous, deployment=deployment)
     kept = replace(route, details=artifacts.put(content).digest)
     number = previous.number if previous else None
-    return ledger.routes.change(kept, previous=number, deployment=deployment)
+    return ledger.routes.change(
+        kept, previous=number, deployment=deployment, superseding=superseding
+    )
 
 
 def _approve(present: Route, wanted: Route) -> None:
@@ -166,21 +172,27 @@ def undeploy(ledger: Ledger, artifacts: Artifacts, model: str, why: str) -> Rout
     raise Conflict(f"taking {model!r} out of service: its route keeps changing; try again")
 
 
-def take_back(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> Route:
-    """Put the route before this one in force again, as it was.
+def take_back(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> Route | None:
+    """Put what was before this route in force again (standing.py says what that is).
 
     Args:
         ledger: Knows the routes.
         artifacts: Take the details.
-        route: In force, and not the first one.
+        route: In force.
         why: What was wrong with it; goes into the history.
 
+    Returns:
+        The route that is in force now; None where this one stays.
+
     Raises:
-        Conflict: Somebody else changed it meanwhile; theirs stays.
+        Conflict: Somebody else changed it meanwhile, or began a deployment from it; theirs stays.
     """
-    former = ledger.routes.history(route.model)[route.number - 2]
-    again = replace(former, kind="undo", why=why, details="", deployment=None)
-    return change(ledger, artifacts, again, previous=route)
+    routes = ledger.routes.history(route.model)[: route.number]
+    found = way_back(routes, _deployment_of(ledger, routes[-2]) if routes[1:] else None)
+    if found is None:
+        return None
+    again = replace(found, kind="undo", why=why, details="", deployment=None)
+    return change(ledger, artifacts, again, previous=route, superseding=False)
 
 
 def live(ledger: Ledger, model: str) -> Route:
@@ -227,6 +239,13 @@ def _occasion(route: Route) -> tuple[object, ...]:
     if route.kind == "deploy" and route.deployment is not None:
         return ("deployment", route.deployment)
     return ("route", route.number)
+
+
+def _deployment_of(ledger: Ledger, route: Route) -> Deployment | None:
+    """The deployment that the route is a step of; an undo of one names it, too, and is none."""
+    if route.kind != "deploy" or route.deployment is None:
+        return None
+    return ledger.deployments.get(route.model, route.deployment)
 
 
 def _undone(ledger: Ledger, route: Route, why: str) -> Deployment | None:

@@ -3,7 +3,8 @@
 Belongs here: what the Protocol `Deployments` asks, and what a change of a route does to them. Does
 not: what a deployment does next.
 
-Of the functions, `advance`, `supersede` and `release` take the connection of a write transaction.
+Of the functions, `advance`, `supersede`, `refuse_running` and `release` take the connection of a
+write transaction.
 """
 
 from __future__ import annotations
@@ -133,6 +134,17 @@ def supersede(connection: sa.Connection, model: str, reason: str) -> Row | None:
         ended = replace(_deployment(row), state="superseded", reason=reason)
         _write(connection, row, ended)
     return row
+
+
+def refuse_running(connection: sa.Connection, model: str) -> None:
+    """End where a deployment of the model runs, which is to go on.
+
+    Raises:
+        Conflict: One does.
+    """
+    row = connection.execute(_RUNNING_OF_MODEL, {"model": model}).one_or_none()
+    if row is not None:
+        raise Conflict(f"{_named(row)} runs by now, and is not to be superseded; look again")
 
 
 def release(connection: sa.Connection, server: str) -> None:

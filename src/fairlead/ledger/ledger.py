@@ -323,7 +323,12 @@ class Routes(Protocol):
         ...
 
     def change(
-        self, route: Route, *, previous: int | None, deployment: Deployment | None = None
+        self,
+        route: Route,
+        *,
+        previous: int | None,
+        deployment: Deployment | None = None,
+        superseding: bool = True,
     ) -> Route:
         """Append a route, which is in force from then on, in one transaction.
 
@@ -333,6 +338,7 @@ class Routes(Protocol):
             previous: Number of the route that is in force at this moment; None for the first.
             deployment: Written in the same transaction, as `Deployments.advance` does; without
                 it, a running deployment of the model becomes 'superseded'.
+            superseding: Whether it does; else one that runs is a Conflict.
 
         Raises:
             Conflict: Another route is in force by now, or as for `Deployments.advance`; nothing

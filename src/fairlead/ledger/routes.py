@@ -57,7 +57,12 @@ class SqlRoutes:
             return routed.in_force(connection)
 
     def change(
-        self, route: Route, *, previous: int | None, deployment: Deployment | None = None
+        self,
+        route: Route,
+        *,
+        previous: int | None,
+        deployment: Deployment | None = None,
+        superseding: bool = True,
     ) -> Route:
         """Append a route, which is in force from then on, in one transaction."""
         _check(route, deployment)
@@ -65,6 +70,8 @@ class SqlRoutes:
             route = replace(route, deployment=deployment.number)
         with self._database.write() as connection:
             _check_names(connection, route, previous)
+            if not superseding:
+                deployments.refuse_running(connection, route.model)
             return _change(connection, route, previous, deployment)
 
     def history(self, model: str) -> Sequence[Route]:

@@ -25,6 +25,7 @@ from tests.integration.deployment.rig import (
     load,
     opened,
     serving,
+    started,
     wait_until,
 )
 from tests.integration.serving.making import adding
@@ -128,6 +129,11 @@ def elsewhere(folder: Path) -> Iterator[str]:
             yield served.url
 
 
+def settle(home: Home, route: Route, *followed: str) -> None:
+    """What undo and route --set do after the route is written."""
+    live.settle_or_take_back(home.ledger, home.artifacts, route, followed=followed, token=None)
+
+
 @pytest.mark.parametrize(
     "args", [("undo", "--why", "too low"), ("route", "--set", "v2=100", "--why", "too low")]
 )
@@ -158,7 +164,7 @@ def test_a_route_that_a_server_does_not_follow_in_time_is_taken_back(
     with server(home, "http://127.0.0.1:9", follows=2):
         route = undo(home.ledger, home.artifacts, MODEL, "too low")
         with pytest.raises(Failed) as told:
-            live.settle_or_take_back(home.ledger, home.artifacts, route, token=None)
+            settle(home, route, "other")
     assert str(told.value) == (
         "route 3 of 'sums' was put in force, but after 0.3 s not every process follows it: "
         "http://127.0.0.1:9; see what these servers say; route 3 was taken back: route 4 is in "
@@ -177,7 +183,7 @@ def test_a_route_that_somebody_else_has_changed_meanwhile_stays_theirs(
         route = undo(home.ledger, home.artifacts, MODEL, "too low")
         theirs = set_traffic(home.ledger, home.artifacts, MODEL, {"v1": 50, "v2": 50}, "a look")
         with pytest.raises(Failed, match=r"route 4 of somebody else's is in force by now \(v1 50"):
-            live.settle_or_take_back(home.ledger, home.artifacts, route, token=None)
+            settle(home, route, "other")
         with pytest.raises(Conflict):
             take_back(home.ledger, home.artifacts, route, "too low")
     assert home.route() == theirs
@@ -187,9 +193,75 @@ def test_what_was_taken_back_is_undone_to_where_the_route_before_it_was(home: Ho
     twice(home)
     former = home.route()
     route = undo(home.ledger, home.artifacts, MODEL, "too low")
-    back: Route = take_back(home.ledger, home.artifacts, route, "wrong")
+    back = take_back(home.ledger, home.artifacts, route, "wrong")
+    assert back is not None
     assert (back.traffic, back.before) == (former.traffic, former.before)
     assert undo(home.ledger, home.artifacts, MODEL, "after all").traffic == {"v1": 100}
+
+
+def test_a_route_that_a_deployment_was_begun_from_meanwhile_stays_and_that_goes_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_PATIENCE", 0.3)
+    twice(home)
+    with server(home, "http://127.0.0.1:9", follows=2):
+        route = undo(home.ledger, home.artifacts, MODEL, "too low")
+        begun = home.deploy(home.good(2))
+        with pytest.raises(Failed, match=r"begun meanwhile and goes on: route 3 stays in force"):
+            settle(home, route, "other")
+    assert home.route() == route
+    assert home.ledger.deployments.get(MODEL, begun.number).state == "running"
+
+
+def test_a_server_that_follows_neither_route_takes_none_back(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_PATIENCE", 0.3)
+    twice(home)
+    with server(home, "http://127.0.0.1:9", follows=1):
+        route = undo(home.ledger, home.artifacts, MODEL, "too low")
+        with pytest.raises(Failed) as told:
+            settle(home, route)
+    assert str(told.value) == (
+        "route 3 of 'sums' was put in force, but after 0.3 s it is not followed by "
+        "http://127.0.0.1:9, which did not follow route 2 either; it stays in force (v1 100 %): "
+        "see what these servers say"
+    )
+    assert home.route() == route
+
+
+@contextmanager
+def holed(home: Home) -> Iterator[None]:
+    """A canary of v3 over v2 at its first step; one of two servers cannot answer with v2."""
+    twice(home)
+    with serving(home):
+        home.deploy(home.good(2), 10, 100)
+        wait_until(lambda: home.route().traffic.get("v3"))
+        wait_until(home.followed)
+        file_of(home, 2, "model.onnx").unlink()
+        shutil.rmtree(home.path / "checked")
+        with started(home) as second:
+            wait_until(lambda: len(home.ledger.servers.alive()) == 2)
+            wait_until(lambda: second.said("revision 'v2' of model 'sums' cannot be served"))
+            assert home.ledger.deployments.get(MODEL).state == "running"
+            yield
+
+
+@pytest.mark.parametrize(
+    ("args", "state"),
+    [(("undo", "--why", "wrong"), "undone"), (("route", "--set", "v2=90,v1=10"), "superseded")],
+)
+def test_a_canary_is_ended_for_good_while_one_server_lacks_what_it_goes_back_to(
+    home: Home, args: tuple[str, ...], state: str
+) -> None:
+    with holed(home):
+        done = fairlead(home, args[0], MODEL, *args[1:])
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "which did not follow route 3 either; it stays in force (v2 " in last
+    route = home.route()
+    assert (route.number, route.traffic.get("v3")) == (4, None)
+    assert home.ledger.deployments.get(MODEL).state == state
 
 
 # ---- under load -----------------------------------------------------------------------------
