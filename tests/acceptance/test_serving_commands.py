@@ -270,7 +270,7 @@ def test_traffic_is_shared_by_hand_and_undone(place: Place, both: Serving) -> No
     place.done("route", "ridge", "--set", "v1=90,v2=10", "--why", "a closer look")
     shown = place.json("route", "ridge")
     assert shown["route"]["traffic"] == {"v1": 90, "v2": 10}
-    assert place.json("models")[0]["live"] == "v1 90 %, v2 10 %"
+    assert place.json("models")[0]["live"] == {"v1": 90, "v2": 10}
     table = place.done("models")
     assert max(map(len, table.splitlines())) <= 80
     assert "v1 90 %" in table
@@ -366,7 +366,7 @@ def test_a_model_is_taken_out_of_service_and_every_command_says_so(
     with pytest.raises(urllib.error.HTTPError, match="503"):
         asked(next(line for line in both.said if line.startswith("curl")))
     assert "out of service by route 3 since" in place.run("route", "ridge").stderr
-    assert place.json("models")[0]["live"] == "out of service"
+    assert place.json("models")[0]["live"] == {}
     assert "nothing of it is live" in place.refused(1, "test-endpoint", "ridge")
     again = place.run("undeploy", "ridge", "--why", "once more", "--json")
     assert json.loads(again.stdout)["route"]["number"] == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from fairlead.cli.output import (
 from fairlead.cli.when import minute, utc
 
 if TYPE_CHECKING:
-    from fairlead.records import Version
+    from fairlead.records import Route, Version
     from fairlead.registry.registry import Registry
 
 _COLUMNS = ("model", "champion", "versions", "metric", "holdout_score", "created", "live", "mlflow")
@@ -38,8 +39,9 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
     """List the models and what is live, and tell MLflow's registry what it does not know yet.
 
     Metric, score and time are those of the champion, or of the newest version where there is no
-    champion; live is how the model's traffic is split over its revisions. --json and --csv say how
-    much waits for an MLflow registry that cannot be reached.
+    champion; live is how the model's traffic is split over its revisions: in JSON the percent of
+    each, {} where the model is out of service. --json and --csv say how much waits for an MLflow
+    registry that cannot be reached.
     """
     from fairlead.registry.mlflow import catch_up
     from fairlead.registry.registry import Registry
@@ -54,9 +56,10 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
     if state.note:
         note(f"{state.note} (what waits is told by the next `fairlead run` or `fairlead models`)")
     if as_json:
-        print_json(exact)
+        print_json([{**row, "live": _traffic(row["live"])} for row in exact])
     elif as_csv:
-        print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in exact])
+        told = [{**row, "live": _shared(row["live"])} for row in exact]
+        print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in told])
     else:
         print_table(_HEADINGS, map(_words, rows), unfolded=(_CREATED,))
 
@@ -74,12 +77,20 @@ def _row(registry: Registry, versions: list[Version], waiting: int) -> dict[str,
         "metric": candidate.metric,
         "holdout_score": candidate.holdout_score,
         "created": shown.created,
-        "live": shares(route) if route else None,
+        "live": route,
         "mlflow": f"{waiting} waiting" if waiting else "told",
     }
 
 
 def _words(row: dict[str, Any]) -> list[object]:
     """Without MLflow's column: a note has said so where something waits."""
-    shown = {**row, "created": minute(row["created"])}
+    shown = {**row, "created": minute(row["created"]), "live": _shared(row["live"])}
     return [shown[column] for column in _COLUMNS if column != "mlflow"]
+
+
+def _traffic(route: Route | None) -> Mapping[str, int] | None:
+    return route.traffic if route else None
+
+
+def _shared(route: Route | None) -> str | None:
+    return shares(route) if route else None

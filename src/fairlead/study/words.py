@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from fairlead.records import Params, Scalar
 
 _THOUSAND = 1000
+_TIED = "\N{NO-BREAK SPACE}"
 
 
 def count(many: int, noun: str) -> str:
@@ -46,6 +47,7 @@ def laid_out(fields: Sequence[tuple[str, str]], *, width: int = 80) -> str:
     """A name and a value a line; a long value goes on below itself."""
     indent = 2 + max(len(name) for name, _ in fields)
     fold = textwrap.TextWrapper(max(20, width - indent), break_on_hyphens=False)  # names have some
-    wrapped = [(name, fold.wrap(text)) for name, text in fields]
+    wrapped = [(name, fold.wrap(text.replace(" %", f"{_TIED}%"))) for name, text in fields]
     below = f"\n{'':<{indent}}"
-    return "\n".join(f"{name:<{indent}}{below.join(lines)}" for name, lines in wrapped)
+    whole = "\n".join(f"{name:<{indent}}{below.join(lines)}" for name, lines in wrapped)
+    return whole.replace(f"{_TIED}%", " %")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fairlead.cli.output import shared
+from fairlead.cli.output import print_fields, print_table, shared
 
 
 def test_every_column_has_what_it_wants_where_there_is_room() -> None:
@@ -31,3 +31,17 @@ def test_a_line_is_never_longer_than_the_room_unless_it_has_less_than_a_characte
     widths = shared(room, least=[4, 30, 7], most=[4, 90, 12])
     assert min(widths) >= 1
     assert sum(widths) <= max(room, 3)
+
+
+def test_a_percent_stays_with_its_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    print_table(("name", "live"), [("a-model-name", "v1 100 %, v2 0 %")])
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "a-model-name  v1",
+        "              100 %,",
+        "              v2 0 %",
+    ]
+    print_fields([("gate", "a gain of about (95 % interval)")])
+    assert capsys.readouterr().out == "gate  a gain of about\n      (95 % interval)\n"
