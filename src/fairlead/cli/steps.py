@@ -104,8 +104,8 @@ class Still:
         self._told = True
         return (
             f"a canary goes on as clients ask; `fairlead route {deployment.model} --set "
-            f"{deployment.revision}=100` gives it everything; Ctrl-C or `deploy --timeout` ends only "
-            "the waiting"
+            f"{deployment.revision}=100` gives it everything; Ctrl-C or `deploy --timeout` ends "
+            "only the waiting"
         )
 
 
