@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
-from fairlead.errors import FairleadError
+from fairlead.errors import FairleadError, NotLoaded, OutOfService, Overloaded
 from fairlead.serving.http.visit import Visit
 from fairlead.serving.watch.logs import Few
 from fairlead.serving.watch.metrics import Metrics
@@ -77,7 +78,7 @@ class Witness:
 
     def _tell(self, visit: Visit, status: int, seconds: float) -> None:
         """A line, with the reason that the client was given; of a fault of ours, its own words."""
-        level = logging.ERROR if status >= _FAULT else logging.INFO
+        level = severity(status, visit.error)
         extra = _fields(visit, seconds)
         extra["fields"]["code"] = status
         unexpected = visit.error is not None and not isinstance(visit.error, FairleadError)
@@ -89,6 +90,21 @@ class Witness:
             extra=extra,
             exc_info=visit.error if unexpected else None,
         )
+
+
+def severity(status: int, error: Exception | None) -> int:
+    """How bad it is that a request was answered so: what was meant to be is no error.
+
+    Args:
+        status: Of the answer.
+        error: What it ended with; None where a page has answered, such as /readyz with 503.
+    """
+    if isinstance(error, (Overloaded, NotLoaded)):
+        return logging.WARNING
+    meant = status == HTTPStatus.SERVICE_UNAVAILABLE and (
+        error is None or isinstance(error, OutOfService)
+    )
+    return logging.INFO if status < _FAULT or meant else logging.ERROR
 
 
 def _reason(error: Exception) -> str:
