@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from fairlead.records import Deployment, Route
     from fairlead.serving.start import Logging
 
+_LONG = 2.0  # seconds to open a ledger in
+_HELD = "another program holds it; waiting up to a minute before this server binds its address"
 _EPILOG = """\b
 Examples:
   fairlead serve
@@ -113,7 +116,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     )
     with (
         _refused(ctx, writing),
-        opened(ctx) as (ledger, artifacts),
+        _opened(ctx, writing) as (ledger, artifacts),
         _asked() as stop,
         written(writing) as log,
     ):
@@ -135,6 +138,35 @@ def _refused(ctx: click.Context, writing: Logging) -> Iterator[None]:
         with written(writing) as log:
             log.error("%s", printable(str(error)))  # noqa: TRY400 - a message, not a fault of ours
         ctx.exit(exit_status(error))
+
+
+@contextmanager
+def _opened(ctx: click.Context, writing: Logging) -> Iterator[tuple[Ledger, Artifacts]]:
+    """As `opened`, which can take a minute where another program holds the ledger: that is said."""
+    with ExitStack() as stack:
+        with _told_of(f"opening ledger {str(settings(ctx).ledger)!r}: {_HELD}", writing):
+            found = stack.enter_context(opened(ctx))
+        yield found
+
+
+@contextmanager
+def _told_of(wait: str, writing: Logging) -> Iterator[None]:
+    """A line of the log, if the block takes long."""
+    timer = threading.Timer(_LONG, _warn, (wait, writing))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # the log has one writer at a time
+
+
+def _warn(text: str, writing: Logging) -> None:
+    from fairlead.serving.watch.logs import written
+
+    with written(writing) as log:
+        log.warning("%s", printable(text))
 
 
 @contextmanager
