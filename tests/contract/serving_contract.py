@@ -699,8 +699,10 @@ class ServersContract(TwoRevisions):
         ledger.servers.seen(given, lease=0.001)
         let_ledgers_clock_move(ledger)
         assert ledger.servers.alive() == []
+        assert [server.id for server in ledger.servers.silent()] == ["one"]
         ledger.servers.seen(given, lease=LEASE)
         assert [server.id for server in ledger.servers.alive()] == ["one"]
+        assert ledger.servers.silent() == []
 
     def test_a_server_that_is_seen_again_lives_for_longer(self, ledger: Ledger) -> None:
         given = Server(id="one", url="u", processes=2)
@@ -721,7 +723,7 @@ class ServersContract(TwoRevisions):
         served.servers.seen(Server(id="one", url="u", processes=1), lease=LEASE)
         served.deployments.take("one", lease=LEASE)
         served.servers.gone("one")
-        assert served.servers.alive() == []
+        assert served.servers.alive() == served.servers.silent() == []
         assert len(served.deployments.take("two", lease=LEASE)) == 1
         before = everything(served)
         served.servers.gone("one")

@@ -34,6 +34,8 @@ _ENDS = {"done", "undone", "failed", "superseded"}
 """Of deployments, as the history calls them; a revision that failed is no line of its own."""
 _DOUBTFUL = 3.5
 """Seconds of silence after which a server may be dead: one that lives gives a sign every 2.5."""
+_REMEMBERED = 600.0
+"""Seconds for which a server that fell silent may well be there still."""
 _EPILOG = """\b
 Examples:
   fairlead route boston-prices
@@ -136,6 +138,7 @@ class _Seen:
     deployment: Deployment | None  # that runs
     last: Deployment | None
     servers: Sequence[Server]
+    silent: Sequence[Server]  # that may be gone, or cannot write to the ledger
     champion: int | None
     now: float  # by the ledger's clock
 
@@ -154,6 +157,7 @@ def _seen(ledger: Ledger, model: str) -> _Seen:
         deployment=running(ledger, model),
         last=last(ledger, model),
         servers=followers(ledger, model),
+        silent=[server for server in ledger.servers.silent() if server.serves(model)],
         champion=champion.number if champion else None,
         now=ledger.now(),
     )
@@ -198,10 +202,18 @@ def _remarks(seen: _Seen) -> list[str]:
     elif seen.last and _is_news(seen.last, seen.route):
         lines.append(_of_last(seen.last))
     lines += [_of_server(server, seen.route, seen.now) for server in seen.servers]
+    return lines if seen.servers else [*lines, _of_nobody(seen)]
+
+
+def _of_nobody(seen: _Seen) -> str:
+    """What is known where no server has told of itself within its lease."""
+    recent = [server for server in seen.silent if 0 <= seen.now - server.seen < _REMEMBERED]
+    if not recent:
+        return f"no server serves it now: `fairlead serve {seen.model}`"
+    newest = max(recent, key=lambda server: server.seen)
     return (
-        lines
-        if seen.servers
-        else [*lines, f"no server serves it now: `fairlead serve {seen.model}`"]
+        f"no server has told of itself since {second(newest.seen)} UTC ({newest.url}): it may "
+        f"answer all the same; where it does not, `fairlead serve {seen.model}`"
     )
 
 

@@ -443,6 +443,13 @@ class Servers(Protocol):
         """Those whose lease has not ended, the oldest first."""
         ...
 
+    def silent(self) -> Sequence[Server]:
+        """Those whose lease has ended and that did not say goodbye, while they are remembered.
+
+        They may have been killed, or be unable to write here.
+        """
+        ...
+
 
 class Roots(Protocol):
     """Names that keep artefacts from being collected."""

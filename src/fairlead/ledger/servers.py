@@ -54,9 +54,15 @@ class SqlServers:
 
     def alive(self) -> Sequence[Server]:
         """Those whose lease has not ended, the oldest first."""
+        return [_server(row) for row in self._rows() if not _has_ended(row)]
+
+    def silent(self) -> Sequence[Server]:
+        """Those whose lease has ended and that did not say goodbye, while they are remembered."""
+        return [_server(row) for row in self._rows() if _has_ended(row)]
+
+    def _rows(self) -> Sequence[Row]:
         with self._database.read() as connection:
-            rows = connection.execute(_ALL).all()
-        return [_server(row) for row in rows if not _has_ended(row)]
+            return connection.execute(_ALL).all()
 
 
 def _is_to_write(row: Row, server: Server, lease: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -117,7 +118,9 @@ def test_a_canary_goes_on_beside_what_cannot_be_served_and_that_comes_back_by_it
     assert not clients.broken
 
 
-def test_an_undo_to_what_cannot_be_served_writes_nothing_and_what_answered_goes_on(live: Home) -> None:
+def test_an_undo_to_what_cannot_be_served_writes_nothing_and_what_answered_goes_on(
+    live: Home,
+) -> None:
     with serving(live):
         assert live.ended(live.deploy(live.good())).state == "done"
     lose(live, 1)
@@ -192,6 +195,38 @@ def test_a_deployment_is_paused_while_the_ledger_is_locked_and_keeps_what_it_has
             assert live.ended(deployment).state == "done"
     assert not clients.failed
     assert not clients.broken
+
+
+def test_a_server_that_cannot_write_to_the_ledger_is_not_said_to_be_gone(live: Home) -> None:
+    with serving(live) as served:
+        locking = sqlite3.connect(live.path / "ledger.db", isolation_level=None)
+        locking.execute("BEGIN IMMEDIATE")
+        wait_until(lambda: not live.ledger.servers.alive())
+        assert served.answers()
+        told, url = run(live, "route", MODEL), served.url
+        locking.close()
+    assert "no server has told of itself since" in told.stderr
+    assert f"({url})" in told.stderr
+    assert "no server serves it now" not in told.stderr
+
+
+def test_a_server_says_that_it_waits_for_a_ledger_that_another_program_keeps_to_itself(
+    live: Home,
+) -> None:
+    with live.ledger:
+        pass  # nobody else may have it open
+    locking = sqlite3.connect(live.path / "ledger.db", isolation_level=None)
+    locking.execute("PRAGMA locking_mode = EXCLUSIVE")
+    locking.execute("BEGIN EXCLUSIVE")
+    with started(live) as served:
+        said = wait_until(lambda: served.text.endswith("\n") and served.text)
+        (line,) = said.splitlines()
+        document = json.loads(line)
+        assert document["level"] == "warning"
+        assert document["message"].startswith(f"opening ledger '{live.path / 'ledger.db'}': ")
+        locking.close()
+        await_life(served)
+        wait_until(served.answers)
 
 
 def test_a_model_that_cannot_be_proved_holds_no_other_up(live: Home) -> None:
