@@ -229,6 +229,9 @@ def test_a_deployment_that_fails_ends_with_status_1_and_the_reason(place: Place)
     line = place.refused(1, "deploy", "ridge", "--version", "1", "--wait")
     assert re.match(r"deploying 'ridge': deployment 2 of v1 failed: artefact .+ is damaged", line)
     assert place.traffic() == {"v2": 100}
+    history = place.done("route", "ridge", "--history")
+    assert history.count("damaged") == 1, history
+    assert re.search(r"-  failed +- +deployment 2 of v1: ", history), history
 
 
 @pytest.mark.parametrize(
