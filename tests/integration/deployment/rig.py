@@ -299,7 +299,13 @@ class Load:
 
 @contextlib.contextmanager
 def load(
-    url: str, *, clients: int = 3, number: float = 5.0, every: float = 0.002, afresh: bool = False
+    url: str,
+    *,
+    clients: int = 3,
+    number: float = 5.0,
+    every: float = 0.002,
+    afresh: bool = False,
+    revision: str | None = None,
 ) -> Iterator[Load]:
     """Clients that ask until the end, for numbers up to 4 away from this one.
 
@@ -309,10 +315,13 @@ def load(
         number: The middle of what they ask.
         every: Seconds between two requests of one.
         afresh: Over a new connection each time.
+        revision: That they ask for by name.
     """
     found, over = Load(), threading.Event()
     threads = [
-        threading.Thread(target=_keep_asking, args=(url, found, over, number, every, afresh))
+        threading.Thread(
+            target=_keep_asking, args=(url, found, over, number, every, afresh, revision)
+        )
         for _ in range(clients)
     ]
     for thread in threads:
@@ -332,11 +341,12 @@ def _keep_asking(  # noqa: PLR0917 - a thread passes its arguments so
     number: float,
     every: float,
     afresh: bool,  # noqa: FBT001 - a thread's arguments
+    revision: str | None,
 ) -> None:
     connection, draw = _connected(url), random.Random(threading.get_ident())
     while not over.wait(every):
         try:
-            status, answer = _asked(connection, number + draw.uniform(-4, 4), None)
+            status, answer = _asked(connection, number + draw.uniform(-4, 4), revision)
             found.answers[status, str(answer.get("revision", ""))] += 1
             if not afresh:
                 continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from fairlead.deployment.changes import undo
@@ -121,6 +123,21 @@ def test_a_revision_that_refuses_what_clients_send_is_taken_back(home: Home) -> 
     assert "requests were refused (4xx), against" in ended.reason
     assert home.route().traffic == {"v1": 100}
     assert clients.failed.keys() == {(400, "v2")}
+
+
+def test_a_client_that_names_the_new_revision_and_sends_rubbish_does_not_take_it_back(
+    home: Home,
+) -> None:
+    with (
+        serving(home) as served,
+        load(served.url, number=math.nan, revision="v2") as rubbish,
+        load(served.url) as clients,
+    ):
+        deployment = home.deploy(home.good(), *STEPS)
+        ended = home.ended(deployment)
+    assert (ended.state, ended.reason) == ("done", "")
+    assert rubbish.failed[400, "v2"] > 20
+    assert not clients.failed
 
 
 def test_a_step_without_traffic_waits_and_says_for_what(home: Home) -> None:

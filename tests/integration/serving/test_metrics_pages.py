@@ -94,6 +94,22 @@ def test_the_judge_sees_the_same(fresh: Process, trained: Trained) -> None:
     assert list(seen.bins) == [3 * bins.count(index) for index in range(max(bins) + 1)]
 
 
+def test_the_judge_does_not_see_requests_that_named_their_revision(
+    fresh: Process, trained: Trained
+) -> None:
+    body = rows_of(trained.golden("houses")[0][:1])
+    for content in (body, b"{"):
+        fresh.ask("POST", PREDICT, content, headers={"Fairlead-Revision": "v1"})
+        fresh.ask("POST", "/models/houses/versions/1:predict", content)
+    for content in (body, body, body, b"{"):
+        fresh.ask("POST", PREDICT, content)
+    (seen,) = wait_until(lambda: seen_whole(fresh, requests=3, refused=1))
+    assert (sum(seen.latency), sum(seen.bins)) == (3, 3)
+    page, of = figures(fresh), {"model": "houses", "revision": "v1"}
+    assert page["fairlead_requests_total", labels(**of, code="200")] == 5
+    assert page["fairlead_requests_total", labels(**of, code="400")] == 3
+
+
 def test_a_process_that_drains_leaves_all_that_it_counted(fresh: Process, trained: Trained) -> None:
     for _ in range(10):
         fresh.ask("POST", PREDICT, rows_of(trained.golden("houses")[0][:1]))

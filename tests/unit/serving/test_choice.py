@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fairlead.serving.http.choice import sticky_key
+from fairlead.serving.http.choice import pin, sticky_key
 from fairlead.serving.http.visit import given_id
 from fairlead.serving.start import Logging, ProcessSettings, decode, encode
 
@@ -26,6 +26,22 @@ def test_a_client_is_known_by_what_was_asked_for(
     sticky: str, heads: dict[bytes, bytes], key: str | None
 ) -> None:
     assert sticky_key(sticky, heads) == key
+
+
+@pytest.mark.parametrize(
+    ("version", "heads", "wanted"),
+    [
+        (None, {}, ""),
+        (None, {b"fairlead-revision": b""}, ""),
+        (None, {b"fairlead-revision": b"v2"}, "v2"),
+        ("3", {}, "3"),
+        ("3", {b"fairlead-revision": b"v2"}, "3"),
+    ],
+)
+def test_a_request_pins_a_revision_by_its_path_before_its_header(
+    version: str | None, heads: dict[bytes, bytes], wanted: str
+) -> None:
+    assert pin(version, heads) == wanted
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,28 @@ def test_the_judge_sees_answers_failures_and_refusals(
     assert observed.bins == (0, 0, 1)
 
 
+def test_the_judge_sees_nothing_of_requests_that_named_their_revision() -> None:
+    metrics, sums = Metrics(), Sums()
+    counted = metrics.of("m", "v2")
+    for tally, times in ((counted, 30), (counted.pinned, 20)):
+        for status in times * (200, 400, 503):
+            tally.answered(status, 0.002)
+        tally.predicted({0: times, 2: times}, 1.0, 2 * times)
+    for _ in range(2):  # what was told is not told again
+        news = metrics.news()
+        if news is not None:
+            told = decode(encode(news))
+            assert isinstance(told, Counts)
+            sums.add(11, told)
+    observed = sums.observations()["m", "v2"]
+    assert (observed.requests, observed.errors, observed.refused) == (20, 10, 10)
+    assert (sum(observed.latency), observed.bins) == (20, (10, 0, 10))
+    shown = figures(sums)
+    for status in ("200", "400", "503"):
+        assert shown["fairlead_requests_total", frozenset({"m", "v2", status})] == 30
+    assert shown["fairlead_predictions_total", frozenset({"m", "v2", "2"})] == 30
+
+
 def test_all_is_known_until_the_time_that_the_slowest_process_has_told_of() -> None:
     sums = Sums()
     assert sums.until() == float("-inf")

@@ -33,20 +33,29 @@ def known(table: Mapping[str, T], model: str) -> T:
     return found
 
 
-def chosen(live: Live, pin: str | None, heads: Mapping[bytes, bytes]) -> str:
+def pin(version: str | None, heads: Mapping[bytes, bytes]) -> str:
+    """The version's number or the revision's name that a request asks for; empty for none.
+
+    Args:
+        version: That its path names.
+        heads: Its headers; `Fairlead-Revision` pins, too.
+    """
+    return version or heads.get(b"fairlead-revision", b"").decode("latin-1")
+
+
+def chosen(live: Live, wanted: str, heads: Mapping[bytes, bytes]) -> str:
     """The revision that is to answer, whether it can or not.
 
     Args:
         live: The model.
-        pin: The version's number or the revision's name that the path asks for.
-        heads: The request's headers; `Fairlead-Revision` pins, too.
+        wanted: What the request pins; empty for a part of the shared traffic.
+        heads: The request's headers.
 
     Raises:
         NotFound: What is pinned is not here.
         NotLoaded: The model has no traffic yet.
         OutOfService: It has none any more.
     """
-    wanted = pin or heads.get(b"fairlead-revision", b"").decode("latin-1")
     if wanted:
         return pinned(live, wanted)
     key = sticky_key(live.split.sticky, heads) if live.split.sticky else None

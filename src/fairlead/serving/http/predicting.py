@@ -15,14 +15,14 @@ from fairlead.serving.engine.engine import Engine
 from fairlead.serving.engine.served import Served
 from fairlead.serving.http.answer import BINARY, JSON, Answer
 from fairlead.serving.http.body import Bodies, Receive
-from fairlead.serving.http.choice import chosen, known
+from fairlead.serving.http.choice import chosen, known, pin
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.paths import Target
 from fairlead.serving.http.visit import Visit
 from fairlead.serving.plan import Held
 from fairlead.serving.protocol.infer import parse_infer, render_infer
 from fairlead.serving.protocol.rows import parse_rows, render_rows
-from fairlead.serving.watch.counted import Counted
+from fairlead.serving.watch.counted import Tally
 from fairlead.serving.watch.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ class Predicting:
         """
         live = known(self._engine.table, target.model)
         visit.model = target.model
-        visit.revision = chosen(live, target.version, visit.heads)
+        wanted = pin(target.version, visit.heads)
+        visit.pinned = bool(wanted)
+        visit.revision = chosen(live, wanted, visit.heads)
         served = live.served(visit.revision)
         counted = self._metrics.of(visit.model, visit.revision)
         counted.in_flight += 1
@@ -119,11 +121,14 @@ class Predicting:
     ) -> NDArray[Any]:
         visit.rows = rows
         predicted = await served.predict(inputs, rows)
-        _count(self._metrics.of(visit.model, visit.revision), served.held, predicted)
+        counted = self._metrics.of(visit.model, visit.revision)
+        _count(counted, served.held, predicted)
+        if visit.pinned:
+            _count(counted.pinned, served.held, predicted)
         return predicted
 
 
-def _count(counted: Counted, held: Held, predicted: NDArray[Any]) -> None:
+def _count(tally: Tally, held: Held, predicted: NDArray[Any]) -> None:
     """A sum that is no number is left out: it would stay one for good."""
     if not len(predicted):
         return
@@ -131,7 +136,7 @@ def _count(counted: Counted, held: Held, predicted: NDArray[Any]) -> None:
     if held.signature.classes is None:
         added = float(predicted[0]) if len(predicted) == 1 else float(predicted.sum())
         total = added if math.isfinite(added) else None
-    counted.predicted(bins(predicted, held.edges), total, len(predicted))
+    tally.predicted(bins(predicted, held.edges), total, len(predicted))
 
 
 def _json_length(header: bytes | None) -> int | None:

@@ -32,6 +32,7 @@ class Visit:
         target: What it asks for; None for what is not there.
         model: That it asks; empty until it is known to be ours.
         revision: That was chosen.
+        pinned: Whether the client named it, and it is no part of the shared traffic.
         query: What stood behind the path's question mark.
         whole: Whether its body is there, as far as the connection knows.
         rows: That it asks about.
@@ -48,6 +49,7 @@ class Visit:
     target: Target | None
     model: str = ""
     revision: str = ""
+    pinned: bool = False
     query: bytes = b""
     whole: bool = False
     rows: int = 0

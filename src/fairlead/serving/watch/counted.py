@@ -39,8 +39,8 @@ class Now:
 
 
 @dataclass(kw_only=True, slots=True)
-class Counted:
-    """Counts, and how things are. A process fills it in and empties it by telling it.
+class Tally:
+    """Counts.
 
     Args:
         codes: Answers by their status.
@@ -50,10 +50,6 @@ class Counted:
         bins: Predictions by bin.
         rows: Predictions of numbers.
         total: Their sum.
-        in_flight: Requests in hand, now.
-        queued: Those that wait for the model, when last looked.
-        load: Seconds that its last loading took.
-        loaded: 1 while the process holds the model, else 0, when last looked.
     """
 
     codes: dict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -62,10 +58,6 @@ class Counted:
     bins: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     rows: int = 0
     total: float = 0.0
-    in_flight: int = 0
-    queued: int = 0
-    load: float = 0.0
-    loaded: int = 0
 
     def answered(self, status: int, seconds: float) -> None:
         """A request was answered.
@@ -93,6 +85,35 @@ class Counted:
             self.rows += rows
             self.total += total
 
+    def add(self, more: Tally) -> None:
+        """Count what another one has counted, too."""
+        _add(self.codes, more.codes)
+        _add(self.latency, more.latency)
+        _add(self.bins, more.bins)
+        self.seconds += more.seconds
+        self.rows += more.rows
+        self.total += more.total
+
+
+@dataclass(kw_only=True, slots=True)
+class Counted(Tally):
+    """Counts, and how things are. A process fills it in and empties it by telling it.
+
+    Args:
+        pinned: Those of the counts that came by requests that named the revision. They are few,
+            so that a request of the shared traffic, which is what a judge sees, is counted once.
+        in_flight: Requests in hand, now.
+        queued: Those that wait for the model, when last looked.
+        load: Seconds that its last loading took.
+        loaded: 1 while the process holds the model, else 0, when last looked.
+    """
+
+    pinned: Tally = field(default_factory=Tally)
+    in_flight: int = 0
+    queued: int = 0
+    load: float = 0.0
+    loaded: int = 0
+
     @property
     def now(self) -> Now:
         """How things are."""
@@ -108,16 +129,8 @@ class Counted:
         taken = replace(self)
         self.codes, self.latency, self.bins = (defaultdict(int) for _ in range(3))
         self.seconds, self.rows, self.total = 0.0, 0, 0.0
+        self.pinned = Tally()
         return taken
-
-    def add(self, more: Counted) -> None:
-        """Count what another one has counted, too; how things are there is no sum."""
-        _add(self.codes, more.codes)
-        _add(self.latency, more.latency)
-        _add(self.bins, more.bins)
-        self.seconds += more.seconds
-        self.rows += more.rows
-        self.total += more.total
 
 
 def _add(counts: dict[int, int], more: Mapping[int, int]) -> None:

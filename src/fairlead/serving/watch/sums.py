@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from fairlead.serving.plan import Counts
-from fairlead.serving.watch.counted import CLIENT_ERRORS, SERVER_ERRORS, Counted, Now, Sight
+from fairlead.serving.watch.counted import CLIENT_ERRORS, SERVER_ERRORS, Counted, Now, Sight, Tally
 from fairlead.serving.watch.observed import LATENCY_EDGES, Observed
 
 
@@ -40,7 +40,9 @@ class Sums:
         """
         with self._lock:
             for model, revision, counted in counts.counted:
-                self.counted[model, revision].add(counted)
+                known = self.counted[model, revision]
+                known.add(counted)
+                known.pinned.add(counted.pinned)
                 self._now[process][model, revision] = counted.now
         self.refused.update(counts.refused)
         if counts.sight is not None:
@@ -74,7 +76,10 @@ class Sums:
         return [known[key] for known in self._now.values() if key in known]
 
     def observations(self) -> Mapping[tuple[str, str], Observed]:
-        """What was seen of each revision since the server began.
+        """What was seen of each revision in the shared traffic since the server began.
+
+        Whoever asks for a revision by name speaks neither for it nor against it: one client could
+        take a good one back, or bring a bad one through.
 
         Returns:
             By model and revision.
@@ -85,10 +90,10 @@ class Sums:
     def _observations(self) -> Iterator[tuple[tuple[str, str], Observed]]:
         for (model, revision), counted in self.counted.items():
             if revision:
-                yield (model, revision), _observed(counted)
+                yield (model, revision), _observed(counted) - _observed(counted.pinned)
 
 
-def _observed(counted: Counted) -> Observed:
+def _observed(counted: Tally) -> Observed:
     good = sum(n for status, n in counted.codes.items() if status < CLIENT_ERRORS)
     failed = sum(n for status, n in counted.codes.items() if status >= SERVER_ERRORS)
     return Observed(

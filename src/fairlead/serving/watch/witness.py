@@ -54,11 +54,17 @@ class Witness:
         """It is answered with this status."""
         seconds = perf_counter() - visit.began
         if visit.target is not None and visit.target.posted:
-            self._metrics.of(visit.model, visit.revision).answered(status, seconds)
+            self._count(visit, status, seconds)
         if status >= self._least and self._told(status):
             self._tell(visit, status, seconds)
         if self._traces is not None:
             self._traces.end(visit, status)
+
+    def _count(self, visit: Visit, status: int, seconds: float) -> None:
+        counted = self._metrics.of(visit.model, visit.revision)
+        counted.answered(status, seconds)
+        if visit.pinned:
+            counted.pinned.answered(status, seconds)
 
     def left(self, visit: Visit) -> None:
         """The client did not wait for the answer."""
