@@ -264,6 +264,38 @@ def test_a_canary_is_ended_for_good_while_one_server_lacks_what_it_goes_back_to(
     assert home.ledger.deployments.get(MODEL).state == state
 
 
+def stepped(home: Home) -> None:
+    """A canary of v3 over v2 is at its first step; its server has ended."""
+    twice(home)
+    with serving(home):
+        home.deploy(home.good(2), 10, 100)
+        wait_until(lambda: home.route().traffic.get("v3"))
+
+
+def test_no_step_of_a_canary_comes_back_over_a_server_that_followed_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_PATIENCE", 0.3)
+    stepped(home)
+    with server(home, "http://127.0.0.1:9", follows=3):
+        shared = set_traffic(home.ledger, home.artifacts, MODEL, {"v1": 100}, "by hand")
+        with pytest.raises(Failed, match=r"route 5 is in force now \(v2 100 %\)"):
+            settle(home, shared, "other")
+        assert home.ledger.deployments.get(MODEL).state == "superseded"
+
+
+def test_an_undone_canary_stays_undone_over_a_server_that_followed_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_PATIENCE", 0.3)
+    stepped(home)
+    with server(home, "http://127.0.0.1:9", follows=3):
+        undone = undo(home.ledger, home.artifacts, MODEL, "wrong")
+        with pytest.raises(Failed, match=r"; route 4 stays in force \(v2 100 %\)$"):
+            settle(home, undone, "other")
+        assert home.route() == undone
+
+
 # ---- under load -----------------------------------------------------------------------------
 
 
