@@ -305,6 +305,9 @@ class Carrier:
     def _fail(
         self, standing: Standing, deployment: Deployment, revision: Revision, reason: str
     ) -> bool:
+        """End it; the step of a canary that it superseded is no route that can stay."""
+        if standing.base and standing.route and standing.route.number != standing.base.number:
+            return self._go_back(standing, deployment, revision, reason)
         self._condemn(standing, revision, reason)
         return self._end(deployment, "failed", reason)
 

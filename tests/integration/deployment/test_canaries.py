@@ -158,6 +158,15 @@ def test_an_undo_by_a_person_ends_the_deployment(home: Home) -> None:
         assert {served.ask()[1]["revision"] for _ in range(20)} == {"v1"}
 
 
+def test_a_newer_deployment_that_fails_leaves_no_step_of_the_one_before(home: Home) -> None:
+    with serving(home):
+        home.deploy(home.good(), *STEPS)
+        wait_until(lambda: home.route().traffic == {"v1": 90, "v2": 10})
+        assert home.ended(home.deploy(home.version(b"no model"), *STEPS)).state == "undone"
+    assert home.route().traffic == {"v1": 100}
+    assert home.revision("v3").state == "failed"
+
+
 def test_a_newer_deployment_takes_the_place_of_one_that_runs(home: Home) -> None:
     with serving(home):
         first = home.deploy(home.good(1), *STEPS)
