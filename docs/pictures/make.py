@@ -24,25 +24,21 @@ ROOT = HERE.parent.parent
 COMMANDS = ("run examples/boston.yaml --deploy", "models")
 
 
-def printed(home: Path, command: str) -> str:
+def fairlead(home: Path, command: str) -> str:
     """What the command prints, messages and data together."""
-    done = subprocess.run(
-        [sys.executable, "-m", "fairlead", *command.split()],
-        cwd=ROOT,
-        env=environ(home),
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return anywhere(done.stdout, home)
+    return printed(home, sys.executable, "-m", "fairlead", *command.split())
 
 
 def served(home: Path) -> str:
     """What serving the model and asking it prints."""
-    fairlead = Path(sys.executable).parent / "fairlead"
+    program = Path(sys.executable).parent / "fairlead"
+    return printed(home, "sh", "examples/served.sh", "boston-prices", str(program))
+
+
+def printed(home: Path, *command: str) -> str:
+    """What a program prints, messages and data together."""
     done = subprocess.run(
-        ["sh", "examples/served.sh", "boston-prices", str(fairlead)],
+        command,
         cwd=ROOT,
         env=environ(home),
         check=True,
@@ -68,13 +64,13 @@ def draw(home: Path) -> None:
     console = Console(record=True, width=88, file=io.StringIO())
     for command in COMMANDS:
         console.print(Text(f"$ fairlead {command}", style="bold"))
-        console.print(Text(printed(home, command)))
+        console.print(Text(fairlead(home, command)))
     console.print(Text("$ sh examples/served.sh boston-prices", style="bold"))
     console.print(Text(served(home)))
     drawn = console.export_svg(title="make run")
     fetched = re.compile(r"@font-face \{.*?\n\s*\}\n", re.DOTALL)  # the picture fetches nothing
     (HERE / "run.svg").write_text(fetched.sub("", drawn))
-    printed(home, "report boston-prices")
+    fairlead(home, "report boston-prices")
     page = next((home / "reports").iterdir())
     if browser := shutil.which("chromium"):
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -335,6 +335,11 @@ class Revision:
     created: float = 0.0
     changed: float = 0.0  # when it came into this state
 
+    @property
+    def is_unproved(self) -> bool:
+        """Whether it has not passed its check yet, or did not pass what came after it."""
+        return self.state in {"loading", "failed"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Route:

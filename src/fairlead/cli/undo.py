@@ -71,21 +71,18 @@ def _cancelled(ledger: Ledger, model: str, why: str) -> Deployment | None:
     None where none was so young, or the route in force is a step of one that it superseded.
     """
     from fairlead.deployment.changes import cancel, running
+    from fairlead.deployment.standing import is_midway
     from fairlead.errors import Conflict
 
     deployment = running(ledger, model)
-    if deployment is None or deployment.step >= 0 or _is_midway(ledger, deployment):
+    if deployment is None or deployment.step >= 0:
+        return None
+    if is_midway(ledger.routes.current(model), deployment.base):
         return None
     try:
         return cancel(ledger, deployment, why)
     except Conflict:  # it has ended, or has traffic by now, which is there to be undone
         return None
-
-
-def _is_midway(ledger: Ledger, deployment: Deployment) -> bool:
-    """Whether the route in force is another one than the deployment would go back to."""
-    route = ledger.routes.current(deployment.model)
-    return route is not None and deployment.base not in {None, route.number}
 
 
 def _undo(  # noqa: PLR0913 - the command's own arguments

@@ -13,7 +13,6 @@ from fairlead.deployment.shares import out_of_service
 from fairlead.deployment.view import Standing
 from fairlead.serving.plan import Held, Missing, Plan, Report, Split
 
-_UNPROVED = {"loading", "failed"}
 _CHECKED = "it is being checked; try again soon"
 
 
@@ -80,7 +79,7 @@ def _held(standing: Standing) -> frozenset[str]:
     held until it is settled that nobody goes back there.
     """
     candidate = standing.candidate
-    if candidate is None or candidate.state not in _UNPROVED or candidate.name in standing.routed:
+    if candidate is None or not candidate.is_unproved or candidate.name in standing.routed:
         return standing.wanted
     return standing.wanted - {candidate.name}
 

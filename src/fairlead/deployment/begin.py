@@ -12,10 +12,11 @@ from dataclasses import asdict
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.columns import changes
 from fairlead.deployment.details import who
+from fairlead.deployment.shares import leading
 from fairlead.deployment.terms import Terms, retuned
 from fairlead.errors import FairleadError
 from fairlead.ledger.ledger import Ledger
-from fairlead.records import Allowance, Bounds, Deployment, Revision, Route, Version
+from fairlead.records import Allowance, Bounds, Deployment, Revision, Version
 from fairlead.registry.registry import Registry
 from fairlead.spec.document import Serve, parse_canonical
 
@@ -90,9 +91,10 @@ def warnings(ledger: Ledger, artifacts: Artifacts, version: Version, serve: Serv
         serve: The settings that it is deployed with.
     """
     route = ledger.routes.current(version.model)
-    if route is None or not route.traffic:
+    revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
+    live = leading(route, revisions) if route else None
+    if route is None or live is None:
         return []
-    live = _leading(ledger, route)
     terms = Terms(allowance=live.allowance, sticky=route.sticky)
     wanted = Terms(allowance=_allowance(serve), sticky=serve.sticky)
     return [
@@ -121,12 +123,6 @@ def _named(ledger: Ledger, version: Version, serve: Serve) -> str:
     there = (each.name for each in own if each.allowance == _allowance(serve))
     anew = f"a new revision of v{version.number}" if own else f"v{version.number}"
     return next(there, anew)
-
-
-def _leading(ledger: Ledger, route: Route) -> Revision:
-    """The revision that has the most traffic."""
-    routed = [each for each in ledger.routes.revisions(route.model) if each.name in route.traffic]
-    return max(routed, key=lambda each: (route.traffic[each.name], each.version))
 
 
 def is_live(ledger: Ledger, version: Version, serve: Serve) -> bool:

@@ -35,6 +35,7 @@ from fairlead.deployment.news import Moved, News, Note
 from fairlead.deployment.observed import Eyes, Since
 from fairlead.deployment.proved import Proofs, in_words, passes
 from fairlead.deployment.shares import mixed
+from fairlead.deployment.standing import is_midway
 from fairlead.deployment.view import Standing
 from fairlead.errors import Conflict, Unreachable
 from fairlead.ledger.ledger import Ledger
@@ -306,7 +307,7 @@ class Carrier:
         self, standing: Standing, deployment: Deployment, revision: Revision, reason: str
     ) -> bool:
         """End it; the step of a canary that it superseded is no route that can stay."""
-        if standing.base and standing.route and standing.route.number != standing.base.number:
+        if is_midway(standing.route, deployment.base):
             return self._go_back(standing, deployment, revision, reason)
         self._condemn(standing, revision, reason)
         return self._end(deployment, "failed", reason)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.details import details
-from fairlead.deployment.goal import goal
+from fairlead.deployment.goal import goal, route_before
 from fairlead.deployment.standing import way_back
 from fairlead.errors import Conflict, Invalid, NotFound
 from fairlead.ledger.ledger import Ledger
@@ -25,7 +25,6 @@ Approve: TypeAlias = Callable[[Route, Route], None]
 keeps it from being written."""
 
 _ATTEMPTS = 100  # each one that fails is another process's success
-_UNPROVED = {"loading", "failed"}
 
 
 def change(  # noqa: PLR0913 - what, and what it follows upon
@@ -276,7 +275,7 @@ def _target(routes: Sequence[Route], ended: Deployment | None) -> Route | None:
         return goal(routes)
     if route.before is None:
         return _without_traffic(route.model, "undo", "", None)
-    return routes[route.before - 1]
+    return route_before(routes, route)
 
 
 def _without_traffic(model: str, kind: RouteKind, why: str, previous: Route | None) -> Route:
@@ -298,7 +297,7 @@ def _refuse_unproved(ledger: Ledger, model: str, traffic: Mapping[str, int]) -> 
         if name not in known:
             names = ", ".join(repr(each) for each in known)
             raise NotFound(f"model {model!r} has no revision {name!r}; revisions: {names}")
-        if known[name].state in _UNPROVED:
+        if known[name].is_unproved:
             raise Invalid(_unproved(known[name]))
 
 

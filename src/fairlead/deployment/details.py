@@ -19,6 +19,7 @@ from typing import Any
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
+from fairlead.deployment.shares import leading
 from fairlead.errors import FairleadError
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Candidate, Deployment, Revision, Route, Study, Version
@@ -47,12 +48,11 @@ def details(
         deployment: That the route is a step of, or undoes, as it will be written.
     """
     revisions = {each.name: each for each in ledger.routes.revisions(route.model)}
-    name = _subject(route, deployment, revisions)
-    revision = revisions[name] if name else None
+    revision = _subject(route, deployment, revisions)
     document = {
         "model": route.model,
         "version": revision.version if revision else None,
-        "revision": name,
+        "revision": revision.name if revision else None,
         **_about(ledger, artifacts, revision),
         "route": (previous.number if previous else 0) + 1,
         "kind": route.kind,
@@ -80,12 +80,11 @@ def who() -> str:
 
 def _subject(
     route: Route, deployment: Deployment | None, revisions: Mapping[str, Revision]
-) -> str | None:
+) -> Revision | None:
     """The revision that it is about: the one that comes in, else the one with most traffic."""
     if deployment is not None and deployment.revision in route.traffic:
-        return deployment.revision
-    shares = route.traffic
-    return max(shares, key=lambda name: (shares[name], revisions[name].version), default=None)
+        return revisions[deployment.revision]
+    return leading(route, revisions)
 
 
 _ABOUT = ("metrics", "family", "params", "study", "trial", "registered", "digests", "git", "gate")
@@ -182,9 +181,10 @@ def _traffic(route: Route, revisions: Mapping[str, Revision]) -> list[dict[str, 
 def _previous(route: Route | None, revisions: Mapping[str, Revision]) -> dict[str, Any] | None:
     if route is None:
         return None
+    most = leading(route, revisions)
     return {
         "route": route.number,
-        "revision": _subject(route, None, revisions),
+        "revision": most.name if most else None,
         "traffic": _traffic(route, revisions),
         "at": route.at,
     }

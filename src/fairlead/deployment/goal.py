@@ -26,13 +26,19 @@ def goal(routes: Sequence[Route]) -> Route | None:
     if not routes:
         return None
     present = routes[-1]
-    found = _before(routes, present)
+    found = route_before(routes, present)
     while found is not None and (found.traffic == present.traffic or _is_on_the_way(found)):
-        found = _before(routes, found)
+        found = route_before(routes, found)
     return found
 
 
-def _before(routes: Sequence[Route], route: Route) -> Route | None:
+def route_before(routes: Sequence[Route], route: Route) -> Route | None:
+    """The route that this one's undoing brings back; None where there is none.
+
+    Args:
+        routes: As for `goal`.
+        route: One of them.
+    """
     return None if route.before is None else routes[route.before - 1]
 
 

@@ -22,6 +22,22 @@ _LONG = 5.0
 hang."""
 
 
+def beside(work: Callable[[], Result]) -> Future[Result]:
+    """Begin the work in a thread of its own; how it ends is looked at where that is asked for."""
+    future: Future[Result] = Future()
+    threading.Thread(target=_carry_out, args=(work, future), daemon=True).start()
+    return future
+
+
+def _carry_out(work: Callable[[], Result], future: Future[Result]) -> None:
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - it is looked at where the job is asked for
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended(Generic[Result]):
     """How a job ended: with a result, or with an error."""
@@ -68,19 +84,13 @@ class Jobs(Generic[Result]):
         self._futures.pop(key, None)
 
     def _begun(self, work: Callable[[], Result]) -> Future[Result]:
-        future: Future[Result] = Future()
-        threading.Thread(target=self._do, args=(work, future), daemon=True).start()
+        future = beside(lambda: self._do(work))
+        future.add_done_callback(lambda _: self._ended())
         return future
 
-    def _do(self, work: Callable[[], Result], future: Future[Result]) -> None:
-        try:
-            with self._slot():
-                result = work()
-        except BaseException as error:  # noqa: BLE001 - it is looked at where the job is asked for
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-        self._ended()
+    def _do(self, work: Callable[[], Result]) -> Result:
+        with self._slot():
+            return work()
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

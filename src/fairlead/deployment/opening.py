@@ -10,13 +10,13 @@ other models are begun beside it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.begin import begin
 from fairlead.deployment.changes import running
+from fairlead.deployment.jobs import beside
 from fairlead.deployment.news import News, Note, Warned
 from fairlead.deployment.proved import in_words
 from fairlead.deployment.shares import out_of_service
@@ -47,27 +47,12 @@ def begin_with(
         Failed: A model that was named cannot be served.
         Invalid: There is nothing to serve.
     """
-    beginning: Future[None] = Future()
-    thread = threading.Thread(
-        target=_carry_out,
-        args=(beginning, lambda: _begin_all(ledger, artifacts, models, told)),
-        daemon=True,
-    )
-    thread.start()
+    beginning = beside(lambda: _begin_all(ledger, artifacts, models, told))
     wait((beginning,), timeout=_PATIENCE)
     if beginning.done():
         beginning.result()
     else:
         beginning.add_done_callback(lambda ended: _tell_late(ended, told))
-
-
-def _carry_out(beginning: Future[None], begin_all: Callable[[], None]) -> None:
-    try:
-        begin_all()
-    except BaseException as error:  # noqa: BLE001 - it is looked at where the end is waited for
-        beginning.set_exception(error)
-    else:
-        beginning.set_result(None)
 
 
 def _tell_late(ended: Future[None], told: Callable[[News], None]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from fairlead.records import Route
+from fairlead.records import Revision, Route
 
 WHOLE = 100
 
@@ -19,6 +19,18 @@ def out_of_service(route: Route) -> str:
         return ""
     at = datetime.fromtimestamp(route.at, UTC)
     return f"out of service since {at:%Y-%m-%dT%H:%M:%SZ}: {' '.join(route.why.split())}"
+
+
+def leading(route: Route, revisions: Mapping[str, Revision]) -> Revision | None:
+    """The revision that has the most traffic, of equals the newest version; None where nobody has.
+
+    Args:
+        route: Shares it.
+        revisions: Of the model, by name.
+    """
+    shares = route.traffic
+    name = max(shares, key=lambda each: (shares[each], revisions[each].version), default=None)
+    return revisions[name] if name is not None else None
 
 
 def mixed(base: Mapping[str, int], revision: str, percent: int) -> dict[str, int]:

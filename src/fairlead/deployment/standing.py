@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from fairlead.deployment.goal import route_before
 from fairlead.records import Deployment, Route, Server
 
 
@@ -43,11 +44,15 @@ def way_back(routes: Sequence[Route], deployment: Deployment | None) -> Route | 
         return None
     found: Route | None = routes[-2]
     if deployment is not None and deployment.state != "done":
-        found = _base(routes)
+        found = route_before(routes, routes[-2])
     return None if found is None or found.traffic == routes[-1].traffic else found
 
 
-def _base(routes: Sequence[Route]) -> Route | None:
-    """Where the deployment began of which the route before the last is a step."""
-    before = routes[-2].before
-    return None if before is None else routes[before - 1]
+def is_midway(route: Route | None, base: int | None) -> bool:
+    """Whether the route in force is a step of a deployment that a younger one has superseded.
+
+    Args:
+        route: In force.
+        base: Number of the route that the younger one goes back to, which has no traffic yet.
+    """
+    return route is not None and base not in {None, route.number}

@@ -142,7 +142,7 @@ class Steward:
         """Prove what is to be held, save for what a deployment checks first."""
         for name in sorted(standing.wanted & standing.revisions.keys()):
             revision = standing.revisions[name]
-            if revision.state in {"loading", "failed"} and name not in standing.routed:
+            if revision.is_unproved and name not in standing.routed:
                 continue
             about = f"revision {name!r} of model {revision.model!r}"
             if error := self._proofs.known(revision):

@@ -1,4 +1,4 @@
-"""Whether a route that a person asked for stays, for lists of routes as people make them."""
+"""Which routes stay, and which are gone back from, for lists of routes as people make them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from fairlead.deployment.standing import lost, way_back
+from fairlead.deployment.standing import is_midway, lost, way_back
 from fairlead.records import Deployment, DeploymentState, Route, RouteKind, Server
 
 
@@ -79,3 +79,11 @@ def test_before_the_first_route_there_is_nothing_to_go_back_to() -> None:
 def test_only_servers_that_followed_the_route_before_are_lost_by_the_next() -> None:
     late = [Server(id=name, url=name, processes=1) for name in ("had", "had not")]
     assert [server.id for server in lost(late, {"had", "another"})] == ["had"]
+
+
+def test_a_step_of_a_superseded_canary_is_told_from_where_its_successor_began() -> None:
+    began, step = canary()
+    assert is_midway(step, began.number)
+    assert not is_midway(began, began.number)
+    assert not is_midway(began, None)  # there is nothing to go back to
+    assert not is_midway(None, None)
