@@ -35,7 +35,7 @@ _FAULTS: dict[int, tuple[type[FairleadError], str]] = {
     sqlite3.SQLITE_READONLY: (Invalid, "it cannot be written; check who owns it and its folder"),
     sqlite3.SQLITE_NOTADB: (Invalid, "it is no SQLite file; choose another $FAIRLEAD_HOME"),
     sqlite3.SQLITE_CORRUPT: (Corrupt, "it is damaged; restore it from a backup"),
-    sqlite3.SQLITE_BUSY: (Busy, "others are writing to it; run the command again"),
+    sqlite3.SQLITE_BUSY: (Busy, "others are writing to it, or one was stopped in it; run it again"),
 }
 
 

@@ -27,6 +27,7 @@ class Place:
 
     folder: Path
     environ: dict[str, str] = field(default_factory=lambda: {"FAIRLEAD_MLFLOW_URI": "none"})
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
@@ -59,13 +60,15 @@ class Place:
 
     def start(self, *args: str, **environ: str) -> subprocess.Popen[bytes]:
         with (self.folder / "output.log").open("ab") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.command(*args),
                 cwd=self.folder,
                 env={**os.environ, **self.environ, **environ},
                 stdout=output,
                 stderr=output,
             )
+        self.started.append(process)
+        return process
 
     def counts(self) -> Mapping[str, int]:
         """How far the one study is; zeros while there is none."""
@@ -85,6 +88,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
     yield place
     for process in processes_of(place):
         process.kill()
+    for started in place.started:
+        started.wait()
 
 
 def processes_of(place: Place) -> list[psutil.Process]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import signal
 import sqlite3
+import time
+from contextlib import closing
 from typing import Any
 
 import psutil
@@ -46,6 +48,27 @@ def exactly_once(place: Place, trials: int) -> None:
     with sqlite3.connect(place.home / "ledger.db") as ledger:
         rows = ledger.execute("select count(*), count(distinct trial) from results").fetchone()
     assert rows == (trials, trials)
+
+
+def suspended(process: psutil.Process, place: Place, *, writing: bool) -> bool:
+    """Stop it; whether that was while it wrote to the ledger, or while it did not, as asked."""
+    with closing(sqlite3.connect(place.home / "ledger.db", isolation_level=None)) as ledger:
+        if writing:
+            wait_until(lambda: locked(ledger))
+        process.suspend()
+        still = all(locked(ledger) for _ in range(20) if time.sleep(0.005) is None)
+    return still == writing
+
+
+def locked(ledger: sqlite3.Connection) -> bool:
+    """Whether somebody is writing at this moment."""
+    ledger.execute("pragma busy_timeout = 0")
+    try:
+        ledger.execute("begin immediate")
+    except sqlite3.OperationalError:
+        return True
+    ledger.execute("rollback")
+    return False
 
 
 def finished(place: Place) -> dict[str, Any]:
@@ -95,14 +118,35 @@ def test_a_worker_stopped_past_its_lease_loses_its_task_and_harms_nothing(
     slow: Place, undisturbed: list[tuple[Any, ...]]
 ) -> None:
     run = slow.start("run", "slow.yaml", "--workers", "2")
-    wait_until(lambda: slow.counts()["done"] >= 2)
-    stopped = workers(slow)[0]
-    stopped.suspend()
-    wait_until(lambda: slow.counts()["done"] >= 8)
+    wait_until(lambda: slow.counts()["done"] >= 1)
+    run.kill()
+    run.wait()
+    wait_until(lambda: not processes_of(slow))
+    first = slow.start("worker", "--study", "slow")  # a hired one would be killed
+    stopped = psutil.Process(first.pid)
+    wait_until(lambda: children(slow) and slow.counts()["running"] >= 1)
+    while not suspended(stopped, slow, writing=False):
+        stopped.resume()
+    second = slow.start("worker", "--study", "slow")
+    wait_until(lambda: slow.counts()["done"] == 12)
     stopped.resume()
-    assert run.wait(120) == 0, (slow.folder / "output.log").read_text()
+    for worker in (first, second):
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0, (slow.folder / "output.log").read_text()
     assert told(finished(slow)) == undisturbed
     exactly_once(slow, 12)
+
+
+def test_a_hired_worker_that_is_stopped_while_it_writes_is_replaced(slow: Place) -> None:
+    slow.write("slow.yaml", specs.slow(trials=200, seconds=0.02))
+    run = slow.start("run", "slow.yaml", "--workers", "2")
+    wait_until(lambda: slow.counts()["done"] >= 2)
+    stopped = workers(slow)[0]
+    while not suspended(stopped, slow, writing=True):
+        stopped.resume()
+    assert run.wait(120) == 0, (slow.folder / "output.log").read_text()
+    exactly_once(slow, 200)
+    assert not stopped.is_running()
 
 
 def test_ctrl_c_finishes_running_tasks_and_keeps_everything(
