@@ -109,7 +109,7 @@ def settle_or_take_back(
 
 
 def _refuse_lost(route: Route, late: Sequence[Server], followed: Collection[str]) -> None:
-    from fairlead.deployment.standing import lost
+    from fairlead.deployment.way_back import lost
 
     if lost(late, followed):
         raise Failed(_not_followed(route, late))

@@ -71,7 +71,7 @@ def _cancelled(ledger: Ledger, model: str, why: str) -> Deployment | None:
     None where none was so young, or the route in force is a step of one that it superseded.
     """
     from fairlead.deployment.changes import cancel, running
-    from fairlead.deployment.standing import is_midway
+    from fairlead.deployment.way_back import is_midway
     from fairlead.errors import Conflict
 
     deployment = running(ledger, model)

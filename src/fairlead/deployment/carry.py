@@ -35,8 +35,8 @@ from fairlead.deployment.news import Moved, News, Note
 from fairlead.deployment.observed import Eyes, Since
 from fairlead.deployment.proved import Proofs, in_words, passes
 from fairlead.deployment.shares import mixed
-from fairlead.deployment.standing import is_midway
 from fairlead.deployment.view import Standing
+from fairlead.deployment.way_back import is_midway
 from fairlead.errors import Conflict, Unreachable
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Deployment, DeploymentState, Revision, RevisionState, Route

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.details import details
 from fairlead.deployment.goal import goal, route_before
-from fairlead.deployment.standing import way_back
+from fairlead.deployment.way_back import way_back
 from fairlead.errors import Conflict, Invalid, NotFound
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Deployment, Revision, Route, RouteKind

@@ -1,13 +1,18 @@
-"""How bad a request that was not answered with a prediction is called in the log."""
+"""How a request that was not answered with a prediction is told in the log."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 
 import pytest
 
 from fairlead.errors import Failed, Invalid, NotLoaded, OutOfService, Overloaded, Unreachable
-from fairlead.serving.watch.witness import severity
+from fairlead.serving.http.visit import Visit
+from fairlead.serving.watch.logs import FEW
+from fairlead.serving.watch.metrics import Metrics
+from fairlead.serving.watch.witness import Witness, severity
 
 
 @pytest.mark.parametrize(
@@ -29,3 +34,31 @@ def test_only_what_was_not_meant_to_be_is_an_error(
     status: int, error: Exception | None, level: int
 ) -> None:
     assert severity(status, error) == level
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "lines"),
+    [
+        (400, Invalid("wrong"), FEW),
+        (429, Overloaded("too many"), FEW),
+        (503, OutOfService("since noon"), FEW),
+        (500, Failed("the model failed"), 3 * FEW),
+    ],
+)
+def test_what_clients_can_cause_without_end_does_not_fill_the_log(
+    status: int, error: Exception, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def many() -> None:
+        witness = Witness(Metrics(), None, logging.getLogger(), everything=False)
+        for _ in range(3 * FEW):
+            witness.answered(visit(error), status)
+
+    asyncio.run(many())
+    assert len(caplog.records) == lines
+
+
+def visit(error: Exception) -> Visit:
+    began = time.perf_counter()
+    return Visit(method="POST", path=b"/", heads={}, id=b"1", began=began, target=None, error=error)

@@ -55,7 +55,7 @@ class Witness:
         seconds = perf_counter() - visit.began
         if visit.target is not None and visit.target.posted:
             self._count(visit, status, seconds)
-        if status >= self._least and self._told(status):
+        if status >= self._least:
             self._tell(visit, status, seconds)
         if self._traces is not None:
             self._traces.end(visit, status)
@@ -75,16 +75,18 @@ class Witness:
     def refused(self, status: int) -> None:
         """Something came over a connection that was no whole request."""
         self._metrics.refused(status)
-        if self._log.isEnabledFor(logging.DEBUG) and self._told(status):
+        if self._log.isEnabledFor(logging.DEBUG) and self._told(logging.DEBUG):
             self._log.debug("connection refused", extra={"fields": {"code": status}})
 
-    def _told(self, status: int) -> bool:
-        """A client that sends rubbish does not fill the disk, unless all is to be told."""
-        return not self._least or status >= _FAULT or self._few.admits()
+    def _told(self, level: int) -> bool:
+        """What a client can cause without end does not fill the disk, unless all is to be told."""
+        return not self._least or level >= logging.ERROR or self._few.admits()
 
     def _tell(self, visit: Visit, status: int, seconds: float) -> None:
         """A line, with the reason that the client was given; of a fault of ours, its own words."""
         level = severity(status, visit.error)
+        if not self._told(level):
+            return
         extra = _fields(visit, seconds)
         extra["fields"]["code"] = status
         unexpected = visit.error is not None and not isinstance(visit.error, FairleadError)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from fairlead.deployment.standing import is_midway, lost, way_back
+from fairlead.deployment.way_back import is_midway, lost, way_back
 from fairlead.records import Deployment, DeploymentState, Route, RouteKind, Server
 
 
