@@ -27,7 +27,7 @@ def run(  # noqa: PLR0913 - each is an option of the command of the same name
 
     Args:
         spec: Path of the YAML file.
-        workers: Number of local workers; None for one a core.
+        workers: Number of local workers; None for one a core, no more than trials.
         sets: Overrides, such as "search.trials=20".
         fresh: Search again, even if this study is finished.
         home: Folder of all state; $FAIRLEAD_HOME, or .fairlead, if None.

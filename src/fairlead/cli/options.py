@@ -28,5 +28,5 @@ def workers_option(command: Command) -> Command:
     return click.option(
         "--workers",
         type=click.IntRange(1, _MOST_WORKERS),
-        help="Workers (default: one a core).",
+        help="Workers (default: one a core, no more than trials).",
     )(command)

@@ -96,7 +96,7 @@ def forecast(
     groups = _groups(plan)
     looked_at = sum(len(group) for group in groups)
     scale = plan.search.size / looked_at
-    slots, folds = workers or plans.slots(spec), spec.search.folds
+    slots, folds = workers or plans.slots(plan), spec.search.folds
     one = _time_one(plan, groups[0]) if timing else None
     lengths = [_length(group, plan) for group in groups]
     return Forecast(

@@ -105,7 +105,7 @@ class Order:
     Args:
         spec: The user's.
         base: Folder that its relative paths start from.
-        workers: Number of local workers; None for one a core, divided by the threads of a fit.
+        workers: Number of local workers; None for as many as the plan is worth.
         fresh: Search again even where this study is finished.
     """
 
@@ -152,11 +152,11 @@ def at_work(
     Args:
         plan: What it is about.
         settings: Say where the ledger and the artefacts are.
-        workers: How many to hire; None for one a core, divided by the threads of a fit.
+        workers: How many to hire; None for as many as the plan is worth.
         watch: Told what happens.
         stop: Looked at while waiting.
     """
-    count = workers or plans.slots(plan.spec)
+    count = workers or plans.slots(plan)
     with stop.at_once():  # another may be migrating it
         opened = open_ledger(settings.ledger)
     with (

@@ -199,7 +199,10 @@ def _generations(identity: str, ledger: Ledger) -> int:
     return number
 
 
-def slots(spec: Spec) -> int:
-    """Local workers of a spec: the cores this process may use, divided by the threads of a fit."""
+def slots(plan: Plan) -> int:
+    """How many local workers a plan is worth.
+
+    The cores that this process may use, divided by the threads of a fit; no more than trials.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // spec.search.threads)
+    return max(1, min((cores or 1) // plan.spec.search.threads, plan.search.size))

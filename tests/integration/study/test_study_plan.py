@@ -185,3 +185,13 @@ def test_a_run_begins_with_the_remarks(folder: Path) -> None:
     said = fairlead(folder, "run", "own.yaml", "--workers", "1", "--set", "search.trials=1")
     assert "taken as a number" in said.stderr
     assert "taken as a number" not in said.stdout
+
+
+def test_no_more_workers_are_hired_than_there_are_trials_or_cores_for_their_threads(
+    folder: Path,
+) -> None:
+    cores = len(os.sched_getaffinity(0))
+    one = planned(folder, "search.method=random", "search.trials=1")
+    many = planned(folder, "search.method=random", "search.trials=1000")
+    wide = planned(folder, "search.method=random", "search.trials=1000", f"search.threads={cores}")
+    assert [plans.slots(plan) for plan in (one, many, wide)] == [1, cores, 1]
