@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?=
-# Each test worker may start several real processes: one a core is enough.
 TEST_PROCESSES ?= auto
+# The tests of a module share what is costly to make: they are parted only at the end.
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test check coverage lint lock clean
 
-# Tests start thousands of short processes: none of them should compile Fairlead anew.
+# Many short processes are started here: none of them should compile Fairlead anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## list the commands
@@ -25,12 +26,12 @@ run: $(VENV)/.run  ## set up what the main job needs, run it on the Boston data,
 setup: $(VENV)/.dev  ## make .venv with the boosters and the developer tools
 
 test: $(VENV)/.dev  ## set up everything, then run every test
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+	$(PYTEST)
 
 check: lint test  ## what CI runs: lint, types, import contracts, every test
 
 coverage: $(VENV)/.dev  ## every test, and which lines it runs; takes half as long again
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --cov --cov-report=term:skip-covered
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.dev  ## ruff, mypy and the import contracts
 	$(BIN)/ruff format --check .
