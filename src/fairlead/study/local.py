@@ -12,17 +12,16 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Self
 
 from fairlead.errors import Failed
 from fairlead.ledger.database import PATIENCE
 from fairlead.ledger.ledger import Ledger
 from fairlead.settings import Settings
+from fairlead.study.stopped import Watchman
 
 _QUICK = 3.0
 """A worker that ends within so many seconds of its start died young."""
@@ -30,58 +29,14 @@ _YOUNG_DEATHS = 5
 """So many in a row, and something is wrong with the machine rather than with a task."""
 _STOPPED = PATIENCE / 3
 """Seconds that a worker may be stopped at most: well before others give up waiting to write."""
-_LOOKS = 8
-"""Looks at the workers in the time that they may be stopped."""
-
-
-_Process: TypeAlias = subprocess.Popen[bytes]
 
 
 @dataclass(kw_only=True)
 class _Worker:
     name: str
-    process: _Process
+    process: subprocess.Popen[bytes]
     started: float
     log: Path
-
-
-class _Watchman(threading.Thread):
-    """Kills workers that stay stopped (SIGSTOP) past their lease.
-
-    Their task is lost to them. And one may have been stopped in the middle of a write: then nobody
-    writes to the ledger while it lives, not even who looks after the workers; hence a thread.
-    """
-
-    def __init__(self, processes: Callable[[], Iterable[_Process]], *, seconds: float) -> None:
-        super().__init__(name="watchman", daemon=True)
-        self._processes = processes
-        self._seconds = seconds
-        self._done = threading.Event()
-
-    def run(self) -> None:
-        """Look at them until told to end."""
-        since: dict[_Process, float] = {}
-        while not self._done.wait(self._seconds / _LOOKS):
-            stopped = [process for process in self._processes() if _stopped(process)]
-            now = time.monotonic()
-            since = {process: since.get(process, now) for process in stopped}
-            for process in stopped:
-                if now - since[process] > self._seconds:
-                    process.kill()
-
-    def end(self) -> None:
-        """Look no more."""
-        self._done.set()
-        self.join()
-
-
-def _stopped(process: _Process) -> bool:
-    import psutil
-
-    try:
-        return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
-    except psutil.Error:
-        return False  # it has ended
 
 
 class LocalWorkers:
@@ -97,7 +52,7 @@ class LocalWorkers:
         self._workers: list[_Worker] = []
         self._study: str | None = None
         self._young_deaths = 0
-        self._watchman = _Watchman(
+        self._watchman = Watchman(
             lambda: [worker.process for worker in tuple(self._workers)],
             seconds=min(settings.lease, _STOPPED),
         )
