@@ -20,6 +20,7 @@ from fairlead.settings import Settings
 from fairlead.spec.document import Data
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(900)  # as long as it takes on a busy machine
 GRID = {
     "n_estimators": [50, 100, 200, 300],
     "max_depth": [None, 10, 20],
@@ -35,7 +36,7 @@ def fairlead(home: Path, *args: str) -> str:
         env={**os.environ, "FAIRLEAD_MLFLOW_URI": "none"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stderr

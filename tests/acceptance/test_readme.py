@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -28,6 +30,7 @@ def tour() -> str:
     return "".join(line for line in lines if not line.startswith(("make ", ". .venv")))
 
 
+@pytest.mark.timeout(900)  # as long as it takes on a busy machine
 def test_the_tour_goes_through_as_written(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -37,7 +40,7 @@ def test_the_tour_goes_through_as_written(tmp_path: Path) -> None:
         env={**os.environ, "PATH": path, "FAIRLEAD_MLFLOW_URI": "none"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -42,6 +44,7 @@ def without_digits(text: str) -> str:
     return re.sub(r"\d+\.\d+", "#", text)
 
 
+@pytest.mark.timeout(900)  # as long as it takes on a busy machine
 def test_the_page_goes_through_as_written(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -51,7 +54,7 @@ def test_the_page_goes_through_as_written(tmp_path: Path) -> None:
         env={**os.environ, "PATH": path, "FAIRLEAD_MLFLOW_URI": "none"},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ data: {source: diabetes}
 search:
   method: grid
   folds: 2
-  task_time: 2s
+  task_time: 5s
   over:
     - family: random_forest
       params: {n_estimators: [2, 5, 200000]}

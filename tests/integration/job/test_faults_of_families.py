@@ -16,7 +16,7 @@ from tests.integration.job.conftest import Place
         ("raise", "", "RuntimeError: no luck today"),
         ("nan", "", "not finite"),
         ("close", "", "closed the connection"),
-        ("hang", "task_time: 1s", "over its time limit of 1 s"),
+        ("hang", "task_time: 5s", "over its time limit of 5 s"),
         ("eat", "task_memory: 700MiB", "over its memory limit of 700 MiB"),
     ],
 )
