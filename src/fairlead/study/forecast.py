@@ -25,6 +25,8 @@ from fairlead.training.folds import Fold, prepared
 
 _LOOKED_AT = 20_000
 """Trials that are grouped into tasks and counted; a larger search is taken in proportion."""
+_SAID = 200
+"""Characters that are told of what a library says of a fit that failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,8 @@ def forecast(
     looked_at = sum(len(group) for group in groups)
     scale = plan.search.size / looked_at
     slots, folds = workers or plans.slots(plan), spec.search.folds
-    one = _time_one(plan, groups[0]) if timing else None
+    timed = _time_one(plan, groups[0]) if timing else None
+    one = None if isinstance(timed, str) else timed
     lengths = [_length(group, plan) for group in groups]
     return Forecast(
         name=spec.name,
@@ -116,7 +119,7 @@ def forecast(
         workers=slots,
         seconds_a_fit=one,
         seconds=None if one is None else one * folds * scale * sum(lengths) / lengths[0] / slots,
-        remarks=plan.remarks,
+        remarks=(*plan.remarks, timed) if isinstance(timed, str) else plan.remarks,
     )
 
 
@@ -137,8 +140,27 @@ def _length(group: Sequence[Trial], plan: Plan) -> int:
     return max(length for length in lengths if isinstance(length, int))
 
 
-def _time_one(plan: Plan, group: Sequence[Trial]) -> float:
-    """Seconds of the group's longest fit on the first fold."""
+def _time_one(plan: Plan, group: Sequence[Trial]) -> float | str:
+    """Seconds of the group's longest fit on the first fold; a remark where that fit failed."""
+    longest = max(group, key=lambda trial: _length([trial], plan))
+    fold = _first_fold(plan)
+    try:
+        return _seconds(plan, longest, fold)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises fails its trial alone
+        return _unfitted(longest, error)
+
+
+def _unfitted(trial: Trial, error: BaseException) -> str:
+    lines = (line.strip() for line in str(error).splitlines())
+    said = next(filter(None, lines), "")[:_SAID]
+    why = f"{type(error).__name__}: {said}".removesuffix(": ")
+    return (
+        f"no estimate: fitting trial {trial.number} ({trial.family}) to time it failed, "
+        f"as it would in a run, which goes on with the other trials: {why}"
+    )
+
+
+def _seconds(plan: Plan, trial: Trial, fold: Fold) -> float:
     classes = plan.table.classes
     recipe = Recipe(
         classes=None if classes is None else len(classes),
@@ -146,13 +168,11 @@ def _time_one(plan: Plan, group: Sequence[Trial]) -> float:
         seed=plan.spec.seed,
         threads=plan.spec.search.threads,
     )
-    longest = max(group, key=lambda trial: _length([trial], plan))
-    fold = _first_fold(plan)
-    family = plan.families[longest.family]
+    family = plan.families[trial.family]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a run keeps them in its workers' logs
         started = time.monotonic()
-        fitted = recipe.fit(longest.params, family, fold.x_train, fold.y_train)
+        fitted = recipe.fit(trial.params, family, fold.x_train, fold.y_train)
         family.predict(fitted, fold.x_test)
         return time.monotonic() - started
 
