@@ -7,9 +7,12 @@ anything that the command line does not do as well.
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 
+from fairlead.errors import Invalid
 from fairlead.settings import from_environment
 from fairlead.study.outcome import Outcome
 
@@ -27,8 +30,8 @@ def run(  # noqa: PLR0913 - each is an option of the command of the same name
 
     Args:
         spec: Path of the YAML file.
-        workers: Number of local workers; None for one a core, no more than trials.
-        sets: Overrides, such as "search.trials=20".
+        workers: Number of local workers, at least 1; None for one a core, no more than trials.
+        sets: Overrides, such as ["search.trials=20"].
         fresh: Search again, even if this study is finished.
         home: Folder of all state; $FAIRLEAD_HOME, or .fairlead, if None.
         quiet: Show no progress.
@@ -38,7 +41,7 @@ def run(  # noqa: PLR0913 - each is an option of the command of the same name
         `outcome.promoted`, `outcome.verdict`.
 
     Raises:
-        Invalid: The spec or the data cannot be used; nothing was written.
+        Invalid: An argument, the spec or the data cannot be used; nothing was written.
         Failed: No trial succeeded, or the model failed a check that it had to pass.
     """
     from fairlead.cli.progress import watching
@@ -47,10 +50,48 @@ def run(  # noqa: PLR0913 - each is an option of the command of the same name
     from fairlead.study.job import Order
     from fairlead.study.job import run as run_job
 
-    settings = from_environment(os.environ, home=None if home is None else Path(home))
-    loaded = load(Path(spec), sets=sets)
-    order = Order(spec=loaded.spec, base=loaded.base, workers=workers, fresh=fresh)
+    path, overrides, count = _path("spec", spec), _overrides(sets), _count(workers)
+    folder = None if home is None else _path("home", home)
+    settings = from_environment(os.environ, home=folder)
+    loaded = load(path, sets=overrides)
+    order = Order(spec=loaded.spec, base=loaded.base, workers=count, fresh=fresh)
     with loaded.located(), watching(quiet=quiet) as watch:
         outcome = run_job(order, settings, watch)
     start_mirror(settings)
     return outcome
+
+
+def _path(name: str, value: object) -> Path:
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise Invalid(f"{name} must be a path, as text that is not empty, not {_shown(value)}")
+    return Path(path)
+
+
+def _overrides(value: object) -> tuple[str, ...]:
+    """The texts of a list; a text is a sequence of texts, too, and never meant as one."""
+    if isinstance(value, str):
+        raise Invalid(f"sets must be a list of texts: put it into one, as [{_shown(value)}]")
+    if not isinstance(value, (list, tuple)):
+        raise Invalid(f'sets must be a list such as ["search.trials=20"], not {_shown(value)}')
+    for index, text in enumerate(value):
+        if not isinstance(text, str):
+            raise Invalid(
+                f'sets[{index}] must be a text such as "search.trials=20", not {_shown(text)}'
+            )
+    return tuple(value)
+
+
+def _count(value: object) -> int | None:
+    """The number of workers; NumPy's whole numbers are some, and a bool is not meant as one."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        said = "workers must be a whole number of at least 1, or None for one a core"
+        raise Invalid(f"{said}, not {_shown(value)}")
+    return int(value)
+
+
+def _shown(value: object) -> str:
+    """The value on one line, shortened."""
+    return " ".join(reprlib.repr(value).split())

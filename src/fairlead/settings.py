@@ -98,7 +98,7 @@ def from_environment(environ: Mapping[str, str], *, home: Path | None = None) ->
         ),
         mlflow=environ.get("FAIRLEAD_MLFLOW_URI", ""),
         allow_private_urls=environ.get("FAIRLEAD_ALLOW_PRIVATE_URLS", "") == "1",
-        max_download=int(_positive(environ, "FAIRLEAD_MAX_DOWNLOAD", 1 << 30)),
+        max_download=_whole(environ, "FAIRLEAD_MAX_DOWNLOAD", 1 << 30),
         download_seconds=_positive(environ, "FAIRLEAD_DOWNLOAD_SECONDS", 300.0),
         lease=_positive(environ, "FAIRLEAD_LEASE", 10.0, most=86_400.0),
     )
@@ -117,3 +117,10 @@ def _positive(
     if not 0 < value <= most:
         raise Invalid(f"${name} must be a number above 0 and at most {most:g}, not {text!r}")
     return value
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = _positive(environ, name, default)
+    if value != int(value):
+        raise Invalid(f"${name} must be a whole number of at least 1, not {environ[name]!r}")
+    return int(value)

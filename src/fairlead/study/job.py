@@ -156,7 +156,7 @@ def at_work(
         watch: Told what happens.
         stop: Looked at while waiting.
     """
-    count = workers or plans.slots(plan)
+    count = plans.slots(plan) if workers is None else workers
     with stop.at_once():  # another may be migrating it
         opened = open_ledger(settings.ledger)
     with (
