@@ -27,6 +27,7 @@ from fairlead.spec.space import Inside, Range, Space
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _LEAST_MEMORY = 1 << 20
+_LARGEST = (2.0 - 2.0**-23) * 2.0**127  # of float32, as for the numbers of the data
 _STICKY = r"(?:header|cookie):[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _WHOLE = 100  # percent
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
@@ -92,6 +93,8 @@ def _imputation(value: Any) -> Any:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value is not None and not number and value not in _IMPUTATIONS:
         raise ValueError(f"must be {', '.join(_IMPUTATIONS)} or a number")
+    if number and not abs(value) <= _LARGEST:  # NaN is not, either
+        raise ValueError("must be a finite number within 3.4e38, the largest number of a model")
     return value
 
 

@@ -64,6 +64,9 @@ def test_relative_paths_start_at_the_folder_of_the_spec(file: Path) -> None:
     assert loaded(file).base == file.parent
 
 
+IMPUTE = "data.impute must be a finite number within 3.4e38, the largest number of a model"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -86,6 +89,10 @@ def test_relative_paths_start_at_the_folder_of_the_spec(file: Path) -> None:
         ("seed: 42", "drop: [MEDV]", "5:9: data.drop must not name the target 'MEDV'"),
         ("seed: 42", "columns: [a, a]", "5:16: data.columns[1] must not be listed twice ('a')"),
         ("seed: 42", "impute: avg", "5:11: data.impute must be mean, median, most_frequent or"),
+        ("seed: 42", "impute: .nan", f"5:11: {IMPUTE}, not nan"),
+        ("seed: 42", "impute: -.inf", f"5:11: {IMPUTE}, not -inf"),
+        ("seed: 42", "impute: 1e300", f"5:11: {IMPUTE}, not 1e+300"),
+        ("seed: 42", f"impute: -1{'0' * 39}", f"5:11: {IMPUTE}, not -1000"),
         ("seed: 42", "digest: abc", "5:11: data.digest must be 'sha256:' and 64"),
         (
             "seed: 42",

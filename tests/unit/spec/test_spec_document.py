@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from fairlead.data.lexicon import LARGEST
 from fairlead.families.catalog import NAMES
 from fairlead.metrics import METRICS
 from fairlead.spec.document import (
+    Data,
     Spec,
     canonical,
     identity,
@@ -102,6 +105,13 @@ def test_a_size_is_bytes_or_has_a_unit(written: object, size: int) -> None:
 def test_what_is_no_size_is_refused(written: object) -> None:
     with pytest.raises(ValidationError):
         spec(task_memory=written)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_what_stands_for_a_missing_number_is_one_that_the_data_may_hold(sign: int) -> None:
+    assert Data(source="x", impute=sign * LARGEST).impute == sign * LARGEST
+    with pytest.raises(ValidationError, match=r"a finite number within 3\.4e38"):
+        Data(source="x", impute=sign * math.nextafter(LARGEST, math.inf))
 
 
 def test_one_and_true_and_a_float_are_different_choices() -> None:
