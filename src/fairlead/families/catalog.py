@@ -62,8 +62,9 @@ def source_of(name: str, base: Path) -> bytes | None:
         return None
     try:
         return (base / path).read_bytes()
-    except OSError as error:
-        raise InvalidSpec(f"family {name!r}: cannot read {base / path}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # the latter for a name that no file can have
+        why = getattr(error, "strerror", None) or error
+        raise InvalidSpec(f"family {name!r}: cannot read {base / path}: {why}") from None
 
 
 def installed(name: str) -> bool:

@@ -1,26 +1,27 @@
 """Estimators that the spec names by import path.
 
 Belongs here: `package.module:Name` and `./file.py:Name`. Does not: families with a name of their
-own.
+own; what is kept from the run of what such code does (foreign.py).
 """
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import linecache
 import sys
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from fairlead.errors import InvalidSpec, Unexportable
-from fairlead.families.family import Estimator, Fitted, Task
+from fairlead.families.family import Array, Estimator, Fitted, Task
+from fairlead.families.foreign import contained, guarded
 from fairlead.families.packages import distribution_of, version
 from fairlead.families.parameters import SEED, THREADS, Names
 from fairlead.families.scikit import Scikit, unknown_to_onnx
@@ -63,12 +64,14 @@ class Imported(Scikit):
 
     def check(self, params: Params, task: Task) -> None:
         """Refuse what cannot be imported, is for the other task, or takes no such parameters."""
-        super().check(params, task)
-        refuse_task(self.name, self.build(params, task, seed=0, threads=1), task)
+        with self._guarded("cannot be checked"):
+            super().check(params, task)
+            refuse_task(self.name, self.build(params, task, seed=0, threads=1), task)
 
     def unexportable(self, params: Params, task: Task) -> str | None:
         """That skl2onnx does not know the estimator."""
-        return unknown_to_onnx(self.name, self.build(params, task, seed=0, threads=1))
+        with self._guarded("cannot be checked"):
+            return unknown_to_onnx(self.name, self.build(params, task, seed=0, threads=1))
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - nothing is known of it
         """Nothing: one trial, of its defaults."""
@@ -88,11 +91,22 @@ class Imported(Scikit):
         Raises:
             InvalidSpec: Its constructor refuses the parameters.
         """
-        try:
-            estimator = self._target()(**params)
-        except Exception as error:
-            raise self._fault(f"cannot be made of {dict(params)!r}", error) from error
-        return _settled(estimator, seed, threads)
+        target = self._target()
+        with self._guarded(f"cannot be made of {dict(params)!r}"):
+            estimator = target(**params)
+        with self._guarded("cannot be given its seed and threads"):
+            refuse_class(self.name, estimator)
+            return _settled(estimator, seed, threads)
+
+    def train(self, estimator: Estimator, x: Array, y: Array) -> Any:
+        """The fitted object."""
+        with contained():
+            return super().train(estimator, x, y)
+
+    def predict(self, fitted: Fitted, x: Array) -> Array:
+        """Predictions for these rows."""
+        with contained():
+            return super().predict(fitted, x)
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
         """The model as skl2onnx converts it."""
@@ -106,59 +120,53 @@ class Imported(Scikit):
         if self.source is None:
             return frozenset()
         module = self._module()
-        classes = [one for one in vars(module).values() if isinstance(one, type)]
-        return frozenset(
-            f"{module.__name__}.{one.__qualname__}"
-            for one in classes
-            if one.__module__ == module.__name__
-        )
+        with self._guarded("cannot be looked through for classes"):
+            classes = [one for one in vars(module).values() if isinstance(one, type)]
+            own = [one for one in classes if one.__module__ == module.__name__]
+            return frozenset(f"{module.__name__}.{one.__qualname__}" for one in own)
 
     def _taken(self) -> Sequence[inspect.Parameter]:
         target = self._target()
-        try:
+        with self._guarded("does not say which parameters it takes"):
             return tuple(inspect.signature(target).parameters.values())
-        except (TypeError, ValueError) as error:
-            raise self._fault("does not say which parameters it takes", error) from error
 
     def _target(self) -> Any:
         module, name = self._module(), self.name.rpartition(":")[2]
-        target = getattr(module, name, None)
-        if not callable(target):
-            raise InvalidSpec(
-                f"family {self.name!r}: {self.where} has no class or function {name!r}"
-                f"{_near(name, module)}"
-            )
-        return target
+        with self._guarded("cannot be imported"):  # its module may have a __getattr__ of its own
+            target = getattr(module, name, None)
+            if callable(target):
+                return target
+            fault = f"{self.where} has no class or function {name!r}{_near(name, module)}"
+        raise InvalidSpec(f"family {self.name!r}: {fault}")
 
     def _module(self) -> ModuleType:
-        try:
-            with _contained():
-                if self.source is not None:
-                    return _executed(self.source, self.where)
-                return importlib.import_module(self.where)
-        except (Exception, SystemExit) as error:
-            raise self._fault("cannot be imported", error) from error
+        with self._guarded("cannot be imported"):
+            if self.source is not None:
+                return _executed(self.source, self.where)
+            return importlib.import_module(self.where)
 
-    def _fault(self, what: str, error: BaseException) -> InvalidSpec:
-        text = " ".join(str(error).split())
-        place = "" if self.source is None else _place(self.where, error)
-        return InvalidSpec(f"{place}family {self.name!r} {what}: {type(error).__name__}: {text}")
-
-
-@contextlib.contextmanager
-def _contained() -> Iterator[None]:
-    """What a file prints or where it goes while it is imported is not for the rest of the run."""
-    with contextlib.chdir("."), contextlib.redirect_stdout(sys.stderr):
-        yield
+    def _guarded(self, what: str) -> AbstractContextManager[None]:
+        return guarded(self.name, what)
 
 
 def _near(name: str, module: ModuleType) -> str:
-    public = [other for other, one in vars(module).items() if other[0] != "_" and callable(one)]
+    public = [other for other, one in vars(module).items() if other[:1] != "_" and callable(one)]
     near = difflib.get_close_matches(name, public, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def refuse_class(family: str, estimator: Estimator) -> None:
+    """Refuse a class where an estimator that is made of it is wanted.
+
+    Raises:
+        InvalidSpec: It is one.
+    """
+    if isinstance(estimator, type):
+        name = estimator.__name__
+        raise InvalidSpec(f"family {family!r} gives the class {name!r}: let it give {name}()")
 
 
 def refuse_task(family: str, estimator: Estimator, task: Task) -> None:
@@ -190,7 +198,10 @@ def _settled(estimator: Estimator, seed: int, threads: int) -> Estimator:
     """Give every part of it that has one the seed, and no more threads than it may have."""
     if not hasattr(estimator, "get_params"):
         return estimator
-    parts = {name: name.rpartition("__")[2] for name in estimator.get_params(deep=True)}
+    given = estimator.get_params(deep=True)
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"its get_params gives {given!r}, and not its parameters by name")
+    parts = {name: name.rpartition("__")[2] for name in given}
     wanted = {"random_state": seed, "n_jobs": threads}
     return estimator.set_params(
         **{name: wanted[last] for name, last in parts.items() if last in wanted}
@@ -212,20 +223,19 @@ def _executed(source: bytes, where: str) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = where
     code = compile(source, where, "exec")
-    linecache.cache[where] = (len(source), None, source.decode().splitlines(keepends=True), where)
+    linecache.cache[where] = (len(source), None, _text(source).splitlines(keepends=True), where)
     sys.modules[name] = module
     try:
         exec(code, vars(module))  # noqa: S102 - the spec names this file to be run
     except BaseException:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
         raise
     return module
 
 
-def _place(where: str, error: BaseException) -> str:
-    """`file:line: ` of the fault, as far as it lies in the file."""
-    if isinstance(error, SyntaxError):
-        return f"{where}:{error.lineno}: "
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == where]
-    return f"{where}:{lines[-1]}: " if lines else ""
+def _text(source: bytes) -> str:
+    """For people to read: Python takes a comment in letters that its encoding does not have."""
+    try:
+        return importlib.util.decode_source(source)
+    except (SyntaxError, UnicodeDecodeError):
+        return source.decode(errors="replace")
