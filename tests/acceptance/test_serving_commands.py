@@ -353,7 +353,26 @@ def test_a_revision_has_the_same_reason_in_the_table_and_as_json(
 
 
 def test_a_deployment_says_as_json_what_clients_are_in_for(place: Place, both: Serving) -> None:
-    assert place.json("deploy", "ridge", "--version", "1")["warnings"] == []
+    warned = place.json("deploy", "ridge", "--version", "1")["warnings"]
+    assert warned == ["v1 is not the champion, which is v2; the gate on v1: " + verdict(place, 1)]
+
+
+def verdict(place: Place, version: int) -> str:
+    with open_ledger(place.home / "ledger.db") as ledger:
+        judged = [each for each in ledger.versions.judgements("ridge") if each.version == version]
+    return judged[-1].verdict.text
+
+
+def test_a_promotion_says_that_what_is_live_stays_and_a_deployment_follows_it(
+    place: Place, both: Serving
+) -> None:
+    stays = "live as before: v2 100 %; to serve v1: fairlead deploy ridge"
+    assert stays in place.run("rollback", "ridge", "--why", "too low").stderr
+    assert place.traffic() == {"v2": 100}
+    place.done("deploy", "ridge", "--wait")
+    assert "live as before: v1 100 %" in place.run("promote", "ridge", "2", "--why", "it").stderr
+    place.done("deploy", "ridge", "--wait")
+    assert "live as" not in place.run("promote", "ridge", "2", "--why", "again").stderr
 
 
 # ---- undeploy -------------------------------------------------------------------------------
@@ -450,6 +469,20 @@ def test_with_a_token_only_those_who_have_it_are_let_in(place: Place) -> None:
     assert asked(line, Authorization=f"Bearer {token}")["revision"] == "v2"
     assert "401" in place.refused(2, "test-endpoint", "ridge")
     place.done("test-endpoint", "ridge", FAIRLEAD_TOKEN=token)
+
+
+def test_a_route_that_could_not_be_tested_for_want_of_a_token_stays_and_exits_1(
+    place: Place,
+) -> None:
+    token = place.done("token", "add", "shop").strip()
+    place.done("deploy", "ridge", "--version", "1")
+    place.serve().until("curl ")
+    place.done("deploy", "ridge", "--wait", FAIRLEAD_TOKEN=token)
+    said = place.refused(1, "undo", "ridge", "--why", "too low")
+    assert "401" in said
+    assert "route 3 stays in force, not tested" in said
+    assert place.traffic() == {"v1": 100}
+    place.done("route", "ridge", "--set", "v1=50,v2=50", "--why", "a look", FAIRLEAD_TOKEN=token)
 
 
 def test_tokens_are_listed_and_removed_by_name(place: Place) -> None:

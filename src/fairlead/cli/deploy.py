@@ -53,7 +53,12 @@ class Canary(click.ParamType[tuple[int, ...]]):
 @click.command(epilog=_EPILOG)
 @click.argument("model")
 @click.option("--version", type=VersionNumber(), help="Which version (default: the champion).")
-@click.option("--canary", type=Canary(), help="Percents of the traffic, step by step (10,50,100).")
+@click.option(
+    "--canary",
+    type=Canary(),
+    help="Percents of the traffic, step by step, such as 10,50,100 (default: `serve.canary` of the "
+    "spec; 100 where it says nothing).",
+)
 @click.option("--wait/--no-wait", help="Wait until it is live, or was taken back.")
 @click.option(
     "--timeout",
@@ -75,9 +80,10 @@ def command(  # noqa: PLR0913 - click passes each option by name
 ) -> None:
     """Bring a version of MODEL into service; the servers that run carry it out.
 
-    It is proved in a process of its own, gets traffic step by step, is asked its golden rows (rows
-    of the holdout with what the model predicted when it was made) through the real address before
-    and after each step, and is judged against what it replaces. A fault takes it back.
+    It is proved in a process of its own, gets traffic in the steps of --canary, is asked its golden
+    rows (rows of the holdout with what the model predicted when it was made) through the real
+    address before and after each step, and is judged against what it replaces. A fault takes it
+    back. Without steps it gets all of the traffic at once.
 
     A canary needs traffic: at each step but the last it waits, for as long as it takes, until the
     new revision has answered `serve.judge.requests` requests. A model's first revision gets

@@ -126,7 +126,9 @@ class _Landing:
         with self._served(token) as (deployment, urls, known), stop.at_once(_KEPT):
             if deployment is not None:
                 waited(self.ledger, deployment)
-            see(self.ledger, self.artifacts, self.version.model, urls=urls, token=known)
+            shut = see(self.ledger, self.artifacts, self.version.model, urls=urls, token=known)
+            for line in shut:  # the server that carried it out has asked itself
+                note(f"not asked from here: {line}")
         return details_of(self.artifacts, live(self.ledger, self.version.model))
 
     @contextmanager

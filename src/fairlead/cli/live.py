@@ -45,6 +45,16 @@ def shares(traffic: Route | None) -> str:
     return ", ".join(f"{name} {percent} %" for name, percent in split)
 
 
+def tell_unchanged(ledger: Ledger, model: str, champion: int) -> None:
+    """Say so where the traffic is not all the champion's: a promotion leaves it as it is."""
+    route = ledger.routes.current(model)
+    if route is None:
+        return
+    versions = {each.name: each.version for each in ledger.routes.revisions(model)}
+    if {versions[name] for name in route.traffic} != {champion}:
+        note(f"live as before: {shares(route)}; to serve v{champion}: fairlead deploy {model}")
+
+
 def settle(ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | None) -> None:
     """Wait until every server follows the route, then ask what is live its golden rows.
 
@@ -69,7 +79,9 @@ def _test(
         note("every serving process follows it" if servers else _NOBODY)
     if route.traffic:
         urls = [server.url for server in servers]
-        see(ledger, artifacts, route.model, urls=urls, token=token)
+        shut = see(ledger, artifacts, route.model, urls=urls, token=token)
+        if shut:
+            raise Unreachable("; ".join(shut))
 
 
 def settle_or_take_back(
@@ -181,20 +193,25 @@ def _urls(servers: Sequence[Server]) -> str:
 
 def see(
     ledger: Ledger, artifacts: Artifacts, model: str, *, urls: Sequence[str], token: str | None
-) -> None:
-    """Ask what is live its golden rows at each address; who does not let us in is not asked.
+) -> list[str]:
+    """Ask what is live its golden rows at each address.
+
+    Returns:
+        Who does not let us in, and could not be asked: a line each.
 
     Raises:
         Failed: One answers something else.
     """
+    shut = []
     for url in urls:
         try:
             answered = asked(ledger, artifacts, model, url=url, token=token)
         except Invalid as error:
-            note(f"not tested: {error}")
+            shut.append(str(error))
             continue
         refuse_difference(answered, model, url)
         note(passed(answered, url))
+    return shut
 
 
 def asked(

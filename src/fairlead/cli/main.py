@@ -10,6 +10,7 @@ $FAIRLEAD_DEBUG=1 an error that nobody foresaw is shown with its traceback.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import select
@@ -20,6 +21,7 @@ from typing import Any, TextIO
 
 import click
 
+from fairlead.cli.options import Named
 from fairlead.errors import FairleadError
 from fairlead.version import VERSION
 
@@ -63,6 +65,7 @@ COMMANDS = {
 NAMES = tuple(name for section in COMMANDS.values() for name in section)
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORESEEN = (FairleadError, click.ClickException, click.Abort, click.exceptions.Exit)
 
 
@@ -100,7 +103,7 @@ class Commands(click.Group):
                 return 1
             if os.environ.get("FAIRLEAD_DEBUG") == "1":
                 raise
-            return _crash(ctx, error)
+            return _foreseen_of_the_system(error) or _crash(ctx, error)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the help lines in their sections."""
@@ -124,7 +127,7 @@ Examples:
 )
 @click.option(
     "--home",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Named(file_okay=False, path_type=Path),
     help="Folder of all state (else $FAIRLEAD_HOME, else .fairlead).",
 )
 @click.version_option(VERSION, "--version", message="fairlead %(version)s")
@@ -149,6 +152,11 @@ def main(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence(sys.stdout)
         status = 1
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _silence(sys.stdout)
+        status = _tell_full(error)
     return status
 
 
@@ -197,6 +205,21 @@ def _refuse_usage(error: click.ClickException) -> int:
         path = context.command_path
         _say(f"{path}: {error.format_message()} Try `{path} --help`.")
     return error.exit_code
+
+
+def _foreseen_of_the_system(error: Exception) -> int | None:
+    """The exit status of what neither the program nor its parts can help; None of all else."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return _tell_full(error)
+    if isinstance(error, UnicodeEncodeError) and "surrogate" in error.reason:
+        _say(f"an argument is not UTF-8: {error.object!a}; write it in UTF-8")
+        return 2
+    return None
+
+
+def _tell_full(error: OSError) -> int:
+    _say(f"the disk, or where stdout goes, is full: {error.strerror}; free some space")
+    return 1
 
 
 def _crash(ctx: click.Context, error: Exception) -> int:

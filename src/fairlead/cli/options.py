@@ -6,6 +6,7 @@ printed (output.py), nor what a single command takes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,21 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _MOST_WORKERS = 1024
+
+
+class Named(click.Path):
+    """A path that is not empty: Python would take the current folder for it."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Its path."""
+        if not str(value):
+            self.fail("it is empty.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def spec_options(command: Command) -> Command:

@@ -191,7 +191,7 @@ def shared(room: int, *, least: Sequence[int], most: Sequence[int]) -> list[int]
     if sum(least) > room:
         least, most = [1] * len(least), least
     widths = list(least)
-    for level in range(1, room + 1):
+    for level in range(1, min(room, max(most, default=0)) + 1):
         raised = [min(max(low, level), high) for low, high in zip(least, most, strict=True)]
         if sum(raised) > room:
             break

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, get_args
 import click
 
 from fairlead.cli.opened import opened
+from fairlead.cli.options import Named
 from fairlead.cli.output import json_option
 from fairlead.cli.parts import parts
 from fairlead.cli.predictions import Block, Form, block, write
@@ -47,7 +48,7 @@ Examples:
 @click.option("--version", type=VersionNumber(), help="Of the model; its champion if not given.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=Named(dir_okay=False, path_type=Path),
     help="Write to this file instead of stdout.",
 )
 @click.option(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from fairlead.cli.live import tell_unchanged
 from fairlead.cli.opened import opened
 from fairlead.cli.output import note, settings
+
+_DIGITS = 9  # no history is so long
 
 
 class VersionNumber(click.ParamType[int]):
@@ -18,7 +21,7 @@ class VersionNumber(click.ParamType[int]):
     ) -> int:
         """The number."""
         text = str(value).removeprefix("v")
-        if not (text.isascii() and text.isdecimal() and int(text)):
+        if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS and int(text)):
             self.fail(f"{value!r} is no version: give a number such as 3 or v3.", param, ctx)
         return int(text)
 
@@ -34,16 +37,17 @@ def command(ctx: click.Context, *, model: str, version: int, why: str) -> None:
     """Make VERSION the champion of MODEL, whatever the gate said.
 
     A version without an ONNX form, or whose ONNX form predicts something else than what was
-    trained, cannot become champion.
+    trained, cannot become champion. What is live stays live: `fairlead deploy` changes that.
     """
     from fairlead.registry.mlflow import start_mirror
     from fairlead.registry.registry import Registry
 
     with opened(ctx) as (ledger, artifacts):
         promotion = Registry(ledger, artifacts).promote(model, version, why=why)
-    if promotion is None:
-        note(f"v{version} is the champion of {model!r} already: nothing was written")
-        return
-    was = f"was v{promotion.previous}" if promotion.previous else "the first"
-    click.echo(f"{model}: champion v{promotion.version} ({was})")
+        if promotion is None:
+            note(f"v{version} is the champion of {model!r} already: nothing was written")
+            return
+        was = f"was v{promotion.previous}" if promotion.previous else "the first"
+        click.echo(f"{model}: champion v{promotion.version} ({was})")
+        tell_unchanged(ledger, model, promotion.version)
     start_mirror(settings(ctx))

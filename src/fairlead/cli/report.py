@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fairlead.cli.opened import opened
+from fairlead.cli.options import Named
 from fairlead.cli.output import note, settings
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _DIGITS = 8  # of the id, in the file's name
 @click.argument("study")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=Named(dir_okay=False, path_type=Path),
     help="The file to write (else in the folder reports of the home).",
 )
 @click.pass_context

@@ -7,6 +7,7 @@ import click
 from fairlead.cli.interrupts import counted
 from fairlead.cli.options import workers_option
 from fairlead.cli.output import json_option, note, print_json, settings
+from fairlead.cli.promote import VersionNumber
 
 _EPILOG = """\b
 Examples:
@@ -18,7 +19,7 @@ _SHOWN = 10
 
 @click.command(epilog=_EPILOG)
 @click.argument("model")
-@click.argument("version", type=click.IntRange(1))
+@click.argument("version", type=VersionNumber())
 @workers_option
 @json_option
 @click.pass_context

@@ -123,7 +123,8 @@ def _mirror(options: Settings) -> None:
 def _show(outcome: Outcome, options: Settings) -> None:
     print_fields(outcome.in_words())
     model = outcome.version.model
-    note(" | ".join([f"next: fairlead report {model}", *_predicting(outcome)]))
+    for command in (f"fairlead report {model}", *_predicting(outcome)):
+        note(f"next: {command}")
     note(f"all state is in {options.home}")
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.columns import changes
-from fairlead.deployment.details import who
+from fairlead.deployment.details import last_judgement, who
 from fairlead.deployment.shares import leading
 from fairlead.deployment.terms import Terms, retuned
 from fairlead.errors import FairleadError
@@ -80,9 +80,10 @@ def settings(ledger: Ledger, version: Version) -> Serve:
 
 
 def warnings(ledger: Ledger, artifacts: Artifacts, version: Version, serve: Serve) -> list[str]:
-    """What changes for clients of the model once this version has traffic, a line each.
+    """What a person should know before this version has traffic, a line each.
 
-    It is held against the revision that has the most traffic now.
+    That it is not the champion; and what changes for clients of the model, held against the
+    revision that has the most traffic now.
 
     Args:
         ledger: Knows that one.
@@ -94,13 +95,23 @@ def warnings(ledger: Ledger, artifacts: Artifacts, version: Version, serve: Serv
     revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
     live = leading(route, revisions) if route else None
     if route is None or live is None:
-        return []
+        return _of_gate(ledger, version)
     terms = Terms(allowance=live.allowance, sticky=route.sticky)
     wanted = Terms(allowance=_allowance(serve), sticky=serve.sticky)
     return [
+        *_of_gate(ledger, version),
         *_of_columns(ledger, artifacts, version, live),
         *retuned(wanted, terms, name=_named(ledger, version, serve), live=live.name),
     ]
+
+
+def _of_gate(ledger: Ledger, version: Version) -> list[str]:
+    champion = ledger.versions.champion(version.model)
+    if champion is None or champion.number == version.number:
+        return []
+    judgement = last_judgement(ledger, version)
+    said = f"; the gate on v{version.number}: {judgement.verdict.text}" if judgement else ""
+    return [f"v{version.number} is not the champion, which is v{champion.number}{said}"]
 
 
 def _of_columns(

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 from fairlead.deployment import replacing
 from fairlead.deployment.listening import Listening
-from fairlead.deployment.news import News, Note, Warned
+from fairlead.deployment.news import News, Warned
 from fairlead.deployment.process import Process, started
 from fairlead.serving.http.arriving import let_in
 from fairlead.serving.plan import Admit, Alive, Counts, Drain, Page, Plan, Report, Scrape
@@ -227,7 +227,7 @@ class Crew:
         pause = replacing.pause(place.young)
         place.due = self._clock() + pause
         if place.young < replacing.MANY:
-            self._told(Note(text=f"{said}; it is replaced"))
+            self._told(Warned(text=f"{said}; it is replaced"))
             return
         # What waits for it would wait long: let the others have what comes from now on.
         _stop_listening(place)

@@ -16,6 +16,11 @@ from fairlead.cli.main import COMMANDS, NAMES
 from fairlead.families import catalog
 
 ROOT = Path(__file__).parents[3]
+RIDGE = """
+name: ridge
+data: {source: diabetes}
+search: {method: grid, folds: 2, over: [{family: linear, params: {alpha: [1]}}]}
+"""
 
 
 def run(*args: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -400,3 +405,37 @@ def test_a_width_that_is_no_number_is_no_crash(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert b"random_forest" in done.stdout
     assert b"Error" not in done.stderr
+
+
+# ---- what no command can help ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [("families", "--json"), ("schema",)])
+def test_where_stdout_has_no_room_one_line_says_so(args: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fairlead", *args],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "the disk, or where stdout goes, is full: No space left on device; free some space\n"
+    )
+
+
+def test_arguments_that_no_ledger_can_hold_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "ridge.yaml").write_text(RIDGE)
+    environ = {"FAIRLEAD_HOME": str(tmp_path / "home"), "FAIRLEAD_MLFLOW_URI": "none"}
+    assert run("run", "ridge.yaml", cwd=tmp_path, **environ).returncode == 0
+    odd = os.fsdecode(b"\xff")
+    assert "not UTF-8" in said(run("trials", odd, **environ))
+    assert "not UTF-8" in said(run("history", odd, **environ))
+    assert "is no version" in said(run("promote", "ridge", "9" * 20, "--why", "it", **environ))
+    assert "is no version" in said(run("reproduce", "ridge", "9" * 5_000, **environ))
+    assert "'--output': it is empty" in said(run("report", "ridge", "--output", "", **environ))
+    assert "'--home': it is empty" in said(run("--home", "", "studies", **environ))
+    assert list((tmp_path / "home" / "logs").glob("crash-*")) == []

@@ -220,27 +220,28 @@ def test_live_is_what_has_all_traffic_with_these_settings(bench: Bench) -> None:
 def test_what_clients_are_in_for_is_told_by_what_has_the_most_traffic(bench: Bench) -> None:
     columns = (Column(name="x", kind="number"), Column(name="z", kind="number"))
     version = bench.version(signature=Signature(columns=columns, target="y"))
-    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == []
+    other = "v4 is not the champion, which is v2"
+    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == [other]
     bench.deployed(1)
     bench.deployed(2)
     bench.share(v1=40, v2=60)
     said = "v4 takes column 'z', which v2 does not: requests without it will be answered 400"
-    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == [said]
+    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == [other, said]
     damaged = bench.artifacts.path(bench.ledger.versions.get(MODEL, 2).manifest)
     damaged.unlink()
-    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == []
+    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == [other]
 
 
 def test_settings_that_another_revision_brings_are_told_with_its_name(bench: Bench) -> None:
-    bench.deployed(1)
-    one = bench.ledger.versions.get(MODEL, 1)
-    assert warnings(bench.ledger, bench.artifacts, one, Serve()) == []
+    bench.deployed(2)
+    champion = bench.ledger.versions.get(MODEL, 2)
+    assert warnings(bench.ledger, bench.artifacts, champion, Serve()) == []
     narrow = Serve(max_concurrency=8)
-    (told,) = warnings(bench.ledger, bench.artifacts, one, narrow)
-    assert told.endswith("change, v1 -> a new revision of v1: max_concurrency 256 -> 8")
-    begin(bench.ledger, bench.artifacts, MODEL, version=1, serve=narrow)
-    (told,) = warnings(bench.ledger, bench.artifacts, one, narrow)
-    assert told.endswith("change, v1 -> v1-2: max_concurrency 256 -> 8")
+    (told,) = warnings(bench.ledger, bench.artifacts, champion, narrow)
+    assert told.endswith("change, v2 -> a new revision of v2: max_concurrency 256 -> 8")
+    begin(bench.ledger, bench.artifacts, MODEL, version=2, serve=narrow)
+    (told,) = warnings(bench.ledger, bench.artifacts, champion, narrow)
+    assert told.endswith("change, v2 -> v2-2: max_concurrency 256 -> 8")
 
 
 # ---- out of service -------------------------------------------------------------------------

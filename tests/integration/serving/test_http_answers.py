@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from typing import Any
 
@@ -214,6 +215,9 @@ def test_the_documents_page_needs_nothing_from_anywhere(process: Process) -> Non
     assert b"<script" not in reply.body
     assert b"src=" not in reply.body
     assert b"/models/" in reply.body
+    assert b"<dt>404<dd>No such model" in reply.body
+    assert re.search(rb"<dt>\d+<dd>(\s|<)", reply.body) is None
+    assert b"<code>application/json</code>, houses</p>" in reply.body
 
 
 @pytest.mark.parametrize("path", ["/models/houses:predict", "/v2/models/houses/infer"])

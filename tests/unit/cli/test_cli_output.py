@@ -45,3 +45,8 @@ def test_a_percent_stays_with_its_number(
     ]
     print_fields([("gate", "a gain of about (95 % interval)")])
     assert capsys.readouterr().out == "gate  a gain of about\n      (95 % interval)\n"
+
+
+def test_a_line_without_end_is_shared_at_once() -> None:
+    assert shared(10**12, least=[5, 5], most=[10, 200]) == [10, 200]
+    assert shared(10**12, least=[], most=[]) == []

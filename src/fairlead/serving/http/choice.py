@@ -154,5 +154,6 @@ def _no_revision(live: Live, wanted: str) -> FairleadError:
         f"{name} (version {served.held.version})" for name, served in live.revisions.items()
     )
     return NotFound(
-        f"no revision {wanted[:100]!r} of {live.split.model!r} is held here; held are: {revisions}"
+        f"no revision {wanted[:100]!r} of {live.split.model!r} is held here; held are: {revisions} "
+        "(one without traffic is let go: `fairlead deploy` brings a version back)"
     )

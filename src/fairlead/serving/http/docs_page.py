@@ -57,27 +57,42 @@ def _operations(document: Mapping[str, Any]) -> Iterator[str]:
     for path, item in document["paths"].items():
         for method in _METHODS:
             if method in item:
-                yield from _operation(method, path, item[method])
+                yield from _operation(method, path, item[method], document["components"])
 
 
-def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
+def _operation(
+    method: str, path: str, operation: Mapping[str, Any], components: Mapping[str, Any]
+) -> Iterator[str]:
     yield f"<details><summary><span class=method>{method.upper()}</span>"
     yield f"<code>{escape(path)}</code>"
     yield f" {escape(operation.get('summary', ''))}</summary>"
     yield f"<p>{escape(operation.get('description', ''))}</p>"
     yield from _examples(operation.get("requestBody", {}).get("content", {}))
     yield "<dl>"
-    for status, response in operation.get("responses", {}).items():
+    for status, written in operation.get("responses", {}).items():
+        response = _resolved(written, components["responses"])
         yield f"<dt>{escape(status)}<dd>{escape(response.get('description', ''))}"
     yield "</dl></details>"
+
+
+def _resolved(written: Mapping[str, Any], named: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is written there, or what it refers to by the last part of a `$ref`."""
+    found: Mapping[str, Any] = (
+        named[written["$ref"].rpartition("/")[2]] if "$ref" in written else written
+    )
+    return found
 
 
 def _examples(content: Mapping[str, Any]) -> Iterator[str]:
     import msgspec
 
     for kind, media in content.items():
-        named = media.get("examples", {})
-        values = [one["value"] for one in named.values() if "value" in one]
-        for value in [*values, *([media["example"]] if "example" in media else [])]:
+        named = {
+            f", {name}": one["value"]
+            for name, one in media.get("examples", {}).items()
+            if "value" in one
+        }
+        alone = {"": media["example"]} if "example" in media else {}
+        for name, value in (named | alone).items():
             text = msgspec.json.format(msgspec.json.encode(value)).decode()
-            yield f"<p><code>{escape(kind)}</code></p><pre>{escape(text)}</pre>"
+            yield f"<p><code>{escape(kind)}</code>{escape(name)}</p><pre>{escape(text)}</pre>"

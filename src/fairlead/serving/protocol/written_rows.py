@@ -62,10 +62,22 @@ def read(body: bytes, model: Intake, most_rows: int) -> Found:
     )
 
 
+def _instead(body: Any) -> str:
+    """What was sent in place of rows."""
+    if not isinstance(body, dict):
+        return "it is a list" if isinstance(body, list) else "it is one value"
+    if "rows" in body:
+        return "`rows` is not a list"
+    return f"it has the key {shown(next(iter(body)))}" if body else "it is empty"
+
+
 def _document(body: Any) -> tuple[list[Any], list[str] | None]:
     """Its rows and columns."""
     if not isinstance(body, dict) or not isinstance(body.get("rows"), list):
-        raise Invalid('the body is not {"rows": [{column: value, ...}, ...]}')
+        raise Invalid(
+            'the body is not {"rows": [{column: value, ...}, ...]}, nor '
+            f'{{"columns": [name, ...], "rows": [[value, ...], ...]}}: {_instead(body)}'
+        )
     odd = next((key for key in body if key not in _FIELDS), None)
     if odd is not None:
         raise Invalid(f"the body has the key {shown(odd)}, which says nothing{hint(odd, _FIELDS)}")
