@@ -6,8 +6,10 @@ Belongs here: seeing it, in a line each. Does not: faults, which are refused whe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from fairlead.data.table import Table
+from fairlead.errors import InvalidSpec
 from fairlead.families.family import Family, Task
 from fairlead.search.options import combinations, first
 from fairlead.search.search import DEFAULT_TRIALS
@@ -51,7 +53,10 @@ def on_export(spec: Spec, families: Mapping[str, Family], task: Task) -> Iterato
         return
     for index, space in enumerate(spec.search.over):
         params = {name: first(values) for name, values in (space.params or {}).items()}
-        if why := families[space.family].unexportable(params, task):
+        why = None
+        with suppress(InvalidSpec):  # refused in this combination: the trial that has it will fail
+            why = families[space.family].unexportable(params, task)
+        if why:
             yield f"search.over[{index}].family: it cannot become champion: {why}"
 
 

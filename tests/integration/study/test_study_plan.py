@@ -29,6 +29,13 @@ class Shifted(Ridge):
     pass
 
 
+class Together(Ridge):
+    def __init__(self, alpha=1.0, solver="auto"):
+        if (alpha, solver) == (2.0, "svd"):
+            raise ValueError("not these two")
+        super().__init__(alpha=alpha, solver=solver)
+
+
 def ridge(strength, solver):
     return Ridge(alpha=strength, solver=solver)
 """
@@ -195,3 +202,16 @@ def test_no_more_workers_are_hired_than_there_are_trials_or_cores_for_their_thre
     many = planned(folder, "search.method=random", "search.trials=1000")
     wide = planned(folder, "search.method=random", "search.trials=1000", f"search.threads={cores}")
     assert [plans.slots(plan) for plan in (one, many, wide)] == [1, cores, 1]
+
+
+def test_values_that_are_refused_only_together_cost_their_trial_and_not_the_study(
+    folder: Path,
+) -> None:
+    params = "{alpha: [2.0, 1.0], solver: [svd, cholesky]}"
+    plan = planned(
+        folder,
+        f'search.over=[{{family: "./mine.py:Together", params: {params}}}]',
+        "search.method=grid",
+    )
+    assert plan.search.size == 4
+    assert plan.remarks == ()
