@@ -99,8 +99,8 @@ def forecast(
     looked_at = sum(len(group) for group in groups)
     scale = plan.search.size / looked_at
     slots, folds = workers or plans.slots(plan), spec.search.folds
-    timed = _time_one(plan, groups[0]) if timing else None
-    one = None if isinstance(timed, str) else timed
+    timed = _time_one(plan, groups[0]) if timing else _Timed()
+    one = timed.seconds
     lengths = [_length(group, plan) for group in groups]
     return Forecast(
         name=spec.name,
@@ -119,7 +119,7 @@ def forecast(
         workers=slots,
         seconds_a_fit=one,
         seconds=None if one is None else one * folds * scale * sum(lengths) / lengths[0] / slots,
-        remarks=(*plan.remarks, timed) if isinstance(timed, str) else plan.remarks,
+        remarks=(*plan.remarks, *timed.remarks),
     )
 
 
@@ -140,14 +140,22 @@ def _length(group: Sequence[Trial], plan: Plan) -> int:
     return max(length for length in lengths if isinstance(length, int))
 
 
-def _time_one(plan: Plan, group: Sequence[Trial]) -> float | str:
-    """Seconds of the group's longest fit on the first fold; a remark where that fit failed."""
+@dataclass(frozen=True, kw_only=True)
+class _Timed:
+    """What came of timing a fit."""
+
+    seconds: float | None = None  # that it took; None where it failed, or was not tried
+    remarks: tuple[str, ...] = ()
+
+
+def _time_one(plan: Plan, group: Sequence[Trial]) -> _Timed:
+    """The group's longest fit on the first fold."""
     longest = max(group, key=lambda trial: _length([trial], plan))
     fold = _first_fold(plan)
     try:
-        return _seconds(plan, longest, fold)
+        return _Timed(seconds=_seconds(plan, longest, fold))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises fails its trial alone
-        return _unfitted(longest, error)
+        return _Timed(remarks=(_unfitted(longest, error),))
 
 
 def _unfitted(trial: Trial, error: BaseException) -> str:
