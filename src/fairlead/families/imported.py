@@ -20,8 +20,8 @@ from types import ModuleType
 from typing import Any
 
 from fairlead.errors import InvalidSpec, Unexportable
-from fairlead.families.family import Array, Estimator, Fitted, Task
-from fairlead.families.foreign import contained, guarded
+from fairlead.families.family import Estimator, Fitted, Task
+from fairlead.families.foreign import guarded
 from fairlead.families.packages import distribution_of, version
 from fairlead.families.parameters import SEED, THREADS, Names
 from fairlead.families.scikit import Scikit, unknown_to_onnx
@@ -97,16 +97,6 @@ class Imported(Scikit):
         with self._guarded("cannot be given its seed and threads"):
             refuse_class(self.name, estimator)
             return _settled(estimator, seed, threads)
-
-    def train(self, estimator: Estimator, x: Array, y: Array) -> Any:
-        """The fitted object."""
-        with contained():
-            return super().train(estimator, x, y)
-
-    def predict(self, fitted: Fitted, x: Array) -> Array:
-        """Predictions for these rows."""
-        with contained():
-            return super().predict(fitted, x)
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
         """The model as skl2onnx converts it."""

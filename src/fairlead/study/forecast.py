@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fairlead.data import split
 from fairlead.families.family import Task
+from fairlead.families.foreign import contained
 from fairlead.records import Trial
 from fairlead.search import share
 from fairlead.settings import Settings
@@ -177,7 +178,7 @@ def _seconds(plan: Plan, trial: Trial, fold: Fold) -> float:
         threads=plan.spec.search.threads,
     )
     family = plan.families[trial.family]
-    with warnings.catch_warnings():
+    with contained(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a run keeps them in its workers' logs
         started = time.monotonic()
         fitted = recipe.fit(trial.params, family, fold.x_train, fold.y_train)
