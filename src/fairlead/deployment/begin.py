@@ -11,13 +11,14 @@ from dataclasses import asdict
 
 from fairlead.artifacts import Artifacts
 from fairlead.deployment.columns import changes
-from fairlead.deployment.details import last_judgement, who
+from fairlead.deployment.details import who
 from fairlead.deployment.shares import leading
 from fairlead.deployment.terms import Terms, retuned
 from fairlead.errors import FairleadError
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Allowance, Bounds, Deployment, Revision, Version
 from fairlead.registry.registry import Registry
+from fairlead.registry.standing import last_judgement
 from fairlead.spec.document import Serve, parse_canonical
 
 
@@ -94,12 +95,13 @@ def warnings(ledger: Ledger, artifacts: Artifacts, version: Version, serve: Serv
     route = ledger.routes.current(version.model)
     revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
     live = leading(route, revisions) if route else None
+    told = _of_gate(ledger, version)
     if route is None or live is None:
-        return _of_gate(ledger, version)
+        return told
     terms = Terms(allowance=live.allowance, sticky=route.sticky)
     wanted = Terms(allowance=_allowance(serve), sticky=serve.sticky)
     return [
-        *_of_gate(ledger, version),
+        *told,
         *_of_columns(ledger, artifacts, version, live),
         *retuned(wanted, terms, name=_named(ledger, version, serve), live=live.name),
     ]
@@ -109,7 +111,7 @@ def _of_gate(ledger: Ledger, version: Version) -> list[str]:
     champion = ledger.versions.champion(version.model)
     if champion is None or champion.number == version.number:
         return []
-    judgement = last_judgement(ledger, version)
+    judgement = last_judgement(ledger.versions.judgements(version.model), version.number)
     said = f"; the gate on v{version.number}: {judgement.verdict.text}" if judgement else ""
     return [f"v{version.number} is not the champion, which is v{champion.number}{said}"]
 

@@ -22,7 +22,8 @@ from fairlead.artifacts import Artifacts
 from fairlead.deployment.shares import leading
 from fairlead.errors import FairleadError
 from fairlead.ledger.ledger import Ledger
-from fairlead.records import Candidate, Deployment, Judgement, Revision, Route, Study, Version
+from fairlead.records import Candidate, Deployment, Revision, Route, Study, Version
+from fairlead.registry.standing import last_judgement
 from fairlead.repository import checked_out
 from fairlead.version import VERSION
 
@@ -163,15 +164,9 @@ def _git(environment: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**asdict(here), "of": "deployment"} if here else None
 
 
-def last_judgement(ledger: Ledger, version: Version) -> Judgement | None:
-    """What the gate said of the version last; None where it was never judged."""
-    judged = ledger.versions.judgements(version.model)
-    return next((each for each in reversed(judged) if each.version == version.number), None)
-
-
 def _gate(ledger: Ledger, version: Version) -> dict[str, Any] | None:
     """The last verdict on the version; None where nobody judged it."""
-    last = last_judgement(ledger, version)
+    last = last_judgement(ledger.versions.judgements(version.model), version.number)
     return {**asdict(last.verdict), "at": last.at} if last else None
 
 

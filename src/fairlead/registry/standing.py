@@ -1,6 +1,6 @@
 """Who may stand for a model's name, read off its history.
 
-Belongs here: rules over promotions. Does not: reading or writing them (registry.py).
+Belongs here: rules over promotions and judgements. Does not: reading or writing them (registry.py).
 
 A history is only appended to, so undoing is an entry too: a rollback takes the champion off a pile
 of champions, and the one below stands again. Another rollback takes that one off as well; a
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fairlead.records import Promotion
+from fairlead.records import Judgement, Promotion
 
 
 def pile(history: Sequence[Promotion]) -> tuple[int, ...]:
@@ -36,3 +36,13 @@ def taken_down(history: Sequence[Promotion], version: int) -> Promotion | None:
     """
     ends = [entry for entry in history if entry.previous == version]
     return ends[-1] if ends and ends[-1].kind != "gate" else None
+
+
+def last_judgement(judgements: Sequence[Judgement], version: int) -> Judgement | None:
+    """What the gate said of the version last; None where it was never judged.
+
+    Args:
+        judgements: Of the model, the oldest first.
+        version: Its number.
+    """
+    return next((one for one in reversed(judgements) if one.version == version), None)

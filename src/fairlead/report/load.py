@@ -15,6 +15,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.ledger.ledger import Ledger
 from fairlead.records import Candidate, Judgement, Study, Version
 from fairlead.registry.registry import Registry
+from fairlead.registry.standing import last_judgement
 from fairlead.report.material import Holdout, Material
 from fairlead.spec.document import parse_canonical
 from fairlead.study.outcome import metric_of
@@ -70,8 +71,7 @@ def _version(study: Study, refitted: Candidate | None, registry: Registry) -> Ve
 
 
 def _judgement(version: Version, ledger: Ledger) -> Judgement | None:
-    judgements = ledger.versions.judgements(version.model)
-    return next((one for one in reversed(judgements) if one.version == version.number), None)
+    return last_judgement(ledger.versions.judgements(version.model), version.number)
 
 
 def _holdout(candidate: Candidate, artifacts: Artifacts) -> Holdout | None:
