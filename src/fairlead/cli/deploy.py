@@ -10,8 +10,8 @@ import click
 
 from fairlead.cli.live import await_followed
 from fairlead.cli.opened import opened
+from fairlead.cli.options import VersionNumber
 from fairlead.cli.output import json_option, note, print_fields, print_json
-from fairlead.cli.promote import VersionNumber
 from fairlead.errors import Failed
 
 if TYPE_CHECKING:

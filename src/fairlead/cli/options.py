@@ -1,7 +1,7 @@
 """Options that several commands take.
 
-Belongs here: those that say what to run and with how many workers. Does not: how answers are
-printed (output.py), nor what a single command takes.
+Belongs here: those that say what to run and with how many workers, and what a path or a version may
+be. Does not: how answers are printed (output.py), nor what a single command takes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _MOST_WORKERS = 1024
+_DIGITS = 9  # no history is so long
 
 
 class Named(click.Path):
@@ -30,6 +31,21 @@ class Named(click.Path):
         if not str(value):
             self.fail("it is empty.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class VersionNumber(click.ParamType[int]):
+    """A version's number, with or without the v that Fairlead writes before it."""
+
+    name = "version"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The number."""
+        text = str(value).removeprefix("v")
+        if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS and int(text)):
+            self.fail(f"{value!r} is no version: give a number such as 3 or v3.", param, ctx)
+        return int(text)
 
 
 def spec_options(command: Command) -> Command:

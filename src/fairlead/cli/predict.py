@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO, get_args
 import click
 
 from fairlead.cli.opened import opened
-from fairlead.cli.options import Named
+from fairlead.cli.options import Named, VersionNumber
 from fairlead.cli.output import json_option
 from fairlead.cli.parts import parts
 from fairlead.cli.predictions import Block, Form, block, write
-from fairlead.cli.promote import VersionNumber
 from fairlead.errors import Failed, Invalid, InvalidData
 
 if TYPE_CHECKING:

@@ -6,24 +6,8 @@ import click
 
 from fairlead.cli.live import tell_unchanged
 from fairlead.cli.opened import opened
+from fairlead.cli.options import VersionNumber
 from fairlead.cli.output import note, settings
-
-_DIGITS = 9  # no history is so long
-
-
-class VersionNumber(click.ParamType[int]):
-    """A version's number, with or without the v that Fairlead writes before it."""
-
-    name = "version"
-
-    def convert(
-        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """The number."""
-        text = str(value).removeprefix("v")
-        if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS and int(text)):
-            self.fail(f"{value!r} is no version: give a number such as 3 or v3.", param, ctx)
-        return int(text)
 
 
 @click.command(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from fairlead.cli.interrupts import counted
-from fairlead.cli.options import workers_option
+from fairlead.cli.options import VersionNumber, workers_option
 from fairlead.cli.output import json_option, note, print_json, settings
-from fairlead.cli.promote import VersionNumber
 
 _EPILOG = """\b
 Examples:
