@@ -13,4 +13,5 @@ settings.load_profile("patient")
 
 def pytest_xdist_auto_num_workers() -> int:
     """Half as many again as there are cores: many tests wait for leases, clocks and connections."""
-    return (os.cpu_count() or 1) * 3 // 2 or 1
+    affinity = hasattr(os, "sched_getaffinity")  # a container may have few of the machine's
+    return (len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1) * 3 // 2

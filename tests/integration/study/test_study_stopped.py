@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from tests.integration.job.conftest import wait_until
 
 from fairlead.study.stopped import Process, Watchman, is_stopped
 
@@ -36,7 +37,7 @@ def test_one_that_stays_stopped_is_ended_and_one_that_goes_on_is_not(
 ) -> None:
     stays, returns, never = three
     returns.send_signal(signal.SIGSTOP)
-    until(lambda: is_stopped(returns))
+    wait_until(lambda: is_stopped(returns))
     returns.send_signal(signal.SIGCONT)
     began = time.monotonic()
     stays.send_signal(signal.SIGSTOP)
@@ -47,14 +48,7 @@ def test_one_that_stays_stopped_is_ended_and_one_that_goes_on_is_not(
 
 def test_one_that_has_ended_is_not_stopped(three: list[Process], watchman: Watchman) -> None:
     three[0].kill()
-    until(lambda: not is_stopped(three[0]))
+    wait_until(lambda: not is_stopped(three[0]))
     three[0].wait()
     assert not is_stopped(three[0])
     assert watchman.is_alive()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
