@@ -70,7 +70,7 @@ def _written(path: Path, content: bytes) -> Path:
 def model_file(home: Path, model: str, name: str) -> bytes:
     """A file of the model's champion."""
     from fairlead.artifacts import Artifacts
-    from fairlead.ledger.sql import open_ledger
+    from fairlead.ledger.store import open_ledger
     from fairlead.registry.registry import Registry
     from fairlead.settings import Settings
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from fairlead.deployment.details import who
+from fairlead.rollout.record import who
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

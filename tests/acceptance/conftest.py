@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Deployment
 
 DEADLINE = 60.0

@@ -15,7 +15,7 @@ from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import GridSearchCV, train_test_split
 
 from fairlead.data.read import read
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
 

@@ -22,7 +22,7 @@ import pytest
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from tests.acceptance.conftest import Place, Serving, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

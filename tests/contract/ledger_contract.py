@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from fairlead.errors import Conflict, Invalid, Lost, NotFound
-from fairlead.ledger.ledger import MAX_FAULTS, MAX_LOST, Ledger
+from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST, Ledger
 from fairlead.records import (
     Basis,
     Claim,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fairlead.errors import Lost
-from fairlead.ledger.ledger import MAX_FAULTS, MAX_LOST, Ledger
+from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST, Ledger
 from fairlead.records import Claim, Counts, NewTask, Result, Study, Trial
 from tests.contract.ledger_contract import LEASE, STUDY, finish, let_lease_end
 

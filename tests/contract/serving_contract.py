@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fairlead.errors import Conflict, Invalid, NotFound
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.records import (
     Allowance,
     Bounds,

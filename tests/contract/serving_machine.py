@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fairlead.errors import Conflict
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.records import Allowance, Deployment, Revision, Route, ServingEvent
 from tests.contract.ledger_contract import LEASE, version
 from tests.contract.serving_contract import let_ledgers_clock_move

@@ -1,6 +1,6 @@
 """Artefacts: files named by the SHA-256 of what is in them."""
 
-from fairlead.artifacts.kept import Stored
+from fairlead.artifacts.backend import Stored
 from fairlead.artifacts.store import Artifacts
 
 __all__ = ["Artifacts", "Stored"]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from fairlead.artifacts import digest as digests
-from fairlead.artifacts.kept import Stored, damaged, missing
+from fairlead.artifacts.backend import Stored, damaged, missing
 from fairlead.errors import Corrupt, Failed
 from fairlead.records import Digest
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fairlead.artifacts.kept import Stored
+from fairlead.artifacts.backend import Stored
 from fairlead.artifacts.store import Artifacts
 from fairlead.records import Digest
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fairlead.artifacts import digest as digests
+from fairlead.artifacts.backend import Stored, damaged, missing
 from fairlead.artifacts.folder import Folder
-from fairlead.artifacts.kept import Stored, damaged, missing
 from fairlead.errors import Corrupt, Invalid, Unreachable
 from fairlead.records import Digest
 

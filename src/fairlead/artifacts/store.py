@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from fairlead.artifacts import digest as digests
+from fairlead.artifacts.backend import Place, Stored, damaged
 from fairlead.artifacts.folder import Folder
-from fairlead.artifacts.kept import Place, Stored, damaged
 from fairlead.artifacts.remote import Remote
 from fairlead.errors import Failed
 from fairlead.records import Digest, File

@@ -180,7 +180,7 @@ def _ledger(settings: Settings) -> Check:
 def _revision(file: Path) -> Check:
     """Read the file's revision without bringing it up to date."""
     from fairlead.ledger.database import Database
-    from fairlead.ledger.revision import MIGRATIONS, refuse_emptied, revision_of
+    from fairlead.ledger.migrate import MIGRATIONS, refuse_emptied, revision_of
     from fairlead.ledger.schema import HEAD
 
     refuse_emptied(file)

@@ -1,6 +1,6 @@
 """The curl line that asks a served model for a prediction.
 
-Belongs here: the line. Does not: rows to ask for (golden rows, deployment/endpoint.py).
+Belongs here: the line. Does not: rows to ask for (golden rows, rollout/smoke_test.py).
 """
 
 from __future__ import annotations

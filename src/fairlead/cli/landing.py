@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fairlead.cli.deploy import waited
+from fairlead.cli.commands.deploy import waited
 from fairlead.cli.live import see
 from fairlead.cli.output import note
 from fairlead.cli.steps import details_of
 
 if TYPE_CHECKING:
     from fairlead.artifacts import Artifacts
-    from fairlead.ledger.ledger import Ledger
+    from fairlead.ledger.interface import Ledger
     from fairlead.records import Deployment, Version
     from fairlead.settings import Settings
     from fairlead.spec.document import Serve
@@ -59,7 +59,7 @@ def land(  # noqa: PLR0913 - what, how, and who is told
         Stopped: It was asked to stop.
     """
     from fairlead.artifacts import Artifacts
-    from fairlead.ledger.sql import open_ledger
+    from fairlead.ledger.store import open_ledger
 
     with open_ledger(options.ledger) as ledger:
         champion = ledger.versions.champion(version.model)
@@ -89,8 +89,8 @@ def offers(options: Settings, version: Version, serve: Serve) -> Iterator[str]:
         version: That came of the run.
         serve: The spec's settings.
     """
-    from fairlead.deployment.begin import is_live, settings
-    from fairlead.ledger.sql import open_ledger
+    from fairlead.ledger.store import open_ledger
+    from fairlead.rollout.start import is_live, settings
 
     with open_ledger(options.ledger) as ledger:
         champion = ledger.versions.champion(version.model)
@@ -121,7 +121,7 @@ class _Landing:
     warned: Callable[[str], None]
 
     def land(self, token: str | None, stop: Stop) -> Mapping[str, Any]:
-        from fairlead.deployment.changes import live
+        from fairlead.rollout.routes import live
 
         with self._served(token) as (deployment, urls, known), stop.at_once(_KEPT):
             if deployment is not None:
@@ -148,8 +148,8 @@ class _Landing:
 
     def _begun(self) -> Deployment | None:
         """The deployment; None where the version is live already."""
-        from fairlead.deployment.begin import is_live, warnings
-        from fairlead.deployment.changes import running
+        from fairlead.rollout.routes import running
+        from fairlead.rollout.start import is_live, warnings
 
         model = self.version.model
         if is_live(self.ledger, self.version, self.serve) and not running(self.ledger, model):
@@ -160,7 +160,7 @@ class _Landing:
         return self._begin(None)
 
     def _begin(self, steps: tuple[int, ...] | None) -> Deployment:
-        from fairlead.deployment.begin import begin
+        from fairlead.rollout.start import begin
 
         version = self.version
         return begin(
@@ -174,7 +174,7 @@ class _Landing:
 
     def _running(self, deployment: Deployment | None) -> Sequence[str]:
         """Of the servers that run, those that are there for this model."""
-        from fairlead.deployment.arrival import followers, taken
+        from fairlead.rollout.wait import followers, taken
 
         model, servers = self.version.model, self.ledger.servers.alive()
         if deployment is None:
@@ -189,8 +189,8 @@ class _Landing:
         """A server of our own, which lets in nobody else."""
         import secrets
 
-        from fairlead.deployment.alone import alone
-        from fairlead.deployment.supervisor import ServeOptions
+        from fairlead.server.ephemeral_server import alone
+        from fairlead.server.supervisor import ServeOptions
         from fairlead.serving.http.tokens import hashed
         from fairlead.serving.start import Logging
 

@@ -1,7 +1,7 @@
 """What commands do after they changed what is live: wait until it is so, and see that it is right.
 
 Belongs here: the waiting and asking of `undo`, `route --set` and `test-endpoint`, and how its end
-is told. Does not: the changes (deployment/changes.py), and comparing (deployment/endpoint.py).
+is told. Does not: the changes (rollout/routes.py), and comparing (rollout/smoke_test.py).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from fairlead.errors import Failed, Invalid, Unreachable
 
 if TYPE_CHECKING:
     from fairlead.artifacts import Artifacts
-    from fairlead.deployment.endpoint import Answered
-    from fairlead.ledger.ledger import Ledger
+    from fairlead.ledger.interface import Ledger
     from fairlead.records import Route, Server
+    from fairlead.rollout.smoke_test import Answered
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _NOBODY = "no server serves it now: the next `fairlead serve` follows the route"
@@ -72,7 +72,7 @@ def _test(
     ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | None, whole: bool
 ) -> None:
     """Ask the servers that follow the route, which are all of them where it is followed wholly."""
-    from fairlead.deployment.arrival import following
+    from fairlead.rollout.wait import following
 
     servers = following(ledger, route)  # by now: one may have died meanwhile
     if whole:
@@ -106,7 +106,7 @@ def settle_or_take_back(
             force now.
         Unreachable: One could not be asked, which says nothing about the route: it stays.
     """
-    from fairlead.deployment.arrival import behind
+    from fairlead.rollout.wait import behind
 
     late = behind(ledger, route, seconds=_PATIENCE)
     try:
@@ -121,7 +121,7 @@ def settle_or_take_back(
 
 
 def _refuse_lost(route: Route, late: Sequence[Server], followed: Collection[str]) -> None:
-    from fairlead.deployment.way_back import lost
+    from fairlead.rollout.way_back import lost
 
     if lost(late, followed):
         raise Failed(_not_followed(route, late))
@@ -129,9 +129,9 @@ def _refuse_lost(route: Route, late: Sequence[Server], followed: Collection[str]
 
 def _taken_back(ledger: Ledger, artifacts: Artifacts, route: Route, fault: str) -> str:
     """Take the route back, and wait; how that ended, in words."""
-    from fairlead.deployment.arrival import behind
-    from fairlead.deployment.changes import take_back
     from fairlead.errors import Conflict
+    from fairlead.rollout.routes import take_back
+    from fairlead.rollout.wait import behind
 
     try:
         why = f"route {route.number} was taken back: {fault}"
@@ -148,7 +148,7 @@ def _taken_back(ledger: Ledger, artifacts: Artifacts, route: Route, fault: str) 
 
 def _overtaken(ledger: Ledger, route: Route) -> str:
     """What somebody else has done meanwhile."""
-    from fairlead.deployment.changes import live
+    from fairlead.rollout.routes import live
 
     now = live(ledger, route.model)
     if now.number != route.number:
@@ -165,7 +165,7 @@ def await_followed(ledger: Ledger, route: Route) -> None:
     Raises:
         Failed: One does not in time.
     """
-    from fairlead.deployment.arrival import behind
+    from fairlead.rollout.wait import behind
 
     late = behind(ledger, route, seconds=_PATIENCE)
     if late:
@@ -218,8 +218,8 @@ def asked(
     ledger: Ledger, artifacts: Artifacts, model: str, *, url: str, token: str | None
 ) -> Answered:
     """The golden rows of what is live, asked there."""
-    from fairlead.deployment.arrival import ask_live
-    from fairlead.deployment.endpoint import Address
+    from fairlead.rollout.smoke_test import Address
+    from fairlead.rollout.wait import ask_live
 
     return ask_live(ledger, artifacts, model, Address(url=url, token=token or None))
 

@@ -80,7 +80,7 @@ class Commands(click.Group):
         """The command of this name, imported now; None where there is none."""
         if cmd_name not in NAMES:
             return None
-        module = importlib.import_module(f"fairlead.cli.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"fairlead.cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

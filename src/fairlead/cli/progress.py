@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from fairlead.cli.output import note
-from fairlead.study.watch import Silent, Snapshot, Watch
+from fairlead.study.progress import Silent, Snapshot, Watch
 from fairlead.study.words import count
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """A deployment as it goes, for whoever waits for it.
 
 Belongs here: its steps as lines, what it waits for beside a spinner on a terminal, and the details
-of what came of it. Does not: waiting (deployment/arrival.py), and results as JSON.
+of what came of it. Does not: waiting (rollout/wait.py), and results as JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from fairlead.artifacts import Artifacts
-    from fairlead.ledger.ledger import Ledger
+    from fairlead.ledger.interface import Ledger
     from fairlead.records import Deployment, Route
 
 _EVERY = 10.0

@@ -15,11 +15,11 @@ import pyarrow as pa
 from fairlead.data.cells import Fault, coded, is_text, numbers, texts
 from fairlead.data.fingerprint import fingerprint
 from fairlead.data.frame import Cells, Frame
-from fairlead.data.hint import nearest
 from fairlead.data.table import Features, Table
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column, Scalar
 from fairlead.spec.document import Data
+from fairlead.suggestions import nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,8 +14,8 @@ from typing import Any
 
 from fairlead.errors import Corrupt, InvalidSpec
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.graph import finished
 from fairlead.families.labels import widened
+from fairlead.families.onnx_graph import finished
 from fairlead.families.packages import version
 from fairlead.families.parameters import FILES, SEED, SILENT, STOPPING, THREADS, Names
 from fairlead.families.scikit import Scikit, converting, loaded, refuse_missing_class

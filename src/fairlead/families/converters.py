@@ -1,7 +1,7 @@
 """What skl2onnx makes of an estimator.
 
 Belongs here: which estimators it knows, and those that it converts wrongly, each with what is
-wrong. Does not: converters of our own (trees.py, and the boosters' modules).
+wrong. Does not: converters of our own (onnx_trees.py, and the boosters' modules).
 """
 
 from __future__ import annotations

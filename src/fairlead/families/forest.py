@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead.families.family import Array, Estimator, Fitted, Task
-from fairlead.families.graph import finished
 from fairlead.families.labels import widened
+from fairlead.families.onnx_graph import finished
+from fairlead.families.onnx_trees import OUTPUT, ensemble
 from fairlead.families.parameters import AFRESH, SEED, SILENT, THREADS, Names
 from fairlead.families.scikit import Scikit
-from fairlead.families.trees import OUTPUT, ensemble
 from fairlead.records import Params
 from fairlead.spec.space import Range, Space
 

@@ -1,7 +1,7 @@
 """Estimators that the spec names by import path.
 
 Belongs here: `package.module:Name` and `./file.py:Name`. Does not: families with a name of their
-own; what is kept from the run of what such code does (foreign.py).
+own; what is kept from the run of what such code does (user_code.py).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 
 from fairlead.errors import InvalidSpec, Unexportable
 from fairlead.families.family import Estimator, Fitted, Task
-from fairlead.families.foreign import guarded
 from fairlead.families.packages import distribution_of, version
 from fairlead.families.parameters import SEED, THREADS, Names
 from fairlead.families.scikit import Scikit, unknown_to_onnx
+from fairlead.families.user_code import guarded
 from fairlead.records import Params
 from fairlead.spec.space import Space
 

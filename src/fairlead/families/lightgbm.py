@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead.errors import Corrupt, Unexportable
-from fairlead.families import leaves
+from fairlead.families import lightgbm_staged
 from fairlead.families.boosting import ROUNDS, SAMPLED, names
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.graph import FEATURES, finished
 from fairlead.families.labels import widened
+from fairlead.families.onnx_graph import FEATURES, finished
 from fairlead.families.packages import version
 from fairlead.families.parameters import FILES, SEED, SILENT, STOPPING, THREADS, Names
 from fairlead.families.scikit import Scikit, converting, loaded, refuse_missing_class
@@ -206,8 +206,8 @@ class LightGBM(Scikit):
         """Predictions of the first rounds."""
         model = fitted.model
         lengths = [model.lengths[count - 1] for count in at]
-        if lengths[0] > 0 and leaves.adds_up(model.booster):
-            yield from leaves.sums(model.booster, x, lengths, threads=model.threads)
+        if lengths[0] > 0 and lightgbm_staged.adds_up(model.booster):
+            yield from lightgbm_staged.sums(model.booster, x, lengths, threads=model.threads)
             return
         for length in lengths:
             predicted = _asked(model, x, length)

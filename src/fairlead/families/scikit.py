@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead.errors import InvalidSpec, Unexportable
-from fairlead.families import safe
+from fairlead.families import skops_format
 from fairlead.families.converters import as_known, corrected, unknown
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.graph import FEATURES, ML_OPSET, OPSET, finished
 from fairlead.families.labels import compacted, seen_in, widened
+from fairlead.families.onnx_graph import FEATURES, ML_OPSET, OPSET, finished
 from fairlead.families.packages import version
 from fairlead.families.parameters import Names, refuse_unknown
 from fairlead.records import Params
@@ -119,11 +119,11 @@ class Scikit(ABC):
     def save(self, fitted: Fitted) -> Saved:
         """The model in skops' format."""
         refuse_missing_class(self.name, fitted)
-        return Saved(name="model.skops", content=safe.dumps(fitted.model, self.trusted()))
+        return Saved(name="model.skops", content=skops_format.dumps(fitted.model, self.trusted()))
 
     def load(self, saved: Saved, *, classes: int | None) -> Fitted:
         """What `save` wrote."""
-        return loaded(safe.loads(saved.content, self.trusted()), classes)
+        return loaded(skops_format.loads(saved.content, self.trusted()), classes)
 
     def trusted(self) -> frozenset[str]:
         """Types that a saved model may hold beside those of scikit-learn itself."""

@@ -13,8 +13,8 @@ from typing import Any
 from fairlead.errors import Corrupt, Unexportable
 from fairlead.families.boosting import ROUNDS, SAMPLED, names
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.graph import FEATURES, finished
 from fairlead.families.labels import widened
+from fairlead.families.onnx_graph import FEATURES, finished
 from fairlead.families.packages import version
 from fairlead.families.parameters import SEED, SILENT, STOPPING, THREADS, Names
 from fairlead.families.scikit import Scikit, converting, loaded, refuse_missing_class

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 from fairlead.errors import Lost
 from fairlead.ledger import counters, events, results
+from fairlead.ledger.codecs import trials_from_json, trials_to_json
 from fairlead.ledger.database import Now, Row, now
-from fairlead.ledger.documents import trials_from_json, trials_to_json
-from fairlead.ledger.ledger import MAX_FAULTS, MAX_LOST
+from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST
 from fairlead.ledger.schema import studies, tasks
 from fairlead.records import Claim, Event, Result, TaskKind, Trial
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from fairlead.errors import Busy, Corrupt, Failed, FairleadError, Invalid
-from fairlead.ledger.turn import turn, waits
+from fairlead.ledger.write_fairness import turn, waits
 
 Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 

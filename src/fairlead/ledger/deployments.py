@@ -16,14 +16,14 @@ from itertools import pairwise
 import sqlalchemy as sa
 
 from fairlead.errors import Conflict, Invalid, NotFound
-from fairlead.ledger import chronicle, leases, revisions, routed
-from fairlead.ledger.database import Database, Now, Row, now
-from fairlead.ledger.documents import (
+from fairlead.ledger import leases, revisions, routed, serving_events
+from fairlead.ledger.codecs import (
     bounds_from_json,
     bounds_to_json,
     steps_from_json,
     steps_to_json,
 )
+from fairlead.ledger.database import Database, Now, Row, now
 from fairlead.ledger.schema import deployments
 from fairlead.records import Deployment, ServingEvent
 
@@ -261,7 +261,7 @@ def _tell(connection: sa.Connection, row: Row, kind: str, text: str) -> None:
     event = ServingEvent(
         model=row.model, kind=kind, text=text, revision=row.revision, deployment=row.number
     )
-    chronicle.append(connection, event)
+    serving_events.append(connection, event)
 
 
 def _named(row: Row) -> str:

@@ -10,8 +10,8 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from fairlead.ledger.codecs import payload_from_json, payload_to_json
 from fairlead.ledger.database import Database
-from fairlead.ledger.documents import payload_from_json, payload_to_json
 from fairlead.ledger.schema import outbox
 
 _PENDING = sa.select(outbox).order_by(outbox.c.id).limit(sa.bindparam("most"))

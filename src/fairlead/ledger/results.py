@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from fairlead.ledger import counters
+from fairlead.ledger.codecs import scores_from_json, scores_to_json
 from fairlead.ledger.database import Row
-from fairlead.ledger.documents import scores_from_json, scores_to_json
 from fairlead.ledger.schema import results, studies
 from fairlead.records import Result
 

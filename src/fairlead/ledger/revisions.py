@@ -1,7 +1,7 @@
 """Revisions of models: versions with their serving settings.
 
 Belongs here: creating them and changing their state. Does not: traffic, and the revision of the
-ledger's own tables (revision.py).
+ledger's own tables (migrate.py).
 
 Every function takes the connection of a write transaction, except `row_of` and `listed`.
 """
@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 
 from fairlead.errors import NotFound
-from fairlead.ledger import chronicle, routed, versions
+from fairlead.ledger import routed, serving_events, versions
+from fairlead.ledger.codecs import allowance_from_json, allowance_to_json
 from fairlead.ledger.database import Row, now
-from fairlead.ledger.documents import allowance_from_json, allowance_to_json
 from fairlead.ledger.schema import deployments, revisions
 from fairlead.records import Revision, RevisionState, ServingEvent
 
@@ -164,7 +164,7 @@ def _name(version: int, number: int) -> str:
 
 def _tell(connection: sa.Connection, row: Row, state: RevisionState, reason: str) -> None:
     event = ServingEvent(model=row.model, kind=state, text=reason, revision=row.name)
-    chronicle.append(connection, event)
+    serving_events.append(connection, event)
 
 
 def _revision(row: Row) -> Revision:

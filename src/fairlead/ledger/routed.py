@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
+from fairlead.ledger.codecs import whole_numbers_from_json, whole_numbers_to_json
 from fairlead.ledger.database import Row, now
-from fairlead.ledger.documents import whole_numbers_from_json, whole_numbers_to_json
 from fairlead.ledger.schema import routes, routes_in_force
 from fairlead.records import Route
 

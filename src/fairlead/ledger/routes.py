@@ -12,7 +12,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from fairlead.errors import Conflict, Invalid, NotFound
-from fairlead.ledger import chronicle, deployments, revisions, routed
+from fairlead.ledger import deployments, revisions, routed, serving_events
 from fairlead.ledger.database import Database
 from fairlead.records import Deployment, Revision, RevisionState, Route, ServingEvent
 
@@ -82,12 +82,12 @@ class SqlRoutes:
     def note(self, event: ServingEvent) -> None:
         """Append a line that no change of the ledger brings with it."""
         with self._database.write() as connection:
-            chronicle.append(connection, event)
+            serving_events.append(connection, event)
 
     def events(self, model: str) -> Sequence[ServingEvent]:
         """What happened to the model's revisions, routes and deployments, the oldest first."""
         with self._database.read() as connection:
-            return chronicle.history(connection, model)
+            return serving_events.history(connection, model)
 
 
 def _check(route: Route, deployment: Deployment | None) -> None:
@@ -149,7 +149,7 @@ def _tell(connection: sa.Connection, route: Route) -> None:
         route=route.number,
         deployment=route.deployment,
     )
-    chronicle.append(connection, event)
+    serving_events.append(connection, event)
 
 
 def _called(number: int | None) -> str:

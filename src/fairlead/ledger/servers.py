@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from fairlead.ledger import deployments, leases
-from fairlead.ledger.database import Database, Now, Row
-from fairlead.ledger.documents import (
+from fairlead.ledger.codecs import (
     names_from_json,
     names_to_json,
     whole_numbers_from_json,
     whole_numbers_to_json,
 )
+from fairlead.ledger.database import Database, Now, Row
 from fairlead.ledger.schema import servers
 from fairlead.records import Server
 

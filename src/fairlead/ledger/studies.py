@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from fairlead.errors import NotFound
 from fairlead.ledger import counters, events, results, withdrawal
+from fairlead.ledger.codecs import sources_from_json, sources_to_json, trials_from_json
 from fairlead.ledger.database import Database, Row, now
-from fairlead.ledger.documents import sources_from_json, sources_to_json, trials_from_json
 from fairlead.ledger.schema import studies, tasks
 from fairlead.records import Counts, Event, Limits, Result, Study, Trial, TrialRow, TrialState
 

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from fairlead.errors import Invalid
 from fairlead.ledger import attempts, counters, results
+from fairlead.ledger.codecs import trials_to_json
 from fairlead.ledger.database import Database, Row
-from fairlead.ledger.documents import trials_to_json
 from fairlead.ledger.schema import studies, tasks, trials
 from fairlead.ledger.studies import row_of
 from fairlead.records import Claim, Digest, NewTask, Result

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from fairlead.errors import Conflict, NotFound
 from fairlead.ledger import outbox
+from fairlead.ledger.codecs import verdict_from_json, verdict_to_json
 from fairlead.ledger.database import Database, Row, now
-from fairlead.ledger.documents import verdict_from_json, verdict_to_json
 from fairlead.ledger.schema import champions, judged_rows, judgements, promotions, versions
 from fairlead.records import Basis, Digest, Judgement, Promotion, Version
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from fairlead.ledger import counters, events
+from fairlead.ledger.codecs import trials_from_json
 from fairlead.ledger.database import Row, now
-from fairlead.ledger.documents import trials_from_json
 from fairlead.ledger.schema import tasks
 from fairlead.records import Event
 

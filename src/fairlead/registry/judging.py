@@ -23,9 +23,9 @@ from fairlead.records import (
     Verdict,
     Version,
 )
-from fairlead.registry import gate, tally
+from fairlead.registry import gate, holdout_reuse
+from fairlead.registry.champion_history import taken_down
 from fairlead.registry.registry import Registry, disparity, parity_passed
-from fairlead.registry.standing import taken_down
 from fairlead.registry.wording import BASELINE, unlike
 from fairlead.spec.document import Promote
 
@@ -236,7 +236,7 @@ class _Hearing:
             )
         return None
 
-    def _shared_rows(self) -> tuple[NDArray[np.intp], tally.Question]:
+    def _shared_rows(self) -> tuple[NDArray[np.intp], holdout_reuse.Question]:
         """Indexes of the rows that neither side was trained on, and what is asked of them."""
         import numpy as np
 
@@ -245,11 +245,11 @@ class _Hearing:
         fresh = ~np.isin(hashes, np.concatenate(trained)) & (self._refused is None)
         judging = hashes[fresh]
         digest = hashlib.sha256(np.sort(judging).astype("<u8").tobytes()).hexdigest()
-        question = tally.Question(
+        question = holdout_reuse.Question(
             version=self._version.number,
             champion=self._champion.number if self._champion else None,
             rows=digest,
-            sample=tally.sample(judging),
+            sample=holdout_reuse.sample(judging),
         )
         return np.flatnonzero(fresh), question
 
@@ -275,7 +275,7 @@ class _Hearing:
 
     def _judged(self) -> int:
         samples = self._registry.ledger.versions.samples(self._version.model)
-        return tally.tally(self._question, self._earlier, samples)
+        return holdout_reuse.tally(self._question, self._earlier, samples)
 
     def _other(self, features: Features) -> tuple[NDArray[np.float64] | None, str | None]:
         """Predictions of what the version is judged against, or why there are none."""

@@ -18,7 +18,7 @@ from typing import Any
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Version
 from fairlead.registry.folder import model_folder
 

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.artifacts import Artifacts
-from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.registry.mirror import Mirror
 from fairlead.settings import Settings, from_environment
 

@@ -13,9 +13,9 @@ from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Conflict, Failed, FairleadError, Invalid, NotFound, Unexportable
 from fairlead.inference import Exported
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Promotion, Version
-from fairlead.registry.standing import pile
+from fairlead.registry.champion_history import pile
 
 _ATTEMPTS = 100  # each one that fails is another process's success
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Judgement, Study, Version
+from fairlead.registry.champion_history import last_judgement
 from fairlead.registry.registry import Registry
-from fairlead.registry.standing import last_judgement
 from fairlead.report.material import Holdout, Material
 from fairlead.spec.document import parse_canonical
 from fairlead.study.outcome import metric_of

@@ -1,7 +1,7 @@
 """The values of a parameter that can be counted.
 
 Belongs here: how many values a list, a stepped range or a fixed value has, and which is the n-th.
-Does not: grids (grid.py) and drawing (axes.py), which both number values this way.
+Does not: grids (grid.py) and drawing (optuna_space.py), which both number values this way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A search: the sequence of trials that a spec and its results determine.
 
 Belongs here: the Protocol of every method, and which method a spec asks for. Does not: how a
-method works (grid.py, sampled.py), and when trials run, which is the study's work.
+method works (grid.py, optuna_search.py), and when trials run, which is the study's work.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Protocol
 from fairlead.families.family import Family, Task
 from fairlead.records import Result, Trial
 from fairlead.search.grid import grid
+from fairlead.search.lag import visible
 from fairlead.search.prune import thresholds
-from fairlead.search.visible import visible
 from fairlead.spec.document import Spec
 from fairlead.spec.space import Space
 
@@ -132,8 +132,8 @@ def _method(
 ) -> Search:
     if spec.search.method == "grid":
         return grid(spaces, trials=spec.search.trials)
-    from fairlead.search.axes import branches
-    from fairlead.search.sampled import RandomSearch, TpeSearch
+    from fairlead.search.optuna_search import RandomSearch, TpeSearch
+    from fairlead.search.optuna_space import branches
 
     among = branches(spaces)
     size = spec.search.trials or DEFAULT_TRIALS

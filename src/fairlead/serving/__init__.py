@@ -1,5 +1,5 @@
 """Answering with what is live: one serving process, from the socket to the prediction.
 
 Belongs here: protocols, sessions, the split of traffic, limits. Does not: which revisions there
-are and how traffic moves between them (deployment/), which a serving process is only told.
+are and how traffic moves between them (server/), which a serving process is only told.
 """

@@ -30,12 +30,12 @@ from fairlead.serving.http.pages import Health, Pages
 from fairlead.serving.http.predicting import Predicting
 from fairlead.serving.plan import Admit, Drain, Plan
 from fairlead.serving.start import ProcessSettings
-from fairlead.serving.watch.logs import written
-from fairlead.serving.watch.metrics import Metrics
-from fairlead.serving.watch.sights import Sights
-from fairlead.serving.watch.telling import Telling
-from fairlead.serving.watch.traces import Traces, traces
-from fairlead.serving.watch.witness import Witness
+from fairlead.serving.telemetry.logs import written
+from fairlead.serving.telemetry.metrics import Metrics
+from fairlead.serving.telemetry.process_stats import Sights
+from fairlead.serving.telemetry.reporter import Telling
+from fairlead.serving.telemetry.request_observer import Witness
+from fairlead.serving.telemetry.traces import Traces, traces
 
 _PATIENCE = 2.0  # seconds past its grace until a process ends by force
 

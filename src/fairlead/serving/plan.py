@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from fairlead.records import Allowance, Digest, Signature
-from fairlead.serving.watch.counted import Counted, Sight
+from fairlead.serving.telemetry.counters import Counted, Sight
 
 
 @dataclass(frozen=True, kw_only=True)

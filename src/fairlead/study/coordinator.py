@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.records import NewTask, Result, Study, Trial
 from fairlead.search import share
 from fairlead.search.budget import reached

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fairlead.data import split
 from fairlead.families.family import Task
-from fairlead.families.foreign import contained
+from fairlead.families.user_code import contained
 from fairlead.records import Trial
 from fairlead.search import share
 from fairlead.settings import Settings

@@ -16,8 +16,8 @@ from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.data import split
 from fairlead.errors import Failed
-from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Candidate, NewTask, Study, TrialRow, Verdict, Version
 from fairlead.registry.judging import Holdout, consider, undisputed
 from fairlead.registry.judging import Outcome as Judged
@@ -26,11 +26,11 @@ from fairlead.settings import Settings
 from fairlead.spec.document import Spec
 from fairlead.study import plan as plans
 from fairlead.study.coordinator import Coordinator
-from fairlead.study.kept import best_json, study_json
 from fairlead.study.local import LocalWorkers
 from fairlead.study.outcome import Best, Outcome, Trials, best_of
 from fairlead.study.plan import Plan
-from fairlead.study.watch import Snapshot, Watch
+from fairlead.study.progress import Snapshot, Watch
+from fairlead.study.provenance import best_json, study_json
 
 _SOONEST, _LATEST = 0.01, 0.1
 """Seconds between two looks at the ledger: doubled from the first to the last while nothing new

@@ -19,7 +19,7 @@ from typing import Self
 
 from fairlead.errors import Failed
 from fairlead.ledger.database import PATIENCE
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.settings import Settings
 from fairlead.study.stopped import Watchman
 

@@ -20,7 +20,7 @@ from fairlead.data.table import Table
 from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
 from fairlead.families.family import Family, Task
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.metrics import Metric, metric_for
 from fairlead.records import Limits, Study, Trial
 from fairlead.search.options import first

@@ -19,7 +19,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.data import store
 from fairlead.errors import Failed
 from fairlead.families import catalog
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Candidate, Study
 from fairlead.registry.registry import Registry
 from fairlead.settings import Settings
@@ -28,7 +28,7 @@ from fairlead.study import plan as plans
 from fairlead.study.job import Stop, at_work
 from fairlead.study.outcome import Trials
 from fairlead.study.plan import Plan
-from fairlead.study.watch import Watch
+from fairlead.study.progress import Watch
 
 _SAME_BYTES = ("model.onnx", "golden.json", "training_rows.npy", "holdout.npz")
 """Files of a candidate that an equal one has bit for bit. The family's own format is not among

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fairlead.families.graph import FEATURES, checked, output_of, rename, sealed
+from fairlead.families.onnx_graph import FEATURES, checked, output_of, rename, sealed
 from fairlead.records import Parity, Signature
 
 if TYPE_CHECKING:

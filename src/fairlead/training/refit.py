@@ -27,8 +27,8 @@ from fairlead.metrics import Metric
 from fairlead.records import Candidate, Parity, Signature, Trial
 from fairlead.repository import checked_out
 from fairlead.training.export import export, parity
-from fairlead.training.opened import Opened
 from fairlead.training.prepare import Preparation
+from fairlead.training.study_context import Opened
 
 if TYPE_CHECKING:
     import numpy as np

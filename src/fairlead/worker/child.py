@@ -17,8 +17,8 @@ from pathlib import Path
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
-from fairlead.training.opened import Opened
 from fairlead.training.refit import refit
+from fairlead.training.study_context import Opened
 from fairlead.worker.job import (
     Answer,
     Began,

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from fairlead.errors import Lost
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.records import Claim, Limits, Study
 from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Seen

@@ -320,7 +320,7 @@ def test_a_newer_ledger_stops_a_run(tmp_path: Path) -> None:
     import sqlite3
     from contextlib import closing
 
-    from fairlead.ledger.sql import open_ledger
+    from fairlead.ledger.store import open_ledger
 
     open_ledger(tmp_path / "ledger.db").__exit__(None, None, None)
     assert checked(run("--home", str(tmp_path), "doctor", "--json"))["ledger"]["state"] == "ok"

@@ -15,9 +15,8 @@ import pytest
 
 from fairlead.artifacts import Artifacts
 from fairlead.artifacts.garbage import collect
-from fairlead.deployment.checked import Checked
-from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import (
     Candidate,
     Column,
@@ -28,6 +27,7 @@ from fairlead.records import (
     Study,
     Version,
 )
+from fairlead.rollout.checked import Checked
 from fairlead.serving.plan import Facts
 from fairlead.settings import Settings
 

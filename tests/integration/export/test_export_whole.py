@@ -203,7 +203,7 @@ def _through_graph(preparation: Preparation, features: Features) -> Any:
     """The encoded columns, as the graph before any model has them."""
     from onnx import TensorProto, helper
 
-    from fairlead.families.graph import checked, sealed
+    from fairlead.families.onnx_graph import checked, sealed
     from fairlead.training.export import prepared
 
     columns = tuple(Column(name=name, kind="text") for name in "ab")

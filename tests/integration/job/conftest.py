@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 
 DEADLINE = 120.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from tests.integration.job import families, specs
 from tests.integration.job.conftest import Place
 from tests.lacking import lacking

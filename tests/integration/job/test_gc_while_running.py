@@ -9,7 +9,7 @@ import time
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.data import store
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from tests.integration.job import families, specs
 from tests.integration.job.conftest import Place
 

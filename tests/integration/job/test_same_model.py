@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from tests.integration.job.specs import RIDGE
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from tests.integration.job.conftest import wait_until
 
 if TYPE_CHECKING:

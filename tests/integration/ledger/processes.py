@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.records import NewTask, Study, Trial
 
 STUDY = Study(id="5" * 64, name="boston", spec="{}", table="7" * 64, size=10_000)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Counts
 from tests.integration.clock import Clock
 from tests.integration.ledger.processes import STUDY, add_trials, ledger_file, wait_until
@@ -21,7 +21,7 @@ from tests.integration.ledger.processes import STUDY, add_trials, ledger_file, w
 SHELL = """
 import sys
 from fairlead.errors import Lost
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Result
 
 with open_ledger(sys.argv[1]) as ledger:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.ledger import revisions, routed
-from fairlead.ledger.sql import SqlLedger, open_ledger
+from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.records import (
     Allowance,
     Deployment,

@@ -13,7 +13,7 @@ import pytest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt, Invalid
 from fairlead.ledger.database import Database
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Counts
 from fairlead.settings import Settings
 from tests.integration.ledger.processes import STUDY, add_trials, finished, ledger_file, python
@@ -22,7 +22,7 @@ from tests.lacking import lacking
 FILL = """
 import resource, sys
 from fairlead.errors import Failed
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import NewTask, Study, Trial
 
 limited = int(sys.argv[2])

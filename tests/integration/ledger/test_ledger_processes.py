@@ -13,8 +13,8 @@ import pytest
 
 from fairlead.errors import Busy
 from fairlead.ledger.database import Database
-from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Counts, Server
 from tests.integration.ledger.processes import (
     STUDY,
@@ -28,8 +28,8 @@ from tests.integration.ledger.processes import (
 
 WORK = """
 import sys
-from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Result
 
 with open_ledger(sys.argv[1]) as ledger:
@@ -42,7 +42,7 @@ with open_ledger(sys.argv[1]) as ledger:
 # Forked from one process that has loaded everything, so that all of them are there at once.
 OPEN = """
 import multiprocessing, sys
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import NewTask, Study, Trial
 
 def work(number, together):
@@ -67,8 +67,8 @@ assert [worker.exitcode for worker in workers] == [0] * 32
 
 WRITE = """
 import sys, time
-from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Study
 
 longest = count = 0

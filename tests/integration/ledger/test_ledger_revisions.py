@@ -16,11 +16,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from fairlead.errors import Invalid
-from fairlead.ledger import revision
+from fairlead.ledger import migrate
 from fairlead.ledger.database import Database
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.interface import Ledger
 from fairlead.ledger.schema import HEAD, metadata
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Counts
 from tests.integration.ledger.processes import STUDY, add_trials, ledger_file
 
@@ -74,7 +74,7 @@ def served(ledger: Ledger) -> tuple[list[str], list[object], list[str]]:
 
 def scripts() -> ScriptDirectory:
     config = Config()
-    config.set_main_option("script_location", str(revision.MIGRATIONS))
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
     return ScriptDirectory.from_config(config)
 
 
@@ -100,11 +100,11 @@ def tables(file: Path) -> set[tuple[str, str, frozenset[str]]]:
     return {(kind, name, pieces(statement)) for kind, name, statement in rows}
 
 
-def migrated(file: Path, migrations: Path = revision.MIGRATIONS) -> Database:
+def migrated(file: Path, migrations: Path = migrate.MIGRATIONS) -> Database:
     database = Database(file)
     database.keep_log_ahead()
     with database.write() as connection:
-        revision.migrate(connection, file, scripts=migrations)
+        migrate.migrate(connection, file, scripts=migrations)
     return database
 
 
@@ -153,14 +153,14 @@ def test_a_recorded_ledger_opens_with_all_that_was_in_it(tmp_path: Path, dump: P
         assert opened.execute("PRAGMA foreign_key_check").fetchall() == []
     opened.close()
     with Database(tmp_path / "ledger.db").read() as connection:
-        assert revision.revision_of(connection, tmp_path) == HEAD
+        assert migrate.revision_of(connection, tmp_path) == HEAD
 
 
 def test_an_older_ledger_is_migrated_with_what_is_in_it(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "ledger.db") as ledger:
         add_trials(ledger, 3)
     migrations = tmp_path / "migrations"
-    shutil.copytree(revision.MIGRATIONS, migrations)
+    shutil.copytree(migrate.MIGRATIONS, migrations)
     (migrations / "versions" / "next.py").write_text(NEXT.format(head=HEAD))
     migrated(tmp_path / "ledger.db", migrations).close()
     connection = sqlite3.connect(tmp_path / "ledger.db")
@@ -175,7 +175,7 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(tmp_path: Path) -> N
         add_trials(ledger, 3)
     before = tables(tmp_path / "ledger.db")
     migrations = tmp_path / "migrations"
-    shutil.copytree(revision.MIGRATIONS, migrations)
+    shutil.copytree(migrate.MIGRATIONS, migrations)
     broken = NEXT.format(head=HEAD) + "    raise ZeroDivisionError\n"
     (migrations / "versions" / "next.py").write_text(broken)
     with pytest.raises(ZeroDivisionError):
@@ -202,7 +202,7 @@ def test_a_newer_ledger_is_refused_in_one_line_and_left_alone(tmp_path: Path) ->
 
 def test_opening_a_current_or_a_new_ledger_needs_no_alembic(tmp_path: Path) -> None:
     program = (
-        "import sys; from fairlead.ledger.sql import open_ledger\n"
+        "import sys; from fairlead.ledger.store import open_ledger\n"
         "for _ in range(2): open_ledger(sys.argv[1]).__exit__(None, None, None)\n"
         "heavy = {'alembic', 'pandas', 'numpy', 'sklearn', 'optuna', 'mlflow'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

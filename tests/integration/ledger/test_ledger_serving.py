@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.ledger.database import Database
-from fairlead.ledger.sql import SqlLedger, open_ledger
+from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.records import Allowance, Deployment, Revision, Route, Server, Version
 from tests.integration.ledger.processes import (
     finished,
@@ -27,7 +27,7 @@ ROUTE = Route(model="m", number=0, traffic={"v1": 100}, kind="set", why="", deta
 CHANGE = """
 import sys
 from fairlead.errors import Conflict
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Route
 
 won = lost = 0
@@ -48,7 +48,7 @@ print(won, lost)
 
 TAKE = """
 import sys
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 
 with open_ledger(sys.argv[1]) as ledger:
     print("loaded", flush=True)
@@ -59,7 +59,7 @@ with open_ledger(sys.argv[1]) as ledger:
 
 REVISE = """
 import sys
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Allowance, Revision
 
 with open_ledger(sys.argv[1]) as ledger:
@@ -72,7 +72,7 @@ with open_ledger(sys.argv[1]) as ledger:
 
 BEGIN = """
 import sys
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Deployment
 
 with open_ledger(sys.argv[1]) as ledger:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Counts, Result
 from tests.integration.ledger.processes import STUDY, add_trials, ledger_file
 

@@ -15,8 +15,8 @@ from fairlead.artifacts import Artifacts
 from fairlead.data.fingerprint import row_hashes
 from fairlead.data.table import Features
 from fairlead.families.catalog import family
-from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Candidate, Column, Params, Parity, Signature, Version
 from fairlead.registry.judging import Holdout, Outcome, consider
 from fairlead.registry.registry import Registry

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fairlead.errors import Failed
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import Candidate, Column, Parity, Promotion, Signature
 from fairlead.registry.judging import consider
 from fairlead.registry.registry import Registry
@@ -359,7 +359,7 @@ from pathlib import Path
 import numpy as np
 from fairlead.artifacts import Artifacts
 from fairlead.data.table import Features
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.registry.judging import Holdout, consider
 from fairlead.registry.registry import Registry
 from fairlead.settings import Settings

@@ -17,8 +17,8 @@ from tests.lacking import lacking
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
-from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import (
     Candidate,
     Column,

@@ -15,7 +15,7 @@ import pytest
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
-from fairlead.ledger.sql import open_ledger
+from fairlead.ledger.store import open_ledger
 from tests.integration.serving.rig import Process, Trained, started
 
 HOUSES = """

@@ -38,8 +38,8 @@ from fairlead.serving.plan import (
 )
 from fairlead.serving.start import VARIABLE, ProcessSettings, command
 from fairlead.serving.start import encode as encode_settings
-from fairlead.serving.watch.page import page
-from fairlead.serving.watch.sums import Sums
+from fairlead.serving.telemetry.aggregate import Sums
+from fairlead.serving.telemetry.prometheus import page
 
 DEADLINE = 30.0
 

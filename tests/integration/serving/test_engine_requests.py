@@ -21,7 +21,7 @@ from fairlead.inference import Exported
 from fairlead.inference.exported import _inputs, compact
 from fairlead.records import Allowance
 from fairlead.serving.engine.engine import Engine
-from fairlead.serving.engine.served import Served
+from fairlead.serving.engine.loaded_revision import Served
 from fairlead.serving.plan import Facts, Held
 from tests.integration.serving.making import (
     ONE,

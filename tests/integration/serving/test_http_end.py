@@ -13,7 +13,7 @@ import pytest
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.plan import Drain
 from fairlead.serving.start import Logging, ProcessSettings
-from fairlead.serving.watch.logs import FEW
+from fairlead.serving.telemetry.logs import FEW
 from tests.integration.serving.rig import (
     DEADLINE,
     Process,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.artifacts import Artifacts
-from fairlead.ledger.sql import SqlLedger, open_ledger
+from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.ledger.tasks import SqlTasks
 from fairlead.records import Claim, NewTask, Result, Study, Trial
 from fairlead.settings import Settings

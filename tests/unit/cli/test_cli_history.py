@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlead.cli.route import of_end
+from fairlead.cli.commands.route import of_end
 from fairlead.records import ServingEvent
 
 ENDED = ServingEvent(

@@ -8,7 +8,7 @@ import pytest
 
 from fairlead.cli.progress import Lines, in_words
 from fairlead.records import Counts, Study, Trial
-from fairlead.study.watch import Snapshot
+from fairlead.study.progress import Snapshot
 
 STUDY = Study(id="s", name="n", spec="{}", table="t", size=12)
 BEGUN = Snapshot(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fairlead.serving.watch.logs import FEW, Few
+from fairlead.serving.telemetry.logs import FEW, Few
 
 
 class Clock:

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from fairlead.errors import Failed, Invalid, NotLoaded, OutOfService, Overloaded, Unreachable
-from fairlead.serving.http.visit import Visit
-from fairlead.serving.watch.logs import FEW
-from fairlead.serving.watch.metrics import Metrics
-from fairlead.serving.watch.witness import Witness, severity
+from fairlead.serving.http.request_context import Visit
+from fairlead.serving.telemetry.logs import FEW
+from fairlead.serving.telemetry.metrics import Metrics
+from fairlead.serving.telemetry.request_observer import Witness, severity
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_an_outcome_shows_as_the_lines_that_run_prints() -> None:
 
 
 def suggested(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    from fairlead.cli.run import _show
+    from fairlead.cli.commands.run import _show
 
     _show(outcome, from_environment({}))
     told = capsys.readouterr().err.splitlines()

@@ -1,7 +1,7 @@
 """All revisions of one serving process.
 
 Belongs here: following plans: what is loaded before a route changes, and what is let go after it.
-Does not: requests (served.py), and how plans come in (process.py).
+Does not: requests (loaded_revision.py), and how plans come in (process.py).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import NotLoaded, OutOfService
-from fairlead.serving.engine.aside import Bench
+from fairlead.serving.engine.loaded_revision import Served
 from fairlead.serving.engine.loader import Loader
-from fairlead.serving.engine.served import Served
 from fairlead.serving.engine.split import choose
+from fairlead.serving.engine.threads import Bench
 from fairlead.serving.plan import Held, Plan, Report, Split
 
 

@@ -1,7 +1,7 @@
 """Sessions: from the artefact store into memory, and out of it.
 
 Belongs here: how one is made, what is verified on the way, and how memory is given back. Does
-not: when (served.py).
+not: when (loaded_revision.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt
 from fairlead.inference import Exported, Inspected
-from fairlead.serving.engine.aside import aside
-from fairlead.serving.engine.rules import slow_after
+from fairlead.serving.engine.admission import slow_after
+from fairlead.serving.engine.threads import aside
 from fairlead.serving.plan import Held
 
 _SLOTS = 4  # loads at once: each needs a few times its file's size for a moment

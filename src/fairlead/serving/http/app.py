@@ -18,16 +18,16 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from fairlead.serving.http.answer import CLOSE, Answer, Gone, Headers, Refused, of_error
 from fairlead.serving.http.body import Receive
-from fairlead.serving.http.exchange import EXCHANGE, Exchange
 from fairlead.serving.http.guard import Guard
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.pages import Pages
 from fairlead.serving.http.paths import Target, target
 from fairlead.serving.http.predicting import Predicting
-from fairlead.serving.http.visit import Visit, given_id, made_ids
-from fairlead.serving.watch.witness import Witness
+from fairlead.serving.http.request_context import Visit, given_id, made_ids
+from fairlead.serving.http.response import CLOSE, Answer, Gone, Headers, Refused, of_error
+from fairlead.serving.http.response_writer import EXCHANGE, Exchange
+from fairlead.serving.telemetry.request_observer import Witness
 
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 

@@ -15,8 +15,8 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from fairlead.errors import Overloaded, TooLarge
-from fairlead.serving.http.answer import CLOSE, Gone, Refused
 from fairlead.serving.http.limits import Limits
+from fairlead.serving.http.response import CLOSE, Gone, Refused
 from fairlead.serving.http.unpack import Unpacker, unpacker
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -29,11 +29,11 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from fairlead.serving.http.answer import CLOSE, Answer, Refused, of_error, refusal, written
-from fairlead.serving.http.arriving import somebody_waits, turn_away
-from fairlead.serving.http.crowd import Crowd
-from fairlead.serving.http.exchange import EXCHANGE, Exchange
+from fairlead.serving.http.connection_limit import Crowd
+from fairlead.serving.http.graceful_close import somebody_waits, turn_away
 from fairlead.serving.http.limits import Limits
+from fairlead.serving.http.response import CLOSE, Answer, Refused, of_error, refusal, written
+from fairlead.serving.http.response_writer import EXCHANGE, Exchange
 
 Header: TypeAlias = tuple[bytes, bytes]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from fairlead.serving.http.answer import Headers
+from fairlead.serving.http.response import Headers
 
 HEADERS: Headers = (
     (b"content-type", b"text/html; charset=utf-8"),

@@ -1,7 +1,7 @@
 """Who may ask.
 
 Belongs here: the rules, over headers. Does not: tokens themselves (tokens.py), and addresses to
-bind (deployment/).
+bind (server/).
 
 With tokens, every route but those that only tell whether we live wants one. Without, the server
 is bound to this machine alone, and what is left to keep out is a web page that this machine's
@@ -16,8 +16,8 @@ from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from fairlead.serving.http.answer import Refused
 from fairlead.serving.http.paths import Target
+from fairlead.serving.http.response import Refused
 from fairlead.serving.http.tokens import accepts
 
 _CHALLENGE = (b"www-authenticate", b'Bearer realm="fairlead"')

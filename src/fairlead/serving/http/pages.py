@@ -15,10 +15,10 @@ from msgspec import UNSET, UnsetType
 
 from fairlead.records import Signature
 from fairlead.serving.engine.engine import Engine, Live
-from fairlead.serving.http.answer import Answer, of_document
-from fairlead.serving.http.choice import known, lacking, main, pinned, routed, versions
 from fairlead.serving.http.docs_page import HEADERS, page
 from fairlead.serving.http.paths import Kind, Target
+from fairlead.serving.http.response import Answer, of_document
+from fairlead.serving.http.routing import known, lacking, main, pinned, routed, versions
 from fairlead.serving.protocol.documents import Live as Lives
 from fairlead.serving.protocol.documents import Ready
 from fairlead.serving.protocol.infer import model_metadata, server_metadata

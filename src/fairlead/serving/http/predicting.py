@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from fairlead.errors import Invalid
 from fairlead.serving.engine.drift import bins
 from fairlead.serving.engine.engine import Engine
-from fairlead.serving.engine.served import Served
-from fairlead.serving.http.answer import BINARY, JSON, Answer
+from fairlead.serving.engine.loaded_revision import Served
 from fairlead.serving.http.body import Bodies, Receive
-from fairlead.serving.http.choice import chosen, known, pin
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.paths import Target
-from fairlead.serving.http.visit import Visit
+from fairlead.serving.http.request_context import Visit
+from fairlead.serving.http.response import BINARY, JSON, Answer
+from fairlead.serving.http.routing import chosen, known, pin
 from fairlead.serving.plan import Held
 from fairlead.serving.protocol.infer import parse_infer, render_infer
 from fairlead.serving.protocol.rows import parse_rows, render_rows
-from fairlead.serving.watch.counted import Tally
-from fairlead.serving.watch.metrics import Metrics
+from fairlead.serving.telemetry.counters import Tally
+from fairlead.serving.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Protocol
 
-from fairlead.serving.http.answer import Refused
+from fairlead.serving.http.response import Refused
 
 _MOST_MEMBERS = 1_024  # of one gzip body: each may be empty, and costs time all the same
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}  # window bits that name zlib's containers

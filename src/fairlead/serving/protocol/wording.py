@@ -10,8 +10,8 @@ from collections.abc import Collection
 from itertools import islice
 from reprlib import Repr
 
-from fairlead.data.hint import nearest
 from fairlead.errors import Invalid
+from fairlead.suggestions import nearest
 
 _NAMED = 20  # names that a message holds
 _SHOWN = 80  # characters of a client's text that a message holds

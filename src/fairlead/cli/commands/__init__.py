@@ -1,0 +1,1 @@
+"""The commands, one module each, whose click command is named `command`."""

@@ -1,0 +1,86 @@
+"""`fairlead gc`: artefacts that nothing names any more.
+
+Belongs here: showing what goes before it goes. Does not: what may go (artifacts/garbage.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fairlead.cli.context import opened
+from fairlead.cli.output import json_option, note, print_json, print_table, settings
+
+if TYPE_CHECKING:
+    from fairlead.artifacts.garbage import Garbage
+
+_HOUR = 3600.0
+_EPILOG = """\b
+Examples:
+  fairlead gc
+  fairlead gc --delete
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--delete", is_flag=True, help="Remove what is listed.")
+@click.option(
+    "--older-than",
+    "hours",
+    metavar="HOURS",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Keep what is younger, and in any case what is under 10 minutes old: a run may be about "
+    "to name it.",
+)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, hours: float, *, delete: bool, as_json: bool) -> None:
+    """List the artefacts that nothing names, with --delete remove them."""
+    from fairlead.artifacts.garbage import collect, remove
+    from fairlead.rollout.checked import Checked
+
+    with opened(ctx) as (ledger, artifacts):
+        made = Checked(settings(ctx).checked).made()
+        garbage = collect(ledger.roots, artifacts, older_than=hours * _HOUR, besides=made)
+        if as_json:
+            print_json(_as_json(garbage, deleted=delete))
+        else:
+            _show(garbage)
+        if delete:
+            remove(garbage, ledger.roots, artifacts)
+    if not as_json:
+        _conclude(garbage, deleted=delete)
+
+
+def _show(garbage: Garbage) -> None:
+    rows: list[tuple[object, ...]] = [
+        (each.digest, _megabytes(each.size)) for each in garbage.artefacts
+    ]
+    rows += [(path.name, _megabytes(size)) for path, size in garbage.temporaries.items()]
+    if rows:
+        print_table(("artefact", "MB"), rows)
+
+
+def _conclude(garbage: Garbage, *, deleted: bool) -> None:
+    count = len(garbage.artefacts) + len(garbage.temporaries)
+    if not count:
+        note("nothing to remove")
+        return
+    total = f"{count} files, {_megabytes(garbage.size)} MB"
+    note(f"removed {total}" if deleted else f"{total}; `fairlead gc --delete` removes them")
+
+
+def _as_json(garbage: Garbage, *, deleted: bool) -> dict[str, object]:
+    return {
+        "artefacts": garbage.artefacts,
+        "temporaries": [{"path": path, "size": size} for path, size in garbage.temporaries.items()],
+        "bytes": garbage.size,
+        "deleted": deleted,
+    }
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.3f}"

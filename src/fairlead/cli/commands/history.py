@@ -1,0 +1,50 @@
+"""`fairlead history`: who became champion, when and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from fairlead.cli.context import opened
+from fairlead.cli.output import json_option, print_json, print_table
+from fairlead.cli.when import minute
+
+if TYPE_CHECKING:
+    from fairlead.records import Judgement, Promotion
+
+_COLUMNS = ("when (UTC)", "version", "what", "why")
+
+
+@click.command(epilog="\b\nExample:\n  fairlead history boston-prices\n")
+@click.argument("model")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, *, model: str, as_json: bool) -> None:
+    """Show who became champion of MODEL, and who did not: when and why, the oldest first."""
+    with opened(ctx) as (ledger, _):
+        promotions = ledger.versions.history(model)
+        judgements = ledger.versions.judgements(model)
+    if as_json:
+        print_json({"model": model, "promotions": promotions, "judgements": judgements})
+    else:
+        print_table(_COLUMNS, timeline(promotions, judgements), unfolded=_COLUMNS[:1])
+
+
+def timeline(
+    promotions: Sequence[Promotion], judgements: Sequence[Judgement]
+) -> list[tuple[str, str, str, str]]:
+    """Promotions, and verdicts that led to none, in the order of time."""
+    lines = [(entry.at, entry.version, _what(entry), entry.why) for entry in promotions]
+    lines += [
+        (entry.at, entry.version, "judged", entry.verdict.text)
+        for entry in judgements
+        if entry.verdict.decision != "promote"
+    ]
+    return [(minute(at), f"v{version}", what, why) for at, version, what, why in sorted(lines)]
+
+
+def _what(promotion: Promotion) -> str:
+    before = f"v{promotion.previous}" if promotion.previous else "none"
+    return f"{promotion.kind}, was {before}"

@@ -1,0 +1,75 @@
+"""`fairlead report`: a study's report, one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fairlead.cli.context import opened
+from fairlead.cli.options import Named
+from fairlead.cli.output import note, settings
+
+if TYPE_CHECKING:
+    from fairlead.records import Study
+    from fairlead.settings import Settings
+
+_EPILOG = """\b
+Examples:
+  fairlead report boston-prices
+  fairlead report boston-prices --output report.html
+STUDY is a name (its newest study), an id, or the beginning of one.
+"""
+_DIGITS = 8  # of the id, in the file's name
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("study")
+@click.option(
+    "--output",
+    type=Named(dir_okay=False, path_type=Path),
+    help="The file to write (else in the folder reports of the home).",
+)
+@click.pass_context
+def command(ctx: click.Context, study: str, output: Path | None) -> None:
+    """Write the report of STUDY, one HTML file that needs no network, and print its path."""
+    from fairlead.report.load import load
+    from fairlead.report.page import render
+    from fairlead.study.words import size
+
+    with opened(ctx) as (ledger, artifacts):
+        found = ledger.studies.get(study)
+        material = load(found, ledger, artifacts)
+    path = output or _default(found, settings(ctx))
+    written = _write(path, render(material, library=_plotly()))
+    note(f"{size(written)}, of which Plotly's library is {size(len(_plotly()))}")
+    click.echo(str(path))
+
+
+def _default(study: Study, options: Settings) -> Path:
+    digest, _, repetition = study.id.partition("-")
+    parts = filter(None, (study.name, digest[:_DIGITS], repetition))
+    return options.reports / f"{'-'.join(parts)}.html"
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    library: str = get_plotlyjs()
+    return library
+
+
+def _write(path: Path, page: str) -> int:
+    """Write the page whole or not at all; returns its size in bytes."""
+    from fairlead.errors import Failed
+
+    content = page.encode()
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise Failed(f"writing the report to {str(path)!r}: {error.strerror}") from error
+    return len(content)

@@ -1,0 +1,258 @@
+"""`fairlead serve`: models over HTTP.
+
+Belongs here: its arguments, its signals, and what a person reads while it serves. Does not:
+serving (server/supervisor.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from fairlead.cli.context import opened
+from fairlead.cli.curl import curl
+from fairlead.cli.live import shares
+from fairlead.cli.output import exit_status, printable, settings
+from fairlead.cli.steps import step
+from fairlead.errors import FairleadError
+
+if TYPE_CHECKING:
+    from fairlead.artifacts import Artifacts
+    from fairlead.ledger.interface import Ledger
+    from fairlead.records import Deployment, Route
+    from fairlead.server.events import News
+    from fairlead.server.supervisor import Stop
+    from fairlead.serving.start import Logging
+
+_LONG = 2.0  # seconds to open a ledger in
+_HELD = "another program holds it; waiting up to a minute before this server binds its address"
+_EPILOG = """\b
+Examples:
+  fairlead serve
+  fairlead serve boston-prices --port 8000 --processes 2
+  fairlead token add shop && fairlead serve --host 0.0.0.0
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="0 takes one that is free.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Name or address to bind; others than this machine's own need a token.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 1024),
+    help="How many answer requests (default: one a core, from 2 to 4).",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0, max=86_400),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long requests in hand may take once the server is to stop.",
+)
+@click.option("--log-requests", is_flag=True, help="Log every request, not only those that fail.")
+@click.option(
+    "--log-form",
+    type=click.Choice(["auto", "lines", "json"]),
+    default="auto",
+    show_default=True,
+    help="Of the log on stderr: lines for people, or a JSON object a line; auto: by whether it is "
+    "a terminal.",
+)
+@click.pass_context
+def command(  # noqa: PLR0913 - click passes each option by name
+    ctx: click.Context,
+    *,
+    models: tuple[str, ...],
+    port: int,
+    host: str,
+    processes: int | None,
+    grace: float,
+    log_requests: bool,
+    log_form: Literal["auto", "lines", "json"],
+) -> None:
+    """Serve models over HTTP: those that are named, or all, later ones included.
+
+    What is live of a model is what was deployed last; a model that never was is served by its
+    champion. Deployments are carried out while this runs. Ctrl-C or SIGTERM finishes requests in
+    hand; a second one ends at once.
+    """
+    from fairlead.server import tokens
+    from fairlead.server.supervisor import ServeOptions, serve
+    from fairlead.serving import start
+    from fairlead.serving.telemetry.logs import written
+
+    writing = start.Logging(form=log_form, requests=log_requests)
+    known = tokens.known(settings(ctx).tokens)
+    options = ServeOptions(
+        models=models or None,
+        host=host,
+        port=port,
+        processes=processes,
+        grace=grace,
+        tokens=tuple(each.sha256 for each in known),
+        keys=settings(ctx).tokens,
+        logging=writing,
+        checked=settings(ctx).checked,
+    )
+    with (
+        _refused(ctx, writing),
+        _opened(ctx, writing) as (ledger, artifacts),
+        _asked() as stop,
+        written(writing) as log,
+    ):
+        teller = Teller(ledger, artifacts, log, token=bool(known), host=host)
+        serve(ledger, artifacts, options, stop=stop, told=teller.tell)
+        log.info("stopped")
+
+
+@contextmanager
+def _refused(ctx: click.Context, writing: Logging) -> Iterator[None]:
+    """Why it cannot serve is a line of its log, where programs read that."""
+    from fairlead.serving.telemetry.logs import is_for_people, written
+
+    try:
+        yield
+    except FairleadError as error:
+        if is_for_people(writing, sys.stderr):
+            raise
+        with written(writing) as log:
+            log.error("%s", printable(str(error)))  # noqa: TRY400 - a message, not a fault of ours
+        ctx.exit(exit_status(error))
+
+
+@contextmanager
+def _opened(ctx: click.Context, writing: Logging) -> Iterator[tuple[Ledger, Artifacts]]:
+    """As `opened`, which can take a minute where another program holds the ledger: that is said."""
+    with ExitStack() as stack:
+        with _told_of(f"opening ledger {str(settings(ctx).ledger)!r}: {_HELD}", writing):
+            found = stack.enter_context(opened(ctx))
+        yield found
+
+
+@contextmanager
+def _told_of(wait: str, writing: Logging) -> Iterator[None]:
+    """A line of the log, if the block takes long."""
+    timer = threading.Timer(_LONG, _warn, (wait, writing))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # the log has one writer at a time
+
+
+def _warn(text: str, writing: Logging) -> None:
+    from fairlead.serving.telemetry.logs import written
+
+    with written(writing) as log:
+        log.warning("%s", printable(text))
+
+
+@contextmanager
+def _asked() -> Iterator[Stop]:
+    """Counts SIGINT and SIGTERM."""
+    from fairlead.server.supervisor import Stop
+
+    stop = Stop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop.ask) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+class Teller:
+    """Says what a server does: what it serves on stdout, the rest in its log.
+
+    Args:
+        ledger: Says which versions the revisions are.
+        artifacts: Hold rows to ask about.
+        log: That its processes write, too.
+        token: Whether clients need one.
+        host: As it was asked for; others than this machine may know the server by it.
+    """
+
+    def __init__(
+        self, ledger: Ledger, artifacts: Artifacts, log: logging.Logger, *, token: bool, host: str
+    ) -> None:
+        self._host = host
+        self._ledger = ledger
+        self._artifacts = artifacts
+        self._log = log
+        self._token = token
+        self._url = ""
+        self._shown: set[str] = set()  # models with a curl line
+        self._steps: dict[str, tuple[object, ...]] = {}
+
+    def tell(self, news: News) -> None:
+        """Say it."""
+        from fairlead.server.events import Listening, Live, Moved, Note, Warned
+
+        match news:
+            case Listening(url=url, processes=processes):
+                self._url = url
+                click.echo(f"serving at {url} with {processes} processes{self._reach()}")
+            case Live(route=route):
+                self._live(route)
+            case Moved(deployment=deployment):
+                self._moved(deployment)
+            case Note(text=text):
+                self._log.info(printable(text))
+            case Warned(text=text):
+                self._log.warning(printable(text))
+
+    def _reach(self) -> str:
+        """The bound address, where it is more than the one that this machine asks."""
+        everywhere = self._host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+        name = f"[{self._host}]" if ":" in self._host else self._host
+        port = self._url.rpartition(":")[2]
+        return f", bound to {name}:{port}" if everywhere else ""
+
+    def _live(self, route: Route) -> None:
+        click.echo(printable(f"{route.model}: {shares(route)} (route {route.number})"))
+        if route.traffic and route.model not in self._shown:
+            self._shown.add(route.model)
+            with suppress(FairleadError):  # an example is not worth a failure
+                self._example(route)
+
+    def _example(self, route: Route) -> None:
+        from fairlead.rollout.wait import goldens
+
+        for golden in goldens(self._ledger, self._artifacts, route).values():
+            if golden.rows:
+                line = curl(self._url, route.model, golden.rows[0], token=self._token)
+                click.echo(printable(line))
+                return
+
+    def _moved(self, deployment: Deployment) -> None:
+        at = (deployment.number, deployment.step, deployment.state)
+        if self._steps.get(deployment.model) == at:
+            return
+        self._steps[deployment.model] = at
+        ended = deployment.state != "running" and deployment.reason
+        level = logging.WARNING if deployment.state == "failed" else logging.INFO
+        said = f"{step(deployment)}: {deployment.reason}" if ended else step(deployment)
+        self._log.log(level, printable(said))

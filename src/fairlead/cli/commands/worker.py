@@ -1,0 +1,66 @@
+"""`fairlead worker`: the program of every worker.
+
+Belongs here: its arguments and signals. Does not: the work (worker/loop.py).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import click
+
+from fairlead.cli.output import note, settings
+from fairlead.errors import NotFound
+
+_EPILOG = """\b
+Examples:
+  fairlead worker                        work on any study, until Ctrl-C
+  fairlead worker --study boston-prices  work on this study only
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--study", help="Work on this study only (a name, an id, or its beginning).")
+@click.option("--name", help="Name of this worker, unique among those alive.")
+@click.option("--until-eof", is_flag=True, help="Stop at once when standard input ends.")
+@click.pass_context
+def command(ctx: click.Context, study: str | None, name: str | None, *, until_eof: bool) -> None:
+    """Work off tasks until told to stop.
+
+    SIGINT (Ctrl-C) or SIGTERM finishes the task in hand and ends; a second one ends at once and
+    gives the task back.
+    """
+    from fairlead.ledger.store import open_ledger
+    from fairlead.worker.loop import Worker
+
+    options = settings(ctx)
+    if not options.ledger.exists():
+        raise NotFound(f"there is no ledger in {str(options.home)!r}: run a spec there first")
+    with open_ledger(options.ledger) as ledger:
+        worker = Worker(
+            name=name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+            ledger=ledger,
+            artifacts=options.artifacts,
+            lease=options.lease,
+            study=ledger.studies.get(study).id if study else None,
+            note=note,
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: worker.stop.ask())
+        if until_eof:
+            at_once = partial(worker.stop.ask, at_once=True)
+            threading.Thread(target=_at_eof, args=(at_once,), daemon=True).start()
+        worker.run()
+
+
+def _at_eof(stop: Callable[[], None]) -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    stop()

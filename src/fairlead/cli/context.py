@@ -1,0 +1,39 @@
+"""The ledger and the artefacts of commands that only look at them.
+
+Belongs here: opening what is there. Does not: making it, which only the commands that run do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from fairlead.cli.output import settings
+from fairlead.errors import NotFound
+
+if TYPE_CHECKING:
+    from fairlead.artifacts import Artifacts
+    from fairlead.ledger.interface import Ledger
+
+
+@contextmanager
+def opened(ctx: click.Context) -> Iterator[tuple[Ledger, Artifacts]]:
+    """The ledger and the artefact store of this home.
+
+    Raises:
+        NotFound: Nothing was ever run there.
+    """
+    from fairlead.artifacts import Artifacts
+    from fairlead.ledger.store import open_ledger
+
+    options = settings(ctx)
+    if not options.ledger.exists():
+        raise NotFound(
+            f"there is no ledger in {str(options.home)!r}: run a spec first, or name its home "
+            "with --home or $FAIRLEAD_HOME"
+        )
+    with open_ledger(options.ledger) as ledger:
+        yield ledger, Artifacts(options.artifacts)

@@ -1,0 +1,1 @@
+"""What may be asked of a model's traffic: deployments, routes and undo."""

@@ -1,0 +1,214 @@
+"""deploy_details.json: what is live since a change of a route, where it comes from, and who did it.
+
+Belongs here: what stands in it. Does not: changing routes (routes.py).
+
+It is stored before the route that names it, and the ledger takes that route only if the one that
+it follows is still in force: what it says of the moment of the change is true.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fairlead import manifest
+from fairlead.artifacts import Artifacts
+from fairlead.errors import FairleadError
+from fairlead.ledger.interface import Ledger
+from fairlead.records import Candidate, Deployment, Revision, Route, Study, Version
+from fairlead.registry.champion_history import last_judgement
+from fairlead.repository import checked_out
+from fairlead.rollout.traffic_split import leading
+from fairlead.version import VERSION
+
+
+def details(
+    ledger: Ledger,
+    artifacts: Artifacts,
+    route: Route,
+    *,
+    previous: Route | None,
+    deployment: Deployment | None = None,
+) -> bytes:
+    """The document of a route that is about to be appended.
+
+    What cannot be read, such as a damaged file of an old version, is null: it keeps nobody from
+    going back. So is all that is a revision's, where nobody has traffic.
+
+    Args:
+        ledger: Knows the revisions and their versions.
+        artifacts: Has what the versions are made of.
+        route: The new one; its number and time are given here as the ledger will.
+        previous: The one in force.
+        deployment: That the route is a step of, or undoes, as it will be written.
+    """
+    revisions = {each.name: each for each in ledger.routes.revisions(route.model)}
+    revision = _subject(route, deployment, revisions)
+    document = {
+        "model": route.model,
+        "version": revision.version if revision else None,
+        "revision": revision.name if revision else None,
+        **_about(ledger, artifacts, revision),
+        "route": (previous.number if previous else 0) + 1,
+        "kind": route.kind,
+        "why": route.why,
+        "traffic": _traffic(route, revisions),
+        "sticky": route.sticky,
+        "settings": asdict(revision.allowance) if revision else None,
+        "previous": _previous(previous, revisions),
+        "deployment": _deployment(ledger, deployment),
+        "at": ledger.now(),
+        "by": who(),
+        "fairlead": VERSION,
+    }
+    return json.dumps(document, indent=1, allow_nan=False).encode()
+
+
+def who() -> str:
+    """Who this process works for: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # in a container, a user may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _subject(
+    route: Route, deployment: Deployment | None, revisions: Mapping[str, Revision]
+) -> Revision | None:
+    """The revision that it is about: the one that comes in, else the one with most traffic."""
+    if deployment is not None and deployment.revision in route.traffic:
+        return revisions[deployment.revision]
+    return leading(route, revisions)
+
+
+_ABOUT = ("metrics", "family", "params", "study", "trial", "registered", "digests", "git", "gate")
+
+
+def _about(ledger: Ledger, artifacts: Artifacts, revision: Revision | None) -> dict[str, Any]:
+    """Where its version comes from, and what was said of it."""
+    if revision is None:
+        return dict.fromkeys(_ABOUT)
+    version = ledger.versions.get(revision.model, revision.version)
+    return {**_origin(ledger, artifacts, version), "gate": _gate(ledger, version)}
+
+
+def _origin(ledger: Ledger, artifacts: Artifacts, version: Version) -> dict[str, Any]:
+    study = ledger.studies.get(version.study)
+    candidate = _candidate(artifacts, version)
+    environment = _environment(artifacts, candidate)
+    return {
+        "metrics": _metrics(candidate),
+        "family": candidate.family if candidate else None,
+        "params": dict(candidate.params) if candidate else None,
+        "study": study.id,
+        "trial": version.trial,
+        "registered": version.created,
+        "digests": _digests(study, version, candidate, environment),
+        "git": _git(environment),
+    }
+
+
+def _candidate(artifacts: Artifacts, version: Version) -> Candidate | None:
+    try:
+        return manifest.load(artifacts.get(version.manifest))
+    except FairleadError:
+        return None
+
+
+def _environment(artifacts: Artifacts, candidate: Candidate | None) -> dict[str, Any]:
+    """What the candidate's file environment.json says."""
+    file = candidate.files.get("environment.json") if candidate else None
+    try:
+        return dict(json.loads(artifacts.get(file.digest))) if file else {}
+    except FairleadError:
+        return {}
+
+
+def _metrics(candidate: Candidate | None) -> dict[str, Any] | None:
+    if candidate is None:
+        return None
+    return {
+        "metric": candidate.metric,
+        "holdout": candidate.holdout_score,
+        "holdout_rows": candidate.holdout_rows,
+        "training_rows": candidate.training_rows,
+    }
+
+
+def _digests(
+    study: Study, version: Version, candidate: Candidate | None, environment: Mapping[str, Any]
+) -> dict[str, str | None]:
+    model = candidate.files.get("model.onnx") if candidate else None
+    return {
+        "spec": hashlib.sha256(study.spec.encode()).hexdigest(),
+        "data": environment.get("digests", {}).get("fingerprint"),
+        "table": study.table,
+        "manifest": version.manifest,
+        "model": model.digest if model else None,
+    }
+
+
+def _git(environment: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The commit that the model was trained from, else the one that is checked out here."""
+    if "git" in environment:
+        trained = environment["git"]
+        return {**trained, "of": "training"} if trained else None
+    here = checked_out(Path.cwd())
+    return {**asdict(here), "of": "deployment"} if here else None
+
+
+def _gate(ledger: Ledger, version: Version) -> dict[str, Any] | None:
+    """The last verdict on the version; None where nobody judged it."""
+    last = last_judgement(ledger.versions.judgements(version.model), version.number)
+    return {**asdict(last.verdict), "at": last.at} if last else None
+
+
+def _traffic(route: Route, revisions: Mapping[str, Revision]) -> list[dict[str, Any]]:
+    return [
+        {"revision": name, "version": revisions[name].version, "percent": percent}
+        for name, percent in sorted(route.traffic.items())
+    ]
+
+
+def _previous(route: Route | None, revisions: Mapping[str, Revision]) -> dict[str, Any] | None:
+    if route is None:
+        return None
+    most = leading(route, revisions)
+    return {
+        "route": route.number,
+        "revision": most.name if most else None,
+        "traffic": _traffic(route, revisions),
+        "at": route.at,
+    }
+
+
+def _deployment(ledger: Ledger, deployment: Deployment | None) -> dict[str, Any] | None:
+    if deployment is None:
+        return None
+    return {
+        "number": deployment.number,
+        "revision": deployment.revision,
+        "steps": list(deployment.steps),
+        "step": deployment.step,
+        "state": deployment.state,
+        "asked_by": _asked_by(ledger, deployment),
+    }
+
+
+def _asked_by(ledger: Ledger, deployment: Deployment) -> str | None:
+    """Who began it: what start.py wrote as its first reason, which the history keeps."""
+    return next(
+        (
+            event.text
+            for event in ledger.routes.events(deployment.model)
+            if (event.deployment, event.kind) == (deployment.number, "began")
+        ),
+        None,
+    )

@@ -1,0 +1,171 @@
+"""The beginning of a deployment.
+
+Belongs here: which version, with which settings, and what is refused. Does not: carrying it out
+(server/executor.py).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict
+
+from fairlead.artifacts import Artifacts
+from fairlead.errors import FairleadError
+from fairlead.ledger.interface import Ledger
+from fairlead.records import Allowance, Bounds, Deployment, Revision, Version
+from fairlead.registry.champion_history import last_judgement
+from fairlead.registry.registry import Registry
+from fairlead.rollout.columns import changes
+from fairlead.rollout.compatibility import Terms, retuned
+from fairlead.rollout.record import who
+from fairlead.rollout.traffic_split import leading
+from fairlead.spec.document import Serve, parse_canonical
+
+
+def begin(  # noqa: PLR0913 - where, what, and how are three things
+    ledger: Ledger,
+    artifacts: Artifacts,
+    model: str,
+    *,
+    version: int | None = None,
+    steps: tuple[int, ...] | None = None,
+    serve: Serve | None = None,
+) -> Deployment:
+    """Ask for a version to be deployed; whoever serves carries it out.
+
+    A deployment of the model that still runs is superseded.
+
+    Args:
+        ledger: Notes it.
+        artifacts: Have the version's files.
+        model: Name of the model.
+        version: Its number; the champion's if None.
+        steps: Percents, rising to 100; those of the settings if None. A model's first revision gets
+            everything at once.
+        serve: The settings; those of the spec that the version's study ran with if None.
+
+    Raises:
+        NotFound: There is no such model or version, or it has no champion.
+        Unexportable: The version has no ONNX form.
+        Failed: Its exported form predicts something else than what was trained.
+        Corrupt: A file of it is not what was written.
+        Invalid: The steps do not rise to 100.
+    """
+    chosen = fit(ledger, artifacts, model, version)
+    serve = serve or settings(ledger, chosen)
+    revision = ledger.routes.revise(_revision(chosen, serve))
+    return ledger.deployments.begin(
+        Deployment(
+            model=model,
+            number=0,  # the ledger gives it
+            revision=revision.name,
+            steps=_steps(ledger, model, steps or serve.canary),
+            bounds=Bounds(**serve.judge.model_dump()),
+            sticky=serve.sticky,
+            reason=who(),
+        )
+    )
+
+
+def fit(ledger: Ledger, artifacts: Artifacts, model: str, number: int | None) -> Version:
+    """The version of this number, or the champion, if it is fit to be served; raises as `begin`."""
+    registry = Registry(ledger, artifacts)
+    version = registry.version(model, number)
+    registry.refuse_unfit(version, doing="deploying")
+    return version
+
+
+def settings(ledger: Ledger, version: Version) -> Serve:
+    """The serving settings of the spec that the version's study ran with."""
+    return parse_canonical(ledger.studies.get(version.study).spec).serve
+
+
+def warnings(ledger: Ledger, artifacts: Artifacts, version: Version, serve: Serve) -> list[str]:
+    """What a person should know before this version has traffic, a line each.
+
+    That it is not the champion; and what changes for clients of the model, held against the
+    revision that has the most traffic now.
+
+    Args:
+        ledger: Knows that one.
+        artifacts: Have the files of both.
+        version: That is to be deployed.
+        serve: The settings that it is deployed with.
+    """
+    route = ledger.routes.current(version.model)
+    revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
+    live = leading(route, revisions) if route else None
+    told = _of_gate(ledger, version)
+    if route is None or live is None:
+        return told
+    terms = Terms(allowance=live.allowance, sticky=route.sticky)
+    wanted = Terms(allowance=_allowance(serve), sticky=serve.sticky)
+    return [
+        *told,
+        *_of_columns(ledger, artifacts, version, live),
+        *retuned(wanted, terms, name=_named(ledger, version, serve), live=live.name),
+    ]
+
+
+def _of_gate(ledger: Ledger, version: Version) -> list[str]:
+    champion = ledger.versions.champion(version.model)
+    if champion is None or champion.number == version.number:
+        return []
+    judgement = last_judgement(ledger.versions.judgements(version.model), version.number)
+    said = f"; the gate on v{version.number}: {judgement.verdict.text}" if judgement else ""
+    return [f"v{version.number} is not the champion, which is v{champion.number}{said}"]
+
+
+def _of_columns(
+    ledger: Ledger, artifacts: Artifacts, version: Version, live: Revision
+) -> list[str]:
+    """Nothing where a file of the live one cannot be read: that keeps nobody from deploying."""
+    registry = Registry(ledger, artifacts)
+    with suppress(FairleadError):
+        now = registry.candidate(ledger.versions.get(version.model, live.version)).signature
+        wanted = registry.candidate(version).signature
+        return changes(wanted, now, version=f"v{version.number}", live=f"v{live.version}")
+    return []
+
+
+def _named(ledger: Ledger, version: Version, serve: Serve) -> str:
+    """The version's revision with these settings, which may not be there yet."""
+    own = [
+        each for each in ledger.routes.revisions(version.model) if each.version == version.number
+    ]
+    there = (each.name for each in own if each.allowance == _allowance(serve))
+    anew = f"a new revision of v{version.number}" if own else f"v{version.number}"
+    return next(there, anew)
+
+
+def is_live(ledger: Ledger, version: Version, serve: Serve) -> bool:
+    """Whether the version has all traffic already, with these settings, and is to keep it."""
+    route = ledger.routes.current(version.model)
+    if route is None or route.sticky != serve.sticky or len(route.traffic) != 1:
+        return False
+    (name,) = route.traffic
+    revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
+    live = revisions[name]
+    return (live.version, live.allowance) == (version.number, _allowance(serve))
+
+
+def _steps(ledger: Ledger, model: str, steps: tuple[int, ...]) -> tuple[int, ...]:
+    """The first revision of a model has nobody to share the traffic with; so has the next one
+    after the model was out of service.
+    """
+    route = ledger.routes.current(model)
+    return steps if route is not None and route.traffic else (100,)
+
+
+def _revision(version: Version, serve: Serve) -> Revision:
+    return Revision(
+        model=version.model,
+        name="",  # the ledger gives it
+        version=version.number,
+        allowance=_allowance(serve),
+    )
+
+
+def _allowance(serve: Serve) -> Allowance:
+    named = serve.model_dump(include=set(asdict(Allowance())))
+    return Allowance(**named)

@@ -1,0 +1,233 @@
+"""The canary judge: whether a step of a deployment goes on, goes back, or waits.
+
+Belongs here: the rule, pure, over what was seen during the step. Does not: where that is counted
+(serving/telemetry/aggregate.py), and what is done about it (decide.py).
+
+Each step is judged on what was seen during it, once it has lasted long enough and the new revision
+has had enough requests. Only errors and refusals are looked at before that, at a far stricter
+level, because looking again and again finds something in the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fairlead.records import Bounds
+from fairlead.serving.telemetry.observed import LATENCY_EDGES, Observed
+
+_LEVEL = 0.01
+"""Probability below which chance is no explanation any more, at the end of a step."""
+_EARLY = 1e-6
+"""The same while the step goes on, where every look is another chance to be wrong."""
+_TAIL = 0.05
+"""Share of requests that are slower than the 95th percentile."""
+_SLACK = 0.005
+"""Seconds by which the latency may always differ."""
+_DEVIATIONS = 3.0
+"""Standard deviations of the noise that drift has to stand out from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Go:
+    """Nothing speaks against the next step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Back:
+    """The new revision is worse."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Too little was seen so far."""
+
+    reason: str
+
+
+Ruling: TypeAlias = Go | Back | Wait
+
+
+def judge(bounds: Bounds, *, candidate: Observed, others: Observed, seconds: float) -> Ruling:
+    """Rule on a step.
+
+    Args:
+        bounds: What is let pass, and what must have been seen.
+        candidate: What was seen of the new revision during the step.
+        others: What was seen of the other revisions of the route during it.
+        seconds: That the step has lasted.
+    """
+    missing = _missing(bounds, candidate, seconds)
+    level = _EARLY if missing else _LEVEL
+    found = (find(bounds, candidate, others, level) for find in (_errors, _refused))
+    if reason := next(filter(None, found), ""):
+        return Back(reason=reason)
+    if missing:
+        return Wait(reason=missing)
+    reason = _latency(bounds, candidate, others) or _drift(bounds, candidate, others)
+    return Back(reason=reason) if reason else Go()
+
+
+def _missing(bounds: Bounds, candidate: Observed, seconds: float) -> str:
+    if candidate.asked < bounds.requests:
+        return f"{candidate.asked} of {bounds.requests} requests so far"
+    if seconds < bounds.hold:
+        return f"{seconds:.0f} of {bounds.hold:g} s so far"
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Share:
+    count: int
+    of: int
+
+
+_NONE = _Share(count=0, of=0)
+
+
+def _errors(bounds: Bounds, candidate: Observed, others: Observed, level: float) -> str:
+    """Whether more of its requests fail than of the others'.
+
+    Others that fail more often than not are no measure: what comes in then has to work by itself.
+    """
+    its = _Share(count=candidate.errors, of=candidate.requests)
+    theirs = _Share(count=others.errors, of=others.requests)
+    measure = _NONE if theirs.count > theirs.of / 2 else theirs
+    return _in_words(its, "failed", theirs) if _exceeds(its, measure, bounds.errors, level) else ""
+
+
+def _refused(bounds: Bounds, candidate: Observed, others: Observed, level: float) -> str:
+    """Whether more of them are refused: it may ask for a column that clients do not send."""
+    its = _Share(count=candidate.refused, of=candidate.asked)
+    theirs = _Share(count=others.refused, of=others.asked)
+    what = "were refused (4xx)"
+    return _in_words(its, what, theirs) if _exceeds(its, theirs, bounds.errors, level) else ""
+
+
+def _exceeds(its: _Share, theirs: _Share, margin: float, level: float) -> bool:
+    """Whether its share is larger than theirs, and by more than the margin and chance explain.
+
+    Two one-sided tests must agree: the binomial one, against their share plus the margin, and
+    Fisher's exact one, which knows that their share is an estimate, too.
+    """
+    usual = theirs.count / theirs.of if theirs.of else 0.0
+    allowed = min(usual + margin, 1.0)
+    if not its.count or _at_least(its.count, its.of, allowed) >= level:
+        return False
+    return not theirs.of or _fisher(its, theirs) < level
+
+
+def _in_words(its: _Share, what: str, theirs: _Share) -> str:
+    return (
+        f"{its.count} of its {its.of} requests {what}, against {theirs.count} of {theirs.of} of "
+        "the others'"
+    )
+
+
+def _latency(bounds: Bounds, candidate: Observed, others: Observed) -> str:
+    """Whether more than a twentieth of its requests are slower than the bound, beyond chance.
+
+    The bound is so many times the others' 95th percentile, and stands at the end of a bucket.
+    """
+    usual = percentile(others.latency)
+    bound = _end_of_bucket(bounds.slower * usual + _SLACK) if usual else None
+    if bound is None:
+        return ""
+    slower = sum(candidate.latency[bound + 1 :])
+    if not slower or _at_least(slower, sum(candidate.latency), _TAIL) >= _LEVEL:
+        return ""
+    return (
+        f"{slower} of its {sum(candidate.latency)} answers took more than "
+        f"{1000 * LATENCY_EDGES[bound]:g} ms; 95 % of the others' took at most "
+        f"{1000 * (usual or 0.0):g} ms"
+    )
+
+
+def percentile(latency: tuple[int, ...], share: float = 1.0 - _TAIL) -> float | None:
+    """Upper end, in seconds, of the bucket in which so large a share of answers is reached.
+
+    None where nothing was seen, or the share is reached in the open bucket only.
+    """
+    needed = share * sum(latency)
+    for end, reached in zip(LATENCY_EDGES, _running(latency), strict=False):
+        if needed and reached >= needed:
+            return end
+    return None
+
+
+def _running(counts: tuple[int, ...]) -> Iterator[int]:
+    total = 0
+    for count in counts:
+        total += count
+        yield total
+
+
+def _end_of_bucket(seconds: float) -> int | None:
+    """Index of the first bucket that ends there or later; None for the open one."""
+    return next((i for i, end in enumerate(LATENCY_EDGES) if end >= seconds), None)
+
+
+def _drift(bounds: Bounds, candidate: Observed, others: Observed) -> str:
+    """Whether its predictions are distributed otherwise, by more than the bound and the noise."""
+    if not (sum(candidate.bins) and sum(others.bins)):
+        return ""
+    found = stability(candidate.bins, others.bins)
+    noise = _noise(len(candidate.bins), candidate.requests, others.requests)
+    if found <= bounds.drift + noise:
+        return ""
+    return (
+        f"its predictions drifted from the others': population stability index {found:.2f}, where "
+        f"{bounds.drift:g} is allowed and {noise:.2f} may be chance"
+    )
+
+
+def stability(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    """The population stability index of two lists of counts over the same bins.
+
+    The sum over bins of (p - q) ln(p / q), with half a count added to each bin so that an empty
+    one is no infinity. (Siddiqi, Credit Risk Scorecards, 2006; it is Jeffreys' divergence.)
+    """
+    bins = max(len(one), len(other))
+    total = sum(
+        (p - q) * math.log(p / q)
+        for p, q in zip(_shares(one, bins), _shares(other, bins), strict=True)
+    )
+    return float(total)
+
+
+def _shares(counts: tuple[int, ...], bins: int) -> list[float]:
+    padded = [*counts, *(0,) * (bins - len(counts))]
+    whole = sum(padded) + 0.5 * bins
+    return [(count + 0.5) / whole for count in padded]
+
+
+def _noise(bins: int, one: int, other: int) -> float:
+    """What the index may be by chance alone: its mean and so many deviations.
+
+    Between two samples of one distribution it is about (1/n + 1/m) times a chi-squared variable
+    of bins - 1 degrees of freedom. n and m are numbers of requests: rows that came together may
+    well be alike. (Yurdakul and Naranjo, Statistical properties of the population stability
+    index, 2020.)
+    """
+    scale = 1.0 / max(one, 1) + 1.0 / max(other, 1)
+    freedom = bins - 1
+    return scale * (freedom + _DEVIATIONS * math.sqrt(2.0 * freedom))
+
+
+def _fisher(its: _Share, theirs: _Share) -> float:
+    """Probability that so many or more of all that were counted are its own, by chance alone."""
+    from scipy.stats import hypergeom
+
+    counted, of = its.count + theirs.count, its.of + theirs.of
+    return float(hypergeom.sf(its.count - 1, of, counted, its.of))
+
+
+def _at_least(count: int, of: int, share: float) -> float:
+    """Probability of so many or more, where each of them happens with this probability."""
+    from scipy.special import bdtrc
+
+    return float(bdtrc(count - 1, of, share)) if share < 1.0 else 1.0

@@ -1,0 +1,132 @@
+"""What the ledger says of the models that are served.
+
+Belongs here: reading it, and how it reads for one model. Does not: what follows (desired_state.py,
+executor.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fairlead.errors import Transient
+from fairlead.ledger.interface import Ledger
+from fairlead.records import Deployment, Revision, Route
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What the ledger says of one model.
+
+    Args:
+        model: Its name.
+        route: In force; None before the first.
+        deployment: That this server carries out, if it does.
+        base: The route that the deployment began from.
+        revisions: By name; none that is retired.
+        paused: Whether the deployment waits until the ledger can be written to.
+    """
+
+    model: str
+    route: Route | None = None
+    deployment: Deployment | None = None
+    base: Route | None = None
+    revisions: Mapping[str, Revision] = field(default_factory=dict)
+    paused: bool = False
+
+    @property
+    def routed(self) -> frozenset[str]:
+        """Revisions that have traffic."""
+        return frozenset(self.route.traffic if self.route else ())
+
+    @property
+    def before(self) -> Mapping[str, int]:
+        """How the traffic was shared before the deployment."""
+        return self.base.traffic if self.base else {}
+
+    @property
+    def candidate(self) -> Revision | None:
+        """The revision that the deployment brings in."""
+        return self.revisions.get(self.deployment.revision) if self.deployment else None
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Revisions that are, or may soon be, routed: those to go back to included."""
+        if self.deployment is None:
+            return self.routed
+        return self.routed | {*self.before, self.deployment.revision}
+
+
+class Looking:
+    """Looks at the ledger.
+
+    Args:
+        ledger: What to look at.
+        server: Id of this server, which takes what deployments nobody carries out.
+        models: Those to look at; None for all.
+        lease: Seconds for which deployments are taken.
+    """
+
+    def __init__(
+        self, ledger: Ledger, *, server: str, models: tuple[str, ...] | None, lease: float
+    ) -> None:
+        self._ledger = ledger
+        self._server, self._models, self._lease = server, models, lease
+        self._known: dict[tuple[str, int], Route] = {}  # routes never change
+        self._taken: Sequence[Deployment] = ()
+        self._paused = False
+
+    def look(self) -> Sequence[Standing]:
+        """How things stand now, by model.
+
+        Deployments are read first and revisions last: what a route or a deployment names was there
+        before it was. A ledger that cannot be written to is read all the same: no deployment is
+        taken then, and those that were are paused.
+        """
+        self._take()
+        deployments = {one.model: one for one in self._taken}
+        routes = {one.model: one for one in self._ledger.routes.in_force() if self._ours(one.model)}
+        revisions = self._ledger.routes.revisions(retired=False)
+        return [
+            self._standing(model, routes.get(model), deployments.get(model), revisions)
+            for model in sorted({*routes, *deployments})
+        ]
+
+    def _take(self) -> None:
+        deployments = self._ledger.deployments
+        try:
+            self._taken = deployments.take(self._server, lease=self._lease, models=self._models)
+            self._paused = False
+        except Transient:
+            now = [deployments.get(one.model, one.number) for one in self._taken]
+            self._taken = [one for one in now if self._holds(one)]
+            self._paused = True
+
+    def _holds(self, deployment: Deployment) -> bool:
+        return deployment.state == "running" and deployment.server == self._server
+
+    def route(self, model: str, number: int) -> Route:
+        """An earlier route."""
+        if (model, number) not in self._known:
+            self._known[model, number] = self._ledger.routes.history(model)[number - 1]
+        return self._known[model, number]
+
+    def _standing(
+        self,
+        model: str,
+        route: Route | None,
+        deployment: Deployment | None,
+        revisions: Sequence[Revision],
+    ) -> Standing:
+        base = deployment.base if deployment else None
+        return Standing(
+            model=model,
+            route=route,
+            deployment=deployment,
+            base=self.route(model, base) if base is not None else None,
+            revisions={one.name: one for one in revisions if one.model == model},
+            paused=self._paused,
+        )
+
+    def _ours(self, model: str) -> bool:
+        return self._models is None or model in self._models

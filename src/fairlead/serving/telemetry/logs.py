@@ -1,0 +1,183 @@
+"""What a serving program and its processes write to their standard error.
+
+Belongs here: the two forms of a line, and that writing holds nobody up. Does not: what is told
+(request_observer.py, life.py, cli/commands/serve.py).
+
+Lines are written by a thread of their own, through a queue with an end: whoever reads our standard
+error and stops reading stops no request. What finds the queue full is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from logging.handlers import QueueHandler, QueueListener
+from queue import Full, Queue
+from typing import TextIO, TypeAlias
+
+import msgspec
+
+from fairlead.serving.start import Logging
+
+Later: TypeAlias = Callable[[float, Callable[[], None]], object]
+
+NAME = "fairlead.serving"
+FEW = 20  # lines of what was refused in one second
+
+_MOST = 10_000  # lines that wait
+
+
+@contextmanager
+def written(settings: Logging, stream: TextIO | None = None) -> Iterator[logging.Logger]:
+    """The logger, until all that it was told is written.
+
+    Args:
+        settings: What is written, and how.
+        stream: Where; standard error if None.
+    """
+    stream = stream or sys.stderr
+    target = logging.StreamHandler(stream)
+    target.setFormatter(Lines() if is_for_people(settings, stream) else Objects())
+    queue = Dropping(Queue(_MOST))
+    listener = QueueListener(queue.queue, target)
+    logger = _logger(settings.level, queue)
+    listener.start()
+    try:
+        yield logger
+    finally:
+        logger.removeHandler(queue)
+        listener.stop()
+
+
+def is_for_people(settings: Logging, stream: TextIO) -> bool:
+    """Whether lines are written as people read them."""
+    return settings.form == "lines" or (settings.form == "auto" and stream.isatty())
+
+
+class Dropping(QueueHandler):
+    """Puts records into a queue; those that find it full are counted, and told of later."""
+
+    def __init__(self, queue: Queue[logging.LogRecord]) -> None:
+        super().__init__(queue)
+        self.dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """The record itself: it stays in this process, and is formatted by the other thread."""
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Put it in, or drop it."""
+        record.dropped = self.dropped
+        try:
+            self.queue.put_nowait(record)
+        except Full:
+            self.dropped += 1
+        else:
+            self.dropped = 0
+
+
+class Few:
+    """Of lines that a client can cause without end, those of one second that are written.
+
+    The rest are counted, and told in one line once the second is over.
+
+    Args:
+        log: Where that line goes.
+        later: Calls a function so many seconds from now; by the running event loop, if None.
+    """
+
+    def __init__(self, log: logging.Logger, later: Later | None = None) -> None:
+        self._log = log
+        self._later = later or _by_loop
+        self._admitted = 0
+        self._more = 0
+
+    def admits(self) -> bool:
+        """Whether one more may be written; else it is counted."""
+        if not self._admitted:
+            self._later(1.0, self._end)
+        if self._admitted < FEW:
+            self._admitted += 1
+            return True
+        self._more += 1
+        return False
+
+    def _end(self) -> None:
+        more, self._admitted, self._more = self._more, 0, 0
+        if more:
+            self._log.info("more were refused in that second", extra={"fields": {"more": more}})
+
+
+def _by_loop(seconds: float, call: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, call)
+
+
+class Objects(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line."""
+        document = {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            "process": record.process,
+            **_fields(record),
+        }
+        if record.exc_info:
+            document["traceback"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(document).decode()
+
+
+class Lines(logging.Formatter):
+    """A line for people: of a request no more than what it asked and what came of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line, and what was raised below it."""
+        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        line = f"{at} {record.levelname.lower():7} {_in_words(record)}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    dropped = getattr(record, "dropped", 0)
+    fields: dict[str, object] = getattr(record, "fields", {})
+    return {**fields, "dropped_before": dropped} if dropped else fields
+
+
+def _in_words(record: logging.LogRecord) -> str:
+    fields = _fields(record)
+    if "path" not in fields:
+        return record.getMessage() + "".join(_pairs(fields))
+    asked = [fields.get(name) for name in ("code", "method", "path", "revision")]
+    said = " ".join(_shown(value) for value in asked if value is not None)
+    line = f"{said} {fields['milliseconds']} ms"
+    return f"{line}: {_line(fields['error'])}" if "error" in fields else line
+
+
+def _pairs(fields: Mapping[str, object]) -> Iterator[str]:
+    return (f" {name}={_shown(value)}" for name, value in fields.items())
+
+
+def _line(value: object) -> str:
+    """The text with what a terminal would act upon written out."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() and " " not in text else repr(text)
+
+
+def _logger(level: str, handler: logging.Handler) -> logging.Logger:
+    logger = logging.getLogger(NAME)
+    logger.setLevel(level.upper())
+    logger.propagate = False
+    logger.addHandler(handler)
+    return logger

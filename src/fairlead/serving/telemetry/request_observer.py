@@ -1,0 +1,136 @@
+"""What is kept of requests once they are answered: figures, lines, spans.
+
+Belongs here: which of them a request leaves. Does not: how each is kept (metrics.py, logs.py,
+traces.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any
+
+from fairlead.errors import FairleadError, NotLoaded, OutOfService, Overloaded
+from fairlead.serving.http.request_context import Visit
+from fairlead.serving.telemetry.logs import Few
+from fairlead.serving.telemetry.metrics import Metrics
+from fairlead.serving.telemetry.traces import Traces
+
+_BAD = 400
+_FAULT = 500
+_LONGEST_REASON = 300  # characters
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_CELL = re.compile(rf"(row \d+, column (?:{_QUOTED.pattern}): )(.*)")
+
+
+class Witness:
+    """Told of every request.
+
+    Args:
+        metrics: What counts those for predictions.
+        traces: What makes spans of all; None for none.
+        log: Where those that failed are told.
+        everything: Tell of all requests there.
+    """
+
+    def __init__(
+        self, metrics: Metrics, traces: Traces | None, log: logging.Logger, *, everything: bool
+    ) -> None:
+        self._metrics = metrics
+        self._traces = traces
+        self._log = log
+        self._least = 0 if everything else _BAD
+        self._few = Few(log)
+
+    def began(self, visit: Visit) -> None:
+        """A request is there."""
+        if self._traces is not None:
+            visit.span = self._traces.begin(visit)
+
+    def answered(self, visit: Visit, status: int) -> None:
+        """It is answered with this status."""
+        seconds = perf_counter() - visit.began
+        if visit.target is not None and visit.target.posted:
+            self._count(visit, status, seconds)
+        if status >= self._least:
+            self._tell(visit, status, seconds)
+        if self._traces is not None:
+            self._traces.end(visit, status)
+
+    def _count(self, visit: Visit, status: int, seconds: float) -> None:
+        counted = self._metrics.of(visit.model, visit.revision)
+        counted.answered(status, seconds)
+        if visit.pinned:
+            counted.pinned.answered(status, seconds)
+
+    def left(self, visit: Visit) -> None:
+        """The client did not wait for the answer."""
+        self._log.debug("client left", extra=_fields(visit, perf_counter() - visit.began))
+        if self._traces is not None:
+            self._traces.end(visit, None)
+
+    def refused(self, status: int) -> None:
+        """Something came over a connection that was no whole request."""
+        self._metrics.refused(status)
+        if self._log.isEnabledFor(logging.DEBUG) and self._told(logging.DEBUG):
+            self._log.debug("connection refused", extra={"fields": {"code": status}})
+
+    def _told(self, level: int) -> bool:
+        """What a client can cause without end does not fill the disk, unless all is to be told."""
+        return not self._least or level >= logging.ERROR or self._few.admits()
+
+    def _tell(self, visit: Visit, status: int, seconds: float) -> None:
+        """A line, with the reason that the client was given; of a fault of ours, its own words."""
+        level = severity(status, visit.error)
+        if not self._told(level):
+            return
+        extra = _fields(visit, seconds)
+        extra["fields"]["code"] = status
+        unexpected = visit.error is not None and not isinstance(visit.error, FairleadError)
+        if visit.error is not None:
+            extra["fields"]["error"] = _reason(visit.error)
+        self._log.log(
+            level,
+            "request failed" if status >= _BAD else "request",
+            extra=extra,
+            exc_info=visit.error if unexpected else None,
+        )
+
+
+def severity(status: int, error: Exception | None) -> int:
+    """How bad it is that a request was answered so: what was meant to be is no error.
+
+    Args:
+        status: Of the answer.
+        error: What it ended with; None where a page has answered, such as /readyz with 503.
+    """
+    if isinstance(error, (Overloaded, NotLoaded)):
+        return logging.WARNING
+    meant = status == HTTPStatus.SERVICE_UNAVAILABLE and (
+        error is None or isinstance(error, OutOfService)
+    )
+    return logging.INFO if status < _FAULT or meant else logging.ERROR
+
+
+def _reason(error: Exception) -> str:
+    """In a line that is never long and tells names, but nothing that stood in a cell."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = _CELL.sub(lambda told: told[1] + _QUOTED.sub("'...'", told[2]), text)
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+
+
+def _fields(visit: Visit, seconds: float) -> dict[str, dict[str, Any]]:
+    path = visit.path[:200].decode("latin-1")
+    fields: Mapping[str, Any] = {
+        "request": visit.id.decode(),
+        "method": visit.method,
+        "path": path,
+        "model": visit.model,
+        "revision": visit.revision,
+        "rows": visit.rows,
+        "milliseconds": round(seconds * 1e3, 3),
+    }
+    return {"fields": {name: value for name, value in fields.items() if value not in {"", 0}}}

@@ -1,0 +1,141 @@
+"""A crew of real processes: a page larger than what a socket holds, and who is called silent."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from fairlead.server.events import News
+from fairlead.server.listening import bound
+from fairlead.server.process_pool import Crew
+from fairlead.serving.plan import Counts, Plan
+from fairlead.serving.start import ProcessSettings
+from fairlead.serving.telemetry.aggregate import Sums
+from fairlead.serving.telemetry.counters import Counted
+from tests.integration.server.rig import DEADLINE
+
+REVISIONS = 200
+MODEL = "m" * 1_000  # the page has it in every line
+IDLE = 30.0  # seconds that the crew waits for something to happen
+
+
+def many() -> Sums:
+    """What a server knows that has had many revisions."""
+    sums = Sums()
+    names = (f"v{number}" for number in range(REVISIONS))
+    sums.add(1, Counts(counted=tuple((MODEL, name, Counted(codes={200: 1})) for name in names)))
+    return sums
+
+
+@contextmanager
+def tended(sums: Sums, store: Path) -> Iterator[str]:
+    """A crew of one process, at this address; it is only seen to when something happens."""
+    settings = ProcessSettings(listen=(), channel=0, artifacts=str(store))
+    over = threading.Event()
+    with bound("127.0.0.1", 0, tokens=False) as address:
+        crew = Crew(
+            address, settings, count=1, sums=sums, told=lambda _: None, changed=lambda: None
+        )
+        crew.follow(Plan(serial=1))
+        crew.tend(0.0)  # the process starts
+
+        def tend() -> None:
+            while not over.is_set():
+                crew.tend(IDLE)
+
+        tending = threading.Thread(target=tend)
+        tending.start()
+        try:
+            yield address.url
+        finally:
+            over.set()
+            crew.follow(Plan(serial=1))  # it wakes up
+            tending.join()
+            crew.close()
+
+
+def test_a_page_of_many_megabytes_comes_in_time(tmp_path: Path) -> None:
+    with tended(many(), tmp_path) as url:
+        parts = urlsplit(url)
+        client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=DEADLINE)
+        with closing(client):
+            client.request("GET", "/metrics")
+            reply = client.getresponse()
+            content = reply.read()
+    assert reply.status == 200, content
+    assert len(content) > 5 << 20
+    assert content.count(b"fairlead_requests_total{") == REVISIONS
+
+
+class Clock:
+    """Shows what the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@contextmanager
+def watched(clock: Clock, store: Path, told: list[News]) -> Iterator[tuple[Crew, psutil.Process]]:
+    """A crew of one process that has said that it lives."""
+    settings = ProcessSettings(listen=(), channel=0, artifacts=str(store))
+    sums = Sums()
+    with bound("127.0.0.1", 0, tokens=False) as address:
+        crew = Crew(
+            address,
+            settings,
+            count=1,
+            sums=sums,
+            told=told.append,
+            changed=lambda: None,
+            clock=clock,
+        )
+        crew.follow(Plan(serial=1))
+        try:
+            until(lambda: sums.sights, crew)
+            (number,) = sums.sights
+            yield crew, psutil.Process(number)
+        finally:
+            crew.close()
+
+
+def until(condition: Callable[[], object], crew: Crew) -> None:
+    """See to the crew until this is so."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        crew.tend(0.05)
+
+
+def test_who_was_not_listened_to_is_not_called_silent(tmp_path: Path) -> None:
+    told: list[News] = []
+    with watched(clock := Clock(), tmp_path, told) as (crew, process):
+        process.suspend()  # what it would say is on its way
+        clock.now += 60.0  # the supervisor was stopped, or the machine slept
+        crew.tend(0.0)
+        process.resume()
+        clock.now += 1.0
+        crew.tend(0.0)
+        assert process.is_running()
+    assert not told
+
+
+def test_a_process_that_says_nothing_while_it_is_listened_to_is_replaced(tmp_path: Path) -> None:
+    told: list[News] = []
+    with watched(clock := Clock(), tmp_path, told) as (crew, process):
+        process.suspend()
+        crew.tend(0.0)  # what it had said before
+        for _ in range(20):
+            clock.now += 1.0
+            crew.tend(0.0)
+        assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    assert any("hangs and is replaced" in str(news) for news in told)

@@ -1,0 +1,55 @@
+"""Jobs beside a loop."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+
+from fairlead.rollout.background import Jobs
+
+DEADLINE = 30.0
+
+
+@pytest.fixture
+def hanging() -> threading.Event:
+    """Set at the end of the test, so that what hangs until then ends."""
+    return threading.Event()
+
+
+def test_a_job_that_hangs_keeps_no_other_waiting(hanging: threading.Event) -> None:
+    ended: queue.Queue[None] = queue.Queue()
+    jobs: Jobs[bool] = Jobs(at_once=1, ended=lambda: ended.put(None), long=0.01)
+    try:
+        assert jobs.done("hangs", lambda: hanging.wait(DEADLINE)) is None
+        assert jobs.done("works", lambda: False) is None
+        ended.get(timeout=DEADLINE)
+        works = jobs.done("works", lambda: False)
+        assert works
+        assert works.result is False
+        assert jobs.done("hangs", lambda: True) is None
+    finally:
+        hanging.set()
+
+
+def test_no_more_are_done_at_once_than_may_be_while_none_hangs() -> None:
+    ended: queue.Queue[None] = queue.Queue()
+    jobs: Jobs[int] = Jobs(at_once=2, ended=lambda: ended.put(None))
+    lock, now, most = threading.Lock(), [0], [0]
+    both = threading.Barrier(2)
+
+    def work() -> int:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        both.wait(DEADLINE)
+        with lock:
+            now[0] -= 1
+        return 1
+
+    for key in range(6):
+        jobs.done(key, work)
+    for _ in range(6):
+        ended.get(timeout=DEADLINE)
+    assert most == [2]

@@ -1,0 +1,88 @@
+"""What a deployment does next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fairlead.records import Deployment, Revision
+from fairlead.server.canary import Back, Go
+from fairlead.server.canary import Wait as JudgeWaits
+from fairlead.server.decide import (
+    Action,
+    Ask,
+    Change,
+    Check,
+    Fail,
+    Finish,
+    GoBack,
+    Progress,
+    Wait,
+    next_action,
+)
+
+DEPLOYMENT = Deployment(model="m", number=1, revision="v2", steps=(10, 50, 100))
+READY = Revision(model="m", name="v2", version=2, state="ready")
+SERVING = replace(READY, state="serving")
+FOLLOWED = Progress(followed=True)
+TESTED = Progress(followed=True, tested=True)
+
+
+@pytest.mark.parametrize(
+    ("revision", "progress", "action"),
+    [
+        (replace(READY, state="loading"), Progress(), Check()),
+        (
+            replace(READY, state="failed", reason="it crashed"),
+            Progress(),
+            Fail(reason="it crashed"),
+        ),
+        (READY, Progress(), Wait(reason="the serving processes load it")),
+        (READY, Progress(fault="damaged"), Fail(reason="damaged")),
+        (READY, FOLLOWED, Ask(pinned=True)),
+        (READY, TESTED, Change(step=0)),
+        (READY, replace(TESTED, alone=True), Change(step=2)),
+        (READY, replace(TESTED, tested=False, difference="row 3"), Fail(reason="row 3")),
+    ],
+)
+def test_before_it_has_traffic_a_revision_is_proved(
+    revision: Revision, progress: Progress, action: Action
+) -> None:
+    assert next_action(DEPLOYMENT, revision, progress) == action
+
+
+@pytest.mark.parametrize(
+    ("step", "progress", "action"),
+    [
+        (0, Progress(), Wait(reason="the serving processes take up the route")),
+        (0, FOLLOWED, Ask(pinned=False)),
+        (0, replace(TESTED, tested=False, difference="row 3"), GoBack(reason="row 3")),
+        (0, replace(FOLLOWED, fault="gone"), GoBack(reason="gone")),
+        (0, TESTED, Wait(reason="at 10 % of the traffic: nothing was seen yet")),
+        (0, replace(TESTED, ruling=Go()), Change(step=1)),
+        (
+            1,
+            replace(TESTED, ruling=Back(reason="slow")),
+            GoBack(reason="at 50 % of the traffic: slow"),
+        ),
+        (
+            1,
+            replace(TESTED, ruling=JudgeWaits(reason="3 of 100")),
+            Wait(reason="at 50 % of the traffic: 3 of 100"),
+        ),
+        (2, FOLLOWED, Ask(pinned=False)),
+        (2, TESTED, Finish()),
+    ],
+)
+def test_each_step_is_followed_tested_and_judged_before_the_next(
+    step: int, progress: Progress, action: Action
+) -> None:
+    assert next_action(replace(DEPLOYMENT, step=step), SERVING, progress) == action
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_what_was_condemned_goes_back_whoever_looks_next(step: int) -> None:
+    failed = replace(SERVING, state="failed", reason="row 3")
+    action = next_action(replace(DEPLOYMENT, step=step), failed, TESTED)
+    assert action == GoBack(reason="row 3")
