@@ -188,7 +188,7 @@ def test_a_pipe_of_our_own_that_breaks_is_an_error_like_others(tmp_path: Path) -
 def test_ctrl_c_ends_a_command_quietly(tmp_path: Path) -> None:
     program = (
         "import signal, os, sys, click\n"
-        "from fairlead.cli import main, schema\n"
+        "from fairlead.cli import main\nfrom fairlead.cli.commands import schema\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job has none
         "schema.command.callback = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(main.main(['schema']))\n"
