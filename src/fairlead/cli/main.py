@@ -191,9 +191,10 @@ def _run(args: Sequence[str] | None) -> int:
 
 
 def _refuse(error: FairleadError) -> int:
+    from fairlead.cli.next_steps import explained
     from fairlead.cli.output import exit_status
 
-    _say(str(error))
+    _say(explained(error))
     return exit_status(error)
 
 

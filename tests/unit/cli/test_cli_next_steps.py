@@ -1,0 +1,58 @@
+"""Next steps of errors, as the command line words them."""
+
+from __future__ import annotations
+
+import pytest
+
+from fairlead.cli.next_steps import command_line, explained
+from fairlead.errors import Conflict, Invalid, NextStep, NotFound
+
+
+def test_positional_arguments_options_and_flags_are_told_apart_by_the_command() -> None:
+    step = NextStep(action="route", arguments={"model": "prices", "history": True})
+    assert command_line(step) == "fairlead route prices --history"
+    step = NextStep(action="promote", arguments={"model": "prices", "version": 3, "why": None})
+    assert command_line(step) == "fairlead promote prices 3 --why TEXT"
+
+
+def test_a_value_that_the_person_chooses_is_a_placeholder() -> None:
+    step = NextStep(action="promote", arguments={"model": None, "version": None, "why": None})
+    assert command_line(step) == "fairlead promote MODEL VERSION --why TEXT"
+
+
+def test_a_subcommand_is_named_with_its_group() -> None:
+    step = NextStep(action="token.add", arguments={"name": None})
+    assert command_line(step) == "fairlead token add NAME"
+
+
+def test_a_value_that_a_shell_would_split_is_quoted() -> None:
+    step = NextStep(action="deploy", arguments={"model": "a b"})
+    assert command_line(step) == "fairlead deploy 'a b'"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [NextStep(action="dissolve"), NextStep(action="deploy", arguments={"colour": "red"})],
+    ids=["command", "argument"],
+)
+def test_a_step_that_no_command_takes_is_refused(step: NextStep) -> None:
+    with pytest.raises(LookupError):
+        command_line(step)
+
+
+def test_an_error_is_told_with_the_commands_that_lead_on() -> None:
+    deploy = NextStep(action="deploy", arguments={"model": "m"}, effect="brings a version in")
+    undo = NextStep(action="undo", arguments={"model": "m", "why": None}, effect="goes back")
+    assert explained(Invalid("m is out")) == "m is out"
+    one = Invalid("m is out", next_steps=[deploy])
+    assert explained(one) == "m is out; `fairlead deploy m` brings a version in"
+    two = Invalid("m is out", next_steps=[deploy, undo])
+    assert explained(two) == (
+        "m is out; `fairlead deploy m` brings a version in, or `fairlead undo m --why TEXT` goes "
+        "back"
+    )
+
+
+def test_an_error_has_a_stable_code_of_its_own_or_of_its_class() -> None:
+    assert NotFound("no such model").code == "not_found"
+    assert Conflict("overtaken", code="route_changed").code == "route_changed"
