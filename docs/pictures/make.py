@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from fairlead.rollout.record import who
+from fairlead.rollout.record import author
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -51,7 +51,7 @@ def printed(home: Path, *command: str) -> str:
 
 def anywhere(text: str, home: Path) -> str:
     """The text without what only this machine has."""
-    return text.replace(str(home), ".fairlead").replace(who(), "you@host")
+    return text.replace(str(home), ".fairlead").replace(author(), "you@host")
 
 
 def environ(home: Path) -> dict[str, str]:

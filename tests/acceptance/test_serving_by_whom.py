@@ -92,6 +92,6 @@ def test_a_canary_that_nobody_asks_says_so_and_is_waited_for_no_longer_than_told
     assert done.returncode == 1
     waits = r"^ridge v1: at 10 % of the traffic: [0-9]+ of 20 requests so far$"
     assert re.search(waits, done.stderr, re.MULTILINE)
-    assert "it goes on by itself" in done.stderr.splitlines()[-1]
+    assert "continues in the background" in done.stderr.splitlines()[-1]
     assert place.deployment().state == "running"
     assert "--timeout goes with --wait" in place.refused(2, *canary, "--timeout", "4")

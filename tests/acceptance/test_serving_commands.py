@@ -389,7 +389,7 @@ def test_a_model_is_taken_out_of_service_and_every_command_says_so(
         asked(next(line for line in both.said if line.startswith("curl")))
     assert "out of service by route 3 since" in place.run("route", "ridge").stderr
     assert place.json("models")[0]["live"] == {}
-    assert "nothing of it is live" in place.refused(1, "test-endpoint", "ridge")
+    assert "no revision is live" in place.refused(1, "test-endpoint", "ridge")
     again = place.run("undeploy", "ridge", "--why", "once more", "--json")
     assert json.loads(again.stdout)["route"]["number"] == 3
     assert "out of service since" in again.stderr

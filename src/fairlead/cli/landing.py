@@ -90,13 +90,13 @@ def offers(options: Settings, version: Version, serve: Serve) -> Iterator[str]:
         serve: The spec's settings.
     """
     from fairlead.ledger.store import open_ledger
-    from fairlead.rollout.start import is_live, settings
+    from fairlead.rollout.start import is_live, serve_settings
 
     with open_ledger(options.ledger) as ledger:
         champion = ledger.versions.champion(version.model)
         if champion is None or champion.number != version.number:
             return
-        stored = settings(ledger, version)
+        stored = serve_settings(ledger, version)
         if serve != stored:
             yield (
                 f"the section `serve` differs from the one that v{version.number} was found with: "
@@ -121,7 +121,7 @@ class _Landing:
     warned: Callable[[str], None]
 
     def land(self, token: str | None, stop: Stop) -> Mapping[str, Any]:
-        from fairlead.rollout.routes import live
+        from fairlead.rollout.routes import current_route
 
         with self._served(token) as (deployment, urls, known), stop.at_once(_KEPT):
             if deployment is not None:
@@ -129,7 +129,7 @@ class _Landing:
             shut = see(self.ledger, self.artifacts, self.version.model, urls=urls, token=known)
             for line in shut:  # the server that carried it out has asked itself
                 note(f"not asked from here: {line}")
-        return details_of(self.artifacts, live(self.ledger, self.version.model))
+        return details_of(self.artifacts, current_route(self.ledger, self.version.model))
 
     @contextmanager
     def _served(
@@ -148,22 +148,24 @@ class _Landing:
 
     def _begun(self) -> Deployment | None:
         """The deployment; None where the version is live already."""
-        from fairlead.rollout.routes import running
-        from fairlead.rollout.start import is_live, warnings
+        from fairlead.rollout.routes import running_deployment
+        from fairlead.rollout.start import deployment_warnings, is_live
 
         model = self.version.model
-        if is_live(self.ledger, self.version, self.serve) and not running(self.ledger, model):
+        if is_live(self.ledger, self.version, self.serve) and not running_deployment(
+            self.ledger, model
+        ):
             note(f"v{self.version.number} has all of the traffic already, with these settings")
             return None
-        for line in warnings(self.ledger, self.artifacts, self.version, self.serve):
+        for line in deployment_warnings(self.ledger, self.artifacts, self.version, self.serve):
             self.warned(line)
         return self._begin(None)
 
     def _begin(self, steps: tuple[int, ...] | None) -> Deployment:
-        from fairlead.rollout.start import begin
+        from fairlead.rollout.start import start_deployment
 
         version = self.version
-        return begin(
+        return start_deployment(
             self.ledger,
             self.artifacts,
             version.model,
@@ -174,12 +176,12 @@ class _Landing:
 
     def _running(self, deployment: Deployment | None) -> Sequence[str]:
         """Of the servers that run, those that are there for this model."""
-        from fairlead.rollout.wait import followers, taken
+        from fairlead.rollout.wait import servers_of, wait_until_taken
 
         model, servers = self.version.model, self.ledger.servers.alive()
         if deployment is None:
-            return [server.url for server in followers(self.ledger, model)]
-        if not (servers and taken(self.ledger, deployment, seconds=_TAKEN_IN)):
+            return [server.url for server in servers_of(self.ledger, model)]
+        if not (servers and wait_until_taken(self.ledger, deployment, timeout=_TAKEN_IN)):
             return []
         by = self.ledger.deployments.get(model, deployment.number).server
         return [server.url for server in servers if server.id == by or model in server.routes]
@@ -189,7 +191,7 @@ class _Landing:
         """A server of our own, which lets in nobody else."""
         import secrets
 
-        from fairlead.server.ephemeral_server import alone
+        from fairlead.server.ephemeral_server import ephemeral_server
         from fairlead.server.supervisor import ServeOptions
         from fairlead.serving.http.tokens import hashed
         from fairlead.serving.start import Logging
@@ -203,6 +205,6 @@ class _Landing:
             logging=Logging(level="warning"),
         )
         note("no server runs for this model: starting one for the test")
-        with alone(self.ledger, self.artifacts, options) as url:
+        with ephemeral_server(self.ledger, self.artifacts, options) as url:
             yield url, token
         note(f"stopped it; `fairlead serve {self.version.model}` serves the model")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fairlead.artifacts import Artifacts
     from fairlead.ledger.interface import Ledger
     from fairlead.records import Route, Server
-    from fairlead.rollout.smoke_test import Answered
+    from fairlead.rollout.smoke_test import SmokeTestResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _NOBODY = "no server serves it now: the next `fairlead serve` follows the route"
@@ -72,9 +72,9 @@ def _test(
     ledger: Ledger, artifacts: Artifacts, route: Route, *, token: str | None, whole: bool
 ) -> None:
     """Ask the servers that follow the route, which are all of them where it is followed wholly."""
-    from fairlead.rollout.wait import following
+    from fairlead.rollout.wait import servers_following
 
-    servers = following(ledger, route)  # by now: one may have died meanwhile
+    servers = servers_following(ledger, route)  # by now: one may have died meanwhile
     if whole:
         note("every serving process follows it" if servers else _NOBODY)
     if route.traffic:
@@ -106,9 +106,9 @@ def settle_or_take_back(
             force now.
         Unreachable: One could not be asked, which says nothing about the route: it stays.
     """
-    from fairlead.rollout.wait import behind
+    from fairlead.rollout.wait import wait_until_followed
 
-    late = behind(ledger, route, seconds=_PATIENCE)
+    late = wait_until_followed(ledger, route, timeout=_PATIENCE)
     try:
         _refuse_lost(route, late, followed)
         _test(ledger, artifacts, route, token=token, whole=not late)
@@ -121,26 +121,26 @@ def settle_or_take_back(
 
 
 def _refuse_lost(route: Route, late: Sequence[Server], followed: Collection[str]) -> None:
-    from fairlead.rollout.way_back import lost
+    from fairlead.rollout.undo import servers_lost
 
-    if lost(late, followed):
+    if servers_lost(late, followed):
         raise Failed(_not_followed(route, late))
 
 
 def _taken_back(ledger: Ledger, artifacts: Artifacts, route: Route, fault: str) -> str:
     """Take the route back, and wait; how that ended, in words."""
     from fairlead.errors import Conflict
-    from fairlead.rollout.routes import take_back
-    from fairlead.rollout.wait import behind
+    from fairlead.rollout.routes import revert
+    from fairlead.rollout.wait import wait_until_followed
 
     try:
         why = f"route {route.number} was taken back: {fault}"
-        again = take_back(ledger, artifacts, route, why)
+        again = revert(ledger, artifacts, route, why)
     except Conflict:
         return _overtaken(ledger, route)
     if again is None:
         return f"route {route.number} stays in force ({shares(route)})"
-    late = behind(ledger, again, seconds=_PATIENCE)
+    late = wait_until_followed(ledger, again, timeout=_PATIENCE)
     said = f"route {route.number} was taken back: route {again.number} is in force now"
     said = f"{said} ({shares(again)})"
     return f"{said}, and not followed by {_urls(late)}" if late else said
@@ -148,9 +148,9 @@ def _taken_back(ledger: Ledger, artifacts: Artifacts, route: Route, fault: str) 
 
 def _overtaken(ledger: Ledger, route: Route) -> str:
     """What somebody else has done meanwhile."""
-    from fairlead.rollout.routes import live
+    from fairlead.rollout.routes import current_route
 
-    now = live(ledger, route.model)
+    now = current_route(ledger, route.model)
     if now.number != route.number:
         return f"route {now.number} of somebody else's is in force by now ({shares(now)})"
     return (
@@ -165,9 +165,9 @@ def await_followed(ledger: Ledger, route: Route) -> None:
     Raises:
         Failed: One does not in time.
     """
-    from fairlead.rollout.wait import behind
+    from fairlead.rollout.wait import wait_until_followed
 
-    late = behind(ledger, route, seconds=_PATIENCE)
+    late = wait_until_followed(ledger, route, timeout=_PATIENCE)
     if late:
         raise Failed(_not_followed(route, late))
 
@@ -216,20 +216,20 @@ def see(
 
 def asked(
     ledger: Ledger, artifacts: Artifacts, model: str, *, url: str, token: str | None
-) -> Answered:
+) -> SmokeTestResult:
     """The golden rows of what is live, asked there."""
-    from fairlead.rollout.smoke_test import Address
-    from fairlead.rollout.wait import ask_live
+    from fairlead.rollout.smoke_test import Endpoint
+    from fairlead.rollout.wait import smoke_test_live
 
-    return ask_live(ledger, artifacts, model, Address(url=url, token=token or None))
+    return smoke_test_live(ledger, artifacts, model, Endpoint(url=url, token=token or None))
 
 
-def passed(answered: Answered, url: str) -> str:
+def passed(answered: SmokeTestResult, url: str) -> str:
     """That nothing was wrong, in a line."""
     return f"{url} answers the golden rows to the last bit ({answered.seconds:.2f} s)"
 
 
-def refuse_difference(answered: Answered, model: str, url: str) -> None:
+def refuse_difference(answered: SmokeTestResult, model: str, url: str) -> None:
     """End with what was wrong, if anything was.
 
     Raises:

@@ -22,7 +22,7 @@ _LONG = 5.0
 hang."""
 
 
-def beside(work: Callable[[], Result]) -> Future[Result]:
+def run_in_background(work: Callable[[], Result]) -> Future[Result]:
     """Begin the work in a thread of its own; how it ends is looked at where that is asked for."""
     future: Future[Result] = Future()
     threading.Thread(target=_carry_out, args=(work, future), daemon=True).start()
@@ -39,14 +39,14 @@ def _carry_out(work: Callable[[], Result], future: Future[Result]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended(Generic[Result]):
+class CallOutcome(Generic[Result]):
     """How a job ended: with a result, or with an error."""
 
     result: Result | None = None
     error: Exception | None = None
 
 
-class Jobs(Generic[Result]):
+class BackgroundCalls(Generic[Result]):
     """Jobs of one kind, by key.
 
     Args:
@@ -60,7 +60,7 @@ class Jobs(Generic[Result]):
         self._ended, self._long = ended, long
         self._futures: dict[Hashable, Future[Result]] = {}
 
-    def done(self, key: Hashable, work: Callable[[], Result]) -> Ended[Result] | None:
+    def done(self, key: Hashable, work: Callable[[], Result]) -> CallOutcome[Result] | None:
         """How this job ended; None as long as it goes on, or where it begins only now.
 
         Args:
@@ -74,17 +74,17 @@ class Jobs(Generic[Result]):
             return None
         error = future.exception()
         if error is None:
-            return Ended(result=future.result())
+            return CallOutcome(result=future.result())
         if not isinstance(error, Exception):
             raise error
-        return Ended(error=error)
+        return CallOutcome(error=error)
 
     def forget(self, key: Hashable) -> None:
         """Begin it anew when it is asked for the next time."""
         self._futures.pop(key, None)
 
     def _begun(self, work: Callable[[], Result]) -> Future[Result]:
-        future = beside(lambda: self._do(work))
+        future = run_in_background(lambda: self._do(work))
         future.add_done_callback(lambda _: self._ended())
         return future
 

@@ -10,12 +10,11 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import Failed, FairleadError
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Revision, Route
-from fairlead.rollout.checked import Checked
-from fairlead.rollout.verification import prove
+from fairlead.rollout.verification import CheckCache, verify
 
 
-def refuse_unsound(
-    ledger: Ledger, artifacts: Artifacts, checked: Checked, present: Route, wanted: Route
+def verify_route(
+    ledger: Ledger, artifacts: Artifacts, checked: CheckCache, present: Route, wanted: Route
 ) -> None:
     """Prove what the route would bring into service: what is live is proved by being so.
 
@@ -32,18 +31,18 @@ def refuse_unsound(
         Failed: A revision is damaged, or does not do what it did when it was made.
     """
     revisions = {each.name: each for each in ledger.routes.revisions(wanted.model)}
-    for name in newcomers(present, wanted):
+    for name in added_revisions(present, wanted):
         _prove(ledger, artifacts, checked, revisions[name])
 
 
-def newcomers(present: Route, wanted: Route) -> list[str]:
+def added_revisions(present: Route, wanted: Route) -> list[str]:
     """The revisions that have traffic by the one route and none by the other."""
     return sorted(wanted.traffic.keys() - present.traffic.keys())
 
 
-def _prove(ledger: Ledger, artifacts: Artifacts, checked: Checked, revision: Revision) -> None:
+def _prove(ledger: Ledger, artifacts: Artifacts, checked: CheckCache, revision: Revision) -> None:
     try:
-        proved = prove(ledger, artifacts, checked, revision, anew=False)
+        proved = verify(ledger, artifacts, checked, revision, anew=False)
         artifacts.path(proved.held.file)  # what is known of a file does not say that it is there
     except FairleadError as error:
         raise Failed(

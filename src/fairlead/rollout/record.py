@@ -24,11 +24,11 @@ from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Deployment, Revision, Route, Study, Version
 from fairlead.registry.champion_history import last_judgement
 from fairlead.repository import checked_out
-from fairlead.rollout.traffic_split import leading
+from fairlead.rollout.traffic_split import main_revision
 from fairlead.version import VERSION
 
 
-def details(
+def deploy_details(
     ledger: Ledger,
     artifacts: Artifacts,
     route: Route,
@@ -64,13 +64,13 @@ def details(
         "previous": _previous(previous, revisions),
         "deployment": _deployment(ledger, deployment),
         "at": ledger.now(),
-        "by": who(),
+        "by": author(),
         "fairlead": VERSION,
     }
     return json.dumps(document, indent=1, allow_nan=False).encode()
 
 
-def who() -> str:
+def author() -> str:
     """Who this process works for: user@host."""
     try:
         user = getpass.getuser()
@@ -85,7 +85,7 @@ def _subject(
     """The revision that it is about: the one that comes in, else the one with most traffic."""
     if deployment is not None and deployment.revision in route.traffic:
         return revisions[deployment.revision]
-    return leading(route, revisions)
+    return main_revision(route, revisions)
 
 
 _ABOUT = ("metrics", "family", "params", "study", "trial", "registered", "digests", "git", "gate")
@@ -180,7 +180,7 @@ def _traffic(route: Route, revisions: Mapping[str, Revision]) -> list[dict[str, 
 def _previous(route: Route | None, revisions: Mapping[str, Revision]) -> dict[str, Any] | None:
     if route is None:
         return None
-    most = leading(route, revisions)
+    most = main_revision(route, revisions)
     return {
         "route": route.number,
         "revision": most.name if most else None,

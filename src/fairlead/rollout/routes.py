@@ -16,9 +16,8 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import Conflict, Invalid, NotFound
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Deployment, Revision, Route, RouteKind
-from fairlead.rollout.record import details
-from fairlead.rollout.undo import goal, route_before
-from fairlead.rollout.way_back import way_back
+from fairlead.rollout.record import deploy_details
+from fairlead.rollout.undo import revert_target, route_before, undo_target
 
 Approve: TypeAlias = Callable[[Route, Route], None]
 """Takes the route in force and the one that is to follow it, before that is written; what it raises
@@ -27,7 +26,7 @@ keeps it from being written."""
 _ATTEMPTS = 100  # each one that fails is another process's success
 
 
-def change(  # noqa: PLR0913 - what, and what it follows upon
+def put_in_force(  # noqa: PLR0913 - what, and what it follows upon
     ledger: Ledger,
     artifacts: Artifacts,
     route: Route,
@@ -50,7 +49,7 @@ def change(  # noqa: PLR0913 - what, and what it follows upon
         Conflict: Another route is in force by now, or a deployment runs that does not give way;
             nothing was written to the ledger.
     """
-    content = details(ledger, artifacts, route, previous=previous, deployment=deployment)
+    content = deploy_details(ledger, artifacts, route, previous=previous, deployment=deployment)
     kept = replace(route, details=artifacts.put(content).digest)
     number = previous.number if previous else None
     return ledger.routes.change(
@@ -90,9 +89,9 @@ def undo(  # noqa: PLR0913 - what, why, and two things that only one of the call
         Invalid: There is nothing to go back to.
         Conflict: Somebody else changed the route meanwhile: what was to be undone is not in force.
     """
-    first = live(ledger, model)
+    first = current_route(ledger, model)
     for _ in range(_ATTEMPTS):
-        route = live(ledger, model)
+        route = current_route(ledger, model)
         if _occasion(route) != _occasion(first):
             raise Conflict(
                 f"undoing route {first.number} of {model!r}: route {route.number} is in force by "
@@ -102,7 +101,7 @@ def undo(  # noqa: PLR0913 - what, why, and two things that only one of the call
         again = _again(ledger, route, ended, why)
         approve(route, again)
         try:
-            return change(ledger, artifacts, again, previous=route, deployment=ended)
+            return put_in_force(ledger, artifacts, again, previous=route, deployment=ended)
         except Conflict:
             if deployment is not None:
                 raise  # it is the supervisor's, which looks again itself
@@ -133,7 +132,7 @@ def set_traffic(  # noqa: PLR0913 - what is shared, why, and who is asked before
         Invalid: A revision was never proved, or the percents do not make 100.
         Conflict: Somebody else changed the route meanwhile.
     """
-    previous = live(ledger, model)
+    previous = current_route(ledger, model)
     shares = {name: percent for name, percent in traffic.items() if percent}
     _refuse_unproved(ledger, model, shares)
     route = Route(
@@ -147,7 +146,7 @@ def set_traffic(  # noqa: PLR0913 - what is shared, why, and who is asked before
         before=previous.number,
     )
     approve(previous, route)
-    return change(ledger, artifacts, route, previous=previous)
+    return put_in_force(ledger, artifacts, route, previous=previous)
 
 
 def undeploy(ledger: Ledger, artifacts: Artifacts, model: str, why: str) -> Route:
@@ -164,14 +163,18 @@ def undeploy(ledger: Ledger, artifacts: Artifacts, model: str, why: str) -> Rout
         Conflict: The route keeps changing.
     """
     for _ in range(_ATTEMPTS):
-        previous = ledger.routes.current(model) if running(ledger, model) else live(ledger, model)
+        previous = (
+            ledger.routes.current(model)
+            if running_deployment(ledger, model)
+            else current_route(ledger, model)
+        )
         route = _without_traffic(model, "undeploy", why, previous)
         with suppress(Conflict):  # it is to have no traffic, whoever had it
-            return change(ledger, artifacts, route, previous=previous)
+            return put_in_force(ledger, artifacts, route, previous=previous)
     raise Conflict(f"taking {model!r} out of service: its route keeps changing; try again")
 
 
-def take_back(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> Route | None:
+def revert(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> Route | None:
     """Put what was before this route in force again (standing.py says what that is).
 
     Args:
@@ -187,14 +190,14 @@ def take_back(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> R
         Conflict: Somebody else changed it meanwhile, or began a deployment from it; theirs stays.
     """
     routes = ledger.routes.history(route.model)[: route.number]
-    found = way_back(routes, _deployment_of(ledger, routes[-2]) if routes[1:] else None)
+    found = revert_target(routes, _deployment_of(ledger, routes[-2]) if routes[1:] else None)
     if found is None:
         return None
     again = replace(found, kind="undo", why=why, details="", deployment=None)
-    return change(ledger, artifacts, again, previous=route, superseding=False)
+    return put_in_force(ledger, artifacts, again, previous=route, superseding=False)
 
 
-def live(ledger: Ledger, model: str) -> Route:
+def current_route(ledger: Ledger, model: str) -> Route:
     """The route in force.
 
     Raises:
@@ -210,7 +213,7 @@ def live(ledger: Ledger, model: str) -> Route:
     return route
 
 
-def last(ledger: Ledger, model: str) -> Deployment | None:
+def last_deployment(ledger: Ledger, model: str) -> Deployment | None:
     """The model's newest deployment, running or not; None before the first."""
     try:
         return ledger.deployments.get(model)
@@ -218,13 +221,13 @@ def last(ledger: Ledger, model: str) -> Deployment | None:
         return None
 
 
-def running(ledger: Ledger, model: str) -> Deployment | None:
+def running_deployment(ledger: Ledger, model: str) -> Deployment | None:
     """The model's deployment that runs; None where none does."""
-    newest = last(ledger, model)
+    newest = last_deployment(ledger, model)
     return newest if newest and newest.state == "running" else None
 
 
-def cancel(ledger: Ledger, deployment: Deployment, why: str) -> Deployment:
+def cancel_deployment(ledger: Ledger, deployment: Deployment, why: str) -> Deployment:
     """End a deployment that has routed nothing yet; the route stays as it is.
 
     Raises:
@@ -249,7 +252,7 @@ def _deployment_of(ledger: Ledger, route: Route) -> Deployment | None:
 
 def _undone(ledger: Ledger, route: Route, why: str) -> Deployment | None:
     """The deployment that the route is a step of, as undone, if it still runs."""
-    deployment = running(ledger, route.model)
+    deployment = running_deployment(ledger, route.model)
     if deployment is None or deployment.number != route.deployment:
         return None
     return replace(deployment, state="undone", reason=why, server=None)
@@ -272,7 +275,7 @@ def _target(routes: Sequence[Route], ended: Deployment | None) -> Route | None:
     """A deployment that ends goes back to where it began, whatever that changes."""
     route = routes[-1]
     if ended is None:
-        return goal(routes)
+        return undo_target(routes)
     if route.before is None:
         return _without_traffic(route.model, "undo", "", None)
     return route_before(routes, route)

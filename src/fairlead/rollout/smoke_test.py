@@ -37,7 +37,7 @@ _PASSING = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Address:
+class Endpoint:
     """Where a server is asked.
 
     Args:
@@ -51,7 +51,7 @@ class Address:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answered:
+class SmokeTestResult:
     """How the golden rows came back.
 
     Args:
@@ -65,7 +65,7 @@ class Answered:
     seconds: float
 
 
-def expected(candidate: Candidate, artifacts: Artifacts) -> Golden:
+def golden_rows(candidate: Candidate, artifacts: Artifacts) -> Golden:
     """The golden rows of a version, with what it predicted when it was made.
 
     Raises:
@@ -75,9 +75,9 @@ def expected(candidate: Candidate, artifacts: Artifacts) -> Golden:
     return golden(artifacts.get(candidate.files["golden.json"].digest))
 
 
-def ask(
-    address: Address, model: str, goldens: Mapping[str, Golden], *, revision: str | None = None
-) -> Answered:
+def smoke_test(
+    address: Endpoint, model: str, goldens: Mapping[str, Golden], *, revision: str | None = None
+) -> SmokeTestResult:
     """Ask golden rows, and compare each number with what it has to be.
 
     Args:
@@ -97,7 +97,7 @@ def ask(
         difference = next(filter(None, found), "")
         if not difference and revision is None:
             difference = asking.routed(goldens)
-        return Answered(
+        return SmokeTestResult(
             difference=difference,
             revision=asking.answered_by,
             seconds=time.monotonic() - began,
@@ -115,7 +115,7 @@ class _Asking:
 
     @classmethod
     @contextlib.contextmanager
-    def at(cls, address: Address, model: str) -> Iterator[_Asking]:
+    def at(cls, address: Endpoint, model: str) -> Iterator[_Asking]:
         with contextlib.closing(_connection(address.url)) as connection:
             prefix = quote(urlsplit(address.url).path.rstrip("/"), safe="/%")
             path = f"{prefix}/models/{quote(model, safe='')}:predict"

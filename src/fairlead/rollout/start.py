@@ -15,14 +15,13 @@ from fairlead.ledger.interface import Ledger
 from fairlead.records import Allowance, Bounds, Deployment, Revision, Version
 from fairlead.registry.champion_history import last_judgement
 from fairlead.registry.registry import Registry
-from fairlead.rollout.columns import changes
-from fairlead.rollout.compatibility import Terms, retuned
-from fairlead.rollout.record import who
-from fairlead.rollout.traffic_split import leading
+from fairlead.rollout.compatibility import RevisionSettings, column_changes, settings_changes
+from fairlead.rollout.record import author
+from fairlead.rollout.traffic_split import main_revision
 from fairlead.spec.document import Serve, parse_canonical
 
 
-def begin(  # noqa: PLR0913 - where, what, and how are three things
+def start_deployment(  # noqa: PLR0913 - where, what, and how are three things
     ledger: Ledger,
     artifacts: Artifacts,
     model: str,
@@ -51,8 +50,8 @@ def begin(  # noqa: PLR0913 - where, what, and how are three things
         Corrupt: A file of it is not what was written.
         Invalid: The steps do not rise to 100.
     """
-    chosen = fit(ledger, artifacts, model, version)
-    serve = serve or settings(ledger, chosen)
+    chosen = deployable_version(ledger, artifacts, model, version)
+    serve = serve or serve_settings(ledger, chosen)
     revision = ledger.routes.revise(_revision(chosen, serve))
     return ledger.deployments.begin(
         Deployment(
@@ -62,12 +61,14 @@ def begin(  # noqa: PLR0913 - where, what, and how are three things
             steps=_steps(ledger, model, steps or serve.canary),
             bounds=Bounds(**serve.judge.model_dump()),
             sticky=serve.sticky,
-            reason=who(),
+            reason=author(),
         )
     )
 
 
-def fit(ledger: Ledger, artifacts: Artifacts, model: str, number: int | None) -> Version:
+def deployable_version(
+    ledger: Ledger, artifacts: Artifacts, model: str, number: int | None
+) -> Version:
     """The version of this number, or the champion, if it is fit to be served; raises as `begin`."""
     registry = Registry(ledger, artifacts)
     version = registry.version(model, number)
@@ -75,12 +76,14 @@ def fit(ledger: Ledger, artifacts: Artifacts, model: str, number: int | None) ->
     return version
 
 
-def settings(ledger: Ledger, version: Version) -> Serve:
+def serve_settings(ledger: Ledger, version: Version) -> Serve:
     """The serving settings of the spec that the version's study ran with."""
     return parse_canonical(ledger.studies.get(version.study).spec).serve
 
 
-def warnings(ledger: Ledger, artifacts: Artifacts, version: Version, serve: Serve) -> list[str]:
+def deployment_warnings(
+    ledger: Ledger, artifacts: Artifacts, version: Version, serve: Serve
+) -> list[str]:
     """What a person should know before this version has traffic, a line each.
 
     That it is not the champion; and what changes for clients of the model, held against the
@@ -94,16 +97,16 @@ def warnings(ledger: Ledger, artifacts: Artifacts, version: Version, serve: Serv
     """
     route = ledger.routes.current(version.model)
     revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
-    live = leading(route, revisions) if route else None
+    live = main_revision(route, revisions) if route else None
     told = _of_gate(ledger, version)
     if route is None or live is None:
         return told
-    terms = Terms(allowance=live.allowance, sticky=route.sticky)
-    wanted = Terms(allowance=_allowance(serve), sticky=serve.sticky)
+    terms = RevisionSettings(allowance=live.allowance, sticky=route.sticky)
+    wanted = RevisionSettings(allowance=_allowance(serve), sticky=serve.sticky)
     return [
         *told,
         *_of_columns(ledger, artifacts, version, live),
-        *retuned(wanted, terms, name=_named(ledger, version, serve), live=live.name),
+        *settings_changes(wanted, terms, name=_named(ledger, version, serve), live=live.name),
     ]
 
 
@@ -124,7 +127,7 @@ def _of_columns(
     with suppress(FairleadError):
         now = registry.candidate(ledger.versions.get(version.model, live.version)).signature
         wanted = registry.candidate(version).signature
-        return changes(wanted, now, version=f"v{version.number}", live=f"v{live.version}")
+        return column_changes(wanted, now, version=f"v{version.number}", live=f"v{live.version}")
     return []
 
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 from fairlead.records import Revision, Route
 
-WHOLE = 100
+FULL = 100
 
 
-def out_of_service(route: Route) -> str:
+def out_of_service_reason(route: Route) -> str:
     """Since when and why nobody has the model's traffic, in a line; empty where somebody has."""
     if route.traffic:
         return ""
@@ -21,7 +21,7 @@ def out_of_service(route: Route) -> str:
     return f"out of service since {at:%Y-%m-%dT%H:%M:%SZ}: {' '.join(route.why.split())}"
 
 
-def leading(route: Route, revisions: Mapping[str, Revision]) -> Revision | None:
+def main_revision(route: Route, revisions: Mapping[str, Revision]) -> Revision | None:
     """The revision that has the most traffic, of equals the newest version; None where nobody has.
 
     Args:
@@ -33,7 +33,7 @@ def leading(route: Route, revisions: Mapping[str, Revision]) -> Revision | None:
     return revisions[name] if name is not None else None
 
 
-def mixed(base: Mapping[str, int], revision: str, percent: int) -> dict[str, int]:
+def with_share(base: Mapping[str, int], revision: str, percent: int) -> dict[str, int]:
     """So much for the revision, and the rest for the others as they shared it before.
 
     Args:
@@ -46,8 +46,8 @@ def mixed(base: Mapping[str, int], revision: str, percent: int) -> dict[str, int
         is there, it gets everything.
     """
     others = {name: share for name, share in base.items() if name != revision}
-    left = (WHOLE - percent) if others else 0
-    shares = {**_apportioned(others, left), revision: WHOLE - left}
+    left = (FULL - percent) if others else 0
+    shares = {**_apportioned(others, left), revision: FULL - left}
     return {name: share for name, share in sorted(shares.items()) if share}
 
 

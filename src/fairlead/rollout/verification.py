@@ -6,30 +6,40 @@ proof itself (serving/check.py), and the states of revisions (server/executor.py
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import tempfile
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError, Transient
 from fairlead.ledger.interface import Ledger
-from fairlead.records import Revision
-from fairlead.rollout.background import Ended, Jobs
-from fairlead.rollout.checked import Checked
-from fairlead.rollout.smoke_test import expected
+from fairlead.records import Candidate, Digest, Revision
+from fairlead.rollout.background import BackgroundCalls, CallOutcome
+from fairlead.rollout.smoke_test import golden_rows
 from fairlead.serving.check import check
 from fairlead.serving.engine.drift import edges_of
-from fairlead.serving.plan import Held
+from fairlead.serving.plan import Facts, Held
 from fairlead.serving.proof import Golden
+from fairlead.version import VERSION
 
 _AT_ONCE = 2  # proofs: each is a process that keeps a core busy
 _PAUSE = 5.0  # seconds before a proof that failed is tried again
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proved:
+class VerifiedRevision:
     """A revision that was loaded in a child process, and predicted there what it has to.
 
     Args:
@@ -41,9 +51,9 @@ class Proved:
     golden: Golden
 
 
-def prove(
-    ledger: Ledger, artifacts: Artifacts, checked: Checked, revision: Revision, *, anew: bool
-) -> Proved:
+def verify(
+    ledger: Ledger, artifacts: Artifacts, checked: CheckCache, revision: Revision, *, anew: bool
+) -> VerifiedRevision:
     """Prove a revision; takes about a second, and at most the limit of a check.
 
     Args:
@@ -63,7 +73,7 @@ def prove(
     facts = None if anew else checked.find(candidate)
     if facts is None:
         facts = check(candidate, artifacts, name=name)
-        checked.keep(candidate, facts)
+        checked.store(candidate, facts)
     held = Held(
         model=revision.model,
         revision=revision.name,
@@ -74,10 +84,10 @@ def prove(
         allowance=revision.allowance,
         edges=edges_of(candidate, artifacts),
     )
-    return Proved(held=held, golden=expected(candidate, artifacts))
+    return VerifiedRevision(held=held, golden=golden_rows(candidate, artifacts))
 
 
-class Proofs:
+class Verifications:
     """What was proved so far, and what is being proved.
 
     Args:
@@ -92,18 +102,20 @@ class Proofs:
         self,
         ledger: Ledger,
         artifacts: Artifacts,
-        checked: Checked,
+        checked: CheckCache,
         *,
         ended: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger, self._artifacts, self._checked = ledger, artifacts, checked
         self._clock = clock
-        self._jobs: Jobs[Proved] = Jobs(at_once=_AT_ONCE, ended=ended)
-        self._known: dict[str, dict[str, Proved]] = {}
+        self._jobs: BackgroundCalls[VerifiedRevision] = BackgroundCalls(
+            at_once=_AT_ONCE, ended=ended
+        )
+        self._known: dict[str, dict[str, VerifiedRevision]] = {}
         self._failed: dict[str, dict[str, tuple[float, Exception]]] = {}
 
-    def of(self, model: str) -> Mapping[str, Proved]:
+    def of(self, model: str) -> Mapping[str, VerifiedRevision]:
         """The revisions of the model that were proved, by name."""
         return self._known.get(model, {})
 
@@ -112,7 +124,7 @@ class Proofs:
         failed = [*self._failed.get(model, {}).items()]  # another thread may be adding to it
         return {name: error for name, (_, error) in failed}
 
-    def anew(self, revision: Revision) -> Ended[Proved] | None:
+    def anew(self, revision: Revision) -> CallOutcome[VerifiedRevision] | None:
         """Prove it, whatever was known of it; None until that has ended."""
         return self._done((revision.model, revision.name, revision.changed), revision, anew=True)
 
@@ -128,8 +140,10 @@ class Proofs:
             failed[name] = (self._clock() + _PAUSE, ended.error)
         return failed[name][1] if name in failed else None
 
-    def _done(self, key: Hashable, revision: Revision, *, anew: bool) -> Ended[Proved] | None:
-        work = partial(prove, self._ledger, self._artifacts, self._checked, revision, anew=anew)
+    def _done(
+        self, key: Hashable, revision: Revision, *, anew: bool
+    ) -> CallOutcome[VerifiedRevision] | None:
+        work = partial(verify, self._ledger, self._artifacts, self._checked, revision, anew=anew)
         ended = self._jobs.done(key, work)
         if ended is None:
             return None
@@ -140,12 +154,74 @@ class Proofs:
         return ended
 
 
-def passes(error: Exception) -> bool:
+def is_retryable(error: Exception) -> bool:
     """Whether another try may go better: the fault was not the revision's."""
     return isinstance(error, Transient | OSError)
 
 
-def in_words(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """The error in one line."""
     text = " ".join(str(error).split())
     return text if isinstance(error, FairleadError) else f"{type(error).__name__}: {text}"
+
+
+_FILES = ("model.onnx", "golden.json")
+
+
+@dataclass(frozen=True)
+class CheckCache:
+    """A folder of findings.
+
+    Args:
+        folder: Made when something is first kept; None to keep nothing.
+    """
+
+    folder: Path | None = None
+
+    def find(self, candidate: Candidate) -> Facts | None:
+        """What a check of these files found; None where none is known."""
+        file = self._file(candidate)
+        return None if file is None else _read(file)
+
+    def artifacts(self) -> set[Digest]:
+        """The artefacts that checks have made, and that their findings name."""
+        files = self.folder.glob("*.json") if self.folder is not None else ()
+        findings = filter(None, map(_read, files))
+        return {facts.compact for facts in findings if facts.compact is not None}
+
+    def store(self, candidate: Candidate, facts: Facts) -> None:
+        """Keep what a check found; where that cannot be, it is checked again."""
+        file = self._file(candidate)
+        if file is not None:
+            with contextlib.suppress(OSError):
+                _write(file, msgspec.json.encode(facts))
+
+    def _file(self, candidate: Candidate) -> Path | None:
+        if self.folder is None or not candidate.files.keys() >= {*_FILES}:
+            return None
+        return self.folder / f"{_key(candidate)}.json"
+
+
+def _read(file: Path) -> Facts | None:
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(file.read_bytes(), type=Facts)
+    return None
+
+
+def _key(candidate: Candidate) -> str:
+    """All that a finding depends on."""
+    digests = [candidate.files[name].digest for name in _FILES]
+    signature = msgspec.json.encode(candidate.signature).decode()
+    runtime = metadata.version("onnxruntime")
+    where = [platform.node(), platform.machine()]
+    text = json.dumps([*digests, signature, VERSION, runtime, *where])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Whole, or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    number, temporary = tempfile.mkstemp(dir=file.parent, prefix=".tmp-")
+    with os.fdopen(number, "wb") as opened:
+        opened.write(content)
+    Path(temporary).replace(file)

@@ -1,7 +1,8 @@
-"""Whether what was asked for has arrived where requests are answered.
+"""Waiting, with a limit, until what was asked for has reached the servers.
 
-Belongs here: waiting, bounded, for what servers do, and asking them their golden rows. Does not:
-doing any of it (server/supervisor.py, server/executor.py), and comparing answers (smoke_test.py).
+Servers say in the ledger which deployments they carry out and which route all of their processes
+follow. So waiting is looking at the ledger again and again; only the smoke test of the live route
+talks to a server, as any client does.
 """
 
 from __future__ import annotations
@@ -10,160 +11,151 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from fairlead.artifacts import Artifacts
-from fairlead.errors import Failed
+from fairlead.errors import Failed, NextStep
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Deployment, Route, Server
 from fairlead.registry.registry import Registry
-from fairlead.rollout.routes import live
-from fairlead.rollout.smoke_test import Address, Answered, ask, expected
-from fairlead.rollout.traffic_split import out_of_service
+from fairlead.rollout.routes import current_route
+from fairlead.rollout.smoke_test import Endpoint, SmokeTestResult, golden_rows, smoke_test
+from fairlead.rollout.traffic_split import out_of_service_reason
 from fairlead.serving.proof import Golden
 
-_EVERY = 0.1
+_PERIOD = 0.1
 """Seconds between two looks at the ledger, which cost it nothing."""
 
 
-def end(
+def wait_until_ended(
     ledger: Ledger,
     deployment: Deployment,
     *,
-    told: Callable[[Deployment], None],
-    untaken: float = 15.0,
-    limit: float = float("inf"),
+    on_look: Callable[[Deployment], None],
+    unclaimed_timeout: float = 15.0,
+    timeout: float = float("inf"),
 ) -> Deployment:
     """Wait until the deployment has ended.
 
     Args:
-        ledger: Looked at.
-        deployment: It.
-        told: Told at each look how it is.
-        untaken: Seconds that nobody may carry it out.
-        limit: Seconds to wait at most.
+        ledger: Where it is.
+        deployment: To wait for.
+        on_look: Called at each look with the deployment as it is.
+        unclaimed_timeout: Seconds for which no server may carry it out.
+        timeout: Seconds to wait at most.
 
     Returns:
-        The deployment as it ended, well or not.
+        The deployment as it ended, done or not.
 
     Raises:
-        Failed: For so long no server carried it out, or it did not end; it goes on by itself.
+        Failed: No server carried it out for that long, or it did not end; it goes on by itself.
     """
-    began = heard = time.monotonic()
+    began = claimed = time.monotonic()
     while True:
         now = ledger.deployments.get(deployment.model, deployment.number)
-        told(now)
+        on_look(now)
         if now.state != "running":
             return now
         if _is_carried_out(ledger, now):
-            heard = time.monotonic()
-        if time.monotonic() - heard > untaken:
-            raise Failed(_not_carried_out(now, untaken))
-        if time.monotonic() - began > limit:
-            raise Failed(_not_ended(now, limit))
-        time.sleep(_EVERY)
+            claimed = time.monotonic()
+        if time.monotonic() - claimed > unclaimed_timeout:
+            raise _unclaimed(now, unclaimed_timeout)
+        if time.monotonic() - began > timeout:
+            raise _not_ended(now, timeout)
+        time.sleep(_PERIOD)
 
 
-def taken(ledger: Ledger, deployment: Deployment, *, seconds: float) -> bool:
-    """Wait until a server carries the deployment out, or it has ended.
-
-    Args:
-        ledger: Looked at.
-        deployment: It.
-        seconds: To wait at most.
-
-    Returns:
-        False where none does by then.
-    """
-    until = time.monotonic() + seconds
+def wait_until_taken(ledger: Ledger, deployment: Deployment, *, timeout: float) -> bool:
+    """Wait until a server carries the deployment out, or it has ended; False where none does."""
+    until = time.monotonic() + timeout
     while True:
         now = ledger.deployments.get(deployment.model, deployment.number)
         if now.state != "running" or _is_carried_out(ledger, now):
             return True
         if time.monotonic() > until:
             return False
-        time.sleep(_EVERY)
+        time.sleep(_PERIOD)
 
 
-def followers(ledger: Ledger, model: str) -> Sequence[Server]:
+def wait_until_followed(ledger: Ledger, route: Route, *, timeout: float) -> Sequence[Server]:
+    """Wait until every server of the model follows the route, or a later one.
+
+    Returns:
+        The servers that do not by the timeout.
+    """
+    until = time.monotonic() + timeout
+    while True:
+        late = [each for each in servers_of(ledger, route.model) if not _follows(each, route)]
+        if not late or time.monotonic() > until:
+            return late
+        time.sleep(_PERIOD)
+
+
+def servers_of(ledger: Ledger, model: str) -> Sequence[Server]:
     """The servers that are alive and answer for the model, once it has a route."""
     return [server for server in ledger.servers.alive() if server.serves(model)]
 
 
-def following(ledger: Ledger, route: Route) -> Sequence[Server]:
+def servers_following(ledger: Ledger, route: Route) -> Sequence[Server]:
     """Those of them that follow the route, or a later one."""
-    return [each for each in followers(ledger, route.model) if _follows(each, route)]
+    return [each for each in servers_of(ledger, route.model) if _follows(each, route)]
 
 
-def arrived(ledger: Ledger, model: str) -> Collection[str]:
-    """Ids of the servers that follow the route in force; none before the first."""
+def following_current(ledger: Ledger, model: str) -> Collection[str]:
+    """Ids of the servers that follow the route in force; none before the first route."""
     route = ledger.routes.current(model)
-    return {each.id for each in following(ledger, route)} if route else set()
+    return {each.id for each in servers_following(ledger, route)} if route else set()
 
 
-def behind(ledger: Ledger, route: Route, *, seconds: float) -> Sequence[Server]:
-    """Wait until every server follows the route, or a later one.
-
-    Args:
-        ledger: Looked at.
-        route: It.
-        seconds: To wait at most.
-
-    Returns:
-        Those that do not by then.
-    """
-    until = time.monotonic() + seconds
-    while True:
-        late = [each for each in followers(ledger, route.model) if not _follows(each, route)]
-        if not late or time.monotonic() > until:
-            return late
-        time.sleep(_EVERY)
-
-
-def goldens(ledger: Ledger, artifacts: Artifacts, route: Route) -> Mapping[str, Golden]:
+def golden_rows_of(ledger: Ledger, artifacts: Artifacts, route: Route) -> Mapping[str, Golden]:
     """The golden rows of each revision of the route, by its name."""
     registry = Registry(ledger, artifacts)
     versions = {each.name: each.version for each in ledger.routes.revisions(route.model)}
-    return {
-        name: expected(registry.candidate(registry.version(route.model, versions[name])), artifacts)
+    candidates = {
+        name: registry.candidate(registry.version(route.model, versions[name]))
         for name in route.traffic
     }
+    return {name: golden_rows(each, artifacts) for name, each in candidates.items()}
 
 
-def ask_live(ledger: Ledger, artifacts: Artifacts, model: str, address: Address) -> Answered:
-    """Ask the golden rows of what is live.
-
-    Args:
-        ledger: Says what is.
-        artifacts: Have the rows.
-        model: Name of the model.
-        address: To ask at.
+def smoke_test_live(
+    ledger: Ledger, artifacts: Artifacts, model: str, endpoint: Endpoint
+) -> SmokeTestResult:
+    """Smoke-test the live endpoint with the golden rows of the route in force.
 
     Raises:
         NotFound: Nothing of the model was deployed.
-        Failed: It is out of service.
-        Unreachable: It did not answer.
-        Invalid: The address is none, or the token is not taken.
+        Failed: The model is out of service.
+        Unreachable: The server did not answer.
+        Invalid: The URL is not valid, or the token is not accepted.
     """
-    route = in_service(ledger, model)
+    route = route_in_service(ledger, model)
     while True:
-        answered = ask(address, model, goldens(ledger, artifacts, route))
-        now = in_service(ledger, model)
-        if not answered.difference or now.number == route.number:
-            return answered
-        behind(ledger, now, seconds=_EVERY)
-        route = now  # it changed under the test: what was wrong may have been right
+        result = smoke_test(endpoint, model, golden_rows_of(ledger, artifacts, route))
+        now = route_in_service(ledger, model)
+        if not result.difference or now.number == route.number:
+            return result
+        wait_until_followed(ledger, now, timeout=_PERIOD)
+        route = now  # it changed during the test: what was wrong may have been right
 
 
-def in_service(ledger: Ledger, model: str) -> Route:
+def route_in_service(ledger: Ledger, model: str) -> Route:
     """The route in force, which has traffic.
 
     Raises:
         NotFound: Nothing of the model was deployed.
-        Failed: It is out of service.
+        Failed: The model is out of service.
     """
-    route = live(ledger, model)
-    if gone := out_of_service(route):
+    route = current_route(ledger, model)
+    if reason := out_of_service_reason(route):
         raise Failed(
-            f"testing {model!r}: nothing of it is live: it is {gone}; `fairlead undo {model} --why "
-            f"TEXT` gives the traffic back, `fairlead deploy {model}` brings a version in"
+            f"testing {model!r}: no revision is live, the model is {reason}",
+            code="out_of_service",
+            next_steps=(
+                NextStep(
+                    action="undo",
+                    arguments={"model": model, "why": None},
+                    effect="restores the traffic",
+                ),
+                NextStep(action="deploy", arguments={"model": model}, effect="deploys a version"),
+            ),
         )
     return route
 
@@ -176,18 +168,33 @@ def _is_carried_out(ledger: Ledger, deployment: Deployment) -> bool:
     return any(server.id == deployment.server for server in ledger.servers.alive())
 
 
-def _not_ended(deployment: Deployment, seconds: float) -> str:
+def _not_ended(deployment: Deployment, timeout: float) -> Failed:
     waits = f" ({deployment.reason})" if deployment.reason else ""
-    return (
+    show = NextStep(
+        action="route", arguments={"model": deployment.model}, effect="shows its progress"
+    )
+    return Failed(
         f"deploying {deployment.revision} of {deployment.model!r}: it has not ended after "
-        f"{seconds:g} s{waits}; it goes on by itself: `fairlead route {deployment.model}` shows "
-        f"how far it is, and `fairlead undo {deployment.model} --why TEXT` ends it"
+        f"{timeout:g} s{waits} and continues in the background",
+        code="deployment_not_ended",
+        next_steps=(show, _ending(deployment)),
     )
 
 
-def _not_carried_out(deployment: Deployment, seconds: float) -> str:
-    return (
-        f"deploying {deployment.revision} of {deployment.model!r}: for {seconds:g} s no server has "
-        f"carried it out; it goes on once `fairlead serve` runs for this model, and "
-        f"`fairlead undo {deployment.model} --why TEXT` ends it"
+def _unclaimed(deployment: Deployment, timeout: float) -> Failed:
+    serve = NextStep(
+        action="serve",
+        arguments={"models": deployment.model},
+        effect="starts a server that carries it out",
     )
+    return Failed(
+        f"deploying {deployment.revision} of {deployment.model!r}: for {timeout:g} s no server has "
+        "carried it out; it continues once a server of this model runs",
+        code="no_server",
+        next_steps=(serve, _ending(deployment)),
+    )
+
+
+def _ending(deployment: Deployment) -> NextStep:
+    arguments = {"model": deployment.model, "why": None}
+    return NextStep(action="undo", arguments=arguments, effect="ends it")

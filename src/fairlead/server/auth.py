@@ -6,15 +6,25 @@ Belongs here: following that file. Does not: the file (tokens.py), telling proce
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+import os
+import re
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from fairlead.errors import Corrupt
-from fairlead.server import tokens as kept
-from fairlead.server.events import News, Note, Warned
+import msgspec
+
+from fairlead.errors import Corrupt, Invalid, NotFound
+from fairlead.server.events import ServerEvent, ServerNotice, ServerWarning
+from fairlead.serving.http.tokens import hashed
 
 
-def admitted(known: tuple[str, ...], *, own: str, private: bool) -> tuple[str, ...]:
+def accepted_tokens(known: tuple[str, ...], *, own: str, private: bool) -> tuple[str, ...]:
     """The tokens that a server lets in.
 
     Args:
@@ -29,7 +39,7 @@ def admitted(known: tuple[str, ...], *, own: str, private: bool) -> tuple[str, .
     return () if private and not known else (*known, own)
 
 
-class Porter:
+class TokenAuthenticator:
     """Knows who is let in.
 
     Args:
@@ -40,7 +50,12 @@ class Porter:
     """
 
     def __init__(
-        self, *, own: str, private: bool, tokens: tuple[str, ...], told: Callable[[News], None]
+        self,
+        *,
+        own: str,
+        private: bool,
+        tokens: tuple[str, ...],
+        told: Callable[[ServerEvent], None],
     ) -> None:
         self._own, self._private, self._told = own, private, told
         self._known = tokens
@@ -49,12 +64,12 @@ class Porter:
     @property
     def tokens(self) -> tuple[str, ...]:
         """The tokens that processes are to let in, as `admitted`."""
-        return admitted(self._known, own=self._own, private=self._private)
+        return accepted_tokens(self._known, own=self._own, private=self._private)
 
     def look(self, file: Path) -> None:
         """Take in what the file says by now; where it cannot be read, all stays as it is."""
         try:
-            known = tuple(each.sha256 for each in kept.known(file))
+            known = tuple(each.sha256 for each in read_tokens(file))
         except Corrupt as error:
             self._bear(str(error))
             return
@@ -66,15 +81,143 @@ class Porter:
     def _bear(self, fault: str) -> None:
         if fault != self._fault:
             self._fault = fault
-            self._told(Warned(text=f"{fault}; the server lets in whom it let in before"))
+            self._told(ServerWarning(text=f"{fault}; the server lets in whom it let in before"))
 
 
-def _change(count: int, *, private: bool) -> News:
+def _change(count: int, *, private: bool) -> ServerEvent:
     if count:
-        return Note(text=f"tokens changed: {count} let in from now on, and nobody without one")
+        return ServerNotice(
+            text=f"tokens changed: {count} let in from now on, and nobody without one"
+        )
     if private:
-        return Note(text="the last token was removed: everybody on this machine is let in")
-    return Warned(
+        return ServerNotice(text="the last token was removed: everybody on this machine is let in")
+    return ServerWarning(
         text="the last token was removed, and others can reach this server: nobody is let in until "
         "`fairlead token add NAME` makes one"
     )
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_BYTES = 32
+_HASH = r"^[0-9a-f]{64}$"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredToken:
+    """What is kept of a token."""
+
+    name: str
+    sha256: str
+    created: float  # seconds since the epoch
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    tokens: list[StoredToken]
+
+
+def read_tokens(file: Path) -> Sequence[StoredToken]:
+    """The tokens, by name; none where there is no file.
+
+    Raises:
+        Corrupt: The file is not what was written.
+    """
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise Corrupt(f"reading the tokens in {str(file)!r}: {error.strerror or error}") from error
+    return _parsed(content, file)
+
+
+def add_token(file: Path, name: str) -> str:
+    """Make a token and keep its hash.
+
+    Args:
+        file: Of the tokens; made if it is not there.
+        name: Whose it is, or what it is for.
+
+    Returns:
+        The token, which is kept nowhere.
+
+    Raises:
+        Invalid: The name is none, or is taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            f"adding token {name!r}: a name is made of letters, digits, '.', '_' and '-', and has "
+            "at most 64 of them"
+        )
+    token = secrets.token_urlsafe(_BYTES)
+    with _changing(file) as tokens:
+        if any(each.name == name for each in tokens):
+            raise Invalid(f"adding token {name!r}: there is one; remove it first, or choose a name")
+        tokens.append(StoredToken(name=name, sha256=hashed(token), created=time.time()))
+    return token
+
+
+def remove_token(file: Path, name: str) -> None:
+    """Forget a token.
+
+    Raises:
+        NotFound: There is none of this name.
+    """
+    with _changing(file) as tokens:
+        rest = [each for each in tokens if each.name != name]
+        if len(rest) == len(tokens):
+            names = ", ".join(each.name for each in tokens) or "there are none"
+            raise NotFound(f"removing token {name!r}: there is no such token; tokens: {names}")
+        tokens[:] = rest
+
+
+def _parsed(content: bytes, file: Path) -> Sequence[StoredToken]:
+    try:
+        tokens = msgspec.json.decode(content, type=_Document).tokens
+    except msgspec.DecodeError as error:
+        raise Corrupt(_damaged(file, str(error))) from error
+    odd = next((each for each in tokens if not re.match(_HASH, each.sha256)), None)
+    if odd:
+        raise Corrupt(_damaged(file, f"what is kept of {odd.name!r} is no SHA-256"))
+    return sorted(tokens, key=lambda each: each.name)
+
+
+def _damaged(file: Path, what: str) -> str:
+    return f"reading the tokens in {str(file)!r}: {what}; mend the file, or delete it and add anew"
+
+
+@contextmanager
+def _changing(file: Path) -> Iterator[list[StoredToken]]:
+    """The tokens, to be changed; written at the end, one writer after the other."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(file.parent):
+            tokens = list(read_tokens(file))
+            yield tokens
+            _write(file, tokens)
+    except OSError as error:
+        raise Invalid(f"writing the tokens in {str(file)!r}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _write(file: Path, tokens: list[StoredToken]) -> None:
+    """Whole or not at all; nobody but its owner may read it (mkstemp: 0600) at any moment."""
+    content = msgspec.json.format(msgspec.json.encode(_Document(tokens=tokens)), indent=1)
+    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with open(handle, "wb") as stream:  # noqa: PTH123 - a descriptor
+            stream.write(content + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

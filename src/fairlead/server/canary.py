@@ -11,8 +11,11 @@ level, because looking again and again finds something in the end.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TypeAlias
 
 from fairlead.records import Bounds
@@ -31,28 +34,30 @@ _DEVIATIONS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Go:
+class Passed:
     """Nothing speaks against the next step."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Back:
+class Regressed:
     """The new revision is worse."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wait:
+class Undecided:
     """Too little was seen so far."""
 
     reason: str
 
 
-Ruling: TypeAlias = Go | Back | Wait
+CanaryVerdict: TypeAlias = Passed | Regressed | Undecided
 
 
-def judge(bounds: Bounds, *, candidate: Observed, others: Observed, seconds: float) -> Ruling:
+def judge(
+    bounds: Bounds, *, candidate: Observed, others: Observed, seconds: float
+) -> CanaryVerdict:
     """Rule on a step.
 
     Args:
@@ -65,11 +70,11 @@ def judge(bounds: Bounds, *, candidate: Observed, others: Observed, seconds: flo
     level = _EARLY if missing else _LEVEL
     found = (find(bounds, candidate, others, level) for find in (_errors, _refused))
     if reason := next(filter(None, found), ""):
-        return Back(reason=reason)
+        return Regressed(reason=reason)
     if missing:
-        return Wait(reason=missing)
+        return Undecided(reason=missing)
     reason = _latency(bounds, candidate, others) or _drift(bounds, candidate, others)
-    return Back(reason=reason) if reason else Go()
+    return Regressed(reason=reason) if reason else Passed()
 
 
 def _missing(bounds: Bounds, candidate: Observed, seconds: float) -> str:
@@ -231,3 +236,74 @@ def _at_least(count: int, of: int, share: float) -> float:
     from scipy.special import bdtrc
 
     return float(bdtrc(count - 1, of, share)) if share < 1.0 else 1.0
+
+
+Observations = Mapping[tuple[str, str], Observed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What had been seen when the step began, and when that was.
+
+    Args:
+        counts: By model and revision.
+        at: By a clock that only rises.
+    """
+
+    counts: Observations
+    at: float
+
+
+class CanaryMetrics:
+    """Sees what the processes count.
+
+    Args:
+        count: Tells what was seen since the server began.
+        until: The time, by the clock, until which all that the processes counted is known.
+        clock: Seconds, rising; the machine's, unless in tests.
+    """
+
+    def __init__(
+        self,
+        count: Callable[[], Observations],
+        until: Callable[[], float],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._count, self._until = count, until
+        self._clock = clock
+
+    def open(self, *, after: float) -> Baseline | None:
+        """A step begins, once all that was counted before is known: it would be taken for traffic.
+
+        Args:
+            after: By the clock; what was asked until then does not belong to the step.
+        """
+        if self._until() < after:
+            return None
+        return Baseline(counts=self._count(), at=self._clock())
+
+    def rule(
+        self, bounds: Bounds, since: Baseline, model: str, *, candidate: str, others: frozenset[str]
+    ) -> CanaryVerdict:
+        """The judge's ruling on the step.
+
+        Args:
+            bounds: Of the deployment.
+            since: The step began.
+            model: That is deployed.
+            candidate: The revision that comes in.
+            others: Those that it shares the traffic with.
+        """
+        now = self._count()
+        nothing = Observed()
+        seen = {
+            name: now.get((model, name), nothing) - since.counts.get((model, name), nothing)
+            for name in {candidate, *others}
+        }
+        return judge(
+            bounds,
+            candidate=seen[candidate],
+            others=reduce(add, (seen[name] for name in sorted(others)), nothing),
+            seconds=self._clock() - since.at,
+        )

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fairlead.records import Deployment, Revision
-from fairlead.server.canary import Back, Go, Ruling
-from fairlead.server.canary import Wait as JudgeWaits
+from fairlead.server.canary import CanaryVerdict, Passed, Regressed, Undecided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,55 +37,57 @@ class Progress:
     fault: str = ""
     tested: bool | None = None
     difference: str = ""
-    ruling: Ruling | None = None
+    ruling: CanaryVerdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class VerifyRevision:
     """Load the revision in a child process and ask it its golden rows there."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
+class SmokeTest:
     """Ask the golden rows through the real address."""
 
     pinned: bool  # the revision itself, while it has no traffic; else through the route
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class ShiftTraffic:
     """Route the traffic of this step."""
 
     step: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wait:
+class KeepWaiting:
     """Nothing is to be done now."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finish:
+class Complete:
     """It has all the traffic and passed its test."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fail:
+class FailDeployment:
     """It ends before it had any traffic."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class GoBack:
+class RollBack:
     """The route that it began from is to be in force again."""
 
     reason: str
 
 
-Action: TypeAlias = Check | Ask | Change | Wait | Finish | Fail | GoBack
+Action: TypeAlias = (
+    VerifyRevision | SmokeTest | ShiftTraffic | KeepWaiting | Complete | FailDeployment | RollBack
+)
 
 
 def next_action(deployment: Deployment, revision: Revision, progress: Progress) -> Action:
@@ -98,50 +99,50 @@ def next_action(deployment: Deployment, revision: Revision, progress: Progress) 
         progress: What is known of the present step.
     """
     if revision.state == "loading":
-        return Check()
+        return VerifyRevision()
     if deployment.step < 0:
         return _before(deployment, revision, progress)
     if revision.state == "failed":
-        return GoBack(reason=revision.reason)
+        return RollBack(reason=revision.reason)
     return _during(deployment, progress)
 
 
 def _before(deployment: Deployment, revision: Revision, progress: Progress) -> Action:
     if revision.state == "failed":
-        return Fail(reason=revision.reason)
+        return FailDeployment(reason=revision.reason)
     if progress.fault:
-        return Fail(reason=progress.fault)
+        return FailDeployment(reason=progress.fault)
     if not progress.followed:
-        return Wait(reason="the serving processes load it")
+        return KeepWaiting(reason="the serving processes load it")
     if progress.tested is None:
-        return Ask(pinned=True)
+        return SmokeTest(pinned=True)
     if not progress.tested:
-        return Fail(reason=progress.difference)
-    return Change(step=len(deployment.steps) - 1 if progress.alone else 0)
+        return FailDeployment(reason=progress.difference)
+    return ShiftTraffic(step=len(deployment.steps) - 1 if progress.alone else 0)
 
 
 def _during(deployment: Deployment, progress: Progress) -> Action:
     if progress.fault:
-        return GoBack(reason=progress.fault)
+        return RollBack(reason=progress.fault)
     if not progress.followed:
-        return Wait(reason="the serving processes take up the route")
+        return KeepWaiting(reason="the serving processes take up the route")
     if progress.tested is None:
-        return Ask(pinned=False)
+        return SmokeTest(pinned=False)
     if not progress.tested:
-        return GoBack(reason=progress.difference)
+        return RollBack(reason=progress.difference)
     if deployment.step == len(deployment.steps) - 1:
-        return Finish()
+        return Complete()
     return _judged(deployment, progress.ruling)
 
 
-def _judged(deployment: Deployment, ruling: Ruling | None) -> Action:
+def _judged(deployment: Deployment, ruling: CanaryVerdict | None) -> Action:
     percent = deployment.steps[deployment.step]
     match ruling:
-        case Go():
-            return Change(step=deployment.step + 1)
-        case Back(reason=reason):
-            return GoBack(reason=f"at {percent} % of the traffic: {reason}")
-        case JudgeWaits(reason=reason):
-            return Wait(reason=f"at {percent} % of the traffic: {reason}")
+        case Passed():
+            return ShiftTraffic(step=deployment.step + 1)
+        case Regressed(reason=reason):
+            return RollBack(reason=f"at {percent} % of the traffic: {reason}")
+        case Undecided(reason=reason):
+            return KeepWaiting(reason=f"at {percent} % of the traffic: {reason}")
         case None:
-            return Wait(reason=f"at {percent} % of the traffic: nothing was seen yet")
+            return KeepWaiting(reason=f"at {percent} % of the traffic: nothing was seen yet")

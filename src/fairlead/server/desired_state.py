@@ -6,19 +6,21 @@ Belongs here: rules over records. Does not: sending plans (process_pool.py), pro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fairlead.rollout.traffic_split import out_of_service
-from fairlead.rollout.verification import Proved
-from fairlead.server.snapshot import Standing
+from fairlead.records import Route
+from fairlead.rollout.traffic_split import out_of_service_reason
+from fairlead.rollout.verification import Verifications, VerifiedRevision, one_line
+from fairlead.server.snapshot import ModelSnapshot
 from fairlead.serving.plan import Held, Missing, Plan, Report, Split
 
 _CHECKED = "it is being checked; try again soon"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aim:
+class DesiredState:
     """The part of a plan that one model has."""
 
     held: tuple[Held, ...]
@@ -35,13 +37,13 @@ class Aim:
         return bool(self.split.traffic.keys() - self.split.missing.keys())
 
 
-def aim(
-    standing: Standing,
-    proved: Mapping[str, Proved],
+def desired_state(
+    standing: ModelSnapshot,
+    proved: Mapping[str, VerifiedRevision],
     *,
     faults: Mapping[str, str],
-    present: Aim | None,
-) -> Aim | None:
+    present: DesiredState | None,
+) -> DesiredState | None:
     """What is to be held and routed of a model; None where that is to stay as it is.
 
     A revision that has traffic and is not proved is missing. Where something of the model answers
@@ -62,20 +64,20 @@ def aim(
     if not (names or missing or split.out):
         return None
     edges = _edges(standing, proved, names, present)
-    return Aim(
+    return DesiredState(
         held=tuple(replace(proved[name].held, edges=edges) for name in names),
         split=split,
     )
 
 
-def _bearable(standing: Standing, present: Aim | None) -> frozenset[str]:
+def _bearable(standing: ModelSnapshot, present: DesiredState | None) -> frozenset[str]:
     """Revisions that may be missing."""
     if present is None or not present.answers:
         return standing.routed
     return frozenset(present.split.missing)
 
 
-def _held(standing: Standing) -> frozenset[str]:
+def _held(standing: ModelSnapshot) -> frozenset[str]:
     """The candidate is held from when it is ready, before it has any traffic; what it replaces is
     held until it is settled that nobody goes back there.
     """
@@ -86,10 +88,10 @@ def _held(standing: Standing) -> frozenset[str]:
 
 
 def _edges(
-    standing: Standing,
-    proved: Mapping[str, Proved],
+    standing: ModelSnapshot,
+    proved: Mapping[str, VerifiedRevision],
     names: Sequence[str],
-    present: Aim | None,
+    present: DesiredState | None,
 ) -> tuple[float, ...]:
     """The bins that predictions are counted in.
 
@@ -98,10 +100,10 @@ def _edges(
     """
     if standing.deployment is not None and present is not None and present.held:
         return present.held[0].edges
-    return proved[ruler(standing, names)].held.edges if names else ()
+    return proved[reference_revision(standing, names)].held.edges if names else ()
 
 
-def ruler(standing: Standing, names: Sequence[str]) -> str:
+def reference_revision(standing: ModelSnapshot, names: Sequence[str]) -> str:
     """The revision by whose bins all are counted: the main one before the deployment.
 
     Args:
@@ -113,7 +115,7 @@ def ruler(standing: Standing, names: Sequence[str]) -> str:
     return max(known, key=lambda name: (known[name], name)) if known else names[0]
 
 
-def _split(standing: Standing, missing: frozenset[str], faults: Mapping[str, str]) -> Split:
+def _split(standing: ModelSnapshot, missing: frozenset[str], faults: Mapping[str, str]) -> Split:
     route = standing.route
     if route is None:
         return Split(model=standing.model, route=0, traffic={})
@@ -123,11 +125,11 @@ def _split(standing: Standing, missing: frozenset[str], faults: Mapping[str, str
         traffic=route.traffic,
         sticky=route.sticky,
         missing={name: _missing(standing, name, faults) for name in sorted(missing)},
-        out=out_of_service(route),
+        out=out_of_service_reason(route),
     )
 
 
-def _missing(standing: Standing, name: str, faults: Mapping[str, str]) -> Missing:
+def _missing(standing: ModelSnapshot, name: str, faults: Mapping[str, str]) -> Missing:
     revision = standing.revisions.get(name)
     why = faults.get(name, _CHECKED)
     return Missing(
@@ -136,7 +138,7 @@ def _missing(standing: Standing, name: str, faults: Mapping[str, str]) -> Missin
     )
 
 
-def plan(serial: int, aims: Mapping[str, Aim], *, fault: str = "") -> Plan:
+def build_plan(serial: int, aims: Mapping[str, DesiredState], *, fault: str = "") -> Plan:
     """The whole plan.
 
     Args:
@@ -154,17 +156,17 @@ def plan(serial: int, aims: Mapping[str, Aim], *, fault: str = "") -> Plan:
     )
 
 
-def _are_out(parts: Sequence[Aim]) -> bool:
+def _are_out(parts: Sequence[DesiredState]) -> bool:
     """Whether nothing is to be served, which those who ask are best told by the process itself."""
     return bool(parts) and all(part.split.out for part in parts)
 
 
-def _lacking(parts: Sequence[Aim], fault: str) -> str:
+def _lacking(parts: Sequence[DesiredState], fault: str) -> str:
     missing = (each.why for part in parts for each in part.split.missing.values())
     return next(missing, fault or "no model is live yet")
 
 
-def followed(reports: Sequence[Report | None], model: str, *, serial: int) -> bool:
+def is_applied(reports: Sequence[Report | None], model: str, *, serial: int) -> bool:
     """Whether every process does what this plan wants of the model.
 
     Args:
@@ -181,12 +183,117 @@ def followed(reports: Sequence[Report | None], model: str, *, serial: int) -> bo
     )
 
 
-def fault(reports: Iterable[Report | None], model: str) -> str:
+def load_fault(reports: Iterable[Report | None], model: str) -> str:
     """Why a process does not; empty where none says."""
     faults = (report.faults.get(model, "") for report in reports if report is not None)
     return next(filter(None, faults), "")
 
 
-def draining(reports: Iterable[Report | None], model: str, revision: str) -> bool:
+def is_draining(reports: Iterable[Report | None], model: str, revision: str) -> bool:
     """Whether a process still answers requests with this revision."""
     return any((model, revision) in report.draining for report in reports if report is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """What was told of a model, and in which plan for the first time."""
+
+    aim: DesiredState
+    serial: int
+
+
+class PlanPublisher:
+    """Tells the processes what they are to do.
+
+    `follow` is for one thread; `begin` may come from another, while the first one is held up.
+
+    Args:
+        proofs: Of revisions.
+        tell: Tells a plan to all processes.
+    """
+
+    def __init__(self, proofs: Verifications, tell: Callable[[Plan], None]) -> None:
+        self._proofs, self._tell = proofs, tell
+        self._lock = threading.Lock()
+        self._told: Mapping[str, _Told] = {}  # replaced, never changed: others may be reading it
+        self._plan: Plan | None = None
+        self._standings: Sequence[ModelSnapshot] = ()
+
+    def follow(self, standings: Sequence[ModelSnapshot]) -> None:
+        """Tell what has changed; at first, once all is known that can be.
+
+        A process is ready from its first plan on; it should know every model by then.
+
+        Args:
+            standings: Of all models.
+        """
+        with self._lock:
+            self._standings = standings
+            if self._plan is not None or self._is_gathered():
+                self._tell_changes("")
+
+    def begin(self, fault: str) -> None:
+        """Tell a first plan now, with what is known, where none was told yet.
+
+        Args:
+            fault: Why nothing is known, if so.
+        """
+        with self._lock:
+            if self._plan is None:
+                self._tell_changes(fault)
+
+    def is_followed(self, standing: ModelSnapshot, reports: Sequence[Report | None]) -> bool:
+        """Whether every process does what this very look at the ledger says."""
+        told, wanted = self._told.get(standing.model), self._aim(standing)
+        if told is None or wanted != told.aim:
+            return False
+        held = {each.revision for each in told.aim.held}
+        if standing.candidate and standing.candidate.name not in held:
+            return False
+        return is_applied(reports, standing.model, serial=told.serial)
+
+    def is_live(self, route: Route, reports: Sequence[Report | None]) -> bool:
+        """Whether every process follows the route, with all that has traffic there."""
+        told = self._told.get(route.model)
+        if told is None or told.aim.split.route != route.number or not told.aim.whole:
+            return False
+        return is_applied(reports, route.model, serial=told.serial)
+
+    def _tell_changes(self, fault: str) -> None:
+        before, serial = self._plan, self._plan.serial + 1 if self._plan else 1
+        told = {**self._told, **self._changed(serial)}
+        parts = {model: each.aim for model, each in told.items()}
+        plan = build_plan(serial, parts, fault=fault)
+        if before is None or replace(plan, serial=before.serial) != before:
+            self._told, self._plan = told, plan
+            self._tell(plan)
+
+    def _changed(self, serial: int) -> Mapping[str, _Told]:
+        found = ((one.model, self._aim(one)) for one in self._standings)
+        return {
+            model: _Told(aim=aim, serial=serial)
+            for model, aim in found
+            if aim is not None and aim != self._present(model)
+        }
+
+    def _is_gathered(self) -> bool:
+        """Whether all revisions that have traffic were proved, or could not be."""
+        aimed = any(self._aim(one) is not None for one in self._standings)
+        return aimed and all(map(self._is_known, self._standings))
+
+    def _is_known(self, standing: ModelSnapshot) -> bool:
+        model = standing.model
+        return standing.routed <= {*self._proofs.of(model), *self._proofs.faults(model)}
+
+    def _aim(self, standing: ModelSnapshot) -> DesiredState | None:
+        model = standing.model
+        return desired_state(
+            standing,
+            self._proofs.of(model),
+            faults={name: one_line(error) for name, error in self._proofs.faults(model).items()},
+            present=self._present(model),
+        )
+
+    def _present(self, model: str) -> DesiredState | None:
+        told = self._told.get(model)
+        return told.aim if told else None

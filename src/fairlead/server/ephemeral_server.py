@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Failed
 from fairlead.ledger.interface import Ledger
-from fairlead.server.events import Listening, News
-from fairlead.server.supervisor import ServeOptions, Stop, serve
+from fairlead.server.events import AddressBound, ServerEvent
+from fairlead.server.supervisor import ServeOptions, ShutdownRequest, serve
 
 
 @contextmanager
-def alone(ledger: Ledger, artifacts: Artifacts, options: ServeOptions) -> Iterator[str]:
+def ephemeral_server(ledger: Ledger, artifacts: Artifacts, options: ServeOptions) -> Iterator[str]:
     """A server of this address and these models; it has drained and ended afterwards.
 
     Args:
@@ -44,7 +44,7 @@ class _Server(threading.Thread):
     def __init__(self, ledger: Ledger, artifacts: Artifacts, options: ServeOptions) -> None:
         super().__init__(name="fairlead-serve", daemon=True)
         self._given = (ledger, artifacts, options)
-        self._stop_asked = Stop()
+        self._shutdown = ShutdownRequest()
         self._listening = threading.Event()
         self._url = ""
         self._error: BaseException | None = None
@@ -52,7 +52,7 @@ class _Server(threading.Thread):
     def run(self) -> None:
         """Serve until `end`; an error is kept for whoever waits."""
         try:
-            serve(*self._given, stop=self._stop_asked, told=self._hear)
+            serve(*self._given, shutdown=self._shutdown, on_event=self._on_event)
         except BaseException as error:  # noqa: BLE001 - it is raised where somebody can handle it
             self._error = error
         finally:
@@ -68,12 +68,12 @@ class _Server(threading.Thread):
 
     def end(self) -> None:
         """Have it drain, and wait until it has ended."""
-        self._stop_asked.ask()
+        self._shutdown.request()
         self.join()
         self._raise()
 
-    def _hear(self, news: News) -> None:
-        if isinstance(news, Listening):
+    def _on_event(self, news: ServerEvent) -> None:
+        if isinstance(news, AddressBound):
             self._url = news.url
             self._listening.set()
 

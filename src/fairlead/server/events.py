@@ -12,7 +12,7 @@ from fairlead.records import Deployment, Route
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listening:
+class AddressBound:
     """The address is bound; requests that come from now on are answered as soon as can be."""
 
     url: str
@@ -20,31 +20,33 @@ class Listening:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Live:
+class RouteFollowed:
     """Every serving process follows this route."""
 
     route: Route
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moved:
+class DeploymentChanged:
     """A deployment that this server carries out went on, waits for something else, or ended."""
 
     deployment: Deployment
 
 
 @dataclass(frozen=True, kw_only=True)
-class Note:
+class ServerNotice:
     """Something to know, in a line."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Warned:
+class ServerWarning:
     """Something is wrong that the server goes on without, in a line."""
 
     text: str
 
 
-News: TypeAlias = Listening | Live | Moved | Note | Warned
+ServerEvent: TypeAlias = (
+    AddressBound | RouteFollowed | DeploymentChanged | ServerNotice | ServerWarning
+)

@@ -18,28 +18,27 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import Conflict, Unreachable
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Deployment, DeploymentState, Revision, RevisionState, Route
-from fairlead.rollout.background import Ended, Jobs
-from fairlead.rollout.routes import change, undo
-from fairlead.rollout.smoke_test import Address, Answered, ask
-from fairlead.rollout.traffic_split import mixed
-from fairlead.rollout.verification import Proofs, in_words, passes
-from fairlead.rollout.way_back import is_midway
-from fairlead.server.canary import Ruling
-from fairlead.server.canary_statistics import Eyes, Since
+from fairlead.rollout.background import BackgroundCalls, CallOutcome
+from fairlead.rollout.routes import put_in_force, undo
+from fairlead.rollout.smoke_test import Endpoint, SmokeTestResult, smoke_test
+from fairlead.rollout.traffic_split import with_share
+from fairlead.rollout.undo import is_superseded_step
+from fairlead.rollout.verification import Verifications, is_retryable, one_line
+from fairlead.server.canary import Baseline, CanaryMetrics, CanaryVerdict
 from fairlead.server.decide import (
     Action,
-    Ask,
-    Change,
-    Check,
-    Fail,
-    Finish,
-    GoBack,
+    Complete,
+    FailDeployment,
+    KeepWaiting,
     Progress,
-    Wait,
+    RollBack,
+    ShiftTraffic,
+    SmokeTest,
+    VerifyRevision,
     next_action,
 )
-from fairlead.server.events import Moved, News, Note
-from fairlead.server.snapshot import Standing
+from fairlead.server.events import DeploymentChanged, ServerEvent, ServerNotice
+from fairlead.server.snapshot import ModelSnapshot
 from fairlead.serving.proof import Golden
 
 _PATIENCE = 10.0
@@ -53,7 +52,7 @@ _CRASHES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class ProcessStatus:
     """How far the serving processes are with a model.
 
     Args:
@@ -75,14 +74,14 @@ class _Step:
     tested: bool | None = None
     difference: str = ""
     passed: float | None = None  # when its golden rows had come back through the route
-    since: Since | None = None
+    since: Baseline | None = None
     tries: int = 0  # at asking
     unreached: float | None = None  # since when nobody answers
     faulty: float | None = None  # since when a process cannot follow
     said: float = float("-inf")  # when a reason was written down last
 
 
-class Carrier:
+class Executor:
     """Carries out the deployments of one server.
 
     Args:
@@ -101,20 +100,22 @@ class Carrier:
         ledger: Ledger,
         artifacts: Artifacts,
         *,
-        proofs: Proofs,
-        address: Address,
-        eyes: Eyes,
+        proofs: Verifications,
+        address: Endpoint,
+        eyes: CanaryMetrics,
         ended: Callable[[], None],
-        told: Callable[[News], None],
+        told: Callable[[ServerEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger, self._artifacts = ledger, artifacts
         self._proofs, self._address, self._eyes = proofs, address, eyes
         self._told, self._clock = told, clock
-        self._asked: Jobs[Answered] = Jobs(at_once=_AT_ONCE, ended=ended)
+        self._asked: BackgroundCalls[SmokeTestResult] = BackgroundCalls(
+            at_once=_AT_ONCE, ended=ended
+        )
         self._steps: dict[str, tuple[tuple[int, int], _Step]] = {}
 
-    def carry(self, standing: Standing, seen: Seen) -> bool:
+    def carry(self, standing: ModelSnapshot, seen: ProcessStatus) -> bool:
         """Do what comes next; whether the ledger says something new now.
 
         Args:
@@ -129,19 +130,19 @@ class Carrier:
         try:
             return self._do(next_action(deployment, revision, progress), standing, step)
         except Conflict as error:
-            self._told(Note(text=in_words(error)))
+            self._told(ServerNotice(text=one_line(error)))
             return True
 
     # ---- what is known ----------------------------------------------------------------------
 
-    def _step(self, deployment: Deployment, seen: Seen) -> _Step:
+    def _step(self, deployment: Deployment, seen: ProcessStatus) -> _Step:
         key = (deployment.number, deployment.step)
         if self._steps.get(deployment.model, (None,))[0] != key:
             self._steps[deployment.model] = (key, _Step(crashes=seen.crashes))
         return self._steps[deployment.model][1]
 
     def _progress(
-        self, standing: Standing, deployment: Deployment, step: _Step, seen: Seen
+        self, standing: ModelSnapshot, deployment: Deployment, step: _Step, seen: ProcessStatus
     ) -> Progress:
         others = frozenset(standing.before) - {deployment.revision}
         return Progress(
@@ -153,7 +154,9 @@ class Carrier:
             ruling=self._ruling(deployment, step, others),
         )
 
-    def _ruling(self, deployment: Deployment, step: _Step, others: frozenset[str]) -> Ruling | None:
+    def _ruling(
+        self, deployment: Deployment, step: _Step, others: frozenset[str]
+    ) -> CanaryVerdict | None:
         """What the judge says; None as long as the traffic of the step cannot be told apart."""
         if step.since is None and step.passed is not None:
             step.since = self._eyes.open(after=step.passed)
@@ -167,7 +170,7 @@ class Carrier:
             others=others,
         )
 
-    def _fault(self, step: _Step, seen: Seen) -> str:
+    def _fault(self, step: _Step, seen: ProcessStatus) -> str:
         """What speaks against it for so long, or so often, that it is no accident."""
         crashes = seen.crashes - step.crashes
         if crashes >= _CRASHES:
@@ -181,25 +184,25 @@ class Carrier:
     # ---- what is done -----------------------------------------------------------------------
 
     def _do(  # noqa: PLR0911 - one for each action
-        self, action: Action, standing: Standing, step: _Step
+        self, action: Action, standing: ModelSnapshot, step: _Step
     ) -> bool:
         deployment, revision = standing.deployment, standing.candidate
         assert deployment is not None
         assert revision is not None
         match action:
-            case Check():
+            case VerifyRevision():
                 return self._check(deployment, revision, step)
-            case Ask(pinned=pinned):
+            case SmokeTest(pinned=pinned):
                 return self._ask(standing, deployment, step, pinned=pinned)
-            case Change(step=number):
+            case ShiftTraffic(step=number):
                 return self._change(standing, deployment, number)
-            case Wait(reason=reason):
+            case KeepWaiting(reason=reason):
                 return self._wait(deployment, step, reason)
-            case Finish():
+            case Complete():
                 return self._end(deployment, "done", "")
-            case Fail(reason=reason):
+            case FailDeployment(reason=reason):
                 return self._fail(standing, deployment, revision, reason)
-            case GoBack(reason=reason):
+            case RollBack(reason=reason):
                 return self._go_back(standing, deployment, revision, reason)
 
     def _check(self, deployment: Deployment, revision: Revision, step: _Step) -> bool:
@@ -208,9 +211,9 @@ class Carrier:
             return self._wait(deployment, step, "it is checked in a process of its own")
         if ended.error is None:
             return self._mark(revision, "ready", "its golden rows came back in a check")
-        if passes(ended.error):
-            return self._wait(deployment, step, f"it is checked again: {in_words(ended.error)}")
-        return self._mark(revision, "failed", in_words(ended.error))
+        if is_retryable(ended.error):
+            return self._wait(deployment, step, f"it is checked again: {one_line(ended.error)}")
+        return self._mark(revision, "failed", one_line(ended.error))
 
     def _mark(self, revision: Revision, state: RevisionState, reason: str) -> bool:
         return self._ledger.routes.mark(
@@ -218,14 +221,14 @@ class Carrier:
         )
 
     def _ask(
-        self, standing: Standing, deployment: Deployment, step: _Step, *, pinned: bool
+        self, standing: ModelSnapshot, deployment: Deployment, step: _Step, *, pinned: bool
     ) -> bool:
         goldens = self._goldens(standing, deployment, pinned=pinned)
         if goldens is None:
             return self._wait(deployment, step, "it is checked in a process of its own")
         alone = pinned or goldens.keys() < standing.routed  # the route fails for a part of it
         work = partial(
-            ask,
+            smoke_test,
             self._address,
             deployment.model,
             goldens,
@@ -243,7 +246,7 @@ class Carrier:
         return True
 
     def _goldens(
-        self, standing: Standing, deployment: Deployment, *, pinned: bool
+        self, standing: ModelSnapshot, deployment: Deployment, *, pinned: bool
     ) -> Mapping[str, Golden] | None:
         """Golden rows of what is asked, the candidate's first; None where those are not known.
 
@@ -256,7 +259,7 @@ class Carrier:
         names = [deployment.revision, *sorted(others & proved.keys())]
         return {name: proved[name].golden for name in names}
 
-    def _take_in(self, step: _Step, ended: Ended[Answered]) -> None:
+    def _take_in(self, step: _Step, ended: CallOutcome[SmokeTestResult]) -> None:
         """That nobody answers says nothing about the model, until it has lasted for too long."""
         if ended.result is not None:
             step.tested, step.difference = not ended.result.difference, ended.result.difference
@@ -266,11 +269,11 @@ class Carrier:
         step.unreached = step.unreached or self._clock()
         lasted = self._clock() - step.unreached > _PATIENCE
         if lasted or not isinstance(ended.error, Unreachable):
-            step.tested, step.difference = False, in_words(ended.error)
+            step.tested, step.difference = False, one_line(ended.error)
 
-    def _change(self, standing: Standing, deployment: Deployment, number: int) -> bool:
+    def _change(self, standing: ModelSnapshot, deployment: Deployment, number: int) -> bool:
         percent = deployment.steps[number]
-        traffic = mixed(standing.before, deployment.revision, percent)
+        traffic = with_share(standing.before, deployment.revision, percent)
         route = Route(
             model=deployment.model,
             number=0,  # the ledger gives it
@@ -282,8 +285,10 @@ class Carrier:
             before=deployment.base,
         )
         moved = replace(deployment, step=number, reason="")
-        change(self._ledger, self._artifacts, route, previous=standing.route, deployment=moved)
-        self._told(Moved(deployment=moved))
+        put_in_force(
+            self._ledger, self._artifacts, route, previous=standing.route, deployment=moved
+        )
+        self._told(DeploymentChanged(deployment=moved))
         return True
 
     def _wait(self, deployment: Deployment, step: _Step, reason: str) -> bool:
@@ -292,7 +297,7 @@ class Carrier:
         if reason != deployment.reason and not soon:
             step.said = self._clock()
             self._told(
-                Moved(
+                DeploymentChanged(
                     deployment=self._ledger.deployments.advance(replace(deployment, reason=reason))
                 )
             )
@@ -300,29 +305,29 @@ class Carrier:
 
     def _end(self, deployment: Deployment, state: DeploymentState, reason: str) -> bool:
         ended = replace(deployment, state=state, reason=reason)
-        self._told(Moved(deployment=self._ledger.deployments.advance(ended)))
+        self._told(DeploymentChanged(deployment=self._ledger.deployments.advance(ended)))
         return True
 
     def _fail(
-        self, standing: Standing, deployment: Deployment, revision: Revision, reason: str
+        self, standing: ModelSnapshot, deployment: Deployment, revision: Revision, reason: str
     ) -> bool:
         """End it; the step of a canary that it superseded is no route that can stay."""
-        if is_midway(standing.route, deployment.base):
+        if is_superseded_step(standing.route, deployment.base):
             return self._go_back(standing, deployment, revision, reason)
         self._condemn(standing, revision, reason)
         return self._end(deployment, "failed", reason)
 
     def _go_back(
-        self, standing: Standing, deployment: Deployment, revision: Revision, reason: str
+        self, standing: ModelSnapshot, deployment: Deployment, revision: Revision, reason: str
     ) -> bool:
         """Put the route that it began from in force again; where there is none, one of nobody."""
         self._condemn(standing, revision, reason)
         ended = replace(deployment, state="undone", reason=reason)
         undo(self._ledger, self._artifacts, deployment.model, reason, deployment=ended)
-        self._told(Moved(deployment=ended))
+        self._told(DeploymentChanged(deployment=ended))
         return True
 
-    def _condemn(self, standing: Standing, revision: Revision, reason: str) -> None:
+    def _condemn(self, standing: ModelSnapshot, revision: Revision, reason: str) -> None:
         """Mark it as failed, first of all: whoever takes over then knows what was decided.
 
         One that had traffic before the deployment goes back to having it.

@@ -23,7 +23,7 @@ _BACKLOG = 2048  # connections that wait to be accepted
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listening:
+class BoundAddress:
     """A bound address; a context manager that lets go of it."""
 
     host: str  # as it was asked for
@@ -57,7 +57,7 @@ class Listening:
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these bind nothing
 
 
-def bound(host: str, port: int, *, tokens: bool) -> Listening:
+def bind(host: str, port: int, *, tokens: bool) -> BoundAddress:
     """Bind this address.
 
     Args:
@@ -77,7 +77,7 @@ def bound(host: str, port: int, *, tokens: bool) -> Listening:
         )
     try:
         _probe(family, address)
-        return Listening(host=host, anchor=_bound(family, address, shared=True))
+        return BoundAddress(host=host, anchor=_bound(family, address, shared=True))
     except OSError as error:
         raise Invalid(
             f"binding {host}:{port}: {error.strerror or error}; choose another with --port "

@@ -24,7 +24,7 @@ _ERRORS = 2  # standard error: what a library prints is no data
 
 
 @dataclass(kw_only=True, eq=False)
-class Process:
+class ServingProcess:
     """A serving process and our end of its channel, which never blocks."""
 
     child: subprocess.Popen[bytes]
@@ -87,7 +87,9 @@ class Process:
         return f"was ended by signal {-status}"
 
 
-def started(settings: ProcessSettings, listening: socket.socket, *, now: float) -> Process:
+def start_process(
+    settings: ProcessSettings, listening: socket.socket, *, now: float
+) -> ServingProcess:
     """Start one.
 
     Args:
@@ -106,7 +108,7 @@ def started(settings: ProcessSettings, listening: socket.socket, *, now: float) 
             ours.close()
             raise
     ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
-    return Process(child=child, channel=ours, began=now, tokens=settings.tokens)
+    return ServingProcess(child=child, channel=ours, began=now, tokens=settings.tokens)
 
 
 def _child(settings: ProcessSettings, listening: int, channel: int) -> subprocess.Popen[bytes]:

@@ -19,10 +19,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fairlead.server import replacing
-from fairlead.server.events import News, Warned
-from fairlead.server.listening import Listening
-from fairlead.server.process import Process, started
+from fairlead.server.events import ServerEvent, ServerWarning
+from fairlead.server.listening import BoundAddress
+from fairlead.server.process import ServingProcess, start_process
 from fairlead.serving.http.graceful_close import let_in
 from fairlead.serving.plan import Admit, Alive, Counts, Drain, Page, Plan, Report, Scrape
 from fairlead.serving.start import ProcessSettings
@@ -49,7 +48,7 @@ class _Place:
     """Where one process of the crew is, or will be again."""
 
     listening: socket.socket | None = None
-    process: Process | None = None
+    process: ServingProcess | None = None
     young: int = 0  # deaths in a row
     due: float = 0.0  # when the next one is started
     told: float = 0.0  # when it was told the last plan
@@ -57,10 +56,10 @@ class _Place:
     @property
     def out(self) -> bool:
         """Whether nothing is expected of it for now."""
-        return self.process is None and self.young >= replacing.MANY
+        return self.process is None and self.young >= MAX_EARLY_EXITS
 
 
-class Crew:
+class ProcessPool:
     """The serving processes.
 
     Args:
@@ -75,12 +74,12 @@ class Crew:
 
     def __init__(  # noqa: PLR0913 - two listeners, the sums, and a clock for tests
         self,
-        address: Listening,
+        address: BoundAddress,
         settings: ProcessSettings,
         *,
         count: int,
         sums: Sums,
-        told: Callable[[News], None],
+        told: Callable[[ServerEvent], None],
         changed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -189,7 +188,9 @@ class Crew:
             return
         process.send()
         if self._is_silent(place, process):
-            self._told(Warned(text=f"serving process {process.child.pid} hangs and is replaced"))
+            self._told(
+                ServerWarning(text=f"serving process {process.child.pid} hangs and is replaced")
+            )
             process.kill()
         elif plan is not None:
             self._tell(place, process, plan)
@@ -198,7 +199,7 @@ class Crew:
         try:
             place.listening = place.listening or self._address.opened()
             let_in(place.listening)  # who ended there before may have turned them away
-            place.process = started(self._settings, place.listening, now=self._clock())
+            place.process = start_process(self._settings, place.listening, now=self._clock())
         except OSError as error:
             self._fail(place, f"starting a serving process: {error}")
             return
@@ -206,7 +207,7 @@ class Crew:
         if self._plan is not None:
             self._tell(place, place.process, self._plan)
 
-    def _bury(self, place: _Place, process: Process) -> None:
+    def _bury(self, place: _Place, process: ServingProcess) -> None:
         self._take_in(process)
         self._selector.unregister(process.channel)
         process.close()
@@ -215,7 +216,7 @@ class Crew:
         if self._ending:
             return
         self._count_crash(process)
-        place.young = replacing.young_deaths(place.young, lived=self._clock() - process.began)
+        place.young = early_exits(place.young, lived=self._clock() - process.began)
         self._await_next(place, f"serving process {process.child.pid} {process.end}")
 
     def _fail(self, place: _Place, said: str) -> None:
@@ -224,23 +225,23 @@ class Crew:
 
     def _await_next(self, place: _Place, said: str) -> None:
         """Replace it at once, or later where that has been of no use."""
-        pause = replacing.pause(place.young)
+        pause = restart_delay(place.young)
         place.due = self._clock() + pause
-        if place.young < replacing.MANY:
-            self._told(Warned(text=f"{said}; it is replaced"))
+        if place.young < MAX_EARLY_EXITS:
+            self._told(ServerWarning(text=f"{said}; it is replaced"))
             return
         # What waits for it would wait long: let the others have what comes from now on.
         _stop_listening(place)
-        if place.young == replacing.MANY:
+        if place.young == MAX_EARLY_EXITS:
             self._told(
-                Warned(text=f"{said}, {place.young} in a row; from now on tried more rarely")
+                ServerWarning(text=f"{said}, {place.young} in a row; from now on tried more rarely")
             )
 
-    def _count_crash(self, process: Process) -> None:
+    def _count_crash(self, process: ServingProcess) -> None:
         if process.child.returncode in _CRASHES:
             self.crashes += 1
 
-    def _tell(self, place: _Place, process: Process, plan: Plan) -> None:
+    def _tell(self, place: _Place, process: ServingProcess, plan: Plan) -> None:
         if process.plan is not plan:
             process.plan = plan
             place.told = self._clock()
@@ -261,7 +262,7 @@ class Crew:
             process.tokens = tokens
             process.tell(Admit(tokens=tokens))
 
-    def _is_silent(self, place: _Place, process: Process) -> bool:
+    def _is_silent(self, place: _Place, process: ServingProcess) -> bool:
         """A process takes in a plan at once, however long it takes to load what it says."""
         if process.heard is not None and self._clock() - process.heard > _HUNG:
             return True
@@ -282,7 +283,7 @@ class Crew:
         process.heard = self._clock()
         return self._take_in(process)
 
-    def _take_in(self, process: Process) -> bool:
+    def _take_in(self, process: ServingProcess) -> bool:
         """Take in what it says; whether that was a report."""
         messages = process.hear()
         for message in messages:
@@ -331,3 +332,25 @@ def _stop_listening(place: _Place) -> None:
     if place.listening is not None:
         place.listening.close()
         place.listening = None
+
+
+EARLY = 3.0
+"""A process that ends within so many seconds of its start died young."""
+MAX_EARLY_EXITS = 5
+"""So many young deaths in a row, and the reason lies in the program or the machine."""
+_FIRST, _LONGEST = 0.1, 10.0
+
+
+def early_exits(before: int, *, lived: float) -> int:
+    """How many have died young in a row, now that another has died.
+
+    Args:
+        before: How many had until then.
+        lived: Seconds that this one did.
+    """
+    return before + 1 if lived < EARLY else 0
+
+
+def restart_delay(young: int) -> float:
+    """Seconds until the next is started; none for the first, which may be anybody's accident."""
+    return 0.0 if young <= 1 else float(min(_FIRST * 2 ** min(young - 2, 10), _LONGEST))

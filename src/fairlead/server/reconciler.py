@@ -18,15 +18,14 @@ from dataclasses import replace
 
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Revision, Server
-from fairlead.rollout.routes import running
-from fairlead.rollout.verification import Proofs, in_words, passes
-from fairlead.server import desired_state as aims
+from fairlead.rollout.routes import running_deployment
+from fairlead.rollout.verification import Verifications, is_retryable, one_line
 from fairlead.server import retirement
-from fairlead.server.events import Live, News, Note, Warned
-from fairlead.server.executor import Carrier, Seen
-from fairlead.server.plans import Plans
-from fairlead.server.process_pool import Crew
-from fairlead.server.snapshot import Looking, Standing
+from fairlead.server.desired_state import PlanPublisher, is_draining, load_fault
+from fairlead.server.events import RouteFollowed, ServerEvent, ServerNotice, ServerWarning
+from fairlead.server.executor import Executor, ProcessStatus
+from fairlead.server.process_pool import ProcessPool
+from fairlead.server.snapshot import ModelSnapshot, SnapshotReader
 from fairlead.serving.plan import Report
 
 _PERIOD = 0.2
@@ -39,7 +38,7 @@ _SWEEPING = 1.0
 """Seconds between two looks for revisions that nothing wants."""
 
 
-class Steward:
+class Reconciler:
     """Follows the ledger.
 
     Args:
@@ -58,21 +57,21 @@ class Steward:
         self,
         *,
         ledger: Ledger,
-        looking: Looking,
+        looking: SnapshotReader,
         server: Server,
         lease: float,
-        crew: Crew,
-        proofs: Proofs,
-        carrier: Carrier,
+        crew: ProcessPool,
+        proofs: Verifications,
+        carrier: Executor,
         wake: threading.Event,
-        told: Callable[[News], None],
+        told: Callable[[ServerEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger, self._looking = ledger, looking
         self._server, self._lease = server, lease
         self._crew, self._proofs, self._carrier = crew, proofs, carrier
         self._wake, self._told, self._clock = wake, told, clock
-        self._plans = Plans(proofs, crew.follow)
+        self._plans = PlanPublisher(proofs, crew.follow)
         self._swept = clock()
         self._live: dict[str, int] = {}  # the last route that was told of
         self._fault = "the ledger has not answered yet"  # why nothing is known of it
@@ -120,7 +119,7 @@ class Steward:
         if "ledger" not in self._warnings:
             self._warn("ledger", f"{self._fault}; serving goes on as it is")
 
-    def _follow(self, standings: Sequence[Standing]) -> bool:
+    def _follow(self, standings: Sequence[ModelSnapshot]) -> bool:
         self._fault = ""
         for standing in standings:
             self._prove(standing)
@@ -138,7 +137,7 @@ class Steward:
 
     # ---- plans ------------------------------------------------------------------------------
 
-    def _prove(self, standing: Standing) -> None:
+    def _prove(self, standing: ModelSnapshot) -> None:
         """Prove what is to be held, save for what a deployment checks first."""
         for name in sorted(standing.wanted & standing.revisions.keys()):
             revision = standing.revisions[name]
@@ -146,35 +145,35 @@ class Steward:
                 continue
             about = f"revision {name!r} of model {revision.model!r}"
             if error := self._proofs.known(revision):
-                self._warn(about, f"{about} cannot be served: {in_words(error)}; it is tried again")
+                self._warn(about, f"{about} cannot be served: {one_line(error)}; it is tried again")
             elif name in self._proofs.of(revision.model):
                 self._calm(about, f"{about} is proved again")
 
-    def _seen(self, standing: Standing, reports: Sequence[Report | None]) -> Seen:
-        return Seen(
+    def _seen(self, standing: ModelSnapshot, reports: Sequence[Report | None]) -> ProcessStatus:
+        return ProcessStatus(
             followed=self._plans.is_followed(standing, reports),
-            fault=aims.fault(reports, standing.model) or self._unproved(standing),
+            fault=load_fault(reports, standing.model) or self._unproved(standing),
             crashes=self._crew.crashes,
         )
 
-    def _unproved(self, standing: Standing) -> str:
+    def _unproved(self, standing: ModelSnapshot) -> str:
         """Why what comes in cannot be proved by this server, which took over from another."""
         error = self._proofs.faults(standing.model).get(
             standing.candidate.name if standing.candidate else ""
         )
-        return "" if error is None or passes(error) else in_words(error)
+        return "" if error is None or is_retryable(error) else one_line(error)
 
     # ---- what is told -----------------------------------------------------------------------
 
     def _followed(
-        self, standings: Iterable[Standing], reports: Sequence[Report | None]
+        self, standings: Iterable[ModelSnapshot], reports: Sequence[Report | None]
     ) -> dict[str, int]:
         """The routes that all processes follow, with all that has traffic there."""
         for route in filter(None, (one.route for one in standings)):
             new = self._live.get(route.model) != route.number
             if new and self._plans.is_live(route, reports):
                 self._live[route.model] = route.number
-                self._told(Live(route=route))
+                self._told(RouteFollowed(route=route))
         return dict(self._live)
 
     def _known_as(self, followed: Mapping[str, int]) -> Server:
@@ -184,17 +183,17 @@ class Steward:
         """Say it once, until it is over or is something else."""
         if self._warnings.get(about) != text:
             self._warnings[about] = text
-            self._told(Warned(text=text))
+            self._told(ServerWarning(text=text))
 
     def _calm(self, about: str, text: str) -> None:
         if self._warnings.pop(about, None) is not None:
-            self._told(Note(text=text))
+            self._told(ServerNotice(text=text))
 
     # ---- revisions that nothing wants -------------------------------------------------------
 
     def _sweep(
         self,
-        standings: Iterable[Standing],
+        standings: Iterable[ModelSnapshot],
         reports: Sequence[Report | None],
         followed: Mapping[str, int],
     ) -> None:
@@ -207,7 +206,7 @@ class Steward:
 
     def _move(
         self,
-        standing: Standing,
+        standing: ModelSnapshot,
         revision: Revision,
         reports: Sequence[Report | None],
         followed: Mapping[str, int],
@@ -218,18 +217,21 @@ class Steward:
             revision,
             now=self._ledger.now(),
             followed=self._everywhere(standing, followed),
-            draining=aims.draining(reports, revision.model, revision.name),
+            draining=is_draining(reports, revision.model, revision.name),
             elsewhere=self._is_elsewhere(standing),
         )
         if state is not None:
             told = f"route {standing.route.number}: {standing.route.why}"
             self._ledger.routes.mark(revision.model, revision.name, state, told, was=revision.state)
 
-    def _is_elsewhere(self, standing: Standing) -> bool:
+    def _is_elsewhere(self, standing: ModelSnapshot) -> bool:
         """Whether a deployment of the model runs that this server does not carry out."""
-        return standing.deployment is None and running(self._ledger, standing.model) is not None
+        return (
+            standing.deployment is None
+            and running_deployment(self._ledger, standing.model) is not None
+        )
 
-    def _everywhere(self, standing: Standing, followed: Mapping[str, int]) -> bool:
+    def _everywhere(self, standing: ModelSnapshot, followed: Mapping[str, int]) -> bool:
         """Whether all processes of all servers follow the route in force."""
         number = standing.route.number if standing.route else 0
         servers = self._ledger.servers.alive()

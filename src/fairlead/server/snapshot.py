@@ -15,7 +15,7 @@ from fairlead.records import Deployment, Revision, Route
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class ModelSnapshot:
     """What the ledger says of one model.
 
     Args:
@@ -57,7 +57,7 @@ class Standing:
         return self.routed | {*self.before, self.deployment.revision}
 
 
-class Looking:
+class SnapshotReader:
     """Looks at the ledger.
 
     Args:
@@ -76,7 +76,7 @@ class Looking:
         self._taken: Sequence[Deployment] = ()
         self._paused = False
 
-    def look(self) -> Sequence[Standing]:
+    def look(self) -> Sequence[ModelSnapshot]:
         """How things stand now, by model.
 
         Deployments are read first and revisions last: what a route or a deployment names was there
@@ -117,9 +117,9 @@ class Looking:
         route: Route | None,
         deployment: Deployment | None,
         revisions: Sequence[Revision],
-    ) -> Standing:
+    ) -> ModelSnapshot:
         base = deployment.base if deployment else None
-        return Standing(
+        return ModelSnapshot(
             model=model,
             route=route,
             deployment=deployment,

@@ -17,22 +17,22 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError, Invalid
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Route
-from fairlead.rollout.background import beside
-from fairlead.rollout.routes import running
-from fairlead.rollout.start import begin
-from fairlead.rollout.traffic_split import out_of_service
-from fairlead.rollout.verification import in_words
-from fairlead.server.events import News, Note, Warned
+from fairlead.rollout.background import run_in_background
+from fairlead.rollout.routes import running_deployment
+from fairlead.rollout.start import start_deployment
+from fairlead.rollout.traffic_split import out_of_service_reason
+from fairlead.rollout.verification import one_line
+from fairlead.server.events import ServerEvent, ServerNotice, ServerWarning
 
 _PATIENCE = 2.0
 """Seconds after which what is live is served, whatever is still being begun."""
 
 
-def begin_with(
+def deploy_champions(
     ledger: Ledger,
     artifacts: Artifacts,
     models: tuple[str, ...] | None,
-    told: Callable[[News], None],
+    told: Callable[[ServerEvent], None],
 ) -> None:
     """Deploy the champions of models that have no route; what takes long goes on by itself.
 
@@ -47,7 +47,7 @@ def begin_with(
         Failed: A model that was named cannot be served.
         Invalid: There is nothing to serve.
     """
-    beginning = beside(lambda: _begin_all(ledger, artifacts, models, told))
+    beginning = run_in_background(lambda: _begin_all(ledger, artifacts, models, told))
     wait((beginning,), timeout=_PATIENCE)
     if beginning.done():
         beginning.result()
@@ -55,17 +55,17 @@ def begin_with(
         beginning.add_done_callback(lambda ended: _tell_late(ended, told))
 
 
-def _tell_late(ended: Future[None], told: Callable[[News], None]) -> None:
+def _tell_late(ended: Future[None], told: Callable[[ServerEvent], None]) -> None:
     error = ended.exception()
     if isinstance(error, Exception):
-        told(Warned(text=in_words(error)))
+        told(ServerWarning(text=one_line(error)))
 
 
 def _begin_all(
     ledger: Ledger,
     artifacts: Artifacts,
     models: tuple[str, ...] | None,
-    told: Callable[[News], None],
+    told: Callable[[ServerEvent], None],
 ) -> None:
     if models is not None:
         for model in models:
@@ -83,32 +83,36 @@ def _all(ledger: Ledger) -> Sequence[str]:
     return sorted({version.model for version in ledger.versions.all()})
 
 
-def _tried(ledger: Ledger, artifacts: Artifacts, model: str, told: Callable[[News], None]) -> bool:
+def _tried(
+    ledger: Ledger, artifacts: Artifacts, model: str, told: Callable[[ServerEvent], None]
+) -> bool:
     """Whether the model is, or will be, served; one that cannot be keeps no other from it."""
     if ledger.routes.current(model) is None and ledger.versions.champion(model) is None:
-        return running(ledger, model) is not None
+        return running_deployment(ledger, model) is not None
     try:
         _begin(ledger, artifacts, model, told)
     except FairleadError as error:
-        told(Warned(text=in_words(error)))
+        told(ServerWarning(text=one_line(error)))
         return False
     return True
 
 
-def _begin(ledger: Ledger, artifacts: Artifacts, model: str, told: Callable[[News], None]) -> None:
+def _begin(
+    ledger: Ledger, artifacts: Artifacts, model: str, told: Callable[[ServerEvent], None]
+) -> None:
     ledger.versions.history(model)  # refuses a model that is not there
     route = ledger.routes.current(model)
-    if running(ledger, model) is not None:
+    if running_deployment(ledger, model) is not None:
         return
     if route is None:
-        begin(ledger, artifacts, model)
+        start_deployment(ledger, artifacts, model)
     elif line := _out(route) or _newer(ledger, route):
-        told(Note(text=line))
+        told(ServerNotice(text=line))
 
 
 def _out(route: Route) -> str:
     """What to say of a model that nobody answers for; empty where somebody does."""
-    gone = out_of_service(route)
+    gone = out_of_service_reason(route)
     said = f"{route.model} is {gone}; `fairlead deploy {route.model}` brings a version in"
     return said if gone else ""
 

@@ -18,19 +18,17 @@ from pathlib import Path
 from fairlead.artifacts import Artifacts
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Server
-from fairlead.rollout.checked import Checked
-from fairlead.rollout.smoke_test import Address
-from fairlead.rollout.verification import Proofs
-from fairlead.server import events
-from fairlead.server.auth import Porter
-from fairlead.server.canary_statistics import Eyes
-from fairlead.server.events import News
-from fairlead.server.executor import Carrier
-from fairlead.server.listening import Listening, bound
-from fairlead.server.process_pool import Crew
-from fairlead.server.reconciler import Steward
-from fairlead.server.snapshot import Looking
-from fairlead.server.startup import begin_with
+from fairlead.rollout.smoke_test import Endpoint
+from fairlead.rollout.verification import CheckCache, Verifications
+from fairlead.server.auth import TokenAuthenticator
+from fairlead.server.canary import CanaryMetrics
+from fairlead.server.events import AddressBound, ServerEvent
+from fairlead.server.executor import Executor
+from fairlead.server.listening import BoundAddress, bind
+from fairlead.server.process_pool import ProcessPool
+from fairlead.server.reconciler import Reconciler
+from fairlead.server.snapshot import SnapshotReader
+from fairlead.server.startup import deploy_champions
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.tokens import hashed
 from fairlead.serving.start import Logging, ProcessSettings
@@ -55,11 +53,11 @@ class ServeOptions:
         processes: How many serve; None for one a core, at least two and at most four.
         grace: Seconds to finish what is in hand once it is to stop.
         tokens: SHA-256 of the tokens that are let in; empty: everybody on this machine is.
-        keys: The file of these tokens, which is followed; None where they stay as they are.
+        tokens_file: The file of these tokens, which is followed; None where they stay as they are.
         limits: What is taken from clients.
         logging: What the processes write to standard error.
         lease: Seconds of silence after which another server takes over its deployments.
-        checked: Folder that keeps what checks found out for the next server; None for none.
+        check_cache: Folder that keeps what checks found out for the next server; None for none.
     """
 
     models: tuple[str, ...] | None = None
@@ -68,22 +66,22 @@ class ServeOptions:
     processes: int | None = None
     grace: float = 10.0
     tokens: tuple[str, ...] = ()
-    keys: Path | None = None
+    tokens_file: Path | None = None
     limits: Limits = field(default_factory=Limits)
     logging: Logging = field(default_factory=Logging)
     lease: float = 5.0
-    checked: Path | None = None
+    check_cache: Path | None = None
 
 
 @dataclass
-class Stop:
+class ShutdownRequest:
     """How often the server was asked to stop: once drains, twice ends at once."""
 
-    asked: int = 0
+    count: int = 0
 
-    def ask(self, *_: object) -> None:
+    def request(self, *_: object) -> None:
         """Ask once more; fit to be a signal's handler."""
-        self.asked += 1
+        self.count += 1
 
 
 def serve(
@@ -91,8 +89,8 @@ def serve(
     artifacts: Artifacts,
     options: ServeOptions,
     *,
-    stop: Stop,
-    told: Callable[[News], None],
+    shutdown: ShutdownRequest,
+    on_event: Callable[[ServerEvent], None],
 ) -> None:
     """Serve until asked to stop.
 
@@ -100,16 +98,16 @@ def serve(
         ledger: Says what is to be served; used from several threads.
         artifacts: Holds the files that it names.
         options: How.
-        stop: Looked at several times a second.
-        told: Told what happens, from one thread or another, never from two at once.
+        shutdown: Looked at several times a second.
+        on_event: Called with what happens, from one thread or another, never from two at once.
 
     Raises:
         Invalid: There is nothing to serve, or the address cannot be bound; nothing was begun.
     """
-    with bound(options.host, options.port, tokens=bool(options.tokens)) as address:
-        server = _Server(ledger, artifacts, options, address=address, told=_in_turn(told))
+    with bind(options.host, options.port, tokens=bool(options.tokens)) as address:
+        server = _Server(ledger, artifacts, options, address=address, on_event=_in_turn(on_event))
         try:
-            server.serve(stop)
+            server.serve(shutdown)
         finally:
             server.close()
 
@@ -123,40 +121,43 @@ class _Server:
         artifacts: Artifacts,
         options: ServeOptions,
         *,
-        address: Listening,
-        told: Callable[[News], None],
+        address: BoundAddress,
+        on_event: Callable[[ServerEvent], None],
     ) -> None:
         self._ledger, self._artifacts, self._options = ledger, artifacts, options
-        self._address, self._told = address, told
+        self._address, self._on_event = address, on_event
         self._token = secrets.token_urlsafe()  # with it, we ask ourselves
-        self._porter = Porter(
-            own=hashed(self._token), private=address.is_private, tokens=options.tokens, told=told
+        self._porter = TokenAuthenticator(
+            own=hashed(self._token),
+            private=address.is_private,
+            tokens=options.tokens,
+            told=on_event,
         )
         self._count = options.processes or _processes()
         self._wake = threading.Event()
         self._sums = Sums()
-        self._crew = Crew(
+        self._crew = ProcessPool(
             address,
             self._settings(),
             count=self._count,
             sums=self._sums,
-            told=told,
+            told=on_event,
             changed=self._wake.set,
         )
         self._steward = self._made()
 
-    def serve(self, stop: Stop) -> None:
+    def serve(self, shutdown: ShutdownRequest) -> None:
         """Serve until asked to stop, and drain."""
         options = self._options
         self._crew.tend(0.0)  # the processes start while the ledger is looked at
-        begin_with(self._ledger, self._artifacts, options.models, self._told)
-        self._told(events.Listening(url=self._address.url, processes=self._count))
+        deploy_champions(self._ledger, self._artifacts, options.models, self._on_event)
+        self._on_event(AddressBound(url=self._address.url, processes=self._count))
         self._steward.start()
-        while not stop.asked:
+        while not shutdown.count:
             self._admit()
             self._crew.tend(_PERIOD)
         self._steward.end(_LEAVING)
-        self._crew.end(options.grace, hurry=lambda: stop.asked > 1)
+        self._crew.end(options.grace, hurry=lambda: shutdown.count > 1)
 
     def close(self) -> None:
         """End what is left."""
@@ -164,8 +165,8 @@ class _Server:
         self._crew.close()
 
     def _admit(self) -> None:
-        if self._options.keys is not None:
-            self._porter.look(self._options.keys)
+        if self._options.tokens_file is not None:
+            self._porter.look(self._options.tokens_file)
             self._crew.admit(self._porter.tokens)
 
     def _settings(self) -> ProcessSettings:
@@ -181,18 +182,18 @@ class _Server:
             grace=min(options.grace, _ALONE),
         )
 
-    def _made(self) -> Steward:
+    def _made(self) -> Reconciler:
         server = Server(
             id=_name(),
             url=self._address.url,
             processes=self._count,
             models=self._options.models,
         )
-        checked = Checked(self._options.checked)
-        proofs = Proofs(self._ledger, self._artifacts, checked, ended=self._wake.set)
-        return Steward(
+        checked = CheckCache(self._options.check_cache)
+        proofs = Verifications(self._ledger, self._artifacts, checked, ended=self._wake.set)
+        return Reconciler(
             ledger=self._ledger,
-            looking=Looking(
+            looking=SnapshotReader(
                 self._ledger,
                 server=server.id,
                 models=self._options.models,
@@ -204,18 +205,18 @@ class _Server:
             proofs=proofs,
             carrier=self._carrier(proofs),
             wake=self._wake,
-            told=self._told,
+            told=self._on_event,
         )
 
-    def _carrier(self, proofs: Proofs) -> Carrier:
-        return Carrier(
+    def _carrier(self, proofs: Verifications) -> Executor:
+        return Executor(
             self._ledger,
             self._artifacts,
             proofs=proofs,
-            address=Address(url=self._address.url, token=self._token),
-            eyes=Eyes(self._sums.observations, self._sums.until),
+            address=Endpoint(url=self._address.url, token=self._token),
+            eyes=CanaryMetrics(self._sums.observations, self._sums.until),
             ended=self._wake.set,
-            told=self._told,
+            told=self._on_event,
         )
 
 
@@ -229,12 +230,12 @@ def _processes() -> int:
     return max(2, min(len(os.sched_getaffinity(0)), 4))
 
 
-def _in_turn(told: Callable[[News], None]) -> Callable[[News], None]:
+def _in_turn(on_event: Callable[[ServerEvent], None]) -> Callable[[ServerEvent], None]:
     """The same, never called by two threads at once; where nobody reads it, serving goes on."""
     lock = threading.Lock()
 
-    def tell(news: News) -> None:
+    def tell(news: ServerEvent) -> None:
         with lock, contextlib.suppress(OSError):
-            told(news)
+            on_event(news)
 
     return tell

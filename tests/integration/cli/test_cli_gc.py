@@ -27,7 +27,7 @@ from fairlead.records import (
     Study,
     Version,
 )
-from fairlead.rollout.checked import Checked
+from fairlead.rollout.verification import CheckCache
 from fairlead.serving.plan import Facts
 from fairlead.settings import Settings
 
@@ -206,7 +206,7 @@ def test_what_a_check_made_of_a_model_is_kept_with_its_finding(
         files={"model.onnx": file, "golden.json": file},
         parity=None,
     )
-    Checked(settings.checked).keep(candidate, facts)
+    CheckCache(settings.checked).store(candidate, facts)
     put(artifacts, b"nobody names this")
     assert len(gc_json(settings, "--delete")["artefacts"]) == 1
     assert artifacts.get(compact) == b"a compact form"

@@ -28,8 +28,8 @@ from fairlead.artifacts import Artifacts
 from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.records import Column, Deployment, Revision, Route
 from fairlead.registry.registry import Registry
-from fairlead.rollout.smoke_test import expected
-from fairlead.rollout.start import begin
+from fairlead.rollout.smoke_test import golden_rows
+from fairlead.rollout.start import start_deployment
 from fairlead.serving.proof import Golden
 from tests.integration.serving.making import ONE, adding, crafted
 
@@ -119,7 +119,9 @@ class Home:
         return self.version(adding(number / 1024), golden=number / 1024)
 
     def deploy(self, version: int, *steps: int) -> Deployment:
-        return begin(self.ledger, self.artifacts, MODEL, version=version, steps=steps or (100,))
+        return start_deployment(
+            self.ledger, self.artifacts, MODEL, version=version, steps=steps or (100,)
+        )
 
     def ended(self, deployment: Deployment, *, seconds: float = DEADLINE) -> Deployment:
         def state() -> Deployment | None:
@@ -144,7 +146,7 @@ class Home:
     def golden(self, name: str) -> Golden:
         version = self.ledger.versions.get(MODEL, int(name.removeprefix("v")))
         candidate = Registry(self.ledger, self.artifacts).candidate(version)
-        return expected(candidate, self.artifacts)
+        return golden_rows(candidate, self.artifacts)
 
     def followed(self) -> bool:
         """Whether every server follows the route in force."""

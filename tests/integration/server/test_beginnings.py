@@ -14,8 +14,8 @@ import pytest
 
 from fairlead.errors import Invalid
 from fairlead.registry.registry import Registry
-from fairlead.rollout.smoke_test import Address, ask
-from fairlead.server import tokens
+from fairlead.rollout.smoke_test import Endpoint, smoke_test
+from fairlead.server.auth import add_token, remove_token
 from fairlead.serving.proof import Golden
 from tests.integration.server.rig import (
     DEADLINE,
@@ -57,7 +57,7 @@ def test_the_answers_are_the_golden_ones(home: Home) -> None:
     golden = home.golden("v1")
     assert len(golden.rows) > 5
     with serving(home) as served:
-        answered = ask(Address(url=served.url), MODEL, {"v1": golden})
+        answered = smoke_test(Endpoint(url=served.url), MODEL, {"v1": golden})
         assert (answered.difference, answered.revision) == ("", "v1")
 
 
@@ -65,7 +65,7 @@ def test_what_is_wrong_with_an_answer_is_told_with_its_row(home: Home) -> None:
     golden = home.golden("v1")
     wrong = replace(golden, predictions=[1e30, *golden.predictions[1:]])
     with serving(home) as served:
-        found = ask(Address(url=served.url), MODEL, {"v1": wrong}).difference
+        found = smoke_test(Endpoint(url=served.url), MODEL, {"v1": wrong}).difference
     assert re.fullmatch(
         r"revision 'v1': golden row 1: it predicts \d\.\d+, and predicted 1e\+30 when made", found
     )
@@ -104,9 +104,9 @@ def test_tokens_are_followed_while_the_server_runs(home: Home) -> None:
     file = home.path / "tokens.json"
     with serving(home) as served:
         assert served.ask()[0] == 200
-        tokens.add(file, "shop")
+        add_token(file, "shop")
         wait_until(lambda: served.ask()[0] == 401, seconds=5)
-        tokens.remove(file, "shop")
+        remove_token(file, "shop")
         wait_until(lambda: served.ask()[0] == 200, seconds=5)
         home.deploy(home.good())
         wait_until(lambda: served.ask()[1]["revision"] == "v2")
@@ -114,36 +114,36 @@ def test_tokens_are_followed_while_the_server_runs(home: Home) -> None:
 
 def test_where_others_can_reach_it_nobody_is_let_in_without_a_last_token(home: Home) -> None:
     file = home.path / "tokens.json"
-    token = tokens.add(file, "shop")
+    token = add_token(file, "shop")
     golden = {"v1": home.golden("v1")}
     with serving(home, "--host", "0.0.0.0") as served:
-        address = Address(url=served.url, token=token)
-        assert not ask(address, MODEL, golden).difference
-        tokens.remove(file, "shop")
+        address = Endpoint(url=served.url, token=token)
+        assert not smoke_test(address, MODEL, golden).difference
+        remove_token(file, "shop")
         wait_until(lambda: served.said("nobody is let in until"), seconds=5)
         wait_until(lambda: _refused(address, golden), seconds=5)
         assert served.ask()[0] == 401
-        again = Address(url=served.url, token=tokens.add(file, "shop"))
+        again = Endpoint(url=served.url, token=add_token(file, "shop"))
         wait_until(lambda: not _refused(again, golden), seconds=5)
 
 
-def _refused(address: Address, golden: Mapping[str, Golden]) -> bool:
+def _refused(address: Endpoint, golden: Mapping[str, Golden]) -> bool:
     try:
-        ask(address, MODEL, golden)
+        smoke_test(address, MODEL, golden)
     except Invalid:
         return True
     return False
 
 
 def test_with_a_token_the_server_asks_its_own_golden_rows_all_the_same(home: Home) -> None:
-    token = tokens.add(home.path / "tokens.json", "shop")
+    token = add_token(home.path / "tokens.json", "shop")
     golden = {"v1": home.golden("v1")}
     with serving(home, "--host", "0.0.0.0") as served:
         assert home.ended(home.ledger.deployments.get(MODEL)).state == "done"
         assert served.ask()[0] == 401
         with pytest.raises(Invalid, match="401"):
-            ask(Address(url=served.url, token="guessed"), MODEL, golden)
-        assert not ask(Address(url=served.url, token=token), MODEL, golden).difference
+            smoke_test(Endpoint(url=served.url, token="guessed"), MODEL, golden)
+        assert not smoke_test(Endpoint(url=served.url, token=token), MODEL, golden).difference
 
 
 def test_a_server_of_named_models_leaves_the_deployments_of_others_alone(home: Home) -> None:

@@ -28,17 +28,17 @@ from fairlead.records import (
     Version,
 )
 from fairlead.registry.registry import Registry
-from fairlead.rollout.record import who
+from fairlead.rollout.record import author
 from fairlead.rollout.routes import (
-    cancel,
-    change,
-    running,
+    cancel_deployment,
+    put_in_force,
+    running_deployment,
     set_traffic,
     undeploy,
     undo,
 )
-from fairlead.rollout.start import begin, is_live, settings, warnings
-from fairlead.rollout.traffic_split import mixed
+from fairlead.rollout.start import deployment_warnings, is_live, serve_settings, start_deployment
+from fairlead.rollout.traffic_split import with_share
 from fairlead.spec.document import Judge, Serve, Spec, canonical
 
 MODEL = "m"
@@ -95,7 +95,7 @@ class Bench:
         )
 
     def begin(self, number: int, **options: Any) -> Deployment:
-        deployment = begin(self.ledger, self.artifacts, MODEL, version=number, **options)
+        deployment = start_deployment(self.ledger, self.artifacts, MODEL, version=number, **options)
         self.ledger.routes.mark(MODEL, deployment.revision, "ready", "proved", was="loading")
         return deployment
 
@@ -108,14 +108,14 @@ class Bench:
         route = Route(
             model=MODEL,
             number=0,
-            traffic=mixed(base, now.revision, percent),
+            traffic=with_share(base, now.revision, percent),
             kind="deploy",
             why=f"{now.revision} gets {percent} %",
             details="",
             before=now.base,
         )
         stepped = replace(now, step=now.step + 1)
-        change(self.ledger, self.artifacts, route, previous=previous, deployment=stepped)
+        put_in_force(self.ledger, self.artifacts, route, previous=previous, deployment=stepped)
         return self.ledger.deployments.get(MODEL, deployment.number)
 
     def deployed(self, number: int) -> Deployment:
@@ -165,7 +165,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def test_the_champion_is_deployed_with_the_settings_of_its_spec(bench: Bench) -> None:
     bench.deployed(1)
-    deployment = begin(bench.ledger, bench.artifacts, MODEL)
+    deployment = start_deployment(bench.ledger, bench.artifacts, MODEL)
     assert (deployment.revision, deployment.steps) == ("v2", (10, 100))
     assert (deployment.bounds.hold, deployment.sticky) == (2.0, "header:X-User")
     revision = bench.ledger.routes.revisions(MODEL)[-1]
@@ -203,7 +203,7 @@ def test_a_version_that_is_not_fit_to_be_live_is_not_deployed(
 ) -> None:
     version = bench.version(**changes)
     with pytest.raises(kind, match=said):
-        begin(bench.ledger, bench.artifacts, MODEL, version=version.number)
+        start_deployment(bench.ledger, bench.artifacts, MODEL, version=version.number)
     assert bench.ledger.routes.revisions(MODEL) == []
 
 
@@ -211,7 +211,7 @@ def test_live_is_what_has_all_traffic_with_these_settings(bench: Bench) -> None:
     bench.deployed(1)
     one, two, _ = bench.ledger.versions.all(MODEL)
     assert is_live(bench.ledger, one, Serve())
-    assert not is_live(bench.ledger, one, settings(bench.ledger, one))
+    assert not is_live(bench.ledger, one, serve_settings(bench.ledger, one))
     assert not is_live(bench.ledger, two, Serve())
     bench.step(bench.begin(2, steps=(10, 100)))
     assert not is_live(bench.ledger, one, Serve())
@@ -221,26 +221,26 @@ def test_what_clients_are_in_for_is_told_by_what_has_the_most_traffic(bench: Ben
     columns = (Column(name="x", kind="number"), Column(name="z", kind="number"))
     version = bench.version(signature=Signature(columns=columns, target="y"))
     other = "v4 is not the champion, which is v2"
-    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == [other]
+    assert deployment_warnings(bench.ledger, bench.artifacts, version, Serve()) == [other]
     bench.deployed(1)
     bench.deployed(2)
     bench.share(v1=40, v2=60)
     said = "v4 takes column 'z', which v2 does not: requests without it will be answered 400"
-    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == [other, said]
+    assert deployment_warnings(bench.ledger, bench.artifacts, version, Serve()) == [other, said]
     damaged = bench.artifacts.path(bench.ledger.versions.get(MODEL, 2).manifest)
     damaged.unlink()
-    assert warnings(bench.ledger, bench.artifacts, version, Serve()) == [other]
+    assert deployment_warnings(bench.ledger, bench.artifacts, version, Serve()) == [other]
 
 
 def test_settings_that_another_revision_brings_are_told_with_its_name(bench: Bench) -> None:
     bench.deployed(2)
     champion = bench.ledger.versions.get(MODEL, 2)
-    assert warnings(bench.ledger, bench.artifacts, champion, Serve()) == []
+    assert deployment_warnings(bench.ledger, bench.artifacts, champion, Serve()) == []
     narrow = Serve(max_concurrency=8)
-    (told,) = warnings(bench.ledger, bench.artifacts, champion, narrow)
+    (told,) = deployment_warnings(bench.ledger, bench.artifacts, champion, narrow)
     assert told.endswith("change, v2 -> a new revision of v2: max_concurrency 256 -> 8")
-    begin(bench.ledger, bench.artifacts, MODEL, version=2, serve=narrow)
-    (told,) = warnings(bench.ledger, bench.artifacts, champion, narrow)
+    start_deployment(bench.ledger, bench.artifacts, MODEL, version=2, serve=narrow)
+    (told,) = deployment_warnings(bench.ledger, bench.artifacts, champion, narrow)
     assert told.endswith("change, v2 -> v2-2: max_concurrency 256 -> 8")
 
 
@@ -315,8 +315,8 @@ def test_after_an_undo_a_deployment_is_undone_to_where_it_began(bench: Bench) ->
 def test_a_deployment_that_has_no_traffic_is_cancelled_and_the_route_stays(bench: Bench) -> None:
     bench.deployed(1)
     deployment = bench.begin(2)
-    cancel(bench.ledger, deployment, "the wrong one")
-    assert running(bench.ledger, MODEL) is None
+    cancel_deployment(bench.ledger, deployment, "the wrong one")
+    assert running_deployment(bench.ledger, MODEL) is None
     assert bench.traffic == {"v1": 100}
 
 
@@ -325,7 +325,7 @@ def test_a_deployment_that_has_traffic_cannot_be_cancelled(bench: Bench) -> None
     deployment = bench.begin(2)
     bench.step(deployment)
     with pytest.raises(Conflict):
-        cancel(bench.ledger, deployment, "too late")
+        cancel_deployment(bench.ledger, deployment, "too late")
 
 
 def test_of_several_who_undo_at_once_each_success_goes_one_route_back(bench: Bench) -> None:
@@ -358,7 +358,7 @@ def test_an_undo_beside_a_deployment_that_goes_on_undoes_all_of_it(bench: Bench)
     deployment = bench.step(bench.begin(2, steps=tuple(range(1, 101))))
 
     def go_on() -> None:
-        while running(bench.ledger, MODEL):
+        while running_deployment(bench.ledger, MODEL):
             try:
                 bench.step(deployment)
             except (Conflict, IndexError):
@@ -394,7 +394,7 @@ def test_sharing_by_hand_ends_a_deployment_and_keeps_clients_where_they_are(benc
 
 def test_nothing_is_shared_with_what_was_never_proved(bench: Bench) -> None:
     bench.deployed(1)
-    begin(bench.ledger, bench.artifacts, MODEL, version=2)
+    start_deployment(bench.ledger, bench.artifacts, MODEL, version=2)
     with pytest.raises(Invalid, match="v2 is loading"):
         bench.share(v1=50, v2=50)
     with pytest.raises(NotFound, match="no revision 'v9'; revisions: 'v1', 'v2'"):
@@ -418,7 +418,7 @@ def test_the_details_of_each_step_name_what_it_follows(bench: Bench) -> None:
     details = bench.details(step)
     assert (details["revision"], details["version"]) == ("v2", 2)
     assert details["previous"]["route"] == first.number
-    assert details["deployment"]["asked_by"] == who()
+    assert details["deployment"]["asked_by"] == author()
     assert bench.details(back)["revision"] == "v1"
     assert bench.details(back)["deployment"]["state"] == "undone"
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fairlead.errors import Invalid, Unreachable
-from fairlead.rollout.smoke_test import Address, Answered, ask
+from fairlead.rollout.smoke_test import Endpoint, SmokeTestResult, smoke_test
 from fairlead.serving.proof import Golden
 
 GOLDEN = Golden(rows=[{"x": 1.0}, {"x": 2.0}], predictions=[0.10000000149011612, 2.0])
@@ -63,9 +63,9 @@ def endpoint(reply: Callable[[int], Reply]) -> Iterator[str]:
             thread.join()
 
 
-def asked(reply: Callable[[int], Reply], golden: Golden = GOLDEN, **pin: str) -> Answered:
+def asked(reply: Callable[[int], Reply], golden: Golden = GOLDEN, **pin: str) -> SmokeTestResult:
     with endpoint(reply) as url:
-        return ask(Address(url=url), "m", {"v1": golden}, **pin)
+        return smoke_test(Endpoint(url=url), "m", {"v1": golden}, **pin)
 
 
 def test_the_same_numbers_in_their_shortest_digits_are_no_difference() -> None:
@@ -122,7 +122,7 @@ def test_nobody_there_says_nothing_about_the_model() -> None:
     with endpoint(right) as url:
         pass
     with pytest.raises(Unreachable, match=r"asking http://127\.0\.0\.1:"):
-        ask(Address(url=url), "m", {"v1": GOLDEN})
+        smoke_test(Endpoint(url=url), "m", {"v1": GOLDEN})
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_nobody_there_says_nothing_about_the_model() -> None:
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(Invalid, match="asking"):
-        ask(Address(url=url), "m", {"v1": GOLDEN})
+        smoke_test(Endpoint(url=url), "m", {"v1": GOLDEN})
 
 
 def test_a_token_that_no_header_can_carry_is_refused() -> None:
     with endpoint(right) as url, pytest.raises(Invalid, match="asking"):
-        ask(Address(url=url, token="one\ntwo"), "m", {"v1": GOLDEN})
+        smoke_test(Endpoint(url=url, token="one\ntwo"), "m", {"v1": GOLDEN})

@@ -14,11 +14,10 @@ import pytest
 
 from fairlead import manifest
 from fairlead.registry.registry import Registry
-from fairlead.rollout.checked import Checked
 from fairlead.rollout.routes import set_traffic
-from fairlead.rollout.start import begin
-from fairlead.rollout.verification import Proofs
-from fairlead.server.plans import Plans
+from fairlead.rollout.start import start_deployment
+from fairlead.rollout.verification import CheckCache, Verifications
+from fairlead.server.desired_state import PlanPublisher
 from fairlead.serving.plan import Plan
 from tests.integration.server.rig import (
     DEADLINE,
@@ -74,7 +73,7 @@ def registered(home: Home) -> None:
 def another(home: Home) -> None:
     """A second model that is live."""
     registered(home)
-    deployment = begin(home.ledger, home.artifacts, OTHER, version=1)
+    deployment = start_deployment(home.ledger, home.artifacts, OTHER, version=1)
     with serving(home):
         wait_until(lambda: home.ledger.deployments.get(OTHER, deployment.number).state == "done")
 
@@ -264,8 +263,8 @@ def test_a_check_that_hangs_is_waited_for_no_longer_than_others_can_wait(
 
 def test_a_first_plan_that_knows_nothing_says_why_and_the_next_one_replaces_it(home: Home) -> None:
     told: list[Plan] = []
-    proofs = Proofs(home.ledger, home.artifacts, Checked(), ended=lambda: None)
-    plans = Plans(proofs, told.append)
+    proofs = Verifications(home.ledger, home.artifacts, CheckCache(), ended=lambda: None)
+    plans = PlanPublisher(proofs, told.append)
     plans.begin("following the ledger: it is away")
     plans.begin("said once")
     plans.follow([])

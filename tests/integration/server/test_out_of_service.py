@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fairlead.records import Route
-from fairlead.rollout.routes import change, undeploy, undo
+from fairlead.rollout.routes import put_in_force, undeploy, undo
 from tests.integration.server.rig import MODEL, Home, Served, load, serving, started, wait_until
 
 
@@ -124,7 +124,7 @@ def test_a_first_deployment_that_is_taken_back_leaves_the_model_out_of_service(
         model=MODEL, number=0, traffic={"v1": 100}, kind="deploy", why="the first", details=""
     )
     stepped = replace(deployment, step=0)
-    change(home.ledger, home.artifacts, routed, previous=None, deployment=stepped)
+    put_in_force(home.ledger, home.artifacts, routed, previous=None, deployment=stepped)
     if by == "a server":
         home.ledger.routes.mark(MODEL, "v1", "failed", "row 3 is wrong", was="serving")
         with started(home) as served:

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from fairlead.server.events import News
-from fairlead.server.listening import bound
-from fairlead.server.process_pool import Crew
+from fairlead.server.events import ServerEvent
+from fairlead.server.listening import bind
+from fairlead.server.process_pool import ProcessPool
 from fairlead.serving.plan import Counts, Plan
 from fairlead.serving.start import ProcessSettings
 from fairlead.serving.telemetry.aggregate import Sums
@@ -39,8 +39,8 @@ def tended(sums: Sums, store: Path) -> Iterator[str]:
     """A crew of one process, at this address; it is only seen to when something happens."""
     settings = ProcessSettings(listen=(), channel=0, artifacts=str(store))
     over = threading.Event()
-    with bound("127.0.0.1", 0, tokens=False) as address:
-        crew = Crew(
+    with bind("127.0.0.1", 0, tokens=False) as address:
+        crew = ProcessPool(
             address, settings, count=1, sums=sums, told=lambda _: None, changed=lambda: None
         )
         crew.follow(Plan(serial=1))
@@ -85,12 +85,14 @@ class Clock:
 
 
 @contextmanager
-def watched(clock: Clock, store: Path, told: list[News]) -> Iterator[tuple[Crew, psutil.Process]]:
+def watched(
+    clock: Clock, store: Path, told: list[ServerEvent]
+) -> Iterator[tuple[ProcessPool, psutil.Process]]:
     """A crew of one process that has said that it lives."""
     settings = ProcessSettings(listen=(), channel=0, artifacts=str(store))
     sums = Sums()
-    with bound("127.0.0.1", 0, tokens=False) as address:
-        crew = Crew(
+    with bind("127.0.0.1", 0, tokens=False) as address:
+        crew = ProcessPool(
             address,
             settings,
             count=1,
@@ -108,7 +110,7 @@ def watched(clock: Clock, store: Path, told: list[News]) -> Iterator[tuple[Crew,
             crew.close()
 
 
-def until(condition: Callable[[], object], crew: Crew) -> None:
+def until(condition: Callable[[], object], crew: ProcessPool) -> None:
     """See to the crew until this is so."""
     deadline = time.monotonic() + DEADLINE
     while not condition():
@@ -117,7 +119,7 @@ def until(condition: Callable[[], object], crew: Crew) -> None:
 
 
 def test_who_was_not_listened_to_is_not_called_silent(tmp_path: Path) -> None:
-    told: list[News] = []
+    told: list[ServerEvent] = []
     with watched(clock := Clock(), tmp_path, told) as (crew, process):
         process.suspend()  # what it would say is on its way
         clock.now += 60.0  # the supervisor was stopped, or the machine slept
@@ -130,7 +132,7 @@ def test_who_was_not_listened_to_is_not_called_silent(tmp_path: Path) -> None:
 
 
 def test_a_process_that_says_nothing_while_it_is_listened_to_is_replaced(tmp_path: Path) -> None:
-    told: list[News] = []
+    told: list[ServerEvent] = []
     with watched(clock := Clock(), tmp_path, told) as (crew, process):
         process.suspend()
         crew.tend(0.0)  # what it had said before

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from fairlead.records import Deployment
 from fairlead.rollout.routes import undo
-from fairlead.rollout.start import begin
+from fairlead.rollout.start import start_deployment
 from fairlead.spec.document import Judge, Serve
 from tests.integration.server.rig import DEADLINE, MODEL, Home, serving, wait_until
 
@@ -75,7 +75,9 @@ def _ask(url: str, name: str, users: Users, over: threading.Event) -> None:
 
 
 def canary(home: Home, version: int, *steps: int) -> Deployment:
-    return begin(home.ledger, home.artifacts, MODEL, version=version, steps=steps, serve=STICKY)
+    return start_deployment(
+        home.ledger, home.artifacts, MODEL, version=version, steps=steps, serve=STICKY
+    )
 
 
 def shared(home: Home) -> int | None:

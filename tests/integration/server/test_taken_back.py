@@ -17,7 +17,7 @@ from fairlead.cli import live
 from fairlead.errors import Conflict, Failed
 from fairlead.records import Route, Server
 from fairlead.registry.registry import Registry
-from fairlead.rollout.routes import set_traffic, take_back, undo
+from fairlead.rollout.routes import revert, set_traffic, undo
 from tests.integration.server.rig import (
     MODEL,
     Home,
@@ -185,7 +185,7 @@ def test_a_route_that_somebody_else_has_changed_meanwhile_stays_theirs(
         with pytest.raises(Failed, match=r"route 4 of somebody else's is in force by now \(v1 50"):
             settle(home, route, "other")
         with pytest.raises(Conflict):
-            take_back(home.ledger, home.artifacts, route, "too low")
+            revert(home.ledger, home.artifacts, route, "too low")
     assert home.route() == theirs
 
 
@@ -193,7 +193,7 @@ def test_what_was_taken_back_is_undone_to_where_the_route_before_it_was(home: Ho
     twice(home)
     former = home.route()
     route = undo(home.ledger, home.artifacts, MODEL, "too low")
-    back = take_back(home.ledger, home.artifacts, route, "wrong")
+    back = revert(home.ledger, home.artifacts, route, "wrong")
     assert back is not None
     assert (back.traffic, back.before) == (former.traffic, former.before)
     assert undo(home.ledger, home.artifacts, MODEL, "after all").traffic == {"v1": 100}

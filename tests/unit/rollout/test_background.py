@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from fairlead.rollout.background import Jobs
+from fairlead.rollout.background import BackgroundCalls
 
 DEADLINE = 30.0
 
@@ -20,7 +20,9 @@ def hanging() -> threading.Event:
 
 def test_a_job_that_hangs_keeps_no_other_waiting(hanging: threading.Event) -> None:
     ended: queue.Queue[None] = queue.Queue()
-    jobs: Jobs[bool] = Jobs(at_once=1, ended=lambda: ended.put(None), long=0.01)
+    jobs: BackgroundCalls[bool] = BackgroundCalls(
+        at_once=1, ended=lambda: ended.put(None), long=0.01
+    )
     try:
         assert jobs.done("hangs", lambda: hanging.wait(DEADLINE)) is None
         assert jobs.done("works", lambda: False) is None
@@ -35,7 +37,7 @@ def test_a_job_that_hangs_keeps_no_other_waiting(hanging: threading.Event) -> No
 
 def test_no_more_are_done_at_once_than_may_be_while_none_hangs() -> None:
     ended: queue.Queue[None] = queue.Queue()
-    jobs: Jobs[int] = Jobs(at_once=2, ended=lambda: ended.put(None))
+    jobs: BackgroundCalls[int] = BackgroundCalls(at_once=2, ended=lambda: ended.put(None))
     lock, now, most = threading.Lock(), [0], [0]
     both = threading.Barrier(2)
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
-from fairlead.records import Allowance
-from fairlead.rollout.compatibility import Terms, retuned
+from fairlead.records import Allowance, Column, Signature
+from fairlead.rollout.compatibility import RevisionSettings, column_changes, settings_changes
 
-USUAL = Terms(allowance=Allowance(), sticky=None)
-NARROW = Terms(allowance=Allowance(max_concurrency=8, idle_after=5.0), sticky=None)
-STICKY = Terms(allowance=Allowance(deadline=2.5), sticky="header:X-User")
+USUAL = RevisionSettings(allowance=Allowance(), sticky=None)
+NARROW = RevisionSettings(allowance=Allowance(max_concurrency=8, idle_after=5.0), sticky=None)
+STICKY = RevisionSettings(allowance=Allowance(deadline=2.5), sticky="header:X-User")
 
 
 @pytest.mark.parametrize("terms", [USUAL, NARROW, STICKY])
-def test_nothing_is_said_where_all_settings_stay(terms: Terms) -> None:
-    assert retuned(terms, terms, name="v2", live="v1") == []
+def test_nothing_is_said_where_all_settings_stay(terms: RevisionSettings) -> None:
+    assert settings_changes(terms, terms, name="v2", live="v1") == []
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,67 @@ def test_nothing_is_said_where_all_settings_stay(terms: Terms) -> None:
     ],
 )
 def test_each_setting_that_changes_is_named_with_both_values(
-    wanted: Terms, now: Terms, changed: str
+    wanted: RevisionSettings, now: RevisionSettings, changed: str
 ) -> None:
-    told = retuned(wanted, now, name="v1", live="v1-2")
+    told = settings_changes(wanted, now, name="v1", live="v1-2")
     assert told == [f"settings of `serve` change, v1-2 -> v1: {changed}"]
+
+
+def takes(**kinds: Literal["number", "text"]) -> Signature:
+    columns = tuple(Column(name=name, kind=kind) for name, kind in kinds.items())
+    return Signature(columns=columns, target="y")
+
+
+@pytest.mark.parametrize(
+    ("signature", "now", "told"),
+    [
+        (takes(a="number"), takes(a="number"), []),
+        (takes(b="text", a="number"), takes(a="number", b="text"), []),
+        (
+            takes(a="number", x="number"),
+            takes(a="number"),
+            [
+                "v4 takes column 'x', which v3 does not: requests without it will be answered 400",
+            ],
+        ),
+        (
+            takes(a="number", x="number", z="text"),
+            takes(a="number"),
+            [
+                (
+                    "v4 takes columns 'x', 'z', which v3 does not: requests without them will be "
+                    "answered 400"
+                ),
+            ],
+        ),
+        (
+            takes(a="number"),
+            takes(a="number", x="number"),
+            [
+                "v4 does not take column 'x', which v3 does: requests with it will be answered 400",
+            ],
+        ),
+        (
+            takes(a="number"),
+            takes(a="text"),
+            [
+                (
+                    "v4 takes column 'a' as a number, v3 as text: requests that send text may be "
+                    "answered 400"
+                ),
+            ],
+        ),
+        (
+            takes(b="number"),
+            takes(a="number"),
+            [
+                "v4 takes column 'b', which v3 does not: requests without it will be answered 400",
+                "v4 does not take column 'a', which v3 does: requests with it will be answered 400",
+            ],
+        ),
+    ],
+)
+def test_each_way_in_which_requests_of_today_would_be_wrong_is_a_line(
+    signature: Signature, now: Signature, told: list[str]
+) -> None:
+    assert column_changes(signature, now, version="v4", live="v3") == told

@@ -6,23 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.records import Route
-from fairlead.rollout.traffic_split import WHOLE, mixed, out_of_service
+from fairlead.rollout.traffic_split import FULL, out_of_service_reason, with_share
 
 
 def test_the_others_keep_their_proportions() -> None:
-    assert mixed({"v1": 50, "v2": 50}, "v3", 10) == {"v1": 45, "v2": 45, "v3": 10}
+    assert with_share({"v1": 50, "v2": 50}, "v3", 10) == {"v1": 45, "v2": 45, "v3": 10}
 
 
 def test_the_first_revision_gets_everything() -> None:
-    assert mixed({}, "v1", 10) == {"v1": 100}
+    assert with_share({}, "v1", 10) == {"v1": 100}
 
 
 def test_a_revision_that_serves_already_only_gets_more() -> None:
-    assert mixed({"v1": 90, "v2": 10}, "v2", 50) == {"v1": 50, "v2": 50}
+    assert with_share({"v1": 90, "v2": 10}, "v2", 50) == {"v1": 50, "v2": 50}
 
 
 def test_at_a_hundred_percent_nobody_else_is_left() -> None:
-    assert mixed({"v1": 34, "v2": 66}, "v3", 100) == {"v3": 100}
+    assert with_share({"v1": 34, "v2": 66}, "v3", 100) == {"v3": 100}
 
 
 def test_who_has_no_traffic_is_told_since_when_and_why() -> None:
@@ -35,9 +35,9 @@ def test_who_has_no_traffic_is_told_since_when_and_why() -> None:
         details="",
         at=86400.5,
     )
-    assert out_of_service(route) == "out of service since 1970-01-02T00:00:00Z: nobody asks"
+    assert out_of_service_reason(route) == "out of service since 1970-01-02T00:00:00Z: nobody asks"
     served = Route(model="m", number=1, traffic={"v1": 100}, kind="set", why="so", details="")
-    assert not out_of_service(served)
+    assert not out_of_service_reason(served)
 
 
 @given(
@@ -45,7 +45,7 @@ def test_who_has_no_traffic_is_told_since_when_and_why() -> None:
     st.integers(1, 100),
 )
 def test_shares_are_whole_percents_that_make_a_hundred(weights: dict[str, int], share: int) -> None:
-    found = mixed(weights, "z", share)
-    assert sum(found.values()) == WHOLE
+    found = with_share(weights, "z", share)
+    assert sum(found.values()) == FULL
     assert all(percent > 0 for percent in found.values())
-    assert found["z"] == (share if weights else WHOLE)
+    assert found["z"] == (share if weights else FULL)

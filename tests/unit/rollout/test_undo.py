@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fairlead.records import Route, RouteKind
-from fairlead.rollout.undo import goal
+import pytest
+
+from fairlead.records import Deployment, DeploymentState, Route, RouteKind, Server
+from fairlead.rollout.undo import is_superseded_step, revert_target, servers_lost, undo_target
 
 
 class Routes:
@@ -31,7 +33,7 @@ class Routes:
 
     def undo(self) -> bool:
         """As changes.py does it; False where there is nothing to go back to."""
-        found = goal(self.all)
+        found = undo_target(self.all)
         if found is not None:
             self.all.append(replace(found, number=len(self.all) + 1, kind="undo"))
         return found is not None
@@ -136,4 +138,83 @@ def test_what_was_deployed_while_nothing_was_in_service_is_undone_to_nothing() -
 
 
 def test_before_the_first_route_there_is_none() -> None:
-    assert goal([]) is None
+    assert undo_target([]) is None
+
+
+def routes(*made: tuple[RouteKind, Mapping[str, int], int | None]) -> list[Route]:
+    """A model's list: the kind of each, its traffic, and the route that an undo of it goes to."""
+    return [
+        Route(
+            model="m", number=number, traffic=traffic, kind=kind, why="", details="", before=before
+        )
+        for number, (kind, traffic, before) in enumerate(made, 1)
+    ]
+
+
+def deployment(state: DeploymentState) -> Deployment:
+    return Deployment(model="m", number=1, revision="v2", steps=(10, 50, 100), state=state)
+
+
+def canary(*after: tuple[RouteKind, Mapping[str, int], int | None]) -> list[Route]:
+    """v2 at its first step over v1, and what a person did then."""
+    step = {"v1": 90, "v2": 10}
+    return routes(("deploy", {"v1": 100}, None), ("deploy", step, 1), *after)
+
+
+def number(found: Route | None) -> int | None:
+    return found.number if found else None
+
+
+def test_a_route_by_hand_goes_back_to_the_one_before() -> None:
+    made = routes(("deploy", {"v1": 100}, None), ("set", {"v2": 100}, 1), ("set", {"v1": 50}, 2))
+    assert number(revert_target(made, None)) == 2
+
+
+def test_what_a_deployment_ended_at_comes_back() -> None:
+    made = routes(
+        ("deploy", {"v1": 100}, None), ("deploy", {"v2": 100}, 1), ("undo", {"v1": 100}, None)
+    )
+    assert number(revert_target(made, deployment("done"))) == 2
+
+
+def test_an_undone_canary_stays_undone() -> None:
+    assert revert_target(canary(("undo", {"v1": 100}, None)), deployment("undone")) is None
+
+
+@pytest.mark.parametrize("state", ["superseded", "undone", "failed", "running"])
+def test_sharing_by_hand_in_a_canary_goes_back_to_where_the_canary_began(
+    state: DeploymentState,
+) -> None:
+    made = canary(("set", {"v2": 100}, 2))
+    assert number(revert_target(made, deployment(state))) == 1
+
+
+def test_sharing_by_hand_in_a_canary_as_it_was_before_the_canary_stays() -> None:
+    assert revert_target(canary(("set", {"v1": 100}, 2)), deployment("superseded")) is None
+
+
+def test_a_first_deployment_that_did_not_get_through_is_not_gone_back_to() -> None:
+    made = routes(("deploy", {"v1": 100}, None), ("set", {"v2": 100}, 1))
+    assert revert_target(made, deployment("superseded")) is None
+
+
+def test_a_model_that_was_taken_out_of_service_stays_so() -> None:
+    made = routes(("deploy", {"v1": 100}, None), ("undo", {}, None))
+    assert revert_target(made, None) is None
+
+
+def test_before_the_first_route_there_is_nothing_to_go_back_to() -> None:
+    assert revert_target(routes(("set", {"v1": 100}, None)), None) is None
+
+
+def test_only_servers_that_followed_the_route_before_are_lost_by_the_next() -> None:
+    late = [Server(id=name, url=name, processes=1) for name in ("had", "had not")]
+    assert [server.id for server in servers_lost(late, {"had", "another"})] == ["had"]
+
+
+def test_a_step_of_a_superseded_canary_is_told_from_where_its_successor_began() -> None:
+    began, step = canary()
+    assert is_superseded_step(step, began.number)
+    assert not is_superseded_step(began, began.number)
+    assert not is_superseded_step(began, None)  # there is nothing to go back to
+    assert not is_superseded_step(None, None)

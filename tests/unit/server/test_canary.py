@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from fairlead.records import Bounds
-from fairlead.server.canary import Back, Go, Wait, judge, percentile, stability
+from fairlead.server.canary import (
+    CanaryMetrics,
+    Passed,
+    Regressed,
+    Undecided,
+    judge,
+    percentile,
+    stability,
+)
 from fairlead.serving.telemetry.observed import LATENCY_EDGES, Observed
 
 BOUNDS = Bounds(hold=30.0, requests=100)
@@ -52,7 +60,7 @@ def share_sent_back(
     for _ in range(runs):
         candidate = seen(rng, requests, **{**usual, "failing": failing + worse, **odd})
         ruling = judge(BOUNDS, candidate=candidate, others=seen(rng, others, **usual), seconds=31.0)
-        backs += isinstance(ruling, Back)
+        backs += isinstance(ruling, Regressed)
     return backs / runs
 
 
@@ -94,11 +102,11 @@ def test_a_small_move_of_the_predictions_is_let_pass() -> None:
 
 def test_a_judge_that_saw_too_little_waits_and_says_what_is_missing() -> None:
     few = Observed(requests=37, latency=(37,))
-    assert judge(BOUNDS, candidate=few, others=few, seconds=60.0) == Wait(
+    assert judge(BOUNDS, candidate=few, others=few, seconds=60.0) == Undecided(
         reason="37 of 100 requests so far"
     )
     many = Observed(requests=370, latency=(370,))
-    assert judge(BOUNDS, candidate=many, others=many, seconds=12.0) == Wait(
+    assert judge(BOUNDS, candidate=many, others=many, seconds=12.0) == Undecided(
         reason="12 of 30 s so far"
     )
 
@@ -110,7 +118,7 @@ def test_a_revision_that_always_fails_is_sent_back_before_the_step_is_over() -> 
         others=Observed(requests=54),
         seconds=1.0,
     )
-    assert ruling == Back(reason="6 of its 6 requests failed, against 0 of 54 of the others'")
+    assert ruling == Regressed(reason="6 of its 6 requests failed, against 0 of 54 of the others'")
 
 
 def test_a_revision_that_refuses_what_others_take_is_sent_back() -> None:
@@ -121,7 +129,7 @@ def test_a_revision_that_refuses_what_others_take_is_sent_back() -> None:
         seconds=1.0,
     )
     told = "12 of its 40 requests were refused (4xx), against 0 of 360 of the others'"
-    assert ruling == Back(reason=told)
+    assert ruling == Regressed(reason=told)
 
 
 def test_clients_that_are_refused_everywhere_speak_against_nobody() -> None:
@@ -131,7 +139,7 @@ def test_clients_that_are_refused_everywhere_speak_against_nobody() -> None:
         others=Observed(requests=720, refused=180),
         seconds=31.0,
     )
-    assert ruling == Go()
+    assert ruling == Passed()
     assert share_sent_back(1000, 100, 900, refusing=0.2) < 0.01
 
 
@@ -139,14 +147,18 @@ def test_beside_others_that_cannot_answer_a_revision_has_to_work_by_itself() -> 
     gone = Observed(requests=900, errors=900)
     bad, good = Observed(requests=100, errors=60), Observed(requests=100)
     ruling = judge(BOUNDS, candidate=bad, others=gone, seconds=31.0)
-    assert ruling == Back(reason="60 of its 100 requests failed, against 900 of 900 of the others'")
-    assert judge(BOUNDS, candidate=good, others=gone, seconds=31.0) == Go()
+    assert ruling == Regressed(
+        reason="60 of its 100 requests failed, against 900 of 900 of the others'"
+    )
+    assert judge(BOUNDS, candidate=good, others=gone, seconds=31.0) == Passed()
 
 
 def test_a_step_in_which_everything_is_refused_is_not_waited_for_without_end() -> None:
     everything = Observed(refused=100)
-    assert judge(BOUNDS, candidate=everything, others=everything, seconds=31.0) == Go()
-    assert isinstance(judge(BOUNDS, candidate=everything, others=Observed(), seconds=31.0), Back)
+    assert judge(BOUNDS, candidate=everything, others=everything, seconds=31.0) == Passed()
+    assert isinstance(
+        judge(BOUNDS, candidate=everything, others=Observed(), seconds=31.0), Regressed
+    )
 
 
 def test_refusals_before_a_step_are_none_of_it() -> None:
@@ -157,7 +169,7 @@ def test_refusals_before_a_step_are_none_of_it() -> None:
 @pytest.mark.parametrize("one", [Observed(requests=1, errors=1), Observed(refused=1)])
 def test_one_unlucky_request_sends_nobody_back_early(one: Observed) -> None:
     ruling = judge(BOUNDS, candidate=one, others=Observed(requests=9), seconds=1.0)
-    assert isinstance(ruling, Wait)
+    assert isinstance(ruling, Undecided)
 
 
 def test_looking_every_second_does_not_send_an_equal_revision_back() -> None:
@@ -169,15 +181,15 @@ def test_looking_every_second_does_not_send_an_equal_revision_back() -> None:
             candidate += seen(rng, 3, failing=0.02)
             others += seen(rng, 27, failing=0.02)
             ruling = judge(BOUNDS, candidate=candidate, others=others, seconds=float(second))
-            backs += isinstance(ruling, Back)
+            backs += isinstance(ruling, Regressed)
     assert backs == 0
 
 
 def test_where_nobody_else_serves_only_errors_speak_against_a_revision() -> None:
     alone = Observed(requests=200, errors=1, latency=(0,) * 20 + (200,), bins=(200, 0))
-    assert judge(BOUNDS, candidate=alone, others=Observed(), seconds=31.0) == Go()
+    assert judge(BOUNDS, candidate=alone, others=Observed(), seconds=31.0) == Passed()
     failing = Observed(requests=200, errors=20)
-    assert isinstance(judge(BOUNDS, candidate=failing, others=Observed(), seconds=31.0), Back)
+    assert isinstance(judge(BOUNDS, candidate=failing, others=Observed(), seconds=31.0), Regressed)
 
 
 def test_a_percentile_is_the_end_of_its_bucket() -> None:
@@ -193,3 +205,31 @@ def test_the_stability_index_is_that_of_the_book() -> None:
     expected = (0.1 - 0.05) * np.log(0.1 / 0.05) + (0.1 - 0.15) * np.log(0.1 / 0.15)
     assert stability(one, other) == pytest.approx(expected, rel=1e-2)
     assert stability(one, one) == 0.0
+
+
+class Counted:
+    """What is known of the processes' counts, and until when."""
+
+    def __init__(self) -> None:
+        self.until = 10.0
+        self.requests = 0
+
+    def eyes(self) -> CanaryMetrics:
+        return CanaryMetrics(
+            lambda: {("m", "v2"): Observed(requests=self.requests)},
+            lambda: self.until,
+            clock=lambda: 12.0,
+        )
+
+
+def test_golden_rows_that_are_told_of_late_are_no_traffic_of_the_step() -> None:
+    seen = Counted()
+    eyes = seen.eyes()
+    assert eyes.open(after=11.0) is None  # a process has not told yet of what it was asked
+    seen.until, seen.requests = 11.5, 64
+    since = eyes.open(after=11.0)
+    assert since is not None
+    seen.requests = 70
+    bounds = Bounds(requests=100)
+    ruling = eyes.rule(bounds, since, "m", candidate="v2", others=frozenset())
+    assert ruling == Undecided(reason="6 of 100 requests so far")

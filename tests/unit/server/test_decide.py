@@ -7,18 +7,17 @@ from dataclasses import replace
 import pytest
 
 from fairlead.records import Deployment, Revision
-from fairlead.server.canary import Back, Go
-from fairlead.server.canary import Wait as JudgeWaits
+from fairlead.server.canary import Passed, Regressed, Undecided
 from fairlead.server.decide import (
     Action,
-    Ask,
-    Change,
-    Check,
-    Fail,
-    Finish,
-    GoBack,
+    Complete,
+    FailDeployment,
+    KeepWaiting,
     Progress,
-    Wait,
+    RollBack,
+    ShiftTraffic,
+    SmokeTest,
+    VerifyRevision,
     next_action,
 )
 
@@ -32,18 +31,18 @@ TESTED = Progress(followed=True, tested=True)
 @pytest.mark.parametrize(
     ("revision", "progress", "action"),
     [
-        (replace(READY, state="loading"), Progress(), Check()),
+        (replace(READY, state="loading"), Progress(), VerifyRevision()),
         (
             replace(READY, state="failed", reason="it crashed"),
             Progress(),
-            Fail(reason="it crashed"),
+            FailDeployment(reason="it crashed"),
         ),
-        (READY, Progress(), Wait(reason="the serving processes load it")),
-        (READY, Progress(fault="damaged"), Fail(reason="damaged")),
-        (READY, FOLLOWED, Ask(pinned=True)),
-        (READY, TESTED, Change(step=0)),
-        (READY, replace(TESTED, alone=True), Change(step=2)),
-        (READY, replace(TESTED, tested=False, difference="row 3"), Fail(reason="row 3")),
+        (READY, Progress(), KeepWaiting(reason="the serving processes load it")),
+        (READY, Progress(fault="damaged"), FailDeployment(reason="damaged")),
+        (READY, FOLLOWED, SmokeTest(pinned=True)),
+        (READY, TESTED, ShiftTraffic(step=0)),
+        (READY, replace(TESTED, alone=True), ShiftTraffic(step=2)),
+        (READY, replace(TESTED, tested=False, difference="row 3"), FailDeployment(reason="row 3")),
     ],
 )
 def test_before_it_has_traffic_a_revision_is_proved(
@@ -55,24 +54,24 @@ def test_before_it_has_traffic_a_revision_is_proved(
 @pytest.mark.parametrize(
     ("step", "progress", "action"),
     [
-        (0, Progress(), Wait(reason="the serving processes take up the route")),
-        (0, FOLLOWED, Ask(pinned=False)),
-        (0, replace(TESTED, tested=False, difference="row 3"), GoBack(reason="row 3")),
-        (0, replace(FOLLOWED, fault="gone"), GoBack(reason="gone")),
-        (0, TESTED, Wait(reason="at 10 % of the traffic: nothing was seen yet")),
-        (0, replace(TESTED, ruling=Go()), Change(step=1)),
+        (0, Progress(), KeepWaiting(reason="the serving processes take up the route")),
+        (0, FOLLOWED, SmokeTest(pinned=False)),
+        (0, replace(TESTED, tested=False, difference="row 3"), RollBack(reason="row 3")),
+        (0, replace(FOLLOWED, fault="gone"), RollBack(reason="gone")),
+        (0, TESTED, KeepWaiting(reason="at 10 % of the traffic: nothing was seen yet")),
+        (0, replace(TESTED, ruling=Passed()), ShiftTraffic(step=1)),
         (
             1,
-            replace(TESTED, ruling=Back(reason="slow")),
-            GoBack(reason="at 50 % of the traffic: slow"),
+            replace(TESTED, ruling=Regressed(reason="slow")),
+            RollBack(reason="at 50 % of the traffic: slow"),
         ),
         (
             1,
-            replace(TESTED, ruling=JudgeWaits(reason="3 of 100")),
-            Wait(reason="at 50 % of the traffic: 3 of 100"),
+            replace(TESTED, ruling=Undecided(reason="3 of 100")),
+            KeepWaiting(reason="at 50 % of the traffic: 3 of 100"),
         ),
-        (2, FOLLOWED, Ask(pinned=False)),
-        (2, TESTED, Finish()),
+        (2, FOLLOWED, SmokeTest(pinned=False)),
+        (2, TESTED, Complete()),
     ],
 )
 def test_each_step_is_followed_tested_and_judged_before_the_next(
@@ -85,4 +84,4 @@ def test_each_step_is_followed_tested_and_judged_before_the_next(
 def test_what_was_condemned_goes_back_whoever_looks_next(step: int) -> None:
     failed = replace(SERVING, state="failed", reason="row 3")
     action = next_action(replace(DEPLOYMENT, step=step), failed, TESTED)
-    assert action == GoBack(reason="row 3")
+    assert action == RollBack(reason="row 3")

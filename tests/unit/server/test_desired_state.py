@@ -8,9 +8,16 @@ from dataclasses import replace
 import pytest
 
 from fairlead.records import Column, Deployment, Revision, RevisionState, Route, Signature
-from fairlead.rollout.verification import Proved
-from fairlead.server import desired_state as aims
-from fairlead.server.snapshot import Standing
+from fairlead.rollout.verification import VerifiedRevision
+from fairlead.server.desired_state import (
+    DesiredState,
+    build_plan,
+    desired_state,
+    is_applied,
+    is_draining,
+    load_fault,
+)
+from fairlead.server.snapshot import ModelSnapshot
 from fairlead.serving.plan import Facts, Held, Report
 from fairlead.serving.proof import Golden
 
@@ -18,11 +25,11 @@ SIGNATURE = Signature(columns=(Column(name="x", kind="number"),), target="y")
 FACTS = Facts(steady=True, missing=False, seconds=1e-5, size=1)
 
 
-def proved(*names: str) -> dict[str, Proved]:
+def proved(*names: str) -> dict[str, VerifiedRevision]:
     return {name: _proved(name) for name in names}
 
 
-def _proved(name: str) -> Proved:
+def _proved(name: str) -> VerifiedRevision:
     version = int(name.removeprefix("v"))
     held = Held(
         model="m",
@@ -34,7 +41,7 @@ def _proved(name: str) -> Proved:
         allowance=Revision(model="m", name=name, version=version).allowance,
         edges=(float(version),),
     )
-    return Proved(held=held, golden=Golden(rows=[], predictions=[]))
+    return VerifiedRevision(held=held, golden=Golden(rows=[], predictions=[]))
 
 
 def route(number: int, **traffic: int) -> Route:
@@ -47,28 +54,28 @@ def standing(
     deploying: str | None = None,
     state: RevisionState = "ready",
     base: Route | None = None,
-) -> Standing:
+) -> ModelSnapshot:
     deployment = None
     revisions: dict[str, Revision] = {}
     if deploying is not None:
         deployment = Deployment(model="m", number=1, revision=deploying, steps=(10, 100))
         revisions[deploying] = Revision(model="m", name=deploying, version=2, state=state)
-    return Standing(
+    return ModelSnapshot(
         model="m", route=in_force, deployment=deployment, base=base, revisions=revisions
     )
 
 
 def aim(
-    whole: Standing,
-    known: Mapping[str, Proved],
+    whole: ModelSnapshot,
+    known: Mapping[str, VerifiedRevision],
     *,
     faults: Mapping[str, str] | None = None,
-    present: aims.Aim | None = None,
-) -> aims.Aim | None:
-    return aims.aim(whole, known, faults=faults or {}, present=present)
+    present: DesiredState | None = None,
+) -> DesiredState | None:
+    return desired_state(whole, known, faults=faults or {}, present=present)
 
 
-def held(found: aims.Aim | None) -> list[str]:
+def held(found: DesiredState | None) -> list[str]:
     assert found is not None
     return [one.revision for one in found.held]
 
@@ -165,7 +172,7 @@ def test_of_a_model_that_is_out_of_service_nothing_is_held_and_that_is_told() ->
     assert found
     assert (found.split.route, found.split.traffic) == (3, {})
     assert found.split.out == "out of service since 1970-01-01T00:00:00Z: "
-    assert not aims.plan(1, {"m": found}).lacking
+    assert not build_plan(1, {"m": found}).lacking
 
 
 def test_what_comes_back_into_service_is_held_before_it_has_traffic() -> None:
@@ -218,7 +225,7 @@ def test_a_plan_has_every_model_s_part() -> None:
     one = aim(standing(route(1, v1=100)), proved("v1"))
     assert one
     other = replace(one, split=replace(one.split, model="a"))
-    plan = aims.plan(7, {"m": one, "a": other})
+    plan = build_plan(7, {"m": one, "a": other})
     assert plan.serial == 7
     assert [split.model for split in plan.splits] == ["a", "m"]
     assert len(plan.held) == 2
@@ -226,11 +233,11 @@ def test_a_plan_has_every_model_s_part() -> None:
 
 
 def test_with_nothing_to_serve_no_process_is_ready_and_says_why() -> None:
-    assert aims.plan(1, {}).lacking == "no model is live yet"
-    assert aims.plan(1, {}, fault="locked").lacking == "locked"
+    assert build_plan(1, {}).lacking == "no model is live yet"
+    assert build_plan(1, {}, fault="locked").lacking == "locked"
     gone = aim(standing(route(1, v1=100)), {}, faults={"v1": "damaged"})
     assert gone
-    assert "damaged" in aims.plan(1, {"m": gone}).lacking
+    assert "damaged" in build_plan(1, {"m": gone}).lacking
 
 
 def test_a_process_that_can_answer_for_one_model_is_ready_whatever_others_lack() -> None:
@@ -238,7 +245,7 @@ def test_a_process_that_can_answer_for_one_model_is_ready_whatever_others_lack()
     gone = aim(standing(route(1, v2=100)), {})
     assert one
     assert gone
-    assert not aims.plan(1, {"a": gone, "m": one}).lacking
+    assert not build_plan(1, {"a": gone, "m": one}).lacking
 
 
 FOLLOWS = Report(serial=4, routes={"m": 2})
@@ -260,16 +267,16 @@ FOLLOWS = Report(serial=4, routes={"m": 2})
 def test_a_plan_is_followed_once_every_process_does(
     reports: tuple[Report | None, ...], *, followed: bool
 ) -> None:
-    assert aims.followed(reports, "m", serial=4) is followed
+    assert is_applied(reports, "m", serial=4) is followed
 
 
 def test_a_fault_of_any_process_is_told() -> None:
     faulty = replace(FOLLOWS, faults={"m": "v2: damaged"})
-    assert aims.fault((FOLLOWS, None, faulty), "m") == "v2: damaged"
-    assert not aims.fault((FOLLOWS, None, faulty), "other")
+    assert load_fault((FOLLOWS, None, faulty), "m") == "v2: damaged"
+    assert not load_fault((FOLLOWS, None, faulty), "other")
 
 
 def test_a_revision_drains_as_long_as_a_process_answers_with_it() -> None:
     busy = replace(FOLLOWS, draining=(("m", "v1"),))
-    assert aims.draining((FOLLOWS, busy), "m", "v1")
-    assert not aims.draining((FOLLOWS, busy, None), "m", "v2")
+    assert is_draining((FOLLOWS, busy), "m", "v1")
+    assert not is_draining((FOLLOWS, busy, None), "m", "v2")

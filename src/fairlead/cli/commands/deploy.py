@@ -114,24 +114,32 @@ def _begun(  # noqa: PLR0913 - the command's own arguments
     wait: bool,
 ) -> tuple[Deployment | None, list[str]]:
     """The deployment, None where the version is live already; and what changes for clients."""
-    from fairlead.rollout.routes import live, running
-    from fairlead.rollout.start import begin, fit, is_live, settings, warnings
+    from fairlead.rollout.routes import current_route, running_deployment
+    from fairlead.rollout.start import (
+        deployable_version,
+        deployment_warnings,
+        is_live,
+        serve_settings,
+        start_deployment,
+    )
 
-    version = fit(ledger, artifacts, model, number)
-    serve = settings(ledger, version)
-    if is_live(ledger, version, serve) and not running(ledger, model):
+    version = deployable_version(ledger, artifacts, model, number)
+    serve = serve_settings(ledger, version)
+    if is_live(ledger, version, serve) and not running_deployment(ledger, model):
         if wait:
             _refuse_unserved(ledger, version)
-            await_followed(ledger, live(ledger, model))
+            await_followed(ledger, current_route(ledger, model))
         note(_live_already(version))
         return None, []
     if wait:
         _refuse_unserved(ledger, version)
-    warned = warnings(ledger, artifacts, version, serve)
+    warned = deployment_warnings(ledger, artifacts, version, serve)
     for line in warned:
         note(f"warning: {line}")
-    former = running(ledger, model)
-    begun = begin(ledger, artifacts, model, version=version.number, steps=canary, serve=serve)
+    former = running_deployment(ledger, model)
+    begun = start_deployment(
+        ledger, artifacts, model, version=version.number, steps=canary, serve=serve
+    )
     if former is not None:
         note(_superseded(former))
     return begun, warned
@@ -157,9 +165,9 @@ def _refuse_unserved(ledger: Ledger, version: Version) -> None:
     Raises:
         Failed: Says so.
     """
-    from fairlead.rollout.wait import followers
+    from fairlead.rollout.wait import servers_of
 
-    if not followers(ledger, version.model):
+    if not servers_of(ledger, version.model):
         raise Failed(
             f"deploying v{version.number} of {version.model!r} and waiting for it: no server "
             f"serves it now; start `fairlead serve {version.model}`, or leave --wait out"
@@ -177,11 +185,13 @@ def waited(ledger: Ledger, deployment: Deployment, *, limit: float | None = None
     """
     from fairlead.cli.steps import end as told_end
     from fairlead.cli.steps import last_route, shown
-    from fairlead.rollout.wait import end
+    from fairlead.rollout.wait import wait_until_ended
 
     try:
         with shown(deployment) as told:
-            ended = end(ledger, deployment, told=told, limit=limit or float("inf"))
+            ended = wait_until_ended(
+                ledger, deployment, on_look=told, timeout=limit or float("inf")
+            )
     except KeyboardInterrupt:
         note(f"not waiting any more: the deployment goes on (`fairlead route {deployment.model}`)")
         raise
@@ -213,7 +223,7 @@ def _show(
 
 def _leave(ledger: Ledger, deployment: Deployment, warned: list[str], *, as_json: bool) -> None:
     """Say that it began, and who carries it out."""
-    from fairlead.rollout.wait import followers
+    from fairlead.rollout.wait import servers_of
 
     if as_json:
         state = {"deployment": deployment.number, "state": deployment.state, "details": None}
@@ -224,7 +234,7 @@ def _leave(ledger: Ledger, deployment: Deployment, warned: list[str], *, as_json
             f"{deployment.model}: deployment {deployment.number} of {deployment.revision} began "
             f"({steps} %)"
         )
-    if followers(ledger, deployment.model):
+    if servers_of(ledger, deployment.model):
         note(f"`fairlead route {deployment.model}` shows how far it is")
     else:
         note("no server serves it now: the next `fairlead serve` carries it out")

@@ -40,10 +40,10 @@ Examples:
 def command(ctx: click.Context, hours: float, *, delete: bool, as_json: bool) -> None:
     """List the artefacts that nothing names, with --delete remove them."""
     from fairlead.artifacts.garbage import collect, remove
-    from fairlead.rollout.checked import Checked
+    from fairlead.rollout.verification import CheckCache
 
     with opened(ctx) as (ledger, artifacts):
-        made = Checked(settings(ctx).checked).made()
+        made = CheckCache(settings(ctx).checked).artifacts()
         garbage = collect(ledger.roots, artifacts, older_than=hours * _HOUR, besides=made)
         if as_json:
             print_json(_as_json(garbage, deleted=delete))

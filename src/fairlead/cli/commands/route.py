@@ -118,12 +118,12 @@ def _share(  # noqa: PLR0913 - the command's own arguments
     token: str | None,
 ) -> None:
     """Write the route, and see that it arrives."""
-    from fairlead.rollout.record import who
+    from fairlead.rollout.record import author
     from fairlead.rollout.routes import set_traffic
-    from fairlead.rollout.wait import arrived
+    from fairlead.rollout.wait import following_current
 
-    reason = why if why and why.strip() else f"set by {who()}"
-    followed = arrived(ledger, model)
+    reason = why if why and why.strip() else f"set by {author()}"
+    followed = following_current(ledger, model)
     route = set_traffic(ledger, artifacts, model, traffic, reason, approve=approve)
     settle_or_take_back(ledger, artifacts, route, followed=followed, token=token)
 
@@ -144,8 +144,8 @@ class _Seen:
 
 
 def _seen(ledger: Ledger, model: str) -> _Seen:
-    from fairlead.rollout.routes import last, running
-    from fairlead.rollout.wait import followers
+    from fairlead.rollout.routes import last_deployment, running_deployment
+    from fairlead.rollout.wait import servers_of
 
     ledger.versions.history(model)  # refuses a model that is not there
     champion = ledger.versions.champion(model)
@@ -154,9 +154,9 @@ def _seen(ledger: Ledger, model: str) -> _Seen:
         model=model,
         route=route,
         revisions=[_by_route(each, route) for each in ledger.routes.revisions(model)],
-        deployment=running(ledger, model),
-        last=last(ledger, model),
-        servers=followers(ledger, model),
+        deployment=running_deployment(ledger, model),
+        last=last_deployment(ledger, model),
+        servers=servers_of(ledger, model),
         silent=[server for server in ledger.servers.silent() if server.serves(model)],
         champion=champion.number if champion else None,
         now=ledger.now(),

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from fairlead.artifacts import Artifacts
     from fairlead.ledger.interface import Ledger
     from fairlead.records import Deployment, Route
-    from fairlead.server.events import News
-    from fairlead.server.supervisor import Stop
+    from fairlead.server.events import ServerEvent
+    from fairlead.server.supervisor import ShutdownRequest
     from fairlead.serving.start import Logging
 
 _LONG = 2.0  # seconds to open a ledger in
@@ -96,13 +96,13 @@ def command(  # noqa: PLR0913 - click passes each option by name
     champion. Deployments are carried out while this runs. Ctrl-C or SIGTERM finishes requests in
     hand; a second one ends at once.
     """
-    from fairlead.server import tokens
+    from fairlead.server.auth import read_tokens
     from fairlead.server.supervisor import ServeOptions, serve
     from fairlead.serving import start
     from fairlead.serving.telemetry.logs import written
 
     writing = start.Logging(form=log_form, requests=log_requests)
-    known = tokens.known(settings(ctx).tokens)
+    known = read_tokens(settings(ctx).tokens)
     options = ServeOptions(
         models=models or None,
         host=host,
@@ -110,9 +110,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
         processes=processes,
         grace=grace,
         tokens=tuple(each.sha256 for each in known),
-        keys=settings(ctx).tokens,
+        tokens_file=settings(ctx).tokens,
         logging=writing,
-        checked=settings(ctx).checked,
+        check_cache=settings(ctx).checked,
     )
     with (
         _refused(ctx, writing),
@@ -121,7 +121,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         written(writing) as log,
     ):
         teller = Teller(ledger, artifacts, log, token=bool(known), host=host)
-        serve(ledger, artifacts, options, stop=stop, told=teller.tell)
+        serve(ledger, artifacts, options, shutdown=stop, on_event=teller.tell)
         log.info("stopped")
 
 
@@ -170,13 +170,13 @@ def _warn(text: str, writing: Logging) -> None:
 
 
 @contextmanager
-def _asked() -> Iterator[Stop]:
+def _asked() -> Iterator[ShutdownRequest]:
     """Counts SIGINT and SIGTERM."""
-    from fairlead.server.supervisor import Stop
+    from fairlead.server.supervisor import ShutdownRequest
 
-    stop = Stop()
+    stop = ShutdownRequest()
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, stop.ask) for number in numbers}
+    before = {number: signal.signal(number, stop.request) for number in numbers}
     try:
         yield stop
     finally:
@@ -207,21 +207,27 @@ class Teller:
         self._shown: set[str] = set()  # models with a curl line
         self._steps: dict[str, tuple[object, ...]] = {}
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: ServerEvent) -> None:
         """Say it."""
-        from fairlead.server.events import Listening, Live, Moved, Note, Warned
+        from fairlead.server.events import (
+            AddressBound,
+            DeploymentChanged,
+            RouteFollowed,
+            ServerNotice,
+            ServerWarning,
+        )
 
         match news:
-            case Listening(url=url, processes=processes):
+            case AddressBound(url=url, processes=processes):
                 self._url = url
                 click.echo(f"serving at {url} with {processes} processes{self._reach()}")
-            case Live(route=route):
+            case RouteFollowed(route=route):
                 self._live(route)
-            case Moved(deployment=deployment):
+            case DeploymentChanged(deployment=deployment):
                 self._moved(deployment)
-            case Note(text=text):
+            case ServerNotice(text=text):
                 self._log.info(printable(text))
-            case Warned(text=text):
+            case ServerWarning(text=text):
                 self._log.warning(printable(text))
 
     def _reach(self) -> str:
@@ -239,9 +245,9 @@ class Teller:
                 self._example(route)
 
     def _example(self, route: Route) -> None:
-        from fairlead.rollout.wait import goldens
+        from fairlead.rollout.wait import golden_rows_of
 
-        for golden in goldens(self._ledger, self._artifacts, route).values():
+        for golden in golden_rows_of(self._ledger, self._artifacts, route).values():
             if golden.rows:
                 line = curl(self._url, route.model, golden.rows[0], token=self._token)
                 click.echo(printable(line))

@@ -15,7 +15,7 @@ from fairlead.errors import Failed
 
 if TYPE_CHECKING:
     from fairlead.ledger.interface import Ledger
-    from fairlead.rollout.smoke_test import Answered
+    from fairlead.rollout.smoke_test import SmokeTestResult
 
 _EPILOG = """\b
 Examples:
@@ -51,10 +51,10 @@ def command(
 
 
 def _urls(ledger: Ledger, model: str) -> Sequence[str]:
-    from fairlead.rollout.wait import behind, followers, in_service
+    from fairlead.rollout.wait import route_in_service, servers_of, wait_until_followed
 
-    behind(ledger, in_service(ledger, model), seconds=5.0)
-    urls = [server.url for server in followers(ledger, model)]
+    wait_until_followed(ledger, route_in_service(ledger, model), timeout=5.0)
+    urls = [server.url for server in servers_of(ledger, model)]
     if not urls:
         raise Failed(
             f"testing {model!r}: no server of this home runs for it; start `fairlead serve "
@@ -63,5 +63,5 @@ def _urls(ledger: Ledger, model: str) -> Sequence[str]:
     return urls
 
 
-def _fields(url: str, answered: Answered) -> dict[str, object]:
+def _fields(url: str, answered: SmokeTestResult) -> dict[str, object]:
     return {"url": url, "ok": not answered.difference, **asdict(answered)}

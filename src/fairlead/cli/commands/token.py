@@ -32,9 +32,9 @@ def command() -> None:
 @click.pass_context
 def add(ctx: click.Context, *, name: str) -> None:
     """Make a token called NAME and print it: it cannot be shown again."""
-    from fairlead.server import tokens
+    from fairlead.server.auth import add_token
 
-    click.echo(tokens.add(settings(ctx).tokens, name))
+    click.echo(add_token(settings(ctx).tokens, name))
     note(f"token {name!r} added; {_FOLLOWS}")
 
 
@@ -43,9 +43,9 @@ def add(ctx: click.Context, *, name: str) -> None:
 @click.pass_context
 def listed(ctx: click.Context, *, as_json: bool) -> None:
     """List the names of the tokens."""
-    from fairlead.server import tokens
+    from fairlead.server.auth import read_tokens
 
-    known = tokens.known(settings(ctx).tokens)
+    known = read_tokens(settings(ctx).tokens)
     if as_json:
         print_json([{"name": each.name, "created": utc(each.created)} for each in known])
     else:
@@ -58,7 +58,7 @@ def listed(ctx: click.Context, *, as_json: bool) -> None:
 @click.pass_context
 def remove(ctx: click.Context, *, name: str) -> None:
     """Forget the token NAME: who has it is let in no more, within a second."""
-    from fairlead.server import tokens
+    from fairlead.server.auth import remove_token
 
-    tokens.remove(settings(ctx).tokens, name)
+    remove_token(settings(ctx).tokens, name)
     note(f"token {name!r} removed; {_FOLLOWS}")

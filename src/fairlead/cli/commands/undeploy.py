@@ -45,12 +45,12 @@ def command(ctx: click.Context, *, model: str, why: str, as_json: bool) -> None:
 
 def _written(ledger: Ledger, artifacts: Artifacts, model: str, why: str, *, as_json: bool) -> Route:
     """The route that takes it out of service, or has done so before."""
-    from fairlead.rollout.routes import running, undeploy
-    from fairlead.rollout.traffic_split import out_of_service
+    from fairlead.rollout.routes import running_deployment, undeploy
+    from fairlead.rollout.traffic_split import out_of_service_reason
 
     before = ledger.routes.current(model)
-    if before is not None and not (before.traffic or running(ledger, model)):
-        note(f"{model} is {out_of_service(before)}; nothing was written")
+    if before is not None and not (before.traffic or running_deployment(ledger, model)):
+        note(f"{model} is {out_of_service_reason(before)}; nothing was written")
         return before
     route = undeploy(ledger, artifacts, model, why)
     if not as_json:

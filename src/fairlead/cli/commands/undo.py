@@ -59,10 +59,10 @@ def command(ctx: click.Context, *, model: str, why: str, token: str | None, as_j
 
 def approving(ctx: click.Context, ledger: Ledger, artifacts: Artifacts) -> Approve:
     """Lets a route be written only if what it would bring into service is good."""
-    from fairlead.rollout.checked import Checked
-    from fairlead.rollout.preflight import refuse_unsound
+    from fairlead.rollout.preflight import verify_route
+    from fairlead.rollout.verification import CheckCache
 
-    return partial(refuse_unsound, ledger, artifacts, Checked(settings(ctx).checked))
+    return partial(verify_route, ledger, artifacts, CheckCache(settings(ctx).checked))
 
 
 def _cancelled(ledger: Ledger, model: str, why: str) -> Deployment | None:
@@ -71,16 +71,16 @@ def _cancelled(ledger: Ledger, model: str, why: str) -> Deployment | None:
     None where none was so young, or the route in force is a step of one that it superseded.
     """
     from fairlead.errors import Conflict
-    from fairlead.rollout.routes import cancel, running
-    from fairlead.rollout.way_back import is_midway
+    from fairlead.rollout.routes import cancel_deployment, running_deployment
+    from fairlead.rollout.undo import is_superseded_step
 
-    deployment = running(ledger, model)
+    deployment = running_deployment(ledger, model)
     if deployment is None or deployment.step >= 0:
         return None
-    if is_midway(ledger.routes.current(model), deployment.base):
+    if is_superseded_step(ledger.routes.current(model), deployment.base):
         return None
     try:
-        return cancel(ledger, deployment, why)
+        return cancel_deployment(ledger, deployment, why)
     except Conflict:  # it has ended, or has traffic by now, which is there to be undone
         return None
 
@@ -96,9 +96,9 @@ def _undo(  # noqa: PLR0913 - the command's own arguments
     as_json: bool,
 ) -> None:
     from fairlead.rollout.routes import undo
-    from fairlead.rollout.wait import arrived
+    from fairlead.rollout.wait import following_current
 
-    before, followed = ledger.routes.current(model), arrived(ledger, model)
+    before, followed = ledger.routes.current(model), following_current(ledger, model)
     route = undo(ledger, artifacts, model, why, approve=approve)
     if not as_json:
         click.echo(f"{model}: route {route.number}, {shares(route)} (was {shares(before)})")
