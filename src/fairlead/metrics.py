@@ -8,13 +8,13 @@ probabilities for classification. A score is in the metric's own unit and sign.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fairlead.errors import InvalidSpec
+from fairlead.suggestions import nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -212,8 +212,8 @@ def metric_for(name: str | None, task: Literal["regression", "classification"]) 
     metric = METRICS.get(name or _DEFAULTS[task])
     fitting = [known.name for known in _ALL if known.task == task]
     if metric is None:
-        near = difflib.get_close_matches(str(name), fitting, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = nearest(str(name), fitting)
+        hint = f"did you mean {near!r}? " if near else ""
         raise InvalidSpec(
             f"search.metric: {name!r} is no metric; {hint}for {task}: {', '.join(fitting)}"
         )

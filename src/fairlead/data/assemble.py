@@ -19,7 +19,7 @@ from fairlead.data.table import Features, Table
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column, Scalar
 from fairlead.spec.document import Data
-from fairlead.suggestions import nearest
+from fairlead.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,7 +105,7 @@ def _target_name(frame: Frame, data: Data) -> str:
     if data.target is None:
         raise InvalidSpec(f"data.target: name the column to predict: {_listed(frame.names)}")
     if data.target not in frame.names:
-        hint = nearest(data.target, frame.names) or f": {_listed(frame.names)}"
+        hint = did_you_mean(data.target, frame.names) or f": {_listed(frame.names)}"
         raise InvalidSpec(f"data.target: the data has no column {data.target!r}{hint}")
     return data.target
 
@@ -126,7 +126,7 @@ def _columns(frame: Frame, data: Data, target: str) -> tuple[Column, ...]:
 
 def _check_feature(key: str, name: str, frame: Frame, target: str) -> None:
     if name not in frame.names:
-        hint = nearest(name, frame.names) or f": {_listed(frame.names)}"
+        hint = did_you_mean(name, frame.names) or f": {_listed(frame.names)}"
         raise InvalidSpec(f"data.{key}: the data has no column {name!r}{hint}")
     if name == target:
         raise InvalidSpec(f"data.{key}: {name!r} is the target")

@@ -17,7 +17,7 @@ from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Digest
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
-from fairlead.suggestions import nearest
+from fairlead.suggestions import did_you_mean
 
 _PIECE = 1 << 24
 
@@ -36,7 +36,7 @@ def place_of(data: Data, *, base: Path, settings: Settings) -> Place:
         return _mirrored(url.file, settings) or data.source
     path = _path(data.source, base)
     if not path.exists():
-        hint = nearest(data.source, [*ENTRIES, *_neighbours(data.source, path)])
+        hint = did_you_mean(data.source, [*ENTRIES, *_neighbours(data.source, path)])
         raise InvalidSpec(
             f"data.source: {data.source!r} is neither a file ({str(path)!r}) nor one of the "
             f"catalog ({', '.join(ENTRIES)}){hint}"

@@ -6,7 +6,6 @@ A new one is a module beside this one and a line in `_NAMED`.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from pathlib import Path
 from typing import cast
@@ -15,6 +14,7 @@ from fairlead.errors import InvalidSpec
 from fairlead.families.family import Family
 from fairlead.families.imported import Imported
 from fairlead.families.packages import require
+from fairlead.suggestions import nearest
 
 _NAMED = {  # name: module of this package, and the family in it
     "random_forest": "forest:RANDOM_FOREST",
@@ -87,16 +87,15 @@ def _checked(name: str) -> str:
 
 
 def _advice(name: str) -> str:
-    near = difflib.get_close_matches(name, NAMES, n=1) or _with_colon(name)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    if near := nearest(name, NAMES) or _with_colon(name):
+        return f"did you mean {near!r}?"
     return f"there are {', '.join(NAMES)}, and package.module:Name or ./file.py:Name for any other"
 
 
-def _with_colon(name: str) -> list[str]:
+def _with_colon(name: str) -> str | None:
     """What was meant by an import path with a dot before the name, or by a file alone."""
     if Path(name).suffix == ".py":
-        return [f"{name}:Name"]
+        return f"{name}:Name"
     module, _, attribute = name.rpartition(".")
     dotted = module and all(part.isidentifier() for part in name.split("."))
-    return [f"{module}:{attribute}"] if dotted else []
+    return f"{module}:{attribute}" if dotted else None

@@ -6,7 +6,6 @@ own; what is kept from the run of what such code does (user_code.py).
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -27,6 +26,7 @@ from fairlead.families.scikit import Scikit, unknown_to_onnx
 from fairlead.families.user_code import guarded
 from fairlead.records import Params
 from fairlead.spec.space import Space
+from fairlead.suggestions import did_you_mean
 
 _RESERVED = {"n_jobs": THREADS, "random_state": SEED}
 
@@ -141,8 +141,7 @@ class Imported(Scikit):
 
 def _near(name: str, module: ModuleType) -> str:
     public = [other for other, one in vars(module).items() if other[:1] != "_" and callable(one)]
-    near = difflib.get_close_matches(name, public, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return did_you_mean(name, public)
 
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

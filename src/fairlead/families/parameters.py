@@ -6,11 +6,11 @@ instead. Does not: the names themselves (each family knows its own), and their v
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from fairlead.errors import InvalidSpec
+from fairlead.suggestions import nearest
 
 SEED = "the seed is data.seed, or search.seed"
 THREADS = "search.threads says how many threads a fit has"
@@ -46,9 +46,8 @@ class Names:
 
     def _advice(self, name: str) -> str:
         known = sorted(set(self.known or ()) - self.reserved.keys())
-        near = difflib.get_close_matches(name, [*known, *self.aliases], n=1)
-        if near:
-            return f"did you mean {self.aliases.get(near[0], near[0])!r}?"
+        if near := nearest(name, [*known, *self.aliases]):
+            return f"did you mean {self.aliases.get(near, near)!r}?"
         return f"it has {', '.join(known) or 'none'}"
 
 

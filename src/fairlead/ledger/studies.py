@@ -5,7 +5,6 @@ Belongs here: what the Protocol `Studies` asks. Does not: tasks and attempts.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from fairlead.ledger.codecs import sources_from_json, sources_to_json, trials_fr
 from fairlead.ledger.database import Database, Row, now
 from fairlead.ledger.schema import studies, tasks
 from fairlead.records import Counts, Event, Limits, Result, Study, Trial, TrialRow, TrialState
+from fairlead.suggestions import did_you_mean
 
 _BY_ID = sa.select(studies).where(studies.c.id == sa.bindparam("id")).with_for_update()
 _BY_NAME = (
@@ -156,9 +156,7 @@ def _find(connection: sa.Connection, words: str) -> Row:
 def _not_found(words: str, *, several: bool, names: Sequence[str]) -> str:
     if several:
         return f"several studies' ids begin with {words!r}: give more of the id, or a name"
-    close = difflib.get_close_matches(words, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"no study has the id or the name {words!r}{hint}"
+    return f"no study has the id or the name {words!r}{did_you_mean(words, names)}"
 
 
 def _to_do(connection: sa.Connection, row: Row, study: Study) -> bool:

@@ -7,7 +7,6 @@ like: one line with the place. Does not: YAML (yaml.py), what a spec may say (do
 from __future__ import annotations
 
 import contextlib
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from fairlead.spec import yaml
 from fairlead.spec.document import Spec
 from fairlead.spec.tree import KeyPath, Node, Place, listing, mapping
 from fairlead.spec.wording import Complaint, complaints
+from fairlead.suggestions import nearest
 
 MAX_BYTES = 1 << 20
 _KEY = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+|\[\d+\])*")
@@ -131,8 +131,8 @@ def _other_file(path: Path) -> str:
         names = [other.name for other in path.parent.iterdir() if other.suffix in {".yaml", ".yml"}]
     except OSError:
         return ""
-    near = difflib.get_close_matches(path.name, sorted(names), n=1)
-    return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
+    near = nearest(path.name, sorted(names))
+    return f"; did you mean {str(path.with_name(near))!r}?" if near else ""
 
 
 def _refuse_no_mapping(tree: Node) -> None:

@@ -6,7 +6,6 @@ that part stands in a file (load.py).
 
 from __future__ import annotations
 
-import difflib
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from fairlead.spec.document import FamilySpace, Spec
 from fairlead.spec.space import Inside, Range
 from fairlead.spec.tree import KeyPath
+from fairlead.suggestions import did_you_mean, nearest
 
 _PLAIN = {
     "int_type": "must be a whole number",
@@ -76,21 +76,11 @@ def shown(value: object) -> str:
     return "a mapping" if isinstance(value, Mapping) else reprlib.repr(value)
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
-    """`; did you mean 'x'?`, or what is known, to end a sentence with."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-
-
 def _follows(one: Complaint, other: Complaint) -> bool:
     """A list with a bad item is too short, and a misspelled key is missing, to Pydantic as well."""
     inside = len(other.path) > len(one.path) and other.path[: len(one.path)] == one.path
     beside = other.about == "key" and one.about == "absence" and other.path[:-1] == one.path[:-1]
-    return inside or (beside and _alike(str(other.path[-1]), str(one.path[-1])))
-
-
-def _alike(one: str, other: str) -> bool:
-    return bool(difflib.get_close_matches(one, [other]))
+    return inside or (beside and nearest(str(other.path[-1]), [str(one.path[-1])]) is not None)
 
 
 def _complaint(detail: Any) -> Complaint:
@@ -139,14 +129,13 @@ def _at(value: Any, path: KeyPath) -> object:
 def _no_choice(path: KeyPath, value: object, expected: str) -> str:
     choices = re.findall(r"'([^']*)'", expected)
     sentence = f"{written(path)} must be {expected}, not {shown(value)}"
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    return f"{sentence}; did you mean {near[0]!r}?" if near else sentence
+    return sentence + did_you_mean(str(value), choices)
 
 
 def _unknown(path: KeyPath) -> str:
     known = list(_section(path[:-1]).model_fields)
-    key = written(path)
-    return f"{key} is not known{nearest(str(path[-1]), known)}"
+    hint = did_you_mean(str(path[-1]), known) or f"; known: {', '.join(known)}"
+    return f"{written(path)} is not known{hint}"
 
 
 def _described(path: KeyPath) -> str:

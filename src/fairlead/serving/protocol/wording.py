@@ -11,7 +11,7 @@ from itertools import islice
 from reprlib import Repr
 
 from fairlead.errors import Invalid
-from fairlead.suggestions import nearest
+from fairlead.suggestions import did_you_mean
 
 _NAMED = 20  # names that a message holds
 _SHOWN = 80  # characters of a client's text that a message holds
@@ -50,7 +50,7 @@ def listed(names: Collection[str]) -> str:
 
 def hint(name: str, known: Collection[str]) -> str:
     """A clause that ends a message: the nearest name, or those that there are."""
-    near = nearest(name[:_NEAR], islice(known, _COMPARED))
+    near = did_you_mean(name[:_NEAR], islice(known, _COMPARED))
     return near or f"; there is {listed(known)}"
 
 
