@@ -1,6 +1,4 @@
-"""Metrics: how predictions are scored.
-
-Belongs here: each metric's name, sign, needs and formula. Does not: folds, gates, plots.
+"""Metrics: name, sign, needs and formula of each score.
 
 Predictions are what families give: float64 [rows] for regression, float64 [rows, classes]
 probabilities for classification. A score is in the metric's own unit and sign.

@@ -1,7 +1,4 @@
-"""Plain frozen records that cross layers.
-
-Belongs here: what the words of ARCHITECTURE.md look like as data. Does not: rules, input and
-output, and anything that only one package needs.
+"""Plain frozen records that cross layers: the words of ARCHITECTURE.md as data.
 
 Times are seconds since the epoch by the ledger's clock; scores are in the metric's own unit and
 sign; digests are hexadecimal SHA-256.

@@ -1,7 +1,4 @@
-"""The git repository that a folder is in.
-
-Belongs here: which commit is checked out. Does not: what is done with that knowledge.
-"""
+"""The git repository that a folder is in, and the commit that is checked out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Which addresses data may come from.
+"""URLs that data may come from.
 
-Belongs here: the shape of a URL and the rule on private addresses. Does not: connections.
+Only https, and only public addresses, unless the installation allows others
+($FAIRLEAD_ALLOW_PRIVATE_URLS): a spec must not make the machine ask its own network.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Archives: one data file out of .gz, .tar.gz and .tgz, in memory and within a bound.
 
-Belongs here: what an archive may hold and how large it may get. Does not: formats of the data.
-Nothing is ever written to disk.
+Nothing is ever written to disk. A member that is a link, a device or a path that climbs out is
+refused, and so is an archive with no data file or several.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""From a frame to a table: what is dropped, predicted, a number, a text.
+"""From a frame to a table: which columns are dropped, the target, numbers or text.
 
-Belongs here: the rules of `data` in the spec that are about columns and cells. Does not: files.
+The rules of the spec's section `data` that are about columns and cells.
 """
 
 from __future__ import annotations

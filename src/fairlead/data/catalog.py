@@ -1,6 +1,6 @@
 """The catalog: data sets that are known by name, and the table that each must be.
 
-Belongs here: names, columns, fingerprints and where copies are. Does not: reading (read.py).
+An entry gives names, columns, where copies are, and the fingerprint that any copy must have.
 """
 
 from __future__ import annotations

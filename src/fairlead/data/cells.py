@@ -1,7 +1,7 @@
-"""Cells: what one column of a file says, as numbers or as text.
+"""Cells: one column of a file as numbers or as text.
 
-Belongs here: which texts are numbers, which are missing, and which numbers are refused. Does not:
-names of columns, files, and what to advise about a cell that is refused.
+Which texts are numbers, which mean missing, and which numbers are refused because a model would not
+get the value that the file has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""CSV and TSV: records of cells between separators, with a header or with names from the spec.
-
-Belongs here: separators, quotes, headers, ragged rows. Does not: what the cells mean (cells.py).
-"""
+"""CSV and TSV: records of cells between separators, with a header or with names from the spec."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What differs between two tables, in words.
-
-Belongs here: the first difference that a person can look up. Does not: whether it matters.
-"""
+"""The first difference between two tables that a person can look up, in a sentence."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""A download: one file over https, within bounds.
-
-Belongs here: redirects, retries and limits. Does not: which addresses are allowed (address.py),
-where downloads are kept (downloads.py), what is in the file.
-"""
+"""A download: one file over https within bounds of size and time, with redirects and retries."""
 
 from __future__ import annotations
 

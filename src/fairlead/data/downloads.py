@@ -1,7 +1,4 @@
-"""Downloads that are kept: files named by their digest, and which URL gave which.
-
-Belongs here: finding and keeping them. Does not: the transfer (download.py).
-"""
+"""Downloads that are kept: files named by their digest, and which URL gave which."""
 
 from __future__ import annotations
 

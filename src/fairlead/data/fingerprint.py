@@ -1,7 +1,7 @@
-"""What data is known by: the fingerprint of a table and the hashes of its rows.
+"""The fingerprint of a table, and the hashes of its rows.
 
-Belongs here: digests of values. Does not: digests of files (download.py and the artefact store).
-Both are kept for years and compared across machines: they must never change for the same values.
+Both are digests of values, not of files. They are kept for years and compared across machines: they
+must never change for the same values.
 """
 
 from __future__ import annotations

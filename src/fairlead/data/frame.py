@@ -1,7 +1,4 @@
-"""The frame: named columns of cells as a file has them, before it is known what they mean.
-
-Belongs here: what a frame is and what makes its names wrong. Does not: formats, numbers, targets.
-"""
+"""The frame: named columns of cells as a file has them, before it is known what they mean."""
 
 from __future__ import annotations
 

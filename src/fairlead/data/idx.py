@@ -1,7 +1,4 @@
-"""The idx layout of MNIST: a file of images and one of labels.
-
-Belongs here: the layout (http://yann.lecun.com/exdb/mnist). Does not: where the files are.
-"""
+"""The idx layout of MNIST (http://yann.lecun.com/exdb/mnist): a file of images, one of labels."""
 
 from __future__ import annotations
 

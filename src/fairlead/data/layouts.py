@@ -1,8 +1,7 @@
-"""The plain layouts of the UCI and StatLib archives, and how a file's format is told.
+"""The plain layouts of the UCI and StatLib archives, and how a file's format is detected.
 
-Belongs here: numbers between blanks, one record a line (UCI) or over two (StatLib); telling
-formats apart by content and name. Does not: formats that a library reads (delimited.py and
-parquet.py).
+UCI files have one record a line, numbers between blanks; StatLib's have one over two lines after a
+header of prose. A format is detected by content, and by name where the content leaves it open.
 """
 
 from __future__ import annotations

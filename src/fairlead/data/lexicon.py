@@ -1,6 +1,6 @@
-"""What a cell may say, without any library: files and requests are read by the same words.
+"""Texts that mean missing, and the largest numbers: the same for files and for requests.
 
-Belongs here: the words that mean missing, the largest numbers. Does not: reading cells (cells.py).
+No library is imported here, since serving processes need it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Parquet files.
-
-Belongs here: reading one within a bound on its size. Does not: what the cells mean (cells.py).
-"""
+"""Parquet files, read within a bound on their size."""
 
 from __future__ import annotations
 

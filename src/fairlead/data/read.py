@@ -1,7 +1,7 @@
-"""Reading data: from what the spec says to a table.
+"""Reading data: from the spec's section `data` to a table.
 
-Belongs here: the steps and their order. Does not: places (source.py), formats (delimited.py,
-layouts.py, parquet.py, idx.py), the meaning of columns (assemble.py).
+Find the bytes (source.py), unpack them (archive.py), parse them into a frame (delimited.py,
+layouts.py, parquet.py, idx.py), and assemble the table (assemble.py).
 """
 
 from __future__ import annotations

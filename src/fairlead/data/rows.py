@@ -1,7 +1,4 @@
-"""Rows to predict: a file's columns brought into the order of a model's signature.
-
-Belongs here: rows without a target. Does not: tables (read.py), predictions.
-"""
+"""Rows to predict: a file's columns brought into the order of a model's signature."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where the bytes of a source are: a file, a mirror folder, an installation or the web.
 
-Belongs here: the order in which places are tried. Does not: what is in the bytes.
+Places are tried in that order.
 """
 
 from __future__ import annotations

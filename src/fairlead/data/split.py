@@ -1,7 +1,4 @@
-"""Which rows are trained on and which judge.
-
-Belongs here: the holdout and the folds. Does not: fitting and scoring.
-"""
+"""Splitting rows: the holdout, and the folds of the training rows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Where tables are kept: arrays as .npy artefacts, named by a small one in JSON.
-
-Belongs here: the form of a kept table. Does not: the artefact store itself, nor reading data.
-"""
+"""Tables in the artefact store: arrays as .npy artefacts, named by a small one in JSON."""
 
 from __future__ import annotations
 

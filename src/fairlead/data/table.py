@@ -1,8 +1,4 @@
-"""The table: a data set after reading.
-
-Belongs here: what a table is. Does not: files and formats (read.py), where tables are kept
-(store.py), splits (split.py).
-"""
+"""The table: a data set after reading."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A model in its exported form, ready to predict.
-
-Belongs here: running it. Does not: making it (training/export.py), serving it (serving).
-"""
+"""A model in its exported form, ready to predict: an ONNX Runtime session and its signature."""
 
 from __future__ import annotations
 

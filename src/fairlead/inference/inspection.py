@@ -1,9 +1,7 @@
-"""What an ONNX file says of itself.
-
-Belongs here: rules over its graph. Does not: running it (exported.py).
+"""What an ONNX file is known to do, from its graph.
 
 Only this module needs the package `onnx`, which is slow to import and takes the file apart into
-many times its size. A process that serves is told what was found here, with the file's digest.
+many times its size. A serving process is given what was found here, with the file's digest.
 """
 
 from __future__ import annotations

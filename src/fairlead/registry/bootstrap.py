@@ -1,7 +1,4 @@
-"""How sure a difference between two models' scores is.
-
-Belongs here: the difference on resampled rows and the interval it gives. Does not: what follows
-from it (gate.py).
+"""The paired bootstrap: how sure a difference between two models' scores is.
 
 Rows are drawn with replacement and both models are scored on the same draw, so what the rows have
 in common cancels out (the paired bootstrap of Efron and Tibshirani, An Introduction to the

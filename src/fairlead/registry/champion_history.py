@@ -1,9 +1,7 @@
-"""Who may stand for a model's name, read off its history.
+"""Rules over a model's history of promotions and judgements.
 
-Belongs here: rules over promotions and judgements. Does not: reading or writing them (registry.py).
-
-A history is only appended to, so undoing is an entry too: a rollback takes the champion off a pile
-of champions, and the one below stands again. Another rollback takes that one off as well; a
+A history is only appended to, so undoing is an entry too: a rollback takes the champion off a stack
+of champions, and the one below is champion again. Another rollback takes that one off as well; a
 promotion after it goes on top of what is left.
 """
 

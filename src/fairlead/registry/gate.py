@@ -1,7 +1,9 @@
-"""The gate: whether a candidate becomes champion.
+"""The gate: whether a candidate becomes champion, decided from predictions alone.
 
-Belongs here: the decision, from predictions alone. Does not: where predictions come from, and what
-is done with the verdict (judging.py). docs/gate.md tells a user the same in words.
+docs/gate.md tells a user the same in words. Models are judged by their exported form, which
+predicts in float32: differences that rounding could have made are taken out before anything is
+scored, since a score over many rows may turn these into a gain that is small, sure, and made of
+rounding.
 """
 
 from __future__ import annotations
@@ -14,13 +16,20 @@ from typing import TYPE_CHECKING, Any
 from fairlead.metrics import Metric
 from fairlead.records import Decision, Verdict
 from fairlead.registry.bootstrap import resample
-from fairlead.registry.resolution import settled
 from fairlead.registry.wording import Evidence, compared, count, demand
 from fairlead.spec.document import Promote
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 MIN_ROWS = 30
 
@@ -193,3 +202,43 @@ def _not_finite(predicted: NDArray[np.float64]) -> int:
 
     finite = np.isfinite(predicted)
     return int((~(finite.all(axis=1) if finite.ndim > 1 else finite)).sum())
+
+
+RESOLUTION = 2.0**-20
+"""Eight steps of float32 near 1: about one in a million."""
+
+
+def settled(
+    true: NDArray[Any], candidate: NDArray[np.float64], other: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The candidate's predictions, with the other's where rounding alone may tell them apart.
+
+    Numbers are held against the largest of both predictions and the standard deviation of the
+    target, since sums of terms of that size were rounded on the way; probabilities against 1, and
+    a row is the same only if all its classes are.
+
+    Args:
+        true: [rows]: float64, or int64 class indexes.
+        candidate: Its predictions: float64 [rows], or float32 or float64 [rows, classes].
+        other: What it is compared with, likewise.
+    """
+    import numpy as np
+
+    near = np.abs(candidate - other) <= RESOLUTION * _size(true, candidate, other)
+    same = near.all(axis=1) if near.ndim > 1 else near
+    result = candidate.copy()
+    result[same] = other[same]
+    return result
+
+
+def _size(
+    true: NDArray[Any], candidate: NDArray[np.float64], other: NDArray[np.float64]
+) -> NDArray[np.float64] | float:
+    """What the predictions were rounded at, [rows], or 1 for probabilities."""
+    import numpy as np
+
+    if candidate.ndim > 1:
+        return 1.0
+    larger = np.maximum(np.abs(candidate), np.abs(other))
+    size: NDArray[np.float64] = np.maximum(larger, true.std())
+    return size

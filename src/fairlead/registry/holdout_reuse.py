@@ -1,7 +1,4 @@
-"""How many candidates the same rows have judged.
-
-Belongs here: which rows are the same for that, and the count. Does not: what follows from the
-count (gate.py).
+"""How many candidates the same holdout rows have judged.
 
 Data grows, and with it the rows that judge. If each set of rows had a count of its own, one row
 more would begin a new one, and trying again after every small delivery of data would win by luck

@@ -1,7 +1,7 @@
-"""A version is brought before the gate, and what the gate decides is carried out.
+"""Judging a version: both models predict the shared rows, gate.py decides, the ledger is written.
 
-Belongs here: which rows judge, both sides' predictions, the entry in the list of verdicts, the
-change of champion. Does not: the decision (gate.py).
+The verdict, and the promotion where the candidate wins, are one transaction; where another process
+judged or promoted meanwhile, nothing is written and the version is judged again.
 """
 
 from __future__ import annotations

@@ -1,17 +1,23 @@
-"""What MLflow's registry is told: versions, and who is champion.
+"""The mirror in MLflow's registry: versions as model versions, the champion as an alias.
 
-Belongs here: entries of the outbox turned into MLflow's own words. Does not: when it is told, and
-what happens where it cannot be (mlflow.py).
-
-Everything here may be repeated. A crash between telling MLflow and noting that it was told costs
+Everything here may be repeated. A crash between a call to MLflow and noting it in the outbox costs
 one more call, never a second version: a version is known by the digest of its manifest, which
 MLflow keeps as a tag. MLflow numbers versions by itself; its numbers are the ledger's unless
-somebody else registers under the same name, and then the tag `fairlead.version` tells.
+somebody else registers under the same name, and then the tag `fairlead.version` has the ledger's.
+
+MLflow loads a folder with a file `MLmodel`; the artefact store has bare files, named by their
+digests. A version's folder has the artefact itself by another name (a hard link, or a copy where
+the file system has none), so it stays whole whatever the store collects.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import tempfile
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +26,6 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Version
-from fairlead.registry.folder import model_folder
 
 CHAMPION = "champion"  # the alias
 _LOCAL = ("sqlite:", "file:")
@@ -120,3 +125,50 @@ def _tags(version: Version, candidate: Candidate | None) -> dict[str, str]:
         if candidate.holdout_score is not None:
             tags["fairlead.holdout_score"] = repr(candidate.holdout_score)
     return tags
+
+
+_MODEL = "model.onnx"
+_SAYS_WHAT_IT_IS = "MLmodel"
+_READABLE = 0o755
+
+
+def model_folder(root: Path, version: Version, onnx: Path) -> Path:
+    """The version's folder, made where it is not there yet.
+
+    Args:
+        root: Where such folders are.
+        version: Whose it is.
+        onnx: Its exported form.
+    """
+    folder = root / version.model / f"v{version.number}"
+    if not (folder / _SAYS_WHAT_IT_IS).is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder.parent) as making:
+            whole = Path(making) / folder.name
+            _fill(whole, onnx)
+            shutil.rmtree(folder, ignore_errors=True)  # what somebody left of it
+            whole.rename(folder)
+    return folder
+
+
+def _fill(folder: Path, onnx: Path) -> None:
+    folder.mkdir(mode=_READABLE)
+    _link(onnx, folder / _MODEL)
+    (folder / _SAYS_WHAT_IT_IS).write_text(json.dumps({"flavors": {"onnx": _flavor()}}, indent=1))
+
+
+def _flavor() -> dict[str, object]:
+    """As `mlflow.onnx.save_model` writes it; MLmodel is YAML, of which JSON is a part."""
+    return {
+        "data": _MODEL,
+        "onnx_version": metadata.version("onnx"),
+        "onnx_session_options": None,
+        "providers": ["CPUExecutionProvider"],
+    }
+
+
+def _link(source: Path, name: Path) -> None:
+    with suppress(OSError):
+        os.link(source, name)
+        return
+    shutil.copyfile(source, name)

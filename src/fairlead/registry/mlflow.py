@@ -1,11 +1,8 @@
-"""The mirror in MLflow's registry, brought up to date by a process of its own.
-
-Belongs here: that process: starting it, one at a time, bounded in time. Does not: what MLflow is
-told (mirror.py).
+"""The process that brings MLflow's registry up to date from the ledger's outbox.
 
 MLflow takes seconds to import and warns, logs and reports home while it does, so no other process
-of Fairlead imports it. What it has yet to hear waits in the ledger's outbox: a registry that is
-away delays the alias and loses nothing.
+of Fairlead imports it. There is one such process at a time, bounded in time. What it has not sent
+waits in the outbox: a registry that is away delays the alias and loses nothing.
 
     python -m fairlead.registry.mlflow --home DIR
 """

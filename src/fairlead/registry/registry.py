@@ -1,7 +1,6 @@
-"""Versions, the champion among them, and how people change it.
+"""The registry: versions, the champion among them, promotion and rollback by hand.
 
-Belongs here: registering a candidate, reading it back, promoting and rolling back by hand. Does
-not: the gate (judging.py), and MLflow (mlflow.py). Registering never changes a champion.
+Registering never changes a champion; the gate (judging.py) or a person does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Verdicts in plain English.
-
-Belongs here: how evidence and numbers read. Does not: what they lead to (gate.py).
-"""
+"""Verdicts in plain English."""
 
 from __future__ import annotations
 

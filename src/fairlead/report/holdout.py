@@ -1,7 +1,4 @@
-"""Predicted against true, on rows that the search never saw.
-
-Belongs here: the picture for numbers and the one for classes. Does not: scores.
-"""
+"""Charts of the holdout: predicted against true, and the gate's interval."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fairlead.records import Candidate
-from fairlead.report.material import Holdout, Material
+from fairlead.report.material import HoldoutPredictions, Material
 from fairlead.report.picture import (
     BLUE,
     GREY,
@@ -39,7 +36,7 @@ def draw(material: Material) -> Picture:
     return _classes(candidate, holdout)
 
 
-def _numbers(candidate: Candidate, holdout: Holdout) -> Picture:
+def _numbers(candidate: Candidate, holdout: HoldoutPredictions) -> Picture:
     pairs = sorted(
         (true, predicted)
         for true, predicted in zip(holdout.true, holdout.predicted, strict=True)
@@ -78,7 +75,7 @@ def _scatter(pairs: Sequence[tuple[float, float]]) -> Figure:
     return {"data": [line, points], "layout": layout(x=x, y=y, showlegend=False)}
 
 
-def _classes(candidate: Candidate, holdout: Holdout) -> Picture:
+def _classes(candidate: Candidate, holdout: HoldoutPredictions) -> Picture:
     names = [value(name) for name in candidate.signature.classes or ()]
     counts = [[0] * len(names) for _ in names]
     for true, probabilities in zip(holdout.true, holdout.predicted, strict=True):

@@ -1,7 +1,5 @@
 """Parameter importance: which parameters decide whether a trial is among the best.
 
-Belongs here: the estimate and its picture. Does not: single trials.
-
 The estimate is Optuna's PED-ANOVA (Watanabe et al., 2023, and for parameters that only some
 families have, Ito et al., 2026): how differently a parameter is distributed among the best tenth
 of the trials and among all. It costs milliseconds, where one that fits forests costs minutes.

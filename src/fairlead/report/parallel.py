@@ -1,8 +1,4 @@
-"""Parallel coordinates: which parameters the good trials have in common.
-
-Belongs here: one picture a family, since families have different parameters. Does not: how places
-on an axis are chosen (scale.py).
-"""
+"""Parallel coordinates: which parameters the good trials have in common, a chart a family."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """A picture: one chart, its title and what it shows in words.
 
-Belongs here: the record, the colours, and what all charts look like. Does not: any one of them.
-
 Charts are Plotly figures as plain data. Colours of marks have a contrast of 3 to 1 or more on
 white and on the dark page alike; text and lines of the frame take theirs from page.css, which
 knows whether the reader likes it dark.

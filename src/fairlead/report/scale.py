@@ -1,7 +1,6 @@
-"""A scale: where the values of a parameter stand on an axis from 0 to 1.
+"""A scale: the places of a parameter's values on an axis from 0 to 1.
 
-Belongs here: choosing between even, linear and logarithmic, and the marks to write on it. Does
-not: drawing.
+It is even, linear or logarithmic, by the values, and has the marks to write on the axis.
 """
 
 from __future__ import annotations

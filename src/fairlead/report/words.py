@@ -1,8 +1,4 @@
-"""Words: how numbers, times and the story of a study read.
-
-Belongs here: plain text of a report. Does not: HTML (page.py), and what commands say as well
-(study/words.py).
-"""
+"""The report's sentences, and how its numbers and times read."""
 
 from __future__ import annotations
 

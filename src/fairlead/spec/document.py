@@ -1,7 +1,6 @@
-"""What a spec may say.
+"""The spec as Pydantic models: its keys, their defaults, and the rules that need only the document.
 
-Belongs here: the user's document as Pydantic models, their defaults and the rules that need
-nothing but the document. Does not: YAML (load.py), and rules that need the data or a library.
+Rules that need the data or a library of models are checked where these are known.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A spec file, read and checked.
 
-Belongs here: the file, the overrides of `--set`, and what a complaint about the document looks
-like: one line with the place. Does not: YAML (yaml.py), what a spec may say (document.py).
+YAML becomes a tree (yaml.py), `--set` replaces parts of it, the tree becomes a document
+(document.py), and what is wrong is one line with file, line and column.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The values that a parameter may take.
-
-Belongs here: ranges, lists and fixed values as the user writes them, and the values of a grid.
-Does not: drawing from them, which is the samplers' work.
-"""
+"""The values that a parameter may take: ranges, lists and fixed values as the user writes them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""A document as a tree that knows where each of its parts stands, bounded in size and depth.
-
-Belongs here: nodes, their places, and replacing one. Does not: YAML (yaml.py), and what a spec
-may say (document.py).
-"""
+"""A document as a tree whose nodes know their line and column, bounded in size and depth."""
 
 from __future__ import annotations
 

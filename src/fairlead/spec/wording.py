@@ -1,8 +1,4 @@
-"""Pydantic's complaints in Fairlead's words.
-
-Belongs here: which part of the document an error is about, and the sentence. Does not: where
-that part stands in a file (load.py).
-"""
+"""Pydantic's errors as sentences about the user's document."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 """YAML 1.2, read into a tree: the core schema, one document, no tags.
 
-Belongs here: what YAML is taken and what it means. Does not: the tree (tree.py), what a spec may
-say (document.py), files and `--set` (load.py).
-
 Scalars are resolved here and not by ruamel.yaml, whose rules still know numbers such as `1_000`
 that YAML 1.2 takes for text; its scanner and parser do the rest.
 """

@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 import onnx
 import pytest
 
-from fairlead.registry.folder import model_folder
+from fairlead.registry.mirror import model_folder
 from fairlead.registry.mlflow import OFF, State, catch_up, start_mirror, without_password
 
 if TYPE_CHECKING:

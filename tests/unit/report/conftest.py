@@ -25,7 +25,8 @@ from fairlead.records import (
     Verdict,
     Version,
 )
-from fairlead.report.material import Holdout, Material
+from fairlead.report.material import HoldoutPredictions as Predictions
+from fairlead.report.material import Material
 from fairlead.spec.document import Spec, canonical
 
 Score = Callable[[Params], float | None]
@@ -157,10 +158,12 @@ def candidate(material: Material, classes: tuple[str, ...] | None) -> Candidate:
     )
 
 
-def holdout(classes: tuple[str, ...] | None) -> Holdout:
+def holdout(classes: tuple[str, ...] | None) -> Predictions:
     if classes is None:
-        return Holdout(true=[10.0, 20.0, 30.0, 40.0], predicted=[11.0, 19.0, 33.0, 41.0])
-    return Holdout(true=[0, 1, 1, 0], predicted=[[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
+        return Predictions(true=[10.0, 20.0, 30.0, 40.0], predicted=[11.0, 19.0, 33.0, 41.0])
+    return Predictions(
+        true=[0, 1, 1, 0], predicted=[[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]]
+    )
 
 
 def judged(**changes: Any) -> Verdict:

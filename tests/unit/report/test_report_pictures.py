@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fairlead.records import Result
 from fairlead.report import holdout, importance, interval, parallel, scores, seconds
-from fairlead.report.material import Holdout, Material
+from fairlead.report.material import HoldoutPredictions as Predictions
+from fairlead.report.material import Material
 from fairlead.report.picture import Picture, fence, thinned
 from fairlead.report.scale import scale_of
 
@@ -206,13 +207,13 @@ def test_numbers_are_drawn_against_the_line_where_they_are_right(finished: Make)
 
 def test_predictions_that_are_not_finite_are_counted(finished: Make) -> None:
     nan = float("nan")
-    material = replace(finished(), holdout=Holdout(true=[1.0, 2.0], predicted=[nan, 2.0]))
+    material = replace(finished(), holdout=Predictions(true=[1.0, 2.0], predicted=[nan, 2.0]))
     assert "1 predictions are not finite" in holdout.draw(material).caption
 
 
 def test_many_rows_are_thinned_and_it_says_so(finished: Make) -> None:
     values = [float(number) for number in range(9000)]
-    material = replace(finished(), holdout=Holdout(true=values, predicted=values))
+    material = replace(finished(), holdout=Predictions(true=values, predicted=values))
     assert "3,000 are drawn" in holdout.draw(material).caption
 
 

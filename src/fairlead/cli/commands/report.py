@@ -34,7 +34,7 @@ _DIGITS = 8  # of the id, in the file's name
 @click.pass_context
 def command(ctx: click.Context, study: str, output: Path | None) -> None:
     """Write the report of STUDY, one HTML file that needs no network, and print its path."""
-    from fairlead.report.load import load
+    from fairlead.report.material import load
     from fairlead.report.page import render
     from fairlead.study.words import size
 
