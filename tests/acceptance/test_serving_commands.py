@@ -399,7 +399,7 @@ def test_a_model_is_taken_out_of_service_and_every_command_says_so(
 
 
 def test_to_take_out_of_service_what_never_was_in_it_is_refused(place: Place) -> None:
-    assert "has any traffic yet" in place.refused(2, "undeploy", "ridge", "--why", "so")
+    assert "has traffic yet" in place.refused(2, "undeploy", "ridge", "--why", "so")
     assert "--why must say why" in place.refused(2, "undeploy", "ridge", "--why", " ")
     assert "'lasso'" in place.refused(2, "undeploy", "lasso", "--why", "so")
 

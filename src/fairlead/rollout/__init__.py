@@ -1,1 +1,1 @@
-"""What may be asked of a model's traffic: deployments, routes and undo."""
+"""What may be asked of a model's traffic: deployments, routes, undo, and waiting for them."""

@@ -1,9 +1,7 @@
-"""Work that takes long, beside a loop that must not wait for it.
-
-Belongs here: threads and their futures. Does not: what they do.
+"""Calls that take long, made in threads beside a loop that must not wait for them.
 
 The threads are daemons: a check that hangs, or an address that does not answer, keeps no server
-from ending. Nor does it keep other jobs waiting for long.
+from ending. Nor does it block other calls for long: after a few seconds it gives its slot away.
 """
 
 from __future__ import annotations
@@ -17,22 +15,21 @@ from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
-_LONG = 5.0
-"""Seconds after which a job no longer counts among those that are done at the same time: it may
-hang."""
+_SLOW_AFTER = 5.0
+"""Seconds after which a call no longer counts towards `max_parallel`: it may hang."""
 
 
-def run_in_background(work: Callable[[], Result]) -> Future[Result]:
-    """Begin the work in a thread of its own; how it ends is looked at where that is asked for."""
+def run_in_background(function: Callable[[], Result]) -> Future[Result]:
+    """Call the function in a thread of its own; its error is in the future."""
     future: Future[Result] = Future()
-    threading.Thread(target=_carry_out, args=(work, future), daemon=True).start()
+    threading.Thread(target=_run, args=(function, future), daemon=True).start()
     return future
 
 
-def _carry_out(work: Callable[[], Result], future: Future[Result]) -> None:
+def _run(function: Callable[[], Result], future: Future[Result]) -> None:
     try:
-        result = work()
-    except BaseException as error:  # noqa: BLE001 - it is looked at where the job is asked for
+        result = function()
+    except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
         future.set_exception(error)
     else:
         future.set_result(result)
@@ -40,35 +37,37 @@ def _carry_out(work: Callable[[], Result], future: Future[Result]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class CallOutcome(Generic[Result]):
-    """How a job ended: with a result, or with an error."""
+    """How a call ended: with a result, or with an error."""
 
     result: Result | None = None
     error: Exception | None = None
 
 
 class BackgroundCalls(Generic[Result]):
-    """Jobs of one kind, by key.
+    """Calls of one kind, by key.
 
     Args:
-        at_once: How many are done at the same time; the others wait.
-        ended: Called when one has ended.
-        long: Seconds after which one lets the next begin.
+        max_parallel: How many run at the same time; the others wait.
+        on_finished: Called when one has ended.
+        slow_after: Seconds after which a call lets the next one start.
     """
 
-    def __init__(self, *, at_once: int, ended: Callable[[], None], long: float = _LONG) -> None:
-        self._slots = threading.Semaphore(at_once)
-        self._ended, self._long = ended, long
+    def __init__(
+        self, *, max_parallel: int, on_finished: Callable[[], None], slow_after: float = _SLOW_AFTER
+    ) -> None:
+        self._slots = threading.Semaphore(max_parallel)
+        self._on_finished, self._slow_after = on_finished, slow_after
         self._futures: dict[Hashable, Future[Result]] = {}
 
-    def done(self, key: Hashable, work: Callable[[], Result]) -> CallOutcome[Result] | None:
-        """How this job ended; None as long as it goes on, or where it begins only now.
+    def poll(self, key: Hashable, function: Callable[[], Result]) -> CallOutcome[Result] | None:
+        """How the call of this key ended; None while it runs, or where it starts only now.
 
         Args:
-            key: Of the job; it is begun where none of this key was begun before.
-            work: What to do.
+            key: Of the call; it is started where none of this key was started before.
+            function: To call.
         """
         if key not in self._futures:
-            self._futures[key] = self._begun(work)
+            self._futures[key] = self._start(function)
         future = self._futures[key]
         if not future.done():
             return None
@@ -80,33 +79,33 @@ class BackgroundCalls(Generic[Result]):
         return CallOutcome(error=error)
 
     def forget(self, key: Hashable) -> None:
-        """Begin it anew when it is asked for the next time."""
+        """Start the call again when it is polled the next time."""
         self._futures.pop(key, None)
 
-    def _begun(self, work: Callable[[], Result]) -> Future[Result]:
-        future = run_in_background(lambda: self._do(work))
-        future.add_done_callback(lambda _: self._ended())
+    def _start(self, function: Callable[[], Result]) -> Future[Result]:
+        future = run_in_background(lambda: self._in_slot(function))
+        future.add_done_callback(lambda _: self._on_finished())
         return future
 
-    def _do(self, work: Callable[[], Result]) -> Result:
+    def _in_slot(self, function: Callable[[], Result]) -> Result:
         with self._slot():
-            return work()
+            return function()
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
-        """A slot, until the end of the work or of its patience, whichever is first."""
-        held = threading.Lock()
+        """A slot until the call ends or counts as slow, whichever is first."""
+        released = threading.Lock()
 
-        def give_back() -> None:
-            if held.acquire(blocking=False):
+        def release() -> None:
+            if released.acquire(blocking=False):
                 self._slots.release()
 
         self._slots.acquire()
-        timer = threading.Timer(self._long, give_back)
+        timer = threading.Timer(self._slow_after, release)
         timer.daemon = True
         timer.start()
         try:
             yield
         finally:
             timer.cancel()
-            give_back()
+            release()

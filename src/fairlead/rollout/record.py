@@ -1,7 +1,5 @@
 """deploy_details.json: what is live since a change of a route, where it comes from, and who did it.
 
-Belongs here: what stands in it. Does not: changing routes (routes.py).
-
 It is stored before the route that names it, and the ledger takes that route only if the one that
 it follows is still in force: what it says of the moment of the change is true.
 """
@@ -38,8 +36,8 @@ def deploy_details(
 ) -> bytes:
     """The document of a route that is about to be appended.
 
-    What cannot be read, such as a damaged file of an old version, is null: it keeps nobody from
-    going back. So is all that is a revision's, where nobody has traffic.
+    What cannot be read, such as a damaged file of an old version, is null: that blocks no undo. So
+    is all that belongs to a revision, where none has traffic.
 
     Args:
         ledger: Knows the revisions and their versions.
@@ -54,7 +52,7 @@ def deploy_details(
         "model": route.model,
         "version": revision.version if revision else None,
         "revision": revision.name if revision else None,
-        **_about(ledger, artifacts, revision),
+        **_origin_and_gate(ledger, artifacts, revision),
         "route": (previous.number if previous else 0) + 1,
         "kind": route.kind,
         "why": route.why,
@@ -71,7 +69,7 @@ def deploy_details(
 
 
 def author() -> str:
-    """Who this process works for: user@host."""
+    """Who asks, as user@host."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # in a container, a user may have no name
@@ -82,19 +80,31 @@ def author() -> str:
 def _subject(
     route: Route, deployment: Deployment | None, revisions: Mapping[str, Revision]
 ) -> Revision | None:
-    """The revision that it is about: the one that comes in, else the one with most traffic."""
+    """The revision described: the deployment's, else the one with most traffic."""
     if deployment is not None and deployment.revision in route.traffic:
         return revisions[deployment.revision]
     return main_revision(route, revisions)
 
 
-_ABOUT = ("metrics", "family", "params", "study", "trial", "registered", "digests", "git", "gate")
+_ORIGIN_AND_GATE = (
+    "metrics",
+    "family",
+    "params",
+    "study",
+    "trial",
+    "registered",
+    "digests",
+    "git",
+    "gate",
+)
 
 
-def _about(ledger: Ledger, artifacts: Artifacts, revision: Revision | None) -> dict[str, Any]:
-    """Where its version comes from, and what was said of it."""
+def _origin_and_gate(
+    ledger: Ledger, artifacts: Artifacts, revision: Revision | None
+) -> dict[str, Any]:
+    """Where the revision's version comes from, and the gate's verdict on it."""
     if revision is None:
-        return dict.fromkeys(_ABOUT)
+        return dict.fromkeys(_ORIGIN_AND_GATE)
     version = ledger.versions.get(revision.model, revision.version)
     return {**_origin(ledger, artifacts, version), "gate": _gate(ledger, version)}
 
@@ -165,7 +175,7 @@ def _git(environment: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _gate(ledger: Ledger, version: Version) -> dict[str, Any] | None:
-    """The last verdict on the version; None where nobody judged it."""
+    """The last verdict on the version; None where it was never judged."""
     last = last_judgement(ledger.versions.judgements(version.model), version.number)
     return {**asdict(last.verdict), "at": last.at} if last else None
 
@@ -203,7 +213,7 @@ def _deployment(ledger: Ledger, deployment: Deployment | None) -> dict[str, Any]
 
 
 def _asked_by(ledger: Ledger, deployment: Deployment) -> str | None:
-    """Who began it: what start.py wrote as its first reason, which the history keeps."""
+    """Who started it: its first reason, which the history keeps."""
     return next(
         (
             event.text

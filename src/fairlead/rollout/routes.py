@@ -1,27 +1,27 @@
 """Changes of what is live: a route, its details, and the deployment that it belongs to, together.
 
-Belongs here: undoing, sharing traffic by hand, taking a model out of service, and the one way in
-which a route is changed. Does not: when a deployment takes its next step (server/executor.py), and
-whether a route can be followed (preflight.py).
+`put_in_force` is the one way in which a route changes: deploy_details.json is stored first, then
+the ledger takes the route if the one that it follows is still in force. A person's undo, split by
+hand and undeploy are here, too; the steps of a deployment are taken by server/executor.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
 from fairlead.artifacts import Artifacts
-from fairlead.errors import Conflict, Invalid, NotFound
+from fairlead.errors import Conflict, Invalid, NextStep, NotFound
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Deployment, Revision, Route, RouteKind
 from fairlead.rollout.record import deploy_details
-from fairlead.rollout.undo import revert_target, route_before, undo_target
+from fairlead.rollout.undo import GetRoute, revert_target, route_before, undo_target
 
 Approve: TypeAlias = Callable[[Route, Route], None]
-"""Takes the route in force and the one that is to follow it, before that is written; what it raises
-keeps it from being written."""
+"""Called with the route in force and the one that is to follow it, before that is written; raises
+to keep it from being written."""
 
 _ATTEMPTS = 100  # each one that fails is another process's success
 
@@ -43,22 +43,22 @@ def put_in_force(  # noqa: PLR0913 - what, and what it follows upon
         route: Its number, its time and its details are given here.
         previous: The one that is in force at this moment; None for the first.
         deployment: Written in the same transaction.
-        superseding: Whether another deployment that runs gives way.
+        superseding: Whether another running deployment is superseded.
 
     Raises:
-        Conflict: Another route is in force by now, or a deployment runs that does not give way;
-            nothing was written to the ledger.
+        Conflict: Another route is in force by now, or a deployment runs that is not to be
+            superseded; nothing was written to the ledger.
     """
     content = deploy_details(ledger, artifacts, route, previous=previous, deployment=deployment)
-    kept = replace(route, details=artifacts.put(content).digest)
+    stored = replace(route, details=artifacts.put(content).digest)
     number = previous.number if previous else None
     return ledger.routes.change(
-        kept, previous=number, deployment=deployment, superseding=superseding
+        stored, previous=number, deployment=deployment, superseding=superseding
     )
 
 
 def _approve(present: Route, wanted: Route) -> None:
-    """Whoever changes a route without asking knows what it names: servers hold it already."""
+    """Without preflight checks: for routes whose revisions are served already."""
 
 
 def undo(  # noqa: PLR0913 - what, why, and two things that only one of the callers has
@@ -70,7 +70,7 @@ def undo(  # noqa: PLR0913 - what, why, and two things that only one of the call
     approve: Approve = _approve,
     deployment: Deployment | None = None,
 ) -> Route:
-    """Share the traffic again as it was before the route in force; once more goes further back.
+    """Split the traffic as it was before the route in force; another undo goes further back.
 
     Steps of a canary, and routes that change nothing, are passed over (undo.py). Where the route in
     force is a step of a deployment that runs, that one ends as undone in the same transaction; a
@@ -81,8 +81,9 @@ def undo(  # noqa: PLR0913 - what, why, and two things that only one of the call
         artifacts: Take the details.
         model: Whose route.
         why: Goes into the history.
-        approve: Asked before the route is written.
-        deployment: The one that takes itself back, as it is to be written; what runs, if not given.
+        approve: Called before the route is written.
+        deployment: The one that rolls itself back, as it is to be written; the running one, if not
+            given.
 
     Raises:
         NotFound: Nothing of the model was deployed.
@@ -92,23 +93,20 @@ def undo(  # noqa: PLR0913 - what, why, and two things that only one of the call
     first = current_route(ledger, model)
     for _ in range(_ATTEMPTS):
         route = current_route(ledger, model)
-        if _occasion(route) != _occasion(first):
-            raise Conflict(
-                f"undoing route {first.number} of {model!r}: route {route.number} is in force by "
-                f"now ({route.why}); look at it with `fairlead route {model}` before undoing that"
-            )
-        ended = deployment or _undone(ledger, route, why)
-        again = _again(ledger, route, ended, why)
-        approve(route, again)
+        if _undone_as(route) != _undone_as(first):
+            raise _overtaken(first, route)
+        ended = deployment or _ended_by_undo(ledger, route, why)
+        wanted = _undoing(ledger, route, ended, why)
+        approve(route, wanted)
         try:
-            return put_in_force(ledger, artifacts, again, previous=route, deployment=ended)
+            return put_in_force(ledger, artifacts, wanted, previous=route, deployment=ended)
         except Conflict:
             if deployment is not None:
-                raise  # it is the supervisor's, which looks again itself
+                raise  # a server's own deployment: it reads the ledger again itself
     raise Conflict(f"undoing a route of {model!r}: it keeps changing; try again")
 
 
-def set_traffic(  # noqa: PLR0913 - what is shared, why, and who is asked before
+def set_traffic(  # noqa: PLR0913 - what is split, why, and the check before
     ledger: Ledger,
     artifacts: Artifacts,
     model: str,
@@ -117,7 +115,7 @@ def set_traffic(  # noqa: PLR0913 - what is shared, why, and who is asked before
     *,
     approve: Approve = _approve,
 ) -> Route:
-    """Share the model's traffic as a person says; a deployment that runs is superseded.
+    """Split the model's traffic by hand; a deployment that runs is superseded.
 
     Args:
         ledger: Knows the revisions.
@@ -125,16 +123,16 @@ def set_traffic(  # noqa: PLR0913 - what is shared, why, and who is asked before
         model: Whose traffic.
         traffic: Percent by revision; together 100.
         why: Goes into the history.
-        approve: Asked before the route is written.
+        approve: Called before the route is written.
 
     Raises:
         NotFound: Nothing of the model was deployed, or there is no such revision.
-        Invalid: A revision was never proved, or the percents do not make 100.
+        Invalid: A revision was never verified, or the percents do not make 100.
         Conflict: Somebody else changed the route meanwhile.
     """
     previous = current_route(ledger, model)
     shares = {name: percent for name, percent in traffic.items() if percent}
-    _refuse_unproved(ledger, model, shares)
+    _refuse_unverified(ledger, model, shares)
     route = Route(
         model=model,
         number=0,  # the ledger gives it
@@ -150,32 +148,29 @@ def set_traffic(  # noqa: PLR0913 - what is shared, why, and who is asked before
 
 
 def undeploy(ledger: Ledger, artifacts: Artifacts, model: str, why: str) -> Route:
-    """Take the model out of service: nobody has its traffic; a deployment that runs is superseded.
+    """Take the model out of service: no revision has traffic; a running deployment is superseded.
 
     Args:
         ledger: Knows the routes.
         artifacts: Take the details.
         model: Whose traffic.
-        why: Goes into the history, and to whoever asks the model.
+        why: Goes into the history, and to clients of the model.
 
     Raises:
         NotFound: Nothing of the model was deployed.
         Conflict: The route keeps changing.
     """
     for _ in range(_ATTEMPTS):
-        previous = (
-            ledger.routes.current(model)
-            if running_deployment(ledger, model)
-            else current_route(ledger, model)
-        )
+        deploys = running_deployment(ledger, model) is not None
+        previous = ledger.routes.current(model) if deploys else current_route(ledger, model)
         route = _without_traffic(model, "undeploy", why, previous)
-        with suppress(Conflict):  # it is to have no traffic, whoever had it
+        with suppress(Conflict):  # it is to have no traffic, whichever route was in force
             return put_in_force(ledger, artifacts, route, previous=previous)
     raise Conflict(f"taking {model!r} out of service: its route keeps changing; try again")
 
 
 def revert(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> Route | None:
-    """Put what was before this route in force again (standing.py says what that is).
+    """Put what was before this route in force again (`revert_target` says what that is).
 
     Args:
         ledger: Knows the routes.
@@ -189,12 +184,13 @@ def revert(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> Rout
     Raises:
         Conflict: Somebody else changed it meanwhile, or began a deployment from it; theirs stays.
     """
-    routes = ledger.routes.history(route.model)[: route.number]
-    found = revert_target(routes, _deployment_of(ledger, routes[-2]) if routes[1:] else None)
+    get = _reader(ledger, route.model)
+    before = get(route.number - 1) if route.number > 1 else None
+    found = revert_target(route, _deployment_of(ledger, before), get)
     if found is None:
         return None
-    again = replace(found, kind="undo", why=why, details="", deployment=None)
-    return put_in_force(ledger, artifacts, again, previous=route, superseding=False)
+    wanted = replace(found, kind="undo", why=why, details="", deployment=None)
+    return put_in_force(ledger, artifacts, wanted, previous=route, superseding=False)
 
 
 def current_route(ledger: Ledger, model: str) -> Route:
@@ -205,10 +201,12 @@ def current_route(ledger: Ledger, model: str) -> Route:
     """
     route = ledger.routes.current(model)
     if route is None:
-        ledger.versions.history(model)  # refuses a model that is not there
+        ledger.versions.history(model)  # raises for an unknown model
+        deploy = NextStep(
+            action="deploy", arguments={"model": model}, effect="deploys its champion"
+        )
         raise NotFound(
-            f"nothing of model {model!r} has any traffic yet: `fairlead deploy {model}` brings its "
-            "champion into service"
+            f"no revision of model {model!r} has traffic yet", code="no_route", next_steps=(deploy,)
         )
     return route
 
@@ -233,52 +231,88 @@ def cancel_deployment(ledger: Ledger, deployment: Deployment, why: str) -> Deplo
     Raises:
         Conflict: It has ended, or has traffic by now.
     """
-    return ledger.deployments.advance(replace(deployment, state="undone", reason=why, server=None))
+    return ledger.deployments.advance(_as_undone(deployment, why))
 
 
-def _occasion(route: Route) -> tuple[object, ...]:
+def _as_undone(deployment: Deployment, why: str) -> Deployment:
+    return replace(deployment, state="undone", reason=why, server=None)
+
+
+def _reader(ledger: Ledger, model: str) -> GetRoute:
+    return lambda number: ledger.routes.history(model)[number - 1]
+
+
+def _undone_as(route: Route) -> tuple[object, ...]:
     """What the route is undone as: a deployment with all of its steps, or the route alone."""
     if route.kind == "deploy" and route.deployment is not None:
         return ("deployment", route.deployment)
     return ("route", route.number)
 
 
-def _deployment_of(ledger: Ledger, route: Route) -> Deployment | None:
+def _overtaken(first: Route, route: Route) -> Conflict:
+    show = NextStep(
+        action="route", arguments={"model": route.model}, effect="shows it before you undo that"
+    )
+    return Conflict(
+        f"undoing route {first.number} of {route.model!r}: route {route.number} is in force by now "
+        f"({route.why})",
+        next_steps=(show,),
+    )
+
+
+def _deployment_of(ledger: Ledger, route: Route | None) -> Deployment | None:
     """The deployment that the route is a step of; an undo of one names it, too, and is none."""
-    if route.kind != "deploy" or route.deployment is None:
+    if route is None or route.kind != "deploy" or route.deployment is None:
         return None
     return ledger.deployments.get(route.model, route.deployment)
 
 
-def _undone(ledger: Ledger, route: Route, why: str) -> Deployment | None:
+def _ended_by_undo(ledger: Ledger, route: Route, why: str) -> Deployment | None:
     """The deployment that the route is a step of, as undone, if it still runs."""
     deployment = running_deployment(ledger, route.model)
     if deployment is None or deployment.number != route.deployment:
         return None
-    return replace(deployment, state="undone", reason=why, server=None)
+    return _as_undone(deployment, why)
 
 
-def _again(ledger: Ledger, route: Route, ended: Deployment | None, why: str) -> Route:
-    """The route that undoes this one."""
-    target = _target(ledger.routes.history(route.model)[: route.number], ended)
+def _undoing(ledger: Ledger, route: Route, ended: Deployment | None, why: str) -> Route:
+    """The route that undoes this one; a deployment that ends goes back to where it began."""
+    get = _reader(ledger, route.model)
+    if ended is None:
+        target = undo_target(route, get)
+    elif route.before is None:
+        target = _without_traffic(route.model, "undo", "", None)
+    else:
+        target = route_before(route, get)
     if target is None:
-        raise Invalid(
-            f"undoing route {route.number} of {route.model!r}: every change of its traffic is "
-            f"undone; `fairlead route {route.model} --history` shows what had it, `--set` gives it "
-            f"back, `fairlead deploy {route.model} --version V` brings another version, and "
-            f"`fairlead undeploy {route.model} --why TEXT` takes the model out of service"
-        )
+        raise _nothing_to_undo(route)
     return replace(target, kind="undo", why=why, details="", deployment=None)
 
 
-def _target(routes: Sequence[Route], ended: Deployment | None) -> Route | None:
-    """A deployment that ends goes back to where it began, whatever that changes."""
-    route = routes[-1]
-    if ended is None:
-        return undo_target(routes)
-    if route.before is None:
-        return _without_traffic(route.model, "undo", "", None)
-    return route_before(routes, route)
+def _nothing_to_undo(route: Route) -> Invalid:
+    model = route.model
+    return Invalid(
+        f"undoing route {route.number} of {model!r}: every change of its traffic is undone",
+        code="nothing_to_undo",
+        next_steps=(
+            NextStep(
+                action="route",
+                arguments={"model": model, "history": True},
+                effect="shows which revisions had it",
+            ),
+            NextStep(action="route", arguments={"model": model, "traffic": None}, effect="sets it"),
+            NextStep(
+                action="deploy",
+                arguments={"model": model, "version": None},
+                effect="deploys another version",
+            ),
+            NextStep(
+                action="undeploy",
+                arguments={"model": model, "why": None},
+                effect="takes the model out of service",
+            ),
+        ),
+    )
 
 
 def _without_traffic(model: str, kind: RouteKind, why: str, previous: Route | None) -> Route:
@@ -294,19 +328,26 @@ def _without_traffic(model: str, kind: RouteKind, why: str, previous: Route | No
     )
 
 
-def _refuse_unproved(ledger: Ledger, model: str, traffic: Mapping[str, int]) -> None:
+def _refuse_unverified(ledger: Ledger, model: str, traffic: Mapping[str, int]) -> None:
     known = {each.name: each for each in ledger.routes.revisions(model)}
     for name in traffic:
         if name not in known:
             names = ", ".join(repr(each) for each in known)
             raise NotFound(f"model {model!r} has no revision {name!r}; revisions: {names}")
         if known[name].is_unproved:
-            raise Invalid(_unproved(known[name]))
+            raise _unverified(known[name])
 
 
-def _unproved(revision: Revision) -> str:
+def _unverified(revision: Revision) -> Invalid:
     reason = f" ({revision.reason})" if revision.reason else ""
-    return (
+    deploy = NextStep(
+        action="deploy",
+        arguments={"model": revision.model, "version": revision.version},
+        effect="verifies and deploys it",
+    )
+    return Invalid(
         f"routing {revision.model!r}: {revision.name} is {revision.state}{reason} and gets traffic "
-        f"only once it was proved: `fairlead deploy {revision.model} --version {revision.version}`"
+        "only once it is verified",
+        code="revision_not_verified",
+        next_steps=(deploy,),
     )

@@ -1,10 +1,8 @@
-"""The golden rows, asked through a real address.
+"""A smoke test: golden rows sent to the real endpoint, as any client does it.
 
-Belongs here: asking them as any client does, and comparing what comes back. Does not: when that is
-done (server/decide.py), and the same proof inside a process (serving/proof.py).
-
-Each revision of the route is asked all of its golden rows at once, and the first one alone. Then
-the route itself is asked, as a client that pins nothing asks it.
+Each revision of the route is sent all of its golden rows at once, and the first one alone, pinned
+by a header. Then the route itself is tested, by a request that pins no revision. Each number of the
+answers must be what the version predicted when it was made, to the last bit.
 """
 
 from __future__ import annotations
@@ -21,13 +19,13 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from fairlead.artifacts import Artifacts
-from fairlead.errors import Invalid, Unreachable
+from fairlead.errors import Invalid, NextStep, Unreachable
 from fairlead.records import Candidate
 from fairlead.serving.proof import Golden, golden
 
 _SECONDS = 30.0  # that one answer may take; a model that was unloaded loads for it
 _REVISION = "Fairlead-Revision"
-_PASSING = {
+_TEMPORARY = {
     HTTPStatus.NOT_FOUND,  # a process that has only just started holds nothing yet
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.BAD_GATEWAY,
@@ -38,12 +36,11 @@ _PASSING = {
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where a server is asked.
+    """The address of a server.
 
     Args:
-        url: Such as http://127.0.0.1:8080; what stands before the model's path, if there is a
-            proxy that puts one there, included.
-        token: That lets us in, where the server wants one.
+        url: Such as http://127.0.0.1:8080, with the path prefix of a proxy, if there is one.
+        token: Bearer token for the server, where it requires one.
     """
 
     url: str
@@ -52,12 +49,12 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeTestResult:
-    """How the golden rows came back.
+    """The result of a smoke test.
 
     Args:
         difference: The first thing that was wrong; empty where nothing was.
         revision: That answered last.
-        seconds: That all of it took.
+        seconds: That the test took.
     """
 
     difference: str
@@ -76,37 +73,37 @@ def golden_rows(candidate: Candidate, artifacts: Artifacts) -> Golden:
 
 
 def smoke_test(
-    address: Endpoint, model: str, goldens: Mapping[str, Golden], *, revision: str | None = None
+    endpoint: Endpoint, model: str, goldens: Mapping[str, Golden], *, revision: str | None = None
 ) -> SmokeTestResult:
-    """Ask golden rows, and compare each number with what it has to be.
+    """Send golden rows, and compare each number of the answers with what it has to be.
 
     Args:
-        address: Of the server.
+        endpoint: Of the server.
         model: Name of the model.
         goldens: By revision: the one that is pinned, or those of the route.
-        revision: The one to ask; None to ask each of them, and then the route.
+        revision: The one to pin; None to pin each of them, and then test the route.
 
     Raises:
         Unreachable: It did not answer, or not now: that says nothing about the model.
-        Invalid: The address is none, or the token is not taken.
+        Invalid: The URL is not valid, or the token is not accepted.
     """
     began = time.monotonic()
-    with _Asking.at(address, model) as asking:
+    with _Client.at(endpoint, model) as client:
         names = [revision] if revision is not None else [*goldens]
-        found = (asking.pinned(name, goldens[name]) for name in names)
+        found = (client.test_pinned(name, goldens[name]) for name in names)
         difference = next(filter(None, found), "")
         if not difference and revision is None:
-            difference = asking.routed(goldens)
+            difference = client.test_route(goldens)
         return SmokeTestResult(
             difference=difference,
-            revision=asking.answered_by,
+            revision=client.answered_by,
             seconds=time.monotonic() - began,
         )
 
 
 @dataclass(kw_only=True)
-class _Asking:
-    """One connection, over which a model is asked."""
+class _Client:
+    """One connection to a server, for requests to one model."""
 
     connection: http.client.HTTPConnection
     path: str
@@ -115,27 +112,27 @@ class _Asking:
 
     @classmethod
     @contextlib.contextmanager
-    def at(cls, address: Endpoint, model: str) -> Iterator[_Asking]:
-        with contextlib.closing(_connection(address.url)) as connection:
-            prefix = quote(urlsplit(address.url).path.rstrip("/"), safe="/%")
+    def at(cls, endpoint: Endpoint, model: str) -> Iterator[_Client]:
+        with contextlib.closing(_connection(endpoint.url)) as connection:
+            prefix = quote(urlsplit(endpoint.url).path.rstrip("/"), safe="/%")
             path = f"{prefix}/models/{quote(model, safe='')}:predict"
-            yield cls(connection=connection, path=path, headers=_headers(address.token))
+            yield cls(connection=connection, path=path, headers=_headers(endpoint.token))
 
-    def pinned(self, name: str, golden: Golden) -> str:
+    def test_pinned(self, name: str, golden: Golden) -> str:
         """What is wrong with this revision's answers; empty if nothing is."""
         for rows, predictions in _questions(golden):
             difference = self._difference(rows, predictions, {_REVISION: name})
             if difference:
                 return f"revision {name!r}: {difference}"
             if self.answered_by != name:
-                return f"revision {name!r} was asked, and {self.answered_by!r} answered"
+                return f"revision {name!r} was requested, but {self.answered_by!r} answered"
         return ""
 
-    def routed(self, goldens: Mapping[str, Golden]) -> str:
+    def test_route(self, goldens: Mapping[str, Golden]) -> str:
         """What is wrong with the answer of the route; empty if nothing is.
 
-        Rows of one revision say nothing about another one's predictions for them: then only who
-        answered is looked at, since that one was asked its own rows by name before.
+        Rows of one revision say nothing about another one's predictions for them: then only which
+        revision answered is checked, since that one was tested with its own rows before.
         """
         name = next((name for name, golden in goldens.items() if golden.rows), None)
         if name is None:
@@ -143,7 +140,7 @@ class _Asking:
         rows, predictions = _questions(goldens[name])[-1]
         status, answer = self._post(rows, {})
         if self.answered_by not in goldens:
-            return _stranger(status, answer, self.answered_by, goldens)
+            return _unknown_revision(status, answer, self.answered_by, goldens)
         return _wrong(status, answer, predictions) if self.answered_by == name else ""
 
     def _difference(
@@ -164,17 +161,20 @@ class _Asking:
             raise Invalid(f"asking {self._where}: {error}") from error
         self.answered_by = response.getheader(_REVISION, "")
         answer = _document(content)
-        self._heed(response.status, answer)
+        self._raise_for_status(response.status, answer)
         return response.status, answer
 
-    def _heed(self, status: int, answer: Any) -> None:
-        said = f"asking {self._where}: {status} {_error(answer)}"
-        if status in _PASSING:
-            raise Unreachable(said)
+    def _raise_for_status(self, status: int, answer: Any) -> None:
+        message = f"asking {self._where}: {status} {_error(answer)}"
+        if status in _TEMPORARY:
+            raise Unreachable(message)
         if status == HTTPStatus.UNAUTHORIZED:
-            raise Invalid(f"{said}; set $FAIRLEAD_TOKEN to one (`fairlead token add NAME`)")
+            add = NextStep(action="token.add", arguments={"name": None}, effect="makes one")
+            raise Invalid(
+                f"{message}; set $FAIRLEAD_TOKEN to a token", code="unauthorized", next_steps=(add,)
+            )
         if status == HTTPStatus.FORBIDDEN:
-            raise Invalid(said)
+            raise Invalid(message)
 
     @property
     def _where(self) -> str:
@@ -197,10 +197,10 @@ def _wrong(status: int, answer: Any, predictions: _Predictions) -> str:
         return f"it answered {status} {_error(answer)}"
     answered = _numbers(answer)
     if answered is None or len(answered) != len(predictions):
-        return f"it answered something else than {len(predictions)} predictions"
-    for at, (came, due) in enumerate(zip(answered, predictions, strict=True)):
-        if not _equal(came, due):
-            return f"golden row {at + 1}: it predicts {came!r}, and predicted {due!r} when made"
+        return f"the answer is not {len(predictions)} predictions"
+    for at, (got, expected) in enumerate(zip(answered, predictions, strict=True)):
+        if not _equal(got, expected):
+            return f"golden row {at + 1}: it predicts {got!r}, and predicted {expected!r} when made"
     return ""
 
 
@@ -212,11 +212,11 @@ def _numbers(answer: Any) -> Sequence[Any] | None:
     return answer["predictions"] if shares is None else [[*row.values()] for row in shares]
 
 
-def _equal(came: Any, due: Any) -> bool:
+def _equal(got: Any, expected: Any) -> bool:
     """Whether both are the same float32, or the same ones: an answer has its shortest digits."""
     import numpy as np
 
-    one, other = _flat(came), _flat(due)
+    one, other = _flat(got), _flat(expected)
     if len(one) != len(other) or not all(isinstance(each, int | float) for each in one):
         return False
     with np.errstate(over="ignore"):
@@ -227,11 +227,11 @@ def _flat(value: Any) -> list[Any]:
     return [*chain.from_iterable([value])] if isinstance(value, list | tuple) else [value]
 
 
-def _stranger(status: int, answer: Any, name: str, goldens: Mapping[str, Golden]) -> str:
+def _unknown_revision(status: int, answer: Any, name: str, goldens: Mapping[str, Golden]) -> str:
     known = ", ".join(goldens)
     if not name:
         return f"it answered {status} {_error(answer)}, and names no revision"
-    return f"revision {name!r} answered, which is none of the route's: {known}"
+    return f"revision {name!r} answered, which is not in the route: {known}"
 
 
 def _headers(token: str | None) -> dict[str, str]:
@@ -251,7 +251,7 @@ def _connection(url: str) -> http.client.HTTPConnection:
         kind = _KINDS.get(parts.scheme)
         if kind is not None and parts.hostname:
             return kind(parts.hostname, parts.port, timeout=_SECONDS)
-    raise Invalid(f"asking {url!r}: this is no address; give one such as http://host:8080")
+    raise Invalid(f"asking {url!r}: not a valid URL; give one such as http://host:8080")
 
 
 def _document(content: bytes) -> Any:

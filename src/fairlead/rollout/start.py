@@ -1,11 +1,12 @@
-"""The beginning of a deployment.
+"""The start of a deployment: which version, with which settings, and what to know beforehand.
 
-Belongs here: which version, with which settings, and what is refused. Does not: carrying it out
+Starting writes a revision and a deployment to the ledger; a server carries it out
 (server/executor.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -30,17 +31,17 @@ def start_deployment(  # noqa: PLR0913 - where, what, and how are three things
     steps: tuple[int, ...] | None = None,
     serve: Serve | None = None,
 ) -> Deployment:
-    """Ask for a version to be deployed; whoever serves carries it out.
+    """Write down that a version is to be deployed; a server of the model carries it out.
 
     A deployment of the model that still runs is superseded.
 
     Args:
-        ledger: Notes it.
+        ledger: Takes it.
         artifacts: Have the version's files.
         model: Name of the model.
         version: Its number; the champion's if None.
         steps: Percents, rising to 100; those of the settings if None. A model's first revision gets
-            everything at once.
+            100 at once.
         serve: The settings; those of the spec that the version's study ran with if None.
 
     Raises:
@@ -69,7 +70,11 @@ def start_deployment(  # noqa: PLR0913 - where, what, and how are three things
 def deployable_version(
     ledger: Ledger, artifacts: Artifacts, model: str, number: int | None
 ) -> Version:
-    """The version of this number, or the champion, if it is fit to be served; raises as `begin`."""
+    """The version of this number, or the champion, if it can be served.
+
+    Raises:
+        FairleadError: As `start_deployment` does.
+    """
     registry = Registry(ledger, artifacts)
     version = registry.version(model, number)
     registry.refuse_unfit(version, doing="deploying")
@@ -86,7 +91,7 @@ def deployment_warnings(
 ) -> list[str]:
     """What a person should know before this version has traffic, a line each.
 
-    That it is not the champion; and what changes for clients of the model, held against the
+    That it is not the champion; and what changes for clients of the model, compared with the
     revision that has the most traffic now.
 
     Args:
@@ -96,66 +101,69 @@ def deployment_warnings(
         serve: The settings that it is deployed with.
     """
     route = ledger.routes.current(version.model)
-    revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
+    revisions = _revisions(ledger, version.model)
     live = main_revision(route, revisions) if route else None
-    told = _of_gate(ledger, version)
+    warnings = _gate_warnings(ledger, version)
     if route is None or live is None:
-        return told
-    terms = RevisionSettings(allowance=live.allowance, sticky=route.sticky)
-    wanted = RevisionSettings(allowance=_allowance(serve), sticky=serve.sticky)
+        return warnings
     return [
-        *told,
-        *_of_columns(ledger, artifacts, version, live),
-        *settings_changes(wanted, terms, name=_named(ledger, version, serve), live=live.name),
+        *warnings,
+        *_column_warnings(ledger, artifacts, version, live),
+        *settings_changes(
+            RevisionSettings(allowance=_allowance(serve), sticky=serve.sticky),
+            RevisionSettings(allowance=live.allowance, sticky=route.sticky),
+            name=_revision_name(revisions, version, serve),
+            live_name=live.name,
+        ),
     ]
 
 
-def _of_gate(ledger: Ledger, version: Version) -> list[str]:
+def _gate_warnings(ledger: Ledger, version: Version) -> list[str]:
     champion = ledger.versions.champion(version.model)
     if champion is None or champion.number == version.number:
         return []
     judgement = last_judgement(ledger.versions.judgements(version.model), version.number)
-    said = f"; the gate on v{version.number}: {judgement.verdict.text}" if judgement else ""
-    return [f"v{version.number} is not the champion, which is v{champion.number}{said}"]
+    gate = f"; the gate on v{version.number}: {judgement.verdict.text}" if judgement else ""
+    return [f"v{version.number} is not the champion, which is v{champion.number}{gate}"]
 
 
-def _of_columns(
+def _column_warnings(
     ledger: Ledger, artifacts: Artifacts, version: Version, live: Revision
 ) -> list[str]:
-    """Nothing where a file of the live one cannot be read: that keeps nobody from deploying."""
+    """None where a file of the live version cannot be read: that blocks no deployment."""
     registry = Registry(ledger, artifacts)
     with suppress(FairleadError):
         now = registry.candidate(ledger.versions.get(version.model, live.version)).signature
         wanted = registry.candidate(version).signature
-        return column_changes(wanted, now, version=f"v{version.number}", live=f"v{live.version}")
+        names = {"name": f"v{version.number}", "live_name": f"v{live.version}"}
+        return column_changes(wanted, now, **names)
     return []
 
 
-def _named(ledger: Ledger, version: Version, serve: Serve) -> str:
-    """The version's revision with these settings, which may not be there yet."""
-    own = [
-        each for each in ledger.routes.revisions(version.model) if each.version == version.number
-    ]
-    there = (each.name for each in own if each.allowance == _allowance(serve))
-    anew = f"a new revision of v{version.number}" if own else f"v{version.number}"
-    return next(there, anew)
+def _revision_name(revisions: Mapping[str, Revision], version: Version, serve: Serve) -> str:
+    """The version's revision with these settings, which may not exist yet."""
+    own = [each for each in revisions.values() if each.version == version.number]
+    known = (each.name for each in own if each.allowance == _allowance(serve))
+    new = f"a new revision of v{version.number}" if own else f"v{version.number}"
+    return next(known, new)
 
 
 def is_live(ledger: Ledger, version: Version, serve: Serve) -> bool:
-    """Whether the version has all traffic already, with these settings, and is to keep it."""
+    """Whether the version has all of the traffic already, with these settings."""
     route = ledger.routes.current(version.model)
     if route is None or route.sticky != serve.sticky or len(route.traffic) != 1:
         return False
     (name,) = route.traffic
-    revisions = {each.name: each for each in ledger.routes.revisions(version.model)}
-    live = revisions[name]
+    live = _revisions(ledger, version.model)[name]
     return (live.version, live.allowance) == (version.number, _allowance(serve))
 
 
+def _revisions(ledger: Ledger, model: str) -> Mapping[str, Revision]:
+    return {each.name: each for each in ledger.routes.revisions(model)}
+
+
 def _steps(ledger: Ledger, model: str, steps: tuple[int, ...]) -> tuple[int, ...]:
-    """The first revision of a model has nobody to share the traffic with; so has the next one
-    after the model was out of service.
-    """
+    """One step to 100 where no other revision has traffic that a canary could be compared with."""
     route = ledger.routes.current(model)
     return steps if route is not None and route.traffic else (100,)
 

@@ -1,6 +1,6 @@
-"""How traffic is shared while a revision comes in, and how it is told that nobody has any.
+"""The percents of a route: who has the most, and how a new revision gets its share.
 
-Belongs here: percents, pure. Does not: choosing a revision for a request (serving/engine/split.py).
+All pure. Choosing a revision for one request is the serving processes' work.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ FULL = 100
 
 
 def out_of_service_reason(route: Route) -> str:
-    """Since when and why nobody has the model's traffic, in a line; empty where somebody has."""
+    """Since when and why no revision has traffic, in a line; empty where one has."""
     if route.traffic:
         return ""
     at = datetime.fromtimestamp(route.at, UTC)
@@ -22,10 +22,10 @@ def out_of_service_reason(route: Route) -> str:
 
 
 def main_revision(route: Route, revisions: Mapping[str, Revision]) -> Revision | None:
-    """The revision that has the most traffic, of equals the newest version; None where nobody has.
+    """The revision that has the most traffic, of equals the newest version; None where none has.
 
     Args:
-        route: Shares it.
+        route: Splits it.
         revisions: Of the model, by name.
     """
     shares = route.traffic
@@ -34,16 +34,16 @@ def main_revision(route: Route, revisions: Mapping[str, Revision]) -> Revision |
 
 
 def with_share(base: Mapping[str, int], revision: str, percent: int) -> dict[str, int]:
-    """So much for the revision, and the rest for the others as they shared it before.
+    """The traffic once a revision has this share, and the others split the rest as before.
 
     Args:
-        base: Percents by revision before it came; may be empty.
-        revision: The one that comes in.
-        percent: Its share, 1 to 100.
+        base: Percents by revision before it; may be empty.
+        revision: That gets the share.
+        percent: 1 to 100.
 
     Returns:
-        Percents, each above 0, together 100; largest remainders are rounded up. Where nobody else
-        is there, it gets everything.
+        Percents, each above 0, together 100; largest remainders are rounded up. Where there is no
+        other revision, it gets everything.
     """
     others = {name: share for name, share in base.items() if name != revision}
     left = (FULL - percent) if others else 0

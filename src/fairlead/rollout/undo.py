@@ -1,56 +1,71 @@
-"""Where an undo goes back to.
+"""Which earlier route comes back: on an undo, and where a new route did not arrive as it should.
 
-Belongs here: the rule, over a model's list of routes. Does not: doing it (routes.py).
+Routes are a list that only grows, numbered from 1. Each knows in `before` the route that undoing it
+brings back, so that a walk back reads one route at a time, however long the list is. All pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import TypeAlias
 
 from fairlead.records import Deployment, Route, Server
 
+GetRoute: TypeAlias = Callable[[int], Route]
+"""The model's route of this number."""
 
-def undo_target(routes: Sequence[Route]) -> Route | None:
-    """The route whose traffic an undo brings back.
 
-    It is the nearest one before the route in force that shares the traffic otherwise and is no
-    step on the way of a canary. What was undone already is behind us: each route knows which one
-    was before it, and one that an undo made has the one before the route that it brought back.
+def undo_target(route: Route, get: GetRoute) -> Route | None:
+    """The route whose traffic an undo brings back; None where there is none.
+
+    It is the nearest one before the route in force that splits the traffic otherwise and is no
+    intermediate step of a canary. A route that an undo made has in `before` what the route that it
+    brought back had there, so that another undo goes further back.
 
     Args:
-        routes: All of a model, the oldest first; their numbers are 1, 2, 3 ...
-
-    Returns:
-        None where there is no such route.
+        route: In force.
+        get: Reads an earlier one.
     """
-    if not routes:
-        return None
-    present = routes[-1]
-    found = route_before(routes, present)
-    while found is not None and (found.traffic == present.traffic or _is_on_the_way(found)):
-        found = route_before(routes, found)
+    found = route_before(route, get)
+    while found is not None and (found.traffic == route.traffic or _is_intermediate(found)):
+        found = route_before(found, get)
     return found
 
 
-def route_before(routes: Sequence[Route], route: Route) -> Route | None:
-    """The route that this one's undoing brings back; None where there is none.
+def route_before(route: Route, get: GetRoute) -> Route | None:
+    """The route that undoing this one brings back; None where there is none."""
+    return None if route.before is None else get(route.before)
+
+
+def revert_target(route: Route, deployment: Deployment | None, get: GetRoute) -> Route | None:
+    """The route whose traffic to bring back where this one turned out to be wrong.
+
+    It is the one just before. A step of a deployment that did not complete never comes back: nobody
+    would judge the candidate any more, which would keep its share. Then it is the route that the
+    deployment began from.
 
     Args:
-        routes: As for `goal`.
-        route: One of them.
+        route: That is wrong.
+        deployment: The one that the route just before is a step of, as it is by now; None where it
+            is none.
+        get: Reads an earlier route.
+
+    Returns:
+        None where the route stays: it takes the model out of service, nothing is before it, or that
+        splits the traffic alike.
     """
-    return None if route.before is None else routes[route.before - 1]
-
-
-def _is_on_the_way(route: Route) -> bool:
-    """Whether it is a step of a canary: the last step alone gives one revision everything."""
-    return route.kind == "deploy" and len(route.traffic) > 1
+    if route.number == 1 or not route.traffic:
+        return None
+    found: Route | None = get(route.number - 1)
+    if found is not None and deployment is not None and deployment.state != "done":
+        found = route_before(found, get)
+    return None if found is None or found.traffic == route.traffic else found
 
 
 def servers_lost(late: Sequence[Server], followed: Collection[str]) -> Sequence[Server]:
-    """The servers that followed the route before, and do not follow the one that came after it.
+    """The servers that followed the former route and do not follow the one in force.
 
-    They alone are a reason to go back: one that followed neither would be no better off.
+    They alone are a reason to revert: one that followed neither would be no better off.
 
     Args:
         late: Those that do not follow the route in force.
@@ -59,35 +74,16 @@ def servers_lost(late: Sequence[Server], followed: Collection[str]) -> Sequence[
     return [server for server in late if server.id in followed]
 
 
-def revert_target(routes: Sequence[Route], deployment: Deployment | None) -> Route | None:
-    """The route whose traffic to bring back where the last one turned out to be wrong.
-
-    It is the one before. A step of a deployment that did not get through never comes back: nobody
-    would judge the candidate any more, which would keep its share. Then it is the route that the
-    deployment began from.
-
-    Args:
-        routes: All of a model up to the one that is wrong; their numbers are 1, 2, 3 ...
-        deployment: The one that the route before is a step of, as it is by now; None where it is
-            none.
-
-    Returns:
-        None where the last route stays: it takes the model out of service, there is nothing before
-        it, or that shares the traffic alike.
-    """
-    if len(routes) < 2 or not routes[-1].traffic:  # noqa: PLR2004 - the last one and one before it
-        return None
-    found: Route | None = routes[-2]
-    if deployment is not None and deployment.state != "done":
-        found = route_before(routes, routes[-2])
-    return None if found is None or found.traffic == routes[-1].traffic else found
-
-
 def is_superseded_step(route: Route | None, base: int | None) -> bool:
-    """Whether the route in force is a step of a deployment that a younger one has superseded.
+    """Whether the route in force is a step of a deployment that a newer one has superseded.
 
     Args:
         route: In force.
-        base: Number of the route that the younger one goes back to, which has no traffic yet.
+        base: Number of the route that the newer one, which has no traffic yet, goes back to.
     """
     return route is not None and base not in {None, route.number}
+
+
+def _is_intermediate(route: Route) -> bool:
+    """Whether it is a step of a canary; only the last step gives one revision everything."""
+    return route.kind == "deploy" and len(route.traffic) > 1

@@ -1,7 +1,10 @@
-"""Revisions that were proved: what a serving process needs of them, and their golden rows.
+"""Verified revisions: loaded in a child process, where their golden rows came back as they should.
 
-Belongs here: from a revision of the ledger to its files and facts, and keeping these. Does not: the
-proof itself (serving/check.py), and the states of revisions (server/executor.py).
+`verify` verifies one. `Verifications` does it in the background for a server, and keeps what a
+serving process needs of each. `CheckCache` keeps what the child processes found, for the next
+server: a check takes a second of a processor, and a server that restarts would check all that is
+live before it answers. What a check found holds for the same bytes, run by the same libraries on
+the same machine; a deployment checks its revision all the same.
 """
 
 from __future__ import annotations
@@ -34,8 +37,9 @@ from fairlead.serving.plan import Facts, Held
 from fairlead.serving.proof import Golden
 from fairlead.version import VERSION
 
-_AT_ONCE = 2  # proofs: each is a process that keeps a core busy
-_PAUSE = 5.0  # seconds before a proof that failed is tried again
+_MAX_PARALLEL = 2  # each is a process that keeps a core busy
+_RETRY_AFTER = 5.0  # seconds
+_CHECKED_FILES = ("model.onnx", "golden.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,7 @@ class VerifiedRevision:
     """A revision that was loaded in a child process, and predicted there what it has to.
 
     Args:
-        held: What a process is told of it; its edges are those of its own holdout.
+        held: What a serving process is told of it; its edges are those of its own holdout.
         golden: Its golden rows.
     """
 
@@ -52,28 +56,28 @@ class VerifiedRevision:
 
 
 def verify(
-    ledger: Ledger, artifacts: Artifacts, checked: CheckCache, revision: Revision, *, anew: bool
+    ledger: Ledger, artifacts: Artifacts, cache: CheckCache, revision: Revision, *, recheck: bool
 ) -> VerifiedRevision:
-    """Prove a revision; takes about a second, and at most the limit of a check.
+    """Verify a revision; takes about a second, and at most the limit of a check.
 
     Args:
         ledger: Knows its version.
         artifacts: Holds its files.
-        checked: What is known of them from before, and is known from now on.
-        revision: To be proved.
-        anew: Check it even where that is known.
+        cache: What earlier checks found; what this one finds is stored there.
+        revision: To be verified.
+        recheck: Check it even where the cache has it.
 
     Raises:
         Transient: The ledger or the artefact store did not answer.
-        Failed: It is damaged, or does not do what it did when it was made.
+        Failed: It is damaged, or does not predict what it did when it was made.
     """
     version = ledger.versions.get(revision.model, revision.version)
     candidate = manifest.load(artifacts.get(version.manifest))
-    name = f"revision {revision.name!r} of model {revision.model!r}"
-    facts = None if anew else checked.find(candidate)
+    facts = None if recheck else cache.find(candidate)
     if facts is None:
+        name = f"revision {revision.name!r} of model {revision.model!r}"
         facts = check(candidate, artifacts, name=name)
-        checked.store(candidate, facts)
+        cache.store(candidate, facts)
     held = Held(
         model=revision.model,
         revision=revision.name,
@@ -88,70 +92,69 @@ def verify(
 
 
 class Verifications:
-    """What was proved so far, and what is being proved.
+    """Verifies revisions in the background and keeps the results.
 
     Args:
         ledger: Knows the versions of revisions.
         artifacts: Holds their files.
-        checked: What is known of them from before.
-        ended: Called when a proof has ended.
-        clock: Seconds, rising.
+        cache: What earlier checks found.
+        on_finished: Called when a verification has ended.
+        clock: Seconds, monotonic.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         artifacts: Artifacts,
-        checked: CheckCache,
+        cache: CheckCache,
         *,
-        ended: Callable[[], None],
+        on_finished: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledger, self._artifacts, self._checked = ledger, artifacts, checked
+        self._verify = partial(verify, ledger, artifacts, cache)
         self._clock = clock
-        self._jobs: BackgroundCalls[VerifiedRevision] = BackgroundCalls(
-            at_once=_AT_ONCE, ended=ended
+        self._calls: BackgroundCalls[VerifiedRevision] = BackgroundCalls(
+            max_parallel=_MAX_PARALLEL, on_finished=on_finished
         )
-        self._known: dict[str, dict[str, VerifiedRevision]] = {}
+        self._verified: dict[str, dict[str, VerifiedRevision]] = {}
         self._failed: dict[str, dict[str, tuple[float, Exception]]] = {}
 
-    def of(self, model: str) -> Mapping[str, VerifiedRevision]:
-        """The revisions of the model that were proved, by name."""
-        return self._known.get(model, {})
+    def verified(self, model: str) -> Mapping[str, VerifiedRevision]:
+        """The verified revisions of the model, by name."""
+        return self._verified.get(model, {})
 
-    def faults(self, model: str) -> Mapping[str, Exception]:
-        """Why revisions of the model could not be proved when that was tried last, by name."""
+    def failures(self, model: str) -> Mapping[str, Exception]:
+        """Why revisions of the model could not be verified at the last try, by name."""
         failed = [*self._failed.get(model, {}).items()]  # another thread may be adding to it
         return {name: error for name, (_, error) in failed}
 
-    def anew(self, revision: Revision) -> CallOutcome[VerifiedRevision] | None:
-        """Prove it, whatever was known of it; None until that has ended."""
-        return self._done((revision.model, revision.name, revision.changed), revision, anew=True)
+    def recheck(self, revision: Revision) -> CallOutcome[VerifiedRevision] | None:
+        """Verify it, whatever is cached of it; None until that has ended."""
+        return self._poll((revision.model, revision.name, revision.changed), revision, recheck=True)
 
-    def known(self, revision: Revision) -> Exception | None:
-        """See that it is proved, and why that failed; it is tried again after a pause."""
-        if revision.name in self.of(revision.model):
+    def ensure(self, revision: Revision) -> Exception | None:
+        """Have it verified, and say why that failed; it is tried again after a pause."""
+        name = revision.name
+        if name in self.verified(revision.model):
             return None
         failed = self._failed.setdefault(revision.model, {})
-        name = revision.name
         pauses = name in failed and self._clock() < failed[name][0]
-        ended = None if pauses else self._done((revision.model, name), revision, anew=False)
-        if ended is not None and ended.error is not None:
-            failed[name] = (self._clock() + _PAUSE, ended.error)
+        outcome = None if pauses else self._poll((revision.model, name), revision, recheck=False)
+        if outcome is not None and outcome.error is not None:
+            failed[name] = (self._clock() + _RETRY_AFTER, outcome.error)
         return failed[name][1] if name in failed else None
 
-    def _done(
-        self, key: Hashable, revision: Revision, *, anew: bool
+    def _poll(
+        self, key: Hashable, revision: Revision, *, recheck: bool
     ) -> CallOutcome[VerifiedRevision] | None:
-        work = partial(verify, self._ledger, self._artifacts, self._checked, revision, anew=anew)
-        ended = self._jobs.done(key, work)
-        if ended is None:
+        outcome = self._calls.poll(key, partial(self._verify, revision, recheck=recheck))
+        if outcome is None:
             return None
-        self._jobs.forget(key)
-        if ended.result is not None:
-            self._known.setdefault(revision.model, {})[revision.name] = ended.result
+        self._calls.forget(key)
+        if outcome.result is not None:
+            self._verified.setdefault(revision.model, {})[revision.name] = outcome.result
             self._failed.get(revision.model, {}).pop(revision.name, None)
-        return ended
+        return outcome
 
 
 def is_retryable(error: Exception) -> bool:
@@ -165,41 +168,48 @@ def one_line(error: Exception) -> str:
     return text if isinstance(error, FairleadError) else f"{type(error).__name__}: {text}"
 
 
-_FILES = ("model.onnx", "golden.json")
-
-
 @dataclass(frozen=True)
 class CheckCache:
-    """A folder of findings.
+    """What checks found, a file for each model that was checked.
 
     Args:
-        folder: Made when something is first kept; None to keep nothing.
+        folder: Made when something is first stored; None to store nothing.
     """
 
     folder: Path | None = None
 
     def find(self, candidate: Candidate) -> Facts | None:
-        """What a check of these files found; None where none is known."""
+        """What a check of these files found; None where there was none."""
         file = self._file(candidate)
         return None if file is None else _read(file)
 
     def artifacts(self) -> set[Digest]:
-        """The artefacts that checks have made, and that their findings name."""
+        """The artefacts that checks have made, and that the cache names."""
         files = self.folder.glob("*.json") if self.folder is not None else ()
-        findings = filter(None, map(_read, files))
-        return {facts.compact for facts in findings if facts.compact is not None}
+        found = filter(None, map(_read, files))
+        return {facts.compact for facts in found if facts.compact is not None}
 
     def store(self, candidate: Candidate, facts: Facts) -> None:
-        """Keep what a check found; where that cannot be, it is checked again."""
+        """Store what a check found; where that fails, it is checked again the next time."""
         file = self._file(candidate)
         if file is not None:
             with contextlib.suppress(OSError):
                 _write(file, msgspec.json.encode(facts))
 
     def _file(self, candidate: Candidate) -> Path | None:
-        if self.folder is None or not candidate.files.keys() >= {*_FILES}:
+        if self.folder is None or not candidate.files.keys() >= {*_CHECKED_FILES}:
             return None
         return self.folder / f"{_key(candidate)}.json"
+
+
+def _key(candidate: Candidate) -> str:
+    """A digest of all that the result of a check depends on."""
+    digests = [candidate.files[name].digest for name in _CHECKED_FILES]
+    signature = msgspec.json.encode(candidate.signature).decode()
+    runtime = metadata.version("onnxruntime")
+    machine = [platform.node(), platform.machine()]
+    text = json.dumps([*digests, signature, VERSION, runtime, *machine])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(file: Path) -> Facts | None:
@@ -208,18 +218,8 @@ def _read(file: Path) -> Facts | None:
     return None
 
 
-def _key(candidate: Candidate) -> str:
-    """All that a finding depends on."""
-    digests = [candidate.files[name].digest for name in _FILES]
-    signature = msgspec.json.encode(candidate.signature).decode()
-    runtime = metadata.version("onnxruntime")
-    where = [platform.node(), platform.machine()]
-    text = json.dumps([*digests, signature, VERSION, runtime, *where])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _write(file: Path, content: bytes) -> None:
-    """Whole, or not at all."""
+    """Atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
     number, temporary = tempfile.mkstemp(dir=file.parent, prefix=".tmp-")
     with os.fdopen(number, "wb") as opened:

@@ -283,14 +283,14 @@ class PlanPublisher:
 
     def _is_known(self, standing: ModelSnapshot) -> bool:
         model = standing.model
-        return standing.routed <= {*self._proofs.of(model), *self._proofs.faults(model)}
+        return standing.routed <= {*self._proofs.verified(model), *self._proofs.failures(model)}
 
     def _aim(self, standing: ModelSnapshot) -> DesiredState | None:
         model = standing.model
         return desired_state(
             standing,
-            self._proofs.of(model),
-            faults={name: one_line(error) for name, error in self._proofs.faults(model).items()},
+            self._proofs.verified(model),
+            faults={name: one_line(error) for name, error in self._proofs.failures(model).items()},
             present=self._present(model),
         )
 

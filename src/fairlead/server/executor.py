@@ -111,7 +111,7 @@ class Executor:
         self._proofs, self._address, self._eyes = proofs, address, eyes
         self._told, self._clock = told, clock
         self._asked: BackgroundCalls[SmokeTestResult] = BackgroundCalls(
-            at_once=_AT_ONCE, ended=ended
+            max_parallel=_AT_ONCE, on_finished=ended
         )
         self._steps: dict[str, tuple[tuple[int, int], _Step]] = {}
 
@@ -206,7 +206,7 @@ class Executor:
                 return self._go_back(standing, deployment, revision, reason)
 
     def _check(self, deployment: Deployment, revision: Revision, step: _Step) -> bool:
-        ended = self._proofs.anew(revision)
+        ended = self._proofs.recheck(revision)
         if ended is None:
             return self._wait(deployment, step, "it is checked in a process of its own")
         if ended.error is None:
@@ -235,7 +235,7 @@ class Executor:
             revision=deployment.revision if alone else None,
         )
         key = (deployment.model, deployment.number, deployment.step, step.tries)
-        ended = self._asked.done(key, work)
+        ended = self._asked.poll(key, work)
         if ended is None:
             return False
         self._asked.forget(key)
@@ -252,7 +252,7 @@ class Executor:
 
         Others of the route that could not be proved do not answer, and are not asked.
         """
-        proved = self._proofs.of(deployment.model)
+        proved = self._proofs.verified(deployment.model)
         if deployment.revision not in proved:
             return None
         others = frozenset() if pinned else standing.routed - {deployment.revision}

@@ -144,9 +144,9 @@ class Reconciler:
             if revision.is_unproved and name not in standing.routed:
                 continue
             about = f"revision {name!r} of model {revision.model!r}"
-            if error := self._proofs.known(revision):
+            if error := self._proofs.ensure(revision):
                 self._warn(about, f"{about} cannot be served: {one_line(error)}; it is tried again")
-            elif name in self._proofs.of(revision.model):
+            elif name in self._proofs.verified(revision.model):
                 self._calm(about, f"{about} is proved again")
 
     def _seen(self, standing: ModelSnapshot, reports: Sequence[Report | None]) -> ProcessStatus:
@@ -158,7 +158,7 @@ class Reconciler:
 
     def _unproved(self, standing: ModelSnapshot) -> str:
         """Why what comes in cannot be proved by this server, which took over from another."""
-        error = self._proofs.faults(standing.model).get(
+        error = self._proofs.failures(standing.model).get(
             standing.candidate.name if standing.candidate else ""
         )
         return "" if error is None or is_retryable(error) else one_line(error)

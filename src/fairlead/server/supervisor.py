@@ -190,7 +190,7 @@ class _Server:
             models=self._options.models,
         )
         checked = CheckCache(self._options.check_cache)
-        proofs = Verifications(self._ledger, self._artifacts, checked, ended=self._wake.set)
+        proofs = Verifications(self._ledger, self._artifacts, checked, on_finished=self._wake.set)
         return Reconciler(
             ledger=self._ledger,
             looking=SnapshotReader(

@@ -264,7 +264,7 @@ def test_what_is_out_of_service_is_not_live(bench: Bench) -> None:
 
 
 def test_a_deployment_without_traffic_is_superseded_where_nothing_was_live(bench: Bench) -> None:
-    with pytest.raises(NotFound, match="fairlead deploy m"):
+    with pytest.raises(NotFound, match="has traffic yet"):
         undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks")
     deployment = bench.begin(1)
     undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks")
@@ -373,7 +373,7 @@ def test_an_undo_beside_a_deployment_that_goes_on_undoes_all_of_it(bench: Bench)
 
 
 def test_there_is_nothing_to_undo_before_the_first_deployment(bench: Bench) -> None:
-    with pytest.raises(NotFound, match="fairlead deploy m"):
+    with pytest.raises(NotFound, match="has traffic yet"):
         bench.undo()
     with pytest.raises(NotFound, match="no model"):
         undo(bench.ledger, bench.artifacts, "nobody", "why")

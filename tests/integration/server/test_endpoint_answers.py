@@ -91,14 +91,14 @@ def test_probabilities_are_compared_class_by_class() -> None:
         (Reply(document={"predictions": [0.1, -2.0]}), "golden row 2"),
         (Reply(document={"predictions": [0.1, "2.0"]}), "golden row 2"),
         (Reply(document={"predictions": [0.1, None]}), "golden row 2"),
-        (Reply(document={"predictions": [0.1]}), "something else than 2 predictions"),
-        (Reply(document={"predictions": {}}), "something else than 2 predictions"),
-        (Reply(document=[]), "something else than 2 predictions"),
+        (Reply(document={"predictions": [0.1]}), "the answer is not 2 predictions"),
+        (Reply(document={"predictions": {}}), "the answer is not 2 predictions"),
+        (Reply(document=[]), "the answer is not 2 predictions"),
         (Reply(document={"error": "it crashed"}, status=500), "it answered 500 it crashed"),
         (Reply(document={"error": "no column"}, status=400), "it answered 400 no column"),
         (
             Reply(document={"predictions": [0.1, 2.0]}, revision="v2"),
-            "revision 'v1' was asked, and 'v2' answered",
+            "revision 'v1' was requested, but 'v2' answered",
         ),
     ],
 )

@@ -263,7 +263,7 @@ def test_a_check_that_hangs_is_waited_for_no_longer_than_others_can_wait(
 
 def test_a_first_plan_that_knows_nothing_says_why_and_the_next_one_replaces_it(home: Home) -> None:
     told: list[Plan] = []
-    proofs = Verifications(home.ledger, home.artifacts, CheckCache(), ended=lambda: None)
+    proofs = Verifications(home.ledger, home.artifacts, CheckCache(), on_finished=lambda: None)
     plans = PlanPublisher(proofs, told.append)
     plans.begin("following the ledger: it is away")
     plans.begin("said once")

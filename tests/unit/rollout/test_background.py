@@ -1,4 +1,4 @@
-"""Jobs beside a loop."""
+"""Calls in the background of a loop."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ def hanging() -> threading.Event:
     return threading.Event()
 
 
-def test_a_job_that_hangs_keeps_no_other_waiting(hanging: threading.Event) -> None:
+def test_a_call_that_hangs_keeps_no_other_waiting(hanging: threading.Event) -> None:
     ended: queue.Queue[None] = queue.Queue()
-    jobs: BackgroundCalls[bool] = BackgroundCalls(
-        at_once=1, ended=lambda: ended.put(None), long=0.01
+    calls: BackgroundCalls[bool] = BackgroundCalls(
+        max_parallel=1, on_finished=lambda: ended.put(None), slow_after=0.01
     )
     try:
-        assert jobs.done("hangs", lambda: hanging.wait(DEADLINE)) is None
-        assert jobs.done("works", lambda: False) is None
+        assert calls.poll("hangs", lambda: hanging.wait(DEADLINE)) is None
+        assert calls.poll("works", lambda: False) is None
         ended.get(timeout=DEADLINE)
-        works = jobs.done("works", lambda: False)
+        works = calls.poll("works", lambda: False)
         assert works
         assert works.result is False
-        assert jobs.done("hangs", lambda: True) is None
+        assert calls.poll("hangs", lambda: True) is None
     finally:
         hanging.set()
 
 
 def test_no_more_are_done_at_once_than_may_be_while_none_hangs() -> None:
     ended: queue.Queue[None] = queue.Queue()
-    jobs: BackgroundCalls[int] = BackgroundCalls(at_once=2, ended=lambda: ended.put(None))
+    calls: BackgroundCalls[int] = BackgroundCalls(
+        max_parallel=2, on_finished=lambda: ended.put(None)
+    )
     lock, now, most = threading.Lock(), [0], [0]
     both = threading.Barrier(2)
 
@@ -51,7 +53,7 @@ def test_no_more_are_done_at_once_than_may_be_while_none_hangs() -> None:
         return 1
 
     for key in range(6):
-        jobs.done(key, work)
+        calls.poll(key, work)
     for _ in range(6):
         ended.get(timeout=DEADLINE)
     assert most == [2]

@@ -1,4 +1,4 @@
-"""Which serving settings are said to change before another revision takes the traffic."""
+"""What is said to change for clients and operators before another revision takes the traffic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STICKY = RevisionSettings(allowance=Allowance(deadline=2.5), sticky="header:X-Us
 
 @pytest.mark.parametrize("terms", [USUAL, NARROW, STICKY])
 def test_nothing_is_said_where_all_settings_stay(terms: RevisionSettings) -> None:
-    assert settings_changes(terms, terms, name="v2", live="v1") == []
+    assert settings_changes(terms, terms, name="v2", live_name="v1") == []
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_nothing_is_said_where_all_settings_stay(terms: RevisionSettings) -> Non
 def test_each_setting_that_changes_is_named_with_both_values(
     wanted: RevisionSettings, now: RevisionSettings, changed: str
 ) -> None:
-    told = settings_changes(wanted, now, name="v1", live="v1-2")
+    told = settings_changes(wanted, now, name="v1", live_name="v1-2")
     assert told == [f"settings of `serve` change, v1-2 -> v1: {changed}"]
 
 
@@ -91,4 +91,4 @@ def takes(**kinds: Literal["number", "text"]) -> Signature:
 def test_each_way_in_which_requests_of_today_would_be_wrong_is_a_line(
     signature: Signature, now: Signature, told: list[str]
 ) -> None:
-    assert column_changes(signature, now, version="v4", live="v3") == told
+    assert column_changes(signature, now, name="v4", live_name="v3") == told

@@ -32,8 +32,8 @@ class Routes:
         self._append("undeploy", {}, self.all[-1].number)
 
     def undo(self) -> bool:
-        """As changes.py does it; False where there is nothing to go back to."""
-        found = undo_target(self.all)
+        """As routes.py does it; False where there is nothing to go back to."""
+        found = undo_target(self.all[-1], lambda number: self.all[number - 1])
         if found is not None:
             self.all.append(replace(found, number=len(self.all) + 1, kind="undo"))
         return found is not None
@@ -138,7 +138,8 @@ def test_what_was_deployed_while_nothing_was_in_service_is_undone_to_nothing() -
 
 
 def test_before_the_first_route_there_is_none() -> None:
-    assert undo_target([]) is None
+    (only,) = routes(("deploy", {"v1": 100}, None))
+    assert undo_target(only, [].__getitem__) is None
 
 
 def routes(*made: tuple[RouteKind, Mapping[str, int], int | None]) -> list[Route]:
@@ -161,24 +162,28 @@ def canary(*after: tuple[RouteKind, Mapping[str, int], int | None]) -> list[Rout
     return routes(("deploy", {"v1": 100}, None), ("deploy", step, 1), *after)
 
 
+def reverted(made: list[Route], deployment: Deployment | None) -> Route | None:
+    return revert_target(made[-1], deployment, lambda number: made[number - 1])
+
+
 def number(found: Route | None) -> int | None:
     return found.number if found else None
 
 
 def test_a_route_by_hand_goes_back_to_the_one_before() -> None:
     made = routes(("deploy", {"v1": 100}, None), ("set", {"v2": 100}, 1), ("set", {"v1": 50}, 2))
-    assert number(revert_target(made, None)) == 2
+    assert number(reverted(made, None)) == 2
 
 
 def test_what_a_deployment_ended_at_comes_back() -> None:
     made = routes(
         ("deploy", {"v1": 100}, None), ("deploy", {"v2": 100}, 1), ("undo", {"v1": 100}, None)
     )
-    assert number(revert_target(made, deployment("done"))) == 2
+    assert number(reverted(made, deployment("done"))) == 2
 
 
 def test_an_undone_canary_stays_undone() -> None:
-    assert revert_target(canary(("undo", {"v1": 100}, None)), deployment("undone")) is None
+    assert reverted(canary(("undo", {"v1": 100}, None)), deployment("undone")) is None
 
 
 @pytest.mark.parametrize("state", ["superseded", "undone", "failed", "running"])
@@ -186,25 +191,25 @@ def test_sharing_by_hand_in_a_canary_goes_back_to_where_the_canary_began(
     state: DeploymentState,
 ) -> None:
     made = canary(("set", {"v2": 100}, 2))
-    assert number(revert_target(made, deployment(state))) == 1
+    assert number(reverted(made, deployment(state))) == 1
 
 
 def test_sharing_by_hand_in_a_canary_as_it_was_before_the_canary_stays() -> None:
-    assert revert_target(canary(("set", {"v1": 100}, 2)), deployment("superseded")) is None
+    assert reverted(canary(("set", {"v1": 100}, 2)), deployment("superseded")) is None
 
 
 def test_a_first_deployment_that_did_not_get_through_is_not_gone_back_to() -> None:
     made = routes(("deploy", {"v1": 100}, None), ("set", {"v2": 100}, 1))
-    assert revert_target(made, deployment("superseded")) is None
+    assert reverted(made, deployment("superseded")) is None
 
 
 def test_a_model_that_was_taken_out_of_service_stays_so() -> None:
     made = routes(("deploy", {"v1": 100}, None), ("undo", {}, None))
-    assert revert_target(made, None) is None
+    assert reverted(made, None) is None
 
 
 def test_before_the_first_route_there_is_nothing_to_go_back_to() -> None:
-    assert revert_target(routes(("set", {"v1": 100}, None)), None) is None
+    assert reverted(routes(("set", {"v1": 100}, None)), None) is None
 
 
 def test_only_servers_that_followed_the_route_before_are_lost_by_the_next() -> None:
