@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fairlead.errors import Invalid
 from fairlead.settings import from_environment
-from fairlead.study.outcome import Outcome
+from fairlead.study.outcome import RunOutcome
 
 
 def run(  # noqa: PLR0913 - each is an option of the command of the same name
@@ -25,7 +25,7 @@ def run(  # noqa: PLR0913 - each is an option of the command of the same name
     fresh: bool = False,
     home: str | os.PathLike[str] | None = None,
     quiet: bool = False,
-) -> Outcome:
+) -> RunOutcome:
     """Take a spec from its data to a judged and registered version.
 
     Args:
@@ -47,16 +47,16 @@ def run(  # noqa: PLR0913 - each is an option of the command of the same name
     from fairlead.cli.progress import watching
     from fairlead.registry.mlflow import start_mirror
     from fairlead.spec.load import load
-    from fairlead.study.job import Order
-    from fairlead.study.job import run as run_job
+    from fairlead.study.run import RunRequest
+    from fairlead.study.run import run as run_study
 
     path, overrides, count = _path("spec", spec), _overrides(sets), _count(workers)
     folder = None if home is None else _path("home", home)
     settings = from_environment(os.environ, home=folder)
     loaded = load(path, sets=overrides)
-    order = Order(spec=loaded.spec, base=loaded.base, workers=count, fresh=fresh)
+    request = RunRequest(spec=loaded.spec, base=loaded.base, workers=count, fresh=fresh)
     with loaded.located(), watching(quiet=quiet) as watch:
-        outcome = run_job(order, settings, watch)
+        outcome = run_study(request, settings, watch)
     start_mirror(settings)
     return outcome
 

@@ -1,7 +1,7 @@
 """Ctrl-C as a request rather than an exception.
 
 Belongs here: counting it, and the last line of a command that heeded it. Does not: what it leads
-to (study/job.py).
+to (study/stop.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import click
 from fairlead.cli.output import note
 
 if TYPE_CHECKING:
-    from fairlead.study.job import Stop
+    from fairlead.study.stop import StopRequest
 
 
 _AGAIN = 0.4
@@ -25,7 +25,7 @@ handler inside a callback, as in the midst of an import, it only prints the exce
 
 
 @contextmanager
-def counted(*, keeps: bool) -> Iterator[Stop]:
+def counted(*, keeps: bool) -> Iterator[StopRequest]:
     """Counts SIGINT and SIGTERM: once finishes the tasks in hand, twice stops at once.
 
     Where there are none in hand yet, once stops at once.
@@ -36,9 +36,9 @@ def counted(*, keeps: bool) -> Iterator[Stop]:
     Raises:
         click.Abort: It was stopped; what became of it is said.
     """
-    from fairlead.study.job import Stop, Stopped
+    from fairlead.study.stop import Stopped, StopRequest
 
-    stop = Stop()
+    stop = StopRequest()
 
     def ask(*_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fairlead.records import Deployment, Version
     from fairlead.settings import Settings
     from fairlead.spec.document import Serve
-    from fairlead.study.job import Stop
+    from fairlead.study.stop import StopRequest
 
 _KEPT = "the version is registered; its deployment goes on once a server runs"
 _TAKEN_IN = 3.0
@@ -35,7 +35,7 @@ def land(  # noqa: PLR0913 - what, how, and who is told
     serve: Serve,
     *,
     token: str | None,
-    stop: Stop,
+    stop: StopRequest,
     warned: Callable[[str], None],
 ) -> Mapping[str, Any] | None:
     """Deploy the version, if it is the champion, and see its endpoint answer.
@@ -120,7 +120,7 @@ class _Landing:
     serve: Serve
     warned: Callable[[str], None]
 
-    def land(self, token: str | None, stop: Stop) -> Mapping[str, Any]:
+    def land(self, token: str | None, stop: StopRequest) -> Mapping[str, Any]:
         from fairlead.rollout.routes import current_route
 
         with self._served(token) as (deployment, urls, known), stop.at_once(_KEPT):

@@ -122,7 +122,7 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     """Print a name and a value a line; a long value goes on below itself."""
     import shutil
 
-    from fairlead.study.words import laid_out
+    from fairlead.formatting import laid_out
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _width()
     click.echo(laid_out([(name, printable(value)) for name, value in fields], width=width))

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from fairlead.cli.output import note
-from fairlead.study.progress import Silent, Snapshot, Watch
-from fairlead.study.words import count
+from fairlead.formatting import count
+from fairlead.study.progress import ProgressListener, SearchProgress, Silent
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -26,7 +26,7 @@ _PATIENCE = 60.0
 
 
 @contextmanager
-def watching(*, quiet: bool) -> Iterator[Watch]:
+def watching(*, quiet: bool) -> Iterator[ProgressListener]:
     """Whatever suits where stderr goes; ended at the end, whatever happens."""
     if quiet:
         yield Silent()
@@ -53,7 +53,7 @@ class Lines:
         if self._due(_EVERY):
             note(f"downloaded {done:,} of {f'{total:,}' if total else 'unknown'} bytes")
 
-    def searching(self, snapshot: Snapshot) -> None:
+    def searching(self, snapshot: SearchProgress) -> None:
         """Say how far the search is."""
         done = trials_done(snapshot)
         changed = done != self._done
@@ -106,7 +106,7 @@ class Bar:
         words = f"{done / 1e6:.1f} MB"
         self._progress.update(self._task, completed=done, total=total, words=words)
 
-    def searching(self, snapshot: Snapshot) -> None:
+    def searching(self, snapshot: SearchProgress) -> None:
         """Show how far the search is."""
         done, size = trials_done(snapshot), snapshot.study.size
         self._progress.update(
@@ -122,13 +122,13 @@ class Bar:
         self._progress.console.print(line, highlight=False, markup=False)
 
 
-def trials_done(snapshot: Snapshot) -> int:
+def trials_done(snapshot: SearchProgress) -> int:
     """Trials that have ended, however they did."""
     counts = snapshot.counts
     return counts.done + counts.failed + counts.pruned
 
 
-def in_words(snapshot: Snapshot) -> str:
+def in_words(snapshot: SearchProgress) -> str:
     """The best so far, what failed, the time gone and left and the workers alive, in a line."""
     parts = []
     if snapshot.best is not None:
@@ -145,7 +145,7 @@ def in_words(snapshot: Snapshot) -> str:
     return ", ".join(parts)
 
 
-def seconds_left(snapshot: Snapshot) -> float | None:
+def seconds_left(snapshot: SearchProgress) -> float | None:
     """What the rest takes if it goes on as it went; None while nothing has ended."""
     fresh = trials_done(snapshot) - snapshot.before
     if fresh < 1 or snapshot.elapsed <= 0:

@@ -54,7 +54,7 @@ class Holdout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class GateOutcome:
     """What came of it.
 
     Args:
@@ -68,7 +68,9 @@ class Outcome:
     note: str | None = None
 
 
-def consider(registry: Registry, version: Version, *, holdout: Holdout, terms: Promote) -> Outcome:
+def consider(
+    registry: Registry, version: Version, *, holdout: Holdout, terms: Promote
+) -> GateOutcome:
     """Judge a version against the champion of this moment, and promote it where it wins.
 
     Where another process judges a version of this model meanwhile, nothing is written and this one
@@ -101,14 +103,14 @@ def consider(registry: Registry, version: Version, *, holdout: Holdout, terms: P
             continue
         if fault:
             raise Failed(f"v{version.number} of model {version.model!r} is {fault}")
-        return Outcome(verdict=judgement.verdict, promotion=promotion)
+        return GateOutcome(verdict=judgement.verdict, promotion=promotion)
     raise Conflict(
         f"judging v{version.number} of {version.model!r}: other versions keep being judged; "
         "run it again when they are done"
     )
 
 
-def undisputed(registry: Registry, version: Version) -> Outcome | None:
+def undisputed(registry: Registry, version: Version) -> GateOutcome | None:
     """What there is to say of a version that is the champion; None where it is not.
 
     Args:
@@ -121,15 +123,17 @@ def undisputed(registry: Registry, version: Version) -> Outcome | None:
     return _standing(registry, version)
 
 
-def _standing(registry: Registry, champion: Version) -> Outcome:
+def _standing(registry: Registry, champion: Version) -> GateOutcome:
     """The verdict that made the version champion; a person's promotion has none."""
     said = f"v{champion.number} is the champion already"
     latest = registry.ledger.versions.history(champion.model)[-1]
     if latest.verdict is not None:
-        return Outcome(verdict=latest.verdict, note=f"{said}; its verdict was:")
+        return GateOutcome(verdict=latest.verdict, note=f"{said}; its verdict was:")
     metric = registry.candidate(champion).metric
     against = f"champion v{champion.number}"
-    return Outcome(verdict=_without_rows(f"{said} ({latest.kind}: {latest.why})", against, metric))
+    return GateOutcome(
+        verdict=_without_rows(f"{said} ({latest.kind}: {latest.why})", against, metric)
+    )
 
 
 def _enter(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from fairlead.formatting import count, value
 from fairlead.records import Candidate
 from fairlead.report.material import HoldoutPredictions, Material
 from fairlead.report.picture import (
@@ -18,7 +19,6 @@ from fairlead.report.picture import (
     layout,
     thinned,
 )
-from fairlead.study.words import count, value
 
 _TITLE = "Predicted against true"
 _KEY = "holdout"

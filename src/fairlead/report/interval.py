@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fairlead.formatting import count
 from fairlead.records import Verdict
 from fairlead.report import words
 from fairlead.report.material import Material
 from fairlead.report.picture import BLUE, GREY, ORANGE, Figure, Picture, label, layout
-from fairlead.study.words import count
 
 _TITLE = "The verdict"
 _KEY = "interval"

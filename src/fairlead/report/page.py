@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
+from fairlead.formatting import count, params, size
 from fairlead.records import Candidate, Result, Verdict
 from fairlead.report import (
     holdout,
@@ -25,7 +26,6 @@ from fairlead.report import (
 )
 from fairlead.report.material import Material, Scored
 from fairlead.report.picture import Figure, Picture
-from fairlead.study.words import count, params, size
 from fairlead.version import VERSION
 
 TOP = 20

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
+from fairlead import formatting
 from fairlead.records import Scalar
-from fairlead.study import words
 
 FEW = 8
 """Values that each get a place of their own, evenly spaced; more numbers are a range."""
@@ -76,7 +76,9 @@ def scale_of(values: Iterable[Scalar], *, spread: bool) -> Scale:
     gap = 1 / max(1, len(ordered) - 1)
     places = {text: index * gap for index, (text, _) in enumerate(ordered)}
     shown = ordered if len(ordered) <= _SHOWN else ordered[:: len(ordered) // _SHOWN + 1]
-    return Scale(places=places, marks=[(words.value(value), places[text]) for text, value in shown])
+    return Scale(
+        places=places, marks=[(formatting.value(value), places[text]) for text, value in shown]
+    )
 
 
 def range_scale(numbers: Sequence[float], *, log: bool) -> Scale:

@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from fairlead.formatting import count, value
 from fairlead.records import TrialRow
 from fairlead.report import words
 from fairlead.report.material import Material, Scored
@@ -28,7 +29,6 @@ from fairlead.report.picture import (
     thinned,
     trial_axis,
 )
-from fairlead.study.words import count, value
 
 _TITLE = "Score over trials"
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from fairlead.formatting import count, params
 from fairlead.report.material import Material
-from fairlead.study.words import count, params
 
 _METHODS = {
     "grid": "grid search",

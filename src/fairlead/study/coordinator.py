@@ -14,7 +14,7 @@ from fairlead.records import NewTask, Result, Study, Trial
 from fairlead.search import share
 from fairlead.search.budget import reached
 from fairlead.study import decide
-from fairlead.study.plan import Plan
+from fairlead.study.plan import StudyPlan
 
 
 class Coordinator:
@@ -31,7 +31,7 @@ class Coordinator:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: StudyPlan,
         study: Study,
         ledger: Ledger,
         *,
@@ -110,10 +110,10 @@ class Coordinator:
         if self.best is None or metric.better(result.score, self.best[1]):
             self.best = (self._trials[result.number], result.score)
 
-    def _progress(self) -> decide.Progress:
+    def _progress(self) -> decide.SearchState:
         counts = self._ledger.studies.counts(self.study.id)
         asked = self._plan.spec.search
-        return decide.Progress(
+        return decide.SearchState(
             size=self.study.size,
             lag=self._search.lag,
             chunk=self._search.chunk,

@@ -13,7 +13,7 @@ LOW_WATER = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class SearchState:
     """How far a study's search is."""
 
     size: int  # trials in all
@@ -51,7 +51,7 @@ class Finish:
 Step: TypeAlias = Add | Withdraw | Finish | None
 
 
-def next_step(progress: Progress) -> Step:
+def next_step(progress: SearchState) -> Step:
     """Finish, cut short, put in every trial whose history is complete, or wait (None)."""
     if progress.reached is not None:
         return Finish(size=progress.reached + 1)
@@ -60,13 +60,13 @@ def next_step(progress: Progress) -> Step:
     return _cut_short(progress) if progress.out_of_time else _add(progress)
 
 
-def _cut_short(progress: Progress) -> Step:
+def _cut_short(progress: SearchState) -> Step:
     if not progress.withdrawn:
         return Withdraw()
     return Finish(size=progress.complete) if progress.running == 0 else None
 
 
-def _add(progress: Progress) -> Step:
+def _add(progress: SearchState) -> Step:
     if progress.lag is not None:
         last = min(progress.size, progress.complete + progress.lag + 1)
     elif progress.ready < LOW_WATER:

@@ -14,13 +14,13 @@ from pathlib import Path
 from fairlead.data import split
 from fairlead.families.family import Task
 from fairlead.families.user_code import contained
+from fairlead.formatting import count
 from fairlead.records import Trial
 from fairlead.search import share
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec
 from fairlead.study import plan as plans
-from fairlead.study.plan import Plan
-from fairlead.study.words import count
+from fairlead.study.plan import StudyPlan
 from fairlead.training.fit import Recipe
 from fairlead.training.folds import Fold, prepared
 
@@ -124,7 +124,7 @@ def forecast(
     )
 
 
-def _groups(plan: Plan) -> Sequence[tuple[Trial, ...]]:
+def _groups(plan: StudyPlan) -> Sequence[tuple[Trial, ...]]:
     lag = plan.search.lag
     count = min(plan.search.size, _LOOKED_AT if lag is None else lag + 1)
     trials = [plan.search.suggest(number, ()) for number in range(count)]
@@ -132,7 +132,7 @@ def _groups(plan: Plan) -> Sequence[tuple[Trial, ...]]:
     return share.tasks(trials, plan.families.__getitem__, prune=prune)
 
 
-def _length(group: Sequence[Trial], plan: Plan) -> int:
+def _length(group: Sequence[Trial], plan: StudyPlan) -> int:
     """How far the group's fit goes along the family's stage; 1 where it has none."""
     stage = plan.families[group[0].family].stage(group[0].params)
     if stage is None:
@@ -149,7 +149,7 @@ class _Timed:
     remarks: tuple[str, ...] = ()
 
 
-def _time_one(plan: Plan, group: Sequence[Trial]) -> _Timed:
+def _time_one(plan: StudyPlan, group: Sequence[Trial]) -> _Timed:
     """The group's longest fit on the first fold."""
     longest = max(group, key=lambda trial: _length([trial], plan))
     fold = _first_fold(plan)
@@ -169,7 +169,7 @@ def _unfitted(trial: Trial, error: BaseException) -> str:
     )
 
 
-def _seconds(plan: Plan, trial: Trial, fold: Fold) -> float:
+def _seconds(plan: StudyPlan, trial: Trial, fold: Fold) -> float:
     classes = plan.table.classes
     recipe = Recipe(
         classes=None if classes is None else len(classes),
@@ -186,7 +186,7 @@ def _seconds(plan: Plan, trial: Trial, fold: Fold) -> float:
         return time.monotonic() - started
 
 
-def _first_fold(plan: Plan) -> Fold:
+def _first_fold(plan: StudyPlan) -> Fold:
     table, data = plan.table, plan.spec.data
     rows, _ = split.holdout(table, data.holdout, seed=data.seed)
     features, target = table.features.take(rows), table.target[rows]

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
+from fairlead.formatting import count, laid_out, params, size
 from fairlead.metrics import METRICS, Metric
 from fairlead.records import Candidate, Counts, Params, Study, TrialRow, Verdict, Version
-from fairlead.study.words import count, laid_out, params, size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,7 @@ class Trials(Sequence[TrialRow]):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Outcome:
+class RunOutcome:
     """What came of a run."""
 
     study: Study

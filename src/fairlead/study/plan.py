@@ -31,7 +31,7 @@ from fairlead.study import remarks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StudyPlan:
     """All that a study is made of.
 
     `remarks` are what a person should know of it, in a line each.
@@ -66,7 +66,7 @@ def make(
     base: Path,
     settings: Settings,
     downloaded: Callable[[int, int | None], None] | None = None,
-) -> Plan:
+) -> StudyPlan:
     """Read the data and check the spec against it and against its families.
 
     Args:
@@ -87,7 +87,7 @@ def make(
 
 def of(
     spec: Spec, table: Table, families: Mapping[str, Family], sources: Mapping[str, bytes]
-) -> Plan:
+) -> StudyPlan:
     """The plan of a spec whose data and families are there, checked against both.
 
     Raises:
@@ -98,7 +98,7 @@ def of(
     frozen = _frozen(spec, families, task, metric)
     _check_families(frozen, families, task)
     _check_folds(frozen, table)
-    return Plan(
+    return StudyPlan(
         spec=frozen,
         table=table,
         task=task,
@@ -167,7 +167,7 @@ def _check_folds(spec: Spec, table: Table) -> None:
     split.folds(table.target[rows], spec.search.folds, classes=table.classes is not None)
 
 
-def keep(plan: Plan, ledger: Ledger, artifacts: Artifacts, *, fresh: bool) -> Study:
+def keep(plan: StudyPlan, ledger: Ledger, artifacts: Artifacts, *, fresh: bool) -> Study:
     """Put the plan into the ledger, or find the study that it already is.
 
     Args:
@@ -199,7 +199,7 @@ def _generations(identity: str, ledger: Ledger) -> int:
     return number
 
 
-def slots(plan: Plan) -> int:
+def slots(plan: StudyPlan) -> int:
     """How many local workers a plan is worth.
 
     The cores that this process may use, divided by the threads of a fit; no more than trials.

@@ -12,7 +12,7 @@ from fairlead.records import Counts, Study, Trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshot:
+class SearchProgress:
     """A study's search at one moment."""
 
     study: Study
@@ -24,7 +24,7 @@ class Snapshot:
     before: int = 0  # trials that had ended by then
 
 
-class Watch(Protocol):
+class ProgressListener(Protocol):
     """Told what happens, in the order in which it does."""
 
     def stage(self, name: str) -> None:
@@ -35,7 +35,7 @@ class Watch(Protocol):
         """So many bytes of a download are here."""
         ...
 
-    def searching(self, snapshot: Snapshot) -> None:
+    def searching(self, snapshot: SearchProgress) -> None:
         """The search goes on."""
         ...
 
@@ -53,7 +53,7 @@ class Silent:
     def downloaded(self, done: int, total: int | None) -> None:
         """Say nothing."""
 
-    def searching(self, snapshot: Snapshot) -> None:
+    def searching(self, snapshot: SearchProgress) -> None:
         """Say nothing."""
 
     def note(self, line: str) -> None:

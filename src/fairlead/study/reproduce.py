@@ -25,10 +25,11 @@ from fairlead.registry.registry import Registry
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec
 from fairlead.study import plan as plans
-from fairlead.study.job import Stop, at_work
 from fairlead.study.outcome import Trials
-from fairlead.study.plan import Plan
-from fairlead.study.progress import Watch
+from fairlead.study.plan import StudyPlan
+from fairlead.study.progress import ProgressListener
+from fairlead.study.run import at_work
+from fairlead.study.stop import StopRequest
 
 _SAME_BYTES = ("model.onnx", "golden.json", "training_rows.npy", "holdout.npz")
 """Files of a candidate that an equal one has bit for bit. The family's own format is not among
@@ -53,8 +54,8 @@ def reproduce(  # noqa: PLR0913 - what, where, how
     *,
     settings: Settings,
     workers: int | None,
-    watch: Watch,
-    stop: Stop,
+    watch: ProgressListener,
+    stop: StopRequest,
 ) -> Reproduction:
     """Run a version's study and refit again from its digests, and compare.
 
@@ -113,7 +114,7 @@ class _First:
         )
 
 
-def _plan(study: Study, trials: Sequence[Mapping[str, Any]], artifacts: Artifacts) -> Plan:
+def _plan(study: Study, trials: Sequence[Mapping[str, Any]], artifacts: Artifacts) -> StudyPlan:
     """The plan of exactly these trials: a budget of time would cut them somewhere else."""
     spec = Spec.model_validate_json(study.spec)
     search = spec.search.model_copy(update={"trials": len(trials), "time": None, "until": None})
@@ -127,16 +128,20 @@ def _plan(study: Study, trials: Sequence[Mapping[str, Any]], artifacts: Artifact
 
 
 def _run(
-    plan: Plan, settings: Settings, workers: int | None, watch: Watch, stop: Stop
+    plan: StudyPlan,
+    settings: Settings,
+    workers: int | None,
+    watch: ProgressListener,
+    stop: StopRequest,
 ) -> tuple[Trials, Candidate]:
-    with at_work(plan, settings, workers, watch, stop) as job:
+    with at_work(plan, settings, workers, watch, stop) as execution:
         with stop.at_once():
-            study = plans.keep(plan, job.ledger, job.artifacts, fresh=False)
-        study = job.search(study)
-        trials = Trials(job.ledger.studies.trials(study.id))
+            study = plans.keep(plan, execution.ledger, execution.artifacts, fresh=False)
+        study = execution.search(study)
+        trials = Trials(execution.ledger.studies.trials(study.id))
         if study.best is None:
             raise Failed("training it again: no trial succeeded")
-        return trials, job.refit(study, trials[study.best])
+        return trials, execution.refit(study, trials[study.best])
 
 
 def _trials(

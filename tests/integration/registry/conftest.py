@@ -18,7 +18,7 @@ from fairlead.families.catalog import family
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Candidate, Column, Params, Parity, Signature, Version
-from fairlead.registry.judging import Holdout, Outcome, consider
+from fairlead.registry.judging import GateOutcome, Holdout, consider
 from fairlead.registry.registry import Registry
 from fairlead.settings import Settings
 from fairlead.spec.document import Data, Promote
@@ -95,7 +95,9 @@ class Workshop:
             features=self.features(rows), true=self.y[rows], training=self.y[:200], seed=0
         )
 
-    def consider(self, version: Version, rows: slice = slice(200, 300), **terms: Any) -> Outcome:
+    def consider(
+        self, version: Version, rows: slice = slice(200, 300), **terms: Any
+    ) -> GateOutcome:
         return consider(self.registry, version, holdout=self.holdout(rows), terms=Promote(**terms))
 
     def champion(self) -> int | None:

@@ -14,7 +14,7 @@ from fairlead.errors import InvalidSpec
 from fairlead.settings import Settings
 from fairlead.spec.load import load
 from fairlead.study import plan as plans
-from fairlead.study.plan import Plan
+from fairlead.study.plan import StudyPlan
 
 MINE = """\
 from sklearn.linear_model import Ridge
@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def planned(folder: Path, *sets: str) -> Plan:
+def planned(folder: Path, *sets: str) -> StudyPlan:
     loaded = load(folder / "own.yaml", sets=sets)
     return plans.make(loaded.spec, base=loaded.base, settings=Settings(home=folder / "home"))
 

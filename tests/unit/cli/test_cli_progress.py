@@ -8,10 +8,10 @@ import pytest
 
 from fairlead.cli.progress import Lines, in_words
 from fairlead.records import Counts, Study, Trial
-from fairlead.study.progress import Snapshot
+from fairlead.study.progress import SearchProgress
 
 STUDY = Study(id="s", name="n", spec="{}", table="t", size=12)
-BEGUN = Snapshot(
+BEGUN = SearchProgress(
     study=STUDY, metric="mse", counts=Counts(ready=12), best=None, workers=1, elapsed=0.0
 )
 RUNNING = replace(BEGUN, counts=Counts(ready=11, running=1), elapsed=12.0)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.study import decide
-from fairlead.study.decide import Add, Finish, Progress, Withdraw
+from fairlead.study.decide import Add, Finish, SearchState, Withdraw
 
-BEGIN = Progress(size=20, lag=None, chunk=8, added=0, complete=0, ready=0, running=0)
+BEGIN = SearchState(size=20, lag=None, chunk=8, added=0, complete=0, ready=0, running=0)
 LAGGED = replace(BEGIN, lag=3)
 
 

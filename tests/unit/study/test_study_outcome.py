@@ -23,7 +23,7 @@ from fairlead.records import (
     Version,
 )
 from fairlead.settings import from_environment
-from fairlead.study.outcome import Best, Outcome, Trials, best_of, ranked, study_row
+from fairlead.study.outcome import Best, RunOutcome, Trials, best_of, ranked, study_row
 
 
 def row(number: int, score: float | None, **params: float) -> TrialRow:
@@ -113,7 +113,7 @@ def test_a_notebook_shows_trials_as_the_table_of_their_frame() -> None:
     assert "params.a" in html
 
 
-OUTCOME = Outcome(
+OUTCOME = RunOutcome(
     study=study("mse", best=2, state="finished"),
     best=Best(number=2, family="ridge", params={"alpha": 0.0005512450963006289}, score=15.991234),
     trials=TRIALS,
@@ -157,7 +157,7 @@ def test_an_outcome_shows_as_the_lines_that_run_prints() -> None:
     assert OUTCOME.to_json()["best"]["params"] == {"alpha": 0.0005512450963006289}
 
 
-def suggested(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> list[str]:
+def suggested(outcome: RunOutcome, capsys: pytest.CaptureFixture[str]) -> list[str]:
     from fairlead.cli.commands.run import _show
 
     _show(outcome, from_environment({}))

@@ -34,9 +34,9 @@ _DIGITS = 8  # of the id, in the file's name
 @click.pass_context
 def command(ctx: click.Context, study: str, output: Path | None) -> None:
     """Write the report of STUDY, one HTML file that needs no network, and print its path."""
+    from fairlead.formatting import size
     from fairlead.report.material import load
     from fairlead.report.page import render
-    from fairlead.study.words import size
 
     with opened(ctx) as (ledger, artifacts):
         found = ledger.studies.get(study)

@@ -1,7 +1,7 @@
 """`fairlead run`: the whole path of a spec.
 
 Belongs here: its arguments, Ctrl-C, and what a person reads at the end. Does not: the path
-(study/job.py).
+(study/run.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fairlead.cli.output import json_option, note, print_fields, print_json, set
 if TYPE_CHECKING:
     from fairlead.settings import Settings
     from fairlead.spec.document import Serve
-    from fairlead.study.outcome import Outcome
+    from fairlead.study.outcome import RunOutcome
 
 _EPILOG = """\b
 Examples:
@@ -61,13 +61,13 @@ def command(  # noqa: PLR0913 - click passes each option by name
     """
     from fairlead.cli.progress import watching
     from fairlead.spec.load import load
-    from fairlead.study.job import Order, run
+    from fairlead.study.run import RunRequest, run
 
     options = settings(ctx)
     loaded = load(spec, sets=sets)
-    order = Order(spec=loaded.spec, base=loaded.base, workers=workers, fresh=fresh)
+    request = RunRequest(spec=loaded.spec, base=loaded.base, workers=workers, fresh=fresh)
     with loaded.located(), counted(keeps=True) as stop, watching(quiet=False) as watch:
-        outcome = run(order, options, watch, stop)
+        outcome = run(request, options, watch, stop)
     if not as_json:
         _show(outcome, options)
     _mirror(options)
@@ -80,7 +80,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
 
 
 def _land(
-    outcome: Outcome, options: Settings, serve: Serve, token: str | None, *, as_json: bool
+    outcome: RunOutcome, options: Settings, serve: Serve, token: str | None, *, as_json: bool
 ) -> None:
     """Deploy what came of the run; as JSON, the run is printed even where that fails."""
     from fairlead.cli.landing import land
@@ -104,7 +104,7 @@ def _land(
         print_fields([(name, value) for name, value in told if name != "gate"])
 
 
-def _offer(outcome: Outcome, options: Settings, serve: Serve) -> None:
+def _offer(outcome: RunOutcome, options: Settings, serve: Serve) -> None:
     """Say how what came of the run is brought into service."""
     from fairlead.cli.landing import offers
 
@@ -120,7 +120,7 @@ def _mirror(options: Settings) -> None:
     start_mirror(options)
 
 
-def _show(outcome: Outcome, options: Settings) -> None:
+def _show(outcome: RunOutcome, options: Settings) -> None:
     print_fields(outcome.in_words())
     model = outcome.version.model
     for command in (f"fairlead report {model}", *_predicting(outcome)):
@@ -128,7 +128,7 @@ def _show(outcome: Outcome, options: Settings) -> None:
     note(f"all state is in {options.home}")
 
 
-def _predicting(outcome: Outcome) -> list[str]:
+def _predicting(outcome: RunOutcome) -> list[str]:
     """How to predict with what came of the run; nothing where it cannot be exported."""
     if outcome.candidate.parity is None:
         return []

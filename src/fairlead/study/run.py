@@ -1,6 +1,7 @@
-"""The main job: one spec from its data to a judged version.
+"""A run: one spec from its data to a judged version.
 
-Belongs here: the order of the way, and when workers are needed. Does not: any of its parts.
+Its parts follow one another: search, refit, register, judge. Each is done once, whoever does it: a
+part that was done before is found in the ledger. Workers are started when there is work for them.
 """
 
 from __future__ import annotations
@@ -16,90 +17,38 @@ from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.data import split
 from fairlead.errors import Failed
+from fairlead.ledger.database import PATIENCE
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Candidate, NewTask, Study, TrialRow, Verdict, Version
-from fairlead.registry.judging import Holdout, consider, undisputed
-from fairlead.registry.judging import Outcome as Judged
+from fairlead.registry.judging import GateOutcome, Holdout, consider, undisputed
 from fairlead.registry.registry import Registry
+from fairlead.runners.local import LocalRunner
+from fairlead.runners.runner import WorkerGroup
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec
 from fairlead.study import plan as plans
 from fairlead.study.coordinator import Coordinator
-from fairlead.study.local import LocalWorkers
-from fairlead.study.outcome import Best, Outcome, Trials, best_of
-from fairlead.study.plan import Plan
-from fairlead.study.progress import Snapshot, Watch
+from fairlead.study.outcome import Best, RunOutcome, Trials, best_of
+from fairlead.study.plan import StudyPlan
+from fairlead.study.progress import ProgressListener, SearchProgress
 from fairlead.study.provenance import best_json, study_json
+from fairlead.study.stop import Stopped, StopRequest
+from fairlead.study.workers import StudyWorkers
 
 _SOONEST, _LATEST = 0.01, 0.1
 """Seconds between two looks at the ledger: doubled from the first to the last while nothing new
 is there."""
-
-
-_NOTHING_BEGUN = "nothing was begun"
+_STOPPED = PATIENCE / 3
+"""Seconds that a worker may be stopped at most: well before others give up waiting to write."""
 
 
 class _Pause(Protocol):
     def __call__(self, *, news: bool) -> None: ...
 
 
-class Stopped(KeyboardInterrupt):
-    """The run was asked to stop, and has stopped; the same command goes on where it stands.
-
-    Args:
-        kept: What the ledger keeps, in words.
-    """
-
-    def __init__(self, kept: str) -> None:
-        super().__init__(f"stopped: {kept}; run the same command to go on")
-
-
-@dataclass
-class Stop:
-    """How often the run was asked to stop: once finishes running tasks, twice stops at once.
-
-    While no task is running there is nothing to finish, and nobody looks at it: see `at_once`.
-    """
-
-    asked: int = 0
-    _kept: str | None = None  # what is kept, where it is to be heeded at once
-
-    def ask(self) -> None:
-        """Ask once more; called by a signal's handler, between any two steps of the main thread."""
-        self.asked += 1
-        self.heed()
-
-    @contextmanager
-    def at_once(self, kept: str = _NOTHING_BEGUN) -> Iterator[None]:
-        """Within, whatever is being done is broken off when it is asked.
-
-        Args:
-            kept: What the ledger keeps then, in words.
-
-        Raises:
-            Stopped: It was.
-        """
-        self._kept = kept
-        try:
-            self.heed()
-            yield
-            self.heed()  # something on the way here may have taken the exception for its own
-        finally:
-            self._kept = None
-
-    def heed(self) -> None:
-        """Break off what is being done, where it was asked and that is to be heeded at once.
-
-        Raises:
-            Stopped: Both are so.
-        """
-        if self.asked and self._kept is not None:
-            raise Stopped(self._kept)
-
-
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class RunRequest:
     """What to run and how.
 
     Args:
@@ -115,11 +64,16 @@ class Order:
     fresh: bool = False
 
 
-def run(order: Order, settings: Settings, watch: Watch, stop: Stop | None = None) -> Outcome:
+def run(
+    request: RunRequest,
+    settings: Settings,
+    watch: ProgressListener,
+    stop: StopRequest | None = None,
+) -> RunOutcome:
     """Take a spec all the way.
 
     Args:
-        order: What to run.
+        request: What to run.
         settings: The installation's.
         watch: Told what happens.
         stop: Looked at while waiting.
@@ -129,56 +83,68 @@ def run(order: Order, settings: Settings, watch: Watch, stop: Stop | None = None
         Failed: No trial succeeded, the refit failed, or parity failed.
         Stopped: It was asked to stop; the ledger keeps what is done.
     """
-    stop = stop or Stop()
+    stop = stop or StopRequest()
     with stop.at_once():
         watch.stage("reading the data")
         plan = plans.make(
-            order.spec, base=order.base, settings=settings, downloaded=watch.downloaded
+            request.spec, base=request.base, settings=settings, downloaded=watch.downloaded
         )
     for remark in plan.remarks:
         watch.note(remark)
-    with at_work(plan, settings, order.workers, watch, stop) as job:
+    with at_work(plan, settings, request.workers, watch, stop) as execution:
         with stop.at_once():
-            study = plans.keep(plan, job.ledger, job.artifacts, fresh=order.fresh)
-        return job.finish(job.search(study))
+            study = plans.keep(plan, execution.ledger, execution.artifacts, fresh=request.fresh)
+        return execution.finish(execution.search(study))
 
 
 @contextmanager
 def at_work(
-    plan: Plan, settings: Settings, workers: int | None, watch: Watch, stop: Stop
-) -> Iterator[Job]:
-    """The job of a plan, with the ledger open and workers to hire; both are ended at the end.
+    plan: StudyPlan,
+    settings: Settings,
+    workers: int | None,
+    watch: ProgressListener,
+    stop: StopRequest,
+) -> Iterator[Execution]:
+    """What carries out a plan, with the ledger open; its workers are ended at the end.
 
     Args:
         plan: What it is about.
         settings: Say where the ledger and the artefacts are.
-        workers: How many to hire; None for as many as the plan is worth.
+        workers: How many to start; None for as many as the plan is worth.
         watch: Told what happens.
         stop: Looked at while waiting.
     """
     count = plans.slots(plan) if workers is None else workers
     with stop.at_once():  # another may be migrating it
         opened = open_ledger(settings.ledger)
+    runner = LocalRunner(logs=settings.logs, stopped=min(settings.lease, _STOPPED))
     with (
         opened as ledger,
-        LocalWorkers(settings, ledger, count=count) as crew,
+        StudyWorkers(runner, ledger, count=count) as started,
     ):
         artifacts = Artifacts(settings.artifacts)
-        yield Job(
-            plan=plan, ledger=ledger, artifacts=artifacts, workers=crew, watch=watch, stop=stop
+        yield Execution(
+            plan=plan,
+            ledger=ledger,
+            artifacts=artifacts,
+            workers=started,
+            home=settings.home,
+            watch=watch,
+            stop=stop,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Execution:
     """The parts of the way, each of which does nothing where it was done before."""
 
-    plan: Plan
+    plan: StudyPlan
     ledger: Ledger
     artifacts: Artifacts
-    workers: LocalWorkers
-    watch: Watch
-    stop: Stop
+    workers: StudyWorkers
+    home: Path
+    watch: ProgressListener
+    stop: StopRequest
 
     def search(self, study: Study) -> Study:
         """Search until the study is finished."""
@@ -186,7 +152,7 @@ class Job:
             self.watch.note(f"study {study.id} is finished: nothing to search")
             return study
         self.watch.stage("searching")
-        self._hire(study)
+        self._start_workers(study)
         coordinator = Coordinator(self.plan, study, self.ledger)
         before = self._done(study)
         with self._patience(study) as pause:
@@ -196,7 +162,7 @@ class Job:
         self.watch.searching(self._snapshot(coordinator, before))
         return coordinator.study
 
-    def finish(self, study: Study) -> Outcome:
+    def finish(self, study: Study) -> RunOutcome:
         """Refit the best trial, register what comes of it, and put it before the gate."""
         trials = Trials(self.ledger.studies.trials(study.id))
         best = best_of(study, trials)
@@ -207,7 +173,7 @@ class Job:
             version = self.register(study, candidate, trials, best)
             verdict = self.judge(version)
         champion = self.ledger.versions.champion(version.model)
-        return Outcome(
+        return RunOutcome(
             study=study,
             best=best,
             trials=trials,
@@ -227,7 +193,7 @@ class Job:
     def _refit_now(self, study: Study, row: TrialRow) -> str:
         self.watch.stage(f"refitting trial {row.trial.number} on all training rows")
         self.ledger.tasks.add(study.id, [NewTask(kind="refit", trials=(row.trial,))])
-        self._hire(study)
+        self._start_workers(study)
         with self._patience(study) as pause:
             while True:
                 digest, why = self.ledger.tasks.refit(study.id, row.trial.number)
@@ -262,12 +228,12 @@ class Job:
 
     def judge(self, version: Version) -> Verdict:
         """Put the version before the gate, unless it is the champion."""
-        outcome = undisputed(self._registry, version) or self._heard(version)
+        outcome = undisputed(self._registry, version) or self._judge(version)
         if outcome.note:
             self.watch.note(outcome.note)
         return outcome.verdict
 
-    def _heard(self, version: Version) -> Judged:
+    def _judge(self, version: Version) -> GateOutcome:
         self.watch.stage("judging")
         table, data = self.plan.table, self.plan.spec.data
         training, held = split.holdout(table, data.holdout, seed=data.seed)
@@ -284,9 +250,10 @@ class Job:
     def _registry(self) -> Registry:
         return Registry(ledger=self.ledger, artifacts=self.artifacts)
 
-    def _hire(self, study: Study) -> None:
-        if not self.workers.started:
-            self.workers.start(study.id)
+    def _start_workers(self, study: Study) -> None:
+        self.workers.start(
+            WorkerGroup(key=study.id, study=study.id, options=("--home", str(self.home)))
+        )
 
     @contextmanager
     def _patience(self, study: Study) -> Iterator[_Pause]:
@@ -297,7 +264,7 @@ class Job:
             nonlocal seconds
             seconds = _SOONEST if news else min(2 * seconds, _LATEST)
             self._heed_stop(study)
-            self.workers.tend()
+            self.workers.poll()
             time.sleep(seconds)
 
         yield pause
@@ -320,8 +287,8 @@ class Job:
         counts = self.ledger.studies.counts(study.id)
         return counts.done + counts.failed + counts.pruned
 
-    def _snapshot(self, coordinator: Coordinator, before: int) -> Snapshot:
-        return Snapshot(
+    def _snapshot(self, coordinator: Coordinator, before: int) -> SearchProgress:
+        return SearchProgress(
             study=coordinator.study,
             metric=self.plan.metric.name,
             counts=self.ledger.studies.counts(coordinator.study.id),

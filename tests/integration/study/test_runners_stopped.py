@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from tests.integration.job.conftest import wait_until
 
-from fairlead.study.stopped import Process, Watchman, is_stopped
+from fairlead.runners.local import Process, StoppedWorkerWatchdog, is_stopped
 
 ALLOWED = 1.0
 
@@ -25,15 +25,15 @@ def three() -> Iterator[list[Process]]:
 
 
 @pytest.fixture
-def watchman(three: list[Process]) -> Iterator[Watchman]:
-    watchman = Watchman(lambda: tuple(three), seconds=ALLOWED)
-    watchman.start()
-    yield watchman
-    watchman.end()
+def watchdog(three: list[Process]) -> Iterator[StoppedWorkerWatchdog]:
+    watchdog = StoppedWorkerWatchdog(lambda: tuple(three), seconds=ALLOWED)
+    watchdog.start()
+    yield watchdog
+    watchdog.end()
 
 
 def test_one_that_stays_stopped_is_ended_and_one_that_goes_on_is_not(
-    three: list[Process], watchman: Watchman
+    three: list[Process], watchdog: StoppedWorkerWatchdog
 ) -> None:
     stays, returns, never = three
     returns.send_signal(signal.SIGSTOP)
@@ -46,9 +46,11 @@ def test_one_that_stays_stopped_is_ended_and_one_that_goes_on_is_not(
     assert [returns.poll(), never.poll()] == [None, None]
 
 
-def test_one_that_has_ended_is_not_stopped(three: list[Process], watchman: Watchman) -> None:
+def test_one_that_has_ended_is_not_stopped(
+    three: list[Process], watchdog: StoppedWorkerWatchdog
+) -> None:
     three[0].kill()
     wait_until(lambda: not is_stopped(three[0]))
     three[0].wait()
     assert not is_stopped(three[0])
-    assert watchman.is_alive()
+    assert watchdog.is_alive()

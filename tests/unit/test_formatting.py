@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from fairlead.study import words
+from fairlead import formatting
 
 
 @pytest.mark.parametrize(
     ("many", "text"), [(0, "0 tasks"), (1, "1 task"), (2, "2 tasks"), (2000, "2,000 tasks")]
 )
 def test_one_is_singular_and_thousands_are_set_apart(many: int, text: str) -> None:
-    assert words.count(many, "task") == text
+    assert formatting.count(many, "task") == text
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_one_is_singular_and_thousands_are_set_apart(many: int, text: str) -> No
     ],
 )
 def test_a_size_has_the_unit_that_keeps_it_short(many: int, text: str) -> None:
-    assert words.size(many) == text
+    assert formatting.size(many) == text
 
 
 def test_values_read_as_in_yaml_and_a_float_has_six_digits() -> None:
@@ -37,11 +37,11 @@ def test_values_read_as_in_yaml_and_a_float_has_six_digits() -> None:
         "deep": None,
         "b": True,
     }
-    assert words.params(params) == "alpha=0.000551245, n=1234567, how=log2, deep=null, b=true"
+    assert formatting.params(params) == "alpha=0.000551245, n=1234567, how=log2, deep=null, b=true"
 
 
 def test_a_long_value_goes_on_below_itself() -> None:
-    text = words.laid_out([("name", "n"), ("verdict", "word " * 12)], width=40)
+    text = formatting.laid_out([("name", "n"), ("verdict", "word " * 12)], width=40)
     assert text.splitlines() == [
         "name     n",
         "verdict  word word word word word word",
@@ -50,5 +50,5 @@ def test_a_long_value_goes_on_below_itself() -> None:
 
 
 def test_a_name_is_not_broken_at_its_hyphen() -> None:
-    text = words.laid_out([("next", "fairlead report boston-prices")], width=32)
+    text = formatting.laid_out([("next", "fairlead report boston-prices")], width=32)
     assert text.splitlines() == ["next  fairlead report", "      boston-prices"]

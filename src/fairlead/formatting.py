@@ -1,8 +1,4 @@
-"""Words: how counts, sizes, values and parameters read in a line.
-
-Belongs here: what `fairlead` commands, the records of this package and reports say alike. Does not:
-what only a report says (report/words.py), and exact values, which JSON and CSV keep.
-"""
+"""How counts, sizes, values and parameters read in a line; exact values are for JSON and CSV."""
 
 from __future__ import annotations
 
