@@ -178,16 +178,14 @@ def _ledger(settings: Settings) -> Check:
 
 
 def _revision(file: Path) -> Check:
-    """Read the file's revision without bringing it up to date."""
-    from fairlead.ledger.database import Database
-    from fairlead.ledger.migrate import MIGRATIONS, refuse_emptied, revision_of
+    """Read the ledger's revision without bringing it up to date."""
+    from fairlead.ledger.migrate import MIGRATIONS, revision_of
     from fairlead.ledger.schema import HEAD
+    from fairlead.ledger.store import open_database
 
-    refuse_emptied(file)
-    database = Database(file)
+    database = open_database(file)
     try:
-        with database.read() as connection:
-            found = revision_of(connection, file)
+        found = database.read(lambda connection: revision_of(connection, database.name))
     finally:
         database.close()
     if found == HEAD:

@@ -1,8 +1,11 @@
 """Attempts: a task's executions, each under a lease and with a fencing token.
 
-Belongs here: claiming a task and every way in which an attempt ends. Does not: putting tasks in.
+An attempt begins with a claim and ends in one of these ways: its work is committed, it faults, it
+is released, its lease ends, or its study withdraws the task. Every later write of an attempt names
+its token and changes the task only while that attempt runs. A task that has ended is ready again,
+done, failed or withdrawn; the study may make withdrawn tasks ready again.
 
-Every function takes the connection of a write transaction, except `claimable`.
+Every function but `claimable` and `any_withdrawn` takes the connection of a write transaction.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Literal, TypeAlias
 import sqlalchemy as sa
 
 from fairlead.errors import Lost
-from fairlead.ledger import counters, events, results
+from fairlead.ledger import events, results
 from fairlead.ledger.codecs import trials_from_json, trials_to_json
 from fairlead.ledger.database import Now, Row, now
 from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST
@@ -111,6 +114,15 @@ _RESTART = (
 _WHO_HAS = sa.select(tasks.c.state, tasks.c.attempts, tasks.c.worker).where(
     tasks.c.id == sa.bindparam("task")
 )
+_OF_STUDY = (tasks.c.study == sa.bindparam("of")) & (tasks.c.kind == "trials")
+_IS_WITHDRAWN = tasks.c.state == sa.literal_column("'withdrawn'")
+_WITHDRAW = tasks.update().values(state="withdrawn", **_NOBODY)
+_WITHDRAW_READY = _WITHDRAW.where(_OF_STUDY, _IS_READY)
+_WITHDRAW_RUNNING = _WITHDRAW.where(_OF_STUDY, _IS_RUNNING)
+_ATTEMPTS = sa.select(tasks.c.id, tasks.c.attempts, tasks.c.worker).where(_OF_STUDY, _IS_RUNNING)
+_ANY_WITHDRAWN = sa.select(sa.exists().where(_OF_STUDY, _IS_WITHDRAWN))
+_ALL_WITHDRAWN = sa.select(tasks.c.id, tasks.c.trials).where(_OF_STUDY, _IS_WITHDRAWN)
+_RESTORE = tasks.update().where(tasks.c.id == sa.bindparam("task")).values(state="ready")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +170,7 @@ def done(connection: sa.Connection, held: Claim, *, candidate: str | None = None
 def release(connection: sa.Connection, held: Claim, reason: str) -> None:
     """End the attempt, the task ready for another. Raises Lost."""
     row = _mine(connection, _RELEASE, held)
-    counters.change(connection, row.study, running=-1, ready=1)
+    results.count(connection, row.study, running=-1, ready=1)
     _append(connection, "released", held, row, reason)
 
 
@@ -184,6 +196,42 @@ def lose(connection: sa.Connection, worker: str) -> int:
     for task in running:
         _lose(connection, task)
     return len(running)
+
+
+def withdraw_ready(connection: sa.Connection, study: int) -> None:
+    """Let no ready task start any more."""
+    gone = connection.execute(_WITHDRAW_READY, {"of": study}).rowcount
+    results.count(connection, study, ready=-gone)
+
+
+def withdraw_running(connection: sa.Connection, study: int) -> None:
+    """Take running tasks from their workers: what they commit comes too late."""
+    at = now(connection)
+    attempts = connection.execute(_ATTEMPTS, {"of": study}).all()
+    for task in attempts:
+        event = Event(
+            kind="withdrawn", at=at, task=task.id, attempt=task.attempts, worker=task.worker
+        )
+        events.append(connection, study, event)
+    connection.execute(_WITHDRAW_RUNNING, {"of": study})
+    results.count(connection, study, running=-len(attempts))
+
+
+def any_withdrawn(connection: sa.Connection, study: int) -> bool:
+    """Whether there is anything to restore."""
+    return bool(connection.execute(_ANY_WITHDRAWN, {"of": study}).scalar_one())
+
+
+def restore(connection: sa.Connection, study: Row) -> None:
+    """Make the tasks within the size of the study ready again."""
+    back = [
+        {"task": task.id}
+        for task in connection.execute(_ALL_WITHDRAWN, {"of": study.number}).all()
+        if all(trial.number < study.size for trial in trials_from_json(task.trials))
+    ]
+    if back:
+        connection.execute(_RESTORE, back)
+        results.count(connection, study.number, ready=len(back))
 
 
 def after_lost(lost: int) -> Next:
@@ -212,7 +260,7 @@ def _start(connection: sa.Connection, task: Row, worker: str, lease: float) -> C
         lease_ends=task.now + lease,
     )
     connection.execute(_START, _started(started, lease))
-    counters.change(connection, task.study, ready=-1, running=1)
+    results.count(connection, task.study, ready=-1, running=1)
     return started
 
 
@@ -235,7 +283,7 @@ def _mine(
     if row is None:
         raise Lost(
             f"task {held.task} attempt {held.attempt} of {held.worker!r}: "
-            f"{_what_happened(connection, held)}; what it brings is thrown away"
+            f"{_what_happened(connection, held)}; result discarded"
         )
     return row
 
@@ -276,13 +324,13 @@ def _lose(connection: sa.Connection, task: Row) -> None:
 def _settle(connection: sa.Connection, ended: _Ended) -> bool:
     """Count the task as ready again, split it, or give it up; True where it is given up."""
     if ended.following == "ready":
-        counters.change(connection, ended.study, running=-1, ready=1)
+        results.count(connection, ended.study, running=-1, ready=1)
         return False
     if len(ended.trials) > 1:
         _split(connection, ended)
         return False
     if ended.kind == "refit":
-        counters.change(connection, ended.study, running=-1)
+        results.count(connection, ended.study, running=-1)
     else:
         failed = Result(number=ended.trials[0].number, state="failed", reason=ended.reason)
         results.write(connection, ended.study, [failed], attempts=ended.attempts, running=-1)
@@ -304,7 +352,7 @@ def _split(connection: sa.Connection, ended: _Ended) -> None:
         for other in others
     ]
     connection.execute(tasks.insert(), rows)
-    counters.change(connection, ended.study, running=-1, ready=len(ended.trials))
+    results.count(connection, ended.study, running=-1, ready=len(ended.trials))
 
 
 def _append(connection: sa.Connection, kind: str, held: Claim, row: Row, text: str = "") -> None:

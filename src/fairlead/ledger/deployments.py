@@ -1,10 +1,8 @@
-"""Deployments, in the database.
+"""Deployments: revisions on their way into the route of their model.
 
-Belongs here: what the Protocol `Deployments` asks, and what a change of a route does to them. Does
-not: what a deployment does next.
-
-Of the functions, `advance`, `supersede`, `refuse_running` and `release` take the connection of a
-write transaction.
+A model has at most one that runs. A server carries it out under a lease, step by step; whoever
+lost the lease writes no more. A deployment begins and is superseded under the lock of its model,
+and goes on under the lock of its row.
 """
 
 from __future__ import annotations
@@ -16,15 +14,15 @@ from itertools import pairwise
 import sqlalchemy as sa
 
 from fairlead.errors import Conflict, Invalid, NotFound
-from fairlead.ledger import leases, revisions, routed, serving_events
+from fairlead.ledger import events, leases, revisions
 from fairlead.ledger.codecs import (
     bounds_from_json,
     bounds_to_json,
     steps_from_json,
     steps_to_json,
 )
-from fairlead.ledger.database import Database, Now, Row, now
-from fairlead.ledger.schema import deployments
+from fairlead.ledger.database import Database, Now, Row, model_lock, now
+from fairlead.ledger.schema import deployments, routes_in_force
 from fairlead.records import Deployment, ServingEvent
 
 _WHOLE = 100  # percent
@@ -32,13 +30,17 @@ _NOBODY = {"server": None, "lease": None, "lease_ends": None}
 _OF_MODEL = deployments.c.model == sa.bindparam("model")
 _IS_RUNNING = deployments.c.state == sa.literal_column("'running'")  # a literal: see attempts.py
 _ROW = sa.select(deployments, Now().label("now"))
-_ONE = _ROW.where(_OF_MODEL, deployments.c.number == sa.bindparam("number")).with_for_update()
+_ONE = _ROW.where(_OF_MODEL, deployments.c.number == sa.bindparam("number"))
+_ONE_LOCKED = _ONE.with_for_update()
 _LAST = _ROW.where(_OF_MODEL).order_by(deployments.c.number.desc()).limit(1)
 _RUNNING = _ROW.where(_IS_RUNNING).order_by(deployments.c.model)
 _RUNNING_OF_MODEL = _RUNNING.where(_OF_MODEL).with_for_update()
 _RUNNING_LOCKED = _RUNNING.with_for_update(skip_locked=True)
 _HELD = _RUNNING.where(deployments.c.server == sa.bindparam("by")).with_for_update()
 _LAST_NUMBER = sa.select(sa.func.coalesce(sa.func.max(deployments.c.number), 0)).where(_OF_MODEL)
+_IN_FORCE = sa.select(routes_in_force.c.number).where(
+    routes_in_force.c.model == sa.bindparam("model")
+)
 _INSERT = deployments.insert()
 _CHANGE = deployments.update().where(
     deployments.c.model == sa.bindparam("of"), deployments.c.number == sa.bindparam("which")
@@ -62,41 +64,49 @@ class SqlDeployments:
     def begin(self, deployment: Deployment) -> Deployment:
         """Append a deployment, which runs; one of the model that still runs is superseded."""
         _check_steps(deployment)
-        with self._database.write() as connection:
-            revision = revisions.row_of(connection, deployment.model, deployment.revision)
-            return _begin(connection, deployment, revision)
+        return self._database.write(
+            lambda connection: _begin(connection, deployment), lock=model_lock(deployment.model)
+        )
 
     def get(self, model: str, number: int | None = None) -> Deployment:
         """The deployment of this number, or the last."""
-        with self._database.read() as connection:
-            return _deployment(row_of(connection, model, number))
+        return self._database.read(
+            lambda connection: _deployment(row_of(connection, model, number))
+        )
 
     def take(
         self, server: str, *, lease: float, models: Collection[str] | None = None
     ) -> Sequence[Deployment]:
         """The running deployments that this server is to carry out, by model."""
-        with self._database.read() as connection:
-            rows = connection.execute(_RUNNING).all()
+        rows = self._database.read(lambda connection: connection.execute(_RUNNING).all())
         if any(_is_to_take(row, server, lease, models) for row in rows):
             # After a power cut no server is left that a lease could matter to.
-            with self._database.write(lasting=False, patience=leases.PATIENCE) as connection:
-                rows = _take(connection, server, lease, models)
+            rows = self._database.write(
+                lambda connection: _take(connection, server, lease, models),
+                durable=False,
+                patience=leases.PATIENCE,
+            )
         return [_deployment(row) for row in rows if row.server == server]
 
     def advance(self, deployment: Deployment) -> Deployment:
         """Write a running deployment's step, state and reason; a new step begins now."""
-        with self._database.read() as connection:
-            row = row_of(connection, deployment.model, deployment.number)
+        row = self._database.read(
+            lambda connection: row_of(connection, deployment.model, deployment.number)
+        )
         moves = (row.step, row.state) != (deployment.step, deployment.state)
         if not moves and _may_write(row, deployment) and row.reason == deployment.reason:
             return _deployment(row)
         # What it waits for may be lost in a power cut, or not be written: it is found out again.
-        patience = None if moves else leases.PATIENCE
-        with self._database.write(lasting=moves, patience=patience) as connection:
-            return advance(connection, deployment)
+        return self._database.write(
+            lambda connection: advance(connection, deployment),
+            durable=moves,
+            patience=None if moves else leases.PATIENCE,
+        )
 
 
-def row_of(connection: sa.Connection, model: str, number: int | None = None) -> Row:
+def row_of(
+    connection: sa.Connection, model: str, number: int | None = None, *, locked: bool = False
+) -> Row:
     """The row of this deployment, or of the model's last.
 
     Raises:
@@ -105,7 +115,8 @@ def row_of(connection: sa.Connection, model: str, number: int | None = None) -> 
     if number is None:
         row = connection.execute(_LAST, {"model": model}).one_or_none()
     else:
-        row = connection.execute(_ONE, {"model": model, "number": number}).one_or_none()
+        one = _ONE_LOCKED if locked else _ONE
+        row = connection.execute(one, {"model": model, "number": number}).one_or_none()
     if row is None:
         raise NotFound(_not_found(connection, model, number))
     return row
@@ -118,7 +129,7 @@ def advance(connection: sa.Connection, deployment: Deployment) -> Deployment:
         Conflict: It does not run any more, another server has it, or it is further by now.
         Invalid: It has no such step.
     """
-    row = row_of(connection, deployment.model, deployment.number)
+    row = row_of(connection, deployment.model, deployment.number, locked=True)
     if not _may_write(row, deployment):
         raise Conflict(_refusal(row, deployment))
     if not -1 <= deployment.step < len(steps_from_json(row.steps)):
@@ -151,7 +162,7 @@ def release(connection: sa.Connection, server: str) -> None:
     """Let another server carry out what this one holds."""
     for row in connection.execute(_HELD, {"by": server}).all():
         connection.execute(_RELEASE, _key(row))
-        _tell(connection, row, "released", server)
+        _append(connection, row, "released", server)
 
 
 def _not_found(connection: sa.Connection, model: str, number: int | None) -> str:
@@ -170,7 +181,14 @@ def _check_steps(deployment: Deployment) -> None:
         )
 
 
-def _begin(connection: sa.Connection, deployment: Deployment, revision: Row) -> Deployment:
+def number_in_force(connection: sa.Connection, model: str) -> int | None:
+    """The number of the model's route in force."""
+    number: int | None = connection.execute(_IN_FORCE, {"model": model}).scalar()
+    return number
+
+
+def _begin(connection: sa.Connection, deployment: Deployment) -> Deployment:
+    revision = revisions.row_of(connection, deployment.model, deployment.revision)
     number = connection.execute(_LAST_NUMBER, {"model": deployment.model}).scalar_one() + 1
     told = f"deployment {number} of {deployment.revision} began"
     running = supersede(connection, deployment.model, told)
@@ -188,7 +206,7 @@ def _begin(connection: sa.Connection, deployment: Deployment, revision: Row) -> 
     )
     connection.execute(_INSERT, _new_row(begun))
     row = row_of(connection, begun.model, number)
-    _tell(connection, row, "began", deployment.reason)
+    _append(connection, row, "began", deployment.reason)
     return _deployment(row)
 
 
@@ -196,7 +214,7 @@ def _base(connection: sa.Connection, model: str, running: Row | None) -> int | N
     if running is not None and running.base is not None:
         base: int = running.base
         return base
-    return routed.current_number(connection, model)
+    return number_in_force(connection, model)
 
 
 def _take(
@@ -208,7 +226,7 @@ def _take(
             held = {"by": server, "seconds": lease, "ends": row.now + lease}
             connection.execute(_TAKE, _key(row) | held)
             if row.server != server:
-                _tell(connection, row, "taken", server)
+                _append(connection, row, "taken", server)
     return connection.execute(_RUNNING).all()
 
 
@@ -246,7 +264,7 @@ def _write(connection: sa.Connection, row: Row, deployment: Deployment) -> None:
     else:
         connection.execute(_END, _key(row) | change | {"as": deployment.state})
     for kind, text in _moves(row, deployment):
-        _tell(connection, row, kind, text)
+        _append(connection, row, kind, text)
 
 
 def _moves(row: Row, deployment: Deployment) -> Iterator[tuple[str, str]]:
@@ -257,11 +275,11 @@ def _moves(row: Row, deployment: Deployment) -> Iterator[tuple[str, str]]:
         yield deployment.state, deployment.reason
 
 
-def _tell(connection: sa.Connection, row: Row, kind: str, text: str) -> None:
+def _append(connection: sa.Connection, row: Row, kind: str, text: str) -> None:
     event = ServingEvent(
         model=row.model, kind=kind, text=text, revision=row.revision, deployment=row.number
     )
-    serving_events.append(connection, event)
+    events.append_serving(connection, event)
 
 
 def _named(row: Row) -> str:

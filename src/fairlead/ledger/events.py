@@ -1,16 +1,19 @@
-"""The history of studies: rows that are only ever added.
+"""The histories: rows that are only ever added.
 
-Belongs here: appending to it and reading it. Does not: what brings an event about.
+A study has one (its attempts and its own changes), and so has what a model serves (revisions,
+routes, deployments). A line is written in the transaction of the change that it tells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 import sqlalchemy as sa
 
-from fairlead.ledger.schema import events, studies
-from fairlead.records import Event
+from fairlead.ledger.database import now
+from fairlead.ledger.schema import events, serving_events, studies
+from fairlead.records import Event, ServingEvent
 
 _APPEND = events.insert().returning(events.c.id)
 _OF_STUDY = (
@@ -25,6 +28,20 @@ _OF_STUDY = (
     .join(studies, studies.c.number == events.c.study)
     .where(studies.c.id == sa.bindparam("id"))
     .order_by(events.c.id)
+)
+_APPEND_SERVING = serving_events.insert()
+_OF_MODEL = (
+    sa.select(
+        serving_events.c.model,
+        serving_events.c.at,
+        serving_events.c.kind,
+        serving_events.c.text,
+        serving_events.c.revision,
+        serving_events.c.route,
+        serving_events.c.deployment,
+    )
+    .where(serving_events.c.model == sa.bindparam("model"))
+    .order_by(serving_events.c.id)
 )
 
 
@@ -51,4 +68,17 @@ def history(connection: sa.Connection, study: str) -> Sequence[Event]:
     return [
         Event(study=study, **row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
         for row in connection.execute(_OF_STUDY, {"id": study})
+    ]
+
+
+def append_serving(connection: sa.Connection, event: ServingEvent) -> None:
+    """Add one line, at this moment."""
+    connection.execute(_APPEND_SERVING, asdict(replace(event, at=now(connection))))
+
+
+def serving_history(connection: sa.Connection, model: str) -> Sequence[ServingEvent]:
+    """The lines of the model, the oldest first."""
+    return [
+        ServingEvent(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+        for row in connection.execute(_OF_MODEL, {"model": model})
     ]

@@ -1,6 +1,7 @@
 """The outbox: what MLflow's registry has yet to hear.
 
-Belongs here: its entries. Does not: MLflow.
+An entry is put in by the transaction that makes it true, and leaves once it has arrived. What is
+away delays entries and loses none.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ class SqlOutbox:
 
     def pending(self, limit: int = 100) -> Sequence[tuple[int, str, dict[str, object]]]:
         """(id, 'version' or 'champion', payload), the oldest first."""
-        with self._database.read() as connection:
-            return [
+        return self._database.read(
+            lambda connection: [
                 (row.id, row.kind, payload_from_json(row.payload))
                 for row in connection.execute(_PENDING, {"most": limit})
             ]
+        )
 
     def sent(self, entry: int) -> None:
         """The entry has arrived."""
-        with self._database.write() as connection:
-            connection.execute(_SENT, {"entry": entry})
+        self._database.write(lambda connection: connection.execute(_SENT, {"entry": entry}))
 
 
 def append(

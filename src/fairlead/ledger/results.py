@@ -1,6 +1,9 @@
-"""Results: how each trial ended, once.
+"""Results: how each trial ended, once, and the counters of their study.
 
-Belongs here: writing and reading them. Does not: whether an attempt may write any.
+A study's row counts its tasks and results, so that reading the counts costs the same at any size.
+Results are marked by the same row: marks rise in the order of commitment, also where a database
+lets several transactions write at once, so that a reader who asks for what came after a mark misses
+none.
 """
 
 from __future__ import annotations
@@ -10,12 +13,40 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from fairlead.ledger import counters
 from fairlead.ledger.codecs import scores_from_json, scores_to_json
 from fairlead.ledger.database import Row
 from fairlead.ledger.schema import results, studies
-from fairlead.records import Result
+from fairlead.records import Counts, Result
 
+_NAMES = ("ready", "running", "done", "failed", "pruned", "results")
+_COUNT = (
+    studies.update()
+    .where(studies.c.number == sa.bindparam("study"))
+    .values({name: studies.c[name] + sa.bindparam(f"more_{name}") for name in _NAMES})
+    .returning(studies.c.results)
+)
+_COUNTS = sa.select(*(studies.c[name] for name in _NAMES[:-1])).where(
+    studies.c.id == sa.bindparam("id")
+)
+
+
+def _results_in(state: str) -> sa.ScalarSelect[int]:
+    return (
+        sa.select(sa.func.count())
+        .where(
+            results.c.study == studies.c.number,
+            results.c.trial < studies.c.size,
+            results.c.state == state,
+        )
+        .scalar_subquery()
+    )
+
+
+_RECOUNT = (
+    studies.update()
+    .where(studies.c.number == sa.bindparam("study"))
+    .values({name: _results_in(name) for name in ("done", "failed", "pruned")})
+)
 _INSERT = results.insert()
 _COLUMNS = (
     results.c.mark,
@@ -35,6 +66,32 @@ _SINCE = (
 )
 
 
+def count(connection: sa.Connection, study: int, **more: int) -> int:
+    """Add to the counters of a study.
+
+    Args:
+        connection: Of the transaction that changes what is counted.
+        study: Number of the study.
+        **more: Name of a counter to what is added to it.
+
+    Returns:
+        The number of results there are now.
+    """
+    changes = {f"more_{name}": more.get(name, 0) for name in _NAMES}
+    return int(connection.execute(_COUNT, {"study": study, **changes}).scalar_one())
+
+
+def recount(connection: sa.Connection, study: int) -> None:
+    """Count the listed results again: the study's size moved."""
+    connection.execute(_RECOUNT, {"study": study})
+
+
+def counts(connection: sa.Connection, study: str) -> Counts | None:
+    """The counters of the study with this id; None where there is none."""
+    row = connection.execute(_COUNTS, {"id": study}).one_or_none()
+    return None if row is None else Counts(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
 def write(
     connection: sa.Connection, study: int, found: Sequence[Result], *, attempts: int, **more: int
 ) -> None:
@@ -47,10 +104,8 @@ def write(
         attempts: How many attempts they took, by the ledger's own count.
         **more: What else changes in the study's counters.
     """
-    # The mark comes from the study's own row, so marks rise in order of commitment even where a
-    # database lets several transactions write at once: no reader can miss a result.
     states = Counter[str](result.state for result in found)
-    last = counters.change(connection, study, results=len(found), **states, **more)
+    last = count(connection, study, results=len(found), **states, **more)
     first = last - len(found) + 1
     rows = [_row(study, mark, result, attempts) for mark, result in enumerate(found, start=first)]
     connection.execute(_INSERT, rows)

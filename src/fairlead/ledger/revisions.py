@@ -1,9 +1,11 @@
 """Revisions of models: versions with their serving settings.
 
-Belongs here: creating them and changing their state. Does not: traffic, and the revision of the
-ledger's own tables (migrate.py).
+Those of one version are numbered, and named by it: v3, v3-2. A revision that is over ('retired',
+'failed') is 'loading' again once it is asked for. It does not leave while the route in force names
+it or a running deployment brings it in.
 
-Every function takes the connection of a write transaction, except `row_of` and `listed`.
+Every function but `row_of` and `listed` takes the connection of a transaction that holds the lock
+of the model.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 
 from fairlead.errors import NotFound
-from fairlead.ledger import routed, serving_events, versions
-from fairlead.ledger.codecs import allowance_from_json, allowance_to_json
+from fairlead.ledger import events, versions
+from fairlead.ledger.codecs import allowance_from_json, allowance_to_json, whole_numbers_from_json
 from fairlead.ledger.database import Row, now
-from fairlead.ledger.schema import deployments, revisions
+from fairlead.ledger.schema import deployments, revisions, routes, routes_in_force
 from fairlead.records import Revision, RevisionState, ServingEvent
 
 _OVER = {"retired", "failed"}
@@ -24,11 +26,9 @@ _LEAVING = {"draining", "retired"}
 _ALL = sa.select(revisions).order_by(revisions.c.model, revisions.c.version, revisions.c.number)
 _ALL_OF_MODEL = _ALL.where(revisions.c.model == sa.bindparam("model"))
 _NOT_RETIRED = revisions.c.state != "retired"
-_OF_VERSION = _ALL_OF_MODEL.where(revisions.c.version == sa.bindparam("version")).with_for_update()
-_ONE = (
-    sa.select(revisions)
-    .where(revisions.c.model == sa.bindparam("model"), revisions.c.name == sa.bindparam("name"))
-    .with_for_update()
+_OF_VERSION = _ALL_OF_MODEL.where(revisions.c.version == sa.bindparam("version"))
+_ONE = sa.select(revisions).where(
+    revisions.c.model == sa.bindparam("model"), revisions.c.name == sa.bindparam("name")
 )
 _NAMES = sa.select(revisions.c.name).where(revisions.c.model == sa.bindparam("model"))
 _INSERT = revisions.insert()
@@ -36,6 +36,14 @@ _ENTER = (
     revisions.update()
     .where(revisions.c.model == sa.bindparam("of"), revisions.c.name == sa.bindparam("called"))
     .values(state=sa.bindparam("to"), reason=sa.bindparam("why"), changed=sa.bindparam("at"))
+)
+_TRAFFIC = (
+    sa.select(routes.c.traffic)
+    .join(
+        routes_in_force,
+        (routes_in_force.c.model == routes.c.model) & (routes_in_force.c.number == routes.c.number),
+    )
+    .where(routes_in_force.c.model == sa.bindparam("model"))
 )
 _ON_ITS_WAY = sa.select(
     sa.exists().where(
@@ -115,7 +123,7 @@ def enter(connection: sa.Connection, row: Row, state: RevisionState, reason: str
         "at": row.changed if row.state == state else now(connection),
     }
     connection.execute(_ENTER, change)
-    _tell(connection, row, state, reason)
+    _append(connection, row, state, reason)
 
 
 def serve(connection: sa.Connection, model: str, names: Iterable[str], reason: str) -> None:
@@ -132,8 +140,8 @@ def serve(connection: sa.Connection, model: str, names: Iterable[str], reason: s
 
 def _is_wanted(connection: sa.Connection, row: Row) -> bool:
     """Whether the route in force names it, or a running deployment brings it in."""
-    route = routed.current(connection, row.model)
-    if route is not None and row.name in route.traffic:
+    traffic = connection.execute(_TRAFFIC, {"model": row.model}).scalar_one_or_none()
+    if traffic is not None and row.name in whole_numbers_from_json(traffic):
         return True
     keys = {"model": row.model, "name": row.name}
     return bool(connection.execute(_ON_ITS_WAY, keys).scalar_one())
@@ -154,7 +162,7 @@ def _create(connection: sa.Connection, wanted: Revision, *, number: int) -> Revi
     }
     connection.execute(_INSERT, row)
     created = row_of(connection, wanted.model, _name(wanted.version, number))
-    _tell(connection, created, "loading", wanted.reason)
+    _append(connection, created, "loading", wanted.reason)
     return _revision(created)
 
 
@@ -162,9 +170,9 @@ def _name(version: int, number: int) -> str:
     return f"v{version}" if number == 1 else f"v{version}-{number}"
 
 
-def _tell(connection: sa.Connection, row: Row, state: RevisionState, reason: str) -> None:
+def _append(connection: sa.Connection, row: Row, state: RevisionState, reason: str) -> None:
     event = ServingEvent(model=row.model, kind=state, text=reason, revision=row.name)
-    serving_events.append(connection, event)
+    events.append_serving(connection, event)
 
 
 def _revision(row: Row) -> Revision:

@@ -1,7 +1,4 @@
-"""Serving programs that are alive, in the database.
-
-Belongs here: what the Protocol `Servers` asks. Does not: their processes.
-"""
+"""Serving programs that are alive, each under a lease that it extends."""
 
 from __future__ import annotations
 
@@ -16,14 +13,13 @@ from fairlead.ledger.codecs import (
     whole_numbers_from_json,
     whole_numbers_to_json,
 )
-from fairlead.ledger.database import Database, Now, Row
+from fairlead.ledger.database import Database, Now, Row, now
 from fairlead.ledger.schema import servers
 from fairlead.records import Server
 
 _ROW = sa.select(servers, Now().label("now"))
 _ALL = _ROW.order_by(servers.c.started, servers.c.id)
 _ONE = _ROW.where(servers.c.id == sa.bindparam("id"))
-_NOW = sa.select(Now().label("now"))
 _INSERT = servers.insert()
 _IS_IT = servers.c.id == sa.bindparam("it")
 _UPDATE = servers.update().where(_IS_IT)
@@ -38,19 +34,19 @@ class SqlServers:
 
     def seen(self, server: Server, *, lease: float) -> None:
         """Note that it is alive for so many seconds more, and which routes it follows."""
-        with self._database.read() as connection:
-            row = connection.execute(_ONE, {"id": server.id}).one_or_none()
+        row = self._database.read(lambda connection: _row(connection, server.id))
         if row is not None and not _is_to_write(row, server, lease):
             return
         # After a power cut no server is left that this could be true of.
-        with self._database.write(lasting=False, patience=leases.PATIENCE) as connection:
-            _write(connection, server, lease)
+        self._database.write(
+            lambda connection: _write(connection, server, lease),
+            durable=False,
+            patience=leases.PATIENCE,
+        )
 
     def gone(self, server: str) -> None:
         """Forget it, and what it holds."""
-        with self._database.write() as connection:
-            connection.execute(_DELETE, {"it": server})
-            deployments.release(connection, server)
+        self._database.write(lambda connection: _forget(connection, server))
 
     def alive(self) -> Sequence[Server]:
         """Those whose lease has not ended, the oldest first."""
@@ -61,30 +57,38 @@ class SqlServers:
         return [_server(row) for row in self._rows() if _has_ended(row)]
 
     def _rows(self) -> Sequence[Row]:
-        with self._database.read() as connection:
-            return connection.execute(_ALL).all()
+        return self._database.read(lambda connection: connection.execute(_ALL).all())
+
+
+def _row(connection: sa.Connection, server: str) -> Row | None:
+    return connection.execute(_ONE, {"id": server}).one_or_none()
+
+
+def _forget(connection: sa.Connection, server: str) -> None:
+    connection.execute(_DELETE, {"it": server})
+    deployments.release(connection, server)
 
 
 def _is_to_write(row: Row, server: Server, lease: float) -> bool:
-    said = (server.url, server.processes, server.models, dict(server.routes))
+    given = (server.url, server.processes, server.models, dict(server.routes))
     known = (
         row.url,
         row.processes,
         names_from_json(row.models),
         whole_numbers_from_json(row.routes),
     )
-    return said != known or leases.is_due(row.now, lease=lease, ends=row.lease_ends)
+    return given != known or leases.is_due(row.now, lease=lease, ends=row.lease_ends)
 
 
 def _write(connection: sa.Connection, server: Server, lease: float) -> None:
-    row = connection.execute(_ONE, {"id": server.id}).one_or_none()
+    row = _row(connection, server.id)
     if row is not None:
         connection.execute(_UPDATE, {"it": row.id, **_values(server, lease, row.now)})
         return
     _forget_ended(connection)
-    now = connection.execute(_NOW).scalar_one()
-    first = {"id": server.id, "started": server.started or now}
-    connection.execute(_INSERT, first | _values(server, lease, now))
+    at = now(connection)
+    first = {"id": server.id, "started": server.started or at}
+    connection.execute(_INSERT, first | _values(server, lease, at))
 
 
 def _forget_ended(connection: sa.Connection) -> None:
@@ -98,15 +102,15 @@ def _has_ended(row: Row) -> bool:
     return leases.has_ended(row.now, lease=row.lease, ends=row.lease_ends)
 
 
-def _values(server: Server, lease: float, now: float) -> dict[str, object]:
+def _values(server: Server, lease: float, at: float) -> dict[str, object]:
     return {
         "url": server.url,
         "processes": server.processes,
         "models": names_to_json(server.models),
         "routes": whole_numbers_to_json(server.routes),
-        "seen": now,
+        "seen": at,
         "lease": lease,
-        "lease_ends": now + lease,
+        "lease_ends": at + lease,
     }
 
 

@@ -1,11 +1,8 @@
-"""The ledger on SQLite, put together.
-
-Belongs here: opening it, and the parts as one object. Does not: what the parts do.
-"""
+"""The ledger, put together from its parts, and the one way to open it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +10,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from fairlead.errors import Invalid
+from fairlead.ledger import sqlite
 from fairlead.ledger.codecs import sources_from_json
 from fairlead.ledger.database import PATIENCE, Database, now
 from fairlead.ledger.deployments import SqlDeployments
@@ -26,6 +24,7 @@ from fairlead.ledger.tasks import SqlTasks
 from fairlead.ledger.versions import SqlVersions
 from fairlead.records import Digest
 
+_DATABASES: Mapping[str, Callable[..., Database]] = {"sqlite": sqlite.open_database}
 _SOURCES = sa.select(studies.c.sources).distinct()
 _DIGESTS = sa.union(
     sa.select(studies.c.table_digest),
@@ -43,15 +42,11 @@ class SqlRoots:
 
     def digests(self) -> Sequence[Digest]:
         """Every digest that a row of the ledger names."""
-        with self._database.read() as connection:
-            named = connection.execute(_DIGESTS).scalars().all()
-            sources = connection.execute(_SOURCES).scalars().all()
-        own = {digest for text in sources for digest in sources_from_json(text).values()}
-        return sorted(own.union(named))
+        return self._database.read(_digests)
 
 
 class SqlLedger:
-    """The whole ledger in one SQLite file; use `open_ledger` to get one."""
+    """The whole ledger in one database; use `open_ledger` to get one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -66,8 +61,7 @@ class SqlLedger:
 
     def now(self) -> float:
         """The database's clock."""
-        with self._database.read() as connection:
-            return now(connection)
+        return self._database.read(now)
 
     def __enter__(self) -> Self:
         return self
@@ -92,12 +86,7 @@ def open_ledger(location: Path | str, *, patience: float = PATIENCE) -> SqlLedge
         Invalid: The location is no ledger, cannot be written, or a newer Fairlead made it.
         Corrupt: It was a ledger and has been emptied.
     """
-    file = _file(location)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Invalid(f"ledger {str(file)!r}: its folder cannot be made: {error}") from error
-    database = Database(file, patience=patience)
+    database = open_database(location, patience=patience)
     try:
         bring_to_head(database)
     except BaseException:
@@ -106,10 +95,22 @@ def open_ledger(location: Path | str, *, patience: float = PATIENCE) -> SqlLedge
     return SqlLedger(database)
 
 
-def _file(location: Path | str) -> Path:
-    if isinstance(location, Path) or "://" not in location:
-        return Path(location)
-    url = sa.make_url(location)
-    if url.get_backend_name() != "sqlite" or not url.database:
+def open_database(location: Path | str, *, patience: float = PATIENCE) -> Database:
+    """The database of a ledger as it is, not brought up to date.
+
+    Raises:
+        Invalid: No ledger can be there.
+        Corrupt: It was a ledger and has been emptied.
+    """
+    scheme, separator, _ = str(location).partition("://")
+    kind = scheme.partition("+")[0] if separator else "sqlite"
+    if kind not in _DATABASES:
         raise Invalid(f"ledger {location!r}: it must be a file, or a URL like sqlite:///FILE")
-    return Path(url.database)
+    return _DATABASES[kind](location, patience=patience)
+
+
+def _digests(connection: sa.Connection) -> Sequence[Digest]:
+    named = connection.execute(_DIGESTS).scalars().all()
+    sources = connection.execute(_SOURCES).scalars().all()
+    own = {digest for text in sources for digest in sources_from_json(text).values()}
+    return sorted(own.union(named))

@@ -1,6 +1,8 @@
-"""Studies and their trials, in the database.
+"""Studies and their trials.
 
-Belongs here: what the Protocol `Studies` asks. Does not: tasks and attempts.
+A study is opened once, may be extended by a larger size, and is finished once until it is extended
+again. Its definition (size, state, best) changes under the lock of its id alone, so that what is
+checked still holds when it is written.
 """
 
 from __future__ import annotations
@@ -10,14 +12,14 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from fairlead.errors import NotFound
-from fairlead.ledger import counters, events, results, withdrawal
+from fairlead.ledger import attempts, events, results
 from fairlead.ledger.codecs import sources_from_json, sources_to_json, trials_from_json
-from fairlead.ledger.database import Database, Row, now
+from fairlead.ledger.database import Database, Row, now, study_lock
 from fairlead.ledger.schema import studies, tasks
 from fairlead.records import Counts, Event, Limits, Result, Study, Trial, TrialRow, TrialState
 from fairlead.suggestions import did_you_mean
 
-_BY_ID = sa.select(studies).where(studies.c.id == sa.bindparam("id")).with_for_update()
+_BY_ID = sa.select(studies).where(studies.c.id == sa.bindparam("id"))
 _BY_NAME = (
     sa.select(studies)
     .where(studies.c.name == sa.bindparam("name"))
@@ -60,59 +62,49 @@ class SqlStudies:
 
     def open(self, study: Study) -> Study:
         """Create the study, extend it, or return it as it is."""
-        with self._database.read() as connection:
-            row = connection.execute(_BY_ID, {"id": study.id}).one_or_none()
-            if row is not None and not _to_do(connection, row, study):
-                return _study(row)
-        with self._database.write() as connection:
-            return _study(_open(connection, study))
+        found = self._database.read(lambda connection: _as_wanted(connection, study))
+        return found or self._database.write(
+            lambda connection: _study(_open(connection, study)), lock=study_lock(study.id)
+        )
 
     def get(self, study: str) -> Study:
         """The study with this id, of this name, or with this beginning of an id."""
-        with self._database.read() as connection:
-            return _study(_find(connection, study))
+        return self._database.read(lambda connection: _study(_find(connection, study)))
 
     def all(self) -> Sequence[Study]:
         """Every study, the newest first."""
-        with self._database.read() as connection:
-            return [_study(row) for row in connection.execute(_ALL)]
+        return self._database.read(
+            lambda connection: [_study(row) for row in connection.execute(_ALL)]
+        )
 
     def counts(self, study: str) -> Counts:
         """How far the study is."""
-        with self._database.read() as connection:
-            found = counters.counts(connection, study)
+        found = self._database.read(lambda connection: results.counts(connection, study))
         if found is None:
             raise NotFound(f"no study has the id {study!r}")
         return found
 
     def trials(self, study: str) -> Sequence[TrialRow]:
         """Its trials below `Study.size` by number, with what is known of them."""
-        with self._database.read() as connection:
-            size = row_of(connection, study).size
-            known, _ = results.since(connection, study, 0)
-            rows = connection.execute(_TASKS, {"id": study}).all()
-        by_number = {result.number: result for result in known}
-        found = [
-            _trial_row(trial, row.state, by_number.get(trial.number))
-            for row in rows
-            for trial in trials_from_json(row.trials)
-            if trial.number < size
-        ]
-        return sorted(found, key=lambda row: row.trial.number)
+        return self._database.read(lambda connection: _trials(connection, study))
 
     def results(self, study: str, *, after: int = 0) -> tuple[Sequence[Result], int]:
         """Results that were committed after the given mark, and the mark to give next time."""
-        with self._database.read() as connection:
-            return results.since(connection, study, after)
+        return self._database.read(lambda connection: results.since(connection, study, after))
 
     def withdraw(self, study: str) -> None:
         """Let no ready task of kind 'trials' start any more; running ones go on."""
-        with self._database.write() as connection:
-            withdrawal.withdraw_ready(connection, row_of(connection, study).number)
+        self._database.write(
+            lambda connection: attempts.withdraw_ready(
+                connection, row_of(connection, study).number
+            ),
+            lock=study_lock(study),
+        )
 
     def finish(self, study: str, *, of: int, size: int, best: int | None) -> bool:
         """Make the study a finished fact of `size` trials, unless it was extended meanwhile."""
-        with self._database.write() as connection:
+
+        def finish(connection: sa.Connection) -> bool:
             row = row_of(connection, study)
             if row.state == "searching" and row.size != of:
                 return False
@@ -120,10 +112,11 @@ class SqlStudies:
                 _finish(connection, row.number, size, best)
             return True
 
+        return self._database.write(finish, lock=study_lock(study))
+
     def events(self, study: str) -> Sequence[Event]:
         """The study's history, the oldest line first."""
-        with self._database.read() as connection:
-            return events.history(connection, study)
+        return self._database.read(lambda connection: events.history(connection, study))
 
 
 def row_of(connection: sa.Connection, study: str) -> Row:
@@ -159,12 +152,31 @@ def _not_found(words: str, *, several: bool, names: Sequence[str]) -> str:
     return f"no study has the id or the name {words!r}{did_you_mean(words, names)}"
 
 
+def _as_wanted(connection: sa.Connection, study: Study) -> Study | None:
+    """The study, where opening it has nothing to write."""
+    row = connection.execute(_BY_ID, {"id": study.id}).one_or_none()
+    return None if row is None or _to_do(connection, row, study) else _study(row)
+
+
+def _trials(connection: sa.Connection, study: str) -> Sequence[TrialRow]:
+    size = row_of(connection, study).size
+    known, _ = results.since(connection, study, 0)
+    by_number = {result.number: result for result in known}
+    found = [
+        _trial_row(trial, row.state, by_number.get(trial.number))
+        for row in connection.execute(_TASKS, {"id": study})
+        for trial in trials_from_json(row.trials)
+        if trial.number < size
+    ]
+    return sorted(found, key=lambda row: row.trial.number)
+
+
 def _to_do(connection: sa.Connection, row: Row, study: Study) -> bool:
     """Whether opening the study, which is there, has anything to write."""
     if study.size > row.asked:
         return True
     # A coordinator that withdrew and then died left a search that nobody would go on with.
-    return row.state == "searching" and withdrawal.any_withdrawn(connection, row.number)
+    return row.state == "searching" and attempts.any_withdrawn(connection, row.number)
 
 
 def _open(connection: sa.Connection, study: Study) -> Row:
@@ -176,7 +188,7 @@ def _open(connection: sa.Connection, study: Study) -> Row:
         _extend(connection, row.number, study.size)
     opened = row_of(connection, study.id)
     if opened.state == "searching":
-        withdrawal.restore(connection, opened)
+        attempts.restore(connection, opened)
     return opened
 
 
@@ -202,17 +214,17 @@ def _create(connection: sa.Connection, study: Study) -> None:
 
 def _extend(connection: sa.Connection, study: int, size: int) -> None:
     connection.execute(_EXTEND, {"study": study, "to": size})
-    counters.recount(connection, study)
+    results.recount(connection, study)
     event = Event(kind="extended", at=now(connection), text=f"to {size} trials")
     events.append(connection, study, event)
 
 
 def _finish(connection: sa.Connection, study: int, size: int, best: int | None) -> None:
-    withdrawal.withdraw_ready(connection, study)
-    withdrawal.withdraw_running(connection, study)
+    attempts.withdraw_ready(connection, study)
+    attempts.withdraw_running(connection, study)
     at = now(connection)
     connection.execute(_FINISH, {"study": study, "to": size, "winner": best, "at": at})
-    counters.recount(connection, study)
+    results.recount(connection, study)
     event = Event(kind="finished", at=at, text=f"{size} trials")
     events.append(connection, study, event)
 

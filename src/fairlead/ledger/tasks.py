@@ -1,7 +1,7 @@
-"""Tasks, in the database.
+"""Tasks: what a study wants done, handed out to workers.
 
-Belongs here: putting tasks in, and what the Protocol `Tasks` asks, each as one transaction. Does
-not: how an attempt goes (attempts.py).
+A trial is in one task at most, so that adding is safe to repeat: what is there is left as it is.
+How an attempt at a task goes is told in attempts.py.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from fairlead.errors import Invalid
-from fairlead.ledger import attempts, counters, results
+from fairlead.ledger import attempts, results
 from fairlead.ledger.codecs import trials_to_json
-from fairlead.ledger.database import Database, Row
+from fairlead.ledger.database import Database, Row, study_lock
 from fairlead.ledger.schema import studies, tasks, trials
 from fairlead.ledger.studies import row_of
 from fairlead.records import Claim, Digest, NewTask, Result
@@ -54,75 +54,69 @@ class SqlTasks:
 
     def add(self, study: str, tasks: Sequence[NewTask]) -> None:
         """Put tasks in, in this order. One whose trials are there already is left as it is."""
-        with self._database.write() as connection:
-            _add(connection, row_of(connection, study), tasks)
+        self._database.write(
+            lambda connection: _add(connection, row_of(connection, study), tasks),
+            lock=study_lock(study),
+        )
 
     def claim(self, worker: str, *, lease: float, study: str | None = None) -> Claim | None:
         """Take the oldest ready task (of this study), or None where there is none."""
-        with self._database.read() as connection:
-            if not attempts.claimable(connection, study):
-                return None
+        if not self._database.read(lambda connection: attempts.claimable(connection, study)):
+            return None
         # After a power cut no worker is left that a claim or a heartbeat could matter to.
-        with self._database.write(lasting=False) as connection:
-            return attempts.claim(connection, worker, lease=lease, study=study)
+        return self._database.write(
+            lambda connection: attempts.claim(connection, worker, lease=lease, study=study),
+            durable=False,
+        )
 
     def heartbeat(self, claim: Claim, *, lease: float) -> None:
         """Extend the lease."""
-        with self._database.write(lasting=False) as connection:
-            attempts.heartbeat(connection, claim, lease)
+        self._database.write(
+            lambda connection: attempts.heartbeat(connection, claim, lease), durable=False
+        )
 
     def commit(self, claim: Claim, results: Sequence[Result]) -> None:
         """Write the results of a 'trials' task, one for each of its trials, and end it."""
         _check(claim, results)
-        with self._database.write() as connection:
-            _commit(connection, claim, results)
+        self._database.write(lambda connection: _commit(connection, claim, results))
 
     def commit_and_claim(
         self, claim: Claim, results: Sequence[Result], *, lease: float, study: str | None = None
     ) -> Claim | None:
         """Commit, then take the next task for the same worker, in one transaction."""
         _check(claim, results)
-        with self._database.write() as connection:
+
+        def commit_and_claim(connection: sa.Connection) -> Claim | None:
             _commit(connection, claim, results)
             return attempts.claim(connection, claim.worker, lease=lease, study=study)
+
+        return self._database.write(commit_and_claim)
 
     def commit_refit(self, claim: Claim, candidate: Digest) -> None:
         """Write the artefact that a 'refit' task made, and end it."""
         if claim.kind != "refit":
             raise Invalid(f"task {claim.task} is of kind {claim.kind!r}: commit its results")
-        with self._database.write() as connection:
-            row = attempts.done(connection, claim, candidate=candidate)
-            counters.change(connection, row.study, running=-1)
+        self._database.write(lambda connection: _commit_refit(connection, claim, candidate))
 
     def fault(self, claim: Claim, reason: str) -> bool:
         """Report that the attempt failed; True where that was the last one allowed."""
-        with self._database.write() as connection:
-            return attempts.fault(connection, claim, reason)
+        return self._database.write(lambda connection: attempts.fault(connection, claim, reason))
 
     def release(self, claim: Claim, reason: str) -> None:
         """Give the task back unfinished; it counts neither as a fault nor as lost."""
-        with self._database.write() as connection:
-            attempts.release(connection, claim, reason)
+        self._database.write(lambda connection: attempts.release(connection, claim, reason))
 
     def lose(self, worker: str) -> int:
         """End the leases of a worker known to be dead; returns how many there were."""
-        with self._database.write() as connection:
-            return attempts.lose(connection, worker)
+        return self._database.write(lambda connection: attempts.lose(connection, worker))
 
     def refit(self, study: str, trial: int) -> tuple[Digest | None, str | None]:
         """What the refit of this trial came to."""
-        with self._database.read() as connection:
-            row = connection.execute(_REFIT, {"id": study, "trial": trial}).one_or_none()
-        if row is None:
-            return None, None
-        return row.candidate, row.reason if row.state == "failed" else None
+        return self._database.read(lambda connection: _refit(connection, study, trial))
 
     def open(self, study: str | None = None) -> int:
         """Number of tasks that are ready or running (of this study)."""
-        with self._database.read() as connection:
-            if study is None:
-                return int(connection.execute(_OPEN).scalar_one())
-            return int(connection.execute(_OPEN_OF_STUDY, {"id": study}).scalar_one())
+        return self._database.read(lambda connection: _open(connection, study))
 
 
 def _check(claim: Claim, found: Sequence[Result]) -> None:
@@ -140,12 +134,30 @@ def _commit(connection: sa.Connection, claim: Claim, found: Sequence[Result]) ->
     results.write(connection, row.study, found, attempts=claim.attempt, running=-1)
 
 
+def _commit_refit(connection: sa.Connection, claim: Claim, candidate: Digest) -> None:
+    row = attempts.done(connection, claim, candidate=candidate)
+    results.count(connection, row.study, running=-1)
+
+
+def _refit(connection: sa.Connection, study: str, trial: int) -> tuple[Digest | None, str | None]:
+    row = connection.execute(_REFIT, {"id": study, "trial": trial}).one_or_none()
+    if row is None:
+        return None, None
+    return row.candidate, row.reason if row.state == "failed" else None
+
+
+def _open(connection: sa.Connection, study: str | None) -> int:
+    if study is None:
+        return int(connection.execute(_OPEN).scalar_one())
+    return int(connection.execute(_OPEN_OF_STUDY, {"id": study}).scalar_one())
+
+
 def _add(connection: sa.Connection, study: Row, new: Sequence[NewTask]) -> None:
     rows = [*_new_trials(connection, study, new), *_new_refits(connection, study, new)]
     if not rows:
         return
     connection.execute(_INSERT, rows)
-    counters.change(connection, study.number, ready=sum(row["state"] == "ready" for row in rows))
+    results.count(connection, study.number, ready=sum(row["state"] == "ready" for row in rows))
 
 
 def _new_trials(

@@ -1,6 +1,7 @@
-"""Versions, judgements and promotions of models, in the database.
+"""Versions, judgements and promotions of models.
 
-Belongs here: what the Protocol `Versions` asks. Does not: who should become champion.
+All of them are appended to, and numbered within their model. What a judgement counted and whom a
+promotion replaces are checked again when they are written, under the lock of the model.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from fairlead.errors import Conflict, NotFound
 from fairlead.ledger import outbox
 from fairlead.ledger.codecs import verdict_from_json, verdict_to_json
-from fairlead.ledger.database import Database, Row, now
+from fairlead.ledger.database import Database, Row, model_lock, now
 from fairlead.ledger.schema import champions, judged_rows, judgements, promotions, versions
 from fairlead.records import Basis, Digest, Judgement, Promotion, Version
 
@@ -31,11 +32,7 @@ _CHAMPION = (
     )
     .where(champions.c.model == sa.bindparam("model"))
 )
-_CHAMPION_NUMBER = (
-    sa.select(champions.c.version)
-    .where(champions.c.model == sa.bindparam("model"))
-    .with_for_update()
-)
+_CHAMPION_NUMBER = sa.select(champions.c.version).where(champions.c.model == sa.bindparam("model"))
 _REPLACE = (
     champions.update()
     .where(champions.c.model == sa.bindparam("of"), champions.c.version == sa.bindparam("previous"))
@@ -71,46 +68,49 @@ class SqlVersions:
 
     def register(self, version: Version, *, seen: int | None = None) -> Version:
         """Give the candidate the model's next number; the same manifest keeps its number."""
-        with self._database.write() as connection:
-            same = connection.execute(
-                _SAME, {"model": version.model, "manifest": version.manifest}
-            ).one_or_none()
-            return _register(connection, version, seen) if same is None else _version(same)
+        return self._database.write(
+            lambda connection: _register(connection, version, seen), lock=model_lock(version.model)
+        )
 
     def all(self, model: str | None = None) -> Sequence[Version]:
         """The versions (of this model), by model and number."""
-        with self._database.read() as connection:
-            if model is None:
-                return [_version(row) for row in connection.execute(_ALL)]
-            return [_version(row) for row in connection.execute(_ALL_OF_MODEL, {"model": model})]
+        chosen = _ALL if model is None else _ALL_OF_MODEL
+        return self._database.read(
+            lambda connection: [
+                _version(row) for row in connection.execute(chosen, {"model": model})
+            ]
+        )
 
     def get(self, model: str, number: int) -> Version:
         """One version."""
-        with self._database.read() as connection:
-            return _version(row_of(connection, model, number))
+        return self._database.read(lambda connection: _version(row_of(connection, model, number)))
 
     def champion(self, model: str) -> Version | None:
         """What the model's name stands for now."""
-        with self._database.read() as connection:
-            row = connection.execute(_CHAMPION, {"model": model}).one_or_none()
-        return None if row is None else _version(row)
+        return self._database.read(lambda connection: _champion(connection, model))
 
     def judge(self, judgement: Judgement, basis: Basis | None = None) -> None:
         """Append a verdict, and keep the sample of its rows."""
-        with self._database.write() as connection:
-            row_of(connection, judgement.model, judgement.version)
-            _judge(connection, judgement, basis)
+        self._database.write(
+            lambda connection: _judge(connection, judgement, basis),
+            lock=model_lock(judgement.model),
+        )
 
     def samples(self, model: str) -> Mapping[Digest, bytes]:
         """The samples of rows that judged the model, by the rows' digest, where they are known."""
-        with self._database.read() as connection:
-            rows = connection.execute(_SAMPLES, {"model": model})
-            return {row.digest: row.sample for row in rows}
+        return self._database.read(
+            lambda connection: {
+                row.digest: row.sample for row in connection.execute(_SAMPLES, {"model": model})
+            }
+        )
 
     def judgements(self, model: str) -> Sequence[Judgement]:
         """The verdicts, the oldest first."""
-        with self._database.read() as connection:
-            return [_judgement(row) for row in connection.execute(_JUDGEMENTS, {"model": model})]
+        return self._database.read(
+            lambda connection: [
+                _judgement(row) for row in connection.execute(_JUDGEMENTS, {"model": model})
+            ]
+        )
 
     def promote(
         self,
@@ -119,22 +119,14 @@ class SqlVersions:
         basis: Basis | None = None,
     ) -> Promotion:
         """Change the champion and append to the history, in one transaction."""
-        with self._database.write() as connection:
-            row_of(connection, promotion.model, promotion.version)
-            _replace_champion(connection, promotion)
-            if judgement is not None:
-                _judge(connection, judgement, basis)
-            outbox.append(
-                connection, "champion", {"model": promotion.model, "version": promotion.version}
-            )
-            return _append(connection, promotion)
+        return self._database.write(
+            lambda connection: _promote(connection, promotion, judgement, basis),
+            lock=model_lock(promotion.model),
+        )
 
     def history(self, model: str) -> Sequence[Promotion]:
         """The promotions, the oldest first."""
-        with self._database.read() as connection:
-            if not connection.execute(_LAST, {"model": model}).scalar_one():
-                raise NotFound(_no_model(connection, model))
-            return [_promotion(row) for row in connection.execute(_PROMOTIONS, {"model": model})]
+        return self._database.read(lambda connection: _history(connection, model))
 
 
 def row_of(connection: sa.Connection, model: str, number: int) -> Row:
@@ -158,7 +150,24 @@ def _no_model(connection: sa.Connection, model: str) -> str:
     return f"no model is called {model!r}; models: {listed}"
 
 
+def _champion(connection: sa.Connection, model: str) -> Version | None:
+    row = connection.execute(_CHAMPION, {"model": model}).one_or_none()
+    return None if row is None else _version(row)
+
+
+def _history(connection: sa.Connection, model: str) -> Sequence[Promotion]:
+    if not connection.execute(_LAST, {"model": model}).scalar_one():
+        raise NotFound(_no_model(connection, model))
+    return [_promotion(row) for row in connection.execute(_PROMOTIONS, {"model": model})]
+
+
 def _register(connection: sa.Connection, version: Version, seen: int | None) -> Version:
+    keys = {"model": version.model, "manifest": version.manifest}
+    same = connection.execute(_SAME, keys).one_or_none()
+    return _version(same) if same is not None else _create(connection, version, seen)
+
+
+def _create(connection: sa.Connection, version: Version, seen: int | None) -> Version:
     last = connection.execute(_LAST, {"model": version.model}).scalar_one()
     if seen not in {None, last}:
         raise Conflict(
@@ -190,6 +199,20 @@ def _register(connection: sa.Connection, version: Version, seen: int | None) -> 
     return created
 
 
+def _promote(
+    connection: sa.Connection,
+    promotion: Promotion,
+    judgement: Judgement | None,
+    basis: Basis | None,
+) -> Promotion:
+    row_of(connection, promotion.model, promotion.version)
+    _replace_champion(connection, promotion)
+    if judgement is not None:
+        _judge(connection, judgement, basis)
+    outbox.append(connection, "champion", {"model": promotion.model, "version": promotion.version})
+    return _append(connection, promotion)
+
+
 def _replace_champion(connection: sa.Connection, promotion: Promotion) -> None:
     champion = connection.execute(_CHAMPION_NUMBER, {"model": promotion.model}).scalar()
     if champion != promotion.previous:
@@ -206,6 +229,7 @@ def _replace_champion(connection: sa.Connection, promotion: Promotion) -> None:
 
 
 def _judge(connection: sa.Connection, judgement: Judgement, basis: Basis | None) -> None:
+    row_of(connection, judgement.model, judgement.version)
     if basis is not None:
         _rest_on(connection, judgement, basis)
     statement = judgements.insert().values(

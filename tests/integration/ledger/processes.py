@@ -6,10 +6,12 @@ Each is a Python program of its own, as workers are: forked ones would share wha
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from fairlead.ledger.interface import Ledger
@@ -62,6 +64,17 @@ def add_trials(ledger: Ledger, count: int) -> None:
         for number in range(count)
     ]
     ledger.tasks.add(STUDY.id, tasks)
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Somebody else's write transaction, as long as it lasts."""
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.close()
 
 
 def ledger_file(folder: Path) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from fairlead.ledger import revisions, routed
+from fairlead.ledger import revisions, routes
 from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.records import (
     Allowance,
@@ -90,20 +92,23 @@ def test_a_call_takes_as_many_steps_with_many_trials_as_with_few(tmp_path: Path,
         assert 0 < steps(many, CALLS[name]) <= steps(few, CALLS[name]) + 10
 
 
-def deployed(folder: Path, routes: int) -> SqlLedger:
+def fill(connection: sa.Connection, count: int) -> None:
+    for number in range(count // 10 + 1):
+        asked = Revision(model="m", name="", version=1, allowance=Allowance(queue=number + 1))
+        name = revisions.revise(connection, asked).name
+        if number:
+            row = revisions.row_of(connection, "m", name)
+            revisions.enter(connection, row, "retired", "")
+    for number in range(count):
+        routes.append(connection, ROUTE, previous=number or None)
+
+
+def deployed(folder: Path, count: int) -> SqlLedger:
     """A ledger with so many routes, a tenth as many retired revisions, and one that comes in."""
     ledger = open_ledger(ledger_file(folder))
     model = Version(model="m", number=0, study="s", trial=0, size=1, manifest="a" * 64)
     ledger.versions.register(model)
-    with ledger._database.write() as connection:  # all in one: a commit each takes its time
-        for number in range(routes // 10 + 1):
-            asked = Revision(model="m", name="", version=1, allowance=Allowance(queue=number + 1))
-            name = revisions.revise(connection, asked).name
-            if number:
-                row = revisions.row_of(connection, "m", name)
-                revisions.enter(connection, row, "retired", "")
-        for number in range(routes):
-            routed.append(connection, ROUTE, previous=number or None)
+    ledger._database.write(partial(fill, count=count))  # all in one: a commit each takes its time
     begin(ledger)
     ledger.deployments.take(SERVER.id, lease=3600)
     ledger.servers.seen(SERVER, lease=3600)

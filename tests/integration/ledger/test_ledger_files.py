@@ -12,7 +12,7 @@ import pytest
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt, Invalid
-from fairlead.ledger.database import Database
+from fairlead.ledger.sqlite import SqliteDatabase
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Counts
 from fairlead.settings import Settings
@@ -200,8 +200,8 @@ def test_a_home_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
 def test_a_home_that_was_killed_before_its_tables_were_there_is_made_again(tmp_path: Path) -> None:
     file = ledger_file(tmp_path)
     file.parent.mkdir()
-    database = Database(file)
-    database.keep_log_ahead()
+    database = SqliteDatabase(file)
+    database.prepare()
     database.close()
     assert file.stat().st_size > 0
     with open_ledger(file) as ledger:

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from fairlead.errors import Busy
-from fairlead.ledger.database import Database
 from fairlead.ledger.interface import Ledger
+from fairlead.ledger.sqlite import SqliteDatabase
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Counts, Server
 from tests.integration.ledger.processes import (
@@ -24,6 +25,7 @@ from tests.integration.ledger.processes import (
     python,
     start_together,
     wait_until,
+    writing,
 )
 
 WORK = """
@@ -149,23 +151,20 @@ def test_no_writer_waits_over_a_second_while_others_write(tmp_path: Path, writer
 def test_a_writer_that_is_never_let_in_says_so(tmp_path: Path) -> None:
     with open_ledger(ledger_file(tmp_path)):
         pass
-    holder, waiter = (Database(ledger_file(tmp_path), patience=0.05) for _ in range(2))
-    with holder.write(), pytest.raises(Busy, match="others are writing"), waiter.write():
-        pytest.fail("two writers at once")
-    with waiter.write():
-        pass
-    holder.close()
+    waiter = SqliteDatabase(ledger_file(tmp_path), patience=0.05)
+    with writing(ledger_file(tmp_path)), pytest.raises(Busy, match="others are writing"):
+        waiter.write(lambda _: pytest.fail("two writers at once"))
+    waiter.write(lambda _: None)
     waiter.close()
 
 
 def test_a_server_that_cannot_extend_a_lease_hears_so_soon(tmp_path: Path) -> None:
     with open_ledger(ledger_file(tmp_path)) as ledger:
-        holder, began = Database(ledger_file(tmp_path)), time.monotonic()
-        with holder.write(), pytest.raises(Busy, match="others are writing"):
+        began = time.monotonic()
+        with writing(ledger_file(tmp_path)), pytest.raises(Busy, match="others are writing"):
             ledger.servers.seen(Server(id="one", url="u", processes=1), lease=5.0)
         assert time.monotonic() - began < 10
         ledger.servers.seen(Server(id="one", url="u", processes=1), lease=5.0)
-        holder.close()
 
 
 def test_a_process_that_was_stopped_in_its_turn_holds_up_nobody_for_long(tmp_path: Path) -> None:
@@ -188,25 +187,22 @@ def test_writers_do_without_turns_where_there_can_be_none(tmp_path: Path) -> Non
 def test_a_reader_is_not_held_up_by_a_writer(tmp_path: Path) -> None:
     with open_ledger(ledger_file(tmp_path), patience=0.0) as ledger:
         ledger.studies.open(STUDY)
-        database = Database(ledger_file(tmp_path))
-        with database.write():
+        with writing(ledger_file(tmp_path)):
             assert ledger.studies.get(STUDY.id).name == "boston"
             assert ledger.tasks.claim("w", lease=1.0) is None
-        database.close()
 
 
 def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with open_ledger(ledger_file(tmp_path)) as ledger:
-        database = Database(ledger_file(tmp_path))
+        database = SqliteDatabase(ledger_file(tmp_path))
         with pytest.raises(ZeroDivisionError):
-            _delete_and_fail(database)
+            database.write(_delete_and_fail)
         database.close()
         ledger.studies.open(STUDY)
     with open_ledger(ledger_file(tmp_path)) as ledger:
         assert [study.id for study in ledger.studies.all()] == [STUDY.id]
 
 
-def _delete_and_fail(database: Database) -> None:
-    with database.write() as connection:
-        connection.exec_driver_sql("DELETE FROM alembic_version")
-        raise ZeroDivisionError
+def _delete_and_fail(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("DELETE FROM alembic_version")
+    raise ZeroDivisionError

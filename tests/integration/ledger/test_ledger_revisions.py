@@ -17,9 +17,9 @@ from alembic.script import ScriptDirectory
 
 from fairlead.errors import Invalid
 from fairlead.ledger import migrate
-from fairlead.ledger.database import Database
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.schema import HEAD, metadata
+from fairlead.ledger.sqlite import SqliteDatabase
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Counts
 from tests.integration.ledger.processes import STUDY, add_trials, ledger_file
@@ -100,11 +100,10 @@ def tables(file: Path) -> set[tuple[str, str, frozenset[str]]]:
     return {(kind, name, pieces(statement)) for kind, name, statement in rows}
 
 
-def migrated(file: Path, migrations: Path = migrate.MIGRATIONS) -> Database:
-    database = Database(file)
-    database.keep_log_ahead()
-    with database.write() as connection:
-        migrate.migrate(connection, file, scripts=migrations)
+def migrated(file: Path, migrations: Path = migrate.MIGRATIONS) -> SqliteDatabase:
+    database = SqliteDatabase(file)
+    database.prepare()
+    database.write(lambda connection: migrate.migrate(connection, str(file), scripts=migrations))
     return database
 
 
@@ -112,8 +111,10 @@ def test_the_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "created.db"):
         pass
     database = migrated(tmp_path / "migrated.db")
-    with database.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    found = database.read(
+        lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)
+    )
+    assert found == []
     database.close()
     assert tables(tmp_path / "migrated.db") == tables(tmp_path / "created.db")
 
@@ -152,8 +153,9 @@ def test_a_recorded_ledger_opens_with_all_that_was_in_it(tmp_path: Path, dump: P
     with sqlite3.connect(tmp_path / "ledger.db") as opened:
         assert opened.execute("PRAGMA foreign_key_check").fetchall() == []
     opened.close()
-    with Database(tmp_path / "ledger.db").read() as connection:
-        assert migrate.revision_of(connection, tmp_path) == HEAD
+    database = SqliteDatabase(tmp_path / "ledger.db")
+    assert database.read(lambda connection: migrate.revision_of(connection, "")) == HEAD
+    database.close()
 
 
 def test_an_older_ledger_is_migrated_with_what_is_in_it(tmp_path: Path) -> None:

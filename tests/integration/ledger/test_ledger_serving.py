@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.ledger.database import Database
 from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.records import Allowance, Deployment, Revision, Route, Server, Version
 from tests.integration.ledger.processes import (
@@ -19,6 +19,7 @@ from tests.integration.ledger.processes import (
     python,
     start_together,
     wait_until,
+    writing,
 )
 
 ROUTE = Route(model="m", number=0, traffic={"v1": 100}, kind="set", why="", details="d" * 64)
@@ -175,14 +176,12 @@ def test_what_is_asked_often_does_not_wait_for_a_writer(tmp_path: Path, ledger: 
     server = Server(id="one", url="u", processes=1, routes={"m": 1})
     ledger.servers.seen(server, lease=60)
     held = ledger.deployments.take("one", lease=60)
-    database = Database(ledger_file(tmp_path))
-    with database.write():
+    with writing(ledger_file(tmp_path)):
         assert ledger.deployments.take("one", lease=60) == held
         assert ledger.deployments.take("two", lease=60) == []
         assert ledger.deployments.advance(begun) == held[0]
         ledger.servers.seen(server, lease=60)
         assert [route.number for route in ledger.routes.in_force()] == [1]
-    database.close()
 
 
 def test_an_allowance_of_an_older_fairlead_is_the_same_with_its_defaults(
@@ -191,12 +190,11 @@ def test_an_allowance_of_an_older_fairlead_is_the_same_with_its_defaults(
     allowance = Allowance(queue=5)
     wanted = Revision(model="m", name="", version=1, allowance=allowance)
     first = ledger.routes.revise(wanted)
-    database = Database(ledger_file(tmp_path))
-    with database.write() as connection:
-        connection.exec_driver_sql(
+    with sqlite3.connect(ledger_file(tmp_path)) as connection:
+        connection.execute(
             """UPDATE revisions SET allowance = '{"queue": 5}' WHERE name = 'v1-2'"""
         )
-    database.close()
+    connection.close()
     assert ledger.routes.revise(wanted) == first
 
 
@@ -206,8 +204,7 @@ def test_servers_that_were_killed_do_not_pile_up(tmp_path: Path, ledger: SqlLedg
         ended = time.monotonic() + 0.002
         wait_until(lambda ended=ended: time.monotonic() > ended)
     ledger.servers.seen(Server(id="last", url="u", processes=1), lease=60)
-    database = Database(ledger_file(tmp_path))
-    with database.read() as connection:
-        kept = connection.exec_driver_sql("SELECT id FROM servers").scalars().all()
-    database.close()
-    assert kept == ["last"]
+    connection = sqlite3.connect(ledger_file(tmp_path))
+    kept = connection.execute("SELECT id FROM servers").fetchall()
+    connection.close()
+    assert kept == [("last",)]
