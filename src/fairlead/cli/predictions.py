@@ -88,7 +88,7 @@ def _in_text(values: Sequence[Any] | NDArray[np.float64]) -> Sequence[Any]:
     """Numbers as served ones are written, too; labels as they are."""
     import numpy as np
 
-    from fairlead.serving.protocol.predicted import shortest
+    from fairlead.serving.protocol.outputs import shortest
 
     return shortest(values) if isinstance(values, np.ndarray) else values
 

@@ -21,7 +21,7 @@ import msgspec
 
 from fairlead.errors import Corrupt, Invalid, NotFound
 from fairlead.server.events import ServerEvent, ServerNotice, ServerWarning
-from fairlead.serving.http.tokens import hashed
+from fairlead.serving.http.guard import hashed
 
 
 def accepted_tokens(known: tuple[str, ...], *, own: str, private: bool) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from operator import add
 from typing import TypeAlias
 
 from fairlead.records import Bounds
-from fairlead.serving.telemetry.observed import LATENCY_EDGES, Observed
+from fairlead.serving.telemetry.counters import LATENCY_EDGES, Observed
 
 _LEVEL = 0.01
 """Probability below which chance is no explanation any more, at the end of a step."""

@@ -23,9 +23,10 @@ from fairlead.server.events import ServerEvent, ServerWarning
 from fairlead.server.listening import BoundAddress
 from fairlead.server.process import ServingProcess, start_process
 from fairlead.serving.http.graceful_close import let_in
-from fairlead.serving.plan import Admit, Alive, Counts, Drain, Page, Plan, Report, Scrape
+from fairlead.serving.plan import Admit, Alive, Drain, Page, Plan, Report, Scrape
 from fairlead.serving.start import ProcessSettings
-from fairlead.serving.telemetry.aggregate import Sums
+from fairlead.serving.telemetry.aggregate import Aggregate
+from fairlead.serving.telemetry.counters import Counts
 
 _SILENT = 30.0
 """Seconds after which a process that does not take a plan in is replaced: its loop hangs."""
@@ -78,7 +79,7 @@ class ProcessPool:
         settings: ProcessSettings,
         *,
         count: int,
-        sums: Sums,
+        sums: Aggregate,
         told: Callable[[ServerEvent], None],
         changed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,

@@ -29,10 +29,10 @@ from fairlead.server.process_pool import ProcessPool
 from fairlead.server.reconciler import Reconciler
 from fairlead.server.snapshot import SnapshotReader
 from fairlead.server.startup import deploy_champions
+from fairlead.serving.http.guard import hashed
 from fairlead.serving.http.limits import Limits
-from fairlead.serving.http.tokens import hashed
 from fairlead.serving.start import Logging, ProcessSettings
-from fairlead.serving.telemetry.aggregate import Sums
+from fairlead.serving.telemetry.aggregate import Aggregate
 
 _PERIOD = 0.1
 """Seconds between two looks at whether to stop, and at the processes."""
@@ -135,7 +135,7 @@ class _Server:
         )
         self._count = options.processes or _processes()
         self._wake = threading.Event()
-        self._sums = Sums()
+        self._sums = Aggregate()
         self._crew = ProcessPool(
             address,
             self._settings(),

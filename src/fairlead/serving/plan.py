@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from fairlead.records import Allowance, Digest, Signature
-from fairlead.serving.telemetry.counters import Counted, Sight
+from fairlead.serving.telemetry.counters import Counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,22 +113,6 @@ class Alive:
 
 BEAT = 1.0
 """Seconds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counts:
-    """What a process has counted since it said so last, and how it is; what is as it was, is not
-    said again.
-
-    Args:
-        counted: Model, revision, and what was counted of it.
-        refused: Connections closed for what came over them, by the status of the answer.
-        sight: How the process is; None where it has not looked at itself since.
-    """
-
-    counted: tuple[tuple[str, str, Counted], ...] = ()
-    refused: Mapping[int, int] = field(default_factory=dict)
-    sight: Sight | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

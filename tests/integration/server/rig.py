@@ -194,7 +194,7 @@ class Served:
 
     def checker(self) -> psutil.Process | None:
         """The process of a check, if there is one now."""
-        found = (one for one in self.children() if "fairlead.serving.checker" in _words(one))
+        found = (one for one in self.children() if "fairlead.serving.check" in _words(one))
         return next(found, None)
 
     def children(self) -> list[psutil.Process]:

@@ -170,7 +170,7 @@ def test_what_was_checked_once_on_this_machine_is_not_checked_by_the_next_server
     checks = tmp_path / "checks"
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
-        "if 'fairlead.serving.checker' in sys.orig_argv:\n"
+        "if 'fairlead.serving.check' in sys.orig_argv:\n"
         f"    open({str(checks)!r}, 'a').write('x')\n"
     )
     for _ in range(2):

@@ -249,7 +249,7 @@ def test_a_check_that_hangs_is_waited_for_no_longer_than_others_can_wait(
     hang.touch()
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys, time\n"
-        f"while 'fairlead.serving.checker' in sys.orig_argv and os.path.exists({str(hang)!r}):\n"
+        f"while 'fairlead.serving.check' in sys.orig_argv and os.path.exists({str(hang)!r}):\n"
         "    time.sleep(0.05)\n"
     )
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))

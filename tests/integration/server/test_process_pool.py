@@ -17,8 +17,8 @@ from fairlead.server.listening import bind
 from fairlead.server.process_pool import ProcessPool
 from fairlead.serving.plan import Counts, Plan
 from fairlead.serving.start import ProcessSettings
-from fairlead.serving.telemetry.aggregate import Sums
-from fairlead.serving.telemetry.counters import Counted
+from fairlead.serving.telemetry.aggregate import Aggregate
+from fairlead.serving.telemetry.counters import RevisionCounters
 from tests.integration.server.rig import DEADLINE
 
 REVISIONS = 200
@@ -26,16 +26,18 @@ MODEL = "m" * 1_000  # the page has it in every line
 IDLE = 30.0  # seconds that the crew waits for something to happen
 
 
-def many() -> Sums:
+def many() -> Aggregate:
     """What a server knows that has had many revisions."""
-    sums = Sums()
+    sums = Aggregate()
     names = (f"v{number}" for number in range(REVISIONS))
-    sums.add(1, Counts(counted=tuple((MODEL, name, Counted(codes={200: 1})) for name in names)))
+    sums.add(
+        1, Counts(counted=tuple((MODEL, name, RevisionCounters(codes={200: 1})) for name in names))
+    )
     return sums
 
 
 @contextmanager
-def tended(sums: Sums, store: Path) -> Iterator[str]:
+def tended(sums: Aggregate, store: Path) -> Iterator[str]:
     """A crew of one process, at this address; it is only seen to when something happens."""
     settings = ProcessSettings(listen=(), channel=0, artifacts=str(store))
     over = threading.Event()
@@ -90,7 +92,7 @@ def watched(
 ) -> Iterator[tuple[ProcessPool, psutil.Process]]:
     """A crew of one process that has said that it lives."""
     settings = ProcessSettings(listen=(), channel=0, artifacts=str(store))
-    sums = Sums()
+    sums = Aggregate()
     with bind("127.0.0.1", 0, tokens=False) as address:
         crew = ProcessPool(
             address,

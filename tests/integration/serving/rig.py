@@ -38,7 +38,7 @@ from fairlead.serving.plan import (
 )
 from fairlead.serving.start import VARIABLE, ProcessSettings, command
 from fairlead.serving.start import encode as encode_settings
-from fairlead.serving.telemetry.aggregate import Sums
+from fairlead.serving.telemetry.aggregate import Aggregate
 from fairlead.serving.telemetry.prometheus import page
 
 DEADLINE = 30.0
@@ -125,7 +125,7 @@ class Process:
     child: subprocess.Popen[bytes]
     channel: socket.socket
     log: Path
-    sums: Sums = field(default_factory=Sums)
+    sums: Aggregate = field(default_factory=Aggregate)
     serial: int = 0
     _reports: Queue[Report | None] = field(default_factory=Queue, init=False)
     _telling: threading.Lock = field(default_factory=threading.Lock, init=False)

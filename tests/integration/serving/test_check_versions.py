@@ -201,7 +201,7 @@ def _child_of(pid: int) -> psutil.Process:
     ends = time.monotonic() + 60
     while time.monotonic() < ends:
         for child in psutil.Process(pid).children():
-            if "fairlead.serving.checker" in child.cmdline() and child.cpu_times().user > 0.1:
+            if "fairlead.serving.check" in child.cmdline() and child.cpu_times().user > 0.1:
                 return child
         time.sleep(0.02)
     raise AssertionError("no check began")

@@ -19,6 +19,7 @@ from fairlead.errors import NotLoaded
 from fairlead.records import Allowance
 from fairlead.serving.engine.engine import Engine
 from fairlead.serving.plan import Held, Missing, Plan, Split
+from fairlead.serving.routing import drawn
 from tests.integration.serving.making import (
     ONE,
     adding,
@@ -61,7 +62,7 @@ def adder(artifacts: Artifacts, constant: float, revision: str, **more: Any) -> 
 
 async def ask(engine: Engine, model: str = "houses", revision: str | None = None) -> float:
     live = engine.table[model]
-    served = live.served(revision or live.choose(0.5))
+    served = live.served(revision or drawn(live, 0.5))
     return float((await served.predict(number(1), 1))[0])
 
 
@@ -95,7 +96,7 @@ def test_traffic_is_split_and_what_has_none_can_be_asked_by_name(artifacts: Arti
     async def go() -> None:
         async with running(artifacts) as engine:
             await engine.apply(Plan(serial=1, held=tuple(revisions), splits=(split,)))
-            chosen = [engine.table["houses"].choose(n / 400) for n in range(400)]
+            chosen = [drawn(engine.table["houses"], n / 400) for n in range(400)]
             assert 60 < chosen.count("v2") < 140
             assert "v3" not in chosen
             assert await ask(engine, revision="v3") == 4
@@ -322,7 +323,7 @@ def test_what_is_missing_is_told_at_once_and_the_rest_of_the_traffic_is_answered
             report = await engine.apply(Plan(serial=1, held=(only,), splits=(split,)))
             assert (report.routes, report.behind) == ({"houses": 1}, ())
             live = engine.table["houses"]
-            assert {live.choose(n / 100) for n in range(100)} == {"v1", "v2"}
+            assert {drawn(live, n / 100) for n in range(100)} == {"v1", "v2"}
             assert await ask(engine, revision="v1") == 11
             with pytest.raises(NotLoaded, match="revision 'v2' is gone"):
                 live.served("v2")

@@ -21,7 +21,7 @@ from fairlead.inference import Exported
 from fairlead.inference.exported import _inputs, compact
 from fairlead.records import Allowance
 from fairlead.serving.engine.engine import Engine
-from fairlead.serving.engine.loaded_revision import Served
+from fairlead.serving.engine.loaded_revision import LoadedRevision
 from fairlead.serving.plan import Facts, Held
 from tests.integration.serving.making import (
     ONE,
@@ -49,7 +49,7 @@ def artifacts(store: Path) -> Artifacts:
 
 
 @asynccontextmanager
-async def serving(artifacts: Artifacts, revision: Held) -> AsyncIterator[Served]:
+async def serving(artifacts: Artifacts, revision: Held) -> AsyncIterator[LoadedRevision]:
     """The revision, all of whose model's traffic it has."""
     engine = Engine(artifacts)
     try:

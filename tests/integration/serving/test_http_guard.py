@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fairlead.serving.http.tokens import hashed
+from fairlead.serving.http.guard import hashed
 from fairlead.serving.start import ProcessSettings
 from tests.integration.serving.rig import Process, Trained, request, rows_of, started
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fairlead.serving.telemetry.observed import LATENCY_EDGES, Observed
+from fairlead.serving.telemetry.counters import LATENCY_EDGES, Observed
 from tests.integration.serving.rig import Process, Trained, rows_of, started, wait_until
 
 PREDICT = "/models/houses:predict"

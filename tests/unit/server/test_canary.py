@@ -15,7 +15,7 @@ from fairlead.server.canary import (
     percentile,
     stability,
 )
-from fairlead.serving.telemetry.observed import LATENCY_EDGES, Observed
+from fairlead.serving.telemetry.counters import LATENCY_EDGES, Observed
 
 BOUNDS = Bounds(hold=30.0, requests=100)
 DECILES = np.array([-1.28155, -0.84162, -0.5244, -0.25335, 0.0, 0.25335, 0.5244, 0.84162, 1.28155])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.serving.http.paths import Kind, target
+from fairlead.serving.request import Kind, target
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fairlead.serving.http.request_context import given_id
-from fairlead.serving.http.routing import pin, sticky_key
+from fairlead.serving.request import given_id
+from fairlead.serving.routing import pin, sticky_key
 from fairlead.serving.start import Logging, ProcessSettings, decode, encode
 
 
 @pytest.mark.parametrize(
-    ("sticky", "heads", "key"),
+    ("sticky", "headers", "key"),
     [
         ("header:X-User", {b"x-user": b"ann"}, "ann"),
         ("header:X-User", {}, None),
@@ -23,13 +23,13 @@ from fairlead.serving.start import Logging, ProcessSettings, decode, encode
     ],
 )
 def test_a_client_is_known_by_what_was_asked_for(
-    sticky: str, heads: dict[bytes, bytes], key: str | None
+    sticky: str, headers: dict[bytes, bytes], key: str | None
 ) -> None:
-    assert sticky_key(sticky, heads) == key
+    assert sticky_key(sticky, headers) == key
 
 
 @pytest.mark.parametrize(
-    ("version", "heads", "wanted"),
+    ("version", "headers", "wanted"),
     [
         (None, {}, ""),
         (None, {b"fairlead-revision": b""}, ""),
@@ -39,9 +39,9 @@ def test_a_client_is_known_by_what_was_asked_for(
     ],
 )
 def test_a_request_pins_a_revision_by_its_path_before_its_header(
-    version: str | None, heads: dict[bytes, bytes], wanted: str
+    version: str | None, headers: dict[bytes, bytes], wanted: str
 ) -> None:
-    assert pin(version, heads) == wanted
+    assert pin(version, headers) == wanted
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,19 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fairlead.serving.plan import Counts, decode, encode
-from fairlead.serving.telemetry.aggregate import Sums
-from fairlead.serving.telemetry.counters import Counted, Sight
-from fairlead.serving.telemetry.metrics import Metrics
-from fairlead.serving.telemetry.observed import LATENCY_EDGES
+from fairlead.serving.telemetry.aggregate import Aggregate
+from fairlead.serving.telemetry.counters import (
+    LATENCY_EDGES,
+    Metrics,
+    ProcessSample,
+    RevisionCounters,
+)
 from fairlead.serving.telemetry.prometheus import page
 
-SIGHT = Sight(memory=1e8, cpu=2.5, files=40, connections=3, bodies=100)
+SIGHT = ProcessSample(memory=1e8, cpu=2.5, files=40, connections=3, bodies=100)
 
 
-def figures(sums: Sums) -> dict[tuple[str, frozenset[str]], float]:
+def figures(sums: Aggregate) -> dict[tuple[str, frozenset[str]], float]:
     """By name and label values."""
     return {
         (sample.name, frozenset(sample.labels.values())): sample.value
@@ -25,12 +28,14 @@ def figures(sums: Sums) -> dict[tuple[str, frozenset[str]], float]:
 
 
 def of(revision: str, **given: object) -> Counts:
-    return Counts(counted=(("m", revision, Counted(**given)),))  # type: ignore[arg-type] # as they come
+    return Counts(counted=(("m", revision, RevisionCounters(**given)),))  # type: ignore[arg-type] # as they come
 
 
 def test_counts_come_over_the_channel_as_they_were() -> None:
-    counted = Counted(codes={200: 3}, latency={4: 3}, seconds=0.1, bins={0: 3}, rows=3, total=1e300)
-    counts = Counts(counted=(("m", "v1", counted),), refused={400: 2}, sight=SIGHT)
+    counted = RevisionCounters(
+        codes={200: 3}, latency={4: 3}, seconds=0.1, bins={0: 3}, rows=3, total=1e300
+    )
+    counts = Counts(counted=(("m", "v1", counted),), refused={400: 2}, sample=SIGHT)
     assert decode(encode(counts)) == counts
 
 
@@ -45,7 +50,7 @@ def test_what_was_told_is_not_told_again() -> None:
     assert news is not None
     ((model, revision, counted),) = news.counted
     assert (model, revision, counted.codes, counted.bins) == ("m", "v1", {200: 1}, {3: 1})
-    assert (news.refused, news.sight) == ({431: 1}, SIGHT)
+    assert (news.refused, news.sample) == ({431: 1}, SIGHT)
     assert metrics.news() is None
 
 
@@ -75,11 +80,11 @@ def test_counting_goes_on_in_the_same_place_after_it_was_told() -> None:
 
 
 def test_all_processes_are_added_up() -> None:
-    sums = Sums()
+    sums = Aggregate()
     for process in (11, 12):
         sums.add(process, of("v1", codes={200: 2, 500: 1}, latency={0: 2, 31: 1}, seconds=0.5))
         sums.add(process, of("v1", bins={0: 1, 2: 4}, rows=5, total=2.5, in_flight=1, loaded=1))
-        sums.add(process, Counts(refused={400: 1}, sight=SIGHT))
+        sums.add(process, Counts(refused={400: 1}, sample=SIGHT))
     shown = figures(sums)
     labels = ("m", "v1")
     assert shown["fairlead_requests_total", frozenset({*labels, "200"})] == 4
@@ -97,10 +102,10 @@ def test_all_processes_are_added_up() -> None:
 
 
 def test_what_a_process_counted_outlives_it_and_what_it_was_does_not() -> None:
-    sums = Sums()
+    sums = Aggregate()
     sums.add(11, of("v1", codes={200: 2}, in_flight=1, load=3.0))
     sums.add(12, of("v1", load=1.0))
-    sums.add(11, Counts(sight=SIGHT))
+    sums.add(11, Counts(sample=SIGHT))
     sums.forget(11)
     shown = figures(sums)
     assert shown["fairlead_requests_total", frozenset({"m", "v1", "200"})] == 2
@@ -110,7 +115,7 @@ def test_what_a_process_counted_outlives_it_and_what_it_was_does_not() -> None:
 
 
 def test_a_process_that_has_told_of_nothing_can_be_forgotten() -> None:
-    sums = Sums()
+    sums = Aggregate()
     sums.forget(11)
     assert figures(sums)["fairlead_connections", frozenset()] == 0
 
@@ -126,7 +131,7 @@ def test_a_process_that_has_told_of_nothing_can_be_forgotten() -> None:
 def test_the_judge_sees_answers_failures_and_refusals(
     codes: dict[int, int], seen: tuple[int, int, int]
 ) -> None:
-    sums = Sums()
+    sums = Aggregate()
     sums.add(11, of("v1", codes=codes, latency={1: 5}, bins={2: 1}))
     sums.add(11, of("", codes={404: 9}))
     ((key, observed),) = sums.observations().items()
@@ -137,7 +142,7 @@ def test_the_judge_sees_answers_failures_and_refusals(
 
 
 def test_the_judge_sees_nothing_of_requests_that_named_their_revision() -> None:
-    metrics, sums = Metrics(), Sums()
+    metrics, sums = Metrics(), Aggregate()
     counted = metrics.of("m", "v2")
     for tally, times in ((counted, 30), (counted.pinned, 20)):
         for status in times * (200, 400, 503):
@@ -159,7 +164,7 @@ def test_the_judge_sees_nothing_of_requests_that_named_their_revision() -> None:
 
 
 def test_all_is_known_until_the_time_that_the_slowest_process_has_told_of() -> None:
-    sums = Sums()
+    sums = Aggregate()
     assert sums.until() == float("-inf")
     sums.alive(1, 20.0)
     sums.alive(2, 10.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fairlead.serving.telemetry.logs import FEW, Few
+from fairlead.serving.telemetry.logs import FEW, LogRateLimit
 
 
 class Clock:
@@ -39,7 +39,7 @@ def clock(caplog: pytest.LogCaptureFixture) -> Clock:
 def test_of_many_lines_in_a_second_the_rest_is_told_in_one(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    few = Few(logging.getLogger(), clock.later)
+    few = LogRateLimit(logging.getLogger(), clock.later)
     assert [few.admits() for _ in range(1_000)].count(True) == FEW
     assert len(clock.calls) == 1
     clock.second()
@@ -52,7 +52,7 @@ def test_of_many_lines_in_a_second_the_rest_is_told_in_one(
 def test_where_all_are_written_nothing_more_is_told(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    few = Few(logging.getLogger(), clock.later)
+    few = LogRateLimit(logging.getLogger(), clock.later)
     for _ in range(3):
         assert all(few.admits() for _ in range(FEW))
         clock.second()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fairlead.data.lexicon import LARGEST
 from fairlead.serving.protocol.intake import near
-from fairlead.serving.protocol.predicted import shortest
+from fairlead.serving.protocol.outputs import shortest
 
 SINGLE = st.floats(width=32, allow_nan=False, allow_infinity=False)
 DOUBLE = st.floats(allow_nan=False, allow_infinity=False)

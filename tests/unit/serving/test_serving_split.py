@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.serving.engine.split import choose, draw_of
+from fairlead.serving.routing import choose, draw_of
 
 names = st.sampled_from(["v1", "v2", "v3", "v3-2", "v10"])
 shares = st.dictionaries(names, st.integers(1, 100), min_size=1)

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from fairlead.errors import Failed, Invalid, NotLoaded, OutOfService, Overloaded, Unreachable
-from fairlead.serving.http.request_context import Visit
+from fairlead.serving.request import RequestContext
+from fairlead.serving.telemetry.counters import Metrics
 from fairlead.serving.telemetry.logs import FEW
-from fairlead.serving.telemetry.metrics import Metrics
-from fairlead.serving.telemetry.request_observer import Witness, severity
+from fairlead.serving.telemetry.request_observer import RequestObserver, severity
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,16 @@ def test_what_clients_can_cause_without_end_does_not_fill_the_log(
     caplog.set_level(logging.INFO)
 
     async def many() -> None:
-        witness = Witness(Metrics(), None, logging.getLogger(), everything=False)
+        observer = RequestObserver(Metrics(), None, logging.getLogger(), everything=False)
         for _ in range(3 * FEW):
-            witness.answered(visit(error), status)
+            observer.answered(request(error), status)
 
     asyncio.run(many())
     assert len(caplog.records) == lines
 
 
-def visit(error: Exception) -> Visit:
+def request(error: Exception) -> RequestContext:
     began = time.perf_counter()
-    return Visit(method="POST", path=b"/", heads={}, id=b"1", began=began, target=None, error=error)
+    return RequestContext(
+        method="POST", path=b"/", headers={}, id=b"1", began=began, target=None, error=error
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fairlead.serving.http.tokens import accepts, hashed
+from fairlead.serving.http.guard import accepts, hashed
 
 
 def test_what_is_kept_is_not_the_token() -> None:

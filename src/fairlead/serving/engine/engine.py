@@ -13,15 +13,14 @@ from dataclasses import dataclass, replace
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import NotLoaded, OutOfService
-from fairlead.serving.engine.loaded_revision import Served
+from fairlead.serving.engine.loaded_revision import LoadedRevision
 from fairlead.serving.engine.loader import Loader
-from fairlead.serving.engine.split import choose
-from fairlead.serving.engine.threads import Bench
+from fairlead.serving.engine.threads import SerialExecutor
 from fairlead.serving.plan import Held, Plan, Report, Split
 
 
 @dataclass(frozen=True, kw_only=True)
-class Live:
+class ServedModel:
     """What a model's requests are answered with.
 
     Args:
@@ -30,22 +29,9 @@ class Live:
     """
 
     split: Split
-    revisions: Mapping[str, Served]
+    revisions: Mapping[str, LoadedRevision]
 
-    def choose(self, draw: float) -> str:
-        """The revision for this draw, a number in [0, 1) (split.py).
-
-        Raises:
-            OutOfService: None has traffic any more.
-            NotLoaded: None has traffic yet: the first one is still being tested.
-        """
-        if self.split.out:
-            raise out_of_service(self.split)
-        if not self.split.traffic:
-            raise NotLoaded(f"model {self.split.model!r} is being deployed; try again soon")
-        return choose(self.split.traffic, draw)
-
-    def served(self, revision: str) -> Served:
+    def served(self, revision: str) -> LoadedRevision:
         """The revision of this name, which is held or has traffic.
 
         Raises:
@@ -89,14 +75,14 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self.table: Mapping[str, Live] = {}
+        self.table: Mapping[str, ServedModel] = {}
         """What each model's requests are answered with, now: a request looks here once."""
         self._clock, self._changed = clock, changed
-        self._loader, self._bench = Loader(artifacts), Bench()
+        self._loader, self._executor = Loader(artifacts), SerialExecutor()
         self._serial = -1
-        self._aims: dict[str, Live] = {}  # what the last plan wants
-        self._known: dict[Held, Served] = {}  # by what they hold, save for edges
-        self._planned: frozenset[Served] = frozenset()  # what the last plan holds
+        self._aims: dict[str, ServedModel] = {}  # what the last plan wants
+        self._known: dict[Held, LoadedRevision] = {}  # by what they hold, save for edges
+        self._planned: frozenset[LoadedRevision] = frozenset()  # what the last plan holds
         self._moved, self._looking = asyncio.Event(), False
 
     async def apply(self, plan: Plan) -> Report:
@@ -128,14 +114,14 @@ class Engine:
             behind=tuple(model for model, aim in self._aims.items() if not self._is_as(model, aim)),
         )
 
-    def _is_as(self, model: str, aim: Live) -> bool:
+    def _is_as(self, model: str, aim: ServedModel) -> bool:
         return aim.proved and self.table[model] is aim
 
     def close(self) -> None:
         """Stop whatever goes on by itself; requests in hand are not waited for."""
         for served in self._known.values():
             served.close()
-        self._bench.close()
+        self._executor.close()
 
     # ---- plans ------------------------------------------------------------------------------
 
@@ -149,14 +135,14 @@ class Engine:
             served.want()
         self._advance()
 
-    def _served(self, held: Held) -> Served:
+    def _served(self, held: Held) -> LoadedRevision:
         """The one that holds just this, if there is one: it may be answering, or draining."""
         key = replace(held, edges=())
         if key not in self._known:
-            self._known[key] = Served(
+            self._known[key] = LoadedRevision(
                 held,
                 loader=self._loader,
-                bench=self._bench,
+                executor=self._executor,
                 changed=self._look_soon,
                 clock=self._clock,
             )
@@ -197,7 +183,7 @@ class Engine:
                 del self._known[key]
 
 
-def _live(split: Split, held: Mapping[tuple[str, str], Served]) -> Live:
+def _live(split: Split, held: Mapping[tuple[str, str], LoadedRevision]) -> ServedModel:
     """The split with all that is held of its model."""
     revisions = {name: served for (model, name), served in held.items() if model == split.model}
-    return Live(split=split, revisions=revisions)
+    return ServedModel(split=split, revisions=revisions)

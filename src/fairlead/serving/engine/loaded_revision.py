@@ -18,7 +18,7 @@ from fairlead.errors import Failed, FairleadError, NotLoaded, Overloaded
 from fairlead.inference import Exported
 from fairlead.serving.engine import admission
 from fairlead.serving.engine.loader import Loader
-from fairlead.serving.engine.threads import Bench
+from fairlead.serving.engine.threads import SerialExecutor
 from fairlead.serving.plan import Held
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 _LONGEST_FAULT = 500  # letters
 
 
-class Served:
+class LoadedRevision:
     """A revision in one serving process. Everything here happens on the event loop.
 
     Args:
         held: The revision.
         loader: Loads and frees its session.
-        bench: Does the parts of its large requests.
+        executor: Does the parts of its large requests.
         changed: Called when it has loaded, failed to, or has gone.
         clock: Seconds, rising.
     """
@@ -43,7 +43,7 @@ class Served:
         held: Held,
         *,
         loader: Loader,
-        bench: Bench,
+        executor: SerialExecutor,
         changed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,7 +51,7 @@ class Served:
         self.proved = False  # it was loaded once, so that it can be again
         self.fault: str | None = None  # why it is not loaded
         self.load_seconds: float | None = None  # that its last loading took
-        self._loader, self._bench, self._changed, self._clock = loader, bench, changed, clock
+        self._loader, self._executor, self._changed, self._clock = loader, executor, changed, clock
         self._exported: Exported | None = None
         self._in_hand = self._waiting = 0
         self._used = clock()
@@ -191,7 +191,7 @@ class Served:
         for start in range(0, rows, size):
             part = {name: values[start : start + size] for name, values in inputs.items()}
             count = min(size, rows - start)
-            parts.append(await self._bench.run(partial(exported.ask, part, count)))
+            parts.append(await self._executor.run(partial(exported.ask, part, count)))
         return np.concatenate(parts)
 
     @property

@@ -15,7 +15,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt
 from fairlead.inference import Exported, Inspected
 from fairlead.serving.engine.admission import slow_after
-from fairlead.serving.engine.threads import aside
+from fairlead.serving.engine.threads import run_in_thread
 from fairlead.serving.plan import Held
 
 _SLOTS = 4  # loads at once: each needs a few times its file's size for a moment
@@ -52,7 +52,7 @@ class Loader:
             Unreachable: The artefact store did not answer.
         """
         async with self._slots:
-            loading = aside(lambda: _loaded(self._artifacts, held))
+            loading = run_in_thread(lambda: _loaded(self._artifacts, held))
             await asyncio.wait((loading,), timeout=slow_after(held.facts.size))
         if not loading.done():
             slow()
@@ -69,7 +69,7 @@ class Loader:
             last.clear()
             _give_back()
 
-        aside(empty)
+        run_in_thread(empty)
 
 
 def _loaded(artifacts: Artifacts, held: Held) -> Exported:

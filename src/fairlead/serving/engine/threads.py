@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 _Job: TypeAlias = Callable[[], None]
 
 
-def aside(work: Callable[[], Result]) -> asyncio.Future[Result]:
+def run_in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
     """Do this in a thread of its own.
 
     Args:
@@ -32,7 +32,7 @@ def aside(work: Callable[[], Result]) -> asyncio.Future[Result]:
     return future
 
 
-class Bench:
+class SerialExecutor:
     """One thread that does one thing after another, in the order in which they were asked for."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Bench:
     def run(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
         """Do this after all that was asked for before; not at all once the future is cancelled."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, daemon=True, name="fairlead-bench")
+            self._thread = threading.Thread(target=self._work, daemon=True, name="fairlead-serial")
             self._thread.start()
         job, future = _job(work)
         self._jobs.put(job)

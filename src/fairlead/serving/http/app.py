@@ -22,12 +22,11 @@ from fairlead.serving.http.body import Receive
 from fairlead.serving.http.guard import Guard
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.pages import Pages
-from fairlead.serving.http.paths import Target, target
 from fairlead.serving.http.predicting import Predicting
-from fairlead.serving.http.request_context import Visit, given_id, made_ids
 from fairlead.serving.http.response import CLOSE, Answer, Gone, Headers, Refused, of_error
-from fairlead.serving.http.response_writer import EXCHANGE, Exchange
-from fairlead.serving.telemetry.request_observer import Witness
+from fairlead.serving.http.response_writer import RESPONSE_WRITER, ResponseWriter
+from fairlead.serving.request import RequestContext, Target, given_id, made_ids, target
+from fairlead.serving.telemetry.request_observer import RequestObserver
 
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -42,7 +41,7 @@ class App:
         guard: Who may ask.
         pages: The routes that predict nothing.
         predicting: Those that predict.
-        witness: Told of each request that was answered.
+        observer: Told of each request that was answered.
         limits: Of this process.
     """
 
@@ -52,70 +51,72 @@ class App:
         guard: Guard,
         pages: Pages,
         predicting: Predicting,
-        witness: Witness,
+        observer: RequestObserver,
         limits: Limits,
     ) -> None:
         self._guard = guard
         self._pages = pages
         self._predicting = predicting
-        self._witness = witness
+        self._observer = observer
         self._limits = limits
         self._ids = made_ids()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, _: Send) -> None:
         """Answer one request, whatever happens."""
-        exchange: Exchange = scope["extensions"].pop(EXCHANGE)  # it holds the scope: a ring
-        visit = self._visit(scope, exchange)
-        self._witness.began(visit)
+        exchange: ResponseWriter = scope["extensions"].pop(
+            RESPONSE_WRITER
+        )  # it holds the scope: a ring
+        request = self._visit(scope, exchange)
+        self._observer.began(request)
         try:
-            answer = await self._answer(visit, receive)
+            answer = await self._answer(request, receive)
         except Gone:
-            self._witness.left(visit)
+            self._observer.left(request)
             return
         except Exception as error:  # noqa: BLE001 - no request brings the process down
-            visit.error = error
+            request.error = error
             answer = of_error(error)
-        self._witness.answered(visit, answer.status)
-        _forget(visit)
-        await self._send(exchange, visit, answer, receive)
+        self._observer.answered(request, answer.status)
+        _forget(request)
+        await self._send(exchange, request, answer, receive)
 
-    def _visit(self, scope: MutableMapping[str, Any], exchange: Exchange) -> Visit:
-        heads = dict(scope["headers"])
+    def _visit(self, scope: MutableMapping[str, Any], exchange: ResponseWriter) -> RequestContext:
+        headers = dict(scope["headers"])
         path = scope["raw_path"]
-        return Visit(
+        return RequestContext(
             method=scope["method"],
             path=path,
-            heads=heads,
-            id=given_id(heads) or next(self._ids),
+            headers=headers,
+            id=given_id(headers) or next(self._ids),
             began=perf_counter(),
             target=target(path),
             whole=exchange.whole,
             query=scope["query_string"],
         )
 
-    async def _answer(self, visit: Visit, receive: Receive) -> Answer:
-        found = visit.target
-        self._guard.check(found, visit.heads)
+    async def _answer(self, request: RequestContext, receive: Receive) -> Answer:
+        found = request.target
+        self._guard.check(found, request.headers)
         if found is None:
             raise Refused(
                 HTTPStatus.NOT_FOUND, "nothing stands at this path; GET /docs tells what does"
             )
-        if visit.query and found.posted:
-            raise _no_parameters(visit.query)
-        if visit.method == "POST" and found.posted:
-            return await self._predicting.answer(visit, found, receive)
-        if visit.method not in found.methods:
-            raise _wrong_method(visit.method, found)
-        if visit.method == "OPTIONS":
+        if request.query and found.posted:
+            raise _no_parameters(request.query)
+        if request.method == "POST" and found.posted:
+            return await self._predicting.answer(request, found, receive)
+        if request.method not in found.methods:
+            raise _wrong_method(request.method, found)
+        if request.method == "OPTIONS":
             return Answer(status=HTTPStatus.NO_CONTENT, headers=(_allow(found),))
         return await self._pages.answer(found)
 
     async def _send(
-        self, exchange: Exchange, visit: Visit, answer: Answer, receive: Receive
+        self, exchange: ResponseWriter, request: RequestContext, answer: Answer, receive: Receive
     ) -> None:
         """Send the answer; where a body was left unread, the connection is closed behind it."""
-        last = visit.leaves_much or CLOSE in answer.headers
-        await exchange.answer(answer, _headers(visit), last=last)
+        last = request.leaves_much or CLOSE in answer.headers
+        await exchange.answer(answer, _headers(request), last=last)
         if last:
             await self._throw_away(receive)
         exchange.end()
@@ -128,21 +129,21 @@ class App:
                     pass
 
 
-def _headers(visit: Visit) -> Headers:
+def _headers(request: RequestContext) -> Headers:
     """Those of any answer to this request."""
-    if visit.revision:
-        return (_REQUEST_ID, visit.id), (_REVISION, visit.revision.encode())
-    return ((_REQUEST_ID, visit.id),)
+    if request.revision:
+        return (_REQUEST_ID, request.id), (_REVISION, request.revision.encode())
+    return ((_REQUEST_ID, request.id),)
 
 
-def _forget(visit: Visit) -> None:
+def _forget(request: RequestContext) -> None:
     """Let go of what the error's frames hold, the body for one, now that it has been told.
 
-    They and the visit hold each other: without this they would stay until the collector comes
+    They and the request hold each other: without this they would stay until the collector comes
     round, and refused bodies would pile up meanwhile.
     """
-    error: BaseException | None = visit.error
-    visit.error = None
+    error: BaseException | None = request.error
+    request.error = None
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__context__

@@ -10,14 +10,97 @@ refused unread, one that grows too large as soon as it does, packed or not.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from fairlead.errors import Overloaded, TooLarge
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.response import CLOSE, Gone, Refused
-from fairlead.serving.http.unpack import Unpacker, unpacker
+
+_MOST_MEMBERS = 1_024  # of one gzip body: each may be empty, and costs time all the same
+_WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}  # window bits that name zlib's containers
+
+
+class Unpacker(Protocol):
+    """Unpacks one body."""
+
+    def pieces(self, chunk: bytes, most: int) -> Iterator[bytes]:
+        """What this further chunk unpacks to, in pieces of at most `most` bytes and one more.
+
+        Raises:
+            Refused: It is not packed as was said.
+        """
+
+    def end(self) -> None:
+        """No more chunks come.
+
+        Raises:
+            Refused: There should have been more.
+        """
+
+
+class _Plain:
+    def pieces(self, chunk: bytes, most: int) -> Iterator[bytes]:  # noqa: ARG002 - the Protocol's
+        yield chunk
+
+    def end(self) -> None:
+        pass
+
+
+class _Packed:
+    def __init__(self, encoding: bytes) -> None:
+        self._encoding = encoding
+        self._member = self._new_member()
+        self._members = 1
+
+    def pieces(self, chunk: bytes, most: int) -> Iterator[bytes]:
+        while chunk:
+            if self._member.eof:
+                self._next_member()
+            try:
+                yield self._member.decompress(chunk, most + 1)
+            except zlib.error as error:
+                raise self._wrong(str(error)) from None
+            chunk = self._member.unconsumed_tail or self._member.unused_data
+
+    def end(self) -> None:
+        if not self._member.eof:
+            raise self._wrong("it ends too early")
+
+    def _new_member(self) -> zlib._Decompress:
+        return zlib.decompressobj(_WINDOWS[self._encoding])
+
+    def _next_member(self) -> None:
+        """A gzip file may be several, one after the other."""
+        self._members += 1
+        if self._encoding == b"deflate" or self._members > _MOST_MEMBERS:
+            raise self._wrong("there is more behind its end")
+        self._member = self._new_member()
+
+    def _wrong(self, what: str) -> Refused:
+        encoding = self._encoding.decode()
+        return Refused(HTTPStatus.BAD_REQUEST, f"unpacking the body ({encoding}): {what}")
+
+
+def unpacker(encoding: bytes) -> Unpacker:
+    """What unpacks bodies of this Content-Encoding; empty for none.
+
+    Raises:
+        Refused: It is not known (415).
+    """
+    name = encoding.strip().lower()
+    if name in {b"", b"identity"}:
+        return _Plain()
+    if name in _WINDOWS:
+        return _Packed(name)
+    raise Refused(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"Content-Encoding {encoding.decode('latin-1')!r} is not known; send gzip, deflate or none",
+        (b"accept-encoding", b"gzip, deflate"),
+    )
+
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Heads: TypeAlias = Mapping[bytes, bytes]  # headers by their names in lower case
@@ -39,12 +122,12 @@ class Bodies:
         """Bytes of bodies that are in hand."""
         return self._held
 
-    async def read(self, receive: Receive, heads: Heads, *, whole: bool = False) -> bytes:
+    async def read(self, receive: Receive, headers: Heads, *, whole: bool = False) -> bytes:
         """The whole body, unpacked; `release` it once it is done with.
 
         Args:
             receive: ASGI's.
-            heads: The request's headers.
+            headers: The request's headers.
             whole: All of it is there: no clock is needed, and one costs more than the rest.
 
         Raises:
@@ -54,8 +137,8 @@ class Bodies:
                 wrongly (400).
             Gone: The client left.
         """
-        self._check_length(heads)
-        unpack = unpacker(heads.get(b"content-encoding", b""))
+        self._check_length(headers)
+        unpack = unpacker(headers.get(b"content-encoding", b""))
         filling = _Filling()
         try:
             if whole:
@@ -88,8 +171,8 @@ class Bodies:
                 self._check(filling.size)
         unpack.end()
 
-    def _check_length(self, heads: Heads) -> None:
-        if int(heads.get(b"content-length", b"0")) > self._limits.body:  # digits: the parser saw
+    def _check_length(self, headers: Heads) -> None:
+        if int(headers.get(b"content-length", b"0")) > self._limits.body:  # digits: the parser saw
             raise self._too_large()
 
     def _check(self, size: int) -> None:

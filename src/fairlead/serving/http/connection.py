@@ -22,18 +22,72 @@ import sys
 import termios
 from collections.abc import Callable, Generator, Sequence
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import httptools
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from fairlead.serving.http.connection_limit import Crowd
 from fairlead.serving.http.graceful_close import somebody_waits, turn_away
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.response import CLOSE, Answer, Refused, of_error, refusal, written
-from fairlead.serving.http.response_writer import EXCHANGE, Exchange
+from fairlead.serving.http.response_writer import RESPONSE_WRITER, ResponseWriter
+
+
+class Closable(Protocol):
+    """A connection, as far as the connection_limit knows it."""
+
+    def give_up(self) -> None:
+        """Close at once: somebody else needs the place."""
+
+
+C = TypeVar("C", bound=Closable)
+
+
+class ConnectionLimit(Generic[C]):
+    """Bounds connections. One that is silent makes room for a new one, the longest silent first.
+
+    So those who connect and say nothing keep nobody out, however many they are.
+
+    Args:
+        most: Connections at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._busy: set[C] = set()
+        self._silent: dict[C, None] = {}  # in the order in which they fell silent
+
+    def __len__(self) -> int:
+        return len(self._busy) + len(self._silent)
+
+    def enter(self, connection: C) -> bool:
+        """Take a new connection in; False if all that there is room for are being answered."""
+        if len(self) >= self._most:
+            if not self._silent:
+                return False
+            oldest = next(iter(self._silent))
+            del self._silent[oldest]
+            oldest.give_up()
+        self._silent[connection] = None
+        return True
+
+    def busy(self, connection: C) -> None:
+        """It has a request in hand."""
+        self._silent.pop(connection, None)
+        self._busy.add(connection)
+
+    def silent(self, connection: C) -> None:
+        """It has none any more."""
+        self._busy.discard(connection)
+        self._silent[connection] = None
+
+    def leave(self, connection: C) -> None:
+        """It is closed."""
+        self._busy.discard(connection)
+        self._silent.pop(connection, None)
+
 
 Header: TypeAlias = tuple[bytes, bytes]
 
@@ -51,7 +105,7 @@ _FULL = refusal(
 )
 
 
-class Door(Config):
+class HttpConfig(Config):
     """How uvicorn is to serve here, and what all its connections share.
 
     Its `app`, which answers whole requests, is set before it serves.
@@ -78,10 +132,12 @@ class Door(Config):
         self.limits = limits
         self.leaving = False  # every request is the last one of its connection
         self.refused = refused
-        self.crowd: Crowd[Connection] = Crowd(_room(limits.connections))
+        self.connection_limit: ConnectionLimit[Connection] = ConnectionLimit(
+            _room(limits.connections)
+        )
 
 
-class Doorman(Server):
+class HttpServer(Server):
     """uvicorn's server, ended by `end` alone: signals are life.py's."""
 
     def end(self, seconds: float) -> None:
@@ -110,7 +166,7 @@ class Doorman(Server):
         await super().shutdown(sockets)
 
     def _leave(self) -> None:
-        assert isinstance(self.config, Door)
+        assert isinstance(self.config, HttpConfig)
         self.config.leaving = True
         for connection in list(self.server_state.connections):
             connection.shutdown()
@@ -130,15 +186,15 @@ class Connection(HttpToolsProtocol):
 
     def __init__(
         self,
-        config: Door,
+        config: HttpConfig,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._door = config
+        self._config = config
         self._limits = config.limits
-        self._crowd = config.crowd
+        self._limit = config.connection_limit
         self._refused = config.refused
         self._deadline: asyncio.TimerHandle | None = None  # for a head to be whole
         self._unsent: asyncio.TimerHandle | None = None  # for an answer to be taken
@@ -156,9 +212,9 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, if there is room."""
         super().connection_made(transport)
-        if self._crowd.enter(self):
+        if self._limit.enter(self):
             self._await_head()
-            self._leaving = self._door.leaving
+            self._leaving = self._config.leaving
         else:
             self._deaf = self._full = True
             self._last = _FULL
@@ -168,7 +224,7 @@ class Connection(HttpToolsProtocol):
         """Forget it."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        self._crowd.leave(self)
+        self._limit.leave(self)
         for timer in (self._deadline, self._unsent):
             if timer is not None:
                 timer.cancel()
@@ -233,7 +289,7 @@ class Connection(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self.headers[:] = _headed(self.url, self.headers)
         super().on_headers_complete()
-        self.scope["extensions"] = {EXCHANGE: Exchange(self.cycle)}  # type: ignore[dict-item] # ours, no dict
+        self.scope["extensions"] = {RESPONSE_WRITER: ResponseWriter(self.cycle)}  # type: ignore[dict-item] # ours, no dict
         self._in_hand += 1
         self._heard()
         if self._leaving:
@@ -259,7 +315,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             self._abort_unless_taken()
         elif not self._in_hand:
-            self._crowd.silent(self)
+            self._limit.silent(self)
             if self._last is not None:
                 self._say_last()
 
@@ -326,7 +382,7 @@ class Connection(HttpToolsProtocol):
         self._deadline = self.loop.call_later(self._limits.head_seconds, self._too_late)
 
     def _heard(self) -> None:
-        self._crowd.busy(self)
+        self._limit.busy(self)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -10,15 +10,16 @@ browser shows: it must not reach us by a name of its own (DNS rebinding), nor fr
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from fairlead.serving.http.paths import Target
 from fairlead.serving.http.response import Refused
-from fairlead.serving.http.tokens import accepts
+from fairlead.serving.request import Target
 
 _CHALLENGE = (b"www-authenticate", b'Bearer realm="fairlead"')
 _LONGEST = 261  # a name of 255 and a port
@@ -45,30 +46,30 @@ class Guard:
         """
         self._tokens = tuple(tokens)
 
-    def check(self, target: Target | None, heads: Mapping[bytes, bytes]) -> None:
+    def check(self, target: Target | None, headers: Mapping[bytes, bytes]) -> None:
         """Let the request pass.
 
         Args:
             target: What it asks for; None for what is not there.
-            heads: Its headers.
+            headers: Its headers.
 
         Raises:
             Refused: It must not.
         """
         if self._tokens:
-            self._check_token(target, heads)
+            self._check_token(target, headers)
             return
-        host = heads.get(b"host", b"localhost")
+        host = headers.get(b"host", b"localhost")
         if not self._ours(host[:_LONGEST]):
             raise _foreign("Host", host)
-        origin = heads.get(b"origin")
+        origin = headers.get(b"origin")
         if origin is not None and not self._ours(_host_of(origin[:_LONGEST])):
             raise _foreign("Origin", origin)
 
-    def _check_token(self, target: Target | None, heads: Mapping[bytes, bytes]) -> None:
+    def _check_token(self, target: Target | None, headers: Mapping[bytes, bytes]) -> None:
         if target is not None and target.open:
             return
-        if not accepts(self._tokens, heads.get(b"authorization", b"")):
+        if not accepts(self._tokens, headers.get(b"authorization", b"")):
             raise Refused(
                 HTTPStatus.UNAUTHORIZED,
                 "this needs a token that the server knows: send 'Authorization: Bearer TOKEN'",
@@ -103,3 +104,26 @@ def _foreign(header: str, value: bytes) -> Refused:
         f"{header} {shown!r} is not this machine; without tokens the server answers this machine "
         "only: ask for localhost, or start it with a token",
     )
+
+
+_SCHEME = b"bearer "
+
+
+def hashed(token: str) -> str:
+    """What is kept of a token: its SHA-256 in hexadecimal."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def accepts(hashes: Iterable[str], header: bytes) -> bool:
+    """Whether the Authorization header carries a token that is known.
+
+    Every hash is compared, in constant time each: how long it takes tells nothing.
+
+    Args:
+        hashes: Of the known tokens, by `hashed`.
+        header: As it came, `Bearer TOKEN`; empty for none.
+    """
+    if header[: len(_SCHEME)].lower() != _SCHEME:
+        return False
+    offered = hashlib.sha256(header[len(_SCHEME) :].strip()).hexdigest()
+    return any([hmac.compare_digest(offered, known) for known in hashes])  # noqa: C419 - every one

@@ -14,21 +14,20 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from fairlead.records import Signature
-from fairlead.serving.engine.engine import Engine, Live
+from fairlead.serving.engine.engine import Engine, ServedModel
 from fairlead.serving.http.docs_page import HEADERS, page
-from fairlead.serving.http.paths import Kind, Target
 from fairlead.serving.http.response import Answer, of_document
-from fairlead.serving.http.routing import known, lacking, main, pinned, routed, versions
-from fairlead.serving.protocol.documents import Live as Lives
-from fairlead.serving.protocol.documents import Ready
+from fairlead.serving.protocol.documents import Live, Ready
 from fairlead.serving.protocol.infer import model_metadata, server_metadata
+from fairlead.serving.request import Kind, Target
+from fairlead.serving.routing import known, lacking, main, pinned, routed, versions
 from fairlead.version import VERSION
 
 _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
 @dataclass(kw_only=True)
-class Health:
+class Readiness:
     """How the process is; whoever knows it changes it."""
 
     lacking: str = "its models are being loaded"  # why it is not ready; empty: it is
@@ -44,7 +43,7 @@ class Pages:
     """
 
     def __init__(
-        self, engine: Engine, health: Health, figures: Callable[[], Awaitable[bytes]]
+        self, engine: Engine, health: Readiness, figures: Callable[[], Awaitable[bytes]]
     ) -> None:
         self._engine = engine
         self._health = health
@@ -52,7 +51,7 @@ class Pages:
         self._kinds: Mapping[Kind, Callable[[Target], Answer]] = {
             "home": lambda _: of_document(self._home()),
             "server": lambda _: of_document(server_metadata()),
-            "live": lambda _: of_document(Lives(live=True)),
+            "live": lambda _: of_document(Live(live=True)),
             "ready": lambda _: self._ready(),
             "model": self._model,
             "model ready": self._model_ready,
@@ -117,7 +116,7 @@ class Pages:
         return Answer(headers=HEADERS, body=page(self._document()))
 
 
-def _is_ready(live: Live) -> bool:
+def _is_ready(live: ServedModel) -> bool:
     """Ready is what would answer; what is unloaded would, once it has loaded again."""
     return not lacking(live) and all(served.proved for served in routed(live))
 

@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Any
 from fairlead.errors import Invalid
 from fairlead.serving.engine.drift import bins
 from fairlead.serving.engine.engine import Engine
-from fairlead.serving.engine.loaded_revision import Served
+from fairlead.serving.engine.loaded_revision import LoadedRevision
 from fairlead.serving.http.body import Bodies, Receive
 from fairlead.serving.http.limits import Limits
-from fairlead.serving.http.paths import Target
-from fairlead.serving.http.request_context import Visit
 from fairlead.serving.http.response import BINARY, JSON, Answer
-from fairlead.serving.http.routing import chosen, known, pin
 from fairlead.serving.plan import Held
 from fairlead.serving.protocol.infer import parse_infer, render_infer
 from fairlead.serving.protocol.rows import parse_rows, render_rows
-from fairlead.serving.telemetry.counters import Tally
-from fairlead.serving.telemetry.metrics import Metrics
+from fairlead.serving.request import RequestContext, Target
+from fairlead.serving.routing import chosen, known, pin
+from fairlead.serving.telemetry.counters import Counters, Metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +45,7 @@ class Predicting:
         self._metrics = metrics
         self._limits = limits
 
-    async def answer(self, visit: Visit, target: Target, receive: Receive) -> Answer:
+    async def answer(self, request: RequestContext, target: Target, receive: Receive) -> Answer:
         """Predict what the request asks for.
 
         Raises:
@@ -56,39 +54,41 @@ class Predicting:
             Gone: The client left.
         """
         live = known(self._engine.table, target.model)
-        visit.model = target.model
-        wanted = pin(target.version, visit.heads)
-        visit.pinned = bool(wanted)
-        visit.revision = chosen(live, wanted, visit.heads)
-        served = live.served(visit.revision)
-        counted = self._metrics.of(visit.model, visit.revision)
+        request.model = target.model
+        wanted = pin(target.version, request.headers)
+        request.pinned = bool(wanted)
+        request.revision = chosen(live, wanted, request.headers)
+        served = live.served(request.revision)
+        counted = self._metrics.of(request.model, request.revision)
         counted.in_flight += 1
         try:
-            return await self._read(visit, target, served, receive)
+            return await self._read(request, target, served, receive)
         finally:
             counted.in_flight -= 1
 
-    async def _read(self, visit: Visit, target: Target, served: Served, receive: Receive) -> Answer:
-        body = await self._bodies.read(receive, visit.heads, whole=visit.whole)
-        visit.read = True
+    async def _read(
+        self, request: RequestContext, target: Target, served: LoadedRevision, receive: Receive
+    ) -> Answer:
+        body = await self._bodies.read(receive, request.headers, whole=request.whole)
+        request.read = True
         try:
             if target.kind == "infer":
-                return await self._infer(visit, served, body)
-            return await self._predict(visit, served, body)
+                return await self._infer(request, served, body)
+            return await self._predict(request, served, body)
         finally:
             self._bodies.release(body)
 
-    async def _infer(self, visit: Visit, served: Served, body: bytes) -> Answer:
+    async def _infer(self, request: RequestContext, served: LoadedRevision, body: bytes) -> Answer:
         """The Open Inference Protocol, with or without its binary extension."""
         held = served.held
         infer = parse_infer(
             body,
-            _json_length(visit.heads.get(_JSON_LENGTH)),
+            _json_length(request.headers.get(_JSON_LENGTH)),
             held.signature,
             missing=held.facts.missing,
             most_rows=self._limits.rows,
         )
-        predicted = await self._predicted(visit, served, infer.inputs, infer.rows)
+        predicted = await self._predicted(request, served, infer.inputs, infer.rows)
         content, json_length = render_infer(
             infer,
             predicted,
@@ -99,13 +99,15 @@ class Predicting:
         )
         return Answer(headers=_headers(json_length), body=content)
 
-    async def _predict(self, visit: Visit, served: Served, body: bytes) -> Answer:
+    async def _predict(
+        self, request: RequestContext, served: LoadedRevision, body: bytes
+    ) -> Answer:
         """Rows as people write them."""
         held = served.held
         rows = parse_rows(
             body, held.signature, missing=held.facts.missing, most_rows=self._limits.rows
         )
-        predicted = await self._predicted(visit, served, rows.inputs, rows.rows)
+        predicted = await self._predicted(request, served, rows.inputs, rows.rows)
         content = render_rows(
             rows,
             predicted,
@@ -117,18 +119,22 @@ class Predicting:
         return Answer(body=content)
 
     async def _predicted(
-        self, visit: Visit, served: Served, inputs: dict[str, NDArray[Any]], rows: int
+        self,
+        request: RequestContext,
+        served: LoadedRevision,
+        inputs: dict[str, NDArray[Any]],
+        rows: int,
     ) -> NDArray[Any]:
-        visit.rows = rows
+        request.rows = rows
         predicted = await served.predict(inputs, rows)
-        counted = self._metrics.of(visit.model, visit.revision)
+        counted = self._metrics.of(request.model, request.revision)
         _count(counted, served.held, predicted)
-        if visit.pinned:
+        if request.pinned:
             _count(counted.pinned, served.held, predicted)
         return predicted
 
 
-def _count(tally: Tally, held: Held, predicted: NDArray[Any]) -> None:
+def _count(tally: Counters, held: Held, predicted: NDArray[Any]) -> None:
     """A sum that is no number is left out: it would stay one for good."""
     if not len(predicted):
         return

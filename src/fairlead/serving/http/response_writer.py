@@ -13,10 +13,10 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from fairlead.serving.http.response import CLOSE, Answer, Headers, written
 
-EXCHANGE = "fairlead.exchange"  # the extension of ASGI that an `Exchange` is
+RESPONSE_WRITER = "fairlead.exchange"  # the extension of ASGI that an `ResponseWriter` is
 
 
-class Exchange:
+class ResponseWriter:
     """One request and its answer.
 
     Args:

@@ -31,7 +31,7 @@ from fairlead.serving.protocol.documents import (
     unread,
 )
 from fairlead.serving.protocol.intake import Intake, Tensors, check_rows, intake
-from fairlead.serving.protocol.predicted import check_predicted
+from fairlead.serving.protocol.outputs import check_predicted
 from fairlead.serving.protocol.tensor import Sent, located, read_numbers, read_text, rows_of
 from fairlead.serving.protocol.wording import hint, listed, shown
 from fairlead.version import VERSION

@@ -35,7 +35,7 @@ from fairlead.serving.protocol.intake import (
     single,
     texts,
 )
-from fairlead.serving.protocol.predicted import check_predicted, labels, shortest
+from fairlead.serving.protocol.outputs import check_predicted, labels, shortest
 from fairlead.serving.protocol.written_rows import (
     Found,
     check_columns,

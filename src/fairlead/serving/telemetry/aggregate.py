@@ -12,27 +12,28 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
-from fairlead.serving.plan import Counts
 from fairlead.serving.telemetry.counters import (
     CLIENT_ERRORS,
+    LATENCY_EDGES,
     SERVER_ERRORS,
-    Counted,
+    Counters,
+    Counts,
     Now,
-    Sight,
-    Tally,
+    Observed,
+    ProcessSample,
+    RevisionCounters,
 )
-from fairlead.serving.telemetry.observed import LATENCY_EDGES, Observed
 
 
-class Sums:
-    """Sums over all processes. Of one thread; `observations` and `until` are for others, too."""
+class Aggregate:
+    """Counts summed over all processes. For one thread, but for `observations` and `until`."""
 
     def __init__(self) -> None:
-        self.counted: defaultdict[tuple[str, str], Counted] = defaultdict(Counted)
+        self.counted: defaultdict[tuple[str, str], RevisionCounters] = defaultdict(RevisionCounters)
         """By model and revision; their counts, not how things are."""
         self.refused: Counter[int] = Counter()
         """Connections that were closed for what came over them, by the status of the answer."""
-        self.sights: dict[int, Sight] = {}
+        self.stats: dict[int, ProcessSample] = {}
         """How each process is, by its number."""
         self._until: dict[int, float] = {}
         self._now: defaultdict[int, dict[tuple[str, str], Now]] = defaultdict(dict)
@@ -52,8 +53,8 @@ class Sums:
                 known.pinned.add(counted.pinned)
                 self._now[process][model, revision] = counted.now
         self.refused.update(counts.refused)
-        if counts.sight is not None:
-            self.sights[process] = counts.sight
+        if counts.sample is not None:
+            self.stats[process] = counts.sample
 
     def alive(self, process: int, at: float) -> None:
         """A process has told all that it counted until then.
@@ -74,7 +75,7 @@ class Sums:
         """A process has ended: what it counted stays, what it was does not."""
         with self._lock:
             self._until.pop(process, None)
-        self.sights.pop(process, None)
+        self.stats.pop(process, None)
         self._now.pop(process, None)
 
     def now(self, model: str, revision: str) -> list[Now]:
@@ -100,7 +101,7 @@ class Sums:
                 yield (model, revision), _observed(counted) - _observed(counted.pinned)
 
 
-def _observed(counted: Tally) -> Observed:
+def _observed(counted: Counters) -> Observed:
     good = sum(n for status, n in counted.codes.items() if status < CLIENT_ERRORS)
     failed = sum(n for status, n in counted.codes.items() if status >= SERVER_ERRORS)
     return Observed(

@@ -7,18 +7,72 @@ Belongs here: counting, at every request, and adding up. Does not: which revisio
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import zip_longest
 
-from fairlead.serving.telemetry.observed import LATENCY_EDGES
+_BASES = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5)
+LATENCY_EDGES = (
+    *(round(base * 10.0**power, 6) for power in range(-4, 1) for base in _BASES),
+    10.0,
+)
+"""Upper ends, in seconds, of the buckets that answers are counted in; one more is open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """Counts of one revision, over all serving processes.
+
+    Args:
+        requests: Those it was chosen for and answered, rightly or not. What it refused is not
+            among them.
+        errors: Those of them that failed (5xx).
+        refused: Further ones that it was chosen for and were turned away as the client's own fault
+            (4xx), which may be its own: it may ask for what clients do not send.
+        latency: Of `requests`, by the bucket of `LATENCY_EDGES` that their seconds fall in.
+        bins: Predictions (rows) by bin.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    refused: int = 0
+    latency: tuple[int, ...] = ()
+    bins: tuple[int, ...] = ()
+
+    @property
+    def asked(self) -> int:
+        """All requests that it was chosen for."""
+        return self.requests + self.refused
+
+    def __add__(self, other: Observed) -> Observed:
+        return self._with(other, 1)
+
+    def __sub__(self, earlier: Observed) -> Observed:
+        """What was seen between the earlier look and this one."""
+        return self._with(earlier, -1)
+
+    def _with(self, other: Observed, sign: int) -> Observed:
+        return Observed(
+            requests=self.requests + sign * other.requests,
+            errors=self.errors + sign * other.errors,
+            refused=self.refused + sign * other.refused,
+            latency=_paired(self.latency, other.latency, sign),
+            bins=_paired(self.bins, other.bins, sign),
+        )
+
+
+def _paired(one: tuple[int, ...], other: tuple[int, ...], sign: int) -> tuple[int, ...]:
+    return tuple(a + sign * b for a, b in zip_longest(one, other, fillvalue=0))
+
 
 SERVER_ERRORS = 500
 CLIENT_ERRORS = 400
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sight:
+class ProcessSample:
     """How a process is at this moment."""
 
     memory: float  # bytes, resident
@@ -30,7 +84,7 @@ class Sight:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Now:
-    """How one revision is in one process, when last looked; `Counted` says what each is."""
+    """Gauges of one revision in one process; `RevisionCounters` says what each is."""
 
     in_flight: int
     queued: int
@@ -39,7 +93,7 @@ class Now:
 
 
 @dataclass(kw_only=True, slots=True)
-class Tally:
+class Counters:
     """Counts.
 
     Args:
@@ -85,7 +139,7 @@ class Tally:
             self.rows += rows
             self.total += total
 
-    def add(self, more: Tally) -> None:
+    def add(self, more: Counters) -> None:
         """Count what another one has counted, too."""
         _add(self.codes, more.codes)
         _add(self.latency, more.latency)
@@ -96,8 +150,8 @@ class Tally:
 
 
 @dataclass(kw_only=True, slots=True)
-class Counted(Tally):
-    """Counts, and how things are. A process fills it in and empties it by telling it.
+class RevisionCounters(Counters):
+    """Counts, and how things are. A process fills it in and empties it by reporter it.
 
     Args:
         pinned: Those of the counts that came by requests that named the revision. They are few,
@@ -108,7 +162,7 @@ class Counted(Tally):
         loaded: 1 while the process holds the model, else 0, when last looked.
     """
 
-    pinned: Tally = field(default_factory=Tally)
+    pinned: Counters = field(default_factory=Counters)
     in_flight: int = 0
     queued: int = 0
     load: float = 0.0
@@ -124,15 +178,70 @@ class Counted(Tally):
         """Whether anything was counted since it was empty."""
         return bool(self.codes or self.bins or self.rows)
 
-    def taken(self) -> Counted:
+    def taken(self) -> RevisionCounters:
         """All of this; the counts begin from nothing again here."""
         taken = replace(self)
         self.codes, self.latency, self.bins = (defaultdict(int) for _ in range(3))
         self.seconds, self.rows, self.total = 0.0, 0, 0.0
-        self.pinned = Tally()
+        self.pinned = Counters()
         return taken
 
 
 def _add(counts: dict[int, int], more: Mapping[int, int]) -> None:
     for key, count in more.items():
         counts[key] += count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a process has counted since it said so last, and how it is; what is as it was, is not
+    said again.
+
+    Args:
+        counted: Model, revision, and what was counted of it.
+        refused: Connections closed for what came over them, by the status of the answer.
+        sample: How the process is; None where it has not looked at itself since.
+    """
+
+    counted: tuple[tuple[str, str, RevisionCounters], ...] = ()
+    refused: Mapping[int, int] = field(default_factory=dict)
+    sample: ProcessSample | None = None
+
+
+class Metrics:
+    """All that one process counts."""
+
+    def __init__(self) -> None:
+        self._counted: dict[tuple[str, str], RevisionCounters] = {}
+        self._refused: Counter[int] = Counter()
+        self._sample: ProcessSample | None = None
+        self._told: dict[tuple[str, str], Now] = {}
+        self.of = cache(self._of)
+
+    def _of(self, model: str, revision: str) -> RevisionCounters:
+        """What is counted of this revision; both are empty for requests that named none we know."""
+        self._counted[model, revision] = counted = RevisionCounters()
+        return counted
+
+    def refused(self, status: int) -> None:
+        """A connection was closed for what came over it, with this status."""
+        self._refused[status] += 1
+
+    def see(self, sample: ProcessSample) -> None:
+        """Tell how the process is."""
+        self._sample = sample
+
+    def news(self) -> Counts | None:
+        """What was counted, and what else is new, since this was asked last; None if nothing is."""
+        news = [(*key, one.taken()) for key, one in self._counted.items() if self._is_news(key)]
+        self._told |= {(model, revision): one.now for model, revision, one in news}
+        counts = Counts(counted=tuple(news), refused=self._refused, sample=self._sample)
+        self._refused, self._sample = Counter(), None
+        return counts if counts != _NOTHING else None
+
+    def _is_news(self, key: tuple[str, str]) -> bool:
+        counted = self._counted[key]
+        return counted.has_counts or counted.now != self._told.get(key)
+
+
+_NOTHING = Counts()

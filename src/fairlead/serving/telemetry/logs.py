@@ -80,7 +80,7 @@ class Dropping(QueueHandler):
             self.dropped = 0
 
 
-class Few:
+class LogRateLimit:
     """Of lines that a client can cause without end, those of one second that are written.
 
     The rest are counted, and told in one line once the second is over.

@@ -21,15 +21,14 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from fairlead.serving.telemetry.aggregate import Sums
-from fairlead.serving.telemetry.counters import Counted, Now, Sight
-from fairlead.serving.telemetry.observed import LATENCY_EDGES
+from fairlead.serving.telemetry.aggregate import Aggregate
+from fairlead.serving.telemetry.counters import LATENCY_EDGES, Now, ProcessSample, RevisionCounters
 
 _LABELS = ("model", "revision")
 _ENDS = tuple(floatToGoString(edge) for edge in (*LATENCY_EDGES, float("inf")))  # type: ignore[no-untyped-call] # it has no types
 
 
-def page(sums: Sums) -> str:
+def page(sums: Aggregate) -> str:
     """The figures in Prometheus' text format, version 0.0.4."""
     return generate_latest(_Collected(sums)).decode()
 
@@ -37,7 +36,7 @@ def page(sums: Sums) -> str:
 class _Collected(Collector):
     """The sums as the client library's figures."""
 
-    def __init__(self, sums: Sums) -> None:
+    def __init__(self, sums: Aggregate) -> None:
         self._sums = sums
 
     def collect(self) -> Iterator[Metric]:
@@ -55,14 +54,14 @@ class _Collected(Collector):
 # ---- counts of revisions ------------------------------------------------------------------------
 
 
-def _requests(sums: Sums) -> Metric:
+def _requests(sums: Aggregate) -> Metric:
     text = "Requests for predictions, by the status of their answers."
     found = CounterMetricFamily("fairlead_requests", text, labels=(*_LABELS, "code"))
     _by_key(found, sums, lambda counted: counted.codes)
     return found
 
 
-def _bins(sums: Sums) -> Metric:
+def _bins(sums: Aggregate) -> Metric:
     text = "Predictions by bin: between the edges that the judge compares over, or by class."
     found = CounterMetricFamily("fairlead_predictions", text, labels=(*_LABELS, "bin"))
     _by_key(found, sums, lambda counted: counted.bins)
@@ -70,14 +69,16 @@ def _bins(sums: Sums) -> Metric:
 
 
 def _by_key(
-    found: CounterMetricFamily, sums: Sums, counts: Callable[[Counted], dict[int, int]]
+    found: CounterMetricFamily,
+    sums: Aggregate,
+    counts: Callable[[RevisionCounters], dict[int, int]],
 ) -> None:
     for labels, counted in sums.counted.items():
         for key, count in sorted(counts(counted).items()):
             found.add_metric((*labels, str(key)), count)
 
 
-def _seconds(sums: Sums) -> Metric:
+def _seconds(sums: Aggregate) -> Metric:
     text = "Seconds from a request's head to its answer; without those answered 4xx."
     found = HistogramMetricFamily("fairlead_request_duration_seconds", text, labels=_LABELS)
     for labels, counted in sums.counted.items():
@@ -86,7 +87,7 @@ def _seconds(sums: Sums) -> Metric:
     return found
 
 
-def _prediction(sums: Sums) -> Metric:
+def _prediction(sums: Aggregate) -> Metric:
     text = "Predictions of regressions."
     found = SummaryMetricFamily("fairlead_prediction", text, labels=_LABELS)
     for labels, counted in sums.counted.items():
@@ -94,7 +95,7 @@ def _prediction(sums: Sums) -> Metric:
     return found
 
 
-def _refused(sums: Sums) -> Metric:
+def _refused(sums: Aggregate) -> Metric:
     text = "Connections closed for what came over them, by the status of the answer."
     found = CounterMetricFamily("fairlead_refused", text, labels=("code",))
     for status, count in sorted(sums.refused.items()):
@@ -127,19 +128,19 @@ _NOW: tuple[tuple[str, str, Callable[[list[Now]], float]], ...] = (
     ),
 )
 
-_EACH: tuple[tuple[str, str, Callable[[Sight], float]], ...] = (
+_EACH: tuple[tuple[str, str, Callable[[ProcessSample], float]], ...] = (
     ("process_resident_memory_bytes", "Resident memory.", lambda one: one.memory),
     ("process_cpu_seconds", "User and system time spent.", lambda one: one.cpu),
     ("process_open_fds", "Open files.", lambda one: one.files),
 )
 
-_TOGETHER: tuple[tuple[str, str, Callable[[Sight], float]], ...] = (
+_TOGETHER: tuple[tuple[str, str, Callable[[ProcessSample], float]], ...] = (
     ("fairlead_connections", "Open connections.", lambda one: one.connections),
     ("fairlead_bodies_bytes", "Bytes of requests in hand.", lambda one: one.bodies),
 )
 
 
-def _of_now(sums: Sums) -> Iterator[Metric]:
+def _of_now(sums: Aggregate) -> Iterator[Metric]:
     known = [(labels, found) for labels in sums.counted if (found := sums.now(*labels))]
     for name, text, value in _NOW:
         family = GaugeMetricFamily(name, text, labels=_LABELS)
@@ -148,12 +149,12 @@ def _of_now(sums: Sums) -> Iterator[Metric]:
         yield family
 
 
-def _of_processes(sums: Sums) -> Iterator[Metric]:
+def _of_processes(sums: Aggregate) -> Iterator[Metric]:
     for name, text, value in _EACH:
         family = GaugeMetricFamily(name, text, labels=("pid",))
-        for process, sight in sums.sights.items():
-            family.add_metric((str(process),), value(sight))
+        for process, sample in sums.stats.items():
+            family.add_metric((str(process),), value(sample))
         yield family
     for name, text, value in _TOGETHER:
-        total = sum(value(sight) for sight in sums.sights.values())
+        total = sum(value(sample) for sample in sums.stats.values())
         yield GaugeMetricFamily(name, text, value=total)

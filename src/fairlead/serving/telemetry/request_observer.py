@@ -14,9 +14,9 @@ from time import perf_counter
 from typing import Any
 
 from fairlead.errors import FairleadError, NotLoaded, OutOfService, Overloaded
-from fairlead.serving.http.request_context import Visit
-from fairlead.serving.telemetry.logs import Few
-from fairlead.serving.telemetry.metrics import Metrics
+from fairlead.serving.request import RequestContext
+from fairlead.serving.telemetry.counters import Metrics
+from fairlead.serving.telemetry.logs import LogRateLimit
 from fairlead.serving.telemetry.traces import Traces
 
 _BAD = 400
@@ -26,7 +26,7 @@ _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 _CELL = re.compile(rf"(row \d+, column (?:{_QUOTED.pattern}): )(.*)")
 
 
-class Witness:
+class RequestObserver:
     """Told of every request.
 
     Args:
@@ -43,34 +43,34 @@ class Witness:
         self._traces = traces
         self._log = log
         self._least = 0 if everything else _BAD
-        self._few = Few(log)
+        self._few = LogRateLimit(log)
 
-    def began(self, visit: Visit) -> None:
+    def began(self, request: RequestContext) -> None:
         """A request is there."""
         if self._traces is not None:
-            visit.span = self._traces.begin(visit)
+            request.span = self._traces.begin(request)
 
-    def answered(self, visit: Visit, status: int) -> None:
+    def answered(self, request: RequestContext, status: int) -> None:
         """It is answered with this status."""
-        seconds = perf_counter() - visit.began
-        if visit.target is not None and visit.target.posted:
-            self._count(visit, status, seconds)
+        seconds = perf_counter() - request.began
+        if request.target is not None and request.target.posted:
+            self._count(request, status, seconds)
         if status >= self._least:
-            self._tell(visit, status, seconds)
+            self._tell(request, status, seconds)
         if self._traces is not None:
-            self._traces.end(visit, status)
+            self._traces.end(request, status)
 
-    def _count(self, visit: Visit, status: int, seconds: float) -> None:
-        counted = self._metrics.of(visit.model, visit.revision)
+    def _count(self, request: RequestContext, status: int, seconds: float) -> None:
+        counted = self._metrics.of(request.model, request.revision)
         counted.answered(status, seconds)
-        if visit.pinned:
+        if request.pinned:
             counted.pinned.answered(status, seconds)
 
-    def left(self, visit: Visit) -> None:
+    def left(self, request: RequestContext) -> None:
         """The client did not wait for the answer."""
-        self._log.debug("client left", extra=_fields(visit, perf_counter() - visit.began))
+        self._log.debug("client left", extra=_fields(request, perf_counter() - request.began))
         if self._traces is not None:
-            self._traces.end(visit, None)
+            self._traces.end(request, None)
 
     def refused(self, status: int) -> None:
         """Something came over a connection that was no whole request."""
@@ -82,21 +82,21 @@ class Witness:
         """What a client can cause without end does not fill the disk, unless all is to be told."""
         return not self._least or level >= logging.ERROR or self._few.admits()
 
-    def _tell(self, visit: Visit, status: int, seconds: float) -> None:
+    def _tell(self, request: RequestContext, status: int, seconds: float) -> None:
         """A line, with the reason that the client was given; of a fault of ours, its own words."""
-        level = severity(status, visit.error)
+        level = severity(status, request.error)
         if not self._told(level):
             return
-        extra = _fields(visit, seconds)
+        extra = _fields(request, seconds)
         extra["fields"]["code"] = status
-        unexpected = visit.error is not None and not isinstance(visit.error, FairleadError)
-        if visit.error is not None:
-            extra["fields"]["error"] = _reason(visit.error)
+        unexpected = request.error is not None and not isinstance(request.error, FairleadError)
+        if request.error is not None:
+            extra["fields"]["error"] = _reason(request.error)
         self._log.log(
             level,
             "request failed" if status >= _BAD else "request",
             extra=extra,
-            exc_info=visit.error if unexpected else None,
+            exc_info=request.error if unexpected else None,
         )
 
 
@@ -122,15 +122,15 @@ def _reason(error: Exception) -> str:
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
 
 
-def _fields(visit: Visit, seconds: float) -> dict[str, dict[str, Any]]:
-    path = visit.path[:200].decode("latin-1")
+def _fields(request: RequestContext, seconds: float) -> dict[str, dict[str, Any]]:
+    path = request.path[:200].decode("latin-1")
     fields: Mapping[str, Any] = {
-        "request": visit.id.decode(),
-        "method": visit.method,
+        "request": request.id.decode(),
+        "method": request.method,
         "path": path,
-        "model": visit.model,
-        "revision": visit.revision,
-        "rows": visit.rows,
+        "model": request.model,
+        "revision": request.revision,
+        "rows": request.rows,
         "milliseconds": round(seconds * 1e3, 3),
     }
     return {"fields": {name: value for name, value in fields.items() if value not in {"", 0}}}

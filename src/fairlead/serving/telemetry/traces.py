@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from fairlead.serving.http.request_context import Visit
+from fairlead.serving.request import RequestContext
 
 _OFF = {"", "none"}
 _FAULT = 500
@@ -35,33 +35,33 @@ class Traces:
         self._kind = SpanKind.SERVER
         self._fault = Status(StatusCode.ERROR)
 
-    def begin(self, visit: Visit) -> Any:
+    def begin(self, request: RequestContext) -> Any:
         """The request's span."""
         carrier = {
-            name: visit.heads[name.encode()].decode("latin-1")
+            name: request.headers[name.encode()].decode("latin-1")
             for name in ("traceparent", "tracestate")
-            if name.encode() in visit.heads
+            if name.encode() in request.headers
         }
-        kind = visit.target.kind if visit.target else "unknown"
+        kind = request.target.kind if request.target else "unknown"
         return self._tracer.start_span(
-            f"{visit.method} {kind}",
+            f"{request.method} {kind}",
             context=self._propagator.extract(carrier) if carrier else None,
             kind=self._kind,
             attributes={
-                "http.request.method": visit.method,
-                "url.path": visit.path.decode("latin-1"),
-                "fairlead.request": visit.id.decode(),
+                "http.request.method": request.method,
+                "url.path": request.path.decode("latin-1"),
+                "fairlead.request": request.id.decode(),
             },
         )
 
-    def end(self, visit: Visit, status: int | None) -> None:
+    def end(self, request: RequestContext, status: int | None) -> None:
         """It is answered, with this status; None if the client did not wait."""
-        span = visit.span
+        span = request.span
         span.set_attributes(
             {
-                "fairlead.model": visit.model,
-                "fairlead.revision": visit.revision,
-                "fairlead.rows": visit.rows,
+                "fairlead.model": request.model,
+                "fairlead.revision": request.revision,
+                "fairlead.rows": request.rows,
             }
         )
         if status is not None:

@@ -6,14 +6,16 @@ Belongs here: what the request itself says of it. Does not: the split of what sa
 
 from __future__ import annotations
 
+import hashlib
+import math
 import random
+import struct
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from fairlead.errors import FairleadError, NotFound, NotLoaded
-from fairlead.serving.engine.engine import Live, out_of_service
-from fairlead.serving.engine.loaded_revision import Served
-from fairlead.serving.engine.split import draw_of
+from fairlead.serving.engine.engine import ServedModel, out_of_service
+from fairlead.serving.engine.loaded_revision import LoadedRevision
 
 T = TypeVar("T")
 
@@ -33,23 +35,23 @@ def known(table: Mapping[str, T], model: str) -> T:
     return found
 
 
-def pin(version: str | None, heads: Mapping[bytes, bytes]) -> str:
+def pin(version: str | None, headers: Mapping[bytes, bytes]) -> str:
     """The version's number or the revision's name that a request asks for; empty for none.
 
     Args:
         version: That its path names.
-        heads: Its headers; `Fairlead-Revision` pins, too.
+        headers: Its headers; `Fairlead-Revision` pins, too.
     """
-    return version or heads.get(b"fairlead-revision", b"").decode("latin-1")
+    return version or headers.get(b"fairlead-revision", b"").decode("latin-1")
 
 
-def chosen(live: Live, wanted: str, heads: Mapping[bytes, bytes]) -> str:
+def chosen(live: ServedModel, wanted: str, headers: Mapping[bytes, bytes]) -> str:
     """The revision that is to answer, whether it can or not.
 
     Args:
         live: The model.
         wanted: What the request pins; empty for a part of the shared traffic.
-        heads: The request's headers.
+        headers: The request's headers.
 
     Raises:
         NotFound: What is pinned is not here.
@@ -58,11 +60,25 @@ def chosen(live: Live, wanted: str, heads: Mapping[bytes, bytes]) -> str:
     """
     if wanted:
         return pinned(live, wanted)
-    key = sticky_key(live.split.sticky, heads) if live.split.sticky else None
-    return live.choose(random.random() if key is None else draw_of(live.split.model, key))
+    key = sticky_key(live.split.sticky, headers) if live.split.sticky else None
+    return drawn(live, random.random() if key is None else draw_of(live.split.model, key))
 
 
-def pinned(live: Live, wanted: str) -> str:
+def drawn(live: ServedModel, draw: float) -> str:
+    """The revision for this draw, a number in [0, 1).
+
+    Raises:
+        OutOfService: None has traffic any more.
+        NotLoaded: None has traffic yet: the first one is still being tested.
+    """
+    if live.split.out:
+        raise out_of_service(live.split)
+    if not live.split.traffic:
+        raise NotLoaded(f"model {live.split.model!r} is being deployed; try again soon")
+    return choose(live.split.traffic, draw)
+
+
+def pinned(live: ServedModel, wanted: str) -> str:
     """The revision of this name, or of the version of this number.
 
     Of several revisions of one version, the one with the most traffic, then the newest.
@@ -84,13 +100,13 @@ def pinned(live: Live, wanted: str) -> str:
     return max(of_version, key=lambda one: one[:2])[2]
 
 
-def _named(live: Live) -> Iterator[tuple[str, int]]:
+def _named(live: ServedModel) -> Iterator[tuple[str, int]]:
     """Revisions that may be asked for, and their versions: those that cannot answer first."""
     yield from ((name, missing.version) for name, missing in live.split.missing.items())
     yield from ((name, served.held.version) for name, served in live.revisions.items())
 
 
-def main(live: Live) -> Served:
+def main(live: ServedModel) -> LoadedRevision:
     """The revision that speaks for the model: of those that are held, the one with most traffic.
 
     Raises:
@@ -105,37 +121,37 @@ def main(live: Live) -> Served:
     return live.revisions[max(live.revisions, key=lambda name: traffic.get(name, 0))]
 
 
-def lacking(live: Live) -> str:
+def lacking(live: ServedModel) -> str:
     """Why a share of the traffic cannot be answered; empty where none is known to be so."""
     if live.split.out:
         return str(out_of_service(live.split))
     return next((missing.why for missing in live.split.missing.values()), "")
 
 
-def routed(live: Live) -> list[Served]:
+def routed(live: ServedModel) -> list[LoadedRevision]:
     """The revisions that have traffic and are held; all of them before there is a route."""
     traffic = live.split.traffic
     found = [served for name, served in live.revisions.items() if traffic.get(name, 0) > 0]
     return found or [*live.revisions.values()]
 
 
-def versions(live: Live) -> list[str]:
+def versions(live: ServedModel) -> list[str]:
     """The versions that can be asked for, the newest last."""
     return [str(number) for number in sorted({one.held.version for one in live.revisions.values()})]
 
 
-def sticky_key(sticky: str, heads: Mapping[bytes, bytes]) -> str | None:
+def sticky_key(sticky: str, headers: Mapping[bytes, bytes]) -> str | None:
     """What the client is known by; None if it does not say.
 
     Args:
         sticky: `header:NAME` or `cookie:NAME`.
-        heads: The request's headers.
+        headers: The request's headers.
     """
     kind, _, name = sticky.partition(":")
     if kind == "header":
-        value = heads.get(name.lower().encode(), b"").decode("latin-1")
+        value = headers.get(name.lower().encode(), b"").decode("latin-1")
     else:
-        value = _cookie(heads.get(b"cookie", b"").decode("latin-1"), name)
+        value = _cookie(headers.get(b"cookie", b"").decode("latin-1"), name)
     return value[:_LONGEST_KEY] or None
 
 
@@ -147,7 +163,7 @@ def _cookie(header: str, name: str) -> str:
     return ""
 
 
-def _no_revision(live: Live, wanted: str) -> FairleadError:
+def _no_revision(live: ServedModel, wanted: str) -> FairleadError:
     if live.split.out:
         return out_of_service(live.split)
     revisions = ", ".join(
@@ -157,3 +173,40 @@ def _no_revision(live: Live, wanted: str) -> FairleadError:
         f"no revision {wanted[:100]!r} of {live.split.model!r} is held here; held are: {revisions} "
         "(one without traffic is let go: `fairlead deploy` brings a version back)"
     )
+
+
+_FRACTION = 1 << 53  # distinct floats of equal distance in [0, 1)
+
+
+def choose(traffic: Mapping[str, int], draw: float) -> str:
+    """The revision for this draw: the same for the same draw, whatever the order of the mapping.
+
+    Args:
+        traffic: Percent by revision; at least one is above 0.
+        draw: In [0, 1), evenly spread over the requests or the clients.
+    """
+    if len(traffic) == 1:
+        return next(iter(traffic))
+    seed = struct.pack("<d", draw)
+    routed = ((_lot(seed, name) / share, name) for name, share in traffic.items() if share > 0)
+    return min(routed)[1]
+
+
+def draw_of(model: str, key: str) -> float:
+    """A client's draw, in [0, 1): the same in every process, another one for every model.
+
+    Args:
+        model: Name of the model.
+        key: What the client is known by.
+    """
+    digest = hashlib.sha256(f"{model}\0{key}".encode(errors="surrogatepass")).digest()
+    return _fraction(digest)
+
+
+def _lot(seed: bytes, name: str) -> float:
+    """Exponentially distributed: divided by weights, the least of several falls by the weights."""
+    return -math.log1p(-_fraction(hashlib.blake2b(seed + name.encode(), digest_size=8).digest()))
+
+
+def _fraction(digest: bytes) -> float:
+    return (int.from_bytes(digest[:8], "little") >> 11) / _FRACTION

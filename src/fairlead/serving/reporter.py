@@ -1,0 +1,133 @@
+"""Reporter the supervisor what this process counts, and asking it for what all have counted.
+
+Belongs here: when. Does not: what is counted (metrics.py), and what becomes of it (aggregate.py).
+
+A process that is killed has told all but the last tenth of a second. That it lives is said after
+what it has counted, so the supervisor knows until when it knows all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+from fairlead.serving.channel import Channel
+from fairlead.serving.engine.engine import Engine
+from fairlead.serving.http.body import Bodies
+from fairlead.serving.http.connection import ConnectionLimit
+from fairlead.serving.plan import BEAT, Alive
+from fairlead.serving.telemetry.counters import Metrics, ProcessSample
+
+_PERIOD = 0.1  # seconds
+
+
+class Reporter:
+    """Tells the supervisor.
+
+    Args:
+        metrics: What is told.
+        channel: Over which.
+        look: Has the metrics see how the process is.
+    """
+
+    def __init__(self, metrics: Metrics, channel: Channel, look: Callable[[], None]) -> None:
+        self._metrics = metrics
+        self._channel = channel
+        self._look = look
+        self._beat = float("-inf")  # when it was last said that this process lives
+
+    def tell(self) -> None:
+        """Tell what is new since the last time."""
+        news = self._metrics.news()
+        if news is not None:
+            self._channel.tell(news)
+
+    async def keep(self) -> None:
+        """Tell again and again; a supervisor that takes nothing in is told the sum later."""
+        while True:
+            if not self._channel.is_full:
+                self.tell()
+                self._tell_of_life(time.monotonic())
+            await asyncio.sleep(_PERIOD)
+
+    def _tell_of_life(self, now: float) -> None:
+        if now - self._beat >= BEAT:
+            self._beat = now
+            self._channel.tell(Alive(at=now))
+
+    async def page(self) -> bytes:
+        """The figures of all processes, for Prometheus: ours are of now.
+
+        Raises:
+            Unreachable: The supervisor does not answer.
+        """
+        self._look()
+        if not self._channel.is_full:
+            self.tell()
+        return (await self._channel.page()).encode()
+
+
+_PERIOD = 2.0  # seconds; a process that is asked for the figures looks at itself then, too
+
+
+class ProcessStats:
+    """Looks at this process, and tells its metrics.
+
+    Args:
+        metrics: Told.
+        engine: Its revisions.
+        bodies: What it has in hand.
+        connection_limit: Its connections.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        engine: Engine,
+        bodies: Bodies,
+        connection_limit: ConnectionLimit[Any],
+    ) -> None:
+        self._metrics = metrics
+        self._engine = engine
+        self._bodies = bodies
+        self._limit = connection_limit
+        self._process = psutil.Process()
+        self._held: frozenset[tuple[str, str]] = frozenset()  # revisions, when last looked
+
+    def look(self) -> None:
+        """Look now."""
+        with self._process.oneshot():
+            sample = ProcessSample(
+                memory=self._process.memory_info().rss,
+                cpu=sum(self._process.cpu_times()[:2]),
+                files=self._process.num_fds(),
+                connections=len(self._limit),
+                bodies=self._bodies.held,
+            )
+        self._metrics.see(sample)
+        self._look_at_revisions()
+
+    def _look_at_revisions(self) -> None:
+        held = {
+            (model, name): served
+            for model, live in self._engine.table.items()
+            for name, served in live.revisions.items()
+        }
+        for key in self._held.difference(held):
+            self._metrics.of(*key).loaded = 0
+        for key, served in held.items():
+            counted = self._metrics.of(*key)
+            counted.queued = served.depth
+            counted.load = served.load_seconds or 0.0
+            counted.loaded = int(served.loaded)
+        self._held = frozenset(held)
+
+    async def keep(self) -> None:
+        """Look now and then, for the figures that another process tells."""
+        while True:
+            self.look()
+            await asyncio.sleep(_PERIOD)
