@@ -1,21 +1,23 @@
 # Fairlead's commands for people and for CI. `make help` lists them.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
-VENV ?= .venv
+# A Python that is new enough and can make environments (Debian has that in a package of its own).
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do "$$p" -I -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+PYTHON_GIVEN := $(filter-out file,$(origin PYTHON))
+VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?=
 TEST_PROCESSES ?= auto
 # The tests of a module share what is costly to make: they are parted only at the end.
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check coverage lint lock clean
+.PHONY: help run setup test test-newest check coverage lint lock clean
 
-# Many short processes are started here: none of them should compile Fairlead anew.
-unexport PYTHONDONTWRITEBYTECODE
+# Many short processes are started here: none of them should compile Fairlead anew, nor do what the
+# shell's settings of Python say.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PYTHONWARNINGS
 
 help:  ## list the commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: $(VENV)/.run  ## set up what the main job needs, run it on the Boston data, and serve what comes of it
 	$(BIN)/fairlead run examples/boston.yaml --deploy $(if $(WORKERS),--workers $(WORKERS))
@@ -28,6 +30,9 @@ setup: $(VENV)/.dev  ## make .venv with the boosters and the developer tools
 test: $(VENV)/.dev  ## set up everything, then run every test
 	$(PYTEST)
 
+test-newest:  ## every test with the newest packages that pyproject.toml allows, in .venv-newest
+	$(MAKE) test VENV=.venv-newest NEWEST=newest
+
 check: lint test  ## what CI runs: lint, types, import contracts, every test
 
 coverage: $(VENV)/.dev  ## every test, and which lines it runs; takes half as long again
@@ -39,25 +44,18 @@ lint: $(VENV)/.dev  ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: $(VENV)/.dev  ## write the lock files again from pyproject.toml (needs uv)
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml requirements/build.in -o requirements/run.txt
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml requirements/build.in --all-extras -o requirements/dev.txt
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml requirements/build.in
+
+lock: $(VENV)/.dev  ## write the lock files again from pyproject.toml
+	$(BIN)/python -m pip install --quiet --upgrade uv
+	$(LOCK) --upgrade --all-extras -o requirements/dev.txt
+	$(LOCK) --upgrade --constraint requirements/dev.txt -o requirements/run.txt
 
 clean:  ## delete .venv and what the tools cached (never .fairlead)
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 
-$(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "Fairlead needs Python 3.11 or newer; none was found (set PYTHON=/path/to/python3)" >&2; exit 1; }
-	"$(PYTHON)" -m venv $(VENV)
-
-$(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
-	@echo "installing what the job needs into $(VENV), 0.8 GB: a minute or more, and pip says nothing"
-	$(PIP) install --require-hashes -r requirements/run.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
-	@touch $@
-
-$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
-	@echo "installing everything into $(VENV), 1.6 GB: some minutes, and pip says nothing"
-	$(PIP) install --require-hashes -r requirements/dev.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
-	@touch $@ $(VENV)/.run
+# What is installed is recorded in the environment: these are asked every time.
+.PHONY: $(VENV)/.run $(VENV)/.dev
+$(VENV)/.run $(VENV)/.dev: $(VENV)/.%:
+	@python="$(PYTHON)"; test -n "$$python" || { echo "Fairlead needs Python 3.11 or newer with ensurepip and venv (on Debian: the package python3-venv); none was found; give make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	"$$python" -I requirements/install.py $(VENV) $(or $(NEWEST),$*) $(if $(PYTHON_GIVEN),--this-python)

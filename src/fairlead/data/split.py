@@ -112,7 +112,7 @@ def _check_sides(train: Rows, held: Rows, holdout: Holdout) -> None:
 def _check_classes(table: Table, train: Rows) -> None:
     if table.classes is None:
         return
-    counts = np.bincount(table.target[train], minlength=len(table.classes))
+    counts = np.bincount(table.target[train].astype(np.int64), minlength=len(table.classes))
     if not counts.all():
         label = table.classes[int(counts.argmin())]
         raise InvalidData(
