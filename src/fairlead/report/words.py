@@ -77,8 +77,8 @@ def _searched(material: Material) -> str:
     ]
     return (
         f"{begun} of {listed(material.families)} on {material.spec.data.source} "
-        f"({material.metric.task}), by {_METHODS[search.method]}, each scored on "
-        f"{search.folds} folds"
+        f"({material.metric.task}), by {_METHODS.get(search.method, search.method)}, "
+        f"each scored on {search.folds} folds"
         f"{'; ' if losses else ''}{' and '.join(losses)}."
     )
 

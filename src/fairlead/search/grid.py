@@ -1,19 +1,17 @@
-"""Grid search: every combination, in scikit-learn's order.
-
-Belongs here: which point of the grid has which number. Does not: which trials share a fit.
-"""
+"""Grid search: every combination, in scikit-learn's order."""
 
 from __future__ import annotations
 
 import bisect
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fairlead.errors import InvalidSpec
 from fairlead.records import Params, Result, Trial
-from fairlead.search.options import at, count
+from fairlead.search.search import NoOptions, Search, SearchRequest
+from fairlead.search.values import at, count
 from fairlead.spec.space import Range, Space
 
 MAX_POINTS = 1_000_000
@@ -90,3 +88,21 @@ def _refuse_endless(key: str, space: Space) -> None:
                 f"{key}.{name}: it is searched from {values.low!r} to {values.high!r}, and a grid "
                 "needs a list, or a range with a step: give one, or use method random or tpe"
             )
+
+
+class Grid:
+    """The method `grid`."""
+
+    exhaustive = True
+    options = NoOptions
+
+    def versions(self) -> Mapping[str, str]:
+        """None: it is computed here."""
+        return {}
+
+    def search(self, request: SearchRequest) -> Search:
+        """The grid over the families' spaces."""
+        return grid(request.spaces, trials=request.trials)
+
+
+GRID = Grid()

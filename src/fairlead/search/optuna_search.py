@@ -1,8 +1,7 @@
 """Random search and TPE, by Optuna's samplers.
 
-Belongs here: how Optuna is asked so that a trial depends on the seed, its number and the results it
-may see, and on nothing else. Does not: ranges (optuna_space.py), the lag rule for pruning
-(search.py).
+Optuna is asked in such a way that a trial depends on the seed, its number and the results that it
+may see, and on nothing else.
 """
 
 from __future__ import annotations
@@ -10,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib import metadata
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -20,8 +20,15 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from fairlead.records import Result, Trial
-from fairlead.search.lag import visible
-from fairlead.search.optuna_space import Branch, Distribution, Drawn, draw_trial, drawn_for
+from fairlead.search.optuna_space import (
+    Branch,
+    Distribution,
+    Drawn,
+    branches,
+    draw_trial,
+    drawn_for,
+)
+from fairlead.search.search import DEFAULT_TRIALS, NoOptions, Search, SearchRequest, visible
 
 
 class RandomSearch:
@@ -165,3 +172,42 @@ def _same(one: Result, other: Result) -> bool:
 
 def _lesson(result: Result) -> tuple[object, ...]:
     return result.number, result.state, result.score, result.scores
+
+
+class _Method:
+    """What the methods have in common: how Optuna draws depends on its version."""
+
+    exhaustive = False
+    options = NoOptions
+
+    def versions(self) -> Mapping[str, str]:
+        """Optuna's."""
+        return {"optuna": metadata.version("optuna")}
+
+
+class Random(_Method):
+    """The method `random`."""
+
+    def search(self, request: SearchRequest) -> Search:
+        """A random search of the families' spaces."""
+        size = request.trials or DEFAULT_TRIALS
+        return RandomSearch(branches(request.spaces), seed=request.seed, size=size)
+
+
+class Tpe(_Method):
+    """The method `tpe`."""
+
+    def search(self, request: SearchRequest) -> Search:
+        """A search of the families' spaces that learns from results."""
+        return TpeSearch(
+            branches(request.spaces),
+            seed=request.seed,
+            size=request.trials or DEFAULT_TRIALS,
+            lag=request.lag,
+            greater_is_better=request.greater_is_better,
+            known=request.known,
+        )
+
+
+RANDOM = Random()
+TPE = Tpe()

@@ -1,7 +1,4 @@
-"""What Optuna draws for a parameter, and the value that stands for it.
-
-Belongs here: a family's space as Optuna's distributions, and values to and from them. Does not:
-samplers (optuna_search.py).
+"""A family's space as Optuna's distributions: what is drawn for a parameter, and its value.
 
 Choices and steps are drawn by their index: values of any type go through, and a stepped range
 gives the same exact values as a grid does.
@@ -18,7 +15,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from fairlead.errors import InvalidSpec
 from fairlead.records import Params, Scalar, Trial
-from fairlead.search.options import at, count, index_of
+from fairlead.search.values import at, count, index_of
 from fairlead.spec.space import Range, Space, Values
 
 Distribution: TypeAlias = CategoricalDistribution | FloatDistribution | IntDistribution

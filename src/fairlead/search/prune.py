@@ -1,16 +1,47 @@
-"""When a trial is not worth its remaining folds.
+"""When a trial is not worth its remaining folds: the median rule.
 
-Belongs here: the median rule, as a function of results. Does not: stopping, which the worker does.
+The thresholds travel with the trial; the worker compares its scores with them, fold by fold.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from fairlead.records import Result
+from fairlead.records import Result, Trial
+from fairlead.search.search import Search, visible
 
 MIN_TRIALS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """Another search, whose trials are stopped by the median rule.
+
+    Its trials look back even where the other search's do not: to know when to stop.
+    """
+
+    method: Search
+    lag: int
+    folds: int
+    greater_is_better: bool
+
+    @property
+    def size(self) -> int:
+        """Number of trials."""
+        return self.method.size
+
+    @property
+    def chunk(self) -> int:
+        """As the other search has it."""
+        return self.method.chunk
+
+    def suggest(self, number: int, history: Sequence[Result]) -> Trial:
+        """The other search's trial, with what it is stopped beyond."""
+        seen = visible(history, number=number, lag=self.lag)
+        beyond = thresholds(seen, folds=self.folds, greater_is_better=self.greater_is_better)
+        return replace(self.method.suggest(number, history), stop_beyond=beyond)
 
 
 def thresholds(

@@ -1,21 +1,18 @@
 """A search: the sequence of trials that a spec and its results determine.
 
-Belongs here: the Protocol of every method, and which method a spec asks for. Does not: how a
-method works (grid.py, optuna_search.py), and when trials run, which is the study's work.
+Trial n is a function of the spec, n and the results of trials 0 .. n - lag - 1, and of nothing
+else: so it does not matter who runs the trials, when, and how many at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from fairlead.families.family import Family, Task
+from pydantic import BaseModel, ConfigDict
+
 from fairlead.records import Result, Trial
-from fairlead.search.grid import grid
-from fairlead.search.lag import visible
-from fairlead.search.prune import thresholds
-from fairlead.spec.document import Spec
 from fairlead.spec.space import Space
 
 DEFAULT_TRIALS = 50
@@ -58,92 +55,79 @@ class Search(Protocol):
         ...
 
 
-def search_for(
-    spec: Spec,
-    families: Mapping[str, Family],
-    *,
-    task: Task,
-    greater_is_better: bool,
-    known: Sequence[Trial] = (),
-) -> Search:
-    """The search that the spec asks for.
+class NoOptions(BaseModel):
+    """The options of a method that has none, and what those of any other inherit."""
 
-    Args:
-        spec: The user's document.
-        families: The families of `search.over`, by the names that it gives them.
-        task: What the data is for; it decides a family's own ranges.
-        greater_is_better: The metric's sign.
-        known: Trials of this study that are in the ledger already. They change no trial; they
-            spare a restart from drawing them again.
-
-    Raises:
-        InvalidSpec: The grid has too many points, or a range cannot be used by the method.
-    """
-    spaces = [
-        (entry.family, families[entry.family].space(task) if entry.params is None else entry.params)
-        for entry in spec.search.over
-    ]
-    method = _method(spec, spaces, known, greater_is_better=greater_is_better)
-    if spec.search.prune is None:
-        return method
-    return Pruned(
-        method=method,
-        lag=spec.search.lag,
-        folds=spec.search.folds,
-        greater_is_better=greater_is_better,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pruned:
-    """Another search, whose trials are stopped by the median rule.
+class SearchRequest:
+    """What a method makes a search of.
 
-    Its trials look back even where the other search's do not: to know when to stop.
+    Args:
+        spaces: Each family's name, as the spec writes it, with its parameters' values.
+        seed: The spec's seed.
+        trials: Number of trials that is asked for; None where the spec says none.
+        lag: How many trials before trial n must not be looked at, where results are.
+        greater_is_better: The metric's sign.
+        options: The spec's `search.options`, an instance of `Method.options`.
+        known: Trials of this study that are in the ledger already. They change no trial; they
+            spare a restart from drawing them again.
     """
 
-    method: Search
+    spaces: Sequence[tuple[str, Space]]
+    seed: int
+    trials: int | None
     lag: int
-    folds: int
     greater_is_better: bool
+    options: BaseModel = field(default_factory=NoOptions)
+    known: Sequence[Trial] = ()
+
+
+class Method(Protocol):
+    """A way to search."""
 
     @property
-    def size(self) -> int:
-        """Number of trials."""
-        return self.method.size
+    def exhaustive(self) -> bool:
+        """Whether every trial differs from every other; else trials are drawn."""
+        ...
 
     @property
-    def chunk(self) -> int:
-        """As the other search has it."""
-        return self.method.chunk
+    def options(self) -> type[BaseModel]:
+        """What `search.options` may say."""
+        ...
 
-    def suggest(self, number: int, history: Sequence[Result]) -> Trial:
-        """The other search's trial, with what it is stopped beyond."""
-        seen = visible(history, number=number, lag=self.lag)
-        beyond = thresholds(seen, folds=self.folds, greater_is_better=self.greater_is_better)
-        return replace(self.method.suggest(number, history), stop_beyond=beyond)
+    def versions(self) -> Mapping[str, str]:
+        """Versions of the libraries that its trials depend on."""
+        ...
+
+    def search(self, request: SearchRequest) -> Search:
+        """The search.
+
+        Raises:
+            InvalidSpec: A range cannot be used by this method, or there are too many trials.
+        """
+        ...
 
 
-def _method(
-    spec: Spec,
-    spaces: Sequence[tuple[str, Space]],
-    known: Sequence[Trial],
-    *,
-    greater_is_better: bool,
-) -> Search:
-    if spec.search.method == "grid":
-        return grid(spaces, trials=spec.search.trials)
-    from fairlead.search.optuna_search import RandomSearch, TpeSearch
-    from fairlead.search.optuna_space import branches
+def visible(history: Sequence[Result], *, number: int, lag: int) -> Sequence[Result]:
+    """What a trial may look at: the results of trials 0 .. number - lag - 1.
 
-    among = branches(spaces)
-    size = spec.search.trials or DEFAULT_TRIALS
-    if spec.search.method == "random":
-        return RandomSearch(among, seed=spec.seed, size=size)
-    return TpeSearch(
-        among,
-        seed=spec.seed,
-        size=size,
-        lag=spec.search.lag,
-        greater_is_better=greater_is_better,
-        known=known,
-    )
+    Args:
+        history: Results in trial order, without gaps.
+        number: The trial that looks.
+        lag: How many trials before it are not looked at.
+
+    Raises:
+        ValueError: Some are missing or out of order: a trial drawn from them would be another one.
+    """
+    seen = history[: max(0, number - lag)]
+    if len(seen) < number - lag:
+        raise ValueError(
+            f"trial {number} looks at the results of trials up to {number - lag - 1}, "
+            f"and only {len(seen)} are given"
+        )
+    if seen and seen[-1].number != len(seen) - 1:
+        raise ValueError(f"result {len(seen) - 1} in trial order is of trial {seen[-1].number}")
+    return seen

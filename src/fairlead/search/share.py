@@ -1,8 +1,6 @@
-"""Which trials share a fit.
+"""Which trials share a fit, and so a task.
 
-Belongs here: grouping trials into tasks. Does not: fitting them, and whether a family's prefixes
-score as separate fits do, which is the family's promise (`Family.stage`).
-
+That the prefixes of one fit score as separate fits would is the family's promise (`Family.stage`).
 A task costs its longest fit whatever the number of its trials, so tasks need no upper bound: to
 split one would fit the same prefix twice.
 """

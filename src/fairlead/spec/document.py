@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import re
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from fairlead.spec.methods import NAMES as METHOD_NAMES
 from fairlead.spec.space import Inside, Range, Space
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -155,6 +157,12 @@ _CLASSIFICATION = ("accuracy", "balanced_accuracy", "f1", "log_loss", "roc_auc")
 _IMPUTATIONS = ("mean", "median", "most_frequent")
 
 
+if TYPE_CHECKING:
+    _Method: TypeAlias = str
+else:
+    _Method = Literal[METHOD_NAMES]
+
+
 class _Section(BaseModel):
     model_config = _STRICT
 
@@ -241,10 +249,15 @@ class FamilySpace(_Section):
 class Search(_Section):
     """Which trials, and how they are scored."""
 
-    method: Literal["grid", "random", "tpe"] = Field(
+    method: _Method = Field(
         default="tpe",
         description="grid: every combination; random: independent draws; "
         "tpe: draws that learn from the results so far",
+    )
+    options: Mapping[str, bool | int | float | str | None] = Field(
+        default_factory=dict,
+        exclude_if=operator.not_,  # so that a spec without them has the identity it always had
+        description="options of the method, by name",
     )
     over: tuple[FamilySpace, ...] = Field(
         min_length=1, description="the families and the parameters that are searched"

@@ -1,7 +1,7 @@
-"""The loop that moves a study's search along.
+"""The loop that moves a study's search along, as decide.py says.
 
-Belongs here: keeping count of what the ledger tells, and carrying out what decide.py says. Does
-not: rules; workers, which are somewhere else and may be anybody's.
+It puts trials into the ledger and takes results from it; workers are somewhere else and may be
+anybody's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable
 from fairlead.ledger.interface import Ledger
 from fairlead.records import NewTask, Result, Study, Trial
 from fairlead.search import share
-from fairlead.search.budget import reached
 from fairlead.study import decide
 from fairlead.study.plan import StudyPlan
 
@@ -101,7 +100,7 @@ class Coordinator:
             self._history.append(following)
         if self._reached is None:
             until = self._plan.spec.search.until
-            self._reached = reached(self._history[begin:], until, self._plan.metric)
+            self._reached = decide.reached(self._history[begin:], until, self._plan.metric)
 
     def _weigh(self, result: Result) -> None:
         metric = self._plan.metric

@@ -1,12 +1,13 @@
-"""What a study does next.
-
-Belongs here: rules over records. Does not: clocks, databases, processes.
-"""
+"""What a study does next: rules over records, without clocks, databases or processes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from fairlead.metrics import Metric
+from fairlead.records import Result
 
 LOW_WATER = 64
 """Ready tasks below which a study without a lag puts in its next trials."""
@@ -74,3 +75,21 @@ def _add(progress: SearchState) -> Step:
     else:
         return None
     return Add(first=progress.added, last=last) if last > progress.added else None
+
+
+def reached(results: Iterable[Result], until: float | None, metric: Metric) -> int | None:
+    """Number of the first trial that is as good as the spec asks for.
+
+    Args:
+        results: In trial order without gaps, so that the answer does not depend on who was first.
+        until: The score asked for; None never stops a search.
+        metric: Says which way is better.
+    """
+    if until is None:
+        return None
+    good = (
+        result.number
+        for result in results
+        if result.score is not None and not metric.better(until, result.score)
+    )
+    return next(good, None)

@@ -1,7 +1,7 @@
-"""A plan: a spec with its data and its families, all that a study is made of.
+"""A study's plan: a spec with its data and its families, all that the study is made of.
 
-Belongs here: reading, checking and naming it, with nothing written; and putting it into the
-ledger. Does not: searching.
+It is made and checked with nothing written; then it is put into the ledger, where it is a study of
+the plan's identity.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from fairlead.artifacts import Artifacts
@@ -23,8 +22,9 @@ from fairlead.families.family import Family, Task
 from fairlead.ledger.interface import Ledger
 from fairlead.metrics import Metric, metric_for
 from fairlead.records import Limits, Study, Trial
-from fairlead.search.options import first
-from fairlead.search.search import Search, search_for
+from fairlead.search import catalog as methods
+from fairlead.search.search import Search
+from fairlead.search.values import first
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, identity
 from fairlead.study import remarks
@@ -54,8 +54,8 @@ class StudyPlan:
     def identity(self) -> str:
         """The first 16 digits of the study's digest (the ledger's rule 7)."""
         versions = {name: dict(family.versions()) for name, family in self.families.items()}
-        if self.spec.search.method != "grid":
-            versions["search"] = {"optuna": metadata.version("optuna")}
+        if own := methods.method(self.spec.search.method).versions():
+            versions["search"] = dict(own)
         digest = identity(self.spec, fingerprint=self.table.fingerprint, versions=versions)
         return digest[:16]
 
@@ -79,6 +79,7 @@ def make(
         Invalid: Something of it cannot be; the message begins with the key where there is one.
     """
     families = dict(_families(spec, base))
+    methods.options(spec)  # refused before the data is read
     table = read(spec.data, base=base, settings=settings, progress=downloaded)
     sources = {name: catalog.source_of(name, base) for name in families}
     kept = {name: source for name, source in sources.items() if source is not None}
@@ -146,7 +147,7 @@ def _search(
     spec: Spec, families: Mapping[str, Family], task: Task, metric: Metric, known: Sequence[Trial]
 ) -> Search:
     better = metric.greater_is_better
-    return search_for(spec, families, task=task, greater_is_better=better, known=known)
+    return methods.search_for(spec, families, task=task, greater_is_better=better, known=known)
 
 
 def _check_families(spec: Spec, families: Mapping[str, Family], task: Task) -> None:

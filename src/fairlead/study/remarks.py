@@ -1,7 +1,4 @@
-"""Remarks on a plan: what is no fault, and yet may not be what was meant.
-
-Belongs here: seeing it, in a line each. Does not: faults, which are refused where they are seen.
-"""
+"""Remarks on a plan, a line each: what is no fault, and yet may not be what was meant."""
 
 from __future__ import annotations
 
@@ -11,8 +8,9 @@ from contextlib import suppress
 from fairlead.data.table import Table
 from fairlead.errors import InvalidSpec
 from fairlead.families.family import Family, Task
-from fairlead.search.options import combinations, first
+from fairlead.search import catalog
 from fairlead.search.search import DEFAULT_TRIALS
+from fairlead.search.values import combinations, first
 from fairlead.spec.document import Data, Search, Spec
 
 _BINARY = 2
@@ -68,7 +66,7 @@ def on_trials(search: Search) -> Iterator[str]:
     """
     asked = search.trials or DEFAULT_TRIALS
     spaces = [combinations(space.params or {}) for space in search.over]
-    if search.method == "grid" or None in spaces:
+    if catalog.method(search.method).exhaustive or None in spaces:
         return
     different = sum(points for points in spaces if points is not None)
     if different < asked:

@@ -8,7 +8,7 @@ import sys
 
 PROGRAM = """
 from fairlead.records import Result
-from fairlead.search.search import search_for
+from fairlead.search.catalog import search_for
 from fairlead.spec.document import Spec
 
 forest = {"depth": [None, 3, 10], "leaf": {"low": 1, "high": 64, "log": True}, "share": [0.1, 0.5]}

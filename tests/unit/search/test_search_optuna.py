@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
 from fairlead.records import Result, Trial
-from fairlead.search.search import Search, search_for
+from fairlead.search.catalog import search_for
+from fairlead.search.search import Search
 from fairlead.spec.document import Spec
 
 FOREST: dict[str, Any] = {

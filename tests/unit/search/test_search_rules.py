@@ -8,8 +8,8 @@ import pytest
 
 from fairlead.metrics import METRICS
 from fairlead.records import Result
-from fairlead.search.budget import reached
 from fairlead.search.prune import thresholds
+from fairlead.study.decide import reached
 
 
 def done(number: int, *scores: float) -> Result:

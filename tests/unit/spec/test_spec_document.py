@@ -59,6 +59,14 @@ def test_the_canonical_form_says_the_same_spec(params: dict[str, Any]) -> None:
     assert parse_canonical(canonical(one)) == one
 
 
+def test_options_of_a_method_are_part_of_the_identity_and_only_where_there_are_some() -> None:
+    without = Spec.model_validate(document())
+    assert "options" not in canonical(without)
+    some = Spec.model_validate(document(options={"draws": 3}))
+    assert parse_canonical(canonical(some)) == some
+    assert identity(some) != identity(without)
+
+
 def test_the_number_of_trials_is_no_part_of_the_identity() -> None:
     assert identity(spec(trials=3)) == identity(spec(trials=9))
 

@@ -1,7 +1,6 @@
-"""The values of a parameter that can be counted.
+"""The values of a parameter, numbered from 0: of a list, of a stepped range, or a fixed one.
 
-Belongs here: how many values a list, a stepped range or a fixed value has, and which is the n-th.
-Does not: grids (grid.py) and drawing (optuna_space.py), which both number values this way.
+Grids and draws both go by these numbers.
 """
 
 from __future__ import annotations
