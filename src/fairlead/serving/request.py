@@ -153,7 +153,6 @@ class RequestContext:
         revision: That was chosen.
         pinned: Whether the client named it, and it is no part of the shared traffic.
         query: What stood behind the path's question mark.
-        whole: Whether its body is there, as far as the connection knows.
         rows: That it asks about.
         read: Whether its body was read.
         error: What it ended with, if not with an answer.
@@ -170,7 +169,6 @@ class RequestContext:
     revision: str = ""
     pinned: bool = False
     query: bytes = b""
-    whole: bool = False
     rows: int = 0
     read: bool = False
     error: Exception | None = None

@@ -17,19 +17,28 @@ from contextlib import suppress
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from fairlead.serving.http.body import Receive
 from fairlead.serving.http.guard import Guard
 from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.pages import Pages
 from fairlead.serving.http.predicting import Predicting
-from fairlead.serving.http.response import CLOSE, Answer, Gone, Headers, Refused, of_error
-from fairlead.serving.http.response_writer import RESPONSE_WRITER, ResponseWriter
+from fairlead.serving.http.response import (
+    CLOSE,
+    Answer,
+    Gone,
+    Headers,
+    Refused,
+    headers_of,
+    of_error,
+)
 from fairlead.serving.request import RequestContext, Target, given_id, made_ids, target
 from fairlead.serving.telemetry.request_observer import RequestObserver
 
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Send: TypeAlias = Callable[[Any], Awaitable[None]]  # ASGI's
 
+_START, _BODY = "http.response.start", "http.response.body"
 _REQUEST_ID = b"x-request-id"
 _REVISION = b"fairlead-revision"
 
@@ -61,12 +70,15 @@ class App:
         self._limits = limits
         self._ids = made_ids()
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, _: Send) -> None:
-        """Answer one request, whatever happens."""
-        exchange: ResponseWriter = scope["extensions"].pop(
-            RESPONSE_WRITER
-        )  # it holds the scope: a ring
-        request = self._visit(scope, exchange)
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens.
+
+        Raises:
+            ValueError: It is no request over HTTP; ASGI's servers take that for an answer.
+        """
+        if scope["type"] != "http":
+            raise ValueError(f"only HTTP is answered, not {scope['type']!r}")
+        request = self._request(scope)
         self._observer.began(request)
         try:
             answer = await self._answer(request, receive)
@@ -78,11 +90,11 @@ class App:
             answer = of_error(error)
         self._observer.answered(request, answer.status)
         _forget(request)
-        await self._send(exchange, request, answer, receive)
+        await self._respond(request, answer, receive, send)
 
-    def _visit(self, scope: MutableMapping[str, Any], exchange: ResponseWriter) -> RequestContext:
+    def _request(self, scope: MutableMapping[str, Any]) -> RequestContext:
         headers = dict(scope["headers"])
-        path = scope["raw_path"]
+        path = scope.get("raw_path") or quote(scope["path"]).encode()
         return RequestContext(
             method=scope["method"],
             path=path,
@@ -90,7 +102,6 @@ class App:
             id=given_id(headers) or next(self._ids),
             began=perf_counter(),
             target=target(path),
-            whole=exchange.whole,
             query=scope["query_string"],
         )
 
@@ -111,15 +122,19 @@ class App:
             return Answer(status=HTTPStatus.NO_CONTENT, headers=(_allow(found),))
         return await self._pages.answer(found)
 
-    async def _send(
-        self, exchange: ResponseWriter, request: RequestContext, answer: Answer, receive: Receive
+    async def _respond(
+        self, request: RequestContext, answer: Answer, receive: Receive, send: Send
     ) -> None:
         """Send the answer; where a body was left unread, the connection is closed behind it."""
-        last = request.leaves_much or CLOSE in answer.headers
-        await exchange.answer(answer, _headers(request), last=last)
-        if last:
+        headers = headers_of(answer, *_headers(request))
+        closing = request.leaves_much or CLOSE in answer.headers
+        if closing and CLOSE not in headers:
+            headers = (*headers, CLOSE)
+        await send({"type": _START, "status": answer.status, "headers": headers})
+        if closing:
+            await send({"type": _BODY, "body": answer.body, "more_body": True})
             await self._throw_away(receive)
-        exchange.end()
+        await send({"type": _BODY, "body": b"" if closing else answer.body})
 
     async def _throw_away(self, receive: Receive) -> None:
         """Take the body in: a client that still sends would not look for the answer."""

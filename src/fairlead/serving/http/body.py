@@ -9,15 +9,14 @@ refused unread, one that grows too large as soon as it does, packed or not.
 
 from __future__ import annotations
 
-import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Protocol, TypeAlias
 
 from fairlead.errors import Overloaded, TooLarge
 from fairlead.serving.http.limits import Limits
-from fairlead.serving.http.response import CLOSE, Gone, Refused
+from fairlead.serving.http.response import Gone, Refused
 
 _MOST_MEMBERS = 1_024  # of one gzip body: each may be empty, and costs time all the same
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}  # window bits that name zlib's containers
@@ -102,7 +101,7 @@ def unpacker(encoding: bytes) -> Unpacker:
     )
 
 
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Receive: TypeAlias = Callable[[], Awaitable[Any]]  # ASGI's
 Heads: TypeAlias = Mapping[bytes, bytes]  # headers by their names in lower case
 
 
@@ -122,18 +121,17 @@ class Bodies:
         """Bytes of bodies that are in hand."""
         return self._held
 
-    async def read(self, receive: Receive, headers: Heads, *, whole: bool = False) -> bytes:
+    async def read(self, receive: Receive, headers: Heads) -> bytes:
         """The whole body, unpacked; `release` it once it is done with.
 
         Args:
             receive: ASGI's.
             headers: The request's headers.
-            whole: All of it is there: no clock is needed, and one costs more than the rest.
 
         Raises:
             TooLarge: It is, or will be, larger than a body may be.
             Overloaded: All bodies in hand together are larger than they may be.
-            Refused: It came too slowly (408), or is packed in a way that is not known (415) or
+            Refused: It is packed in a way that is not known (415) or
                 wrongly (400).
             Gone: The client left.
         """
@@ -141,13 +139,7 @@ class Bodies:
         unpack = unpacker(headers.get(b"content-encoding", b""))
         filling = _Filling()
         try:
-            if whole:
-                await self._fill(filling, receive, unpack)
-            else:
-                async with asyncio.timeout(self._limits.body_seconds):
-                    await self._fill(filling, receive, unpack)
-        except TimeoutError:
-            raise self._too_slow() from None
+            await self._fill(filling, receive, unpack)
         finally:
             self._held -= filling.size
         body = filling.whole()
@@ -187,14 +179,6 @@ class Bodies:
     def _too_large(self) -> TooLarge:
         return TooLarge(
             f"the body is larger than {self._limits.body} bytes; send fewer rows in one request"
-        )
-
-    def _too_slow(self) -> Refused:
-        seconds = self._limits.body_seconds
-        return Refused(
-            HTTPStatus.REQUEST_TIMEOUT,
-            f"the body was not whole {seconds:g} s after its headers",
-            CLOSE,
         )
 
 

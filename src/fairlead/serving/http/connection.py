@@ -26,13 +26,21 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import httptools
 from uvicorn import Config, Server
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from fairlead.serving.http.cycle import ASGIApp, Cycle
 from fairlead.serving.http.graceful_close import somebody_waits, turn_away
 from fairlead.serving.http.limits import Limits
-from fairlead.serving.http.response import CLOSE, Answer, Refused, of_error, refusal, written
-from fairlead.serving.http.response_writer import RESPONSE_WRITER, ResponseWriter
+from fairlead.serving.http.response import (
+    CLOSE,
+    Answer,
+    Refused,
+    headers_of,
+    of_error,
+    refusal,
+    written,
+)
 
 
 class Closable(Protocol):
@@ -289,7 +297,6 @@ class Connection(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self.headers[:] = _headed(self.url, self.headers)
         super().on_headers_complete()
-        self.scope["extensions"] = {RESPONSE_WRITER: ResponseWriter(self.cycle)}  # type: ignore[dict-item] # ours, no dict
         self._in_hand += 1
         self._heard()
         if self._leaving:
@@ -318,6 +325,10 @@ class Connection(HttpToolsProtocol):
             self._limit.silent(self)
             if self._last is not None:
                 self._say_last()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
+        """Run the app with our own `receive` and `send`."""
+        super()._start_asgi_task(cycle, Cycle(cycle, app, self._limits.body_seconds))
 
     def shutdown(self) -> None:
         """End gracefully: what is in hand or comes next is answered, and is the last.
@@ -436,8 +447,8 @@ class Connection(HttpToolsProtocol):
         """Write it and close; bytes are still taken in, or the client may never see it."""
         if self._last is not None:
             self._refused(self._last.status)
-            headers = (*self._last.headers, CLOSE)
-            self.transport.write(written(self._last, headers, head_only=False))
+            last = self._last
+            self.transport.write(written(last.status, (*headers_of(last), CLOSE), last.body))
         self._unset_keepalive_if_required()
         self.transport.write_eof()
         self.loop.call_later(self._limits.linger_seconds, self.transport.abort)

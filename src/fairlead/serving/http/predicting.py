@@ -69,7 +69,7 @@ class Predicting:
     async def _read(
         self, request: RequestContext, target: Target, served: LoadedRevision, receive: Receive
     ) -> Answer:
-        body = await self._bodies.read(receive, request.headers, whole=request.whole)
+        body = await self._bodies.read(receive, request.headers)
         request.read = True
         try:
             if target.kind == "infer":

@@ -105,15 +105,12 @@ def retry_after(seconds: float) -> tuple[bytes, bytes]:
     return (b"retry-after", b"%d" % max(1, math.ceil(seconds)))
 
 
-def written(answer: Answer, headers: Iterable[tuple[bytes, bytes]], *, head_only: bool) -> bytes:
-    """The answer as it goes over a connection.
+def headers_of(answer: Answer, *more: tuple[bytes, bytes]) -> Headers:
+    """Its own headers, these, and its length."""
+    return (*answer.headers, *more, (b"content-length", b"%d" % len(answer.body)))
 
-    Args:
-        answer: Its own headers are written only if they are among these.
-        headers: All but the one that tells the length.
-        head_only: Leave the body out; its length is told all the same.
-    """
+
+def written(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """A response as it goes over a connection."""
     lines = [b"%b: %b\r\n" % header for header in headers]
-    length = b"content-length: %d\r\n\r\n" % len(answer.body)
-    body = b"" if head_only else answer.body
-    return b"".join((_FIRST_LINES[answer.status], *lines, length, body))
+    return b"".join((_FIRST_LINES[status], *lines, b"\r\n", body))
