@@ -23,6 +23,7 @@ from fairlead.serving.plan import BEAT, Alive
 from fairlead.serving.telemetry.counters import Metrics, ProcessSample
 
 _PERIOD = 0.1  # seconds
+_STATS_PERIOD = 2.0  # seconds; a request for the figures takes a sample, too
 
 
 class Reporter:
@@ -69,9 +70,6 @@ class Reporter:
         if not self._channel.is_full:
             self.tell()
         return (await self._channel.page()).encode()
-
-
-_PERIOD = 2.0  # seconds; a process that is asked for the figures looks at itself then, too
 
 
 class ProcessStats:
@@ -130,4 +128,4 @@ class ProcessStats:
         """Look now and then, for the figures that another process tells."""
         while True:
             self.look()
-            await asyncio.sleep(_PERIOD)
+            await asyncio.sleep(_STATS_PERIOD)
