@@ -21,6 +21,8 @@ StudyState: TypeAlias = Literal["searching", "finished"]
 Decision: TypeAlias = Literal["promote", "keep", "cannot judge"]
 RevisionState: TypeAlias = Literal["loading", "ready", "serving", "draining", "retired", "failed"]
 RouteKind: TypeAlias = Literal["deploy", "set", "undo", "undeploy"]
+RunStage: TypeAlias = Literal["search", "refit", "register", "judge", "deploy"]
+RunState: TypeAlias = Literal["running", "done", "failed"]
 DeploymentState: TypeAlias = Literal["running", "done", "undone", "failed", "superseded"]
 
 
@@ -256,6 +258,28 @@ class Verdict:
     low: float | None = None
     high: float | None = None
     confidence: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One spec on its way from its data to a judged version, and into service if that is asked.
+
+    All that is needed to carry it is in the ledger and the artefact store: its study has the table
+    and the sources of its families.
+    """
+
+    id: str  # given by the ledger
+    study: str
+    spec: str  # canonical JSON, with `promote` and `serve` as this run was asked for
+    deploy: bool = False  # whether the version is to be deployed where it is the champion
+    stage: RunStage = "search"
+    state: RunState = "running"
+    version: int | None = None  # that came of it, once it is registered
+    verdict: Verdict | None = None  # on that version, once it is judged
+    reason: str = ""  # why it failed
+    began: float = 0.0
+    since: float = 0.0  # when the present stage began
+    holder: str | None = None  # the process that carries it, while it runs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ pytest.register_assert_rewrite(
     "tests.contract.artifacts_contract",
     "tests.contract.ledger_contract",
     "tests.contract.ledger_machine",
+    "tests.contract.runner_contract",
+    "tests.contract.runs_contract",
     "tests.contract.serving_contract",
     "tests.contract.serving_machine",
 )

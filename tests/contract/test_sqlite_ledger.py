@@ -13,11 +13,12 @@ from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
+from tests.contract.runs_contract import RunsContract
 from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
 
 
-class TestSqliteLedger(LedgerContract, ServingContract):
+class TestSqliteLedger(LedgerContract, RunsContract, ServingContract):
     @pytest.fixture
     def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
         with open_ledger(tmp_path / "ledger.db") as opened:

@@ -10,7 +10,7 @@ Every function but `claimable` and `any_withdrawn` takes the connection of a wri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -21,7 +21,7 @@ from fairlead.ledger import events, results
 from fairlead.ledger.codecs import trials_from_json, trials_to_json
 from fairlead.ledger.database import Now, Row, now
 from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST
-from fairlead.ledger.schema import studies, tasks
+from fairlead.ledger.schema import leaving_workers, studies, tasks
 from fairlead.records import Claim, Event, Result, TaskKind, Trial
 
 Next: TypeAlias = Literal["ready", "failed"]
@@ -49,6 +49,10 @@ _RUNNING = (
 )
 _ENDED = _RUNNING.where(_HAS_ENDED)
 _OF_WORKER = _RUNNING.where(tasks.c.worker == sa.bindparam("of"))
+_IS_LEAVING = sa.exists().where(leaving_workers.c.worker == sa.bindparam("by"))
+_LEAVING = sa.select(_IS_LEAVING)
+_LEAVE = leaving_workers.insert()
+_LEFT = leaving_workers.delete().where(leaving_workers.c.worker == sa.bindparam("by"))
 _OLDEST = (
     sa.select(
         tasks.c.id,
@@ -60,7 +64,7 @@ _OLDEST = (
         Now().label("now"),
     )
     .join(studies, studies.c.number == tasks.c.study)
-    .where(_IS_READY)
+    .where(_IS_READY, ~_IS_LEAVING)
     .order_by(tasks.c.id)
     .limit(sa.literal_column("1"))
     .with_for_update(skip_locked=True, of=tasks)
@@ -151,7 +155,7 @@ def claim(
     """Take the oldest ready task, once those whose lease has ended are ready again."""
     for ended in connection.execute(_ENDED).all():
         _lose(connection, ended)
-    task = _oldest(connection, study)
+    task = _oldest(connection, worker, study)
     return None if task is None else _start(connection, task, worker, lease)
 
 
@@ -195,7 +199,20 @@ def lose(connection: sa.Connection, worker: str) -> int:
     running = connection.execute(_OF_WORKER, {"of": worker}).all()
     for task in running:
         _lose(connection, task)
+    connection.execute(_LEFT, {"by": worker})
     return len(running)
+
+
+def ask_to_leave(connection: sa.Connection, workers: Collection[str]) -> None:
+    """Let these workers claim nothing any more."""
+    for worker in workers:
+        if not is_leaving(connection, worker):
+            connection.execute(_LEAVE, {"worker": worker})
+
+
+def is_leaving(connection: sa.Connection, worker: str) -> bool:
+    """Whether the worker is asked to leave."""
+    return bool(connection.execute(_LEAVING, {"by": worker}).scalar_one())
 
 
 def withdraw_ready(connection: sa.Connection, study: int) -> None:
@@ -239,10 +256,11 @@ def after_lost(lost: int) -> Next:
     return "failed" if lost >= MAX_LOST else "ready"
 
 
-def _oldest(connection: sa.Connection, study: str | None) -> Row | None:
+def _oldest(connection: sa.Connection, worker: str, study: str | None) -> Row | None:
+    """None, too, where the worker is asked to leave."""
     if study is None:
-        return connection.execute(_OLDEST).one_or_none()
-    return connection.execute(_OLDEST_OF_STUDY, {"of": study}).one_or_none()
+        return connection.execute(_OLDEST, {"by": worker}).one_or_none()
+    return connection.execute(_OLDEST_OF_STUDY, {"of": study, "by": worker}).one_or_none()
 
 
 def _start(connection: sa.Connection, task: Row, worker: str, lease: float) -> Claim:

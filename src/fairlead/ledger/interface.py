@@ -41,6 +41,7 @@ from fairlead.records import (
     Revision,
     RevisionState,
     Route,
+    Run,
     Server,
     ServingEvent,
     Study,
@@ -184,6 +185,14 @@ class Tasks(Protocol):
 
     def lose(self, worker: str) -> int:
         """End the leases of a worker known to be dead; returns how many there were."""
+        ...
+
+    def ask_to_leave(self, workers: Collection[str]) -> None:
+        """Let these workers have no further task: `claim` gives them none. `lose` forgets it."""
+        ...
+
+    def is_leaving(self, worker: str) -> bool:
+        """Whether the worker is asked to leave."""
         ...
 
     def refit(self, study: str, trial: int) -> tuple[Digest | None, str | None]:
@@ -451,6 +460,60 @@ class Servers(Protocol):
         ...
 
 
+class Runs(Protocol):
+    """Runs of specs, and who carries them.
+
+    A run is carried by one process at a time, under a lease; another takes it over once that has
+    ended.
+    """
+
+    def open(self, run: Run) -> Run:
+        """Append a run, or return the one of this study, spec and `deploy` that has not ended.
+
+        `id` and the times are given here.
+
+        Raises:
+            NotFound: There is no such study.
+        """
+        ...
+
+    def get(self, run: str) -> Run:
+        """The run with this id. Raises NotFound."""
+        ...
+
+    def all(self, study: str | None = None) -> Sequence[Run]:
+        """The runs (of this study), the newest first."""
+        ...
+
+    def take(self, run: str, holder: str, *, lease: float) -> Run:
+        """Hold a run that runs and that nobody holds (or whose lease has ended) from now on.
+
+        Held already, the lease is extended (written once less than half of it is left).
+
+        Args:
+            run: Its id.
+            holder: Name of the process, unique among those alive.
+            lease: Seconds.
+
+        Returns:
+            The run as it is by then: carried by `holder`, or by whom it names.
+        """
+        ...
+
+    def release(self, run: str, holder: str) -> None:
+        """Let another process carry it, if this one does."""
+        ...
+
+    def advance(self, run: Run) -> Run:
+        """Write stage, version, verdict, reason and state; nobody holds a run that has ended.
+
+        Raises:
+            Lost: Its `holder` does not hold it any more, or it has ended; nothing was written.
+            NotFound: There is no such run.
+        """
+        ...
+
+
 class Roots(Protocol):
     """Names that keep artefacts from being collected."""
 
@@ -498,6 +561,11 @@ class Ledger(Protocol):
     @property
     def servers(self) -> Servers:
         """The serving programs that are alive."""
+        ...
+
+    @property
+    def runs(self) -> Runs:
+        """Runs of specs, and who carries them."""
         ...
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0004"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0005"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -334,4 +334,33 @@ servers = sa.Table(
     sa.Column("seen", sa.Double, nullable=False),
     sa.Column("lease", sa.Double, nullable=False),  # seconds
     sa.Column("lease_ends", sa.Double, nullable=False),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("number", _KEY, primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("study", _KEY, sa.ForeignKey("studies.number"), nullable=False),
+    sa.Column("spec", sa.Text, nullable=False),  # canonical JSON
+    sa.Column("deploy", sa.Boolean, nullable=False),
+    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("version", sa.Integer),
+    sa.Column("verdict", sa.Text),  # JSON
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("began", sa.Double, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("holder", sa.String),  # this and the next two: who carries it
+    sa.Column("lease", sa.Double),  # seconds
+    sa.Column("lease_ends", sa.Double),
+    _one_of("stage", "search", "refit", "register", "judge", "deploy"),
+    _one_of("state", "running", "done", "failed"),
+    sa.CheckConstraint("state = 'running' OR holder IS NULL", name="holder"),
+    sa.Index("runs_study", "study", "number"),
+)
+
+# Of workers that are alive: a row goes when its worker has ended.
+leaving_workers = sa.Table(
+    "leaving_workers", metadata, sa.Column("worker", sa.String, primary_key=True)
 )

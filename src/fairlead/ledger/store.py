@@ -17,6 +17,7 @@ from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.migrate import bring_to_head
 from fairlead.ledger.outbox import SqlOutbox
 from fairlead.ledger.routes import SqlRoutes
+from fairlead.ledger.runs import SqlRuns
 from fairlead.ledger.schema import routes, studies, tasks, versions
 from fairlead.ledger.servers import SqlServers
 from fairlead.ledger.studies import SqlStudies
@@ -57,6 +58,7 @@ class SqlLedger:
         self.routes = SqlRoutes(database)
         self.deployments = SqlDeployments(database)
         self.servers = SqlServers(database)
+        self.runs = SqlRuns(database)
         self.roots = SqlRoots(database)
 
     def now(self) -> float:

@@ -6,7 +6,7 @@ How an attempt at a task goes is told in attempts.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -109,6 +109,16 @@ class SqlTasks:
     def lose(self, worker: str) -> int:
         """End the leases of a worker known to be dead; returns how many there were."""
         return self._database.write(lambda connection: attempts.lose(connection, worker))
+
+    def ask_to_leave(self, workers: Collection[str]) -> None:
+        """Let these workers have no further task."""
+        self._database.write(
+            lambda connection: attempts.ask_to_leave(connection, workers), durable=False
+        )
+
+    def is_leaving(self, worker: str) -> bool:
+        """Whether the worker is asked to leave."""
+        return self._database.read(lambda connection: attempts.is_leaving(connection, worker))
 
     def refit(self, study: str, trial: int) -> tuple[Digest | None, str | None]:
         """What the refit of this trial came to."""

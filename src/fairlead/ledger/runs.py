@@ -1,0 +1,178 @@
+"""Runs, in the database.
+
+A run is carried by the process that holds its lease. What another process writes is refused, so a
+process that was stopped for too long learns that it has lost the run when it writes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from fairlead.errors import Lost, NotFound
+from fairlead.ledger import leases
+from fairlead.ledger.codecs import verdict_from_json, verdict_to_json
+from fairlead.ledger.database import Database, Now, Row, now, study_lock
+from fairlead.ledger.schema import runs, studies
+from fairlead.ledger.studies import row_of as study_row
+from fairlead.records import Run
+
+_NOBODY = {"holder": None, "lease": None, "lease_ends": None}
+_IS_RUNNING = runs.c.state == sa.literal_column("'running'")
+_ROW = sa.select(runs, studies.c.id.label("study_id"), Now().label("now")).join(
+    studies, studies.c.number == runs.c.study
+)
+_ONE = _ROW.where(runs.c.id == sa.bindparam("id"))
+_ONE_LOCKED = _ONE.with_for_update(of=runs)
+_ALL = _ROW.order_by(runs.c.number.desc())
+_OF_STUDY = _ALL.where(studies.c.id == sa.bindparam("study"))
+_SAME = _OF_STUDY.where(
+    _IS_RUNNING, runs.c.spec == sa.bindparam("spec"), runs.c.deploy == sa.bindparam("deploy")
+).limit(1)
+_COUNT = sa.select(sa.func.count()).where(runs.c.study == sa.bindparam("of"))
+_CHANGE = runs.update().where(runs.c.id == sa.bindparam("which"))
+_TAKE = _CHANGE.values(
+    holder=sa.bindparam("by"), lease=sa.bindparam("seconds"), lease_ends=sa.bindparam("ends")
+)
+_RELEASE = _CHANGE.where(runs.c.holder == sa.bindparam("by")).values(**_NOBODY)
+_GO_ON = _CHANGE.values(
+    stage=sa.bindparam("to"),
+    version=sa.bindparam("made"),
+    verdict=sa.bindparam("said"),
+    reason=sa.bindparam("why"),
+    since=sa.bindparam("at"),
+)
+_END = _GO_ON.values(state=sa.bindparam("as"), **_NOBODY)
+
+
+class SqlRuns:
+    """Runs of specs, and who carries them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self, run: Run) -> Run:
+        """Append a run, or find the one of this study and spec that goes on."""
+        return self._database.write(
+            lambda connection: _open(connection, run), lock=study_lock(run.study)
+        )
+
+    def get(self, run: str) -> Run:
+        """The run with this id."""
+        return self._database.read(lambda connection: _run(_row(connection, run)))
+
+    def all(self, study: str | None = None) -> Sequence[Run]:
+        """The runs (of this study), the newest first."""
+        query, of = (_ALL, {}) if study is None else (_OF_STUDY, {"study": study})
+        return self._database.read(
+            lambda connection: [_run(row) for row in connection.execute(query, of)]
+        )
+
+    def take(self, run: str, holder: str, *, lease: float) -> Run:
+        """Hold the run from now on, unless another does, or it has ended."""
+        row = self._database.read(lambda connection: _row(connection, run))
+        if _is_to_take(row, holder, lease):
+            # After a power cut no process is left that a lease could matter to.
+            row = self._database.write(
+                lambda connection: _take(connection, run, holder, lease), durable=False
+            )
+        return _run(row)
+
+    def release(self, run: str, holder: str) -> None:
+        """Let another process carry it."""
+        self._database.write(
+            lambda connection: connection.execute(_RELEASE, {"which": run, "by": holder}),
+            durable=False,
+        )
+
+    def advance(self, run: Run) -> Run:
+        """Write how far the run is; one that ends is held by nobody any more."""
+        return self._database.write(lambda connection: _advance(connection, run))
+
+
+def _row(connection: sa.Connection, run: str, *, locked: bool = False) -> Row:
+    query = _ONE_LOCKED if locked else _ONE
+    row = connection.execute(query, {"id": run}).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no run {run!r}")
+    return row
+
+
+def _open(connection: sa.Connection, run: Run) -> Run:
+    same = {"study": run.study, "spec": run.spec, "deploy": run.deploy}
+    known = connection.execute(_SAME, same).one_or_none()
+    if known is not None:
+        return _run(known)
+    study = study_row(connection, run.study).number
+    count = connection.execute(_COUNT, {"of": study}).scalar_one()
+    at = now(connection)
+    row = {
+        "id": f"{run.study}.{count + 1}",
+        "study": study,
+        "spec": run.spec,
+        "deploy": run.deploy,
+        "stage": run.stage,
+        "state": "running",
+        "reason": "",
+        "began": at,
+        "since": at,
+    }
+    connection.execute(runs.insert(), row)
+    return _run(_row(connection, str(row["id"])))
+
+
+def _is_to_take(row: Row, holder: str, lease: float) -> bool:
+    if row.state != "running":
+        return False
+    if row.holder == holder:
+        return leases.is_due(row.now, lease=lease, ends=row.lease_ends)
+    return row.holder is None or leases.has_ended(row.now, lease=row.lease, ends=row.lease_ends)
+
+
+def _take(connection: sa.Connection, run: str, holder: str, lease: float) -> Row:
+    """Another process may have been here since the last look: look again, then write."""
+    row = _row(connection, run, locked=True)
+    if _is_to_take(row, holder, lease):
+        held = {"which": run, "by": holder, "seconds": lease, "ends": row.now + lease}
+        connection.execute(_TAKE, held)
+    return _row(connection, run)
+
+
+def _advance(connection: sa.Connection, run: Run) -> Run:
+    row = _row(connection, run.id, locked=True)
+    if row.state != "running":
+        raise Lost(f"run {run.id!r} is {row.state} by now")
+    if row.holder != run.holder:
+        by = "nobody" if row.holder is None else repr(row.holder)
+        raise Lost(f"run {run.id!r} is carried by {by} by now, not {run.holder!r}")
+    change = {
+        "which": run.id,
+        "to": run.stage,
+        "made": run.version,
+        "said": verdict_to_json(run.verdict),
+        "why": run.reason,
+        "at": row.since if row.stage == run.stage else row.now,
+    }
+    if run.state == "running":
+        connection.execute(_GO_ON, change)
+    else:
+        connection.execute(_END, change | {"as": run.state})
+    return _run(_row(connection, run.id))
+
+
+def _run(row: Row) -> Run:
+    return Run(
+        id=row.id,
+        study=row.study_id,
+        spec=row.spec,
+        deploy=row.deploy,
+        stage=row.stage,
+        state=row.state,
+        version=row.version,
+        verdict=None if row.verdict is None else verdict_from_json(row.verdict),
+        reason=row.reason,
+        began=row.began,
+        since=row.since,
+        holder=row.holder,
+    )
