@@ -75,8 +75,8 @@ def model_file(home: Path, model: str, name: str) -> bytes:
     from fairlead.settings import Settings
 
     settings = Settings(home=home)
-    artifacts = Artifacts(settings.artifacts)
-    with open_ledger(settings.ledger) as ledger:
+    artifacts = Artifacts(settings.artifacts_url)
+    with open_ledger(settings.ledger_url) as ledger:
         registry = Registry(ledger, artifacts)
         files = registry.candidate(registry.version(model)).files
     return artifacts.get(files[name].digest)

@@ -1,7 +1,7 @@
 """Where Fairlead keeps its state and what the machine's owner allows.
 
-Belongs here: settings of the installation, read once from the environment and passed down.
-Does not: anything about one study (that is the spec).
+The settings of an installation are read once from the environment and passed down as a record. The
+two stores (ledger, artefacts) are named by URLs; all else is kept in folders of the home.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from pathlib import Path
 
 from fairlead.errors import Invalid
 
+_SQLITE = "sqlite:///"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The installation's settings.
 
     Args:
-        home: Folder of the ledger, the artefacts and the logs ($FAIRLEAD_HOME).
+        home: Folder of the logs, the reports, and the stores that no URL names ($FAIRLEAD_HOME).
+        ledger: URL of the ledger's database ($FAIRLEAD_LEDGER); a SQLite file in home if empty.
+        artifacts: URL of the artefact store ($FAIRLEAD_ARTIFACTS); a folder in home if empty.
         data: Mirror folders that are tried before a download ($FAIRLEAD_DATA, separated by the
             system's path separator).
         mlflow: URI of MLflow's registry ($FAIRLEAD_MLFLOW_URI); a SQLite file in home if empty;
@@ -33,6 +37,8 @@ class Settings:
     """
 
     home: Path
+    ledger: str = ""
+    artifacts: str = ""
     data: tuple[Path, ...] = ()
     mlflow: str = ""
     allow_private_urls: bool = False
@@ -41,14 +47,19 @@ class Settings:
     lease: float = 10.0
 
     @property
-    def ledger(self) -> Path:
-        """The ledger's SQLite file."""
-        return self.home / "ledger.db"
+    def ledger_url(self) -> str:
+        """URL of the ledger's database."""
+        return self.ledger or f"{_SQLITE}{self.home.absolute() / 'ledger.db'}"
 
     @property
-    def artifacts(self) -> Path:
-        """The folder of the artefact store."""
-        return self.home / "artifacts"
+    def artifacts_url(self) -> str:
+        """URL of the artefact store."""
+        return self.artifacts or (self.home.absolute() / "artifacts").as_uri()
+
+    @property
+    def artifacts_cache(self) -> Path:
+        """The folder of local copies of artefacts, where their store is no local folder."""
+        return self.home.absolute() / "artifacts-cache"
 
     @property
     def downloads(self) -> Path:
@@ -81,18 +92,28 @@ class Settings:
         return self.mlflow or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
 
 
-def from_environment(environ: Mapping[str, str], *, home: Path | None = None) -> Settings:
+def from_environment(
+    environ: Mapping[str, str],
+    *,
+    home: Path | None = None,
+    ledger: str | None = None,
+    artifacts: str | None = None,
+) -> Settings:
     """Read the settings from environment variables.
 
     Args:
         environ: Usually os.environ.
         home: Goes before $FAIRLEAD_HOME.
+        ledger: Goes before $FAIRLEAD_LEDGER.
+        artifacts: Goes before $FAIRLEAD_ARTIFACTS.
 
     Raises:
         Invalid: A variable does not hold what it should.
     """
     return Settings(
         home=(home or Path(environ.get("FAIRLEAD_HOME") or ".fairlead")).absolute(),
+        ledger=_ledger_url(ledger or environ.get("FAIRLEAD_LEDGER", "")),
+        artifacts=_artifacts_url(artifacts or environ.get("FAIRLEAD_ARTIFACTS", "")),
         data=tuple(
             Path(part) for part in environ.get("FAIRLEAD_DATA", "").split(os.pathsep) if part
         ),
@@ -102,6 +123,18 @@ def from_environment(environ: Mapping[str, str], *, home: Path | None = None) ->
         download_seconds=_positive(environ, "FAIRLEAD_DOWNLOAD_SECONDS", 300.0),
         lease=_positive(environ, "FAIRLEAD_LEASE", 10.0, most=86_400.0),
     )
+
+
+def _ledger_url(text: str) -> str:
+    """The URL, which a file may stand for; other processes may have another current folder."""
+    if not text or ("://" in text and not text.startswith(_SQLITE)):
+        return text
+    return _SQLITE + str(Path(text.removeprefix(_SQLITE)).absolute())
+
+
+def _artifacts_url(text: str) -> str:
+    """The URL, which a folder may stand for."""
+    return text if not text or "://" in text else Path(text).absolute().as_uri()
 
 
 def _positive(

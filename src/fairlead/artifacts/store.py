@@ -31,14 +31,20 @@ class Artifacts:
         Unreachable: The URL's server did not answer.
     """
 
-    def __init__(self, root: Path | str, *, cache: Path | None = None) -> None:
+    def __init__(self, root: Path | str, *, cache: Path | str | None = None) -> None:
         self._root = str(root)
-        self._place = _place(root, cache)
+        self._cache = None if cache is None else Path(cache)
+        self._place = _place(root, self._cache)
 
     @property
     def root(self) -> str:
         """Where it is, for another process to open."""
         return self._root
+
+    @property
+    def cache(self) -> str | None:
+        """The folder of local copies, for another process to open it with."""
+        return None if self._cache is None else str(self._cache)
 
     def put(self, content: bytes) -> File:
         """Store these bytes; a damaged file of theirs is mended.

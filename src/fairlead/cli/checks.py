@@ -169,21 +169,23 @@ def _gib(size: int) -> str:
 
 
 def _ledger(settings: Settings) -> Check:
-    if not settings.ledger.exists():
-        return Check(name="ledger", state="ok", text="none yet; the first run makes it")
+    from fairlead.ledger.store import exists
+
     try:
-        return _revision(settings.ledger)
+        if not exists(settings.ledger_url):
+            return Check(name="ledger", state="ok", text="none yet; the first run makes it")
+        return _revision(settings.ledger_url)
     except FairleadError as error:
         return Check(name="ledger", state="fail", text=str(error))
 
 
-def _revision(file: Path) -> Check:
+def _revision(url: str) -> Check:
     """Read the ledger's revision without bringing it up to date."""
     from fairlead.ledger.migrate import MIGRATIONS, revision_of
     from fairlead.ledger.schema import HEAD
     from fairlead.ledger.store import open_database
 
-    database = open_database(file)
+    database = open_database(url)
     try:
         found = database.read(lambda connection: revision_of(connection, database.name))
     finally:

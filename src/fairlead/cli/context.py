@@ -26,14 +26,14 @@ def opened(ctx: click.Context) -> Iterator[tuple[Ledger, Artifacts]]:
     Raises:
         NotFound: Nothing was ever run there.
     """
-    from fairlead.artifacts import Artifacts
-    from fairlead.ledger.store import open_ledger
+    from fairlead.ledger.store import exists
+    from fairlead.stores import open_stores
 
     options = settings(ctx)
-    if not options.ledger.exists():
+    if not exists(options.ledger_url):
         raise NotFound(
-            f"there is no ledger in {str(options.home)!r}: run a spec first, or name its home "
-            "with --home or $FAIRLEAD_HOME"
+            f"there is no ledger in {options.ledger or str(options.home)!r}: run a spec first, or "
+            "name its home with --home or $FAIRLEAD_HOME"
         )
-    with open_ledger(options.ledger) as ledger:
-        yield ledger, Artifacts(options.artifacts)
+    with open_stores(options) as stores:
+        yield stores.ledger, stores.artifacts

@@ -58,17 +58,16 @@ def land(  # noqa: PLR0913 - what, how, and who is told
         Failed: It did not stay, or answers something else than it should.
         Stopped: It was asked to stop.
     """
-    from fairlead.artifacts import Artifacts
-    from fairlead.ledger.store import open_ledger
+    from fairlead.stores import open_stores
 
-    with open_ledger(options.ledger) as ledger:
+    with open_stores(options) as stores:
+        ledger = stores.ledger
         champion = ledger.versions.champion(version.model)
         if champion is None or champion.number != version.number:
             note(_not_champion(version))
             return None
-        artifacts = Artifacts(options.artifacts)
         landing = _Landing(
-            ledger=ledger, artifacts=artifacts, version=version, serve=serve, warned=warned
+            ledger=ledger, artifacts=stores.artifacts, version=version, serve=serve, warned=warned
         )
         return landing.land(token, stop)
 
@@ -92,7 +91,7 @@ def offers(options: Settings, version: Version, serve: Serve) -> Iterator[str]:
     from fairlead.ledger.store import open_ledger
     from fairlead.rollout.start import is_live, serve_settings
 
-    with open_ledger(options.ledger) as ledger:
+    with open_ledger(options.ledger_url) as ledger:
         champion = ledger.versions.champion(version.model)
         if champion is None or champion.number != version.number:
             return

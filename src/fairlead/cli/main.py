@@ -130,8 +130,10 @@ Examples:
     type=Named(file_okay=False, path_type=Path),
     help="Folder of all state (else $FAIRLEAD_HOME, else .fairlead).",
 )
+@click.option("--ledger", metavar="URL", help="The ledger's database (else $FAIRLEAD_LEDGER).")
+@click.option("--artifacts", metavar="URL", help="The artefact store (else $FAIRLEAD_ARTIFACTS).")
 @click.version_option(VERSION, "--version", message="fairlead %(version)s")
-def commands(home: Path | None) -> None:
+def commands(home: Path | None, ledger: str | None, artifacts: str | None) -> None:
     """Take one YAML file from data to a judged, registered and served model."""
 
 

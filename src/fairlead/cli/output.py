@@ -37,7 +37,7 @@ _PERCENT = re.compile(r"(?<=[0-9]) %")
 
 
 def settings(ctx: click.Context) -> Settings:
-    """The installation's settings, `--home` included.
+    """The installation's settings, with `--home`, `--ledger` and `--artifacts`.
 
     Args:
         ctx: Of the command.
@@ -45,8 +45,13 @@ def settings(ctx: click.Context) -> Settings:
     Raises:
         Invalid: An environment variable does not hold what it should.
     """
-    home: Path | None = ctx.find_root().params.get("home")
-    return from_environment(os.environ, home=home)
+    given = ctx.find_root().params
+    return from_environment(
+        os.environ,
+        home=given.get("home"),
+        ledger=given.get("ledger"),
+        artifacts=given.get("artifacts"),
+    )
 
 
 def json_option(command: Command) -> Command:

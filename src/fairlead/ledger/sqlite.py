@@ -77,6 +77,11 @@ def open_database(location: Path | str, *, patience: float = PATIENCE) -> Sqlite
     return SqliteDatabase(file, patience=patience)
 
 
+def exists(location: Path | str) -> bool:
+    """Whether there is a file."""
+    return _file(location).exists()
+
+
 class _Backoff:
     """The waits before each further try, up to so many seconds.
 
@@ -299,10 +304,10 @@ def _code(error: sa.exc.DatabaseError) -> int:
 def _file(location: Path | str) -> Path:
     if isinstance(location, Path) or "://" not in location:
         return Path(location)
-    database = sa.make_url(location).database
-    if not database:
+    scheme, _, file = location.partition(":///")
+    if scheme != "sqlite" or not file:
         raise Invalid(f"ledger {location!r}: it must be a file, or a URL like sqlite:///FILE")
-    return Path(database)
+    return Path(file)
 
 
 def _artifacts(file: Path) -> Path | None:

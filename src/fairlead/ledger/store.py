@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import sqlalchemy as sa
 
@@ -25,7 +25,16 @@ from fairlead.ledger.tasks import SqlTasks
 from fairlead.ledger.versions import SqlVersions
 from fairlead.records import Digest
 
-_DATABASES: Mapping[str, Callable[..., Database]] = {"sqlite": sqlite.open_database}
+
+class _Module(Protocol):
+    """What the module of a database offers; `location` is a URL of its scheme."""
+
+    def open_database(self, location: Path | str, *, patience: float) -> Database: ...
+
+    def exists(self, location: Path | str) -> bool: ...
+
+
+_DATABASES: Mapping[str, _Module] = {"sqlite": sqlite}  # by the scheme of their URLs
 _SOURCES = sa.select(studies.c.sources).distinct()
 _DIGESTS = sa.union(
     sa.select(studies.c.table_digest),
@@ -104,11 +113,20 @@ def open_database(location: Path | str, *, patience: float = PATIENCE) -> Databa
         Invalid: No ledger can be there.
         Corrupt: It was a ledger and has been emptied.
     """
+    return _database(location).open_database(location, patience=patience)
+
+
+def exists(location: Path | str) -> bool:
+    """Whether a ledger was ever opened there. Raises Invalid where none can be."""
+    return _database(location).exists(location)
+
+
+def _database(location: Path | str) -> _Module:
     scheme, separator, _ = str(location).partition("://")
-    kind = scheme.partition("+")[0] if separator else "sqlite"
+    kind = scheme if separator else "sqlite"
     if kind not in _DATABASES:
         raise Invalid(f"ledger {location!r}: it must be a file, or a URL like sqlite:///FILE")
-    return _DATABASES[kind](location, patience=patience)
+    return _DATABASES[kind]
 
 
 def _digests(connection: sa.Connection) -> Sequence[Digest]:

@@ -22,11 +22,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairlead.artifacts import Artifacts
 from fairlead.ledger.interface import Ledger
-from fairlead.ledger.store import open_ledger
 from fairlead.registry.mirror import Mirror
 from fairlead.settings import Settings, from_environment
+from fairlead.stores import Stores, open_stores
 
 OFF = "none"  # as $FAIRLEAD_MLFLOW_URI: there is no mirror
 PATIENCE = 60  # seconds that somebody waits for a mirror that they asked for
@@ -120,7 +119,8 @@ def _command(settings: Settings) -> list[str]:
 
 
 def _environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    return {**_BOUNDS, **environ, "FAIRLEAD_MLFLOW_URI": settings.mlflow}
+    stores = {"FAIRLEAD_LEDGER": settings.ledger, "FAIRLEAD_ARTIFACTS": settings.artifacts}
+    return {**_BOUNDS, **environ, **stores, "FAIRLEAD_MLFLOW_URI": settings.mlflow}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -134,13 +134,13 @@ def main(args: Sequence[str] | None = None) -> int:
     home: Path = parser.parse_args(args).home
     settings = from_environment(os.environ, home=home.resolve())
     signal.alarm(LIFETIME)  # its default action ends the process; the entries stay where they are
-    with _alone(settings), open_ledger(settings.ledger) as ledger:
-        if not ledger.outbox.pending(1):
+    with _alone(settings), open_stores(settings) as stores:
+        if not stores.ledger.outbox.pending(1):
             return 0
-        return _tell(settings, ledger)
+        return _tell(settings, stores)
 
 
-def _tell(settings: Settings, ledger: Ledger) -> int:
+def _tell(settings: Settings, stores: Stores) -> int:
     uri = settings.mlflow_uri
     if not settings.mlflow:
         os.chdir(settings.home)  # where MLflow's own database is, its `mlruns` shall be too
@@ -151,8 +151,8 @@ def _tell(settings: Settings, ledger: Ledger) -> int:
         mirror = Mirror(
             client,
             uri=uri,
-            ledger=ledger,
-            artifacts=Artifacts(settings.artifacts),
+            ledger=stores.ledger,
+            artifacts=stores.artifacts,
             folders=settings.home / "mlflow",
         )
         told = mirror.catch_up()

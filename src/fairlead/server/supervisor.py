@@ -175,6 +175,7 @@ class _Server:
             listen=(),
             channel=0,
             artifacts=self._artifacts.root,
+            artifacts_cache=self._artifacts.cache,
             host=options.host,
             tokens=self._porter.tokens,
             limits=options.limits,

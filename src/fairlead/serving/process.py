@@ -78,7 +78,8 @@ class PlanFollower:
         self.guard = Guard(settings.tokens, settings.host)
         self.begun = asyncio.Event()  # the first plan is taken in, or there is none to come
         self.ending: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self.engine = Engine(Artifacts(settings.artifacts), changed=self._report)
+        store = Artifacts(settings.artifacts, cache=settings.artifacts_cache)
+        self.engine = Engine(store, changed=self._report)
         self._channel = channel
         self._grace = settings.grace
         self._log = log

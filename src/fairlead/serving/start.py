@@ -39,7 +39,8 @@ class ProcessSettings:
     Args:
         listen: Numbers of the listening sockets that it inherits.
         channel: Number of its end of the socket pair, for messages of plan.py.
-        artifacts: The artefact store's root.
+        artifacts: URL of the artefact store.
+        artifacts_cache: Folder of local copies of artefacts, where the store is no local folder.
         host: The name or address that was asked to be bound; clients may name it.
         tokens: SHA-256 of the tokens that are let in (tokens.py); empty: everybody on this machine.
         limits: What it takes from its clients.
@@ -51,6 +52,7 @@ class ProcessSettings:
     listen: tuple[int, ...]
     channel: int
     artifacts: str
+    artifacts_cache: str | None = None
     host: str = "127.0.0.1"
     tokens: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)

@@ -19,11 +19,11 @@ from fairlead.artifacts import Artifacts
 from fairlead.data import store
 from fairlead.errors import Failed
 from fairlead.families import catalog
-from fairlead.ledger.store import open_ledger
 from fairlead.records import Candidate, Study
 from fairlead.registry.registry import Registry
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec
+from fairlead.stores import open_stores
 from fairlead.study import plan as plans
 from fairlead.study.outcome import Trials
 from fairlead.study.plan import StudyPlan
@@ -71,12 +71,12 @@ def reproduce(  # noqa: PLR0913 - what, where, how
         NotFound: There is no such version.
         Corrupt: One of its artefacts is not what its digest says.
     """
-    with stop.at_once(), open_ledger(settings.ledger) as ledger:
-        artifacts = Artifacts(settings.artifacts)
-        first = _First.of(Registry(ledger=ledger, artifacts=artifacts), model, number)
-        plan = _plan(first.study, first.trials, artifacts)
+    with stop.at_once(), open_stores(settings) as stores:
+        registry = Registry(ledger=stores.ledger, artifacts=stores.artifacts)
+        first = _First.of(registry, model, number)
+        plan = _plan(first.study, first.trials, stores.artifacts)
     with tempfile.TemporaryDirectory(prefix="fairlead-reproduce-") as folder:
-        there = replace(settings, home=Path(folder))
+        there = replace(settings, home=Path(folder), ledger="", artifacts="")
         second, again = _run(plan, there, workers, watch, stop)
     differences = (*_trials(first.trials, second.to_json()), *_files(first.candidate, again))
     return Reproduction(

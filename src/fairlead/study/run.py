@@ -19,7 +19,6 @@ from fairlead.data import split
 from fairlead.errors import Failed
 from fairlead.ledger.database import PATIENCE
 from fairlead.ledger.interface import Ledger
-from fairlead.ledger.store import open_ledger
 from fairlead.records import Candidate, NewTask, Study, TrialRow, Verdict, Version
 from fairlead.registry.judging import GateOutcome, Holdout, consider, undisputed
 from fairlead.registry.registry import Registry
@@ -27,6 +26,7 @@ from fairlead.runners.local import LocalRunner
 from fairlead.runners.runner import WorkerGroup
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec
+from fairlead.stores import open_stores
 from fairlead.study import plan as plans
 from fairlead.study.coordinator import Coordinator
 from fairlead.study.outcome import Best, RunOutcome, Trials, best_of
@@ -116,19 +116,18 @@ def at_work(
     """
     count = plans.slots(plan) if workers is None else workers
     with stop.at_once():  # another may be migrating it
-        opened = open_ledger(settings.ledger)
+        opened = open_stores(settings)
     runner = LocalRunner(logs=settings.logs, stopped=min(settings.lease, _STOPPED))
     with (
-        opened as ledger,
-        StudyWorkers(runner, ledger, count=count) as started,
+        opened as stores,
+        StudyWorkers(runner, stores.ledger, count=count) as started,
     ):
-        artifacts = Artifacts(settings.artifacts)
         yield Execution(
             plan=plan,
-            ledger=ledger,
-            artifacts=artifacts,
+            ledger=stores.ledger,
+            artifacts=stores.artifacts,
             workers=started,
-            home=settings.home,
+            settings=settings,
             watch=watch,
             stop=stop,
         )
@@ -142,7 +141,7 @@ class Execution:
     ledger: Ledger
     artifacts: Artifacts
     workers: StudyWorkers
-    home: Path
+    settings: Settings
     watch: ProgressListener
     stop: StopRequest
 
@@ -252,7 +251,7 @@ class Execution:
 
     def _start_workers(self, study: Study) -> None:
         self.workers.start(
-            WorkerGroup(key=study.id, study=study.id, options=("--home", str(self.home)))
+            WorkerGroup(key=study.id, study=study.id, options=_options(self.settings))
         )
 
     @contextmanager
@@ -306,3 +305,9 @@ def _reasons(trials: Trials) -> str:
         return "none was finished in time"
     most = max(set(reasons), key=reasons.count)
     return f"{reasons.count(most)} of {len(trials)} failed with: {most}"
+
+
+def _options(settings: Settings) -> tuple[str, ...]:
+    """What tells a worker where everything is, whatever its environment says."""
+    home, ledger, artifacts = settings.home, settings.ledger_url, settings.artifacts_url
+    return ("--home", str(home), "--ledger", ledger, "--artifacts", artifacts)

@@ -34,16 +34,17 @@ from fairlead.worker.job import (
 )
 
 
-def main(descriptor: int, artifacts: str, parent: int) -> None:
+def main(descriptor: int, artifacts: str, cache: str, parent: int) -> None:
     """Answer jobs until the worker closes its end.
 
     Args:
         descriptor: File descriptor of the connection to the worker.
-        artifacts: Root of the artefact store.
+        artifacts: URL of the artefact store.
+        cache: Folder of local copies of artefacts.
         parent: Process id of the worker; when it dies, so does this process.
     """
     _die_with(parent)
-    desk, me = Desk(Artifacts(Path(artifacts))), os.getpid()
+    desk, me = Desk(Artifacts(artifacts, cache=Path(cache))), os.getpid()
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as jobs:
         for line in jobs:
             for answer in _answers(desk, line):
@@ -145,4 +146,4 @@ def _watch(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))

@@ -68,7 +68,8 @@ class Worker:
     Args:
         name: Unique among those alive.
         ledger: Where tasks come from and results go.
-        artifacts: Root of the artefact store.
+        artifacts: URL of the artefact store.
+        cache: Folder of local copies of artefacts, where the store is no local folder.
         lease: Seconds of a lease.
         study: Work on this study only.
         note: Told in a line what happens.
@@ -76,7 +77,8 @@ class Worker:
 
     name: str
     ledger: Ledger
-    artifacts: Path
+    artifacts: str
+    cache: Path
     lease: float
     study: str | None = None
     note: Callable[[str], None] = lambda _line: None
@@ -219,7 +221,7 @@ class Worker:
         ):
             self._end_child()
         if self._child is None:
-            self._child = Child(artifacts=self.artifacts, threads=threads)
+            self._child = Child(artifacts=self.artifacts, cache=self.cache, threads=threads)
         return self._child
 
     def _end_child(self) -> None:

@@ -65,7 +65,7 @@ class Tail(threading.Thread):
 class Child:
     """A child process that does one job at a time."""
 
-    def __init__(self, *, artifacts: Path, threads: int) -> None:
+    def __init__(self, *, artifacts: str, cache: Path, threads: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -75,7 +75,8 @@ class Child:
                     "-m",
                     "fairlead.worker.child",
                     str(theirs.fileno()),
-                    str(artifacts),
+                    artifacts,
+                    str(cache),
                     str(os.getpid()),
                 ],
                 pass_fds=[theirs.fileno()],

@@ -41,13 +41,13 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def ledger(settings: Settings) -> Iterator[Ledger]:
-    with open_ledger(settings.ledger) as opened:
+    with open_ledger(settings.ledger_url) as opened:
         yield opened
 
 
 @pytest.fixture
 def artifacts(settings: Settings) -> Artifacts:
-    return Artifacts(settings.artifacts)
+    return Artifacts(settings.artifacts_url)
 
 
 def put(artifacts: Artifacts, content: bytes, *, hours: float = 2.0) -> str:

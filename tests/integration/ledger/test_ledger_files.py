@@ -122,7 +122,7 @@ def test_a_damaged_file_says_so(tmp_path: Path) -> None:
 
 
 def keep_artefact(beside: Path) -> None:
-    Artifacts(Settings(home=beside.parent).artifacts).put(b"a table")
+    Artifacts(Settings(home=beside.parent).artifacts_url).put(b"a table")
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 4096, 8192])
@@ -191,7 +191,7 @@ def test_a_ledger_that_was_copied_without_its_log_is_no_new_one(tmp_path: Path) 
 
 def test_a_home_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
     file = ledger_file(tmp_path)
-    Settings(home=file.parent).artifacts.mkdir(parents=True)
+    file.with_name("artifacts").mkdir(parents=True)
     file.write_bytes(b"")
     with open_ledger(file) as ledger:
         assert ledger.studies.all() == []

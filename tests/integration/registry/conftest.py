@@ -114,6 +114,6 @@ def _npy(array: np.ndarray) -> bytes:
 @pytest.fixture
 def workshop(tmp_path: Path) -> Iterator[Workshop]:
     settings = Settings(home=tmp_path / "home")
-    with open_ledger(settings.ledger) as ledger:
-        registry = Registry(ledger, Artifacts(settings.artifacts))
+    with open_ledger(settings.ledger_url) as ledger:
+        registry = Registry(ledger, Artifacts(settings.artifacts_url))
         yield Workshop(settings=settings, ledger=ledger, registry=registry)

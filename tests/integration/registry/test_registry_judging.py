@@ -370,8 +370,8 @@ settings = Settings(home=home)
 rows = np.load(home / "rows.npz")
 features = Features(numbers=rows["x"], text=np.empty((len(rows["x"]), 0), np.int32))
 holdout = Holdout(features=features, true=rows["y"], training=rows["training"], seed=0)
-with open_ledger(settings.ledger) as ledger:
-    registry = Registry(ledger, Artifacts(settings.artifacts))
+with open_ledger(settings.ledger_url) as ledger:
+    registry = Registry(ledger, Artifacts(settings.artifacts_url))
     version = ledger.versions.get("prices", number)
     (home / f"ready-{number}").touch()
     while len(list(home.glob("ready-*"))) < 2:
@@ -424,7 +424,7 @@ def test_one_model_registered_by_many_at_once_is_one_version(workshop: Workshop)
     together = Barrier(len(same))
 
     def register(candidate: Candidate) -> int:
-        with open_ledger(workshop.settings.ledger) as ledger:
+        with open_ledger(workshop.settings.ledger_url) as ledger:
             registry = Registry(ledger, workshop.registry.artifacts)
             together.wait()
             return registry.register(candidate, model=MODEL, size=10).number

@@ -68,8 +68,8 @@ VERDICT = Verdict(
 @contextmanager
 def opened(home: Path) -> Iterator[tuple[Ledger, Artifacts]]:
     settings = Settings(home=home)
-    with open_ledger(settings.ledger) as ledger:
-        yield ledger, Artifacts(settings.artifacts)
+    with open_ledger(settings.ledger_url) as ledger:
+        yield ledger, Artifacts(settings.artifacts_url)
 
 
 def search(ledger: Ledger, *, until: int = len(TRIALS)) -> Study:

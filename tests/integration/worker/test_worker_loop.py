@@ -48,15 +48,20 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     loaded = load(tmp_path / "ridge.yaml", sets=())
     settings = Settings(home=tmp_path / "home")
     plan = plans.make(loaded.spec, base=loaded.base, settings=settings)
-    with open_ledger(settings.ledger) as ledger:
-        study = plans.keep(plan, ledger, Artifacts(settings.artifacts), fresh=False)
+    with open_ledger(settings.ledger_url) as ledger:
+        study = plans.keep(plan, ledger, Artifacts(settings.artifacts_url), fresh=False)
         trials = [
             Trial(number=number, family="sklearn.linear_model:Ridge", params={"alpha": 1.0})
             for number in range(3)
         ]
         ledger.tasks.add(study.id, [NewTask(kind="trials", trials=(trial,)) for trial in trials])
         worker = Worker(
-            name="w", ledger=ledger, artifacts=settings.artifacts, lease=60.0, study=study.id
+            name="w",
+            ledger=ledger,
+            artifacts=settings.artifacts_url,
+            cache=settings.artifacts_cache,
+            lease=60.0,
+            study=study.id,
         )
         yield Shop(ledger, study, worker)
 

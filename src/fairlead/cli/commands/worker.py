@@ -37,17 +37,20 @@ def command(ctx: click.Context, study: str | None, name: str | None, *, until_eo
     SIGINT (Ctrl-C) or SIGTERM finishes the task in hand and ends; a second one ends at once and
     gives the task back.
     """
-    from fairlead.ledger.store import open_ledger
+    from fairlead.ledger.store import exists, open_ledger
     from fairlead.worker.loop import Worker
 
     options = settings(ctx)
-    if not options.ledger.exists():
-        raise NotFound(f"there is no ledger in {str(options.home)!r}: run a spec there first")
-    with open_ledger(options.ledger) as ledger:
+    if not exists(options.ledger_url):
+        raise NotFound(
+            f"there is no ledger in {options.ledger or str(options.home)!r}: run a spec there first"
+        )
+    with open_ledger(options.ledger_url) as ledger:
         worker = Worker(
             name=name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             ledger=ledger,
-            artifacts=options.artifacts,
+            artifacts=options.artifacts_url,
+            cache=options.artifacts_cache,
             lease=options.lease,
             study=ledger.studies.get(study).id if study else None,
             note=note,
