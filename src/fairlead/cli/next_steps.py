@@ -7,7 +7,7 @@ positional, and how a value that the person has to choose is called, is read off
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -16,10 +16,15 @@ from fairlead.errors import FairleadError, NextStep, Value
 
 def explained(error: FairleadError) -> str:
     """The error's message, and after it the commands that lead on."""
-    steps = [f"`{command_line(step)}` {step.effect}".rstrip() for step in error.next_steps]
+    return with_commands(str(error), error.next_steps)
+
+
+def with_commands(text: str, next_steps: Sequence[NextStep]) -> str:
+    """The text, and after it the commands that lead on."""
+    steps = [f"`{command_line(step)}` {step.effect}".rstrip() for step in next_steps]
     if len(steps) > 1:
         steps[-1] = f"or {steps[-1]}"
-    return "; ".join(filter(None, (str(error), ", ".join(steps))))
+    return "; ".join(filter(None, (text, ", ".join(steps))))
 
 
 def command_line(step: NextStep) -> str:

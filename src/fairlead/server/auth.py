@@ -1,7 +1,9 @@
-"""Who a serving program lets in, as its file of tokens changes.
+"""Bearer tokens: the file of an installation's tokens, and which of them a server accepts.
 
-Belongs here: following that file. Does not: the file (tokens.py), telling processes
-(process_pool.py), and looking at requests (serving/http/guard.py).
+Tokens are in $FAIRLEAD_HOME/tokens.json, readable by its owner alone, and only their SHA-256. They
+are not in the ledger: they say nothing about models, and a ledger is copied and shared more readily
+than what gives access. Servers follow the file while they run. Requests are checked in the serving
+processes (serving/http/guard.py).
 """
 
 from __future__ import annotations
@@ -19,34 +21,38 @@ from pathlib import Path
 
 import msgspec
 
-from fairlead.errors import Corrupt, Invalid, NotFound
+from fairlead.errors import Corrupt, Invalid, NextStep, NotFound
 from fairlead.server.events import ServerEvent, ServerNotice, ServerWarning
 from fairlead.serving.http.guard import hashed
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_BYTES = 32
+_HASH = r"^[0-9a-f]{64}$"
+
 
 def accepted_tokens(known: tuple[str, ...], *, own: str, private: bool) -> tuple[str, ...]:
-    """The tokens that a server lets in.
+    """The tokens that a server accepts.
 
     Args:
         known: Hashes of those of the installation.
-        own: Of the server's own, which nobody else has.
+        own: Hash of the server's own, which nobody else has.
         private: Whether only this machine can reach the server.
 
     Returns:
-        None at all where everybody on this machine is let in; the server's own alone where there
-        is no other and others could reach it.
+        Hashes; none where every request from this machine is accepted; the server's own alone where
+        there is no other and other machines could reach it.
     """
     return () if private and not known else (*known, own)
 
 
 class TokenAuthenticator:
-    """Knows who is let in.
+    """The tokens that a server accepts, as the file of tokens changes.
 
     Args:
         own: Hash of the server's own token.
         private: Whether only this machine can reach the server.
-        tokens: Hashes of those that are let in at first.
-        told: Told of what changes.
+        tokens: Hashes of those that are accepted at first.
+        on_event: Called when they change.
     """
 
     def __init__(
@@ -55,56 +61,56 @@ class TokenAuthenticator:
         own: str,
         private: bool,
         tokens: tuple[str, ...],
-        told: Callable[[ServerEvent], None],
+        on_event: Callable[[ServerEvent], None],
     ) -> None:
-        self._own, self._private, self._told = own, private, told
+        self._own, self._private, self._on_event = own, private, on_event
         self._known = tokens
         self._fault = ""
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """The tokens that processes are to let in, as `admitted`."""
+        """The tokens that processes are to accept, as `accepted_tokens`."""
         return accepted_tokens(self._known, own=self._own, private=self._private)
 
-    def look(self, file: Path) -> None:
-        """Take in what the file says by now; where it cannot be read, all stays as it is."""
+    def reload(self, file: Path) -> None:
+        """Read the file again; where that fails, all stays as it is."""
         try:
             known = tuple(each.sha256 for each in read_tokens(file))
         except Corrupt as error:
-            self._bear(str(error))
+            self._warn_once(str(error))
             return
         self._fault = ""
         if known != self._known:
             self._known = known
-            self._told(_change(len(known), private=self._private))
+            self._on_event(_change(len(known), private=self._private))
 
-    def _bear(self, fault: str) -> None:
+    def _warn_once(self, fault: str) -> None:
         if fault != self._fault:
             self._fault = fault
-            self._told(ServerWarning(text=f"{fault}; the server lets in whom it let in before"))
+            text = f"{fault}; the server accepts the same tokens as before"
+            self._on_event(ServerWarning(text=text))
 
 
 def _change(count: int, *, private: bool) -> ServerEvent:
     if count:
         return ServerNotice(
-            text=f"tokens changed: {count} let in from now on, and nobody without one"
+            text=f"tokens changed: {count} accepted from now on, no request without a token"
         )
     if private:
-        return ServerNotice(text="the last token was removed: everybody on this machine is let in")
+        return ServerNotice(
+            text="the last token was removed: every request from this machine is accepted"
+        )
+    add = NextStep(action="token.add", arguments={"name": None}, effect="adds one")
     return ServerWarning(
-        text="the last token was removed, and others can reach this server: nobody is let in until "
-        "`fairlead token add NAME` makes one"
+        text="the last token was removed, and other machines can reach this server: no request is "
+        "accepted until there is a token",
+        next_steps=(add,),
     )
-
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_BYTES = 32
-_HASH = r"^[0-9a-f]{64}$"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredToken:
-    """What is kept of a token."""
+    """What is stored of a token."""
 
     name: str
     sha256: str
@@ -131,17 +137,17 @@ def read_tokens(file: Path) -> Sequence[StoredToken]:
 
 
 def add_token(file: Path, name: str) -> str:
-    """Make a token and keep its hash.
+    """Make a token and store its hash.
 
     Args:
-        file: Of the tokens; made if it is not there.
+        file: Of the tokens; created if it does not exist.
         name: Whose it is, or what it is for.
 
     Returns:
-        The token, which is kept nowhere.
+        The token, which is stored nowhere.
 
     Raises:
-        Invalid: The name is none, or is taken.
+        Invalid: The name is not valid, or is taken.
     """
     if not _NAME.fullmatch(name):
         raise Invalid(
@@ -157,7 +163,7 @@ def add_token(file: Path, name: str) -> str:
 
 
 def remove_token(file: Path, name: str) -> None:
-    """Forget a token.
+    """Remove a token.
 
     Raises:
         NotFound: There is none of this name.
@@ -174,15 +180,18 @@ def _parsed(content: bytes, file: Path) -> Sequence[StoredToken]:
     try:
         tokens = msgspec.json.decode(content, type=_Document).tokens
     except msgspec.DecodeError as error:
-        raise Corrupt(_damaged(file, str(error))) from error
+        raise _damaged(file, str(error)) from error
     odd = next((each for each in tokens if not re.match(_HASH, each.sha256)), None)
     if odd:
-        raise Corrupt(_damaged(file, f"what is kept of {odd.name!r} is no SHA-256"))
+        raise _damaged(file, f"what is stored of {odd.name!r} is no SHA-256")
     return sorted(tokens, key=lambda each: each.name)
 
 
-def _damaged(file: Path, what: str) -> str:
-    return f"reading the tokens in {str(file)!r}: {what}; mend the file, or delete it and add anew"
+def _damaged(file: Path, what: str) -> Corrupt:
+    return Corrupt(
+        f"reading the tokens in {str(file)!r}: {what}; repair the file, or delete it and add the "
+        "tokens again"
+    )
 
 
 @contextmanager
@@ -190,7 +199,7 @@ def _changing(file: Path) -> Iterator[list[StoredToken]]:
     """The tokens, to be changed; written at the end, one writer after the other."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(file.parent):
+        with _locked(file.parent):
             tokens = list(read_tokens(file))
             yield tokens
             _write(file, tokens)
@@ -199,7 +208,7 @@ def _changing(file: Path) -> Iterator[list[StoredToken]]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -209,7 +218,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _write(file: Path, tokens: list[StoredToken]) -> None:
-    """Whole or not at all; nobody but its owner may read it (mkstemp: 0600) at any moment."""
+    """Atomically; only its owner may read it (mkstemp: 0600) at any moment."""
     content = msgspec.json.format(msgspec.json.encode(_Document(tokens=tokens)), indent=1)
     handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:

@@ -1,11 +1,9 @@
-"""The canary judge: whether a step of a deployment goes on, goes back, or waits.
+"""The canary judge: whether a step of a deployment passes, has regressed, or is undecided.
 
-Belongs here: the rule, pure, over what was seen during the step. Does not: where that is counted
-(serving/telemetry/aggregate.py), and what is done about it (decide.py).
-
-Each step is judged on what was seen during it, once it has lasted long enough and the new revision
-has had enough requests. Only errors and refusals are looked at before that, at a far stricter
-level, because looking again and again finds something in the end.
+Each step is judged on what was observed during it, once it has lasted long enough and the new
+revision has had enough requests. Before that, only errors and refusals are looked at, at a far
+stricter level, because looking again and again finds something in the end. `judge` is the rule,
+pure; `CanaryMetrics` gives it what the serving processes counted since the step began.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ _DEVIATIONS = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Passed:
-    """Nothing speaks against the next step."""
+    """Nothing was found against the next step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,7 @@ class Regressed:
 
 @dataclass(frozen=True, kw_only=True)
 class Undecided:
-    """Too little was seen so far."""
+    """Too little was observed so far."""
 
     reason: str
 
@@ -58,12 +56,12 @@ CanaryVerdict: TypeAlias = Passed | Regressed | Undecided
 def judge(
     bounds: Bounds, *, candidate: Observed, others: Observed, seconds: float
 ) -> CanaryVerdict:
-    """Rule on a step.
+    """Judge a step.
 
     Args:
-        bounds: What is let pass, and what must have been seen.
-        candidate: What was seen of the new revision during the step.
-        others: What was seen of the other revisions of the route during it.
+        bounds: What is tolerated, and how much must have been observed.
+        candidate: Observed of the new revision during the step.
+        others: Observed of the other revisions of the route during it.
         seconds: That the step has lasted.
     """
     missing = _missing(bounds, candidate, seconds)
@@ -97,16 +95,19 @@ _NONE = _Share(count=0, of=0)
 def _errors(bounds: Bounds, candidate: Observed, others: Observed, level: float) -> str:
     """Whether more of its requests fail than of the others'.
 
-    Others that fail more often than not are no measure: what comes in then has to work by itself.
+    Others that fail more often than not are no reference: the new revision then has to work by
+    itself.
     """
     its = _Share(count=candidate.errors, of=candidate.requests)
     theirs = _Share(count=others.errors, of=others.requests)
-    measure = _NONE if theirs.count > theirs.of / 2 else theirs
-    return _in_words(its, "failed", theirs) if _exceeds(its, measure, bounds.errors, level) else ""
+    reference = _NONE if theirs.count > theirs.of / 2 else theirs
+    return (
+        _in_words(its, "failed", theirs) if _exceeds(its, reference, bounds.errors, level) else ""
+    )
 
 
 def _refused(bounds: Bounds, candidate: Observed, others: Observed, level: float) -> str:
-    """Whether more of them are refused: it may ask for a column that clients do not send."""
+    """Whether more of them are refused: it may require a column that clients do not send."""
     its = _Share(count=candidate.refused, of=candidate.asked)
     theirs = _Share(count=others.refused, of=others.asked)
     what = "were refused (4xx)"
@@ -136,7 +137,7 @@ def _in_words(its: _Share, what: str, theirs: _Share) -> str:
 def _latency(bounds: Bounds, candidate: Observed, others: Observed) -> str:
     """Whether more than a twentieth of its requests are slower than the bound, beyond chance.
 
-    The bound is so many times the others' 95th percentile, and stands at the end of a bucket.
+    The bound is a multiple of the others' 95th percentile, and lies at the end of a bucket.
     """
     usual = percentile(others.latency)
     bound = _end_of_bucket(bounds.slower * usual + _SLACK) if usual else None
@@ -155,7 +156,7 @@ def _latency(bounds: Bounds, candidate: Observed, others: Observed) -> str:
 def percentile(latency: tuple[int, ...], share: float = 1.0 - _TAIL) -> float | None:
     """Upper end, in seconds, of the bucket in which so large a share of answers is reached.
 
-    None where nothing was seen, or the share is reached in the open bucket only.
+    None where nothing was observed, or the share is reached in the open bucket only.
     """
     needed = share * sum(latency)
     for end, reached in zip(LATENCY_EDGES, _running(latency), strict=False):
@@ -177,7 +178,7 @@ def _end_of_bucket(seconds: float) -> int | None:
 
 
 def _drift(bounds: Bounds, candidate: Observed, others: Observed) -> str:
-    """Whether its predictions are distributed otherwise, by more than the bound and the noise."""
+    """Whether its predictions are distributed differently, by more than the bound and the noise."""
     if not (sum(candidate.bins) and sum(others.bins)):
         return ""
     found = stability(candidate.bins, others.bins)
@@ -238,72 +239,81 @@ def _at_least(count: int, of: int, share: float) -> float:
     return float(bdtrc(count - 1, of, share)) if share < 1.0 else 1.0
 
 
-Observations = Mapping[tuple[str, str], Observed]
+Observations: TypeAlias = Mapping[tuple[str, str], Observed]
+"""By model and revision."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """What had been seen when the step began, and when that was.
+    """What had been observed when the step began, and when that was.
 
     Args:
-        counts: By model and revision.
-        at: By a clock that only rises.
+        observations: Until then.
+        at: By a monotonic clock.
     """
 
-    counts: Observations
+    observations: Observations
     at: float
 
 
 class CanaryMetrics:
-    """Sees what the processes count.
+    """What the serving processes counted during a step.
 
     Args:
-        count: Tells what was seen since the server began.
-        until: The time, by the clock, until which all that the processes counted is known.
-        clock: Seconds, rising; the machine's, unless in tests.
+        observe: Gives what was observed since the server began.
+        until: Gives the time, by the clock, until which all that the processes counted is known.
+        clock: Seconds, monotonic; the machine's, except in tests.
     """
 
     def __init__(
         self,
-        count: Callable[[], Observations],
+        observe: Callable[[], Observations],
         until: Callable[[], float],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._count, self._until = count, until
+        self._observe, self._until = observe, until
         self._clock = clock
 
-    def open(self, *, after: float) -> Baseline | None:
-        """A step begins, once all that was counted before is known: it would be taken for traffic.
+    def baseline(self, *, after: float) -> Baseline | None:
+        """The beginning of a step, once all that was counted before it is known.
+
+        Otherwise smoke tests would be taken for traffic.
 
         Args:
-            after: By the clock; what was asked until then does not belong to the step.
+            after: By the clock; requests until then do not belong to the step.
         """
         if self._until() < after:
             return None
-        return Baseline(counts=self._count(), at=self._clock())
+        return Baseline(observations=self._observe(), at=self._clock())
 
-    def rule(
-        self, bounds: Bounds, since: Baseline, model: str, *, candidate: str, others: frozenset[str]
+    def judge(
+        self,
+        bounds: Bounds,
+        baseline: Baseline,
+        model: str,
+        *,
+        candidate: str,
+        others: frozenset[str],
     ) -> CanaryVerdict:
-        """The judge's ruling on the step.
+        """The verdict on the step.
 
         Args:
             bounds: Of the deployment.
-            since: The step began.
+            baseline: The beginning of the step.
             model: That is deployed.
-            candidate: The revision that comes in.
+            candidate: The new revision.
             others: Those that it shares the traffic with.
         """
-        now = self._count()
-        nothing = Observed()
-        seen = {
-            name: now.get((model, name), nothing) - since.counts.get((model, name), nothing)
+        now, nothing = self._observe(), Observed()
+        during = {
+            name: now.get((model, name), nothing)
+            - baseline.observations.get((model, name), nothing)
             for name in {candidate, *others}
         }
         return judge(
             bounds,
-            candidate=seen[candidate],
-            others=reduce(add, (seen[name] for name in sorted(others)), nothing),
-            seconds=self._clock() - since.at,
+            candidate=during[candidate],
+            others=reduce(add, (during[name] for name in sorted(others)), nothing),
+            seconds=self._clock() - baseline.at,
         )

@@ -1,12 +1,10 @@
-"""What a deployment does next.
+"""What a deployment does next: rules over records, without clocks, processes or the ledger.
 
-Belongs here: rules over records. Does not: clocks, processes, requests, the ledger.
-
-A deployment goes: check the revision in a child process; have the serving processes hold it; ask
-it its golden rows through the real address while it has no traffic; then, step by step, route
-traffic to it, ask the golden rows through the route, and wait for the judge. Everything that must
-outlive a crash is in the ledger (the revision's state and the deployment's step); what is only
-known to who carries it out (`Progress`) is found out again.
+A deployment verifies the revision in a child process; has the serving processes load it; tests it
+through the real address while it has no traffic; then, step by step, shifts traffic to it, tests
+the route, and waits for the canary judge. What must survive a crash is in the ledger (the
+revision's state and the deployment's step); what only the server that carries it out knows
+(`Progress`) is found out again.
 """
 
 from __future__ import annotations
@@ -25,11 +23,11 @@ class Progress:
     Args:
         followed: Whether every serving process holds the revision, and follows the route where
             there is one of this deployment.
-        alone: Whether there is nobody to share the traffic with, and to compare it to.
-        fault: Why they cannot.
-        tested: Whether its golden rows came back as they should; None where not asked yet.
-        difference: What was wrong with them.
-        ruling: What the judge says.
+        alone: Whether no other revision has traffic that it could be compared with.
+        fault: Why the processes cannot.
+        tested: Whether its smoke test passed; None where it was not tested yet.
+        difference: What the test found.
+        verdict: The canary judge's.
     """
 
     followed: bool = False
@@ -37,19 +35,19 @@ class Progress:
     fault: str = ""
     tested: bool | None = None
     difference: str = ""
-    ruling: CanaryVerdict | None = None
+    verdict: CanaryVerdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyRevision:
-    """Load the revision in a child process and ask it its golden rows there."""
+    """Load the revision in a child process and test its golden rows there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeTest:
-    """Ask the golden rows through the real address."""
+    """Send golden rows to the real address."""
 
-    pinned: bool  # the revision itself, while it has no traffic; else through the route
+    pinned: bool  # to the revision itself, while it has no traffic; else to the route
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,26 +59,26 @@ class ShiftTraffic:
 
 @dataclass(frozen=True, kw_only=True)
 class KeepWaiting:
-    """Nothing is to be done now."""
+    """Nothing to do now."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Complete:
-    """It has all the traffic and passed its test."""
+    """It has all of the traffic and passed its test."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FailDeployment:
-    """It ends before it had any traffic."""
+    """End it before it had any traffic."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class RollBack:
-    """The route that it began from is to be in force again."""
+    """Put the route that it began from in force again."""
 
     reason: str
 
@@ -125,19 +123,19 @@ def _during(deployment: Deployment, progress: Progress) -> Action:
     if progress.fault:
         return RollBack(reason=progress.fault)
     if not progress.followed:
-        return KeepWaiting(reason="the serving processes take up the route")
+        return KeepWaiting(reason="the serving processes apply the route")
     if progress.tested is None:
         return SmokeTest(pinned=False)
     if not progress.tested:
         return RollBack(reason=progress.difference)
     if deployment.step == len(deployment.steps) - 1:
         return Complete()
-    return _judged(deployment, progress.ruling)
+    return _judged(deployment, progress.verdict)
 
 
-def _judged(deployment: Deployment, ruling: CanaryVerdict | None) -> Action:
+def _judged(deployment: Deployment, verdict: CanaryVerdict | None) -> Action:
     percent = deployment.steps[deployment.step]
-    match ruling:
+    match verdict:
         case Passed():
             return ShiftTraffic(step=deployment.step + 1)
         case Regressed(reason=reason):
@@ -145,4 +143,4 @@ def _judged(deployment: Deployment, ruling: CanaryVerdict | None) -> Action:
         case Undecided(reason=reason):
             return KeepWaiting(reason=f"at {percent} % of the traffic: {reason}")
         case None:
-            return KeepWaiting(reason=f"at {percent} % of the traffic: nothing was seen yet")
+            return KeepWaiting(reason=f"at {percent} % of the traffic: nothing was observed yet")

@@ -1,7 +1,8 @@
 """What the serving processes are to hold and to route, and whether they do.
 
-Belongs here: rules over records. Does not: sending plans (process_pool.py), proving revisions
-(rollout/verification.py).
+`desired_state` says what a model's snapshot and its verified revisions lead to; `build_plan` puts
+all models into the plan that a process follows. Both are rules over records. `PlanPublisher` keeps
+what was published last, and publishes a plan where something has changed.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from fairlead.rollout.verification import Verifications, VerifiedRevision, one_l
 from fairlead.server.snapshot import ModelSnapshot
 from fairlead.serving.plan import Held, Missing, Plan, Report, Split
 
-_CHECKED = "it is being checked; try again soon"
+_BEING_CHECKED = "it is being checked; try again soon"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DesiredState:
-    """The part of a plan that one model has."""
+    """What is to be held and routed of one model: its part of a plan."""
 
     held: tuple[Held, ...]
     split: Split
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether all that has traffic is held."""
         return not self.split.missing
 
@@ -38,115 +39,114 @@ class DesiredState:
 
 
 def desired_state(
-    standing: ModelSnapshot,
-    proved: Mapping[str, VerifiedRevision],
+    snapshot: ModelSnapshot,
+    verified: Mapping[str, VerifiedRevision],
     *,
     faults: Mapping[str, str],
     present: DesiredState | None,
 ) -> DesiredState | None:
-    """What is to be held and routed of a model; None where that is to stay as it is.
+    """What is to be held and routed of a model; None where that stays as it is.
 
-    A revision that has traffic and is not proved is missing. Where something of the model answers
+    A revision that has traffic and is not verified is missing. Where something of the model answers
     now, only those may be missing that are so already: nothing gets worse by a route that cannot
-    be followed, and what brings another revision in goes on beside one that is gone.
+    be followed, and a deployment continues beside a revision that is lost.
 
     Args:
-        standing: What the ledger says of it.
-        proved: Its revisions that were proved, by name.
-        faults: Why others of them could not be.
+        snapshot: Of the model.
+        verified: Its verified revisions, by name.
+        faults: Why others of them could not be verified.
         present: What is held and routed of it now; None where nothing was yet.
     """
-    missing = standing.routed - proved.keys()
-    if not missing <= _bearable(standing, present):
+    missing = snapshot.routed - verified.keys()
+    if not missing <= _may_be_missing(snapshot, present):
         return None
-    names = sorted(name for name in _held(standing) if name in proved)
-    split = _split(standing, missing, faults)
+    names = sorted(name for name in _to_hold(snapshot) if name in verified)
+    split = _split(snapshot, missing, faults)
     if not (names or missing or split.out):
         return None
-    edges = _edges(standing, proved, names, present)
+    edges = _edges(snapshot, verified, names, present)
     return DesiredState(
-        held=tuple(replace(proved[name].held, edges=edges) for name in names),
+        held=tuple(replace(verified[name].held, edges=edges) for name in names),
         split=split,
     )
 
 
-def _bearable(standing: ModelSnapshot, present: DesiredState | None) -> frozenset[str]:
-    """Revisions that may be missing."""
+def _may_be_missing(snapshot: ModelSnapshot, present: DesiredState | None) -> frozenset[str]:
     if present is None or not present.answers:
-        return standing.routed
+        return snapshot.routed
     return frozenset(present.split.missing)
 
 
-def _held(standing: ModelSnapshot) -> frozenset[str]:
+def _to_hold(snapshot: ModelSnapshot) -> frozenset[str]:
     """The candidate is held from when it is ready, before it has any traffic; what it replaces is
-    held until it is settled that nobody goes back there.
+    held until a rollback is out of the question.
     """
-    candidate = standing.candidate
-    if candidate is None or not candidate.is_unproved or candidate.name in standing.routed:
-        return standing.wanted
-    return standing.wanted - {candidate.name}
+    candidate = snapshot.candidate
+    if candidate is None or not candidate.is_unproved or candidate.name in snapshot.routed:
+        return snapshot.wanted
+    return snapshot.wanted - {candidate.name}
 
 
 def _edges(
-    standing: ModelSnapshot,
-    proved: Mapping[str, VerifiedRevision],
+    snapshot: ModelSnapshot,
+    verified: Mapping[str, VerifiedRevision],
     names: Sequence[str],
     present: DesiredState | None,
 ) -> tuple[float, ...]:
-    """The bins that predictions are counted in.
+    """The edges of the bins that predictions are counted in.
 
-    Counts over other edges could not be compared, so they stay while a deployment lasts, whoever
-    is proved meanwhile.
+    Counts over other edges could not be compared, so they stay while a deployment runs, whatever is
+    verified meanwhile.
     """
-    if standing.deployment is not None and present is not None and present.held:
+    if snapshot.deployment is not None and present is not None and present.held:
         return present.held[0].edges
-    return proved[reference_revision(standing, names)].held.edges if names else ()
+    return verified[reference_revision(snapshot, names)].held.edges if names else ()
 
 
-def reference_revision(standing: ModelSnapshot, names: Sequence[str]) -> str:
+def reference_revision(snapshot: ModelSnapshot, names: Sequence[str]) -> str:
     """The revision by whose bins all are counted: the main one before the deployment.
 
     Args:
-        standing: Of the model.
+        snapshot: Of the model.
         names: Of the revisions that are held.
     """
-    shares = standing.before or (standing.route.traffic if standing.route else {})
+    shares = snapshot.before or (snapshot.route.traffic if snapshot.route else {})
     known = {name: share for name, share in shares.items() if name in names}
     return max(known, key=lambda name: (known[name], name)) if known else names[0]
 
 
-def _split(standing: ModelSnapshot, missing: frozenset[str], faults: Mapping[str, str]) -> Split:
-    route = standing.route
+def _split(snapshot: ModelSnapshot, missing: frozenset[str], faults: Mapping[str, str]) -> Split:
+    route = snapshot.route
     if route is None:
-        return Split(model=standing.model, route=0, traffic={})
+        return Split(model=snapshot.model, route=0, traffic={})
     return Split(
-        model=standing.model,
+        model=snapshot.model,
         route=route.number,
         traffic=route.traffic,
         sticky=route.sticky,
-        missing={name: _missing(standing, name, faults) for name in sorted(missing)},
+        missing={name: _missing(snapshot, name, faults) for name in sorted(missing)},
         out=out_of_service_reason(route),
     )
 
 
-def _missing(standing: ModelSnapshot, name: str, faults: Mapping[str, str]) -> Missing:
-    revision = standing.revisions.get(name)
-    why = faults.get(name, _CHECKED)
+def _missing(snapshot: ModelSnapshot, name: str, faults: Mapping[str, str]) -> Missing:
+    revision = snapshot.revisions.get(name)
+    why = faults.get(name, _BEING_CHECKED)
     return Missing(
         version=revision.version if revision else 0,
-        why=f"revision {name!r} of model {standing.model!r} cannot be served: {why}",
+        why=f"revision {name!r} of model {snapshot.model!r} cannot be served: {why}",
     )
 
 
-def build_plan(serial: int, aims: Mapping[str, DesiredState], *, fault: str = "") -> Plan:
+def build_plan(serial: int, states: Mapping[str, DesiredState], *, fault: str = "") -> Plan:
     """The whole plan.
 
     Args:
         serial: Its number.
-        aims: By model.
+        states: By model.
         fault: Why nothing is known of any model, if so.
     """
-    parts = [aims[model] for model in sorted(aims)]
+    parts = [states[model] for model in sorted(states)]
     held = tuple(held for part in parts for held in part.held)
     return Plan(
         serial=serial,
@@ -157,7 +157,7 @@ def build_plan(serial: int, aims: Mapping[str, DesiredState], *, fault: str = ""
 
 
 def _are_out(parts: Sequence[DesiredState]) -> bool:
-    """Whether nothing is to be served, which those who ask are best told by the process itself."""
+    """Whether all models are out of service: the processes tell clients, so they are ready."""
     return bool(parts) and all(part.split.out for part in parts)
 
 
@@ -184,7 +184,7 @@ def is_applied(reports: Sequence[Report | None], model: str, *, serial: int) -> 
 
 
 def load_fault(reports: Iterable[Report | None], model: str) -> str:
-    """Why a process does not; empty where none says."""
+    """Why a process cannot; empty where none says."""
     faults = (report.faults.get(model, "") for report in reports if report is not None)
     return next(filter(None, faults), "")
 
@@ -195,105 +195,107 @@ def is_draining(reports: Iterable[Report | None], model: str, revision: str) -> 
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Told:
-    """What was told of a model, and in which plan for the first time."""
+class _Published:
+    """What was published of a model, and in which plan for the first time."""
 
-    aim: DesiredState
+    state: DesiredState
     serial: int
 
 
 class PlanPublisher:
-    """Tells the processes what they are to do.
+    """Publishes plans to the processes.
 
-    `follow` is for one thread; `begin` may come from another, while the first one is held up.
+    `update` is for one thread; `publish_first` may come from another, while the first one is held
+    up.
 
     Args:
-        proofs: Of revisions.
-        tell: Tells a plan to all processes.
+        verifications: Of revisions.
+        publish: Sends a plan to all processes.
     """
 
-    def __init__(self, proofs: Verifications, tell: Callable[[Plan], None]) -> None:
-        self._proofs, self._tell = proofs, tell
+    def __init__(self, verifications: Verifications, publish: Callable[[Plan], None]) -> None:
+        self._verifications, self._publish = verifications, publish
         self._lock = threading.Lock()
-        self._told: Mapping[str, _Told] = {}  # replaced, never changed: others may be reading it
+        self._published: Mapping[str, _Published] = {}  # replaced, never changed: others read it
         self._plan: Plan | None = None
-        self._standings: Sequence[ModelSnapshot] = ()
+        self._snapshots: Sequence[ModelSnapshot] = ()
 
-    def follow(self, standings: Sequence[ModelSnapshot]) -> None:
-        """Tell what has changed; at first, once all is known that can be.
+    def update(self, snapshots: Sequence[ModelSnapshot]) -> None:
+        """Publish what has changed; the first plan once all is known that can be.
 
         A process is ready from its first plan on; it should know every model by then.
 
         Args:
-            standings: Of all models.
+            snapshots: Of all models.
         """
         with self._lock:
-            self._standings = standings
-            if self._plan is not None or self._is_gathered():
-                self._tell_changes("")
+            self._snapshots = snapshots
+            if self._plan is not None or self._is_all_known():
+                self._publish_changes("")
 
-    def begin(self, fault: str) -> None:
-        """Tell a first plan now, with what is known, where none was told yet.
+    def publish_first(self, fault: str) -> None:
+        """Publish a first plan now, with what is known, where none was published yet.
 
         Args:
             fault: Why nothing is known, if so.
         """
         with self._lock:
             if self._plan is None:
-                self._tell_changes(fault)
+                self._publish_changes(fault)
 
-    def is_followed(self, standing: ModelSnapshot, reports: Sequence[Report | None]) -> bool:
-        """Whether every process does what this very look at the ledger says."""
-        told, wanted = self._told.get(standing.model), self._aim(standing)
-        if told is None or wanted != told.aim:
+    def is_applied(self, snapshot: ModelSnapshot, reports: Sequence[Report | None]) -> bool:
+        """Whether every process does what this very snapshot of the ledger says."""
+        published, wanted = self._published.get(snapshot.model), self._desired(snapshot)
+        if published is None or wanted != published.state:
             return False
-        held = {each.revision for each in told.aim.held}
-        if standing.candidate and standing.candidate.name not in held:
+        held = {each.revision for each in published.state.held}
+        if snapshot.candidate and snapshot.candidate.name not in held:
             return False
-        return is_applied(reports, standing.model, serial=told.serial)
+        return is_applied(reports, snapshot.model, serial=published.serial)
 
-    def is_live(self, route: Route, reports: Sequence[Report | None]) -> bool:
+    def is_followed(self, route: Route, reports: Sequence[Report | None]) -> bool:
         """Whether every process follows the route, with all that has traffic there."""
-        told = self._told.get(route.model)
-        if told is None or told.aim.split.route != route.number or not told.aim.whole:
+        published = self._published.get(route.model)
+        if published is None or published.state.split.route != route.number:
             return False
-        return is_applied(reports, route.model, serial=told.serial)
+        complete = published.state.is_complete
+        return complete and is_applied(reports, route.model, serial=published.serial)
 
-    def _tell_changes(self, fault: str) -> None:
+    def _publish_changes(self, fault: str) -> None:
         before, serial = self._plan, self._plan.serial + 1 if self._plan else 1
-        told = {**self._told, **self._changed(serial)}
-        parts = {model: each.aim for model, each in told.items()}
-        plan = build_plan(serial, parts, fault=fault)
+        published = {**self._published, **self._changed(serial)}
+        states = {model: each.state for model, each in published.items()}
+        plan = build_plan(serial, states, fault=fault)
         if before is None or replace(plan, serial=before.serial) != before:
-            self._told, self._plan = told, plan
-            self._tell(plan)
+            self._published, self._plan = published, plan
+            self._publish(plan)
 
-    def _changed(self, serial: int) -> Mapping[str, _Told]:
-        found = ((one.model, self._aim(one)) for one in self._standings)
+    def _changed(self, serial: int) -> Mapping[str, _Published]:
+        found = ((one.model, self._desired(one)) for one in self._snapshots)
         return {
-            model: _Told(aim=aim, serial=serial)
-            for model, aim in found
-            if aim is not None and aim != self._present(model)
+            model: _Published(state=state, serial=serial)
+            for model, state in found
+            if state is not None and state != self._present(model)
         }
 
-    def _is_gathered(self) -> bool:
-        """Whether all revisions that have traffic were proved, or could not be."""
-        aimed = any(self._aim(one) is not None for one in self._standings)
-        return aimed and all(map(self._is_known, self._standings))
+    def _is_all_known(self) -> bool:
+        """Whether all revisions that have traffic were verified, or could not be."""
+        anything = any(self._desired(one) is not None for one in self._snapshots)
+        return anything and all(map(self._is_known, self._snapshots))
 
-    def _is_known(self, standing: ModelSnapshot) -> bool:
-        model = standing.model
-        return standing.routed <= {*self._proofs.verified(model), *self._proofs.failures(model)}
+    def _is_known(self, snapshot: ModelSnapshot) -> bool:
+        model, verifications = snapshot.model, self._verifications
+        return snapshot.routed <= {*verifications.verified(model), *verifications.failures(model)}
 
-    def _aim(self, standing: ModelSnapshot) -> DesiredState | None:
-        model = standing.model
+    def _desired(self, snapshot: ModelSnapshot) -> DesiredState | None:
+        failures = self._verifications.failures(snapshot.model)
         return desired_state(
-            standing,
-            self._proofs.verified(model),
-            faults={name: one_line(error) for name, error in self._proofs.failures(model).items()},
-            present=self._present(model),
+            snapshot,
+            self._verifications.verified(snapshot.model),
+            faults={name: one_line(error) for name, error in failures.items()},
+            present=self._present(snapshot.model),
         )
 
     def _present(self, model: str) -> DesiredState | None:
-        told = self._told.get(model)
-        return told.aim if told else None
+        published = self._published.get(model)
+        return published.state if published else None

@@ -1,8 +1,4 @@
-"""A server of one's own, for as long as it takes to see a model answer.
-
-Belongs here: running the serving program beside what else this process does. Does not: the serving
-program (supervisor.py).
-"""
+"""A serving program in a thread of this process, for as long as a block runs."""
 
 from __future__ import annotations
 
@@ -19,12 +15,12 @@ from fairlead.server.supervisor import ServeOptions, ShutdownRequest, serve
 
 @contextmanager
 def ephemeral_server(ledger: Ledger, artifacts: Artifacts, options: ServeOptions) -> Iterator[str]:
-    """A server of this address and these models; it has drained and ended afterwards.
+    """A server with these options; it has drained and ended after the block.
 
     Args:
         ledger: Says what is to be served.
         artifacts: Holds the files that it names.
-        options: How; at port 0 it takes one that is free.
+        options: How; at port 0 it takes a free one.
 
     Yields:
         Its URL.
@@ -32,7 +28,7 @@ def ephemeral_server(ledger: Ledger, artifacts: Artifacts, options: ServeOptions
     Raises:
         FairleadError: As `serve` does.
     """
-    server = _Server(ledger, artifacts, options)
+    server = _ServerThread(ledger, artifacts, options)
     server.start()
     try:
         yield server.url()
@@ -40,20 +36,20 @@ def ephemeral_server(ledger: Ledger, artifacts: Artifacts, options: ServeOptions
         server.end()
 
 
-class _Server(threading.Thread):
+class _ServerThread(threading.Thread):
     def __init__(self, ledger: Ledger, artifacts: Artifacts, options: ServeOptions) -> None:
         super().__init__(name="fairlead-serve", daemon=True)
-        self._given = (ledger, artifacts, options)
+        self._arguments = (ledger, artifacts, options)
         self._shutdown = ShutdownRequest()
         self._listening = threading.Event()
         self._url = ""
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Serve until `end`; an error is kept for whoever waits."""
+        """Serve until `end`; an error is kept for the thread that waits."""
         try:
-            serve(*self._given, shutdown=self._shutdown, on_event=self._on_event)
-        except BaseException as error:  # noqa: BLE001 - it is raised where somebody can handle it
+            serve(*self._arguments, shutdown=self._shutdown, on_event=self._on_event)
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that can handle it
             self._error = error
         finally:
             self._listening.set()
@@ -72,9 +68,9 @@ class _Server(threading.Thread):
         self.join()
         self._raise()
 
-    def _on_event(self, news: ServerEvent) -> None:
-        if isinstance(news, AddressBound):
-            self._url = news.url
+    def _on_event(self, event: ServerEvent) -> None:
+        if isinstance(event, AddressBound):
+            self._url = event.url
             self._listening.set()
 
     def _raise(self) -> None:

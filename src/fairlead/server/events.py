@@ -1,19 +1,17 @@
-"""What a serving program tells whoever started it.
-
-Belongs here: the records. Does not: how they are shown (cli).
-"""
+"""What a serving program reports to whoever started it: records, which the CLI shows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fairlead.errors import NextStep
 from fairlead.records import Deployment, Route
 
 
 @dataclass(frozen=True, kw_only=True)
 class AddressBound:
-    """The address is bound; requests that come from now on are answered as soon as can be."""
+    """The address is bound; requests that come from now on are answered as soon as possible."""
 
     url: str
     processes: int
@@ -28,7 +26,7 @@ class RouteFollowed:
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentChanged:
-    """A deployment that this server carries out went on, waits for something else, or ended."""
+    """A deployment that this server carries out took a step, waits for something else, or ended."""
 
     deployment: Deployment
 
@@ -38,13 +36,15 @@ class ServerNotice:
     """Something to know, in a line."""
 
     text: str
+    next_steps: tuple[NextStep, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerWarning:
-    """Something is wrong that the server goes on without, in a line."""
+    """Something is wrong, but the server continues; in a line."""
 
     text: str
+    next_steps: tuple[NextStep, ...] = ()
 
 
 ServerEvent: TypeAlias = (

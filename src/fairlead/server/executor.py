@@ -1,9 +1,7 @@
-"""Carrying deployments out.
+"""The executor: it does what decide.py says comes next in a deployment, and finds out what that
+depends on.
 
-Belongs here: doing what decide.py says comes next, and finding out what it has to know. Does not:
-the rules (decide.py), serving processes (process_pool.py).
-
-Whatever must outlive this program is in the ledger before anything follows from it. So a server
+Whatever must survive this program is in the ledger before anything follows from it. So a server
 that takes over does what this one would have done, and may test again what was tested.
 """
 
@@ -42,13 +40,14 @@ from fairlead.server.snapshot import ModelSnapshot
 from fairlead.serving.proof import Golden
 
 _PATIENCE = 10.0
-"""Seconds that something may be in the way before it counts: a process that is replaced, a file
-that cannot be read just now."""
-_SAYING = 1.0
-"""Seconds between two reasons that are written down while the same step waits."""
-_AT_ONCE = 4  # deployments that are tested at the same time
-_CRASHES = 3
-"""So many crashes of processes while a revision comes in are its own."""
+"""Seconds for which a fault may last before it counts: a process that is replaced, a file that
+cannot be read just now."""
+_REASON_PERIOD = 1.0
+"""Seconds between two reasons that are written to the ledger while the same step waits."""
+_MAX_PARALLEL = 4  # deployments that are tested at the same time
+_MAX_CRASHES = 3
+"""So many crashes of processes since a step began are the fault of the new revision."""
+_BEING_VERIFIED = "it is being verified in a process of its own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,18 +66,29 @@ class ProcessStatus:
 
 
 @dataclass(kw_only=True)
-class _Step:
+class _StepState:
     """What is known of the present step of a deployment. Filled in as it goes."""
 
+    number: tuple[int, int]  # of the deployment, and of its step
     crashes: int  # before it
     tested: bool | None = None
     difference: str = ""
-    passed: float | None = None  # when its golden rows had come back through the route
-    since: Baseline | None = None
-    tries: int = 0  # at asking
-    unreached: float | None = None  # since when nobody answers
+    passed: float | None = None  # when the smoke test of the route had passed
+    baseline: Baseline | None = None
+    tries: int = 0  # of the smoke test
+    unreached: float | None = None  # since when no process answers
     faulty: float | None = None  # since when a process cannot follow
-    said: float = float("-inf")  # when a reason was written down last
+    reason_at: float = float("-inf")  # when a reason was written last
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """A deployment at its present step."""
+
+    snapshot: ModelSnapshot
+    deployment: Deployment
+    revision: Revision
+    step: _StepState
 
 
 class Executor:
@@ -86,13 +96,13 @@ class Executor:
 
     Args:
         ledger: Where they are.
-        artifacts: Take what changes of routes leave.
-        proofs: Of their revisions.
-        address: The server's own, to be asked like anybody would.
-        eyes: See what the processes count.
-        ended: Called when golden rows have come back.
-        told: Told how they go on.
-        clock: Seconds, rising.
+        artifacts: Take the details of routes.
+        verifications: Of their revisions.
+        endpoint: The server's own, for smoke tests.
+        metrics: What the processes count.
+        on_finished: Called when a smoke test has ended.
+        on_event: Called with how deployments go on.
+        clock: Seconds, monotonic.
     """
 
     def __init__(  # noqa: PLR0913 - each is another thing that a deployment touches
@@ -100,180 +110,168 @@ class Executor:
         ledger: Ledger,
         artifacts: Artifacts,
         *,
-        proofs: Verifications,
-        address: Endpoint,
-        eyes: CanaryMetrics,
-        ended: Callable[[], None],
-        told: Callable[[ServerEvent], None],
+        verifications: Verifications,
+        endpoint: Endpoint,
+        metrics: CanaryMetrics,
+        on_finished: Callable[[], None],
+        on_event: Callable[[ServerEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger, self._artifacts = ledger, artifacts
-        self._proofs, self._address, self._eyes = proofs, address, eyes
-        self._told, self._clock = told, clock
-        self._asked: BackgroundCalls[SmokeTestResult] = BackgroundCalls(
-            max_parallel=_AT_ONCE, on_finished=ended
+        self._verifications, self._endpoint, self._metrics = verifications, endpoint, metrics
+        self._on_event, self._clock = on_event, clock
+        self._tests: BackgroundCalls[SmokeTestResult] = BackgroundCalls(
+            max_parallel=_MAX_PARALLEL, on_finished=on_finished
         )
-        self._steps: dict[str, tuple[tuple[int, int], _Step]] = {}
+        self._steps: dict[str, _StepState] = {}
 
-    def carry(self, standing: ModelSnapshot, seen: ProcessStatus) -> bool:
-        """Do what comes next; whether the ledger says something new now.
+    def advance(self, snapshot: ModelSnapshot, status: ProcessStatus) -> bool:
+        """Do what comes next; whether the ledger has changed by it.
 
         Args:
-            standing: Of a model with a deployment that this server holds.
-            seen: How far the processes are with it.
+            snapshot: Of a model with a deployment that this server holds.
+            status: How far the processes are with it.
         """
-        deployment, revision = standing.deployment, standing.candidate
+        deployment, revision = snapshot.deployment, snapshot.candidate
         if deployment is None or revision is None:
             return False
-        step = self._step(deployment, seen)
-        progress = self._progress(standing, deployment, step, seen)
+        step = self._step(deployment, status)
+        work = _Work(snapshot=snapshot, deployment=deployment, revision=revision, step=step)
         try:
-            return self._do(next_action(deployment, revision, progress), standing, step)
+            return self._do(next_action(deployment, revision, self._progress(work, status)), work)
         except Conflict as error:
-            self._told(ServerNotice(text=one_line(error)))
+            self._on_event(ServerNotice(text=one_line(error), next_steps=error.next_steps))
             return True
 
     # ---- what is known ----------------------------------------------------------------------
 
-    def _step(self, deployment: Deployment, seen: ProcessStatus) -> _Step:
-        key = (deployment.number, deployment.step)
-        if self._steps.get(deployment.model, (None,))[0] != key:
-            self._steps[deployment.model] = (key, _Step(crashes=seen.crashes))
-        return self._steps[deployment.model][1]
+    def _step(self, deployment: Deployment, status: ProcessStatus) -> _StepState:
+        number = (deployment.number, deployment.step)
+        known = self._steps.get(deployment.model)
+        if known is None or known.number != number:
+            known = _StepState(number=number, crashes=status.crashes)
+            self._steps[deployment.model] = known
+        return known
 
-    def _progress(
-        self, standing: ModelSnapshot, deployment: Deployment, step: _Step, seen: ProcessStatus
-    ) -> Progress:
-        others = frozenset(standing.before) - {deployment.revision}
+    def _progress(self, work: _Work, status: ProcessStatus) -> Progress:
+        others = frozenset(work.snapshot.before) - {work.deployment.revision}
         return Progress(
-            followed=seen.followed,
+            followed=status.followed,
             alone=not others,
-            fault=self._fault(step, seen),
-            tested=step.tested,
-            difference=step.difference,
-            ruling=self._ruling(deployment, step, others),
+            fault=self._fault(work.step, status),
+            tested=work.step.tested,
+            difference=work.step.difference,
+            verdict=self._verdict(work.deployment, work.step, others),
         )
 
-    def _ruling(
-        self, deployment: Deployment, step: _Step, others: frozenset[str]
+    def _verdict(
+        self, deployment: Deployment, step: _StepState, others: frozenset[str]
     ) -> CanaryVerdict | None:
-        """What the judge says; None as long as the traffic of the step cannot be told apart."""
-        if step.since is None and step.passed is not None:
-            step.since = self._eyes.open(after=step.passed)
-        if step.since is None:
+        """The canary judge's; None as long as the step's traffic cannot be told from its tests."""
+        if step.baseline is None and step.passed is not None:
+            step.baseline = self._metrics.baseline(after=step.passed)
+        if step.baseline is None:
             return None
-        return self._eyes.rule(
+        return self._metrics.judge(
             deployment.bounds,
-            step.since,
+            step.baseline,
             deployment.model,
             candidate=deployment.revision,
             others=others,
         )
 
-    def _fault(self, step: _Step, seen: ProcessStatus) -> str:
-        """What speaks against it for so long, or so often, that it is no accident."""
-        crashes = seen.crashes - step.crashes
-        if crashes >= _CRASHES:
-            return f"serving processes crashed {crashes} times since it came in"
-        if not seen.fault:
+    def _fault(self, step: _StepState, status: ProcessStatus) -> str:
+        """What has failed for so long, or so often, that it is no accident."""
+        crashes = status.crashes - step.crashes
+        if crashes >= _MAX_CRASHES:
+            return f"serving processes crashed {crashes} times since the step began"
+        if not status.fault:
             step.faulty = None
             return ""
         step.faulty = step.faulty or self._clock()
-        return seen.fault if self._clock() - step.faulty > _PATIENCE else ""
+        return status.fault if self._clock() - step.faulty > _PATIENCE else ""
 
     # ---- what is done -----------------------------------------------------------------------
 
-    def _do(  # noqa: PLR0911 - one for each action
-        self, action: Action, standing: ModelSnapshot, step: _Step
-    ) -> bool:
-        deployment, revision = standing.deployment, standing.candidate
-        assert deployment is not None
-        assert revision is not None
+    def _do(self, action: Action, work: _Work) -> bool:  # noqa: PLR0911 - one for each action
         match action:
             case VerifyRevision():
-                return self._check(deployment, revision, step)
+                return self._verify(work)
             case SmokeTest(pinned=pinned):
-                return self._ask(standing, deployment, step, pinned=pinned)
+                return self._smoke_test(work, pinned=pinned)
             case ShiftTraffic(step=number):
-                return self._change(standing, deployment, number)
+                return self._shift_traffic(work, number)
             case KeepWaiting(reason=reason):
-                return self._wait(deployment, step, reason)
+                return self._wait(work, reason)
             case Complete():
-                return self._end(deployment, "done", "")
+                return self._end(work, "done", "")
             case FailDeployment(reason=reason):
-                return self._fail(standing, deployment, revision, reason)
+                return self._fail(work, reason)
             case RollBack(reason=reason):
-                return self._go_back(standing, deployment, revision, reason)
+                return self._roll_back(work, reason)
 
-    def _check(self, deployment: Deployment, revision: Revision, step: _Step) -> bool:
-        ended = self._proofs.recheck(revision)
-        if ended is None:
-            return self._wait(deployment, step, "it is checked in a process of its own")
-        if ended.error is None:
-            return self._mark(revision, "ready", "its golden rows came back in a check")
-        if is_retryable(ended.error):
-            return self._wait(deployment, step, f"it is checked again: {one_line(ended.error)}")
-        return self._mark(revision, "failed", one_line(ended.error))
+    def _verify(self, work: _Work) -> bool:
+        outcome = self._verifications.recheck(work.revision)
+        if outcome is None:
+            return self._wait(work, _BEING_VERIFIED)
+        if outcome.error is None:
+            return self._mark(work, "ready", "verified: its golden rows came back as they should")
+        if is_retryable(outcome.error):
+            return self._wait(work, f"it is verified again: {one_line(outcome.error)}")
+        return self._mark(work, "failed", one_line(outcome.error))
 
-    def _mark(self, revision: Revision, state: RevisionState, reason: str) -> bool:
-        return self._ledger.routes.mark(
-            revision.model, revision.name, state, reason, was=revision.state
-        )
+    def _mark(self, work: _Work, state: RevisionState, reason: str) -> bool:
+        one = work.revision
+        return self._ledger.routes.mark(one.model, one.name, state, reason, was=one.state)
 
-    def _ask(
-        self, standing: ModelSnapshot, deployment: Deployment, step: _Step, *, pinned: bool
-    ) -> bool:
-        goldens = self._goldens(standing, deployment, pinned=pinned)
+    def _smoke_test(self, work: _Work, *, pinned: bool) -> bool:
+        goldens = self._goldens(work, pinned=pinned)
         if goldens is None:
-            return self._wait(deployment, step, "it is checked in a process of its own")
-        alone = pinned or goldens.keys() < standing.routed  # the route fails for a part of it
-        work = partial(
-            smoke_test,
-            self._address,
-            deployment.model,
-            goldens,
-            revision=deployment.revision if alone else None,
-        )
-        key = (deployment.model, deployment.number, deployment.step, step.tries)
-        ended = self._asked.poll(key, work)
-        if ended is None:
+            return self._wait(work, _BEING_VERIFIED)
+        deployment, step = work.deployment, work.step
+        # Where others of the route cannot be served, a part of its requests fails.
+        alone = pinned or goldens.keys() < work.snapshot.routed
+        revision = deployment.revision if alone else None
+        call = partial(smoke_test, self._endpoint, deployment.model, goldens, revision=revision)
+        key = (deployment.model, *step.number, step.tries)
+        outcome = self._tests.poll(key, call)
+        if outcome is None:
             return False
-        self._asked.forget(key)
+        self._tests.forget(key)
         step.tries += 1
-        self._take_in(step, ended)
+        self._note_test(step, outcome)
         if step.tested and not pinned:
             step.passed = self._clock()
         return True
 
-    def _goldens(
-        self, standing: ModelSnapshot, deployment: Deployment, *, pinned: bool
-    ) -> Mapping[str, Golden] | None:
-        """Golden rows of what is asked, the candidate's first; None where those are not known.
+    def _goldens(self, work: _Work, *, pinned: bool) -> Mapping[str, Golden] | None:
+        """Golden rows of what is tested, the candidate's first; None where those are not known.
 
-        Others of the route that could not be proved do not answer, and are not asked.
+        Others of the route that could not be verified do not answer, and are not tested.
         """
-        proved = self._proofs.verified(deployment.model)
-        if deployment.revision not in proved:
+        candidate = work.deployment.revision
+        verified = self._verifications.verified(work.deployment.model)
+        if candidate not in verified:
             return None
-        others = frozenset() if pinned else standing.routed - {deployment.revision}
-        names = [deployment.revision, *sorted(others & proved.keys())]
-        return {name: proved[name].golden for name in names}
+        others = frozenset() if pinned else work.snapshot.routed - {candidate}
+        names = [candidate, *sorted(others & verified.keys())]
+        return {name: verified[name].golden for name in names}
 
-    def _take_in(self, step: _Step, ended: CallOutcome[SmokeTestResult]) -> None:
-        """That nobody answers says nothing about the model, until it has lasted for too long."""
-        if ended.result is not None:
-            step.tested, step.difference = not ended.result.difference, ended.result.difference
-            step.unreached = None
+    def _note_test(self, step: _StepState, outcome: CallOutcome[SmokeTestResult]) -> None:
+        """A server that does not answer says nothing about the model, until it lasts too long."""
+        if outcome.result is not None:
+            step.difference = outcome.result.difference
+            step.tested, step.unreached = not step.difference, None
             return
-        assert ended.error is not None
+        assert outcome.error is not None
         step.unreached = step.unreached or self._clock()
         lasted = self._clock() - step.unreached > _PATIENCE
-        if lasted or not isinstance(ended.error, Unreachable):
-            step.tested, step.difference = False, one_line(ended.error)
+        if lasted or not isinstance(outcome.error, Unreachable):
+            step.tested, step.difference = False, one_line(outcome.error)
 
-    def _change(self, standing: ModelSnapshot, deployment: Deployment, number: int) -> bool:
-        percent = deployment.steps[number]
-        traffic = with_share(standing.before, deployment.revision, percent)
+    def _shift_traffic(self, work: _Work, number: int) -> bool:
+        deployment, snapshot = work.deployment, work.snapshot
+        traffic = with_share(snapshot.before, deployment.revision, deployment.steps[number])
         route = Route(
             model=deployment.model,
             number=0,  # the ledger gives it
@@ -286,51 +284,46 @@ class Executor:
         )
         moved = replace(deployment, step=number, reason="")
         put_in_force(
-            self._ledger, self._artifacts, route, previous=standing.route, deployment=moved
+            self._ledger, self._artifacts, route, previous=snapshot.route, deployment=moved
         )
-        self._told(DeploymentChanged(deployment=moved))
+        self._on_event(DeploymentChanged(deployment=moved))
         return True
 
-    def _wait(self, deployment: Deployment, step: _Step, reason: str) -> bool:
+    def _wait(self, work: _Work, reason: str) -> bool:
         """Write down what it waits for; not each time that a number in it changes."""
-        soon = self._clock() - step.said < _SAYING
-        if reason != deployment.reason and not soon:
-            step.said = self._clock()
-            self._told(
-                DeploymentChanged(
-                    deployment=self._ledger.deployments.advance(replace(deployment, reason=reason))
-                )
-            )
+        recent = self._clock() - work.step.reason_at < _REASON_PERIOD
+        if reason != work.deployment.reason and not recent:
+            work.step.reason_at = self._clock()
+            self._write(replace(work.deployment, reason=reason))
         return False
 
-    def _end(self, deployment: Deployment, state: DeploymentState, reason: str) -> bool:
-        ended = replace(deployment, state=state, reason=reason)
-        self._told(DeploymentChanged(deployment=self._ledger.deployments.advance(ended)))
+    def _write(self, deployment: Deployment) -> None:
+        written = self._ledger.deployments.advance(deployment)
+        self._on_event(DeploymentChanged(deployment=written))
+
+    def _end(self, work: _Work, state: DeploymentState, reason: str) -> bool:
+        self._write(replace(work.deployment, state=state, reason=reason))
         return True
 
-    def _fail(
-        self, standing: ModelSnapshot, deployment: Deployment, revision: Revision, reason: str
-    ) -> bool:
-        """End it; the step of a canary that it superseded is no route that can stay."""
-        if is_superseded_step(standing.route, deployment.base):
-            return self._go_back(standing, deployment, revision, reason)
-        self._condemn(standing, revision, reason)
-        return self._end(deployment, "failed", reason)
+    def _fail(self, work: _Work, reason: str) -> bool:
+        """End it; a step of a canary that it superseded is no route that can stay."""
+        if is_superseded_step(work.snapshot.route, work.deployment.base):
+            return self._roll_back(work, reason)
+        self._mark_failed(work, reason)
+        return self._end(work, "failed", reason)
 
-    def _go_back(
-        self, standing: ModelSnapshot, deployment: Deployment, revision: Revision, reason: str
-    ) -> bool:
-        """Put the route that it began from in force again; where there is none, one of nobody."""
-        self._condemn(standing, revision, reason)
-        ended = replace(deployment, state="undone", reason=reason)
-        undo(self._ledger, self._artifacts, deployment.model, reason, deployment=ended)
-        self._told(DeploymentChanged(deployment=ended))
+    def _roll_back(self, work: _Work, reason: str) -> bool:
+        """Put the route that it began from in force again; where there is none, an empty one."""
+        self._mark_failed(work, reason)
+        ended = replace(work.deployment, state="undone", reason=reason)
+        undo(self._ledger, self._artifacts, ended.model, reason, deployment=ended)
+        self._on_event(DeploymentChanged(deployment=ended))
         return True
 
-    def _condemn(self, standing: ModelSnapshot, revision: Revision, reason: str) -> None:
-        """Mark it as failed, first of all: whoever takes over then knows what was decided.
+    def _mark_failed(self, work: _Work, reason: str) -> None:
+        """Mark the revision as failed, first of all: a server that takes over then knows it.
 
         One that had traffic before the deployment goes back to having it.
         """
-        if revision.state != "failed" and revision.name not in standing.before:
-            self._mark(revision, "failed", reason)
+        if work.revision.state != "failed" and work.revision.name not in work.snapshot.before:
+            self._mark(work, "failed", reason)

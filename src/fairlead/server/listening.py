@@ -1,12 +1,9 @@
 """The address of a serving program, and its listening sockets.
 
-Belongs here: binding. Does not: what is done with connections (serving/http/connection.py).
-
-Each process listens on a socket of its own, and the system deals connections out to them
+Each process listens on a socket of its own, and the system distributes connections over them
 (SO_REUSEPORT): where several wait on one socket, it happens that one of them gets all. The
-supervisor binds them and keeps them open, so that what has come in for a process that died waits
-for its successor. One socket more is bound and never listens: it keeps the port ours while no
-process is there.
+supervisor binds them and keeps them open, so that connections of a process that died wait for its
+successor. One more socket is bound and never listens: it reserves the port while no process runs.
 """
 
 from __future__ import annotations
@@ -17,14 +14,15 @@ import socket
 from dataclasses import dataclass
 from typing import Self
 
-from fairlead.errors import Invalid
+from fairlead.errors import Invalid, NextStep
 
 _BACKLOG = 2048  # connections that wait to be accepted
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these bind nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoundAddress:
-    """A bound address; a context manager that lets go of it."""
+    """A bound address; a context manager that releases it."""
 
     host: str  # as it was asked for
     anchor: socket.socket
@@ -36,16 +34,16 @@ class BoundAddress:
 
     @property
     def url(self) -> str:
-        """Where a client of this machine asks."""
+        """The URL for clients on this machine."""
         address, port = self.anchor.getsockname()[:2]
         name = _LOOPBACK.get(address, self.host)
         return f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
-    def opened(self) -> socket.socket:
+    def listen(self) -> socket.socket:
         """One more listening socket of this address."""
-        listening = _bound(self.anchor.family, self.anchor.getsockname(), shared=True)
-        listening.listen(_BACKLOG)
-        return listening
+        listener = _bound(self.anchor.family, self.anchor.getsockname(), shared=True)
+        listener.listen(_BACKLOG)
+        return listener
 
     def __enter__(self) -> Self:
         return self
@@ -54,34 +52,34 @@ class BoundAddress:
         self.anchor.close()
 
 
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these bind nothing
-
-
 def bind(host: str, port: int, *, tokens: bool) -> BoundAddress:
     """Bind this address.
 
     Args:
         host: Name or address.
-        port: 0 for one that is free.
-        tokens: Whether only those are let in who have one.
+        port: 0 for a free one.
+        tokens: Whether requests need a token.
 
     Raises:
-        Invalid: It is not of this machine, or in use; or others could reach it, and without tokens
-            they would all be let in.
+        Invalid: It is not of this machine, or in use; or it is reachable from other machines, and
+            requests need no token.
     """
     family, address = _resolved(host, port)
     if not (tokens or ipaddress.ip_address(address[0]).is_loopback):
+        add = NextStep(action="token.add", arguments={"name": None}, effect="adds a token")
         raise Invalid(
-            f"binding {host!r}: others could reach it, and without a token everybody would be let "
-            "in; make one with `fairlead token add NAME`, or bind 127.0.0.1"
+            f"binding {host!r}: other machines can reach it, and without a token every request "
+            "would be accepted; add a token, or bind 127.0.0.1",
+            code="token_required",
+            next_steps=(add,),
         )
     try:
-        _probe(family, address)
+        _refuse_used(family, address)
         return BoundAddress(host=host, anchor=_bound(family, address, shared=True))
     except OSError as error:
         raise Invalid(
-            f"binding {host}:{port}: {error.strerror or error}; choose another with --port "
-            "(0 takes one that is free)"
+            f"binding {host}:{port}: {error.strerror or error}; choose another port (0 takes a "
+            "free one)"
         ) from error
 
 
@@ -94,8 +92,8 @@ def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, in
     return family, (str(address[0]), int(address[1]))
 
 
-def _probe(family: socket.AddressFamily, address: tuple[str, int]) -> None:
-    """Fail where anybody listens there, which sharing sockets of the same user would not."""
+def _refuse_used(family: socket.AddressFamily, address: tuple[str, int]) -> None:
+    """Fail where a program listens there, which sharing sockets of the same user would not."""
     if address[1]:
         with contextlib.closing(_bound(family, address, shared=False)) as probe:
             probe.listen()
@@ -104,8 +102,8 @@ def _probe(family: socket.AddressFamily, address: tuple[str, int]) -> None:
 def _bound(
     family: socket.AddressFamily, address: tuple[str, int], *, shared: bool
 ) -> socket.socket:
-    # The protocol's number is given because asyncio's own loop takes the delay of small writes
-    # (Nagle's) off such sockets only.
+    # The protocol's number is given because asyncio's own loop disables the delay of small writes
+    # (Nagle's) for such sockets only.
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

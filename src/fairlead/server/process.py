@@ -1,7 +1,7 @@
-"""One serving process, seen from the supervisor.
+"""One serving process, as its supervisor sees it: a child and one end of a channel.
 
-Belongs here: starting it, telling it, hearing it, and its end. Does not: when (process_pool.py),
-and what it does (serving/process.py).
+Messages (serving/plan.py) are lines over a socket pair that never blocks: what the process does not
+take at once is sent later.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from fairlead.serving.start import encode as encode_settings
 
 _READ = 1 << 16
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-_ERRORS = 2  # standard error: what a library prints is no data
+_STDERR = 2  # a child's standard output goes there: what a library prints is no data
 
 
 @dataclass(kw_only=True, eq=False)
 class ServingProcess:
-    """A serving process and our end of its channel, which never blocks."""
+    """A serving process and this end of its channel."""
 
     child: subprocess.Popen[bytes]
     channel: socket.socket
-    began: float
-    plan: Plan | None = None  # the last that it was told
-    tokens: tuple[str, ...] = ()  # of those whom it lets in
-    report: Report | None = None  # the last that it made
-    heard: float | None = None  # when it last said anything
-    asked: int = 0  # its last question for the page for Prometheus that is not answered; 0: none
+    started_at: float
+    plan: Plan | None = None  # the last that was sent
+    plan_at: float = 0.0  # when it was
+    tokens: tuple[str, ...] = ()  # that it accepts
+    report: Report | None = None  # its last
+    received_at: float | None = None  # when its last message came
+    scrape: int = 0  # its last request for the Prometheus page that is not answered; 0: none
     _unsent: bytearray = field(default_factory=bytearray)
     _unread: bytes = b""
 
@@ -44,26 +45,26 @@ class ServingProcess:
         return self.child.poll()
 
     @property
-    def is_behind(self) -> bool:
-        """Whether it has not taken in yet what it was told."""
+    def has_unsent(self) -> bool:
+        """Whether it has not taken yet what was sent."""
         return bool(self._unsent)
 
-    def tell(self, message: Message) -> None:
-        """Say this, after all that was said before."""
+    def send(self, message: Message) -> None:
+        """Send this, after all that was sent before."""
         self._unsent += encode(message)
-        self.send()
+        self.flush()
 
-    def send(self) -> None:
+    def flush(self) -> None:
         """Send what it takes at once; the rest is sent the next time."""
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while self._unsent:
                 del self._unsent[: self.channel.send(self._unsent)]
 
-    def hear(self) -> Sequence[Message]:
-        """What it has said meanwhile."""
+    def receive(self) -> Sequence[Message]:
+        """The messages that have come meanwhile."""
         with contextlib.suppress(BlockingIOError, ConnectionError):
-            while came := self.channel.recv(_READ):
-                self._unread += came
+            while chunk := self.channel.recv(_READ):
+                self._unread += chunk
         *lines, self._unread = self._unread.split(b"\n")
         return [decode(line) for line in lines]
 
@@ -73,7 +74,7 @@ class ServingProcess:
         self.child.wait()
 
     def close(self) -> None:
-        """Let go of its channel; a process that lives takes that for its supervisor's end."""
+        """Close its channel; a process that lives takes that for its supervisor's end."""
         self.channel.close()
 
     @property
@@ -90,15 +91,15 @@ class ServingProcess:
 def start_process(
     settings: ProcessSettings, listening: socket.socket, *, now: float
 ) -> ServingProcess:
-    """Start one.
+    """Start a serving process.
 
     Args:
         settings: The numbers of its files are given here.
-        listening: It inherits this.
+        listening: Inherited by it.
         now: The time.
 
     Raises:
-        OSError: The system lets no more processes or files be.
+        OSError: The system allows no more processes or files.
     """
     ours, theirs = socket.socketpair()
     with theirs:
@@ -108,7 +109,7 @@ def start_process(
             ours.close()
             raise
     ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
-    return ServingProcess(child=child, channel=ours, began=now, tokens=settings.tokens)
+    return ServingProcess(child=child, channel=ours, started_at=now, tokens=settings.tokens)
 
 
 def _child(settings: ProcessSettings, listening: int, channel: int) -> subprocess.Popen[bytes]:
@@ -118,7 +119,7 @@ def _child(settings: ProcessSettings, listening: int, channel: int) -> subproces
         env={**os.environ, **_ONE_THREAD, VARIABLE: encode_settings(own)},
         pass_fds=(listening, channel),
         stdin=subprocess.DEVNULL,
-        stdout=_ERRORS,
+        stdout=_STDERR,
         # Ctrl-C is the supervisor's to handle. A session of its own would keep it away, too, but
         # Linux shares the processor between sessions: each wake-up of the other's would cost more.
         process_group=0,

@@ -1,11 +1,8 @@
-"""The serving processes of one server.
+"""The serving processes of one server: as many as there should be, each with the newest plan.
 
-Belongs here: having as many as there should be, telling all of them the plan, and hearing how far
-they are and what they count. Does not: what the plan is (desired_state.py), one process
-(process.py), adding up (serving/telemetry/aggregate.py).
-
+A process that dies or hangs is replaced at once, or after a pause where that was of no use before.
 All of it happens in one thread, which nothing else holds up: neither a ledger that is away nor a
-deployment. Only `follow` and `reports` are for others.
+deployment. Only `apply` and `reports` are for other threads.
 """
 
 from __future__ import annotations
@@ -14,9 +11,8 @@ import contextlib
 import selectors
 import signal
 import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fairlead.server.events import ServerEvent, ServerWarning
@@ -28,13 +24,19 @@ from fairlead.serving.start import ProcessSettings
 from fairlead.serving.telemetry.aggregate import Aggregate
 from fairlead.serving.telemetry.counters import Counts
 
-_SILENT = 30.0
+EARLY = 3.0
+"""A process that ends within so many seconds of its start ended early."""
+MAX_EARLY_EXITS = 5
+"""So many early exits in a row, and the reason lies in the program or the machine."""
+_FIRST_DELAY, _LONGEST_DELAY = 0.1, 10.0
+_PLAN_TIMEOUT = 30.0
 """Seconds after which a process that does not take a plan in is replaced: its loop hangs."""
-_HUNG = 15.0
-"""Seconds after which one that has said nothing is: it says that it lives each second, save while
-it reads a large document."""
-_ABSENT = 2.0
-"""Seconds of our own absence, stopped or asleep, after which the silence of others says nothing."""
+_SILENCE_TIMEOUT = 15.0
+"""Seconds after which one that has sent nothing is: it sends a message each second, except while it
+reads a large document."""
+_SUSPENDED = 2.0
+"""Seconds of this program's own absence, stopped or asleep, after which the silence of processes
+means nothing."""
 _PATIENCE = 4.0
 """Seconds past their grace that processes have to end."""
 _CRASHES = {
@@ -44,20 +46,39 @@ _CRASHES = {
 """How a process ends by what runs in it, and not by somebody outside."""
 
 
+def early_exits(before: int, *, lived: float) -> int:
+    """How many early exits in a row there are, now that a process has ended.
+
+    Args:
+        before: How many there were until then.
+        lived: Seconds that it lived.
+    """
+    return before + 1 if lived < EARLY else 0
+
+
+def restart_delay(exits: int) -> float:
+    """Seconds until the next is started; none after the first early exit, which may be chance."""
+    return 0.0 if exits <= 1 else float(min(_FIRST_DELAY * 2 ** min(exits - 2, 10), _LONGEST_DELAY))
+
+
 @dataclass(kw_only=True, eq=False)
-class _Place:
-    """Where one process of the crew is, or will be again."""
+class _Slot:
+    """The place of one process of the pool, which it has or will have again."""
 
     listening: socket.socket | None = None
     process: ServingProcess | None = None
-    young: int = 0  # deaths in a row
-    due: float = 0.0  # when the next one is started
-    told: float = 0.0  # when it was told the last plan
+    early_exits: int = 0  # in a row
+    start_at: float = 0.0  # when the next one is started
 
     @property
-    def out(self) -> bool:
+    def is_out(self) -> bool:
         """Whether nothing is expected of it for now."""
-        return self.process is None and self.young >= MAX_EARLY_EXITS
+        return self.process is None and self.early_exits >= MAX_EARLY_EXITS
+
+    def stop_listening(self) -> None:
+        if self.listening is not None:
+            self.listening.close()
+            self.listening = None
 
 
 class ProcessPool:
@@ -68,9 +89,9 @@ class ProcessPool:
         settings: What each is started with.
         count: How many there are to be.
         sums: What they count is added up there.
-        told: Told of deaths.
-        changed: Called when `reports` tells something new.
-        clock: Seconds, rising.
+        on_event: Called with deaths.
+        on_report: Called when `reports` has something new.
+        clock: Seconds, monotonic.
     """
 
     def __init__(  # noqa: PLR0913 - two listeners, the sums, and a clock for tests
@@ -80,213 +101,204 @@ class ProcessPool:
         *,
         count: int,
         sums: Aggregate,
-        told: Callable[[ServerEvent], None],
-        changed: Callable[[], None],
+        on_event: Callable[[ServerEvent], None],
+        on_report: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._address, self._settings = address, settings
-        self._sums, self._told, self._changed, self._clock = sums, told, changed, clock
-        self._places = [_Place() for _ in range(count)]
+        self._address, self._settings, self._sums = address, settings, sums
+        self._on_event, self._on_report, self._clock = on_event, on_report, clock
+        self._slots = [_Slot() for _ in range(count)]
         self._plan: Plan | None = None
         self._ending = False
-        self._lock = threading.Lock()
         self._reports: tuple[Report | None, ...] = (None,) * count
         self._selector = selectors.DefaultSelector()
-        self._bell, self._rung = socket.socketpair()
-        self._rung.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        self._selector.register(self._rung, selectors.EVENT_READ)
-        self._looked = clock()
+        self._waker, self._wakes = socket.socketpair()
+        self._wakes.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        self._selector.register(self._wakes, selectors.EVENT_READ)
+        self._polled_at = clock()
         self.crashes = 0
         """Processes that have ended by a fault of their own."""
 
     # ---- for other threads ------------------------------------------------------------------
 
-    def follow(self, plan: Plan) -> None:
+    def apply(self, plan: Plan) -> None:
         """Have all processes follow this plan from now on."""
-        with self._lock:
-            self._plan = plan
-        self._bell.send(b"!")
+        self._plan = plan
+        self._waker.send(b"!")
 
     def reports(self) -> Sequence[Report | None]:
-        """How far each process is; None for one that has not said yet.
+        """How far each process is; None for one that has not reported yet.
 
-        Those that cannot be started are not among them: nobody's request reaches them.
+        Those that cannot be started are not among them: no request reaches them.
         """
         return self._reports
 
-    # ---- for the thread of the crew ---------------------------------------------------------
+    # ---- for the pool's own thread ----------------------------------------------------------
 
-    def tend(self, seconds: float) -> None:
-        """See to the processes, waiting so long for news of them."""
-        for place in self._places:
-            self._look_out(place)
-        ready = self._selector.select(seconds)
-        self._excuse(seconds)
-        heard = [self._hear(key.fileobj) for key, how in ready if how & selectors.EVENT_READ]
-        plan = self._newest()
-        for place in self._places:
-            self._see_to(place, plan)
-            self._admit(place)
-        self._tell_page()
-        self._tell_reports(news=any(heard))
+    def poll(self, timeout: float) -> None:
+        """Read what processes send, waiting so long for it; start, replace and inform them."""
+        self._watch_unsent()
+        ready = self._selector.select(timeout)
+        self._excuse_silence(timeout)
+        channels = [key.fileobj for key, events in ready if events & selectors.EVENT_READ]
+        reported = [self._receive_from(channel) for channel in channels]
+        plan = self._plan
+        for slot in self._slots:
+            self._maintain(slot, plan)
+            self._send_tokens(slot)
+        self._send_page()
+        self._update_reports(reported=any(reported))
 
-    def admit(self, tokens: tuple[str, ...]) -> None:
-        """Have all processes let in who has one of these tokens, from now on.
+    def set_tokens(self, tokens: tuple[str, ...]) -> None:
+        """Have all processes accept these tokens, from now on.
 
         Args:
-            tokens: SHA-256 of them; empty: everybody on this machine is let in.
+            tokens: SHA-256 of them; empty: every request from this machine is accepted.
         """
         self._settings = replace(self._settings, tokens=tokens)
 
-    def end(self, seconds: float, *, hurry: Callable[[], bool]) -> None:
-        """Have all of them finish what is in hand and end.
+    def drain(self, grace: float, *, hurry: Callable[[], bool]) -> None:
+        """Have all of them finish the requests in hand and end.
 
         Args:
-            seconds: That they may take.
+            grace: Seconds that they may take.
             hurry: Whether to wait no longer.
         """
         self._ending = True
-        until = self._clock() + seconds + _PATIENCE
-        for place in self._places:
-            _stop_listening(place)
-            if place.process is not None:
-                place.process.tell(Drain(seconds=seconds))
-        while self._alive() and self._clock() < until and not hurry():
-            self.tend(0.05)
+        until = self._clock() + grace + _PATIENCE
+        for slot in self._slots:
+            slot.stop_listening()
+        for process in self._processes():
+            process.send(Drain(seconds=grace))
+        while any(self._processes()) and self._clock() < until and not hurry():
+            self.poll(0.05)
 
     def close(self) -> None:
         """End whatever is left, at once."""
-        for place in self._places:
-            _stop_listening(place)
-            if place.process is not None:
-                place.process.kill()
-                place.process.close()
+        for slot in self._slots:
+            slot.stop_listening()
+        for process in self._processes():
+            process.kill()
+            process.close()
         self._selector.close()
-        self._bell.close()
-        self._rung.close()
+        self._waker.close()
+        self._wakes.close()
 
     # ---- one process ------------------------------------------------------------------------
 
-    def _excuse(self, seconds: float) -> None:
-        """Who was not listened to was not silent: what they said meanwhile is still to be read."""
-        now, before = self._clock(), self._looked
-        self._looked = now
-        if now - before < seconds + _ABSENT:
-            return
-        for place in self._places:
-            place.told = now
-            if place.process is not None and place.process.heard is not None:
-                place.process.heard = now
-
-    def _see_to(self, place: _Place, plan: Plan | None) -> None:
-        process = place.process
+    def _maintain(self, slot: _Slot, plan: Plan | None) -> None:
+        process = slot.process
         if process is None:
-            if not self._ending and self._clock() >= place.due:
-                self._start(place)
+            if not self._ending and self._clock() >= slot.start_at:
+                self._start(slot)
             return
         if process.status is not None:
-            self._bury(place, process)
+            self._reap(slot, process)
             return
-        process.send()
-        if self._is_silent(place, process):
-            self._told(
-                ServerWarning(text=f"serving process {process.child.pid} hangs and is replaced")
-            )
+        process.flush()
+        if self._hangs(process):
+            self._warn(f"serving process {process.child.pid} hangs and is replaced")
             process.kill()
         elif plan is not None:
-            self._tell(place, process, plan)
+            self._send_plan(process, plan)
 
-    def _start(self, place: _Place) -> None:
+    def _start(self, slot: _Slot) -> None:
         try:
-            place.listening = place.listening or self._address.opened()
-            let_in(place.listening)  # who ended there before may have turned them away
-            place.process = start_process(self._settings, place.listening, now=self._clock())
+            slot.listening = slot.listening or self._address.listen()
+            let_in(slot.listening)  # a process that ended there may have turned connections away
+            slot.process = start_process(self._settings, slot.listening, now=self._clock())
         except OSError as error:
-            self._fail(place, f"starting a serving process: {error}")
+            slot.early_exits += 1
+            self._schedule_restart(slot, f"starting a serving process: {error}")
             return
-        self._selector.register(place.process.channel, selectors.EVENT_READ, place.process)
+        self._selector.register(slot.process.channel, selectors.EVENT_READ, slot.process)
         if self._plan is not None:
-            self._tell(place, place.process, self._plan)
+            self._send_plan(slot.process, self._plan)
 
-    def _bury(self, place: _Place, process: ServingProcess) -> None:
-        self._take_in(process)
+    def _reap(self, slot: _Slot, process: ServingProcess) -> None:
+        self._receive(process)
         self._selector.unregister(process.channel)
         process.close()
-        place.process = None
+        slot.process = None
         self._sums.forget(process.child.pid)
         if self._ending:
             return
-        self._count_crash(process)
-        place.young = early_exits(place.young, lived=self._clock() - process.began)
-        self._await_next(place, f"serving process {process.child.pid} {process.end}")
+        self.crashes += process.child.returncode in _CRASHES
+        lived = self._clock() - process.started_at
+        slot.early_exits = early_exits(slot.early_exits, lived=lived)
+        self._schedule_restart(slot, f"serving process {process.child.pid} {process.end}")
 
-    def _fail(self, place: _Place, said: str) -> None:
-        place.young += 1
-        self._await_next(place, said)
-
-    def _await_next(self, place: _Place, said: str) -> None:
+    def _schedule_restart(self, slot: _Slot, reason: str) -> None:
         """Replace it at once, or later where that has been of no use."""
-        pause = restart_delay(place.young)
-        place.due = self._clock() + pause
-        if place.young < MAX_EARLY_EXITS:
-            self._told(ServerWarning(text=f"{said}; it is replaced"))
+        exits = slot.early_exits
+        slot.start_at = self._clock() + restart_delay(exits)
+        if exits < MAX_EARLY_EXITS:
+            self._warn(f"{reason}; it is replaced")
             return
-        # What waits for it would wait long: let the others have what comes from now on.
-        _stop_listening(place)
-        if place.young == MAX_EARLY_EXITS:
-            self._told(
-                ServerWarning(text=f"{said}, {place.young} in a row; from now on tried more rarely")
-            )
+        # Its connections would wait long: from now on the others get them.
+        slot.stop_listening()
+        if exits == MAX_EARLY_EXITS:
+            self._warn(f"{reason}, {exits} in a row; from now on restarted less often")
 
-    def _count_crash(self, process: ServingProcess) -> None:
-        if process.child.returncode in _CRASHES:
-            self.crashes += 1
+    def _warn(self, text: str) -> None:
+        self._on_event(ServerWarning(text=text))
 
-    def _tell(self, place: _Place, process: ServingProcess, plan: Plan) -> None:
+    def _send_plan(self, process: ServingProcess, plan: Plan) -> None:
         if process.plan is not plan:
-            process.plan = plan
-            place.told = self._clock()
-            process.tell(plan)
+            process.plan, process.plan_at = plan, self._clock()
+            process.send(plan)
 
-    def _look_out(self, place: _Place) -> None:
-        """Wake up when it can take in more, too, where there is more for it."""
-        process = place.process
-        if process is None:
-            return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.is_behind else 0)
-        if self._selector.get_key(process.channel).events != events:
-            self._selector.modify(process.channel, events, process)
-
-    def _admit(self, place: _Place) -> None:
-        process, tokens = place.process, self._settings.tokens
+    def _send_tokens(self, slot: _Slot) -> None:
+        process, tokens = slot.process, self._settings.tokens
         if process is not None and process.tokens != tokens:
             process.tokens = tokens
-            process.tell(Admit(tokens=tokens))
+            process.send(Admit(tokens=tokens))
 
-    def _is_silent(self, place: _Place, process: ServingProcess) -> bool:
+    def _hangs(self, process: ServingProcess) -> bool:
         """A process takes in a plan at once, however long it takes to load what it says."""
-        if process.heard is not None and self._clock() - process.heard > _HUNG:
+        now = self._clock()
+        if process.received_at is not None and now - process.received_at > _SILENCE_TIMEOUT:
             return True
         if process.plan is None:
             return False
         taken_in = process.report is not None and process.report.serial >= process.plan.serial
-        return not taken_in and self._clock() - place.told > _SILENT
+        return not taken_in and now - process.plan_at > _PLAN_TIMEOUT
 
     # ---- all of them ------------------------------------------------------------------------
 
-    def _hear(self, source: object) -> bool:
-        if source is self._rung:
-            with contextlib.suppress(BlockingIOError):
-                self._rung.recv(4096)
-            return False
-        found = (place.process for place in self._places if place.process)
-        process = next(one for one in found if one.channel is source)
-        process.heard = self._clock()
-        return self._take_in(process)
+    def _processes(self) -> Iterator[ServingProcess]:
+        return (slot.process for slot in self._slots if slot.process is not None)
 
-    def _take_in(self, process: ServingProcess) -> bool:
-        """Take in what it says; whether that was a report."""
-        messages = process.hear()
+    def _watch_unsent(self) -> None:
+        """Wake up also when a process can take more, where there is more for it."""
+        for process in self._processes():
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.has_unsent else 0)
+            if self._selector.get_key(process.channel).events != events:
+                self._selector.modify(process.channel, events, process)
+
+    def _excuse_silence(self, timeout: float) -> None:
+        """After an absence of this program, what processes sent meanwhile is still to be read."""
+        now, before = self._clock(), self._polled_at
+        self._polled_at = now
+        if now - before < timeout + _SUSPENDED:
+            return
+        for process in self._processes():
+            process.plan_at = now
+            if process.received_at is not None:
+                process.received_at = now
+
+    def _receive_from(self, channel: object) -> bool:
+        if channel is self._wakes:
+            with contextlib.suppress(BlockingIOError):
+                self._wakes.recv(4096)
+            return False
+        process = next(one for one in self._processes() if one.channel is channel)
+        process.received_at = self._clock()
+        return self._receive(process)
+
+    def _receive(self, process: ServingProcess) -> bool:
+        """Take in its messages; whether there was a report."""
+        messages = process.receive()
         for message in messages:
             match message:
                 case Report():
@@ -296,62 +308,26 @@ class ProcessPool:
                 case Alive(at=at):
                     self._sums.alive(process.child.pid, at)
                 case Scrape(number=number):
-                    process.asked = number
+                    process.scrape = number
         return any(isinstance(message, Report) for message in messages)
 
-    def _newest(self) -> Plan | None:
-        with self._lock:
-            return self._plan
+    def _send_page(self) -> None:
+        """Answer requests for the Prometheus page: it is written once for all.
 
-    def _tell_page(self) -> None:
-        """Answer those who have asked for the page for Prometheus: it is written once for all.
-
-        Whoever has not taken the last one in waits, so no more than one is in memory for each.
+        A process that has not taken the last one in waits: no more than one is in memory for each.
         """
-        found = (place.process for place in self._places if place.process)
-        asking = [one for one in found if one.asked and not one.is_behind]
+        asking = [one for one in self._processes() if one.scrape and not one.has_unsent]
         if not asking:
             return
         from fairlead.serving.telemetry.prometheus import page
 
         text = page(self._sums)
         for process in asking:
-            process.tell(Page(number=process.asked, text=text))
-            process.asked = 0
+            process.send(Page(number=process.scrape, text=text))
+            process.scrape = 0
 
-    def _alive(self) -> bool:
-        return any(place.process is not None for place in self._places)
-
-    def _tell_reports(self, *, news: bool) -> None:
-        found = [place for place in self._places if not place.out]
-        self._reports = tuple(place.process.report if place.process else None for place in found)
-        if news:
-            self._changed()
-
-
-def _stop_listening(place: _Place) -> None:
-    if place.listening is not None:
-        place.listening.close()
-        place.listening = None
-
-
-EARLY = 3.0
-"""A process that ends within so many seconds of its start died young."""
-MAX_EARLY_EXITS = 5
-"""So many young deaths in a row, and the reason lies in the program or the machine."""
-_FIRST, _LONGEST = 0.1, 10.0
-
-
-def early_exits(before: int, *, lived: float) -> int:
-    """How many have died young in a row, now that another has died.
-
-    Args:
-        before: How many had until then.
-        lived: Seconds that this one did.
-    """
-    return before + 1 if lived < EARLY else 0
-
-
-def restart_delay(young: int) -> float:
-    """Seconds until the next is started; none for the first, which may be anybody's accident."""
-    return 0.0 if young <= 1 else float(min(_FIRST * 2 ** min(young - 2, 10), _LONGEST))
+    def _update_reports(self, *, reported: bool) -> None:
+        slots = [slot for slot in self._slots if not slot.is_out]
+        self._reports = tuple(slot.process.report if slot.process else None for slot in slots)
+        if reported:
+            self._on_report()

@@ -1,7 +1,8 @@
-"""What the ledger says of the models that are served.
+"""A snapshot of what the ledger says of each model that this server serves.
 
-Belongs here: reading it, and how it reads for one model. Does not: what follows (desired_state.py,
-executor.py).
+`SnapshotReader` reads it, several times a second, at a cost that does not grow with the history;
+reading also takes deployments that no server carries out, and extends the lease of those that this
+one does.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class ModelSnapshot:
 
     @property
     def before(self) -> Mapping[str, int]:
-        """How the traffic was shared before the deployment."""
+        """The traffic before the deployment."""
         return self.base.traffic if self.base else {}
 
     @property
@@ -51,19 +52,19 @@ class ModelSnapshot:
 
     @property
     def wanted(self) -> frozenset[str]:
-        """Revisions that are, or may soon be, routed: those to go back to included."""
+        """Revisions that have traffic or may soon have it: by a deployment, or by its rollback."""
         if self.deployment is None:
             return self.routed
         return self.routed | {*self.before, self.deployment.revision}
 
 
 class SnapshotReader:
-    """Looks at the ledger.
+    """Reads snapshots of the ledger.
 
     Args:
-        ledger: What to look at.
-        server: Id of this server, which takes what deployments nobody carries out.
-        models: Those to look at; None for all.
+        ledger: To read.
+        server: Id of this server, which takes deployments that no server carries out.
+        models: Those to read; None for all.
         lease: Seconds for which deployments are taken.
     """
 
@@ -72,23 +73,25 @@ class SnapshotReader:
     ) -> None:
         self._ledger = ledger
         self._server, self._models, self._lease = server, models, lease
-        self._known: dict[tuple[str, int], Route] = {}  # routes never change
+        self._bases: dict[tuple[str, int], Route] = {}  # routes never change
         self._taken: Sequence[Deployment] = ()
         self._paused = False
 
-    def look(self) -> Sequence[ModelSnapshot]:
-        """How things stand now, by model.
+    def read(self) -> Sequence[ModelSnapshot]:
+        """The snapshots of this moment, by model.
 
-        Deployments are read first and revisions last: what a route or a deployment names was there
-        before it was. A ledger that cannot be written to is read all the same: no deployment is
+        Deployments are read first and revisions last: what a route or a deployment names existed
+        before it did. A ledger that cannot be written to is read all the same: no deployment is
         taken then, and those that were are paused.
         """
         self._take()
         deployments = {one.model: one for one in self._taken}
-        routes = {one.model: one for one in self._ledger.routes.in_force() if self._ours(one.model)}
+        routes = {
+            one.model: one for one in self._ledger.routes.in_force() if self._serves(one.model)
+        }
         revisions = self._ledger.routes.revisions(retired=False)
         return [
-            self._standing(model, routes.get(model), deployments.get(model), revisions)
+            self._snapshot(model, routes.get(model), deployments.get(model), revisions)
             for model in sorted({*routes, *deployments})
         ]
 
@@ -105,13 +108,7 @@ class SnapshotReader:
     def _holds(self, deployment: Deployment) -> bool:
         return deployment.state == "running" and deployment.server == self._server
 
-    def route(self, model: str, number: int) -> Route:
-        """An earlier route."""
-        if (model, number) not in self._known:
-            self._known[model, number] = self._ledger.routes.history(model)[number - 1]
-        return self._known[model, number]
-
-    def _standing(
+    def _snapshot(
         self,
         model: str,
         route: Route | None,
@@ -123,10 +120,15 @@ class SnapshotReader:
             model=model,
             route=route,
             deployment=deployment,
-            base=self.route(model, base) if base is not None else None,
+            base=self._base(model, base) if base is not None else None,
             revisions={one.name: one for one in revisions if one.model == model},
             paused=self._paused,
         )
 
-    def _ours(self, model: str) -> bool:
+    def _base(self, model: str, number: int) -> Route:
+        if (model, number) not in self._bases:
+            self._bases[model, number] = self._ledger.routes.history(model)[number - 1]
+        return self._bases[model, number]
+
+    def _serves(self, model: str) -> bool:
         return self._models is None or model in self._models

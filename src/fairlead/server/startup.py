@@ -1,20 +1,17 @@
-"""What a serving program begins with.
+"""What a serving program does first: it starts the deployments of champions without a route.
 
-Belongs here: which models, and the first deployments of champions. Does not: following the ledger
-afterwards (reconciler.py).
-
-A route that is there stays: starting a server never changes what is live. Nor is what is live kept
-waiting: where the ledger lets nobody write, or a store does not answer, the first deployments of
-other models are begun beside it.
+A route that exists stays: starting a server never changes what is live. Nor does what is live wait
+for it: where the ledger is locked, or a store does not answer, the first deployments of other
+models are started in the background.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 
 from fairlead.artifacts import Artifacts
-from fairlead.errors import FairleadError, Invalid
+from fairlead.errors import FairleadError, Invalid, NextStep
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Route
 from fairlead.rollout.background import run_in_background
@@ -25,107 +22,113 @@ from fairlead.rollout.verification import one_line
 from fairlead.server.events import ServerEvent, ServerNotice, ServerWarning
 
 _PATIENCE = 2.0
-"""Seconds after which what is live is served, whatever is still being begun."""
+"""Seconds after which what is live is served, whatever is still being started."""
 
 
 def deploy_champions(
     ledger: Ledger,
     artifacts: Artifacts,
     models: tuple[str, ...] | None,
-    told: Callable[[ServerEvent], None],
+    on_event: Callable[[ServerEvent], None],
 ) -> None:
-    """Deploy the champions of models that have no route; what takes long goes on by itself.
+    """Deploy the champions of models that have no route; what takes long continues by itself.
 
     Args:
         ledger: Knows the models.
         artifacts: Hold their files.
         models: Those to serve; None for all.
-        told: Told of models that do not serve their champion, and of what came of the rest later.
+        on_event: Called for models that do not serve their champion, and for what failed later.
 
     Raises:
-        NotFound: A model that was named is not there, or has no champion.
+        NotFound: A model that was named does not exist, or has no champion.
         Failed: A model that was named cannot be served.
         Invalid: There is nothing to serve.
     """
-    beginning = run_in_background(lambda: _begin_all(ledger, artifacts, models, told))
-    wait((beginning,), timeout=_PATIENCE)
-    if beginning.done():
-        beginning.result()
+    startup = _Startup(ledger, artifacts, on_event)
+    future = run_in_background(lambda: startup.deploy(models))
+    wait((future,), timeout=_PATIENCE)
+    if future.done():
+        future.result()
     else:
-        beginning.add_done_callback(lambda ended: _tell_late(ended, told))
+        future.add_done_callback(startup.warn_late)
 
 
-def _tell_late(ended: Future[None], told: Callable[[ServerEvent], None]) -> None:
-    error = ended.exception()
-    if isinstance(error, Exception):
-        told(ServerWarning(text=one_line(error)))
+class _Startup:
+    def __init__(
+        self, ledger: Ledger, artifacts: Artifacts, on_event: Callable[[ServerEvent], None]
+    ) -> None:
+        self._ledger, self._artifacts, self._on_event = ledger, artifacts, on_event
+
+    def warn_late(self, future: Future[None]) -> None:
+        """Report how it failed after nobody waited for it any more."""
+        error = future.exception()
+        if isinstance(error, Exception):
+            self._warn(error)
+
+    def deploy(self, models: tuple[str, ...] | None) -> None:
+        """Deploy these models; an error of one that was named is raised."""
+        if models is not None:
+            for model in models:
+                self._deploy(model)
+            return
+        known = sorted({version.model for version in self._ledger.versions.all()})
+        served = [self._is_served(model) for model in known]
+        if not any(served):
+            raise _nothing_to_serve()
+
+    def _is_served(self, model: str) -> bool:
+        """Whether the model is, or will be, served; one that cannot be blocks no other."""
+        ledger = self._ledger
+        if ledger.routes.current(model) is None and ledger.versions.champion(model) is None:
+            return running_deployment(ledger, model) is not None
+        try:
+            self._deploy(model)
+        except FairleadError as error:
+            self._warn(error)
+            return False
+        return True
+
+    def _deploy(self, model: str) -> None:
+        self._ledger.versions.history(model)  # raises for an unknown model
+        route = self._ledger.routes.current(model)
+        if running_deployment(self._ledger, model) is not None:
+            return
+        if route is None:
+            start_deployment(self._ledger, self._artifacts, model)
+        elif text := _out_of_service(route) or self._newer_champion(route):
+            deploy = NextStep(
+                action="deploy", arguments={"model": model}, effect="deploys its champion"
+            )
+            self._on_event(ServerNotice(text=text, next_steps=(deploy,)))
+
+    def _newer_champion(self, route: Route) -> str:
+        """What to say where the champion has no traffic; empty where it has."""
+        champion = self._ledger.versions.champion(route.model)
+        versions = {one.name: one.version for one in self._ledger.routes.revisions(route.model)}
+        live = sorted({versions[name] for name in route.traffic})
+        if champion is None or champion.number in live:
+            return ""
+        shown = ", ".join(f"v{number}" for number in live)
+        return f"{route.model}: {shown} is live, and the champion is v{champion.number}"
+
+    def _warn(self, error: Exception) -> None:
+        steps = error.next_steps if isinstance(error, FairleadError) else ()
+        self._on_event(ServerWarning(text=one_line(error), next_steps=steps))
 
 
-def _begin_all(
-    ledger: Ledger,
-    artifacts: Artifacts,
-    models: tuple[str, ...] | None,
-    told: Callable[[ServerEvent], None],
-) -> None:
-    if models is not None:
-        for model in models:
-            _begin(ledger, artifacts, model, told)
-        return
-    found = [_tried(ledger, artifacts, model, told) for model in _all(ledger)]
-    if not any(found):
-        raise Invalid(
-            "there is no model to serve: run a spec first (`fairlead run SPEC`), or make a version "
-            "the champion (`fairlead promote MODEL VERSION --why TEXT`)"
-        )
+def _out_of_service(route: Route) -> str:
+    """What to say of a model that no revision answers for; empty where one does."""
+    reason = out_of_service_reason(route)
+    return f"{route.model} is {reason}" if reason else ""
 
 
-def _all(ledger: Ledger) -> Sequence[str]:
-    return sorted({version.model for version in ledger.versions.all()})
-
-
-def _tried(
-    ledger: Ledger, artifacts: Artifacts, model: str, told: Callable[[ServerEvent], None]
-) -> bool:
-    """Whether the model is, or will be, served; one that cannot be keeps no other from it."""
-    if ledger.routes.current(model) is None and ledger.versions.champion(model) is None:
-        return running_deployment(ledger, model) is not None
-    try:
-        _begin(ledger, artifacts, model, told)
-    except FairleadError as error:
-        told(ServerWarning(text=one_line(error)))
-        return False
-    return True
-
-
-def _begin(
-    ledger: Ledger, artifacts: Artifacts, model: str, told: Callable[[ServerEvent], None]
-) -> None:
-    ledger.versions.history(model)  # refuses a model that is not there
-    route = ledger.routes.current(model)
-    if running_deployment(ledger, model) is not None:
-        return
-    if route is None:
-        start_deployment(ledger, artifacts, model)
-    elif line := _out(route) or _newer(ledger, route):
-        told(ServerNotice(text=line))
-
-
-def _out(route: Route) -> str:
-    """What to say of a model that nobody answers for; empty where somebody does."""
-    gone = out_of_service_reason(route)
-    said = f"{route.model} is {gone}; `fairlead deploy {route.model}` brings a version in"
-    return said if gone else ""
-
-
-def _newer(ledger: Ledger, route: Route) -> str:
-    """What to say where the champion has no traffic; empty where it has."""
-    champion = ledger.versions.champion(route.model)
-    versions = {one.name: one.version for one in ledger.routes.revisions(route.model)}
-    live = sorted({versions[name] for name in route.traffic})
-    if champion is None or champion.number in live:
-        return ""
-    shown = ", ".join(f"v{number}" for number in live)
-    return (
-        f"{route.model}: {shown} is live, and the champion is v{champion.number}: "
-        f"`fairlead deploy {route.model}` brings it into service"
+def _nothing_to_serve() -> Invalid:
+    promote = {"model": None, "version": None, "why": None}
+    return Invalid(
+        "there is no model to serve: no version is a champion, and none was deployed",
+        code="nothing_to_serve",
+        next_steps=(
+            NextStep(action="run", arguments={"spec": None}, effect="finds and registers one"),
+            NextStep(action="promote", arguments=promote, effect="makes a version the champion"),
+        ),
     )

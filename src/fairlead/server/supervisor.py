@@ -1,7 +1,7 @@
-"""The serving program: its processes, and what it does for them.
+"""The serving program: its parts put together, from binding the address to the last process's end.
 
-Belongs here: putting the parts together, from binding the address to the last process's end. Does
-not: the parts.
+The main thread polls the process pool and watches for the request to stop; the reconciler has a
+thread of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from fairlead.server.executor import Executor
 from fairlead.server.listening import BoundAddress, bind
 from fairlead.server.process_pool import ProcessPool
 from fairlead.server.reconciler import Reconciler
-from fairlead.server.snapshot import SnapshotReader
 from fairlead.server.startup import deploy_champions
 from fairlead.serving.http.guard import hashed
 from fairlead.serving.http.limits import Limits
@@ -35,11 +34,11 @@ from fairlead.serving.start import Logging, ProcessSettings
 from fairlead.serving.telemetry.aggregate import Aggregate
 
 _PERIOD = 0.1
-"""Seconds between two looks at whether to stop, and at the processes."""
-_LEAVING = 2.0
-"""Seconds that saying goodbye to the ledger may take."""
-_ALONE = 4.0
-"""Seconds that a process may go on after its supervisor was killed."""
+"""Seconds between two looks at the request to stop, and at the processes."""
+_SIGN_OFF = 2.0
+"""Seconds that telling the ledger of the end may take."""
+_ORPHAN_GRACE = 4.0
+"""Seconds that a process may continue after its supervisor was killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +48,15 @@ class ServeOptions:
     Args:
         models: Those to serve; None for all, those that are deployed later included.
         host: Name or address to bind.
-        port: To bind; 0 for one that is free.
+        port: To bind; 0 for a free one.
         processes: How many serve; None for one a core, at least two and at most four.
-        grace: Seconds to finish what is in hand once it is to stop.
-        tokens: SHA-256 of the tokens that are let in; empty: everybody on this machine is.
+        grace: Seconds to finish requests in hand once it is to stop.
+        tokens: SHA-256 of the accepted tokens; empty: every request from this machine is accepted.
         tokens_file: The file of these tokens, which is followed; None where they stay as they are.
-        limits: What is taken from clients.
+        limits: What is accepted from clients.
         logging: What the processes write to standard error.
         lease: Seconds of silence after which another server takes over its deployments.
-        check_cache: Folder that keeps what checks found out for the next server; None for none.
+        check_cache: Folder of what checks found, for the next server; None for none.
     """
 
     models: tuple[str, ...] | None = None
@@ -80,7 +79,7 @@ class ShutdownRequest:
     count: int = 0
 
     def request(self, *_: object) -> None:
-        """Ask once more; fit to be a signal's handler."""
+        """Ask once more; a signal's handler, too."""
         self.count += 1
 
 
@@ -105,14 +104,16 @@ def serve(
         Invalid: There is nothing to serve, or the address cannot be bound; nothing was begun.
     """
     with bind(options.host, options.port, tokens=bool(options.tokens)) as address:
-        server = _Server(ledger, artifacts, options, address=address, on_event=_in_turn(on_event))
+        supervisor = _Supervisor(
+            ledger, artifacts, options, address=address, on_event=_serialized(on_event)
+        )
         try:
-            server.serve(shutdown)
+            supervisor.serve(shutdown)
         finally:
-            server.close()
+            supervisor.close()
 
 
-class _Server:
+class _Supervisor:
     """The parts of a serving program, put together."""
 
     def __init__(
@@ -126,50 +127,50 @@ class _Server:
     ) -> None:
         self._ledger, self._artifacts, self._options = ledger, artifacts, options
         self._address, self._on_event = address, on_event
-        self._token = secrets.token_urlsafe()  # with it, we ask ourselves
-        self._porter = TokenAuthenticator(
+        self._token = secrets.token_urlsafe()  # for its own smoke tests
+        self._authenticator = TokenAuthenticator(
             own=hashed(self._token),
             private=address.is_private,
             tokens=options.tokens,
-            told=on_event,
+            on_event=on_event,
         )
-        self._count = options.processes or _processes()
+        self._count = options.processes or _default_processes()
         self._wake = threading.Event()
         self._sums = Aggregate()
-        self._crew = ProcessPool(
+        self._pool = ProcessPool(
             address,
-            self._settings(),
+            self._process_settings(),
             count=self._count,
             sums=self._sums,
-            told=on_event,
-            changed=self._wake.set,
+            on_event=on_event,
+            on_report=self._wake.set,
         )
-        self._steward = self._made()
+        self._reconciler = self._make_reconciler()
 
     def serve(self, shutdown: ShutdownRequest) -> None:
         """Serve until asked to stop, and drain."""
         options = self._options
-        self._crew.tend(0.0)  # the processes start while the ledger is looked at
+        self._pool.poll(0.0)  # the processes start while the ledger is read
         deploy_champions(self._ledger, self._artifacts, options.models, self._on_event)
         self._on_event(AddressBound(url=self._address.url, processes=self._count))
-        self._steward.start()
+        self._reconciler.start()
         while not shutdown.count:
-            self._admit()
-            self._crew.tend(_PERIOD)
-        self._steward.end(_LEAVING)
-        self._crew.end(options.grace, hurry=lambda: shutdown.count > 1)
+            self._follow_tokens()
+            self._pool.poll(_PERIOD)
+        self._reconciler.stop(_SIGN_OFF)
+        self._pool.drain(options.grace, hurry=lambda: shutdown.count > 1)
 
     def close(self) -> None:
         """End what is left."""
-        self._steward.end(_LEAVING)
-        self._crew.close()
+        self._reconciler.stop(_SIGN_OFF)
+        self._pool.close()
 
-    def _admit(self) -> None:
+    def _follow_tokens(self) -> None:
         if self._options.tokens_file is not None:
-            self._porter.look(self._options.tokens_file)
-            self._crew.admit(self._porter.tokens)
+            self._authenticator.reload(self._options.tokens_file)
+            self._pool.set_tokens(self._authenticator.tokens)
 
-    def _settings(self) -> ProcessSettings:
+    def _process_settings(self) -> ProcessSettings:
         options = self._options
         return ProcessSettings(
             listen=(),
@@ -177,66 +178,65 @@ class _Server:
             artifacts=self._artifacts.root,
             artifacts_cache=self._artifacts.cache,
             host=options.host,
-            tokens=self._porter.tokens,
+            tokens=self._authenticator.tokens,
             limits=options.limits,
             logging=options.logging,
-            grace=min(options.grace, _ALONE),
+            grace=min(options.grace, _ORPHAN_GRACE),
         )
 
-    def _made(self) -> Reconciler:
-        server = Server(
-            id=_name(),
-            url=self._address.url,
-            processes=self._count,
-            models=self._options.models,
+    def _make_reconciler(self) -> Reconciler:
+        options = self._options
+        verifications = Verifications(
+            self._ledger,
+            self._artifacts,
+            CheckCache(options.check_cache),
+            on_finished=self._wake.set,
         )
-        checked = CheckCache(self._options.check_cache)
-        proofs = Verifications(self._ledger, self._artifacts, checked, on_finished=self._wake.set)
         return Reconciler(
             ledger=self._ledger,
-            looking=SnapshotReader(
-                self._ledger,
-                server=server.id,
-                models=self._options.models,
-                lease=self._options.lease,
+            server=Server(
+                id=_unique_name(),
+                url=self._address.url,
+                processes=self._count,
+                models=options.models,
             ),
-            server=server,
-            lease=self._options.lease,
-            crew=self._crew,
-            proofs=proofs,
-            carrier=self._carrier(proofs),
+            models=options.models,
+            lease=options.lease,
+            pool=self._pool,
+            verifications=verifications,
+            executor=self._make_executor(verifications),
             wake=self._wake,
-            told=self._on_event,
+            on_event=self._on_event,
         )
 
-    def _carrier(self, proofs: Verifications) -> Executor:
+    def _make_executor(self, verifications: Verifications) -> Executor:
         return Executor(
             self._ledger,
             self._artifacts,
-            proofs=proofs,
-            address=Endpoint(url=self._address.url, token=self._token),
-            eyes=CanaryMetrics(self._sums.observations, self._sums.until),
-            ended=self._wake.set,
-            told=self._on_event,
+            verifications=verifications,
+            endpoint=Endpoint(url=self._address.url, token=self._token),
+            metrics=CanaryMetrics(self._sums.observations, self._sums.until),
+            on_finished=self._wake.set,
+            on_event=self._on_event,
         )
 
 
-def _name() -> str:
+def _unique_name() -> str:
     """A name that no other server has."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def _processes() -> int:
+def _default_processes() -> int:
     """One a core; at least two, so that one answers while another is replaced."""
     return max(2, min(len(os.sched_getaffinity(0)), 4))
 
 
-def _in_turn(on_event: Callable[[ServerEvent], None]) -> Callable[[ServerEvent], None]:
-    """The same, never called by two threads at once; where nobody reads it, serving goes on."""
+def _serialized(on_event: Callable[[ServerEvent], None]) -> Callable[[ServerEvent], None]:
+    """The same, never called by two threads at once; serving survives output that is closed."""
     lock = threading.Lock()
 
-    def tell(news: ServerEvent) -> None:
+    def call(event: ServerEvent) -> None:
         with lock, contextlib.suppress(OSError):
-            on_event(news)
+            on_event(event)
 
-    return tell
+    return call

@@ -44,7 +44,7 @@ def test_what_is_live_stays_live_whatever_the_champion_is(home: Home) -> None:
     with serving(home) as served:
         assert served.ask()[1]["revision"] == "v1"
         assert len(home.ledger.routes.history(MODEL)) == 1
-        assert served.said("v1 is live, and the champion is v2: `fairlead deploy sums` brings it")
+        assert served.said("v1 is live, and the champion is v2; `fairlead deploy sums` deploys")
 
 
 def test_a_server_of_all_models_picks_up_one_that_is_deployed_later(home: Home) -> None:
@@ -97,7 +97,7 @@ def test_the_port_of_another_server_is_refused_too(home: Home) -> None:
 def test_an_address_that_others_reach_is_refused_without_a_token(home: Home, host: str) -> None:
     with started(home, "--host", host) as served:
         assert served.child.wait(DEADLINE) == 2
-    assert served.said(f"binding {host!r}: others could reach it, and without a token")
+    assert served.said(f"binding {host!r}: other machines can reach it, and without a token")
 
 
 def test_tokens_are_followed_while_the_server_runs(home: Home) -> None:
@@ -120,7 +120,7 @@ def test_where_others_can_reach_it_nobody_is_let_in_without_a_last_token(home: H
         address = Endpoint(url=served.url, token=token)
         assert not smoke_test(address, MODEL, golden).difference
         remove_token(file, "shop")
-        wait_until(lambda: served.said("nobody is let in until"), seconds=5)
+        wait_until(lambda: served.said("no request is accepted until"), seconds=5)
         wait_until(lambda: _refused(address, golden), seconds=5)
         assert served.ask()[0] == 401
         again = Endpoint(url=served.url, token=add_token(file, "shop"))

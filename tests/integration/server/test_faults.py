@@ -147,14 +147,14 @@ def test_a_ledger_that_does_not_answer_is_told_of_once_and_followed_again_when_i
         wait_until(home.followed)
         hiding = sqlite3.connect(home.path / "ledger.db", isolation_level=None)
         hiding.execute("ALTER TABLE deployments RENAME TO hidden")
-        wait_until(lambda: served.said("serving goes on"))
+        wait_until(lambda: served.said("serving continues"))
         before = clients.total
         wait_until(lambda: clients.total > before + 300)
         hiding.execute("ALTER TABLE hidden RENAME TO deployments")
         wait_until(lambda: served.said("is followed again"))
         undo(home.ledger, home.artifacts, MODEL, "back again")
         wait_until(home.followed)
-    assert served.text.count("serving goes on") == 1
+    assert served.text.count("serving continues") == 1
     assert not clients.failed
     assert not clients.broken
 

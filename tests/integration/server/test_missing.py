@@ -187,7 +187,7 @@ def test_a_deployment_is_paused_while_the_ledger_is_locked_and_keeps_what_it_has
         wait_until(lambda: "requests so far" in live.reason())
         locking = sqlite3.connect(live.path / "ledger.db", isolation_level=None)
         locking.execute("BEGIN IMMEDIATE")
-        wait_until(lambda: served.said("serving goes on"))
+        wait_until(lambda: served.said("serving continues"))
         with load(served.url) as clients:
             wait_until(lambda: clients.by("v1") > 50 and clients.by("v2") > 50)
             locking.close()
@@ -263,12 +263,14 @@ def test_a_check_that_hangs_is_waited_for_no_longer_than_others_can_wait(
 
 def test_a_first_plan_that_knows_nothing_says_why_and_the_next_one_replaces_it(home: Home) -> None:
     told: list[Plan] = []
-    proofs = Verifications(home.ledger, home.artifacts, CheckCache(), on_finished=lambda: None)
-    plans = PlanPublisher(proofs, told.append)
-    plans.begin("following the ledger: it is away")
-    plans.begin("said once")
-    plans.follow([])
-    plans.follow([])
+    verifications = Verifications(
+        home.ledger, home.artifacts, CheckCache(), on_finished=lambda: None
+    )
+    publisher = PlanPublisher(verifications, told.append)
+    publisher.publish_first("following the ledger: it is away")
+    publisher.publish_first("said once")
+    publisher.update([])
+    publisher.update([])
     assert [(plan.serial, plan.lacking) for plan in told] == [
         (1, "following the ledger: it is away"),
         (2, "no model is live yet"),

@@ -1,4 +1,4 @@
-"""A crew of real processes: a page larger than what a socket holds, and who is called silent."""
+"""A pool of real processes: a page larger than a socket's buffer, and which processes hang."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import psutil
 from fairlead.server.events import ServerEvent
 from fairlead.server.listening import bind
 from fairlead.server.process_pool import ProcessPool
-from fairlead.serving.plan import Counts, Plan
+from fairlead.serving.plan import Plan
 from fairlead.serving.start import ProcessSettings
 from fairlead.serving.telemetry.aggregate import Aggregate
-from fairlead.serving.telemetry.counters import RevisionCounters
+from fairlead.serving.telemetry.counters import Counts, RevisionCounters
 from tests.integration.server.rig import DEADLINE
 
 REVISIONS = 200
 MODEL = "m" * 1_000  # the page has it in every line
-IDLE = 30.0  # seconds that the crew waits for something to happen
+IDLE = 30.0  # seconds that the pool waits for something to happen
 
 
 def many() -> Aggregate:
@@ -37,34 +37,34 @@ def many() -> Aggregate:
 
 
 @contextmanager
-def tended(sums: Aggregate, store: Path) -> Iterator[str]:
-    """A crew of one process, at this address; it is only seen to when something happens."""
+def running(sums: Aggregate, store: Path) -> Iterator[str]:
+    """A pool of one process, at this address; it is only seen to when something happens."""
     settings = ProcessSettings(listen=(), channel=0, artifacts=str(store))
     over = threading.Event()
     with bind("127.0.0.1", 0, tokens=False) as address:
-        crew = ProcessPool(
-            address, settings, count=1, sums=sums, told=lambda _: None, changed=lambda: None
+        pool = ProcessPool(
+            address, settings, count=1, sums=sums, on_event=lambda _: None, on_report=lambda: None
         )
-        crew.follow(Plan(serial=1))
-        crew.tend(0.0)  # the process starts
+        pool.apply(Plan(serial=1))
+        pool.poll(0.0)  # the process starts
 
-        def tend() -> None:
+        def poll() -> None:
             while not over.is_set():
-                crew.tend(IDLE)
+                pool.poll(IDLE)
 
-        tending = threading.Thread(target=tend)
-        tending.start()
+        polling = threading.Thread(target=poll)
+        polling.start()
         try:
             yield address.url
         finally:
             over.set()
-            crew.follow(Plan(serial=1))  # it wakes up
-            tending.join()
-            crew.close()
+            pool.apply(Plan(serial=1))  # it wakes up
+            polling.join()
+            pool.close()
 
 
 def test_a_page_of_many_megabytes_comes_in_time(tmp_path: Path) -> None:
-    with tended(many(), tmp_path) as url:
+    with running(many(), tmp_path) as url:
         parts = urlsplit(url)
         client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=DEADLINE)
         with closing(client):
@@ -90,56 +90,56 @@ class Clock:
 def watched(
     clock: Clock, store: Path, told: list[ServerEvent]
 ) -> Iterator[tuple[ProcessPool, psutil.Process]]:
-    """A crew of one process that has said that it lives."""
+    """A pool of one process that has said that it lives."""
     settings = ProcessSettings(listen=(), channel=0, artifacts=str(store))
     sums = Aggregate()
     with bind("127.0.0.1", 0, tokens=False) as address:
-        crew = ProcessPool(
+        pool = ProcessPool(
             address,
             settings,
             count=1,
             sums=sums,
-            told=told.append,
-            changed=lambda: None,
+            on_event=told.append,
+            on_report=lambda: None,
             clock=clock,
         )
-        crew.follow(Plan(serial=1))
+        pool.apply(Plan(serial=1))
         try:
-            until(lambda: sums.sights, crew)
-            (number,) = sums.sights
-            yield crew, psutil.Process(number)
+            until(lambda: sums.stats, pool)
+            (number,) = sums.stats
+            yield pool, psutil.Process(number)
         finally:
-            crew.close()
+            pool.close()
 
 
-def until(condition: Callable[[], object], crew: ProcessPool) -> None:
-    """See to the crew until this is so."""
+def until(condition: Callable[[], object], pool: ProcessPool) -> None:
+    """See to the pool until this is so."""
     deadline = time.monotonic() + DEADLINE
     while not condition():
         assert time.monotonic() < deadline
-        crew.tend(0.05)
+        pool.poll(0.05)
 
 
 def test_who_was_not_listened_to_is_not_called_silent(tmp_path: Path) -> None:
     told: list[ServerEvent] = []
-    with watched(clock := Clock(), tmp_path, told) as (crew, process):
+    with watched(clock := Clock(), tmp_path, told) as (pool, process):
         process.suspend()  # what it would say is on its way
         clock.now += 60.0  # the supervisor was stopped, or the machine slept
-        crew.tend(0.0)
+        pool.poll(0.0)
         process.resume()
         clock.now += 1.0
-        crew.tend(0.0)
+        pool.poll(0.0)
         assert process.is_running()
     assert not told
 
 
 def test_a_process_that_says_nothing_while_it_is_listened_to_is_replaced(tmp_path: Path) -> None:
     told: list[ServerEvent] = []
-    with watched(clock := Clock(), tmp_path, told) as (crew, process):
+    with watched(clock := Clock(), tmp_path, told) as (pool, process):
         process.suspend()
-        crew.tend(0.0)  # what it had said before
+        pool.poll(0.0)  # what it had said before
         for _ in range(20):
             clock.now += 1.0
-            crew.tend(0.0)
+            pool.poll(0.0)
         assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     assert any("hangs and is replaced" in str(news) for news in told)

@@ -59,8 +59,10 @@ def share_sent_back(
     backs = 0
     for _ in range(runs):
         candidate = seen(rng, requests, **{**usual, "failing": failing + worse, **odd})
-        ruling = judge(BOUNDS, candidate=candidate, others=seen(rng, others, **usual), seconds=31.0)
-        backs += isinstance(ruling, Regressed)
+        verdict = judge(
+            BOUNDS, candidate=candidate, others=seen(rng, others, **usual), seconds=31.0
+        )
+        backs += isinstance(verdict, Regressed)
     return backs / runs
 
 
@@ -112,42 +114,42 @@ def test_a_judge_that_saw_too_little_waits_and_says_what_is_missing() -> None:
 
 
 def test_a_revision_that_always_fails_is_sent_back_before_the_step_is_over() -> None:
-    ruling = judge(
+    verdict = judge(
         BOUNDS,
         candidate=Observed(requests=6, errors=6),
         others=Observed(requests=54),
         seconds=1.0,
     )
-    assert ruling == Regressed(reason="6 of its 6 requests failed, against 0 of 54 of the others'")
+    assert verdict == Regressed(reason="6 of its 6 requests failed, against 0 of 54 of the others'")
 
 
 def test_a_revision_that_refuses_what_others_take_is_sent_back() -> None:
-    ruling = judge(
+    verdict = judge(
         BOUNDS,
         candidate=Observed(requests=28, refused=12),
         others=Observed(requests=360),
         seconds=1.0,
     )
     told = "12 of its 40 requests were refused (4xx), against 0 of 360 of the others'"
-    assert ruling == Regressed(reason=told)
+    assert verdict == Regressed(reason=told)
 
 
 def test_clients_that_are_refused_everywhere_speak_against_nobody() -> None:
-    ruling = judge(
+    verdict = judge(
         BOUNDS,
         candidate=Observed(requests=80, refused=20),
         others=Observed(requests=720, refused=180),
         seconds=31.0,
     )
-    assert ruling == Passed()
+    assert verdict == Passed()
     assert share_sent_back(1000, 100, 900, refusing=0.2) < 0.01
 
 
 def test_beside_others_that_cannot_answer_a_revision_has_to_work_by_itself() -> None:
     gone = Observed(requests=900, errors=900)
     bad, good = Observed(requests=100, errors=60), Observed(requests=100)
-    ruling = judge(BOUNDS, candidate=bad, others=gone, seconds=31.0)
-    assert ruling == Regressed(
+    verdict = judge(BOUNDS, candidate=bad, others=gone, seconds=31.0)
+    assert verdict == Regressed(
         reason="60 of its 100 requests failed, against 900 of 900 of the others'"
     )
     assert judge(BOUNDS, candidate=good, others=gone, seconds=31.0) == Passed()
@@ -168,8 +170,8 @@ def test_refusals_before_a_step_are_none_of_it() -> None:
 
 @pytest.mark.parametrize("one", [Observed(requests=1, errors=1), Observed(refused=1)])
 def test_one_unlucky_request_sends_nobody_back_early(one: Observed) -> None:
-    ruling = judge(BOUNDS, candidate=one, others=Observed(requests=9), seconds=1.0)
-    assert isinstance(ruling, Undecided)
+    verdict = judge(BOUNDS, candidate=one, others=Observed(requests=9), seconds=1.0)
+    assert isinstance(verdict, Undecided)
 
 
 def test_looking_every_second_does_not_send_an_equal_revision_back() -> None:
@@ -180,8 +182,8 @@ def test_looking_every_second_does_not_send_an_equal_revision_back() -> None:
         for second in range(30):
             candidate += seen(rng, 3, failing=0.02)
             others += seen(rng, 27, failing=0.02)
-            ruling = judge(BOUNDS, candidate=candidate, others=others, seconds=float(second))
-            backs += isinstance(ruling, Regressed)
+            verdict = judge(BOUNDS, candidate=candidate, others=others, seconds=float(second))
+            backs += isinstance(verdict, Regressed)
     assert backs == 0
 
 
@@ -214,7 +216,7 @@ class Counted:
         self.until = 10.0
         self.requests = 0
 
-    def eyes(self) -> CanaryMetrics:
+    def metrics(self) -> CanaryMetrics:
         return CanaryMetrics(
             lambda: {("m", "v2"): Observed(requests=self.requests)},
             lambda: self.until,
@@ -224,12 +226,12 @@ class Counted:
 
 def test_golden_rows_that_are_told_of_late_are_no_traffic_of_the_step() -> None:
     seen = Counted()
-    eyes = seen.eyes()
-    assert eyes.open(after=11.0) is None  # a process has not told yet of what it was asked
+    metrics = seen.metrics()
+    assert metrics.baseline(after=11.0) is None  # a process has not told yet of what it was asked
     seen.until, seen.requests = 11.5, 64
-    since = eyes.open(after=11.0)
+    since = metrics.baseline(after=11.0)
     assert since is not None
     seen.requests = 70
     bounds = Bounds(requests=100)
-    ruling = eyes.rule(bounds, since, "m", candidate="v2", others=frozenset())
-    assert ruling == Undecided(reason="6 of 100 requests so far")
+    verdict = metrics.judge(bounds, since, "m", candidate="v2", others=frozenset())
+    assert verdict == Undecided(reason="6 of 100 requests so far")

@@ -54,20 +54,20 @@ def test_before_it_has_traffic_a_revision_is_proved(
 @pytest.mark.parametrize(
     ("step", "progress", "action"),
     [
-        (0, Progress(), KeepWaiting(reason="the serving processes take up the route")),
+        (0, Progress(), KeepWaiting(reason="the serving processes apply the route")),
         (0, FOLLOWED, SmokeTest(pinned=False)),
         (0, replace(TESTED, tested=False, difference="row 3"), RollBack(reason="row 3")),
         (0, replace(FOLLOWED, fault="gone"), RollBack(reason="gone")),
-        (0, TESTED, KeepWaiting(reason="at 10 % of the traffic: nothing was seen yet")),
-        (0, replace(TESTED, ruling=Passed()), ShiftTraffic(step=1)),
+        (0, TESTED, KeepWaiting(reason="at 10 % of the traffic: nothing was observed yet")),
+        (0, replace(TESTED, verdict=Passed()), ShiftTraffic(step=1)),
         (
             1,
-            replace(TESTED, ruling=Regressed(reason="slow")),
+            replace(TESTED, verdict=Regressed(reason="slow")),
             RollBack(reason="at 50 % of the traffic: slow"),
         ),
         (
             1,
-            replace(TESTED, ruling=Undecided(reason="3 of 100")),
+            replace(TESTED, verdict=Undecided(reason="3 of 100")),
             KeepWaiting(reason="at 50 % of the traffic: 3 of 100"),
         ),
         (2, FOLLOWED, SmokeTest(pinned=False)),

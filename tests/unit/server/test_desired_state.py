@@ -100,7 +100,7 @@ def test_where_nothing_answers_yet_what_could_be_proved_is_held_and_the_rest_is_
     assert found.split.traffic == {"v1": 90, "v2": 10}
     assert found.split.missing["v2"].why == "revision 'v2' of model 'm' cannot be served: damaged"
     assert found.answers
-    assert not found.whole
+    assert not found.is_complete
 
 
 def test_what_is_still_being_proved_is_missing_and_says_so() -> None:
@@ -149,7 +149,7 @@ def test_what_was_missing_is_held_as_soon_as_it_is_proved() -> None:
     found = aim(whole, proved("v1", "v2"), present=aim(whole, proved("v2")))
     assert held(found) == ["v1", "v2"]
     assert found
-    assert found.whole
+    assert found.is_complete
 
 
 def test_what_is_wanted_stays_the_same_once_it_is_present() -> None:

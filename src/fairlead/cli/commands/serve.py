@@ -19,6 +19,7 @@ import click
 from fairlead.cli.context import opened
 from fairlead.cli.curl import curl
 from fairlead.cli.live import shares
+from fairlead.cli.next_steps import explained, with_commands
 from fairlead.cli.output import exit_status, printable, settings
 from fairlead.cli.steps import step
 from fairlead.errors import FairleadError
@@ -136,7 +137,7 @@ def _refused(ctx: click.Context, writing: Logging) -> Iterator[None]:
         if is_for_people(writing, sys.stderr):
             raise
         with written(writing) as log:
-            log.error("%s", printable(str(error)))  # noqa: TRY400 - a message, not a fault of ours
+            log.error("%s", printable(explained(error)))  # noqa: TRY400 - a message, not a fault of ours
         ctx.exit(exit_status(error))
 
 
@@ -225,10 +226,10 @@ class Teller:
                 self._live(route)
             case DeploymentChanged(deployment=deployment):
                 self._moved(deployment)
-            case ServerNotice(text=text):
-                self._log.info(printable(text))
-            case ServerWarning(text=text):
-                self._log.warning(printable(text))
+            case ServerNotice(text=text, next_steps=steps):
+                self._log.info(printable(with_commands(text, steps)))
+            case ServerWarning(text=text, next_steps=steps):
+                self._log.warning(printable(with_commands(text, steps)))
 
     def _reach(self) -> str:
         """The bound address, where it is more than the one that this machine asks."""
