@@ -338,6 +338,13 @@ class TasksContract:
         ledger.tasks.add(STUDY.id, [task(2), task(0, 3), task(1)])
         assert numbers([must_claim(ledger) for _ in range(3)]) == [2, 0, 3, 1]
 
+    def test_many_tasks_are_put_in_in_order_and_once(self, ledger: Ledger) -> None:
+        ledger.studies.open(replace(STUDY, size=2500))
+        for _ in range(2):
+            ledger.tasks.add(STUDY.id, [task(number) for number in range(2500)])
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=2500)
+        assert numbers([must_claim(ledger) for _ in range(3)]) == [0, 1, 2]
+
     def test_nothing_to_claim_is_none(self, ledger: Ledger) -> None:
         assert ledger.tasks.claim("w", lease=LEASE) is None
         assert ledger.tasks.claim("w", lease=LEASE, study=STUDY.id) is None

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
 
+from fairlead.ledger.database import Now, Value
 from fairlead.ledger.interface import Ledger
-from fairlead.ledger.store import open_ledger
+from fairlead.ledger.migrate import bring_to_head
+from fairlead.ledger.sqlite import SqliteDatabase
+from fairlead.ledger.store import SqlLedger, open_ledger
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.runs_contract import RunsContract
@@ -18,10 +26,61 @@ from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
 
 
+@compiles(Now, "postgresql")
+def _now(*_: object, **__: object) -> str:
+    return "extract(epoch from clock_timestamp())"
+
+
 class TestSqliteLedger(LedgerContract, RunsContract, ServingContract):
     @pytest.fixture
     def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
         with open_ledger(tmp_path / "ledger.db") as opened:
+            yield opened
+
+
+class Demanding(SqliteDatabase):
+    """What a database may ask of the ledger that SQLite does not.
+
+    The first commit of each write does not come about, as after a deadlock; every statement can be
+    said to PostgreSQL; a read locks no rows.
+    """
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self.reading = self.refusing = False
+        sa.event.listen(self._engine, "before_execute", self.look_at)
+
+    def read(self, query: Callable[[sa.Connection], Value]) -> Value:
+        self.reading = True
+        try:
+            return super().read(query)
+        finally:
+            self.reading = False
+
+    def write(self, change: Callable[[sa.Connection], Value], **how: Any) -> Value:
+        self.refusing = True
+        return super().write(change, **how)
+
+    def _commit(self, connection: sa.Connection) -> None:
+        if self.refusing:
+            self.refusing = False
+            busy = sqlite3.OperationalError("deadlock detected")
+            busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise sa.exc.OperationalError("COMMIT", {}, busy)
+        super()._commit(connection)
+
+    def look_at(self, _connection: sa.Connection, statement: sa.Executable, *_: object) -> None:
+        if isinstance(statement, sa.ClauseElement) and not isinstance(statement, sa.DDLElement):
+            said = str(statement.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call] # SQLAlchemy's
+            assert not self.reading or "FOR UPDATE" not in said
+
+
+class TestDemandingLedger(LedgerContract, ServingContract):
+    @pytest.fixture
+    def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
+        database = Demanding(tmp_path / "ledger.db")
+        bring_to_head(database)
+        with SqlLedger(database) as opened:
             yield opened
 
 

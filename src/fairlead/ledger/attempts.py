@@ -124,6 +124,14 @@ _WITHDRAW = tasks.update().values(state="withdrawn", **_NOBODY)
 _WITHDRAW_READY = _WITHDRAW.where(_OF_STUDY, _IS_READY)
 _WITHDRAW_RUNNING = _WITHDRAW.where(_OF_STUDY, _IS_RUNNING)
 _ATTEMPTS = sa.select(tasks.c.id, tasks.c.attempts, tasks.c.worker).where(_OF_STUDY, _IS_RUNNING)
+_LOCKED = (
+    sa.select(tasks.c.id)
+    .where(_OF_STUDY, _IS_READY | _IS_RUNNING)
+    .order_by(tasks.c.id)
+    .with_for_update()
+    .subquery()
+)
+_LOCK = sa.select(sa.func.count()).select_from(_LOCKED)
 _ANY_WITHDRAWN = sa.select(sa.exists().where(_OF_STUDY, _IS_WITHDRAWN))
 _ALL_WITHDRAWN = sa.select(tasks.c.id, tasks.c.trials).where(_OF_STUDY, _IS_WITHDRAWN)
 _RESTORE = tasks.update().where(tasks.c.id == sa.bindparam("task")).values(state="ready")
@@ -213,6 +221,17 @@ def ask_to_leave(connection: sa.Connection, workers: Collection[str]) -> None:
 def is_leaving(connection: sa.Connection, worker: str) -> bool:
     """Whether the worker is asked to leave."""
     return bool(connection.execute(_LEAVING, {"by": worker}).scalar_one())
+
+
+def lock_open(connection: sa.Connection, study: int) -> None:
+    """Lock every trial's task that is ready or running, before anything of the study's own row.
+
+    Attempts lock their task first and count it in the study's row last. A shared fit that is split
+    meanwhile leaves tasks behind that the first look did not see.
+    """
+    before = -1
+    while (count := connection.execute(_LOCK, {"of": study}).scalar_one()) != before:
+        before = count
 
 
 def withdraw_ready(connection: sa.Connection, study: int) -> None:

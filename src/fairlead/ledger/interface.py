@@ -127,6 +127,9 @@ class Tasks(Protocol):
     def add(self, study: str, tasks: Sequence[NewTask]) -> None:
         """Put tasks in, in this order; trials that are there already are left as they are.
 
+        Many are put in by several transactions. Where the last of them did not come about, asking
+        again puts in what is missing.
+
         Trials beyond the study's size, or of a finished study, wait as withdrawn until it is
         extended. A refit is put in once, and again after it failed.
         """

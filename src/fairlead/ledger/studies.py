@@ -220,6 +220,7 @@ def _extend(connection: sa.Connection, study: int, size: int) -> None:
 
 
 def _finish(connection: sa.Connection, study: int, size: int, best: int | None) -> None:
+    attempts.lock_open(connection, study)
     attempts.withdraw_ready(connection, study)
     attempts.withdraw_running(connection, study)
     at = now(connection)

@@ -7,6 +7,7 @@ How an attempt at a task goes is told in attempts.py.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from fairlead.ledger.schema import studies, tasks, trials
 from fairlead.ledger.studies import row_of
 from fairlead.records import Claim, Digest, NewTask, Result
 
+_AT_ONCE = 1000  # tasks that one transaction adds: others write in between
 _KNOWN = sa.select(trials.c.number).where(
     trials.c.study == sa.bindparam("study"),
     trials.c.number.between(sa.bindparam("first"), sa.bindparam("last")),
@@ -54,10 +56,13 @@ class SqlTasks:
 
     def add(self, study: str, tasks: Sequence[NewTask]) -> None:
         """Put tasks in, in this order. One whose trials are there already is left as it is."""
-        self._database.write(
-            lambda connection: _add(connection, row_of(connection, study), tasks),
-            lock=study_lock(study),
-        )
+        for first in range(0, max(1, len(tasks)), _AT_ONCE):
+            chunk = tasks[first : first + _AT_ONCE]
+            self._database.write(
+                partial(_add, study=study, new=chunk),
+                lock=study_lock(study),
+                durable=first + _AT_ONCE >= len(tasks),  # what comes before the last is durable too
+            )
 
     def claim(self, worker: str, *, lease: float, study: str | None = None) -> Claim | None:
         """Take the oldest ready task (of this study), or None where there is none."""
@@ -162,12 +167,13 @@ def _open(connection: sa.Connection, study: str | None) -> int:
     return int(connection.execute(_OPEN_OF_STUDY, {"id": study}).scalar_one())
 
 
-def _add(connection: sa.Connection, study: Row, new: Sequence[NewTask]) -> None:
-    rows = [*_new_trials(connection, study, new), *_new_refits(connection, study, new)]
+def _add(connection: sa.Connection, study: str, new: Sequence[NewTask]) -> None:
+    row = row_of(connection, study)
+    rows = [*_new_trials(connection, row, new), *_new_refits(connection, row, new)]
     if not rows:
         return
     connection.execute(_INSERT, rows)
-    results.count(connection, study.number, ready=sum(row["state"] == "ready" for row in rows))
+    results.count(connection, row.number, ready=sum(row["state"] == "ready" for row in rows))
 
 
 def _new_trials(

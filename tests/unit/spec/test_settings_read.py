@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fairlead.errors import Invalid
@@ -30,3 +32,23 @@ def test_a_download_may_bring_whole_bytes(text: str, size: int) -> None:
 
 def test_a_time_may_have_parts_of_a_second() -> None:
     assert from_environment({"FAIRLEAD_LEASE": "0.5"}).lease == 0.5
+
+
+def test_the_stores_are_in_the_home_unless_urls_name_them(tmp_path: Path) -> None:
+    home = tmp_path / "a home"
+    inside = from_environment({}, home=home)
+    assert inside.ledger_url == f"sqlite:///{home}/ledger.db"
+    assert inside.artifacts_url == f"file://{tmp_path}/a%20home/artifacts"
+    named = {"FAIRLEAD_LEDGER": "sqlite:////srv/l.db", "FAIRLEAD_ARTIFACTS": "s3://bucket/a"}
+    outside = from_environment(named, home=home)
+    assert (outside.ledger_url, outside.artifacts_url) == ("sqlite:////srv/l.db", "s3://bucket/a")
+
+
+@pytest.mark.parametrize("given", ["l.db", "sqlite:///l.db"])
+def test_a_store_stays_where_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = from_environment({"FAIRLEAD_LEDGER": given, "FAIRLEAD_ARTIFACTS": "a"})
+    assert settings.ledger_url == f"sqlite:///{tmp_path}/l.db"
+    assert settings.artifacts_url == f"file://{tmp_path}/a"
