@@ -265,6 +265,20 @@ class RoutesContract(TwoRevisions):
         assert [each.traffic for each in history] == shares
         assert served.routes.current("prices") == history[-1]
 
+    def test_each_route_is_found_by_its_number(self, served: Ledger) -> None:
+        for traffic in ({"v1": 100}, {"v1": 90, "v2": 10}):
+            change(served, traffic)
+        history = served.routes.history("prices")
+        assert [served.routes.get("prices", number) for number in (1, 2)] == history
+
+    @pytest.mark.parametrize(("model", "number"), [("prices", 2), ("prices", 0), ("wages", 1)])
+    def test_a_route_that_is_not_there_is_refused(
+        self, served: Ledger, model: str, number: int
+    ) -> None:
+        change(served, {"v1": 100})
+        with pytest.raises(NotFound, match=f"model '{model}' has no route {number}"):
+            served.routes.get(model, number)
+
     def test_every_model_with_a_route_is_listed_with_the_one_in_force(self, served: Ledger) -> None:
         for model in ("wages", "rents", "ages"):
             served.versions.register(version(model))
@@ -435,6 +449,16 @@ class DeploymentsContract(TwoRevisions):
         assert (first.number, second.number) == (1, 2)
         assert served.deployments.get("prices") == second
         assert served.deployments.get("prices", 1).revision == "v2"
+
+    def test_the_author_of_a_deployment_is_the_reason_that_it_began_with(
+        self, served: Ledger
+    ) -> None:
+        for author in ("ann@home", "bob@work"):
+            served.deployments.begin(replace(deployment(), reason=author))
+        second = served.deployments.get("prices", 2)
+        served.deployments.advance(replace(second, reason="the serving processes load it"))
+        authors = [served.deployments.author("prices", number) for number in (1, 2, 3)]
+        assert authors == ["ann@home", "bob@work", None]
 
     def test_deployments_that_are_not_there_are_refused(self, served: Ledger) -> None:
         with pytest.raises(NotFound, match="nothing of model 'prices' has been deployed"):

@@ -74,6 +74,10 @@ class SqlDeployments:
             lambda connection: _deployment(row_of(connection, model, number))
         )
 
+    def author(self, model: str, number: int) -> str | None:
+        """Who asked for the deployment; None where none is known."""
+        return self._database.read(lambda connection: events.author(connection, model, number))
+
     def take(
         self, server: str, *, lease: float, models: Collection[str] | None = None
     ) -> Sequence[Deployment]:

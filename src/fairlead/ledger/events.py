@@ -44,6 +44,17 @@ _OF_MODEL = (
     .order_by(serving_events.c.id)
 )
 
+_AUTHOR = (
+    sa.select(serving_events.c.text)
+    .where(
+        serving_events.c.model == sa.bindparam("model"),
+        serving_events.c.deployment == sa.bindparam("deployment"),
+        serving_events.c.kind == "began",
+    )
+    .order_by(serving_events.c.id)
+    .limit(1)
+)
+
 
 def append(connection: sa.Connection, study: int, event: Event) -> int:
     """Add one line to the history of the study with this number.
@@ -82,3 +93,9 @@ def serving_history(connection: sa.Connection, model: str) -> Sequence[ServingEv
         ServingEvent(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
         for row in connection.execute(_OF_MODEL, {"model": model})
     ]
+
+
+def author(connection: sa.Connection, model: str, deployment: int) -> str | None:
+    """Who asked for the deployment: the text of the line that it began with."""
+    named = {"model": model, "deployment": deployment}
+    return connection.execute(_AUTHOR, named).scalar_one_or_none()

@@ -17,8 +17,9 @@ The rules (each has a test in the contract suite):
 6. A model has one route in force and at most one deployment that runs. Both change by
    compare-and-set, and in one transaction where they change together. A deployment is carried out
    under a lease; what its server writes after another took it is refused.
-7. What a serving program asks several times a second (`in_force`, `take`, `seen`) costs the same
-   however long the history is, and writes nothing where nothing is new.
+7. What a serving program asks several times a second (`in_force`, `take`, `seen`), and what one
+   change of a route reads (`Routes.get`, `author`), costs the same however long the history is. The
+   former writes nothing where nothing is new.
 """
 
 from __future__ import annotations
@@ -334,6 +335,10 @@ class Routes(Protocol):
         """The route in force of every model that has one, by model."""
         ...
 
+    def get(self, model: str, number: int) -> Route:
+        """One route. Raises NotFound."""
+        ...
+
     def change(
         self,
         route: Route,
@@ -400,6 +405,10 @@ class Deployments(Protocol):
 
     def get(self, model: str, number: int | None = None) -> Deployment:
         """The deployment of this number, or the last. Raises NotFound."""
+        ...
+
+    def author(self, model: str, number: int) -> str | None:
+        """Who asked for the deployment: the reason that it began with; None where none is known."""
         ...
 
     def take(

@@ -32,6 +32,9 @@ _CURRENT = _IN_FORCE.where(routes_in_force.c.model == sa.bindparam("model"))
 _OF_MODEL = (
     sa.select(routes).where(routes.c.model == sa.bindparam("model")).order_by(routes.c.number)
 )
+_ONE = sa.select(routes).where(
+    routes.c.model == sa.bindparam("model"), routes.c.number == sa.bindparam("number")
+)
 _INSERT = routes.insert()
 _FIRST = routes_in_force.insert()
 _NEXT = (
@@ -83,6 +86,10 @@ class SqlRoutes:
         return self._database.read(
             lambda connection: [_route(row) for row in connection.execute(_IN_FORCE)]
         )
+
+    def get(self, model: str, number: int) -> Route:
+        """One route."""
+        return self._database.read(lambda connection: _get(connection, model, number))
 
     def change(
         self,
@@ -142,6 +149,13 @@ def append(connection: sa.Connection, route: Route, *, previous: int | None) -> 
 def _current(connection: sa.Connection, model: str) -> Route | None:
     row = connection.execute(_CURRENT, {"model": model}).one_or_none()
     return None if row is None else _route(row)
+
+
+def _get(connection: sa.Connection, model: str, number: int) -> Route:
+    row = connection.execute(_ONE, {"model": model, "number": number}).one_or_none()
+    if row is None:
+        raise NotFound(f"model {model!r} has no route {number}")
+    return _route(row)
 
 
 def _check(route: Route, deployment: Deployment | None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0005"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0006"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -320,6 +320,7 @@ serving_events = sa.Table(
     sa.Column("route", sa.Integer),
     sa.Column("deployment", sa.Integer),
     sa.Index("serving_events_model", "model", "id"),
+    sa.Index("serving_events_deployment", "model", "deployment", "id"),
 )
 
 servers = sa.Table(

@@ -208,17 +208,5 @@ def _deployment(ledger: Ledger, deployment: Deployment | None) -> dict[str, Any]
         "steps": list(deployment.steps),
         "step": deployment.step,
         "state": deployment.state,
-        "asked_by": _asked_by(ledger, deployment),
+        "asked_by": ledger.deployments.author(deployment.model, deployment.number),
     }
-
-
-def _asked_by(ledger: Ledger, deployment: Deployment) -> str | None:
-    """Who started it: its first reason, which the history keeps."""
-    return next(
-        (
-            event.text
-            for event in ledger.routes.events(deployment.model)
-            if (event.deployment, event.kind) == (deployment.number, "began")
-        ),
-        None,
-    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 from fairlead.artifacts import Artifacts
@@ -17,7 +18,7 @@ from fairlead.errors import Conflict, Invalid, NextStep, NotFound
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Deployment, Revision, Route, RouteKind
 from fairlead.rollout.record import deploy_details
-from fairlead.rollout.undo import GetRoute, revert_target, route_before, undo_target
+from fairlead.rollout.undo import revert_target, route_before, undo_target
 
 Approve: TypeAlias = Callable[[Route, Route], None]
 """Called with the route in force and the one that is to follow it, before that is written; raises
@@ -184,7 +185,7 @@ def revert(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> Rout
     Raises:
         Conflict: Somebody else changed it meanwhile, or began a deployment from it; theirs stays.
     """
-    get = _reader(ledger, route.model)
+    get = partial(ledger.routes.get, route.model)
     before = get(route.number - 1) if route.number > 1 else None
     found = revert_target(route, _deployment_of(ledger, before), get)
     if found is None:
@@ -238,10 +239,6 @@ def _as_undone(deployment: Deployment, why: str) -> Deployment:
     return replace(deployment, state="undone", reason=why, server=None)
 
 
-def _reader(ledger: Ledger, model: str) -> GetRoute:
-    return lambda number: ledger.routes.history(model)[number - 1]
-
-
 def _undone_as(route: Route) -> tuple[object, ...]:
     """What the route is undone as: a deployment with all of its steps, or the route alone."""
     if route.kind == "deploy" and route.deployment is not None:
@@ -277,7 +274,7 @@ def _ended_by_undo(ledger: Ledger, route: Route, why: str) -> Deployment | None:
 
 def _undoing(ledger: Ledger, route: Route, ended: Deployment | None, why: str) -> Route:
     """The route that undoes this one; a deployment that ends goes back to where it began."""
-    get = _reader(ledger, route.model)
+    get = partial(ledger.routes.get, route.model)
     if ended is None:
         target = undo_target(route, get)
     elif route.before is None:

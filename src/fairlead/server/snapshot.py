@@ -127,7 +127,7 @@ class SnapshotReader:
 
     def _base(self, model: str, number: int) -> Route:
         if (model, number) not in self._bases:
-            self._bases[model, number] = self._ledger.routes.history(model)[number - 1]
+            self._bases[model, number] = self._ledger.routes.get(model, number)
         return self._bases[model, number]
 
     def _serves(self, model: str) -> bool:
