@@ -24,6 +24,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import NoReturn, TextIO
@@ -33,6 +34,7 @@ SIZES = {"run": "0.8 GB", "dev": "1.6 GB", "newest": "1.6 GB"}
 INCLUDED = {"run": ("run",), "dev": ("run", "dev"), "newest": ()}
 WAITS = (2, 10)  # seconds before a failed download is tried again
 WHEELS = ("--only-binary", ":all:", "--progress-bar", "off")
+SILENCE = 30  # seconds between lines, where output is no terminal
 STEP = 25  # packages a line, where output is no terminal
 REACHING = {  # the settings of pip that say how the index is reached, and what it may keep
     *("index-url", "extra-index-url", "no-index", "find-links", "trusted-host", "proxy", "cert"),
@@ -54,7 +56,11 @@ CAUSES = (  # what pip prints, what it means, whether to try again; the first th
         True,
     ),
     (r"HTTP error (\d+)|too many (\d+) error", "the package index answered {0}", True),
-    (r"connection broken by .*\[Errno -?\d+\] ([^'\")]+)", "no package index: {0}", True),
+    (
+        r"connection broken by .*\[Errno -?\d+\] ([^'\")]+)",
+        "the package index is out of reach: {0}",
+        True,
+    ),
     (r"(?i)timed out|TimeoutError", "the package index stopped answering", True),
     (r"(?i)ProtocolError|IncompleteRead|download failed", "a download was cut short", True),
     (r"matching distribution found for (\S+)", "the package index did not answer with {0}", True),
@@ -199,9 +205,11 @@ class Pip:
             status, output = self._run("install", *WHEELS, *args, total=total)
             if status == 0:
                 return
+            if status < 0:
+                fail(f"pip was killed by signal {-status} (too little memory?); try again")
             cause, again = why(output)
             if wait is None or not again:
-                fail(f"{cause}; then give the command again (what pip said: {self.log})")
+                fail(f"not installed: {cause}; mend it, then try again (pip's words: {self.log})")
             print(f"setup: {cause}; trying again in {wait} s", flush=True)
             time.sleep(wait)
 
@@ -257,8 +265,12 @@ class Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._done = 0
+        self._doing = ""
         self._began = time.monotonic()
         self._terminal = sys.stdout.isatty()
+        self._ended = threading.Event()
+        self._ticking = threading.Thread(target=self._tick, daemon=True)
+        self._ticking.start()
 
     def follow(self, line: str) -> None:
         """Show what a line of pip's says."""
@@ -266,24 +278,30 @@ class Progress:
         self._done += counted is not None
         loading = re.match(r"\s*(?:Downloading|Using cached) (?:\S*/)?([^-]+)\S+ (\(.*\))", line)
         writing = line.startswith("Installing collected")
-        if self._total and (self._terminal or writing or (counted and self._done % STEP == 0)):
-            doing = "unpacking them" if writing else " ".join(loading.groups()) if loading else ""
-            self._write(f"  {self._done} of {self._total} packages, {self._seconds} s  {doing}")
+        self._doing = "unpacking them" if writing else " ".join(loading.groups()) if loading else ""
+        if self._terminal or writing or (counted and self._done % STEP == 0):
+            self._write()
 
     def end(self) -> None:
         """Leave the terminal's line empty."""
+        self._ended.set()
+        self._ticking.join()
         if self._terminal:
             print(end="\r\033[K", flush=True)
 
-    def _write(self, text: str) -> None:
+    def _tick(self) -> None:
+        while not self._ended.wait(1 if self._terminal else SILENCE):
+            self._write()
+
+    def _write(self) -> None:
+        if not self._total:
+            return
+        seconds = round(time.monotonic() - self._began)
+        text = f"  {self._done} of {self._total} packages, {seconds} s  {self._doing}".rstrip()
         if self._terminal:
             print(end=f"\r{text[: shutil.get_terminal_size().columns - 1]}\033[K", flush=True)
         else:
-            print(text.rstrip(), flush=True)
-
-    @property
-    def _seconds(self) -> int:
-        return round(time.monotonic() - self._began)
+            print(text, flush=True)
 
 
 def why(output: str) -> tuple[str, bool]:
@@ -292,7 +310,7 @@ def why(output: str) -> tuple[str, bool]:
         if found := re.search(pattern, output):
             return cause.format(next((group for group in found.groups() if group), "")), again
     errors = re.findall(r"ERROR: (.*)", output)
-    return (errors[-1] if errors else last_line(output)), False
+    return (errors[-1] if errors else last_line(output))[:300], False
 
 
 def last_line(output: str) -> str:

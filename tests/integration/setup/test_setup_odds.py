@@ -167,7 +167,9 @@ def test_a_package_that_the_index_lacks_is_said_in_a_line_and_not_tried_again(ma
     lock = made / "requirements/run.txt"
     with changed(lock, lock.read_text().replace("alpha==1", "alpha==2")):
         done = make(made, ".venv/.run", PYTHON)
-    assert failure(done).startswith("setup: the package index has no alpha==2 for this Python")
+    assert failure(done).startswith(
+        "setup: not installed: the package index has no alpha==2 for this Python"
+    )
     assert "again in" not in done.stdout
     assert make(made, ".venv/.run", PYTHON).returncode == 0
 

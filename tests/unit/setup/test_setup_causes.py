@@ -37,12 +37,12 @@ OS_ERROR = "ERROR: Could not install packages due to an OSError: {}\n"
         (NONE.format("none"), "the package index did not answer with alpha==1.0", True),
         (
             RETRY.format("[Errno 111] Connection refused") + NONE.format("none"),
-            "no package index: Connection refused",
+            "the package index is out of reach: Connection refused",
             True,
         ),
         (
             RETRY.format("[Errno -2] Name or service not known") + NONE.format("none"),
-            "no package index: Name or service not known",
+            "the package index is out of reach: Name or service not known",
             True,
         ),
         (
