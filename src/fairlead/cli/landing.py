@@ -193,7 +193,7 @@ class _Landing:
         from fairlead.server.ephemeral_server import ephemeral_server
         from fairlead.server.supervisor import ServeOptions
         from fairlead.serving.http.guard import hashed
-        from fairlead.serving.start import Logging
+        from fairlead.serving.settings import Logging
 
         token = secrets.token_urlsafe()
         options = ServeOptions(

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from fairlead.serving.plan import Message, Plan, Report, decode, encode
-from fairlead.serving.start import VARIABLE, ProcessSettings, command
-from fairlead.serving.start import encode as encode_settings
+from fairlead.serving.settings import VARIABLE, ProcessSettings, command
+from fairlead.serving.settings import encode as encode_settings
 
 _READ = 1 << 16
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")

@@ -20,7 +20,7 @@ from fairlead.server.listening import BoundAddress
 from fairlead.server.process import ServingProcess, start_process
 from fairlead.serving.http.graceful_close import let_in
 from fairlead.serving.plan import Admit, Alive, Drain, Page, Plan, Report, Scrape
-from fairlead.serving.start import ProcessSettings
+from fairlead.serving.settings import ProcessSettings
 from fairlead.serving.telemetry.aggregate import Aggregate
 from fairlead.serving.telemetry.counters import Counts
 

@@ -29,8 +29,7 @@ from fairlead.server.process_pool import ProcessPool
 from fairlead.server.reconciler import Reconciler
 from fairlead.server.startup import deploy_champions
 from fairlead.serving.http.guard import hashed
-from fairlead.serving.http.limits import Limits
-from fairlead.serving.start import Logging, ProcessSettings
+from fairlead.serving.settings import Limits, Logging, ProcessSettings
 from fairlead.serving.telemetry.aggregate import Aggregate
 
 _PERIOD = 0.1

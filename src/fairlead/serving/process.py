@@ -22,12 +22,11 @@ from fairlead.serving.http.app import App
 from fairlead.serving.http.body import Bodies
 from fairlead.serving.http.connection import FILES, HttpConfig, HttpServer
 from fairlead.serving.http.guard import Guard
-from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.pages import Pages, Readiness
 from fairlead.serving.http.predicting import Predicting
 from fairlead.serving.plan import Admit, Drain, Plan
 from fairlead.serving.reporter import ProcessStats, Reporter
-from fairlead.serving.start import VARIABLE, ProcessSettings, decode
+from fairlead.serving.settings import VARIABLE, Limits, ProcessSettings, decode
 from fairlead.serving.telemetry.counters import Metrics
 from fairlead.serving.telemetry.logs import written
 from fairlead.serving.telemetry.request_observer import RequestObserver

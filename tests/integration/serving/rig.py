@@ -36,8 +36,8 @@ from fairlead.serving.plan import (
     decode,
     encode,
 )
-from fairlead.serving.start import VARIABLE, ProcessSettings, command
-from fairlead.serving.start import encode as encode_settings
+from fairlead.serving.settings import VARIABLE, ProcessSettings, command
+from fairlead.serving.settings import encode as encode_settings
 from fairlead.serving.telemetry.aggregate import Aggregate
 from fairlead.serving.telemetry.prometheus import page
 

@@ -10,9 +10,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from fairlead.serving.http.limits import Limits
 from fairlead.serving.plan import Drain
-from fairlead.serving.start import Logging, ProcessSettings
+from fairlead.serving.settings import Limits, Logging, ProcessSettings
 from fairlead.serving.telemetry.logs import FEW
 from tests.integration.serving.rig import (
     DEADLINE,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fairlead.serving.http.guard import hashed
-from fairlead.serving.start import ProcessSettings
+from fairlead.serving.settings import ProcessSettings
 from tests.integration.serving.rig import Process, Trained, request, rows_of, started
 
 TOKEN = "a-token-that-nobody-guesses"

@@ -17,8 +17,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from fairlead.serving.http.limits import Limits
-from fairlead.serving.start import ProcessSettings
+from fairlead.serving.settings import Limits, ProcessSettings
 from tests.integration.serving.rig import (
     Process,
     Trained,

@@ -6,7 +6,7 @@ import pytest
 
 from fairlead.serving.request import given_id
 from fairlead.serving.routing import pin, sticky_key
-from fairlead.serving.start import Logging, ProcessSettings, decode, encode
+from fairlead.serving.settings import Logging, ProcessSettings, decode, encode
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fairlead.records import Deployment, Route
     from fairlead.server.events import ServerEvent
     from fairlead.server.supervisor import ShutdownRequest
-    from fairlead.serving.start import Logging
+    from fairlead.serving.settings import Logging
 
 _LONG = 2.0  # seconds to open a ledger in
 _HELD = "another program holds it; waiting up to a minute before this server binds its address"
@@ -99,10 +99,10 @@ def command(  # noqa: PLR0913 - click passes each option by name
     """
     from fairlead.server.auth import read_tokens
     from fairlead.server.supervisor import ServeOptions, serve
-    from fairlead.serving import start
+    from fairlead.serving import settings as process
     from fairlead.serving.telemetry.logs import written
 
-    writing = start.Logging(form=log_form, requests=log_requests)
+    writing = process.Logging(form=log_form, requests=log_requests)
     known = read_tokens(settings(ctx).tokens)
     options = ServeOptions(
         models=models or None,

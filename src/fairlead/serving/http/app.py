@@ -21,7 +21,6 @@ from urllib.parse import quote
 
 from fairlead.serving.http.body import Receive
 from fairlead.serving.http.guard import Guard
-from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.pages import Pages
 from fairlead.serving.http.predicting import Predicting
 from fairlead.serving.http.response import (
@@ -34,6 +33,7 @@ from fairlead.serving.http.response import (
     of_error,
 )
 from fairlead.serving.request import RequestContext, Target, given_id, made_ids, target
+from fairlead.serving.settings import Limits
 from fairlead.serving.telemetry.request_observer import RequestObserver
 
 Send: TypeAlias = Callable[[Any], Awaitable[None]]  # ASGI's

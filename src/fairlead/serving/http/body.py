@@ -15,8 +15,8 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeAlias
 
 from fairlead.errors import Overloaded, TooLarge
-from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.response import Gone, Refused
+from fairlead.serving.settings import Limits
 
 _MOST_MEMBERS = 1_024  # of one gzip body: each may be empty, and costs time all the same
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}  # window bits that name zlib's containers

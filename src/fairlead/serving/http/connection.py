@@ -31,7 +31,6 @@ from uvicorn.server import ServerState
 
 from fairlead.serving.http.cycle import ASGIApp, Cycle
 from fairlead.serving.http.graceful_close import somebody_waits, turn_away
-from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.response import (
     CLOSE,
     Answer,
@@ -41,6 +40,7 @@ from fairlead.serving.http.response import (
     refusal,
     written,
 )
+from fairlead.serving.settings import Limits
 
 
 class Closable(Protocol):

@@ -14,13 +14,13 @@ from fairlead.serving.engine.drift import bins
 from fairlead.serving.engine.engine import Engine
 from fairlead.serving.engine.loaded_revision import LoadedRevision
 from fairlead.serving.http.body import Bodies, Receive
-from fairlead.serving.http.limits import Limits
 from fairlead.serving.http.response import BINARY, JSON, Answer
 from fairlead.serving.plan import Held
 from fairlead.serving.protocol.infer import parse_infer, render_infer
 from fairlead.serving.protocol.rows import parse_rows, render_rows
 from fairlead.serving.request import RequestContext, Target
 from fairlead.serving.routing import chosen, known, pin
+from fairlead.serving.settings import Limits
 from fairlead.serving.telemetry.counters import Counters, Metrics
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import TextIO, TypeAlias
 
 import msgspec
 
-from fairlead.serving.start import Logging
+from fairlead.serving.settings import Logging
 
 Later: TypeAlias = Callable[[float, Callable[[], None]], object]
 
