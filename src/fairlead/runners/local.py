@@ -91,10 +91,7 @@ class LocalRunner:
         return [_status(worker, stopped) for worker in self._groups.get(key, ())]
 
     def leave(self, key: str, workers: Collection[str]) -> None:
-        """Ask these to finish the task in hand and end."""
-        for worker in self._groups.get(key, ()):
-            if worker.name in workers and not worker.has_ended():
-                worker.process.terminate()
+        """Do nothing: no process is still starting."""
 
     def remove(self, key: str) -> None:
         """End every worker of the group now; what it printed is kept."""

@@ -70,12 +70,12 @@ class StudyWorkers:
             self._runner.ensure(self._group, self._count)
 
     def drain(self) -> None:
-        """Ask them to finish the task in hand and end."""
+        """Have them finish the task in hand and end; one that is still starting ends now."""
         self.draining = True
         if self._group is not None:
-            self._runner.leave(
-                self._group.key, [worker.name for worker in self._look() if worker.alive]
-            )
+            alive = [worker.name for worker in self._look() if worker.alive]
+            self._ledger.tasks.ask_to_leave(alive)
+            self._runner.leave(self._group.key, alive)
 
     def _look(self) -> list[WorkerStatus]:
         return list(self._runner.look(self._group.key)) if self._group else []

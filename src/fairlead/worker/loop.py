@@ -107,7 +107,8 @@ class Worker:
         sent = time.monotonic()
         look = partial(self._look, child, study.limits)
         while isinstance(step := decide.until_ready(sent, look()), decide.Wait):
-            child.wait(step.seconds, [self.stop.wake])
+            child.wait(min(step.seconds, _LATEST), [self.stop.wake])
+            self._leave_if_asked()
         if step.replace:
             self._end_child()
         elif step.ready:
@@ -122,10 +123,16 @@ class Worker:
                 pause = _SOONEST
                 claim = self._attempt(claim)
             else:
+                self._leave_if_asked()
                 self._idle(pause)
                 pause = min(2 * pause, _LATEST)
         if claim is not None:  # told to stop in the moment in which it was claimed
             self._give_back(claim)
+
+    def _leave_if_asked(self) -> None:
+        """The ledger gives one that is to leave no task; here it learns why."""
+        if not self.stop.after_task and self.ledger.tasks.is_leaving(self.name):
+            self.stop.ask()
 
     def _claim(self) -> Claim | None:
         return self.ledger.tasks.claim(self.name, lease=self.lease, study=self.study)
