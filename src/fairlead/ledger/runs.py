@@ -88,7 +88,9 @@ class SqlRuns:
 
     def advance(self, run: Run) -> Run:
         """Write how far the run is; one that ends is held by nobody any more."""
-        return self._database.write(lambda connection: _advance(connection, run))
+        # A stage alone may be lost in a power cut: it is found out again.
+        durable = run.state != "running" or run.version is not None
+        return self._database.write(lambda connection: _advance(connection, run), durable=durable)
 
 
 def _row(connection: sa.Connection, run: str, *, locked: bool = False) -> Row:

@@ -1,4 +1,4 @@
-"""What a study does next: rules over records, without clocks, databases or processes."""
+"""What a study and a run do next: rules over records, without clocks, databases or processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fairlead.metrics import Metric
-from fairlead.records import Result
+from fairlead.records import Result, Run, RunStage, Study
 
 LOW_WATER = 64
 """Ready tasks below which a study without a lag puts in its next trials."""
@@ -93,3 +93,20 @@ def reached(results: Iterable[Result], until: float | None, metric: Metric) -> i
         if result.score is not None and not metric.better(until, result.score)
     )
     return next(good, None)
+
+
+def next_stage(run: Run, study: Study, *, refitted: bool) -> RunStage | None:
+    """The stage that a run is to be in by what the ledger has of it; None where all are done.
+
+    Args:
+        run: The run.
+        study: Its study.
+        refitted: Whether there is a candidate of the study's best trial.
+    """
+    if run.verdict is not None:
+        return "deploy" if run.deploy else None
+    if run.version is not None:
+        return "judge"
+    if study.state != "finished":
+        return "search"
+    return "register" if refitted else "refit"

@@ -115,6 +115,25 @@ def of(
     )
 
 
+def restored(spec: Spec, study: Study, artifacts: Artifacts) -> StudyPlan:
+    """The plan of a study that is in the ledger, made of its artefacts alone.
+
+    Args:
+        spec: Frozen, as the study has it or with another `promote` or `serve`.
+        study: Has the digests of its table and of its families' sources.
+        artifacts: Where these are.
+
+    Raises:
+        Corrupt: One of its artefacts is not what its digest says.
+    """
+    sources = {name: artifacts.get(digest) for name, digest in study.sources.items()}
+    families = {
+        space.family: catalog.family(space.family, base=Path(), source=sources.get(space.family))
+        for space in spec.search.over
+    }
+    return of(spec, store.load(study.table, artifacts), families, sources)
+
+
 def _families(spec: Spec, base: Path) -> Iterator[tuple[str, Family]]:
     for index, space in enumerate(spec.search.over):
         with _about(f"search.over[{index}].family"):

@@ -1,7 +1,6 @@
-"""Training a version again, and saying whether it is equal.
+"""Training a version again, in a home of its own, and saying whether it is equal.
 
-Belongs here: the second run, in a home of its own, and the comparison. Does not: changing
-anything of the first.
+Nothing of the first training is changed.
 """
 
 from __future__ import annotations
@@ -16,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlead.artifacts import Artifacts
-from fairlead.data import store
 from fairlead.errors import Failed
-from fairlead.families import catalog
 from fairlead.records import Candidate, Study
 from fairlead.registry.registry import Registry
 from fairlead.settings import Settings
@@ -28,7 +25,7 @@ from fairlead.study import plan as plans
 from fairlead.study.outcome import Trials
 from fairlead.study.plan import StudyPlan
 from fairlead.study.progress import ProgressListener
-from fairlead.study.run import at_work
+from fairlead.study.run import at_work, opened
 from fairlead.study.stop import StopRequest
 
 _SAME_BYTES = ("model.onnx", "golden.json", "training_rows.npy", "holdout.npz")
@@ -118,13 +115,7 @@ def _plan(study: Study, trials: Sequence[Mapping[str, Any]], artifacts: Artifact
     """The plan of exactly these trials: a budget of time would cut them somewhere else."""
     spec = Spec.model_validate_json(study.spec)
     search = spec.search.model_copy(update={"trials": len(trials), "time": None, "until": None})
-    sources = {name: artifacts.get(digest) for name, digest in study.sources.items()}
-    families = {
-        space.family: catalog.family(space.family, base=Path(), source=sources.get(space.family))
-        for space in spec.search.over
-    }
-    table = store.load(study.table, artifacts)
-    return plans.of(spec.model_copy(update={"search": search}), table, families, sources)
+    return plans.restored(spec.model_copy(update={"search": search}), study, artifacts)
 
 
 def _run(
@@ -134,14 +125,15 @@ def _run(
     watch: ProgressListener,
     stop: StopRequest,
 ) -> tuple[Trials, Candidate]:
-    with at_work(plan, settings, workers, watch, stop) as execution:
+    with opened(settings, stop) as stores:
         with stop.at_once():
-            study = plans.keep(plan, execution.ledger, execution.artifacts, fresh=False)
-        study = execution.search(study)
-        trials = Trials(execution.ledger.studies.trials(study.id))
-        if study.best is None:
-            raise Failed("training it again: no trial succeeded")
-        return trials, execution.refit(study, trials[study.best])
+            study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=False)
+        with at_work(plan, stores, settings, workers=workers, watch=watch, stop=stop) as stages:
+            study = stages.search(study)
+            trials = Trials(stores.ledger.studies.trials(study.id))
+            if study.best is None:
+                raise Failed("training it again: no trial succeeded")
+            return trials, stages.refit(study, trials[study.best])
 
 
 def _trials(

@@ -1,50 +1,43 @@
-"""A run: one spec from its data to a judged version.
+"""A run: one spec on its way from its data to a judged version, and into service if that is asked.
 
-Its parts follow one another: search, refit, register, judge. Each is done once, whoever does it: a
-part that was done before is found in the ledger. Workers are started when there is work for them.
+The ledger has the stage that a run is in, and with the artefact store all that is needed to go on:
+any process that opens both can carry it. One at a time does, under a lease; decide.py says which
+stage is next. Another that wants the same run helps with the search, then waits for the first to
+end, and takes the run over where the lease ends before the run does.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from fairlead import manifest
-from fairlead.artifacts import Artifacts
-from fairlead.data import split
-from fairlead.errors import Failed
+from fairlead.errors import Failed, FairleadError, Lost
 from fairlead.ledger.database import PATIENCE
-from fairlead.ledger.interface import Ledger
-from fairlead.records import Candidate, NewTask, Study, TrialRow, Verdict, Version
-from fairlead.registry.judging import GateOutcome, Holdout, consider, undisputed
-from fairlead.registry.registry import Registry
+from fairlead.ledger.interface import Runs
+from fairlead.records import Candidate, Run, RunStage, Study, Version
 from fairlead.runners.local import LocalRunner
-from fairlead.runners.runner import WorkerGroup
 from fairlead.settings import Settings
-from fairlead.spec.document import Spec
-from fairlead.stores import open_stores
+from fairlead.spec.document import Spec, canonical, parse_canonical
+from fairlead.stores import Stores, open_stores
+from fairlead.study import decide
 from fairlead.study import plan as plans
-from fairlead.study.coordinator import Coordinator
 from fairlead.study.outcome import Best, RunOutcome, Trials, best_of
 from fairlead.study.plan import StudyPlan
-from fairlead.study.progress import ProgressListener, SearchProgress
-from fairlead.study.provenance import best_json, study_json
-from fairlead.study.stop import Stopped, StopRequest
+from fairlead.study.progress import ProgressListener
+from fairlead.study.stages import Stages
+from fairlead.study.stop import StopRequest
 from fairlead.study.workers import StudyWorkers
 
-_SOONEST, _LATEST = 0.01, 0.1
-"""Seconds between two looks at the ledger: doubled from the first to the last while nothing new
-is there."""
 _STOPPED = PATIENCE / 3
 """Seconds that a worker may be stopped at most: well before others give up waiting to write."""
-
-
-class _Pause(Protocol):
-    def __call__(self, *, news: bool) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +49,14 @@ class RunRequest:
         base: Folder that its relative paths start from.
         workers: Number of local workers; None for as many as the plan is worth.
         fresh: Search again even where this study is finished.
+        deploy: Brings what came of the run into service, as its last stage; None for no such stage.
     """
 
     spec: Spec
     base: Path
     workers: int | None = None
     fresh: bool = False
+    deploy: Callable[[RunOutcome], None] | None = None
 
 
 def run(
@@ -70,12 +65,12 @@ def run(
     watch: ProgressListener,
     stop: StopRequest | None = None,
 ) -> RunOutcome:
-    """Take a spec all the way.
+    """Take a spec all the way, or go on where another process left it.
 
     Args:
         request: What to run.
         settings: The installation's.
-        watch: Told what happens.
+        watch: Called with what happens.
         stop: Looked at while waiting.
 
     Raises:
@@ -91,38 +86,86 @@ def run(
         )
     for remark in plan.remarks:
         watch.note(remark)
-    with at_work(plan, settings, request.workers, watch, stop) as execution:
+    with opened(settings, stop) as stores:
         with stop.at_once():
-            study = plans.keep(plan, execution.ledger, execution.artifacts, fresh=request.fresh)
-        return execution.finish(execution.search(study))
+            study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=request.fresh)
+            asked = Run(
+                id="",
+                study=study.id,
+                spec=canonical(plan.spec),
+                deploy=request.deploy is not None,
+            )
+            begun = stores.ledger.runs.open(asked)
+        with at_work(
+            plan, stores, settings, workers=request.workers, watch=watch, stop=stop
+        ) as stages:
+            return _carry(begun, stages, settings.lease, request.deploy)
+
+
+def resume(  # noqa: PLR0913 - which, where, how, and who is called
+    run_id: str,
+    settings: Settings,
+    watch: ProgressListener,
+    stop: StopRequest | None = None,
+    *,
+    workers: int | None = None,
+    deploy: Callable[[RunOutcome], None] | None = None,
+) -> RunOutcome:
+    """Carry a run to its end from wherever it is, given its id and the stores alone.
+
+    Args:
+        run_id: Its id.
+        settings: Say where the stores are.
+        watch: Called with what happens.
+        stop: Looked at while waiting.
+        workers: As for `run`.
+        deploy: As for `run`, where the run has that stage.
+
+    Raises:
+        NotFound: There is no such run.
+        Failed: As for `run`, or the run has failed before.
+        Stopped: As for `run`.
+    """
+    stop = stop or StopRequest()
+    with opened(settings, stop) as stores:
+        with stop.at_once():
+            found = stores.ledger.runs.get(run_id)
+            study = stores.ledger.studies.get(found.study)
+            plan = plans.restored(parse_canonical(found.spec), study, stores.artifacts)
+        with at_work(plan, stores, settings, workers=workers, watch=watch, stop=stop) as stages:
+            return _carry(found, stages, settings.lease, deploy)
+
+
+def opened(settings: Settings, stop: StopRequest) -> Stores:
+    """Both stores; heeds the request to stop, since another process may be migrating the ledger."""
+    with stop.at_once():
+        return open_stores(settings)
 
 
 @contextmanager
-def at_work(
+def at_work(  # noqa: PLR0913 - what, where, by whom, and who is called
     plan: StudyPlan,
+    stores: Stores,
     settings: Settings,
+    *,
     workers: int | None,
     watch: ProgressListener,
     stop: StopRequest,
-) -> Iterator[Execution]:
-    """What carries out a plan, with the ledger open; its workers are ended at the end.
+) -> Iterator[Stages]:
+    """What carries out a plan's stages; its workers are ended at the end.
 
     Args:
         plan: What it is about.
-        settings: Say where the ledger and the artefacts are.
+        stores: Where everything is written.
+        settings: Say where workers find the stores.
         workers: How many to start; None for as many as the plan is worth.
-        watch: Told what happens.
+        watch: Called with what happens.
         stop: Looked at while waiting.
     """
     count = plans.slots(plan) if workers is None else workers
-    with stop.at_once():  # another may be migrating it
-        opened = open_stores(settings)
     runner = LocalRunner(logs=settings.logs, stopped=min(settings.lease, _STOPPED))
-    with (
-        opened as stores,
-        StudyWorkers(runner, stores.ledger, count=count) as started,
-    ):
-        yield Execution(
+    with StudyWorkers(runner, stores.ledger, count=count) as started:
+        yield Stages(
             plan=plan,
             ledger=stores.ledger,
             artifacts=stores.artifacts,
@@ -133,168 +176,174 @@ def at_work(
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Execution:
-    """The parts of the way, each of which does nothing where it was done before."""
+def _carry(
+    run: Run,
+    stages: Stages,
+    lease: float,
+    deploy: Callable[[RunOutcome], None] | None,
+) -> RunOutcome:
+    holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    with _Lease(stages.ledger.runs, run.id, holder, seconds=lease):
+        return _Carrier(run=run, stages=stages, holder=holder, lease=lease, deploy=deploy).carry()
 
-    plan: StudyPlan
-    ledger: Ledger
-    artifacts: Artifacts
-    workers: StudyWorkers
-    settings: Settings
-    watch: ProgressListener
-    stop: StopRequest
 
-    def search(self, study: Study) -> Study:
-        """Search until the study is finished."""
+class _Lease(threading.Thread):
+    """Extends a run's lease, or takes it, until the end; then another process may have it at once.
+
+    A thread of its own: some stages take longer than a lease, and look at nothing meanwhile.
+    """
+
+    def __init__(self, runs: Runs, run: str, holder: str, *, seconds: float) -> None:
+        super().__init__(name="run-lease", daemon=True)
+        self._runs, self._run, self._holder = runs, run, holder
+        self._seconds = seconds
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        """Extend it in time."""
+        while not self._done.wait(self._seconds / 3):
+            with suppress(FairleadError):  # the ledger is busy, or its disk full: tried again
+                self._runs.take(self._run, self._holder, lease=self._seconds)
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self.join()
+        with suppress(FairleadError):  # the lease ends by itself
+            self._runs.release(self._run, self._holder)
+
+
+@dataclass(kw_only=True)
+class _Carrier:
+    """One process that carries a run, or waits for the one that does."""
+
+    run: Run
+    stages: Stages
+    holder: str
+    lease: float
+    deploy: Callable[[RunOutcome], None] | None
+    _waits_for: str | None = field(default=None, init=False)
+
+    def carry(self) -> RunOutcome:
+        """Go from stage to stage until the run has ended."""
+        study = self._study()
         if study.state == "finished":
-            self.watch.note(f"study {study.id} is finished: nothing to search")
-            return study
-        self.watch.stage("searching")
-        self._start_workers(study)
-        coordinator = Coordinator(self.plan, study, self.ledger)
-        before = self._done(study)
-        with self._patience(study) as pause:
-            while coordinator.advance():
-                self.watch.searching(self._snapshot(coordinator, before))
-                pause(news=coordinator.news)
-        self.watch.searching(self._snapshot(coordinator, before))
-        return coordinator.study
+            self.stages.watch.note(f"study {study.id} is finished: nothing to search")
+        with self.stages.patience(study) as pause:
+            while self._look().state == "running":
+                if self.run.verdict is not None and self.run.deploy and self.deploy is None:
+                    break  # the last stage is for a process that can deploy
+                if not self._step():
+                    pause(news=False)
+        if self.run.state == "failed":
+            raise Failed(self.run.reason)
+        return self._outcome
 
-    def finish(self, study: Study) -> RunOutcome:
-        """Refit the best trial, register what comes of it, and put it before the gate."""
-        trials = Trials(self.ledger.studies.trials(study.id))
+    def _look(self) -> Run:
+        runs = self.stages.ledger.runs
+        self.run = runs.take(self.run.id, self.holder, lease=self.lease)
+        return self.run
+
+    def _step(self) -> bool:
+        """Carry out the next stage; False where that is for another process to do."""
+        try:
+            stage = self._next()
+            if stage == "search":  # several may: what they put in is the same, and put in once
+                self.stages.search(self._study())
+                self.__dict__.pop("_found", None)
+            elif self.run.holder != self.holder:
+                return self._wait()
+            else:
+                self._do(stage)
+        except Lost:
+            return True  # another has it by now
+        except Failed as error:
+            with suppress(FairleadError):
+                self._write(replace(self.run, state="failed", reason=str(error)))
+            raise
+        return True
+
+    def _next(self) -> RunStage | None:
+        study = self._study()
+        if study.state != "finished" or self.run.version is not None:
+            return decide.next_stage(self.run, study, refitted=False)
+        digest, _ = self.stages.ledger.tasks.refit(study.id, self._found[1].number)
+        return decide.next_stage(self.run, study, refitted=digest is not None)
+
+    def _wait(self) -> bool:
+        if self._waits_for != self.run.holder:
+            self._waits_for = self.run.holder
+            self.stages.watch.stage(f"waiting for {self.run.holder}, which carries this run")
+        return False
+
+    def _do(self, stage: RunStage | None) -> None:
+        if stage is None:
+            self._write(replace(self.run, state="done"))
+            return
+        if self.run.stage != stage:
+            self._write(replace(self.run, stage=stage))
+        study, stages = self._study(), self.stages
+        trials, best = self._found
+        match stage:
+            case "refit":
+                stages.refit(study, trials[best.number])
+            case "register":
+                with stages.stop.at_once(stages.kept(study)):
+                    version = stages.register(study, self._candidate, trials, best)
+                    self._write(replace(self.run, version=version.number))
+            case "judge":
+                with stages.stop.at_once(stages.kept(study)):  # a second look is all it costs
+                    verdict = stages.judge(self._version)
+                    self._write(replace(self.run, verdict=verdict))
+            case "deploy":
+                assert self.deploy is not None
+                self.deploy(self._outcome)
+                self._write(replace(self.run, state="done"))
+
+    def _write(self, run: Run) -> None:
+        """Raises Lost where another process holds it by now."""
+        self.run = self.stages.ledger.runs.advance(replace(run, holder=self.holder))
+
+    def _study(self) -> Study:
+        return self.stages.ledger.studies.get(self.run.study)
+
+    @cached_property
+    def _found(self) -> tuple[Trials, Best]:
+        """The trials of the finished study, and the best of them."""
+        study = self._study()
+        trials = Trials(self.stages.ledger.studies.trials(study.id))
         best = best_of(study, trials)
         if best is None:
             raise Failed(f"study {study.id}: no trial succeeded; {_reasons(trials)}")
-        candidate = self.refit(study, trials[best.number])
-        with self.stop.at_once(self._kept(study)):  # no task runs: a second look is all it costs
-            version = self.register(study, candidate, trials, best)
-            verdict = self.judge(version)
-        champion = self.ledger.versions.champion(version.model)
-        return RunOutcome(
-            study=study,
-            best=best,
-            trials=trials,
-            candidate=candidate,
-            version=version,
-            promoted=champion is not None and champion.number == version.number,
-            verdict=verdict,
-        )
-
-    def refit(self, study: Study, row: TrialRow) -> Candidate:
-        """The candidate: the best trial's parameters refitted by a worker."""
-        digest, _ = self.ledger.tasks.refit(study.id, row.trial.number)
-        if digest is None:
-            digest = self._refit_now(study, row)
-        return manifest.load(self.artifacts.get(digest))
-
-    def _refit_now(self, study: Study, row: TrialRow) -> str:
-        self.watch.stage(f"refitting trial {row.trial.number} on all training rows")
-        self.ledger.tasks.add(study.id, [NewTask(kind="refit", trials=(row.trial,))])
-        self._start_workers(study)
-        with self._patience(study) as pause:
-            while True:
-                digest, why = self.ledger.tasks.refit(study.id, row.trial.number)
-                if digest is not None:
-                    return digest
-                if why is not None:
-                    raise Failed(f"refitting trial {row.trial.number} failed: {why}")
-                pause(news=False)
-
-    def register(self, study: Study, candidate: Candidate, trials: Trials, best: Best) -> Version:
-        """Give the candidate, with the study that it came from, its place in the registry.
-
-        A model that was registered before is that version, with the study that it had then.
-        """
-        version = self._registry.known(candidate, model=self.plan.spec.name)
-        if version is None:
-            version = self._register(study, candidate, trials, best)
-        if (version.study, version.size) != (study.id, study.size):
-            self.watch.note(f"the best model is still v{version.number}: no new version")
-        return version
-
-    def _register(self, study: Study, candidate: Candidate, trials: Trials, best: Best) -> Version:
-        files = {
-            **candidate.files,
-            "study.json": self.artifacts.put(
-                study_json(study, self.plan.table.fingerprint, trials)
-            ),
-            "best.json": self.artifacts.put(best_json(best, candidate)),
-        }
-        complete = replace(candidate, files=files)
-        return self._registry.register(complete, model=self.plan.spec.name, size=study.size)
-
-    def judge(self, version: Version) -> Verdict:
-        """Put the version before the gate, unless it is the champion."""
-        outcome = undisputed(self._registry, version) or self._judge(version)
-        if outcome.note:
-            self.watch.note(outcome.note)
-        return outcome.verdict
-
-    def _judge(self, version: Version) -> GateOutcome:
-        self.watch.stage("judging")
-        table, data = self.plan.table, self.plan.spec.data
-        training, held = split.holdout(table, data.holdout, seed=data.seed)
-        rows = Holdout(
-            features=table.features.take(held),
-            true=table.target[held],
-            training=table.target[training],
-            seed=self.plan.spec.seed,
-        )
-        terms = self.plan.spec.promote
-        return consider(self._registry, version, holdout=rows, terms=terms)
+        return trials, best
 
     @property
-    def _registry(self) -> Registry:
-        return Registry(ledger=self.ledger, artifacts=self.artifacts)
+    def _candidate(self) -> Candidate:
+        digest, _ = self.stages.ledger.tasks.refit(self.run.study, self._found[1].number)
+        assert digest is not None  # a run is beyond that stage only with it
+        return manifest.load(self.stages.artifacts.get(digest))
 
-    def _start_workers(self, study: Study) -> None:
-        self.workers.start(
-            WorkerGroup(key=study.id, study=study.id, options=_options(self.settings))
-        )
+    @property
+    def _version(self) -> Version:
+        assert self.run.version is not None
+        return self.stages.ledger.versions.get(self.stages.plan.spec.name, self.run.version)
 
-    @contextmanager
-    def _patience(self, study: Study) -> Iterator[_Pause]:
-        """Gives a function that waits a little while looking after the workers."""
-        seconds = _SOONEST
-
-        def pause(*, news: bool) -> None:
-            nonlocal seconds
-            seconds = _SOONEST if news else min(2 * seconds, _LATEST)
-            self._heed_stop(study)
-            self.workers.poll()
-            time.sleep(seconds)
-
-        yield pause
-
-    def _heed_stop(self, study: Study) -> None:
-        if self.stop.asked == 0:
-            return
-        if not self.workers.draining:
-            self.watch.note(
-                "asked to stop: finishing the tasks in hand (Ctrl-C or SIGTERM again stops at once)"
-            )
-            self.workers.drain()
-        if self.stop.asked > 1 or self.workers.alive() == 0:
-            raise Stopped(self._kept(study))
-
-    def _kept(self, study: Study) -> str:
-        return f"{self._done(study)} of {study.size} trials kept"
-
-    def _done(self, study: Study) -> int:
-        counts = self.ledger.studies.counts(study.id)
-        return counts.done + counts.failed + counts.pruned
-
-    def _snapshot(self, coordinator: Coordinator, before: int) -> SearchProgress:
-        return SearchProgress(
-            study=coordinator.study,
-            metric=self.plan.metric.name,
-            counts=self.ledger.studies.counts(coordinator.study.id),
-            best=coordinator.best,
-            workers=self.workers.alive(),
-            elapsed=coordinator.elapsed,
-            before=before,
+    @property
+    def _outcome(self) -> RunOutcome:
+        trials, best = self._found
+        version = self._version
+        champion = self.stages.ledger.versions.champion(version.model)
+        assert self.run.verdict is not None
+        return RunOutcome(
+            study=self._study(),
+            best=best,
+            trials=trials,
+            candidate=self._candidate,
+            version=version,
+            promoted=champion is not None and champion.number == version.number,
+            verdict=self.run.verdict,
         )
 
 
@@ -305,9 +354,3 @@ def _reasons(trials: Trials) -> str:
         return "none was finished in time"
     most = max(set(reasons), key=reasons.count)
     return f"{reasons.count(most)} of {len(trials)} failed with: {most}"
-
-
-def _options(settings: Settings) -> tuple[str, ...]:
-    """What tells a worker where everything is, whatever its environment says."""
-    home, ledger, artifacts = settings.home, settings.ledger_url, settings.artifacts_url
-    return ("--home", str(home), "--ledger", ledger, "--artifacts", artifacts)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairlead.records import Run, Study, Verdict
 from fairlead.study import decide
 from fairlead.study.decide import Add, Finish, SearchState, Withdraw
 
@@ -68,3 +69,27 @@ def test_every_study_ends_and_no_trial_sees_more_than_its_lag_allows(
         complete = next(number for number in range(size + 1) if number not in done)
         progress = replace(progress, complete=complete)
     assert step == Finish(size=size)
+
+
+RUN = Run(id="s.1", study="s", spec="{}")
+STUDY = Study(id="s", name="n", spec="{}", table="t", size=3)
+DONE = replace(STUDY, state="finished", best=1)
+VERDICT = Verdict(decision="keep", text="", against="", metric="mse", rows=0, judged=1)
+
+
+def test_a_run_goes_from_stage_to_stage_by_what_the_ledger_has_of_it() -> None:
+    registered = replace(RUN, version=1)
+    judged = replace(registered, verdict=VERDICT)
+    stages = [
+        decide.next_stage(RUN, STUDY, refitted=False),
+        decide.next_stage(RUN, DONE, refitted=False),
+        decide.next_stage(RUN, DONE, refitted=True),
+        decide.next_stage(registered, DONE, refitted=True),
+        decide.next_stage(replace(judged, deploy=True), DONE, refitted=True),
+        decide.next_stage(judged, DONE, refitted=True),
+    ]
+    assert stages == ["search", "refit", "register", "judge", "deploy", None]
+
+
+def test_a_run_whose_study_was_extended_after_its_version_was_registered_does_not_go_back() -> None:
+    assert decide.next_stage(replace(RUN, version=1), STUDY, refitted=False) == "judge"

@@ -1,0 +1,201 @@
+"""The stages of a run: search, refit, register, judge.
+
+Each is done once, whoever does it: a stage that was done before is found in the ledger. Workers are
+started when there is work for them. In which order, and by which process: run.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from fairlead import manifest
+from fairlead.artifacts import Artifacts
+from fairlead.data import split
+from fairlead.errors import Failed
+from fairlead.ledger.interface import Ledger
+from fairlead.records import Candidate, NewTask, Study, TrialRow, Verdict, Version
+from fairlead.registry.judging import GateOutcome, Holdout, consider, undisputed
+from fairlead.registry.registry import Registry
+from fairlead.runners.runner import WorkerGroup
+from fairlead.settings import Settings
+from fairlead.study.coordinator import Coordinator
+from fairlead.study.outcome import Best, Trials
+from fairlead.study.plan import StudyPlan
+from fairlead.study.progress import ProgressListener, SearchProgress
+from fairlead.study.provenance import best_json, study_json
+from fairlead.study.stop import Stopped, StopRequest
+from fairlead.study.workers import StudyWorkers
+
+_SOONEST, _LATEST = 0.01, 0.1
+"""Seconds between two looks at the ledger: doubled from the first to the last while nothing new
+is there."""
+
+
+class Pause(Protocol):
+    """Waits a little, longer while there is no news."""
+
+    def __call__(self, *, news: bool) -> None:
+        """Wait."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """What carries out the stages; each does nothing where it was done before.
+
+    Args:
+        plan: What they are about.
+        ledger: Where everything is written.
+        artifacts: Where everything large goes.
+        workers: Started when there is work for them.
+        settings: Say where a worker finds the stores.
+        watch: Called with what happens.
+        stop: Looked at while waiting.
+    """
+
+    plan: StudyPlan
+    ledger: Ledger
+    artifacts: Artifacts
+    workers: StudyWorkers
+    settings: Settings
+    watch: ProgressListener
+    stop: StopRequest
+
+    def search(self, study: Study) -> Study:
+        """Search until the study is finished."""
+        self.watch.stage("searching")
+        self._start_workers(study)
+        coordinator = Coordinator(self.plan, study, self.ledger)
+        before = self._done(study)
+        with self.patience(study) as pause:
+            while coordinator.advance():
+                self.watch.searching(self._snapshot(coordinator, before))
+                pause(news=coordinator.news)
+        self.watch.searching(self._snapshot(coordinator, before))
+        return coordinator.study
+
+    def refit(self, study: Study, row: TrialRow) -> Candidate:
+        """The candidate: the best trial's parameters refitted by a worker."""
+        digest, _ = self.ledger.tasks.refit(study.id, row.trial.number)
+        if digest is None:
+            digest = self._refit_now(study, row)
+        return manifest.load(self.artifacts.get(digest))
+
+    def _refit_now(self, study: Study, row: TrialRow) -> str:
+        self.watch.stage(f"refitting trial {row.trial.number} on all training rows")
+        self.ledger.tasks.add(study.id, [NewTask(kind="refit", trials=(row.trial,))])
+        self._start_workers(study)
+        with self.patience(study) as pause:
+            while True:
+                digest, why = self.ledger.tasks.refit(study.id, row.trial.number)
+                if digest is not None:
+                    return digest
+                if why is not None:
+                    raise Failed(f"refitting trial {row.trial.number} failed: {why}")
+                pause(news=False)
+
+    def register(self, study: Study, candidate: Candidate, trials: Trials, best: Best) -> Version:
+        """Give the candidate, with the study that it came from, its place in the registry.
+
+        A model that was registered before is that version, with the study that it had then.
+        """
+        version = self._registry.known(candidate, model=self.plan.spec.name)
+        if version is None:
+            version = self._register(study, candidate, trials, best)
+        if (version.study, version.size) != (study.id, study.size):
+            self.watch.note(f"the best model is still v{version.number}: no new version")
+        return version
+
+    def _register(self, study: Study, candidate: Candidate, trials: Trials, best: Best) -> Version:
+        files = {
+            **candidate.files,
+            "study.json": self.artifacts.put(
+                study_json(study, self.plan.table.fingerprint, trials)
+            ),
+            "best.json": self.artifacts.put(best_json(best, candidate)),
+        }
+        complete = replace(candidate, files=files)
+        return self._registry.register(complete, model=self.plan.spec.name, size=study.size)
+
+    def judge(self, version: Version) -> Verdict:
+        """Put the version before the gate, unless it is the champion."""
+        outcome = undisputed(self._registry, version) or self._judge(version)
+        if outcome.note:
+            self.watch.note(outcome.note)
+        return outcome.verdict
+
+    def _judge(self, version: Version) -> GateOutcome:
+        self.watch.stage("judging")
+        table, data = self.plan.table, self.plan.spec.data
+        training, held = split.holdout(table, data.holdout, seed=data.seed)
+        rows = Holdout(
+            features=table.features.take(held),
+            true=table.target[held],
+            training=table.target[training],
+            seed=self.plan.spec.seed,
+        )
+        terms = self.plan.spec.promote
+        return consider(self._registry, version, holdout=rows, terms=terms)
+
+    @property
+    def _registry(self) -> Registry:
+        return Registry(ledger=self.ledger, artifacts=self.artifacts)
+
+    def _start_workers(self, study: Study) -> None:
+        self.workers.start(
+            WorkerGroup(key=study.id, study=study.id, options=_options(self.settings))
+        )
+
+    @contextmanager
+    def patience(self, study: Study) -> Iterator[Pause]:
+        """Gives a function that waits a little while looking after the workers."""
+        seconds = _SOONEST
+
+        def pause(*, news: bool) -> None:
+            nonlocal seconds
+            seconds = _SOONEST if news else min(2 * seconds, _LATEST)
+            self._heed_stop(study)
+            self.workers.poll()
+            time.sleep(seconds)
+
+        yield pause
+
+    def _heed_stop(self, study: Study) -> None:
+        if self.stop.asked == 0:
+            return
+        if not self.workers.draining:
+            self.watch.note(
+                "asked to stop: finishing the tasks in hand (Ctrl-C or SIGTERM again stops at once)"
+            )
+            self.workers.drain()
+        if self.stop.asked > 1 or self.workers.alive() == 0:
+            raise Stopped(self.kept(study))
+
+    def kept(self, study: Study) -> str:
+        """What the ledger keeps where the run is stopped now, in words."""
+        return f"{self._done(study)} of {study.size} trials kept"
+
+    def _done(self, study: Study) -> int:
+        counts = self.ledger.studies.counts(study.id)
+        return counts.done + counts.failed + counts.pruned
+
+    def _snapshot(self, coordinator: Coordinator, before: int) -> SearchProgress:
+        return SearchProgress(
+            study=coordinator.study,
+            metric=self.plan.metric.name,
+            counts=self.ledger.studies.counts(coordinator.study.id),
+            best=coordinator.best,
+            workers=self.workers.alive(),
+            elapsed=coordinator.elapsed,
+            before=before,
+        )
+
+
+def _options(settings: Settings) -> tuple[str, ...]:
+    """What tells a worker where everything is, whatever its environment says."""
+    home, ledger, artifacts = settings.home, settings.ledger_url, settings.artifacts_url
+    return ("--home", str(home), "--ledger", ledger, "--artifacts", artifacts)
