@@ -50,7 +50,7 @@ class _Worker:
         return self.ended is not None
 
     def close(self) -> None:
-        """End its standard input, which tells it to stop at once."""
+        """End its standard input, at which it stops at once."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
@@ -203,7 +203,7 @@ class StoppedWorkerWatchdog(threading.Thread):
 
 
 def is_stopped(process: Process) -> bool:
-    """Whether it was told to stop (SIGSTOP), and is still there."""
+    """Whether it is stopped (SIGSTOP), and has not ended."""
     import psutil
 
     try:

@@ -1,7 +1,4 @@
-"""What a run would do, and how long it would take.
-
-Belongs here: counting trials, tasks and fits, and timing one fit. Does not: writing anything.
-"""
+"""What a run would do, and how long it would take: nothing is written, and one fit is timed."""
 
 from __future__ import annotations
 
@@ -24,10 +21,10 @@ from fairlead.study.plan import StudyPlan
 from fairlead.training.fit import Recipe
 from fairlead.training.folds import Fold, prepared
 
-_LOOKED_AT = 20_000
+_MOST_GROUPED = 20_000
 """Trials that are grouped into tasks and counted; a larger search is taken in proportion."""
-_SAID = 200
-"""Characters that are told of what a library says of a fit that failed."""
+_LONGEST = 200
+"""Characters that are shown of a library's message on a fit that failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +123,7 @@ def forecast(
 
 def _groups(plan: StudyPlan) -> Sequence[tuple[Trial, ...]]:
     lag = plan.search.lag
-    count = min(plan.search.size, _LOOKED_AT if lag is None else lag + 1)
+    count = min(plan.search.size, _MOST_GROUPED if lag is None else lag + 1)
     trials = [plan.search.suggest(number, ()) for number in range(count)]
     prune = plan.spec.search.prune is not None
     return share.tasks(trials, plan.families.__getitem__, prune=prune)
@@ -161,8 +158,8 @@ def _time_one(plan: StudyPlan, group: Sequence[Trial]) -> _Timed:
 
 def _unfitted(trial: Trial, error: BaseException) -> str:
     lines = (line.strip() for line in str(error).splitlines())
-    said = next(filter(None, lines), "")[:_SAID]
-    why = f"{type(error).__name__}: {said}".removesuffix(": ")
+    message = next(filter(None, lines), "")[:_LONGEST]
+    why = f"{type(error).__name__}: {message}".removesuffix(": ")
     return (
         f"no estimate: fitting trial {trial.number} ({trial.family}) to time it failed, "
         f"as it would in a run, which goes on with the other trials: {why}"

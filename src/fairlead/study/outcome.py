@@ -1,8 +1,4 @@
-"""What came of a run.
-
-Belongs here: the record that the command line, notebooks and tests read, its JSON form, and its
-words. Does not: printing.
-"""
+"""What came of a run: the record that commands and notebooks read, its JSON form, and its text."""
 
 from __future__ import annotations
 
@@ -162,8 +158,8 @@ def trial_json(row: TrialRow) -> dict[str, Any]:
 
 def _in_a_line(row: TrialRow) -> str:
     score = row.result.score if row.result else None
-    told = row.state if score is None else f"{row.state} {score:.6g}"
-    return f"  {row.trial.number}  {told}  {in_words(row)}"
+    state = row.state if score is None else f"{row.state} {score:.6g}"
+    return f"  {row.trial.number}  {state}  {in_words(row)}"
 
 
 def in_words(row: TrialRow) -> str:

@@ -73,7 +73,7 @@ def make(
         spec: The user's.
         base: Folder that its relative paths start from.
         settings: The installation's.
-        downloaded: Told of a download's bytes.
+        downloaded: Called with a download's bytes.
 
     Raises:
         Invalid: Something of it cannot be; the message begins with the key where there is one.

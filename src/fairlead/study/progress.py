@@ -1,7 +1,4 @@
-"""What a study tells whoever watches it.
-
-Belongs here: the Protocol and its records. Does not: how it is shown (cli).
-"""
+"""The progress of a run, as it is reported to whoever shows it."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ class SearchProgress:
 
 
 class ProgressListener(Protocol):
-    """Told what happens, in the order in which it does."""
+    """Called with what happens, in the order in which it does."""
 
     def stage(self, name: str) -> None:
         """A part of the way begins: 'reading the data', 'searching', 'refitting' ..."""

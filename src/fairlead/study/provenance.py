@@ -1,7 +1,4 @@
-"""What of a study is kept beside its candidate: study.json and best.json.
-
-Belongs here: what stands in these files. Does not: where they go.
-"""
+"""The provenance of a candidate: study.json and best.json, which are kept beside it."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def reproduce(  # noqa: PLR0913 - what, where, how
         number: Of the version.
         settings: The installation's.
         workers: As for a run.
-        watch: Told what happens.
+        watch: Called with what happens.
         stop: As for a run.
 
     Raises:

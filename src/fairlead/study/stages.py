@@ -196,6 +196,6 @@ class Stages:
 
 
 def _options(settings: Settings) -> tuple[str, ...]:
-    """What tells a worker where everything is, whatever its environment says."""
+    """Options that name the stores for a worker, whatever its environment says."""
     home, ledger, artifacts = settings.home, settings.ledger_url, settings.artifacts_url
     return ("--home", str(home), "--ledger", ledger, "--artifacts", artifacts)

@@ -15,7 +15,7 @@ _NOTHING_BEGUN = "nothing was begun"
 
 
 class Stopped(KeyboardInterrupt):
-    """The run was asked to stop, and has stopped; the same command goes on where it stands.
+    """The run was asked to stop, and has stopped; the same request goes on where it is.
 
     Args:
         kept: What the ledger keeps, in words.
