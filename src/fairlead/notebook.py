@@ -1,8 +1,4 @@
-"""Fairlead from a notebook or a script.
-
-Belongs here: `fairlead.run`, in the words of Python rather than of the command line. Does not:
-anything that the command line does not do as well.
-"""
+"""`fairlead.run`: a run from a notebook or a script; it does what the command of that name does."""
 
 from __future__ import annotations
 
@@ -30,7 +26,7 @@ def run(  # noqa: PLR0913 - each is an option of the command of the same name
 
     Args:
         spec: Path of the YAML file.
-        workers: Number of local workers, at least 1; None for one a core, no more than trials.
+        workers: Number of local workers, at least 1; None for one per core, at most one per trial.
         sets: Overrides, such as ["search.trials=20"].
         fresh: Search again, even if this study is finished.
         home: Folder of all state; $FAIRLEAD_HOME, or .fairlead, if None.
@@ -45,20 +41,15 @@ def run(  # noqa: PLR0913 - each is an option of the command of the same name
         Failed: No trial succeeded, or the model failed a check that it had to pass.
     """
     from fairlead.cli.progress import watching
-    from fairlead.registry.mlflow import start_mirror
+    from fairlead.control.runs import run as run_spec
     from fairlead.spec.load import load
-    from fairlead.study.run import RunRequest
-    from fairlead.study.run import run as run_study
 
     path, overrides, count = _path("spec", spec), _overrides(sets), _count(workers)
     folder = None if home is None else _path("home", home)
     settings = from_environment(os.environ, home=folder)
     loaded = load(path, sets=overrides)
-    request = RunRequest(spec=loaded.spec, base=loaded.base, workers=count, fresh=fresh)
-    with loaded.located(), watching(quiet=quiet) as watch:
-        outcome = run_study(request, settings, watch)
-    start_mirror(settings)
-    return outcome
+    with watching(quiet=quiet) as watch:
+        return run_spec(loaded, settings, workers=count, fresh=fresh, watch=watch)
 
 
 def _path(name: str, value: object) -> Path:
@@ -69,7 +60,7 @@ def _path(name: str, value: object) -> Path:
 
 
 def _overrides(value: object) -> tuple[str, ...]:
-    """The texts of a list; a text is a sequence of texts, too, and never meant as one."""
+    """The texts of a list; a text alone is a sequence of texts, too, but a mistake."""
     if isinstance(value, str):
         raise Invalid(f"sets must be a list of texts: put it into one, as [{_shown(value)}]")
     if not isinstance(value, (list, tuple)):
@@ -83,12 +74,12 @@ def _overrides(value: object) -> tuple[str, ...]:
 
 
 def _count(value: object) -> int | None:
-    """The number of workers; NumPy's whole numbers are some, and a bool is not meant as one."""
+    """The number of workers; NumPy's whole numbers are accepted, a bool is not."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        said = "workers must be a whole number of at least 1, or None for one a core"
-        raise Invalid(f"{said}, not {_shown(value)}")
+        rule = "workers must be a whole number of at least 1, or None for one a core"
+        raise Invalid(f"{rule}, not {_shown(value)}")
     return int(value)
 
 

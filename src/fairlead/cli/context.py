@@ -1,27 +1,39 @@
-"""The ledger and the artefacts of commands that only look at them.
-
-Belongs here: opening what is there. Does not: making it, which only the commands that run do.
-"""
+"""What a command works on: the installation's settings, and its stores where they are there."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from fairlead.cli.output import settings
 from fairlead.errors import NotFound
+from fairlead.settings import Settings, from_environment
 
 if TYPE_CHECKING:
-    from fairlead.artifacts import Artifacts
-    from fairlead.ledger.interface import Ledger
+    from fairlead.stores import Stores
+
+
+def settings(ctx: click.Context) -> Settings:
+    """The installation's settings, with `--home`, `--ledger` and `--artifacts`.
+
+    Raises:
+        Invalid: An environment variable does not hold what it should.
+    """
+    given = ctx.find_root().params
+    return from_environment(
+        os.environ,
+        home=given.get("home"),
+        ledger=given.get("ledger"),
+        artifacts=given.get("artifacts"),
+    )
 
 
 @contextmanager
-def opened(ctx: click.Context) -> Iterator[tuple[Ledger, Artifacts]]:
-    """The ledger and the artefact store of this home.
+def opened(ctx: click.Context) -> Iterator[Stores]:
+    """The stores of this home; only the commands that run something make a ledger.
 
     Raises:
         NotFound: Nothing was ever run there.
@@ -33,7 +45,8 @@ def opened(ctx: click.Context) -> Iterator[tuple[Ledger, Artifacts]]:
     if not exists(options.ledger_url):
         raise NotFound(
             f"there is no ledger in {options.ledger or str(options.home)!r}: run a spec first, or "
-            "name its home with --home or $FAIRLEAD_HOME"
+            "name its home with --home or $FAIRLEAD_HOME",
+            code="no_ledger",
         )
     with open_stores(options) as stores:
-        yield stores.ledger, stores.artifacts
+        yield stores

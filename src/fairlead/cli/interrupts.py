@@ -1,8 +1,4 @@
-"""Ctrl-C as a request rather than an exception.
-
-Belongs here: counting it, and the last line of a command that heeded it. Does not: what it leads
-to (study/stop.py).
-"""
+"""Ctrl-C and SIGTERM as a request to stop rather than an exception."""
 
 from __future__ import annotations
 

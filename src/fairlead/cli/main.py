@@ -1,11 +1,11 @@
 """The command `fairlead`: its commands, its global options, and how it ends.
 
-Belongs here: the list of commands, the loading of the one that is asked for, and what an error
-becomes (one line on stderr and an exit status). Does not: what any command does; each is a module
-of this package whose click command is named `command`.
+Each command is a module of commands/ whose click command is named `command`; it is imported when it
+is invoked. An error becomes one line on stderr and an exit status; the traceback of an unexpected
+one is kept in a file.
 
 Exit status: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted. With
-$FAIRLEAD_DEBUG=1 an error that nobody foresaw is shown with its traceback.
+$FAIRLEAD_DEBUG=1 an unexpected error is shown with its traceback.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ import importlib
 import os
 import select
 import sys
+import tempfile
+import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
-from fairlead.cli.options import Named
-from fairlead.errors import FairleadError
+from fairlead.cli.options import NonEmptyPath
+from fairlead.errors import FairleadError, Invalid
 from fairlead.version import VERSION
 
 INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
@@ -31,7 +34,7 @@ INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
 COMMANDS = {
     "The job": {
         "new": "Write a spec to start from.",
-        "plan": "Say what a run would do, and how long it would take.",
+        "plan": "Show what a run would do, and how long it would take.",
         "run": "Search, refit, judge and register: the whole path of a spec.",
         "studies": "List the studies.",
         "trials": "List the trials of a study.",
@@ -40,22 +43,22 @@ COMMANDS = {
     "Models": {
         "models": "List the models and what is live.",
         "predict": "Predict rows of a file with a model.",
-        "history": "Show who became champion of a model, when and why.",
+        "history": "Show which versions became champion, when and why.",
         "promote": "Make a version the champion by hand.",
         "rollback": "Make the previous champion the champion again.",
-        "reproduce": "Train a version again and say whether it is equal.",
+        "reproduce": "Train a version again and compare the results.",
     },
     "Serving": {
         "serve": "Serve models over HTTP.",
         "deploy": "Bring a version into service, step by step.",
-        "route": "Show how a model's traffic is split, or share it.",
-        "undo": "Put the previous route in force again.",
+        "route": "Show or set how a model's traffic is split.",
+        "undo": "Restore the previous route.",
         "undeploy": "Take a model out of service.",
-        "test-endpoint": "Ask what is live its golden rows, through its address.",
-        "token": "Add, list and remove the tokens that servers let in.",
+        "test-endpoint": "Smoke-test the live endpoint with its golden rows.",
+        "token": "Add, list and remove the bearer tokens of servers.",
     },
     "Workers and upkeep": {
-        "worker": "Work off tasks, as `run` has its own workers do.",
+        "worker": "Claim and carry out tasks, as the workers of `run` do.",
         "families": "List the kinds of models that can be trained.",
         "schema": "Print the JSON Schema of a spec, for editors.",
         "doctor": "Check this installation.",
@@ -66,7 +69,7 @@ NAMES = tuple(name for section in COMMANDS.values() for name in section)
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_FORESEEN = (FairleadError, click.ClickException, click.Abort, click.exceptions.Exit)
+_EXPECTED = (FairleadError, click.ClickException, click.Abort, click.exceptions.Exit)
 
 
 class Commands(click.Group):
@@ -93,17 +96,17 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does; an error that nobody foresaw becomes a line and a kept traceback."""
+        """As click does; an unexpected error becomes a line and a kept traceback."""
         try:
             return super().invoke(ctx)
-        except _FORESEEN:
+        except _EXPECTED:
             raise
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _reader_is_gone():
                 return 1
             if os.environ.get("FAIRLEAD_DEBUG") == "1":
                 raise
-            return _foreseen_of_the_system(error) or _crash(ctx, error)
+            return _system_error(error) or _crash(ctx, error)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the help lines in their sections."""
@@ -127,8 +130,8 @@ Examples:
 )
 @click.option(
     "--home",
-    type=Named(file_okay=False, path_type=Path),
-    help="Folder of all state (else $FAIRLEAD_HOME, else .fairlead).",
+    type=NonEmptyPath(file_okay=False, path_type=Path),
+    help="Folder of all state (default: $FAIRLEAD_HOME, else .fairlead).",
 )
 @click.option("--ledger", metavar="URL", help="The ledger's database (else $FAIRLEAD_LEDGER).")
 @click.option("--artifacts", metavar="URL", help="The artefact store (else $FAIRLEAD_ARTIFACTS).")
@@ -158,7 +161,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if error.errno not in _FULL:
             raise
         _silence(sys.stdout)
-        status = _tell_full(error)
+        status = _disk_full(error)
     return status
 
 
@@ -196,7 +199,7 @@ def _refuse(error: FairleadError) -> int:
     from fairlead.cli.next_steps import explained
     from fairlead.cli.output import exit_status
 
-    _say(explained(error))
+    _print(explained(error))
     return exit_status(error)
 
 
@@ -206,34 +209,59 @@ def _refuse_usage(error: click.ClickException) -> int:
         error.show()
     else:
         path = context.command_path
-        _say(f"{path}: {error.format_message()} Try `{path} --help`.")
+        _print(f"{path}: {error.format_message()} Try `{path} --help`.")
     return error.exit_code
 
 
-def _foreseen_of_the_system(error: Exception) -> int | None:
-    """The exit status of what neither the program nor its parts can help; None of all else."""
+def _system_error(error: Exception) -> int | None:
+    """The exit status of an error that the program cannot avoid; None of any other one."""
     if isinstance(error, OSError) and error.errno in _FULL:
-        return _tell_full(error)
+        return _disk_full(error)
     if isinstance(error, UnicodeEncodeError) and "surrogate" in error.reason:
-        _say(f"an argument is not UTF-8: {error.object!a}; write it in UTF-8")
+        _print(f"an argument is not UTF-8: {error.object!a}; write it in UTF-8")
         return 2
     return None
 
 
-def _tell_full(error: OSError) -> int:
-    _say(f"the disk, or where stdout goes, is full: {error.strerror}; free some space")
+def _disk_full(error: OSError) -> int:
+    _print(f"the disk, or where stdout goes, is full: {error.strerror}; free some space")
     return 1
 
 
 def _crash(ctx: click.Context, error: Exception) -> int:
-    from fairlead.cli.crash import keep_traceback
-
-    kept = keep_traceback(ctx, error)
-    _say(f"{type(error).__name__}: {error} (the traceback is in {kept})")
+    kept = _keep_traceback(ctx, error)
+    _print(f"{type(error).__name__}: {error} (the traceback is in {kept})")
     return 1
 
 
-def _say(text: str) -> None:
+def _keep_traceback(ctx: click.Context, error: Exception) -> Path:
+    """Write the traceback into the logs, or a temporary folder where that cannot be."""
+    text = "".join(traceback.format_exception(error))
+    for folder in (_logs(ctx), Path(tempfile.gettempdir())):
+        try:
+            return _write(folder, text)
+        except OSError:
+            continue
+    return Path("nowhere: no folder could be written to")
+
+
+def _logs(ctx: click.Context) -> Path:
+    from fairlead.cli.context import settings
+
+    try:
+        return settings(ctx).logs
+    except Invalid:
+        return Path(tempfile.gettempdir())
+
+
+def _write(folder: Path, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**6:06}.txt"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return path
+
+
+def _print(text: str) -> None:
     from fairlead.cli.output import note
 
     note(" ".join(text.split("\n")))
@@ -249,7 +277,7 @@ def _reader_is_gone() -> bool:
 
 def _is_broken(stream: TextIO) -> bool:
     poll = select.poll()
-    poll.register(stream.fileno(), 0)  # an error is told whatever one asks for
+    poll.register(stream.fileno(), 0)  # an error is reported whatever is polled for
     return any(events & select.POLLERR for _, events in poll.poll(0))
 
 

@@ -1,8 +1,4 @@
-"""Options that several commands take.
-
-Belongs here: those that say what to run and with how many workers, and what a path or a version may
-be. Does not: how answers are printed (output.py), nor what a single command takes.
-"""
+"""Arguments and options that several commands take, and what a path or a version may be."""
 
 from __future__ import annotations
 
@@ -15,10 +11,10 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _MOST_WORKERS = 1024
-_DIGITS = 9  # no history is so long
+_DIGITS = 9  # more versions than any model has
 
 
-class Named(click.Path):
+class NonEmptyPath(click.Path):
     """A path that is not empty: Python would take the current folder for it."""
 
     def convert(
@@ -50,9 +46,25 @@ class VersionNumber(click.ParamType[int]):
 
 def spec_options(command: Command) -> Command:
     """Give the command what it takes to plan or run a spec: SPEC, `--workers` and `--set`."""
-    sets = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+    sets = click.option(
+        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key of the spec."
+    )
     spec = click.argument("spec", type=click.Path(path_type=Path))
     return spec(workers_option(sets(command)))
+
+
+def token_option(command: Command) -> Command:
+    """Give the command `--token`."""
+    return click.option(
+        "--token",
+        envvar="FAIRLEAD_TOKEN",
+        help="Bearer token for the server (better given as $FAIRLEAD_TOKEN).",
+    )(command)
+
+
+def why_option(command: Command) -> Command:
+    """Give the command `--why`."""
+    return click.option("--why", required=True, help="The reason, kept in the history.")(command)
 
 
 def workers_option(command: Command) -> Command:
@@ -60,5 +72,5 @@ def workers_option(command: Command) -> Command:
     return click.option(
         "--workers",
         type=click.IntRange(1, _MOST_WORKERS),
-        help="Workers (default: one a core, no more than trials).",
+        help="Number of workers (default: one per core, at most one per trial).",
     )(command)

@@ -1,7 +1,6 @@
-"""What commands print with: data on stdout, messages on stderr.
+"""How commands print: results on stdout as a table, fields, JSON or CSV; messages on stderr.
 
-Belongs here: tables, JSON, CSV and notes as people and programs read them, and the options that
-choose between them. Does not: what a command says.
+Times are UTC, so that two machines show the same.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from fairlead.errors import FairleadError, Invalid
-from fairlead.settings import Settings, from_environment
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,24 +35,6 @@ _TIED = "\ue000"
 _PERCENT = re.compile(r"(?<=[0-9]) %")
 
 
-def settings(ctx: click.Context) -> Settings:
-    """The installation's settings, with `--home`, `--ledger` and `--artifacts`.
-
-    Args:
-        ctx: Of the command.
-
-    Raises:
-        Invalid: An environment variable does not hold what it should.
-    """
-    given = ctx.find_root().params
-    return from_environment(
-        os.environ,
-        home=given.get("home"),
-        ledger=given.get("ledger"),
-        artifacts=given.get("artifacts"),
-    )
-
-
 def json_option(command: Command) -> Command:
     """Give the command `--json`, as its argument `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
@@ -64,13 +45,28 @@ def csv_option(command: Command) -> Command:
     return click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")(command)
 
 
+def utc(seconds: float) -> str:
+    """A time since the epoch, such as 2026-11-21T05:42:35Z: in JSON and CSV."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def second(seconds: float) -> str:
+    """A time, such as 2026-11-21 05:42:35: in tables of what comes several times a minute."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def minute(seconds: float) -> str:
+    """A time, such as 2026-11-21 05:42: in tables."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
 def note(text: str) -> None:
-    """Say something to the person, on stderr."""
+    """Print a message on stderr."""
     click.echo(printable(text), err=True)
 
 
 def exit_status(error: FairleadError) -> int:
-    """How a program ends that could not do what it was asked: 2 where the request was wrong."""
+    """The exit status after an error: 2 where the request was wrong, 1 where the work failed."""
     return 2 if isinstance(error, Invalid) else 1
 
 
@@ -167,7 +163,7 @@ def _width() -> int:
 def _widths(
     console: Console, columns: Sequence[str], rows: Sequence[list[Text]], unfolded: Collection[str]
 ) -> list[int]:
-    """What each column is wide; rich's own way makes the widest narrow, in the midst of words."""
+    """The width of each column; rich's own rule narrows the widest one, and breaks its words."""
     from rich.measure import Measurement
     from rich.text import Text
 
@@ -183,7 +179,7 @@ def _widths(
 
 
 def shared(room: int, *, least: Sequence[int], most: Sequence[int]) -> list[int]:
-    """Share a line between columns: to each its longest word, then to the narrowest what it wants.
+    """Share a line between columns: to each its longest word, then the rest to the narrowest.
 
     Args:
         room: Characters, without the gaps between columns.

@@ -262,7 +262,7 @@ def test_predict_of_a_file_of_many_parts_gives_what_it_gives_in_one(
     workshop.consider(workshop.version(0.0))
     file = rows(workshop, tmp_path / "rows.csv", count=100)
     whole = fairlead("predict", MODEL, str(file))
-    monkeypatch.setattr("fairlead.cli.parts.PART", 1000)
+    monkeypatch.setattr("fairlead.cli.row_files.PART", 1000)
     assert fairlead("predict", MODEL, str(file)) == whole
     assert len(whole[1].splitlines()) == 101
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from fairlead.artifacts import Artifacts
-from fairlead.cli import live
+from fairlead.control import endpoints
 from fairlead.errors import Conflict, Failed
 from fairlead.records import Route, Server
 from fairlead.registry.registry import Registry
 from fairlead.rollout.routes import revert, set_traffic, undo
+from fairlead.stores import Stores
 from tests.integration.server.rig import (
     MODEL,
     Home,
@@ -131,7 +132,8 @@ def elsewhere(folder: Path) -> Iterator[str]:
 
 def settle(home: Home, route: Route, *followed: str) -> None:
     """What undo and route --set do after the route is written."""
-    live.settle_or_take_back(home.ledger, home.artifacts, route, followed=followed, token=None)
+    stores = Stores(ledger=home.ledger, artifacts=home.artifacts)
+    endpoints.settle_or_revert(stores, route, followed=followed, token=None, on_event=print)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_a_route_whose_answers_are_not_what_they_should_be_is_taken_back(
 def test_a_route_that_a_server_does_not_follow_in_time_is_taken_back(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_PATIENCE", 0.3)
+    monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     twice(home)
     with server(home, "http://127.0.0.1:9", follows=2):
         route = undo(home.ledger, home.artifacts, MODEL, "too low")
@@ -167,7 +169,7 @@ def test_a_route_that_a_server_does_not_follow_in_time_is_taken_back(
             settle(home, route, "other")
     assert str(told.value) == (
         "route 3 of 'sums' was put in force, but after 0.3 s not every process follows it: "
-        "http://127.0.0.1:9; see what these servers say; route 3 was taken back: route 4 is in "
+        "http://127.0.0.1:9; see the logs of these servers; route 3 was taken back: route 4 is in "
         "force now (v2 100 %), and not followed by http://127.0.0.1:9"
     )
     assert home.route().traffic == {"v2": 100}
@@ -177,12 +179,12 @@ def test_a_route_that_a_server_does_not_follow_in_time_is_taken_back(
 def test_a_route_that_somebody_else_has_changed_meanwhile_stays_theirs(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_PATIENCE", 0.3)
+    monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     twice(home)
     with server(home, "http://127.0.0.1:9", follows=2):
         route = undo(home.ledger, home.artifacts, MODEL, "too low")
         theirs = set_traffic(home.ledger, home.artifacts, MODEL, {"v1": 50, "v2": 50}, "a look")
-        with pytest.raises(Failed, match=r"route 4 of somebody else's is in force by now \(v1 50"):
+        with pytest.raises(Failed, match=r"route 4 of somebody else is in force by now \(v1 50"):
             settle(home, route, "other")
         with pytest.raises(Conflict):
             revert(home.ledger, home.artifacts, route, "too low")
@@ -202,7 +204,7 @@ def test_what_was_taken_back_is_undone_to_where_the_route_before_it_was(home: Ho
 def test_a_route_that_a_deployment_was_begun_from_meanwhile_stays_and_that_goes_on(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_PATIENCE", 0.3)
+    monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     twice(home)
     with server(home, "http://127.0.0.1:9", follows=2):
         route = undo(home.ledger, home.artifacts, MODEL, "too low")
@@ -216,7 +218,7 @@ def test_a_route_that_a_deployment_was_begun_from_meanwhile_stays_and_that_goes_
 def test_a_server_that_follows_neither_route_takes_none_back(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_PATIENCE", 0.3)
+    monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     twice(home)
     with server(home, "http://127.0.0.1:9", follows=1):
         route = undo(home.ledger, home.artifacts, MODEL, "too low")
@@ -225,7 +227,7 @@ def test_a_server_that_follows_neither_route_takes_none_back(
     assert str(told.value) == (
         "route 3 of 'sums' was put in force, but after 0.3 s it is not followed by "
         "http://127.0.0.1:9, which did not follow route 2 either; it stays in force (v1 100 %): "
-        "see what these servers say"
+        "see the logs of these servers"
     )
     assert home.route() == route
 
@@ -275,7 +277,7 @@ def stepped(home: Home) -> None:
 def test_no_step_of_a_canary_comes_back_over_a_server_that_followed_it(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_PATIENCE", 0.3)
+    monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     stepped(home)
     with server(home, "http://127.0.0.1:9", follows=3):
         shared = set_traffic(home.ledger, home.artifacts, MODEL, {"v1": 100}, "by hand")
@@ -287,7 +289,7 @@ def test_no_step_of_a_canary_comes_back_over_a_server_that_followed_it(
 def test_an_undone_canary_stays_undone_over_a_server_that_followed_it(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_PATIENCE", 0.3)
+    monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     stepped(home)
     with server(home, "http://127.0.0.1:9", follows=3):
         undone = undo(home.ledger, home.artifacts, MODEL, "wrong")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fairlead.cli.parts import PART
+from fairlead.cli.row_files import PART
 from tests.integration.serving.rig import Trained
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlead.cli.parts import parts
+from fairlead.cli.row_files import parts
 from fairlead.data.rows import Before, read_rows
 from fairlead.errors import InvalidData
 from fairlead.records import Column, Signature

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.cli.predictions import Block, Form, block, write
+from fairlead.cli.row_files import Block, Form, block, write
 from fairlead.errors import InvalidData
 from fairlead.records import Signature
 

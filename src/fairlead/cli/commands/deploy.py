@@ -1,4 +1,4 @@
-"""`fairlead deploy`: a version is brought into service, step by step."""
+"""`fairlead deploy`: bring a version into service, step by step."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from fairlead.cli.context import opened
-from fairlead.cli.live import await_followed
+from fairlead.cli.deployment_progress import Reporter, in_words, waited
 from fairlead.cli.options import VersionNumber
 from fairlead.cli.output import json_option, note, print_fields, print_json
-from fairlead.errors import Failed
 
 if TYPE_CHECKING:
-    from fairlead.artifacts import Artifacts
-    from fairlead.ledger.interface import Ledger
-    from fairlead.records import Deployment, Route, Version
+    from fairlead.records import Deployment
+    from fairlead.stores import Stores
 
 _WHOLE = 100
 _EPILOG = """\b
@@ -43,8 +41,8 @@ class Canary(click.ParamType[tuple[int, ...]]):
             self.fail(f"{value!r}: give percents, such as 10,50,100.", param, ctx)
         steps = tuple(map(int, parts))
         if steps[-1] != _WHOLE:
-            said = f"{value!r}: the percents must rise from above 0 to 100, so the last is 100"
-            self.fail(f"{said}, not {steps[-1]}.", param, ctx)
+            rule = f"{value!r}: the percents must rise from above 0 to 100, so the last is 100"
+            self.fail(f"{rule}, not {steps[-1]}.", param, ctx)
         if any(after <= before for before, after in pairwise((0, *steps))):
             self.fail(f"{value!r}: the percents must rise from above 0 to 100.", param, ctx)
         return steps
@@ -52,19 +50,19 @@ class Canary(click.ParamType[tuple[int, ...]]):
 
 @click.command(epilog=_EPILOG)
 @click.argument("model")
-@click.option("--version", type=VersionNumber(), help="Which version (default: the champion).")
+@click.option("--version", type=VersionNumber(), help="Version number (default: the champion).")
 @click.option(
     "--canary",
     type=Canary(),
     help="Percents of the traffic, step by step, such as 10,50,100 (default: `serve.canary` of the "
-    "spec; 100 where it says nothing).",
+    "spec, else 100).",
 )
-@click.option("--wait/--no-wait", help="Wait until it is live, or was taken back.")
+@click.option("--wait/--no-wait", help="Wait until it is live or was rolled back.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="With --wait: wait so long at most; the deployment goes on by itself.",
+    help="With --wait: longest wait; the deployment itself goes on.",
 )
 @json_option
 @click.pass_context
@@ -78,163 +76,55 @@ def command(  # noqa: PLR0913 - click passes each option by name
     timeout: float | None,
     as_json: bool,
 ) -> None:
-    """Bring a version of MODEL into service; the servers that run carry it out.
+    """Bring a version of MODEL into service; running servers carry it out.
 
-    It is proved in a process of its own, gets traffic in the steps of --canary, is asked its golden
-    rows (rows of the holdout with what the model predicted when it was made) through the real
-    address before and after each step, and is judged against what it replaces. A fault takes it
-    back. Without steps it gets all of the traffic at once.
+    The version is verified in a process of its own and gets traffic in the steps of --canary. The
+    endpoint is smoke-tested with the version's golden rows (rows of the holdout with what the model
+    predicted when it was made) before and after each step, and the version is judged against the
+    one that it replaces. A fault rolls it back. Without steps it gets all of the traffic at once.
 
-    A canary needs traffic: at each step but the last it waits, for as long as it takes, until the
+    A canary needs traffic: each step but the last waits, for as long as it takes, until the
     new revision has answered `serve.judge.requests` requests. A model's first revision gets
     everything at once. The settings are those of the section `serve` of the spec that found the
     version; `fairlead run SPEC --deploy` takes those of the spec as it is now. With --wait the
-    exit status is 1 where it did not stay, or has not ended after --timeout.
+    exit status is 1 where it was rolled back, or has not ended after --timeout.
     """
+    from fairlead.control.deployments import DeployRequest, current_details, deploy, details
+
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait.")
-    with opened(ctx) as (ledger, artifacts):
-        deployment, warned = _begun(ledger, artifacts, model, version, canary, wait=wait)
+    request, reporter = DeployRequest(model=model, version=version, steps=canary), Reporter()
+    with opened(ctx) as stores:
+        deployment = deploy(stores, request, on_event=reporter, awaited=wait)
+        if deployment is not None and not wait:
+            _leave(stores, deployment, reporter.warnings, as_json=as_json)
+            return
         if deployment is None:
-            _show(artifacts, None, ledger.routes.current(model), warned, as_json=as_json)
-        elif wait:
-            route = waited(ledger, deployment, limit=timeout)
-            _show(artifacts, deployment, route, warned, as_json=as_json)
+            found = current_details(stores, model)
         else:
-            _leave(ledger, deployment, warned, as_json=as_json)
-
-
-def _begun(  # noqa: PLR0913 - the command's own arguments
-    ledger: Ledger,
-    artifacts: Artifacts,
-    model: str,
-    number: int | None,
-    canary: tuple[int, ...] | None,
-    *,
-    wait: bool,
-) -> tuple[Deployment | None, list[str]]:
-    """The deployment, None where the version is live already; and what changes for clients."""
-    from fairlead.rollout.routes import current_route, running_deployment
-    from fairlead.rollout.start import (
-        deployable_version,
-        deployment_warnings,
-        is_live,
-        serve_settings,
-        start_deployment,
-    )
-
-    version = deployable_version(ledger, artifacts, model, number)
-    serve = serve_settings(ledger, version)
-    if is_live(ledger, version, serve) and not running_deployment(ledger, model):
-        if wait:
-            _refuse_unserved(ledger, version)
-            await_followed(ledger, current_route(ledger, model))
-        note(_live_already(version))
-        return None, []
-    if wait:
-        _refuse_unserved(ledger, version)
-    warned = deployment_warnings(ledger, artifacts, version, serve)
-    for line in warned:
-        note(f"warning: {line}")
-    former = running_deployment(ledger, model)
-    begun = start_deployment(
-        ledger, artifacts, model, version=version.number, steps=canary, serve=serve
-    )
-    if former is not None:
-        note(_superseded(former))
-    return begun, warned
-
-
-def _live_already(version: Version) -> str:
-    """That there is nothing to do, and what may have been meant."""
-    return (
-        f"v{version.number} has all of the traffic already: nothing was written (`fairlead deploy "
-        f"{version.model} --version V` brings another version, `fairlead run SPEC --deploy` this "
-        "one with other settings)"
-    )
-
-
-def _superseded(former: Deployment) -> str:
-    at = "had no traffic yet" if former.step < 0 else f"was at {former.steps[former.step]} %"
-    return f"supersedes deployment {former.number} of {former.revision}, which {at}"
-
-
-def _refuse_unserved(ledger: Ledger, version: Version) -> None:
-    """Where nobody answers for the model, nothing that is waited for can come.
-
-    Raises:
-        Failed: Says so.
-    """
-    from fairlead.rollout.wait import servers_of
-
-    if not servers_of(ledger, version.model):
-        raise Failed(
-            f"deploying v{version.number} of {version.model!r} and waiting for it: no server "
-            f"serves it now; start `fairlead serve {version.model}`, or leave --wait out"
-        )
-
-
-def waited(ledger: Ledger, deployment: Deployment, *, limit: float | None = None) -> Route:
-    """Wait until the deployment is done, and say how it goes; so many seconds at most, if given.
-
-    Returns:
-        Its last route.
-
-    Raises:
-        Failed: It did not stay, and why.
-    """
-    from fairlead.cli.steps import end as told_end
-    from fairlead.cli.steps import last_route, shown
-    from fairlead.rollout.wait import wait_until_ended
-
-    try:
-        with shown(deployment) as told:
-            ended = wait_until_ended(
-                ledger, deployment, on_look=told, timeout=limit or float("inf")
-            )
-    except KeyboardInterrupt:
-        note(f"not waiting any more: the deployment goes on (`fairlead route {deployment.model}`)")
-        raise
-    if ended.state != "done":
-        number = f"deployment {ended.number} of {ended.revision}"
-        raise Failed(f"deploying {ended.model!r}: {number} {told_end(ended)}")
-    return last_route(ledger, ended)
-
-
-def _show(
-    artifacts: Artifacts,
-    deployment: Deployment | None,
-    route: Route | None,
-    warned: list[str],
-    *,
-    as_json: bool,
-) -> None:
-    from fairlead.cli.steps import details_of, in_words
-
-    assert route is not None  # it is live
-    details = details_of(artifacts, route)
+            found = details(stores, waited(stores, deployment, timeout=timeout))
     if as_json:
         number = deployment.number if deployment else None
-        ended = {"deployment": number, "state": "done", "details": details}
-        print_json({**ended, "warnings": warned})
+        ended = {"deployment": number, "state": "done", "details": found}
+        print_json({**ended, "warnings": reporter.warnings})
     else:
-        print_fields(in_words(details))
+        print_fields(in_words(found))
 
 
-def _leave(ledger: Ledger, deployment: Deployment, warned: list[str], *, as_json: bool) -> None:
-    """Say that it began, and who carries it out."""
-    from fairlead.rollout.wait import servers_of
+def _leave(stores: Stores, deployment: Deployment, warnings: list[str], *, as_json: bool) -> None:
+    """Print that it began, and who carries it out."""
+    from fairlead.control.deployments import servers
 
     if as_json:
         state = {"deployment": deployment.number, "state": deployment.state, "details": None}
-        print_json({**state, "warnings": warned})
+        print_json({**state, "warnings": warnings})
     else:
         steps = ", ".join(map(str, deployment.steps))
         click.echo(
             f"{deployment.model}: deployment {deployment.number} of {deployment.revision} began "
             f"({steps} %)"
         )
-    if servers_of(ledger, deployment.model):
-        note(f"`fairlead route {deployment.model}` shows how far it is")
+    if servers(stores, deployment.model):
+        note(f"`fairlead route {deployment.model}` shows its progress")
     else:
         note("no server serves it now: the next `fairlead serve` carries it out")

@@ -1,13 +1,11 @@
-"""`fairlead doctor`: whether this installation can run a spec.
-
-Belongs here: how the checks are shown. Does not: the checks (checks.py).
-"""
+"""`fairlead doctor`: whether this installation can run a spec."""
 
 from __future__ import annotations
 
 import click
 
-from fairlead.cli.output import json_option, note, print_json, print_table, settings
+from fairlead.cli.context import settings
+from fairlead.cli.output import json_option, note, print_json, print_table
 
 _EPILOG = """\b
 Examples:
@@ -22,9 +20,9 @@ Examples:
 def command(ctx: click.Context, *, as_json: bool) -> None:
     """Check this installation: packages, home, ledger, machine, MLflow.
 
-    Nothing is changed. The exit status is 1 where something would stop a run.
+    Nothing is changed. The exit status is 1 where a check finds what would stop a run.
     """
-    from fairlead.cli.checks import checks
+    from fairlead.control.installation import checks
 
     found = list(checks(settings(ctx)))
     failed = [check.name for check in found if check.state == "fail"]

@@ -1,7 +1,4 @@
-"""`fairlead families`: the kinds of models that can be trained.
-
-Belongs here: what is said of each. Does not: the families (families/).
-"""
+"""`fairlead families`: the kinds of models that can be trained."""
 
 from __future__ import annotations
 
@@ -27,13 +24,13 @@ Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """A family as people are told of it.
+    """A family as it is shown.
 
     Args:
         family: Its name.
         installed: Whether it can be trained here.
-        versions: Of the packages that it stands on.
-        install: What to type where it is not installed.
+        versions: Of the packages that it uses.
+        install: The command that installs it, where it is not.
         shares: The parameter along which one fit serves several trials.
         spaces: What is searched where a spec names no parameters, by task.
     """
@@ -62,7 +59,7 @@ def command(*, as_json: bool) -> None:
         return
     print_table(("family", "library", "one fit serves"), [_row(each) for each in described])
     for each in described:
-        _say_spaces(each)
+        _print_spaces(each)
     note("any other: package.module:Name or ./file.py:Name")
 
 
@@ -118,7 +115,7 @@ def _row(described: Described) -> tuple[object, ...]:
     return described.family, library, shares
 
 
-def _say_spaces(described: Described) -> None:
+def _print_spaces(described: Described) -> None:
     by_space: dict[str, list[str]] = {}
     for task, space in described.spaces.items():
         by_space.setdefault(_yaml(space), []).append(task)

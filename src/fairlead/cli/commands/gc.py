@@ -1,7 +1,4 @@
-"""`fairlead gc`: artefacts that nothing names any more.
-
-Belongs here: showing what goes before it goes. Does not: what may go (artifacts/garbage.py).
-"""
+"""`fairlead gc`: artefacts that nothing names any more, shown before they are removed."""
 
 from __future__ import annotations
 
@@ -9,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fairlead.cli.context import opened
-from fairlead.cli.output import json_option, note, print_json, print_table, settings
+from fairlead.cli.context import opened, settings
+from fairlead.cli.output import json_option, note, print_json, print_table
 
 if TYPE_CHECKING:
     from fairlead.artifacts.garbage import Garbage
@@ -24,7 +21,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--delete", is_flag=True, help="Remove what is listed.")
+@click.option("--delete", is_flag=True, help="Remove the artefacts that are listed.")
 @click.option(
     "--older-than",
     "hours",
@@ -32,25 +29,23 @@ Examples:
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
-    help="Keep what is younger, and in any case what is under 10 minutes old: a run may be about "
-    "to name it.",
+    help="Keep younger artefacts, and always those under 10 minutes old: a run may be about to "
+    "name them.",
 )
 @json_option
 @click.pass_context
 def command(ctx: click.Context, hours: float, *, delete: bool, as_json: bool) -> None:
-    """List the artefacts that nothing names, with --delete remove them."""
-    from fairlead.artifacts.garbage import collect, remove
-    from fairlead.rollout.verification import CheckCache
+    """List the artefacts that nothing names; with --delete remove them."""
+    from fairlead.control.installation import remove_artefacts, unused_artefacts
 
-    with opened(ctx) as (ledger, artifacts):
-        made = CheckCache(settings(ctx).checked).artifacts()
-        garbage = collect(ledger.roots, artifacts, older_than=hours * _HOUR, besides=made)
+    with opened(ctx) as stores:
+        garbage = unused_artefacts(stores, settings(ctx), older_than=hours * _HOUR)
         if as_json:
             print_json(_as_json(garbage, deleted=delete))
         else:
             _show(garbage)
         if delete:
-            remove(garbage, ledger.roots, artifacts)
+            remove_artefacts(stores, garbage)
     if not as_json:
         _conclude(garbage, deleted=delete)
 

@@ -1,4 +1,4 @@
-"""`fairlead history`: who became champion, when and why."""
+"""`fairlead history`: which versions became champion, when and why."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fairlead.cli.context import opened
-from fairlead.cli.output import json_option, print_json, print_table
-from fairlead.cli.when import minute
+from fairlead.cli.output import json_option, minute, print_json, print_table
 
 if TYPE_CHECKING:
     from fairlead.records import Judgement, Promotion
@@ -22,14 +21,16 @@ _COLUMNS = ("when (UTC)", "version", "what", "why")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, *, model: str, as_json: bool) -> None:
-    """Show who became champion of MODEL, and who did not: when and why, the oldest first."""
-    with opened(ctx) as (ledger, _):
-        promotions = ledger.versions.history(model)
-        judgements = ledger.versions.judgements(model)
+    """Show which versions of MODEL became champion, and which did not: when and why."""
+    from fairlead.control.models import history
+
+    with opened(ctx) as stores:
+        found = history(stores, model)
     if as_json:
-        print_json({"model": model, "promotions": promotions, "judgements": judgements})
+        print_json(found)
     else:
-        print_table(_COLUMNS, timeline(promotions, judgements), unfolded=_COLUMNS[:1])
+        lines = timeline(found.promotions, found.judgements)
+        print_table(_COLUMNS, lines, unfolded=_COLUMNS[:1])
 
 
 def timeline(

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fairlead.cli.context import opened
-from fairlead.cli.live import shares
+from fairlead.cli.context import opened, settings
 from fairlead.cli.output import (
     csv_option,
     json_option,
+    minute,
     note,
     print_csv,
     print_json,
     print_table,
-    settings,
+    utc,
 )
-from fairlead.cli.when import minute, utc
 
 if TYPE_CHECKING:
-    from fairlead.records import Route, Version
-    from fairlead.registry.registry import Registry
+    from fairlead.control.models import ModelSummary
+    from fairlead.records import Route
 
 _COLUMNS = ("model", "champion", "versions", "metric", "holdout_score", "created", "live", "mlflow")
 _CREATED = "created (UTC)"
@@ -36,61 +32,50 @@ _HEADINGS = ("model", "champion", "versions", "metric", "holdout", _CREATED, "li
 @csv_option
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
-    """List the models and what is live, and tell MLflow's registry what it does not know yet.
+    """List the models and what is live, and bring MLflow's registry up to date.
 
     Metric, score and time are those of the champion, or of the newest version where there is no
     champion; live is how the model's traffic is split over its revisions: in JSON the percent of
-    each, {} where the model is out of service. --json and --csv say how much waits for an MLflow
-    registry that cannot be reached.
+    each, {} where the model is out of service. --json and --csv say how many changes wait for an
+    MLflow registry that cannot be reached.
     """
-    from fairlead.registry.mlflow import catch_up
-    from fairlead.registry.registry import Registry
+    from fairlead.control.models import models
 
-    with opened(ctx) as (ledger, artifacts):
-        state = catch_up(settings(ctx), ledger)
-        waiting = Counter(str(payload["model"]) for _, _, payload in ledger.outbox.pending())
-        every = groupby(ledger.versions.all(), key=lambda version: version.model)
-        registry = Registry(ledger, artifacts)
-        rows = [_row(registry, list(versions), waiting[model]) for model, versions in every]
-    exact = [{**row, "created": utc(row["created"])} for row in rows]
-    if state.note:
-        note(f"{state.note} (what waits is told by the next `fairlead run` or `fairlead models`)")
+    with opened(ctx) as stores:
+        found, problem = models(stores, settings(ctx))
+    if problem:
+        note(f"{problem} (the next `fairlead run` or `fairlead models` tries again)")
     if as_json:
-        print_json([{**row, "live": _traffic(row["live"])} for row in exact])
+        live = [each.live.traffic if each.live else None for each in found]
+        rows = [{**_exact(each), "live": at} for each, at in zip(found, live, strict=True)]
+        print_json(rows)
     elif as_csv:
-        told = [{**row, "live": _shared(row["live"])} for row in exact]
-        print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in told])
+        print_csv(_COLUMNS, [list(_exact(each).values()) for each in found])
     else:
-        print_table(_HEADINGS, map(_words, rows), unfolded=(_CREATED,))
+        print_table(_HEADINGS, map(_words, found), unfolded=(_CREATED,))
 
 
-def _row(registry: Registry, versions: list[Version], waiting: int) -> dict[str, Any]:
-    newest = versions[-1]
-    champion = registry.ledger.versions.champion(newest.model)
-    shown = champion or newest
-    candidate = registry.candidate(shown)
-    route = registry.ledger.routes.current(newest.model)
-    return {
-        "model": newest.model,
-        "champion": champion.number if champion else None,
-        "versions": len(versions),
-        "metric": candidate.metric,
-        "holdout_score": candidate.holdout_score,
-        "created": shown.created,
-        "live": route,
-        "mlflow": f"{waiting} waiting" if waiting else "told",
-    }
+def _exact(model: ModelSummary) -> dict[str, Any]:
+    values = (
+        model.model,
+        model.champion,
+        model.versions,
+        model.metric,
+        model.holdout_score,
+        utc(model.created),
+        _live(model.live),
+        f"{model.waiting} waiting" if model.waiting else "told",
+    )
+    return dict(zip(_COLUMNS, values, strict=True))
 
 
-def _words(row: dict[str, Any]) -> list[object]:
+def _words(model: ModelSummary) -> list[object]:
     """Without MLflow's column: a note has said so where something waits."""
-    shown = {**row, "created": minute(row["created"]), "live": _shared(row["live"])}
-    return [shown[column] for column in _COLUMNS if column != "mlflow"]
+    row = {**_exact(model), "created": minute(model.created)}
+    return [value for column, value in row.items() if column != "mlflow"]
 
 
-def _traffic(route: Route | None) -> Mapping[str, int] | None:
-    return route.traffic if route else None
+def _live(route: Route | None) -> str | None:
+    from fairlead.control.endpoints import traffic_in_words
 
-
-def _shared(route: Route | None) -> str | None:
-    return shares(route) if route else None
+    return traffic_in_words(route) if route else None

@@ -1,7 +1,4 @@
-"""`fairlead new`: a spec to start from.
-
-Belongs here: which files are written. Does not: the specs, which are files of their own.
-"""
+"""`fairlead new`: a spec to start from, with its data where it is an example."""
 
 from __future__ import annotations
 
@@ -40,9 +37,9 @@ class _File:
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--example", type=click.Choice(tuple(EXAMPLES)), help="An example with its data.")
 def command(folder: Path, example: str | None) -> None:
-    """Write a commented spec into the folder DIR; it asks nothing and overwrites nothing.
+    """Write a commented spec into the folder DIR; nothing is overwritten.
 
-    Without --example the spec runs as it is, on a small data set, and says where your own goes.
+    Without --example the spec runs as it is, on a small data set, and says where to name your own.
     """
     files = _example(folder, example) if example else [_plain(folder)]
     _refuse_overwriting(files)

@@ -1,7 +1,4 @@
-"""`fairlead plan`: what a run would do, and how long it would take.
-
-Belongs here: the command and its answer. Does not: running anything but one task, which is timed.
-"""
+"""`fairlead plan`: what a run would do, and how long it would take."""
 
 from __future__ import annotations
 
@@ -9,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from fairlead.cli.context import settings
 from fairlead.cli.options import spec_options
-from fairlead.cli.output import json_option, note, print_fields, print_json, settings
+from fairlead.cli.output import json_option, note, print_fields, print_json
 
 _EPILOG = """\b
 Examples:
@@ -33,9 +31,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
     timing: bool,
     as_json: bool,
 ) -> None:
-    """Say what a run of SPEC would do: trials, tasks, fits saved, rows, and an estimate.
+    """Show what a run of SPEC would do: trials, tasks, fits saved, rows, and an estimate.
 
-    Nothing is written. One fit is timed, on one fold; the estimate is of the search alone.
+    Nothing is written. One fit is timed, on one fold; the estimate covers the search alone.
     """
     from fairlead.spec.load import load
     from fairlead.study.forecast import forecast

@@ -1,4 +1,4 @@
-"""`fairlead predict`: rows of a file, predicted with a model."""
+"""`fairlead predict`: predictions of a model for the rows of a file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO, get_args
 import click
 
 from fairlead.cli.context import opened
-from fairlead.cli.options import Named, VersionNumber
+from fairlead.cli.options import NonEmptyPath, VersionNumber
 from fairlead.cli.output import json_option
-from fairlead.cli.parts import parts
-from fairlead.cli.predictions import Block, Form, block, write
+from fairlead.cli.row_files import Block, Form, block, parts, write
 from fairlead.errors import Failed, Invalid, InvalidData
 
 if TYPE_CHECKING:
@@ -44,17 +43,17 @@ Examples:
 @click.command(epilog=_EPILOG)
 @click.argument("model")
 @click.argument("rows", type=click.Path(allow_dash=True, path_type=Path))
-@click.option("--version", type=VersionNumber(), help="Of the model; its champion if not given.")
+@click.option("--version", type=VersionNumber(), help="Version number (default: the champion).")
 @click.option(
     "--output",
-    type=Named(dir_okay=False, path_type=Path),
+    type=NonEmptyPath(dir_okay=False, path_type=Path),
     help="Write to this file instead of stdout.",
 )
 @click.option(
     "--format",
     "form",
     type=click.Choice([name for name in get_args(Form) if name != "json"]),
-    help="Of what is written; by the name of --output, else csv.",
+    help="Output format (default: by the name of --output, else csv).",
 )
 @json_option
 @click.pass_context
@@ -71,17 +70,15 @@ def command(  # noqa: PLR0913 - each is an option
     """Predict ROWS (a CSV, TSV, Parquet or JSON lines file, or - for stdin) with MODEL.
 
     Columns are found by name, in any order; those that the model does not know are ignored. One
-    prediction a row is written, in the order of the rows; for classes with the probability of
-    each. A large CSV file is read and predicted in parts: where a later part is wrong, what came
-    before it is on stdout already; --output is written whole or not at all.
+    prediction per row is written, in the order of the rows; for classes with the probability of
+    each. A large CSV file is read and predicted in parts: where a later part is wrong, the
+    predictions before it are on stdout already; --output is written whole or not at all.
     """
-    from fairlead.registry.registry import Registry
+    from fairlead.control.models import predictor
 
     chosen = _form(form, output, as_json=as_json)
-    with opened(ctx) as (ledger, artifacts):
-        registry = Registry(ledger, artifacts)
-        found = registry.version(model, version)
-        exported, signature = registry.exported(found), registry.candidate(found).signature
+    with opened(ctx) as stores:
+        exported, signature = predictor(stores, model, version)
     every = _read(rows, signature, missing=exported.found.missing)
     predicted = (each for features in every for each in _predicted(exported, features, signature))
     with _target(output) as stream:
@@ -102,8 +99,8 @@ def _form_of(output: Path) -> Form:
     except KeyError:
         known = ", ".join(filter(None, _SUFFIXES))
         raise Invalid(
-            f"--output {str(output)!r}: {output.suffix!r} is none of {known}; say with --format "
-            "what to write"
+            f"--output {str(output)!r}: {output.suffix!r} is none of {known}; name the format "
+            "with --format"
         ) from None
 
 
@@ -121,7 +118,7 @@ def _read(path: Path, signature: Signature, *, missing: bool) -> Iterator[Featur
 
 
 def _refuse_missing(features: Features, signature: Signature, file: str, *, before: int) -> None:
-    """Refuse rows for which the model has nothing that stands for a number.
+    """Refuse rows that miss a number which the model needs.
 
     Raises:
         InvalidData: Names the first one, counted from the beginning of the file.

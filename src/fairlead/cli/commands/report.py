@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fairlead.cli.context import opened
-from fairlead.cli.options import Named
-from fairlead.cli.output import note, settings
+from fairlead.cli.context import opened, settings
+from fairlead.cli.options import NonEmptyPath
+from fairlead.cli.output import note
 
 if TYPE_CHECKING:
     from fairlead.records import Study
@@ -28,8 +28,8 @@ _DIGITS = 8  # of the id, in the file's name
 @click.argument("study")
 @click.option(
     "--output",
-    type=Named(dir_okay=False, path_type=Path),
-    help="The file to write (else in the folder reports of the home).",
+    type=NonEmptyPath(dir_okay=False, path_type=Path),
+    help="File to write (default: in the folder reports of the home).",
 )
 @click.pass_context
 def command(ctx: click.Context, study: str, output: Path | None) -> None:
@@ -38,9 +38,9 @@ def command(ctx: click.Context, study: str, output: Path | None) -> None:
     from fairlead.report.material import load
     from fairlead.report.page import render
 
-    with opened(ctx) as (ledger, artifacts):
-        found = ledger.studies.get(study)
-        material = load(found, ledger, artifacts)
+    with opened(ctx) as stores:
+        found = stores.ledger.studies.get(study)
+        material = load(found, stores.ledger, stores.artifacts)
     path = output or _default(found, settings(ctx))
     written = _write(path, render(material, library=_plotly()))
     note(f"{size(written)}, of which Plotly's library is {size(len(_plotly()))}")

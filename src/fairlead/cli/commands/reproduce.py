@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from fairlead.cli.context import settings
 from fairlead.cli.interrupts import counted
 from fairlead.cli.options import VersionNumber, workers_option
-from fairlead.cli.output import json_option, note, print_json, settings
+from fairlead.cli.output import json_option, note, print_json
 
 _EPILOG = """\b
 Examples:
@@ -27,8 +28,8 @@ def command(
 ) -> None:
     """Train VERSION of MODEL again, from the digests of its data and code, and compare.
 
-    Every trial is run again in a home of its own; nothing of yours changes. Exit status 0 where
-    all trials, scores and files are equal, 1 where anything differs.
+    Every trial is run again in a temporary home; nothing in this one changes. The exit status is 0
+    where all trials, scores and files are equal, 1 where anything differs.
     """
     from fairlead.cli.progress import watching
     from fairlead.study.reproduce import reproduce
@@ -38,7 +39,7 @@ def command(
             model, version, settings=settings(ctx), workers=workers, watch=watch, stop=stop
         )
     for line in answer.environment:
-        note(f"the environment is another: {line}")
+        note(f"the environment differs: {line}")
     if as_json:
         print_json(answer)
     elif answer.equal:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import click
 
-from fairlead.cli.context import opened
-from fairlead.cli.live import tell_unchanged
-from fairlead.cli.output import settings
+from fairlead.cli.context import opened, settings
+from fairlead.cli.deployment_progress import note_unchanged
+from fairlead.cli.options import why_option
 
 
 @click.command(epilog='\b\nExample:\n  fairlead rollback boston-prices --why "too low on Monday"\n')
 @click.argument("model")
-@click.option("--why", required=True, help="Goes into the history.")
+@why_option
 @click.pass_context
 def command(ctx: click.Context, *, model: str, why: str) -> None:
     """Make the previous champion of MODEL the champion again.
 
-    Another rollback goes one champion further back. The version that was taken down stays in the
-    registry, and only a person brings it back: the gate does not. What is live stays live:
+    Another rollback goes one champion further back. The version that was replaced stays in the
+    registry, and only a person can promote it again: the gate does not. What is live stays live:
     `fairlead undo` and `fairlead deploy` change that.
     """
-    from fairlead.registry.mlflow import start_mirror
-    from fairlead.registry.registry import Registry
+    from fairlead.control.promotions import roll_back
 
-    with opened(ctx) as (ledger, artifacts):
-        promotion = Registry(ledger, artifacts).rollback(model, why=why)
-        click.echo(f"{model}: champion v{promotion.version} (was v{promotion.previous})")
-        tell_unchanged(ledger, model, promotion.version)
-    start_mirror(settings(ctx))
+    with opened(ctx) as stores:
+        rolled_back = roll_back(stores, settings(ctx), model, why=why)
+    assert rolled_back.promotion is not None  # a rollback always changes the champion
+    promotion = rolled_back.promotion
+    click.echo(f"{model}: champion v{promotion.version} (was v{promotion.previous})")
+    note_unchanged(rolled_back)

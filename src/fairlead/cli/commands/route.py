@@ -1,31 +1,22 @@
-"""`fairlead route`: how a model's traffic is split, what it was, and sharing it by hand.
-
-Belongs here: what is shown of revisions, routes and the deployment that runs. Does not: changing
-them (rollout/routes.py).
-"""
+"""`fairlead route`: how a model's traffic is split, how it was, and splitting it by hand."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fairlead.cli.commands.undo import approving
-from fairlead.cli.context import opened
-from fairlead.cli.live import settle_or_take_back, shares, token_option
-from fairlead.cli.output import json_option, note, print_json, print_table
-from fairlead.cli.steps import end
-from fairlead.cli.when import second
+from fairlead.cli.context import opened, settings
+from fairlead.cli.deployment_progress import Reporter
+from fairlead.cli.options import token_option
+from fairlead.cli.output import json_option, note, print_json, print_table, second
 
 if TYPE_CHECKING:
-    from fairlead.artifacts import Artifacts
-    from fairlead.ledger.interface import Ledger
+    from fairlead.control.routes import ModelTraffic, TrafficHistory
     from fairlead.records import Deployment, Revision, Route, Server, ServingEvent
-    from fairlead.rollout.routes import Approve
 
 _WHEN = "when (UTC)"
 _SINCE = "since (UTC)"
@@ -33,9 +24,7 @@ _OVER = {"retired", "failed"}
 _ENDS = {"done", "undone", "failed", "superseded"}
 """Of deployments, as the history calls them; a revision that failed is no line of its own."""
 _DOUBTFUL = 3.5
-"""Seconds of silence after which a server may be dead: one that lives gives a sign every 2.5."""
-_REMEMBERED = 600.0
-"""Seconds for which a server that fell silent may well be there still."""
+"""Seconds of silence after which a server may be dead: one that runs reports every 2.5."""
 _EPILOG = """\b
 Examples:
   fairlead route boston-prices
@@ -68,8 +57,8 @@ class Traffic(click.ParamType[dict[str, int]]):
 
 @click.command(epilog=_EPILOG)
 @click.argument("model")
-@click.option("--set", "traffic", type=Traffic(), help="Share the traffic so, such as v3=90,v4=10.")
-@click.option("--why", help="With --set: goes into the history.")
+@click.option("--set", "traffic", type=Traffic(), help="Split the traffic, such as v3=90,v4=10.")
+@click.option("--why", help="With --set: the reason, kept in the history.")
 @click.option("--history", is_flag=True, help="Show every route, and how deployments ended.")
 @click.option("--all", "everything", is_flag=True, help="Show retired and failed revisions, too.")
 @token_option
@@ -86,91 +75,30 @@ def command(  # noqa: PLR0913 - click passes each option by name
     token: str | None,
     as_json: bool,
 ) -> None:
-    """Show the revisions of MODEL, their traffic and state, and the deployment that runs.
+    """Show the revisions of MODEL, their traffic and state, and the running deployment.
 
-    With --set, share the traffic over revisions that were deployed before. That ends a deployment
-    that runs; `fairlead undo` goes back to the route before. As with `undo`, what comes in is
-    proved first. Where servers that followed the route before do not follow, or answer something
-    else, it is in force again; in the middle of a canary, the one that the canary began from.
+    With --set, split the traffic over revisions that were deployed before. That ends a running
+    deployment; `fairlead undo` goes back to the route before. As with `undo`, what comes in is
+    verified first. Where servers that followed the route before do not follow, or the smoke test
+    fails, it is in force again; in the middle of a canary, the one that the canary began from.
     """
+    from fairlead.control import routes
+
     if why is not None and traffic is None:
         raise click.UsageError("--why goes with --set.")
     if history and traffic is not None:
         raise click.UsageError("--history and --set cannot be combined.")
-    with opened(ctx) as (ledger, artifacts):
+    with opened(ctx) as stores:
         if traffic is not None:
-            approve = approving(ctx, ledger, artifacts)
-            _share(ledger, artifacts, model, traffic, why, approve=approve, token=token)
+            access = routes.Access(checks=settings(ctx).checked, token=token)
+            routes.set_traffic(stores, model, traffic, why, access=access, on_event=Reporter())
         if history:
-            _show_history(ledger, model, as_json=as_json)
+            _show_history(routes.history(stores, model), as_json=as_json)
         else:
-            _show(_seen(ledger, model), everything=everything, as_json=as_json)
+            _show(routes.traffic(stores, model), everything=everything, as_json=as_json)
 
 
-def _share(  # noqa: PLR0913 - the command's own arguments
-    ledger: Ledger,
-    artifacts: Artifacts,
-    model: str,
-    traffic: dict[str, int],
-    why: str | None,
-    *,
-    approve: Approve,
-    token: str | None,
-) -> None:
-    """Write the route, and see that it arrives."""
-    from fairlead.rollout.record import author
-    from fairlead.rollout.routes import set_traffic
-    from fairlead.rollout.wait import following_current
-
-    reason = why if why and why.strip() else f"set by {author()}"
-    followed = following_current(ledger, model)
-    route = set_traffic(ledger, artifacts, model, traffic, reason, approve=approve)
-    settle_or_take_back(ledger, artifacts, route, followed=followed, token=token)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """What there is to show of a model."""
-
-    model: str
-    route: Route | None
-    revisions: Sequence[Revision]
-    deployment: Deployment | None  # that runs
-    last: Deployment | None
-    servers: Sequence[Server]
-    silent: Sequence[Server]  # that may be gone, or cannot write to the ledger
-    champion: int | None
-    now: float  # by the ledger's clock
-
-
-def _seen(ledger: Ledger, model: str) -> _Seen:
-    from fairlead.rollout.routes import last_deployment, running_deployment
-    from fairlead.rollout.wait import servers_of
-
-    ledger.versions.history(model)  # refuses a model that is not there
-    champion = ledger.versions.champion(model)
-    route = ledger.routes.current(model)
-    return _Seen(
-        model=model,
-        route=route,
-        revisions=[_by_route(each, route) for each in ledger.routes.revisions(model)],
-        deployment=running_deployment(ledger, model),
-        last=last_deployment(ledger, model),
-        servers=servers_of(ledger, model),
-        silent=[server for server in ledger.servers.silent() if server.serves(model)],
-        champion=champion.number if champion else None,
-        now=ledger.now(),
-    )
-
-
-def _by_route(revision: Revision, route: Route | None) -> Revision:
-    """A revision that has traffic has it by the route in force, whatever first brought it in."""
-    if route is None or revision.name not in route.traffic:
-        return revision
-    return replace(revision, reason=f"route {route.number}: {route.why}")
-
-
-def _show(seen: _Seen, *, everything: bool, as_json: bool) -> None:
+def _show(seen: ModelTraffic, *, everything: bool, as_json: bool) -> None:
     if as_json:
         print_json(seen)
         return
@@ -191,11 +119,11 @@ def _of_hidden(revisions: Sequence[Revision]) -> list[str]:
     if not revisions:
         return []
     counts = Counter(each.state for each in revisions)
-    told = ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
-    return [f"not shown: {told} (--all shows them)"]
+    hidden = ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+    return [f"not shown: {hidden} (--all shows them)"]
 
 
-def _remarks(seen: _Seen) -> list[str]:
+def _remarks(seen: ModelTraffic) -> list[str]:
     lines = [_of_route(seen)]
     if seen.deployment:
         lines.append(_of_deployment(seen.deployment))
@@ -205,31 +133,30 @@ def _remarks(seen: _Seen) -> list[str]:
     return lines if seen.servers else [*lines, _of_nobody(seen)]
 
 
-def _of_nobody(seen: _Seen) -> str:
-    """What is known where no server has told of itself within its lease."""
-    recent = [server for server in seen.silent if 0 <= seen.now - server.seen < _REMEMBERED]
-    if not recent:
+def _of_nobody(seen: ModelTraffic) -> str:
+    """What is known where no server has reported within its lease."""
+    newest = seen.last_heard_of
+    if newest is None:
         return f"no server serves it now: `fairlead serve {seen.model}`"
-    newest = max(recent, key=lambda server: server.seen)
     return (
-        f"no server has told of itself since {second(newest.seen)} UTC ({newest.url}): it may "
+        f"no server has reported since {second(newest.seen)} UTC ({newest.url}): it may "
         f"answer all the same; where it does not, `fairlead serve {seen.model}`"
     )
 
 
 def _is_news(deployment: Deployment, route: Route | None) -> bool:
-    """Whether how it ended tells of what is in force now, and not of what was before."""
+    """Whether its end explains the route in force, rather than an earlier one."""
     if deployment.state == "done":
         return route is not None and route.deployment == deployment.number
     return route is None or route.number == deployment.base or route.kind == "undo"
 
 
-def _of_route(seen: _Seen) -> str:
+def _of_route(seen: ModelTraffic) -> str:
     if seen.route is None:
-        return f"no traffic yet: `fairlead deploy {seen.model}` brings its champion into service"
+        return f"no traffic yet: `fairlead deploy {seen.model}` deploys its champion"
     route = seen.route
-    said = f"route {route.number} since {second(route.at)} UTC ({route.kind}): {route.why}"
-    return said if route.traffic else f"out of service by {said}"
+    named = f"route {route.number} since {second(route.at)} UTC ({route.kind}): {route.why}"
+    return named if route.traffic else f"out of service by {named}"
 
 
 def _of_deployment(deployment: Deployment) -> str:
@@ -242,38 +169,41 @@ def _of_deployment(deployment: Deployment) -> str:
 
 
 def _of_last(deployment: Deployment) -> str:
-    return f"deployment {deployment.number} of {deployment.revision} {end(deployment)}"
+    from fairlead.control.deployments import ending
+
+    return f"deployment {deployment.number} of {deployment.revision} {ending(deployment)}"
 
 
 def _of_server(server: Server, route: Route | None, now: float) -> str:
     followed = server.routes.get(route.model, "none") if route else "none"
-    said = f"{server.url}: {server.processes} processes follow route {followed}"
+    report = f"{server.url}: {server.processes} processes follow route {followed}"
     age = now - server.seen
-    return said if age < _DOUBTFUL else f"{said}, it said {age:.0f} s ago and not since"
+    return report if age < _DOUBTFUL else f"{report}, last reported {age:.0f} s ago"
 
 
-def _show_history(ledger: Ledger, model: str, *, as_json: bool) -> None:
-    ledger.versions.history(model)  # refuses a model that is not there
-    routes, events = ledger.routes.history(model), ledger.routes.events(model)
+def _show_history(history: TrafficHistory, *, as_json: bool) -> None:
+    from fairlead.control.endpoints import traffic_in_words
+
     if as_json:
-        print_json({"model": model, "routes": routes, "events": events})
+        print_json(history)
         return
+    routes, events = history.routes, history.events
     reasons = {each.why for each in routes}
     ends = [each for each in events if each.kind in _ENDS and each.deployment is not None]
     rows = [
-        *((each.at, each.number, each.kind, shares(each), each.why) for each in routes),
+        *((each.at, each.number, each.kind, traffic_in_words(each), each.why) for each in routes),
         *((each.at, None, each.kind, None, of_end(each, reasons)) for each in ends),
     ]
     shown = [(second(at), *rest) for at, *rest in sorted(rows, key=lambda row: row[0])]
     print_table((_WHEN, "route", "what", "traffic", "why"), shown, unfolded=(_WHEN,))
 
 
-def of_end(event: ServingEvent, told: Collection[str]) -> str:
+def of_end(event: ServingEvent, shown: Collection[str]) -> str:
     """How a deployment ended, in a line of the history.
 
     Args:
         event: Its end.
-        told: Reasons that stand beside a route, and are not said again.
+        shown: Reasons that stand beside a route, and are not repeated.
     """
     named = f"deployment {event.deployment} of {event.revision}"
-    return named if event.text in {"", *told} else f"{named}: {event.text}"
+    return named if event.text in {"", *shown} else f"{named}: {event.text}"

@@ -1,8 +1,4 @@
-"""`fairlead run`: the whole path of a spec.
-
-Belongs here: its arguments, Ctrl-C, and what a person reads at the end. Does not: the path
-(study/run.py).
-"""
+"""`fairlead run`: from a spec to a judged version, and with --deploy to a tested endpoint."""
 
 from __future__ import annotations
 
@@ -11,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fairlead.cli.context import settings
+from fairlead.cli.deployment_progress import Reporter, in_words, waited
 from fairlead.cli.interrupts import counted
-from fairlead.cli.live import token_option
-from fairlead.cli.options import spec_options
-from fairlead.cli.output import json_option, note, print_fields, print_json, settings
+from fairlead.cli.options import spec_options, token_option
+from fairlead.cli.output import json_option, note, print_fields, print_json
 
 if TYPE_CHECKING:
     from fairlead.settings import Settings
@@ -34,7 +31,7 @@ Examples:
 @spec_options
 @click.option("--fresh", is_flag=True, help="Search again, even if this study is finished.")
 @click.option(
-    "--deploy", is_flag=True, help="If it is the champion, bring it into service and test it there."
+    "--deploy", is_flag=True, help="If it becomes champion, deploy it and smoke-test its endpoint."
 )
 @token_option
 @json_option
@@ -52,72 +49,66 @@ def command(  # noqa: PLR0913 - click passes each option by name
 ) -> None:
     """Search, refit, judge and register: from the data to a version of the model.
 
-    A study that is finished is shown and not searched again; raising search.trials extends it.
-    Ctrl-C finishes the tasks in hand and keeps everything; a second one stops at once. Run the
+    A finished study is shown and not searched again; raising search.trials extends it.
+    Ctrl-C finishes the running tasks and keeps everything; a second one stops at once. Run the
     same command again to go on.
 
-    With --deploy, a server that runs brings the champion into service; where none does, one is
+    With --deploy, a running server brings the champion into service; where none runs, one is
     started for the test and stopped after it.
     """
     from fairlead.cli.progress import watching
+    from fairlead.control.runs import run
     from fairlead.spec.load import load
-    from fairlead.study.run import RunRequest, run
 
     options = settings(ctx)
     loaded = load(spec, sets=sets)
-    request = RunRequest(spec=loaded.spec, base=loaded.base, workers=workers, fresh=fresh)
-    with loaded.located(), counted(keeps=True) as stop, watching(quiet=False) as watch:
-        outcome = run(request, options, watch, stop)
+    with counted(keeps=True) as stop, watching(quiet=False) as watch:
+        outcome = run(loaded, options, workers=workers, fresh=fresh, watch=watch, stop=stop)
     if not as_json:
         _show(outcome, options)
-    _mirror(options)
-    if not (deploy or as_json):
-        _offer(outcome, options, loaded.spec.serve)
     if deploy:
-        _land(outcome, options, loaded.spec.serve, token, as_json=as_json)
+        _deploy(outcome, options, loaded.spec.serve, token, as_json=as_json)
     elif as_json:
         print_json(outcome.to_json())
+    else:
+        _offer(outcome, options, loaded.spec.serve)
 
 
-def _land(
+def _deploy(
     outcome: RunOutcome, options: Settings, serve: Serve, token: str | None, *, as_json: bool
 ) -> None:
     """Deploy what came of the run; as JSON, the run is printed even where that fails."""
-    from fairlead.cli.landing import land
-    from fairlead.cli.steps import in_words
+    from fairlead.control.runs import deploy_and_test
 
     details: Any = None
-    warnings: list[str] = []
-
-    def warned(line: str) -> None:
-        warnings.append(line)
-        note(f"warning: {line}")
-
+    reporter = Reporter()
     try:
         with counted(keeps=True) as stop:
-            details = land(options, outcome.version, serve, token=token, stop=stop, warned=warned)
+            details = deploy_and_test(
+                options,
+                outcome.version,
+                serve,
+                token=token,
+                stop=stop,
+                wait=waited,
+                on_event=reporter,
+            )
     finally:
         if as_json:
-            print_json({**outcome.to_json(), "deployed": details, "warnings": warnings})
+            print_json({**outcome.to_json(), "deployed": details, "warnings": reporter.warnings})
     if details and not as_json:
-        told = in_words(details)  # but for the verdict, which the run has just printed
-        print_fields([(name, value) for name, value in told if name != "gate"])
+        fields = in_words(details)  # but for the verdict, which the run has just printed
+        print_fields([(name, value) for name, value in fields if name != "gate"])
 
 
 def _offer(outcome: RunOutcome, options: Settings, serve: Serve) -> None:
-    """Say how what came of the run is brought into service."""
-    from fairlead.cli.landing import offers
+    """Print how what came of the run is brought into service."""
+    from fairlead.control.runs import serving_options
 
     if outcome.candidate.parity is not None:
-        for line in offers(options, outcome.version, serve):
-            note(line)
-
-
-def _mirror(options: Settings) -> None:
-    """Tell MLflow's registry, in a process of its own: importing MLflow takes seconds."""
-    from fairlead.registry.mlflow import start_mirror
-
-    start_mirror(options)
+        reporter = Reporter()
+        for notice in serving_options(options, outcome.version, serve):
+            reporter(notice)
 
 
 def _show(outcome: RunOutcome, options: Settings) -> None:
@@ -129,7 +120,7 @@ def _show(outcome: RunOutcome, options: Settings) -> None:
 
 
 def _predicting(outcome: RunOutcome) -> list[str]:
-    """How to predict with what came of the run; nothing where it cannot be exported."""
+    """How to predict with what came of the run; nothing where it was not exported."""
     if outcome.candidate.parity is None:
         return []
     command = f"fairlead predict {outcome.version.model} ROWS.csv"

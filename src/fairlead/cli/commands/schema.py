@@ -1,7 +1,4 @@
-"""`fairlead schema`: the JSON Schema of a spec.
-
-Belongs here: printing it. Does not: what it says (spec/document.py).
-"""
+"""`fairlead schema`: the JSON Schema of a spec."""
 
 from __future__ import annotations
 

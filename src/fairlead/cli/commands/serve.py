@@ -1,36 +1,32 @@
-"""`fairlead serve`: models over HTTP.
-
-Belongs here: its arguments, its signals, and what a person reads while it serves. Does not:
-serving (server/supervisor.py).
-"""
+"""`fairlead serve`: models over HTTP, with the server's signals and what it prints."""
 
 from __future__ import annotations
 
+import json
 import logging
+import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 import click
 
-from fairlead.cli.context import opened
-from fairlead.cli.curl import curl
-from fairlead.cli.live import shares
+from fairlead.cli.context import opened, settings
+from fairlead.cli.deployment_progress import step
 from fairlead.cli.next_steps import explained, with_commands
-from fairlead.cli.output import exit_status, printable, settings
-from fairlead.cli.steps import step
+from fairlead.cli.output import exit_status, printable
 from fairlead.errors import FairleadError
 
 if TYPE_CHECKING:
-    from fairlead.artifacts import Artifacts
-    from fairlead.ledger.interface import Ledger
-    from fairlead.records import Deployment, Route
+    from fairlead.records import Deployment, Route, Scalar
     from fairlead.server.events import ServerEvent
     from fairlead.server.supervisor import ShutdownRequest
     from fairlead.serving.settings import Logging
+    from fairlead.stores import Stores
 
 _LONG = 2.0  # seconds to open a ledger in
 _HELD = "another program holds it; waiting up to a minute before this server binds its address"
@@ -49,18 +45,18 @@ Examples:
     type=click.IntRange(0, 65535),
     default=8080,
     show_default=True,
-    help="0 takes one that is free.",
+    help="Port to bind; 0 takes a free one.",
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Name or address to bind; others than this machine's own need a token.",
+    help="Name or address to bind; any but a loopback address needs a token.",
 )
 @click.option(
     "--processes",
     type=click.IntRange(1, 1024),
-    help="How many answer requests (default: one a core, from 2 to 4).",
+    help="Number of serving processes (default: one per core, from 2 to 4).",
 )
 @click.option(
     "--grace",
@@ -68,16 +64,16 @@ Examples:
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long requests in hand may take once the server is to stop.",
+    help="Time for running requests to finish once the server is to stop.",
 )
-@click.option("--log-requests", is_flag=True, help="Log every request, not only those that fail.")
+@click.option("--log-requests", is_flag=True, help="Log every request, not only failed ones.")
 @click.option(
     "--log-form",
     type=click.Choice(["auto", "lines", "json"]),
     default="auto",
     show_default=True,
-    help="Of the log on stderr: lines for people, or a JSON object a line; auto: by whether it is "
-    "a terminal.",
+    help="Form of the log on stderr: lines for people, or a JSON object per line; auto: lines on a "
+    "terminal.",
 )
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
@@ -93,9 +89,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
 ) -> None:
     """Serve models over HTTP: those that are named, or all, later ones included.
 
-    What is live of a model is what was deployed last; a model that never was is served by its
-    champion. Deployments are carried out while this runs. Ctrl-C or SIGTERM finishes requests in
-    hand; a second one ends at once.
+    The version that was deployed last is live; of a model that never was deployed, the champion
+    is. Deployments are carried out while this runs. Ctrl-C or SIGTERM finishes running requests;
+    a second one ends at once.
     """
     from fairlead.server.auth import read_tokens
     from fairlead.server.supervisor import ServeOptions, serve
@@ -117,18 +113,18 @@ def command(  # noqa: PLR0913 - click passes each option by name
     )
     with (
         _refused(ctx, writing),
-        _opened(ctx, writing) as (ledger, artifacts),
-        _asked() as stop,
+        _opened(ctx, writing) as stores,
+        _shutdown_requests() as stop,
         written(writing) as log,
     ):
-        teller = Teller(ledger, artifacts, log, token=bool(known), host=host)
-        serve(ledger, artifacts, options, shutdown=stop, on_event=teller.tell)
+        reporter = ServerReporter(stores, log, token=bool(known), host=host)
+        serve(stores.ledger, stores.artifacts, options, shutdown=stop, on_event=reporter)
         log.info("stopped")
 
 
 @contextmanager
 def _refused(ctx: click.Context, writing: Logging) -> Iterator[None]:
-    """Why it cannot serve is a line of its log, where programs read that."""
+    """Writes why it cannot serve to its log, where programs read that."""
     from fairlead.serving.telemetry.logs import is_for_people, written
 
     try:
@@ -142,17 +138,18 @@ def _refused(ctx: click.Context, writing: Logging) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(ctx: click.Context, writing: Logging) -> Iterator[tuple[Ledger, Artifacts]]:
-    """As `opened`, which can take a minute where another program holds the ledger: that is said."""
+def _opened(ctx: click.Context, writing: Logging) -> Iterator[Stores]:
+    """As `opened`, with a warning where another program holds the ledger, for up to a minute."""
     with ExitStack() as stack:
-        with _told_of(f"opening ledger {str(settings(ctx).ledger)!r}: {_HELD}", writing):
+        ledger = settings(ctx).ledger_url.removeprefix("sqlite:///")
+        with _warned_if_slow(f"opening ledger {ledger!r}: {_HELD}", writing):
             found = stack.enter_context(opened(ctx))
         yield found
 
 
 @contextmanager
-def _told_of(wait: str, writing: Logging) -> Iterator[None]:
-    """A line of the log, if the block takes long."""
+def _warned_if_slow(wait: str, writing: Logging) -> Iterator[None]:
+    """Logs a warning if the block takes long."""
     timer = threading.Timer(_LONG, _warn, (wait, writing))
     timer.daemon = True
     timer.start()
@@ -171,7 +168,7 @@ def _warn(text: str, writing: Logging) -> None:
 
 
 @contextmanager
-def _asked() -> Iterator[ShutdownRequest]:
+def _shutdown_requests() -> Iterator[ShutdownRequest]:
     """Counts SIGINT and SIGTERM."""
     from fairlead.server.supervisor import ShutdownRequest
 
@@ -185,31 +182,27 @@ def _asked() -> Iterator[ShutdownRequest]:
             signal.signal(number, former)
 
 
-class Teller:
-    """Says what a server does: what it serves on stdout, the rest in its log.
+class ServerReporter:
+    """Prints what a server does: what it serves on stdout, the rest in its log.
 
     Args:
-        ledger: Says which versions the revisions are.
-        artifacts: Hold rows to ask about.
+        stores: Have an example for each model.
         log: That its processes write, too.
         token: Whether clients need one.
-        host: As it was asked for; others than this machine may know the server by it.
+        host: As it was asked for; clients on other machines may know the server by it.
     """
 
-    def __init__(
-        self, ledger: Ledger, artifacts: Artifacts, log: logging.Logger, *, token: bool, host: str
-    ) -> None:
+    def __init__(self, stores: Stores, log: logging.Logger, *, token: bool, host: str) -> None:
+        self._stores = stores
         self._host = host
-        self._ledger = ledger
-        self._artifacts = artifacts
         self._log = log
         self._token = token
         self._url = ""
         self._shown: set[str] = set()  # models with a curl line
         self._steps: dict[str, tuple[object, ...]] = {}
 
-    def tell(self, news: ServerEvent) -> None:
-        """Say it."""
+    def __call__(self, event: ServerEvent) -> None:
+        """Print or log it."""
         from fairlead.server.events import (
             AddressBound,
             DeploymentChanged,
@@ -218,7 +211,7 @@ class Teller:
             ServerWarning,
         )
 
-        match news:
+        match event:
             case AddressBound(url=url, processes=processes):
                 self._url = url
                 click.echo(f"serving at {url} with {processes} processes{self._reach()}")
@@ -232,27 +225,28 @@ class Teller:
                 self._log.warning(printable(with_commands(text, steps)))
 
     def _reach(self) -> str:
-        """The bound address, where it is more than the one that this machine asks."""
+        """The bound address, where it is more than the one that this machine uses."""
         everywhere = self._host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
         name = f"[{self._host}]" if ":" in self._host else self._host
         port = self._url.rpartition(":")[2]
         return f", bound to {name}:{port}" if everywhere else ""
 
     def _live(self, route: Route) -> None:
-        click.echo(printable(f"{route.model}: {shares(route)} (route {route.number})"))
+        from fairlead.control.endpoints import traffic_in_words
+
+        traffic = traffic_in_words(route)
+        click.echo(printable(f"{route.model}: {traffic} (route {route.number})"))
         if route.traffic and route.model not in self._shown:
             self._shown.add(route.model)
             with suppress(FairleadError):  # an example is not worth a failure
                 self._example(route)
 
     def _example(self, route: Route) -> None:
-        from fairlead.rollout.wait import golden_rows_of
+        from fairlead.control.endpoints import example_row
 
-        for golden in golden_rows_of(self._ledger, self._artifacts, route).values():
-            if golden.rows:
-                line = curl(self._url, route.model, golden.rows[0], token=self._token)
-                click.echo(printable(line))
-                return
+        row = example_row(self._stores, route)
+        if row is not None:
+            click.echo(printable(curl(self._url, route.model, row, token=self._token)))
 
     def _moved(self, deployment: Deployment) -> None:
         at = (deployment.number, deployment.step, deployment.state)
@@ -261,5 +255,20 @@ class Teller:
         self._steps[deployment.model] = at
         ended = deployment.state != "running" and deployment.reason
         level = logging.WARNING if deployment.state == "failed" else logging.INFO
-        said = f"{step(deployment)}: {deployment.reason}" if ended else step(deployment)
-        self._log.log(level, printable(said))
+        line = f"{step(deployment)}: {deployment.reason}" if ended else step(deployment)
+        self._log.log(level, printable(line))
+
+
+def curl(url: str, model: str, row: Mapping[str, Scalar], *, token: bool) -> str:
+    """The curl line that requests a prediction for a row, to be pasted into a shell.
+
+    Args:
+        url: Of the server.
+        model: Name of the model.
+        row: What to predict.
+        token: Whether the server requires one; it is taken from $FAIRLEAD_TOKEN.
+    """
+    body = json.dumps({"rows": [dict(row)]}, ensure_ascii=False)
+    head = ' -H "Authorization: Bearer $FAIRLEAD_TOKEN"' if token else ""
+    address = f"{url}/models/{quote(model, safe='')}:predict"
+    return f"curl -sS{head} {shlex.quote(address)} -d {shlex.quote(body)}"

@@ -33,8 +33,8 @@ _COLUMNS = (
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
     """List the studies, the newest first, each with its best score so far."""
-    with opened(ctx) as (ledger, _):
-        rows = [_row(ledger, study) for study in ledger.studies.all()]
+    with opened(ctx) as stores:
+        rows = [_row(stores.ledger, study) for study in stores.ledger.studies.all()]
     if as_json:
         print_json(rows)
     elif as_csv:

@@ -1,21 +1,15 @@
-"""`fairlead test-endpoint`: what is live, asked through its address."""
+"""`fairlead test-endpoint`: the live endpoint of a model is smoke-tested."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
 from fairlead.cli.context import opened
-from fairlead.cli.live import asked, passed, refuse_difference, token_option
+from fairlead.cli.deployment_progress import passed
+from fairlead.cli.options import token_option
 from fairlead.cli.output import json_option, print_json
-from fairlead.errors import Failed
-
-if TYPE_CHECKING:
-    from fairlead.ledger.interface import Ledger
-    from fairlead.rollout.smoke_test import SmokeTestResult
 
 _EPILOG = """\b
 Examples:
@@ -26,42 +20,30 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("model")
-@click.option("--url", help="Of the server (default: every server that runs here for the model).")
+@click.option("--url", help="URL of the server (default: each server that runs here for MODEL).")
 @token_option
 @json_option
 @click.pass_context
 def command(
     ctx: click.Context, *, model: str, url: str | None, token: str | None, as_json: bool
 ) -> None:
-    """Send the golden rows of what is live of MODEL through its address.
+    """Smoke-test the live endpoint of MODEL with its golden rows.
 
-    They are rows of the holdout with the predictions of the exported model when it was made. Each
-    revision of the route is asked by name, all rows at once and the first one alone; then the
-    route is asked. Every number must be the same. The exit status is 1 at the first difference.
+    Golden rows are rows of the holdout with the predictions of the exported model when it was made.
+    Each revision of the route is requested by name, with all rows at once and with the first one
+    alone; then the route is. Every number must be the same. The exit status is 1 at the first
+    difference.
     """
-    with opened(ctx) as (ledger, artifacts):
-        urls = [url] if url else _urls(ledger, model)
-        found = {each: asked(ledger, artifacts, model, url=each, token=token) for each in urls}
+    from fairlead.control.endpoints import refuse_difference, smoke_test_endpoints
+
+    with opened(ctx) as stores:
+        found = smoke_test_endpoints(stores, model, url=url, token=token)
     if as_json:
-        print_json({"model": model, "tests": [_fields(*each) for each in found.items()]})
-    for each, answered in found.items():
-        refuse_difference(answered, model, each)
+        tests = [
+            {"url": at, "ok": not each.difference, **asdict(each)} for at, each in found.items()
+        ]
+        print_json({"model": model, "tests": tests})
+    for at, each in found.items():
+        refuse_difference(each, model, at)
         if not as_json:
-            click.echo(passed(answered, each))
-
-
-def _urls(ledger: Ledger, model: str) -> Sequence[str]:
-    from fairlead.rollout.wait import route_in_service, servers_of, wait_until_followed
-
-    wait_until_followed(ledger, route_in_service(ledger, model), timeout=5.0)
-    urls = [server.url for server in servers_of(ledger, model)]
-    if not urls:
-        raise Failed(
-            f"testing {model!r}: no server of this home runs for it; start `fairlead serve "
-            f"{model}`, or name an address with --url"
-        )
-    return urls
-
-
-def _fields(url: str, answered: SmokeTestResult) -> dict[str, object]:
-    return {"url": url, "ok": not answered.difference, **asdict(answered)}
+            click.echo(passed(at, each.seconds))

@@ -1,13 +1,13 @@
-"""`fairlead token`: who may ask the servers of this installation."""
+"""`fairlead token`: the bearer tokens of the servers of this installation."""
 
 from __future__ import annotations
 
 import click
 
-from fairlead.cli.output import json_option, note, print_json, print_table, settings
-from fairlead.cli.when import minute, utc
+from fairlead.cli.context import settings
+from fairlead.cli.output import json_option, minute, note, print_json, print_table, utc
 
-_FOLLOWS = "servers that run follow within a second"
+_FOLLOWS = "running servers follow within a second"
 _EPILOG = """\b
 Examples:
   fairlead token add shop > shop.token
@@ -18,12 +18,12 @@ Examples:
 
 @click.group(epilog=_EPILOG)
 def command() -> None:
-    """Add, list and remove the tokens that servers let in.
+    """Add, list and remove the bearer tokens that servers accept.
 
-    With at least one, a server wants `Authorization: Bearer TOKEN` and may listen beyond this
-    machine (`fairlead serve --host 0.0.0.0`). Servers that run follow changes within a second; one
-    that listens beyond this machine lets nobody in once the last token is removed. Only SHA-256
-    hashes are kept, in tokens.json of the home folder, readable by its owner alone.
+    With at least one token, servers require `Authorization: Bearer TOKEN` and may listen beyond
+    this machine (`fairlead serve --host 0.0.0.0`). Running servers follow changes within a second;
+    one that listens beyond this machine refuses all requests once the last token is removed. Only
+    SHA-256 hashes are kept, in tokens.json of the home folder, readable by its owner alone.
     """
 
 
@@ -31,7 +31,7 @@ def command() -> None:
 @click.argument("name")
 @click.pass_context
 def add(ctx: click.Context, *, name: str) -> None:
-    """Make a token called NAME and print it: it cannot be shown again."""
+    """Add a token called NAME and print it: it cannot be shown again."""
     from fairlead.server.auth import add_token
 
     click.echo(add_token(settings(ctx).tokens, name))
@@ -57,7 +57,7 @@ def listed(ctx: click.Context, *, as_json: bool) -> None:
 @click.argument("name")
 @click.pass_context
 def remove(ctx: click.Context, *, name: str) -> None:
-    """Forget the token NAME: who has it is let in no more, within a second."""
+    """Remove the token NAME: servers refuse it within a second."""
     from fairlead.server.auth import remove_token
 
     remove_token(settings(ctx).tokens, name)

@@ -25,7 +25,7 @@ STUDY is a name (its newest study), an id, or the beginning of one.
 @click.argument("study")
 @json_option
 @csv_option
-@click.option("--top", type=click.IntRange(1), help="Only the best so many.")
+@click.option("--top", type=click.IntRange(1), help="Only the best N trials.", metavar="N")
 @click.pass_context
 def command(
     ctx: click.Context, study: str, top: int | None, *, as_json: bool, as_csv: bool
@@ -33,9 +33,9 @@ def command(
     """List the trials of STUDY: as JSON or CSV by number, as a table the best first."""
     from fairlead.study.outcome import Trials, flat, ranked
 
-    with opened(ctx) as (ledger, _):
-        found = ledger.studies.get(study)
-        trials = Trials(ledger.studies.trials(found.id))
+    with opened(ctx) as stores:
+        found = stores.ledger.studies.get(study)
+        trials = Trials(stores.ledger.studies.trials(found.id))
     rows = list(trials) if top is None else ranked(found, trials)[:top]
     if as_json:
         print_json(Trials(rows).to_json())

@@ -1,7 +1,4 @@
-"""`fairlead worker`: the program of every worker.
-
-Belongs here: its arguments and signals. Does not: the work (worker/loop.py).
-"""
+"""`fairlead worker`: the program of every worker, with its signals."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from functools import partial
 
 import click
 
-from fairlead.cli.output import note, settings
-from fairlead.errors import NotFound
+from fairlead.cli.context import opened, settings
+from fairlead.cli.output import note
 
 _EPILOG = """\b
 Examples:
@@ -29,30 +26,25 @@ Examples:
 @click.command(epilog=_EPILOG)
 @click.option("--study", help="Work on this study only (a name, an id, or its beginning).")
 @click.option("--name", help="Name of this worker, unique among those alive.")
-@click.option("--until-eof", is_flag=True, help="Stop at once when standard input ends.")
+@click.option("--until-eof", is_flag=True, help="Stop at once at the end of standard input.")
 @click.pass_context
 def command(ctx: click.Context, study: str | None, name: str | None, *, until_eof: bool) -> None:
-    """Work off tasks until told to stop.
+    """Claim and carry out tasks until stopped.
 
-    SIGINT (Ctrl-C) or SIGTERM finishes the task in hand and ends; a second one ends at once and
-    gives the task back.
+    SIGINT (Ctrl-C) or SIGTERM finishes the running task and ends; a second one ends at once and
+    releases the task.
     """
-    from fairlead.ledger.store import exists, open_ledger
     from fairlead.worker.loop import Worker
 
     options = settings(ctx)
-    if not exists(options.ledger_url):
-        raise NotFound(
-            f"there is no ledger in {options.ledger or str(options.home)!r}: run a spec there first"
-        )
-    with open_ledger(options.ledger_url) as ledger:
+    with opened(ctx) as stores:
         worker = Worker(
             name=name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
-            ledger=ledger,
+            ledger=stores.ledger,
             artifacts=options.artifacts_url,
             cache=options.artifacts_cache,
             lease=options.lease,
-            study=ledger.studies.get(study).id if study else None,
+            study=stores.ledger.studies.get(study).id if study else None,
             note=note,
         )
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,12 +1,11 @@
-"""A deployment as it goes, for whoever waits for it.
+"""What people read while a route or a deployment is on its way, and once it is there.
 
-Belongs here: its steps as lines, what it waits for beside a spinner on a terminal, and the details
-of what came of it. Does not: waiting (rollout/wait.py), and results as JSON.
+A deployment that is waited for is shown as a line per step, with what it waits for beside a spinner
+on a terminal and as a line now and then elsewhere. The end of it is deploy_details.json in words.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
@@ -14,30 +13,92 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fairlead.cli.output import note
-from fairlead.cli.when import utc
+import click
+
+from fairlead.cli.next_steps import command_line, with_commands
+from fairlead.cli.output import note, utc
+from fairlead.errors import NextStep
 
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from fairlead.artifacts import Artifacts
-    from fairlead.ledger.interface import Ledger
+    from fairlead.control.events import Event
+    from fairlead.control.promotions import Promoted
     from fairlead.records import Deployment, Route
+    from fairlead.stores import Stores
 
 _EVERY = 10.0
-"""Seconds between two plain lines that tell only how far the same waiting is."""
+"""Seconds between two lines about the same wait."""
+_NO_SERVER = "no server serves it now: the next `fairlead serve` follows the route"
+
+
+class Reporter:
+    """Prints the events of a request as it goes, and keeps its warnings.
+
+    Args:
+        echo_route: Whether a new route is printed on stdout.
+    """
+
+    def __init__(self, *, echo_route: bool = False) -> None:
+        self.warnings: list[str] = []
+        self._echo_route = echo_route
+
+    def __call__(self, event: Event) -> None:
+        """Print it."""
+        from fairlead.control import events
+        from fairlead.control.endpoints import traffic_in_words
+
+        match event:
+            case events.Notice(text=text, next_steps=next_steps):
+                note(with_commands(text, next_steps))
+            case events.DeployWarning(text=text):
+                self.warnings.append(text)
+                note(f"warning: {text}")
+            case events.RouteChanged(route=route, before=before) if self._echo_route:
+                was, now = traffic_in_words(before), traffic_in_words(route)
+                click.echo(f"{route.model}: route {route.number}, {now} (was {was})")
+            case events.RouteFollowed(servers=servers):
+                note("every serving process follows it" if servers else _NO_SERVER)
+            case events.SmokeTestPassed(url=url, seconds=seconds):
+                note(passed(url, seconds))
+            case events.NotTested(error=error):
+                note(f"not tested from here: {with_commands(str(error), error.next_steps)}")
+
+
+def passed(url: str, seconds: float) -> str:
+    """That an endpoint passed its smoke test, in a line."""
+    return f"{url} answers the golden rows to the last bit ({seconds:.2f} s)"
+
+
+def waited(stores: Stores, deployment: Deployment, *, timeout: float | None = None) -> Route:
+    """Wait until the deployment is done, and show how it goes; so many seconds at most, if given.
+
+    Returns:
+        Its last route.
+
+    Raises:
+        Failed: It did not stay, and why.
+    """
+    from fairlead.control.deployments import wait
+
+    try:
+        with shown(deployment) as on_look:
+            return wait(stores, deployment, on_look=on_look, timeout=timeout)
+    except KeyboardInterrupt:
+        note(f"not waiting any more: the deployment goes on (`fairlead route {deployment.model}`)")
+        raise
 
 
 @contextmanager
 def shown(begun: Deployment) -> Iterator[Callable[[Deployment], None]]:
-    """What to tell of a deployment, which has just begun, at each look at it."""
+    """What shows a deployment, which has just begun, at each look at it."""
     if not sys.stderr.isatty():
-        yield Lines(begun).tell
+        yield Lines(begun).show
         return
     from rich.console import Console
 
     with Console(stderr=True).status("waiting for a server") as status:
-        yield _Spinner(begun, status).tell
+        yield _Spinner(begun, status).show
 
 
 class Lines:
@@ -45,43 +106,43 @@ class Lines:
 
     Args:
         begun: The deployment as it was begun.
-        said: Takes the lines.
+        write: Takes the lines.
         clock: Seconds, rising.
     """
 
     def __init__(
         self,
         begun: Deployment,
-        said: Callable[[str], None] = note,
+        write: Callable[[str], None] = note,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._begun, self._said, self._clock = begun, said, clock
-        self._still = Still(clock)
+        self._begun, self._write, self._clock = begun, write, clock
+        self._idle = IdleCanary(clock)
         self._at: tuple[int, str] | None = None
         self._waits = ""
         self._last = 0.0
 
-    def tell(self, deployment: Deployment) -> None:
-        """Say what is new."""
+    def show(self, deployment: Deployment) -> None:
+        """Write what is new."""
         at = (deployment.step, deployment.state)
         if at != self._at:
             self._at, self._waits = at, ""
-            self._said(step(deployment))
+            self._write(step(deployment))
         if deployment.server and doing(deployment, self._begun):
-            self._tell_waiting(deployment)
-        if way := self._still.way_on(deployment):
-            self._said(way)
+            self._show_waiting(deployment)
+        if hint := self._idle.hint(deployment):
+            self._write(hint)
 
-    def _tell_waiting(self, deployment: Deployment) -> None:
+    def _show_waiting(self, deployment: Deployment) -> None:
         kind = re.sub(r"[0-9.]+", "", deployment.reason)
         if kind == self._waits and self._clock() - self._last < _EVERY:
             return
         self._waits, self._last = kind, self._clock()
-        self._said(waits(deployment, self._begun))
+        self._write(waits(deployment, self._begun))
 
 
-class Still:
-    """Tells once how a canary goes on that nobody asks.
+class IdleCanary:
+    """Says once how a canary that gets no requests goes on.
 
     Args:
         clock: Seconds, rising.
@@ -91,21 +152,22 @@ class Still:
         self._clock = clock
         self._seen: tuple[int, str] | None = None
         self._since = 0.0
-        self._told = False
+        self._shown = False
 
-    def way_on(self, deployment: Deployment) -> str:
-        """It, where nothing has moved for a while at a step that is judged; else empty."""
+    def hint(self, deployment: Deployment) -> str:
+        """The hint, where nothing has changed for a while at a step that is judged; else empty."""
         seen = (deployment.step, deployment.reason)
         if seen != self._seen:
             self._seen, self._since = seen, self._clock()
         lasted = self._clock() - self._since >= _EVERY
-        if self._told or not (lasted and _is_judged(deployment)):
+        if self._shown or not (lasted and _is_judged(deployment)):
             return ""
-        self._told = True
+        self._shown = True
+        arguments = {"model": deployment.model, "traffic": f"{deployment.revision}=100"}
+        route = command_line(NextStep(action="route", arguments=arguments))
         return (
-            f"a canary goes on as clients ask; `fairlead route {deployment.model} --set "
-            f"{deployment.revision}=100` gives it everything; Ctrl-C or `deploy --timeout` ends "
-            "only the waiting"
+            f"a canary advances as clients send requests; `{route}` gives it all of the traffic; "
+            "Ctrl-C or `deploy --timeout` ends only the waiting"
         )
 
 
@@ -116,18 +178,18 @@ def _is_judged(deployment: Deployment) -> bool:
 class _Spinner:
     def __init__(self, begun: Deployment, status: Status) -> None:
         self._begun, self._status = begun, status
-        self._still = Still()
+        self._idle = IdleCanary()
         self._at: tuple[int, str] | None = None
 
-    def tell(self, deployment: Deployment) -> None:
+    def show(self, deployment: Deployment) -> None:
         from rich.markup import escape
 
         at = (deployment.step, deployment.state)
         if at != self._at:
             self._at = at
             note(step(deployment))
-        if way := self._still.way_on(deployment):
-            note(way)
+        if hint := self._idle.hint(deployment):
+            note(hint)
         self._status.update(escape(waits(deployment, self._begun)))
 
 
@@ -139,7 +201,7 @@ def step(deployment: Deployment) -> str:
     if deployment.state != "running":
         return f"{named}: {deployment.state}"
     if deployment.step < 0:
-        return f"{named}: it is proved before it gets traffic"
+        return f"{named}: verified before it gets traffic"
     if deployment.base is None and len(deployment.steps) > 1:
         return f"{named}: 100 % of the traffic (the first revision gets everything at once)"
     count = f"step {deployment.step + 1} of {len(deployment.steps)}"
@@ -156,39 +218,13 @@ def waits(deployment: Deployment, begun: Deployment) -> str:
 
 
 def doing(deployment: Deployment, begun: Deployment) -> str:
-    """What a running deployment says that it waits for; its first reason is who asked for it."""
-    said = deployment.state == "running" and deployment.reason != begun.reason
-    return deployment.reason if said else ""
-
-
-_ENDS = {
-    "done": "is done",
-    "failed": "failed",
-    "undone": "was undone",
-    "superseded": "was superseded",
-}
-
-
-def end(deployment: Deployment) -> str:
-    """How a deployment ended, and why."""
-    told = _ENDS[deployment.state]
-    return f"{told}: {deployment.reason}" if deployment.reason else told
-
-
-def details_of(artifacts: Artifacts, route: Route) -> Mapping[str, Any]:
-    """The document deploy_details.json of a route."""
-    found: Mapping[str, Any] = json.loads(artifacts.get(route.details))
-    return found
-
-
-def last_route(ledger: Ledger, deployment: Deployment) -> Route:
-    """The last route that the deployment made."""
-    routes = ledger.routes.history(deployment.model)
-    return [route for route in routes if route.deployment == deployment.number][-1]
+    """What a running deployment waits for; its first reason is who asked for it."""
+    is_wait = deployment.state == "running" and deployment.reason != begun.reason
+    return deployment.reason if is_wait else ""
 
 
 def in_words(details: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A name and a value for each line to show of deploy_details.json."""
+    """deploy_details.json as lines to show: a name and a value each."""
     about = _about(details) if details["revision"] else {}
     fields = {
         "live": _live(details),
@@ -201,7 +237,7 @@ def in_words(details: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _about(details: Mapping[str, Any]) -> dict[str, str]:
-    """Where the version comes from that is live."""
+    """Where the live version comes from."""
     return {
         "holdout": _metrics(details["metrics"]),
         "gate": details["gate"]["text"] if details["gate"] else "never judged",
@@ -212,7 +248,7 @@ def _about(details: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _live(details: Mapping[str, Any]) -> str:
-    """The version is told where the revision's name does not."""
+    """With the version's number where the revision's name does not have it."""
     if details["revision"] is None:
         return f"nothing: {details['model']} is out of service ({details['why']})"
     model, revision, version = details["model"], details["revision"], details["version"]
@@ -242,3 +278,13 @@ def _previous(previous: Mapping[str, Any] | None) -> str:
     if previous is None:
         return "nothing"
     return f"{_traffic(previous['traffic'])} (route {previous['route']})"
+
+
+def note_unchanged(promoted: Promoted) -> None:
+    """Note that not all of the traffic is the champion's: a promotion leaves it as it is."""
+    from fairlead.control.endpoints import traffic_in_words
+
+    if promoted.promotion is not None and promoted.live is not None:
+        deploy = f"fairlead deploy {promoted.promotion.model}"
+        live = traffic_in_words(promoted.live)
+        note(f"live as before: {live}; to serve v{promoted.promotion.version}: {deploy}")

@@ -1,7 +1,6 @@
-"""What `fairlead doctor` checks.
+"""Whether an installation can run a spec, and what of its artefacts nothing names any more.
 
-Belongs here: one function a check, each with what it found in a sentence. Does not: printing.
-Nothing is changed, and nothing takes longer than a few seconds.
+A check changes nothing and takes a few seconds at most; it says what it found in a sentence.
 """
 
 from __future__ import annotations
@@ -25,6 +24,9 @@ from fairlead.settings import Settings
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
+
+    from fairlead.artifacts.garbage import Garbage
+    from fairlead.stores import Stores
 
 _OLDEST = (3, 11)
 _LITTLE_DISK = 2 << 30  # a forest of the examples takes 175 MB in ONNX, and the same again beside
@@ -237,3 +239,26 @@ def _without_password(uri: str) -> str:
     scheme, separator, rest = uri.partition("://")
     host = rest.partition("/")[0]
     return f"{scheme}{separator}{rest.removeprefix(host.rpartition('@')[0] + '@')}"
+
+
+# ---- artefacts ------------------------------------------------------------------------------
+
+
+def unused_artefacts(stores: Stores, settings: Settings, *, older_than: float) -> Garbage:
+    """The artefacts that nothing names and that are older than so many seconds.
+
+    Raises:
+        Corrupt: What an artefact names cannot be told, so nothing may go.
+    """
+    from fairlead.artifacts.garbage import collect
+    from fairlead.rollout.verification import CheckCache
+
+    kept = CheckCache(settings.checked).artifacts()
+    return collect(stores.ledger.roots, stores.artifacts, older_than=older_than, besides=kept)
+
+
+def remove_artefacts(stores: Stores, garbage: Garbage) -> None:
+    """Remove them, but for what was named or stored again since."""
+    from fairlead.artifacts.garbage import remove
+
+    remove(garbage, stores.ledger.roots, stores.artifacts)

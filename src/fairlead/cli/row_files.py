@@ -1,19 +1,19 @@
-"""Predictions as files: CSV, JSON lines, Parquet.
-
-Belongs here: their columns and how they are written, a block of rows at a time. Does not: making
-them.
-"""
+"""Files of rows for predictions: read in parts that fit into memory, written block by block."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, repeat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, Union
 
 from fairlead.cli.output import plain
+from fairlead.errors import InvalidData
 from fairlead.records import Signature
 
 if TYPE_CHECKING:
@@ -23,6 +23,85 @@ if TYPE_CHECKING:
 Form: TypeAlias = Literal["csv", "jsonl", "parquet", "json"]
 Block: TypeAlias = Mapping[str, Union[Sequence[Any], "NDArray[np.float64]"]]
 """Column name to its values, labels or numbers; every block has the same columns."""
+
+PART = 8 << 20  # bytes; reading them takes about 6 times as much memory
+_WHOLE = (b"PAR1", b"{")  # how Parquet and JSON lines begin
+
+
+class Part(io.BytesIO):
+    """Some rows of a file, with its header.
+
+    Args:
+        content: As it would stand in a file of its own.
+        name: Of the file it is from.
+        lines: Of the file that came before, less those of the header.
+    """
+
+    def __init__(self, content: bytes, name: str, lines: int = 0) -> None:
+        super().__init__(content)
+        self.name = name
+        self.lines = lines
+
+
+def parts(path: Path, *, size: int | None = None) -> Iterator[Part]:
+    """The file, or stdin for "-", in parts.
+
+    CSV and TSV are cut between records; each part begins with the file's header. Other files come
+    in one part: Parquet is small, and only all lines of JSON together tell which columns there are.
+
+    Args:
+        path: The file.
+        size: Bytes of a part, about; PART if None.
+
+    Raises:
+        InvalidData: It cannot be read.
+    """
+    try:
+        with _open(path) as stream:
+            name = "stdin" if str(path) == "-" else str(path)
+            for content, lines in _cut(stream, size or PART):
+                yield Part(content, name, lines)
+    except OSError as error:
+        raise InvalidData(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _open(path: Path) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb")
+
+
+def _cut(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+    first = stream.read(size)
+    if first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_WHOLE):
+        yield first + stream.read(), 0
+        return
+    first += _rest_of_record(first, stream)
+    yield first, 0
+    header = _header(first)
+    lines = first.count(b"\n") - header.count(b"\n")
+    while content := stream.read(size):
+        content += _rest_of_record(content, stream)
+        yield header + content, lines
+        lines += content.count(b"\n")
+
+
+def _rest_of_record(content: bytes, stream: BinaryIO) -> bytes:
+    """What is missing to the end of the content's last record.
+
+    A line break ends a record unless it stands in quotes, which it does where an odd number of
+    them came before: a quote inside quotes is doubled (RFC 4180).
+    """
+    rest = [] if content.endswith(b"\n") else [stream.readline()]
+    quotes = content.count(b'"') + sum(line.count(b'"') for line in rest)
+    while quotes % 2 and (line := stream.readline()):
+        rest.append(line)
+        quotes += line.count(b'"')
+    return b"".join(rest)
+
+
+def _header(content: bytes) -> bytes:
+    stream = io.BytesIO(content)
+    line = next((line for line in stream if line.strip()), b"")
+    return line + _rest_of_record(line, stream)
 
 
 def block(predicted: NDArray[np.float64], signature: Signature) -> Block:
@@ -63,7 +142,7 @@ def _write_csv(blocks: Iterator[Block], stream: BinaryIO) -> None:
                 writer.writerow(columns)
             writer.writerows(zip(*map(_in_text, columns.values()), strict=True))
     finally:
-        text.detach()  # or it would close the stream, which is not ours
+        text.detach()  # or it would close the stream
 
 
 def _write_jsonl(blocks: Iterator[Block], stream: BinaryIO) -> None:

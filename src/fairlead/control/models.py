@@ -1,0 +1,103 @@
+"""The models of an installation: their versions, champions, history and predictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from fairlead.inference import Exported
+from fairlead.records import Judgement, Promotion, Route, Signature, Version
+from fairlead.registry.mlflow import catch_up
+from fairlead.registry.registry import Registry
+from fairlead.settings import Settings
+from fairlead.stores import Stores
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSummary:
+    """A model in a list.
+
+    Metric, score and time are those of the champion, or of the newest version where there is none.
+
+    Args:
+        model: Its name.
+        champion: Number of the version; None where there is none.
+        versions: How many there are.
+        metric: That the version was judged by.
+        holdout_score: Of the version.
+        created: When, in seconds since the epoch.
+        live: The route in force; None before the first.
+        waiting: Changes that MLflow's registry does not know yet.
+    """
+
+    model: str
+    champion: int | None
+    versions: int
+    metric: str
+    holdout_score: float | None
+    created: float
+    live: Route | None
+    waiting: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelHistory:
+    """Who became champion, and the verdicts of the gate, the oldest first."""
+
+    model: str
+    promotions: Sequence[Promotion]
+    judgements: Sequence[Judgement]
+
+
+def models(stores: Stores, settings: Settings) -> tuple[Sequence[ModelSummary], str | None]:
+    """The models, and why MLflow's registry could not be told what it does not know yet."""
+    state = catch_up(settings, stores.ledger)
+    waiting = Counter(str(payload["model"]) for _, _, payload in stores.ledger.outbox.pending())
+    every = groupby(stores.ledger.versions.all(), key=lambda version: version.model)
+    registry = Registry(stores.ledger, stores.artifacts)
+    return [_summary(registry, list(each), waiting[model]) for model, each in every], state.note
+
+
+def history(stores: Stores, model: str) -> ModelHistory:
+    """Who became champion of the model, and who did not.
+
+    Raises:
+        NotFound: There is no such model.
+    """
+    return ModelHistory(
+        model=model,
+        promotions=stores.ledger.versions.history(model),
+        judgements=stores.ledger.versions.judgements(model),
+    )
+
+
+def predictor(stores: Stores, model: str, version: int | None) -> tuple[Exported, Signature]:
+    """A version, or the champion, ready to predict; and what it takes and gives.
+
+    Raises:
+        NotFound: There is no such model or version, or it has no champion.
+        Unexportable: It has no ONNX form.
+        Corrupt: Its file is not what was written.
+    """
+    registry = Registry(stores.ledger, stores.artifacts)
+    found = registry.version(model, version)
+    return registry.exported(found), registry.candidate(found).signature
+
+
+def _summary(registry: Registry, versions: Sequence[Version], waiting: int) -> ModelSummary:
+    newest = versions[-1]
+    champion = registry.ledger.versions.champion(newest.model)
+    shown = champion or newest
+    candidate = registry.candidate(shown)
+    return ModelSummary(
+        model=newest.model,
+        champion=champion.number if champion else None,
+        versions=len(versions),
+        metric=candidate.metric,
+        holdout_score=candidate.holdout_score,
+        created=shown.created,
+        live=registry.ledger.routes.current(newest.model),
+        waiting=waiting,
+    )
