@@ -817,6 +817,25 @@ class VersionsContract:
         assert [replace(judgement, at=0.0) for judgement in kept] == given
         assert all(0 < judgement.at <= ledger.now() for judgement in kept)
 
+    def test_a_version_s_last_verdict_is_its_own(self, ledger: Ledger) -> None:
+        for manifest in "ab":
+            ledger.versions.register(version(manifest=manifest))
+        assert ledger.versions.last_judgement("prices", 1) is None
+        for number, judged in [(1, 1), (1, 2), (2, 3)]:
+            ledger.versions.judge(
+                Judgement(
+                    model="prices",
+                    version=number,
+                    champion=None,
+                    rows="r",
+                    verdict=replace(VERDICT, judged=judged),
+                )
+            )
+        kept = ledger.versions.judgements("prices")
+        assert ledger.versions.last_judgement("prices", 1) == kept[1]
+        assert ledger.versions.last_judgement("prices", 2) == kept[2]
+        assert ledger.versions.last_judgement("rents", 1) is None
+
     def test_the_outbox_hears_of_versions_and_champions_in_order(self, ledger: Ledger) -> None:
         ledger.versions.register(version())
         ledger.versions.promote(promotion(1, None))

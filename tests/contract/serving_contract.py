@@ -258,6 +258,15 @@ class RoutesContract(TwoRevisions):
         assert served.routes.current("prices") == made
         assert served.routes.history("prices")[1] == made
 
+    def test_a_route_is_found_by_its_number(self, served: Ledger) -> None:
+        for name in ("v1", "v2"):
+            change(served, {name: 100})
+        history = served.routes.history("prices")
+        assert [served.routes.get("prices", number) for number in (1, 2)] == history
+        for model, number in [("prices", 0), ("prices", 3), ("rents", 1)]:
+            with pytest.raises(NotFound, match=f"'{model}' has no route {number}"):
+                served.routes.get(model, number)
+
     def test_the_last_route_is_in_force(self, served: Ledger) -> None:
         shares = [{"v1": 100}, {"v1": 90, "v2": 10}, {"v2": 100}]
         assert [change(served, traffic) for traffic in shares] == [1, 2, 3]
@@ -570,6 +579,16 @@ class DeploymentsContract(TwoRevisions):
         with pytest.raises(Invalid, match="no step"):
             served.deployments.advance(replace(begun, step=step))
         assert served.deployments.get("prices") == begun
+
+    def test_a_deployment_keeps_the_reason_that_it_was_begun_with(self, served: Ledger) -> None:
+        for by in ("ann", "bob"):
+            begun = served.deployments.begin(replace(deployment(), reason=f"asked by {by}"))
+            served.deployments.advance(replace(begun, step=0, reason="it goes well"))
+        assert [served.deployments.author("prices", n) for n in (1, 2, 3)] == [
+            "asked by ann",
+            "asked by bob",
+            None,
+        ]
 
     def test_a_route_and_its_deployment_are_written_together(self, served: Ledger) -> None:
         begun = begin(served)

@@ -43,7 +43,6 @@ _OF_MODEL = (
     .where(serving_events.c.model == sa.bindparam("model"))
     .order_by(serving_events.c.id)
 )
-
 _AUTHOR = (
     sa.select(serving_events.c.text)
     .where(

@@ -17,9 +17,9 @@ The rules (each has a test in the contract suite):
 6. A model has one route in force and at most one deployment that runs. Both change by
    compare-and-set, and in one transaction where they change together. A deployment is carried out
    under a lease; what its server writes after another took it is refused.
-7. What a serving program asks several times a second (`in_force`, `take`, `seen`), and what one
-   change of a route reads (`Routes.get`, `author`), costs the same however long the history is. The
-   former writes nothing where nothing is new.
+7. What a serving program asks several times a second (`in_force`, `take`, `seen`), and what
+   reads one row (`Routes.get`, `author`, `last_judgement`), costs the same however long the history
+   is. The former writes nothing where nothing is new.
 """
 
 from __future__ import annotations
@@ -251,6 +251,10 @@ class Versions(Protocol):
 
     def judgements(self, model: str) -> Sequence[Judgement]:
         """The verdicts, the oldest first."""
+        ...
+
+    def last_judgement(self, model: str, number: int) -> Judgement | None:
+        """The last verdict on a version; None where it was never judged."""
         ...
 
     def promote(

@@ -50,6 +50,14 @@ _JUDGEMENTS = (
     .where(judgements.c.model == sa.bindparam("model"))
     .order_by(judgements.c.id)
 )
+_LAST_JUDGEMENT = (
+    sa.select(judgements)
+    .where(
+        judgements.c.model == sa.bindparam("model"), judgements.c.version == sa.bindparam("number")
+    )
+    .order_by(judgements.c.id.desc())
+    .limit(1)
+)
 _PROMOTIONS = (
     sa.select(promotions)
     .where(promotions.c.model == sa.bindparam("model"))
@@ -92,7 +100,7 @@ class SqlVersions:
     def judge(self, judgement: Judgement, basis: Basis | None = None) -> None:
         """Append a verdict, and keep the sample of its rows."""
         self._database.write(
-            lambda connection: _judge(connection, judgement, basis),
+            lambda connection: judge(connection, judgement, basis),
             lock=model_lock(judgement.model),
         )
 
@@ -111,6 +119,10 @@ class SqlVersions:
                 _judgement(row) for row in connection.execute(_JUDGEMENTS, {"model": model})
             ]
         )
+
+    def last_judgement(self, model: str, number: int) -> Judgement | None:
+        """The last verdict on a version; None where it was never judged."""
+        return self._database.read(lambda connection: _last_judgement(connection, model, number))
 
     def promote(
         self,
@@ -150,9 +162,36 @@ def _no_model(connection: sa.Connection, model: str) -> str:
     return f"no model is called {model!r}; models: {listed}"
 
 
+def judge(connection: sa.Connection, judgement: Judgement, basis: Basis | None = None) -> None:
+    """Append a verdict, in a transaction that holds the lock of the model.
+
+    Raises:
+        NotFound: There is no such version.
+        Conflict: The model has other judgements than the basis knew.
+    """
+    row_of(connection, judgement.model, judgement.version)
+    if basis is not None:
+        _rest_on(connection, judgement, basis)
+    statement = judgements.insert().values(
+        model=judgement.model,
+        version=judgement.version,
+        champion=judgement.champion,
+        rows=judgement.rows,
+        verdict=verdict_to_json(judgement.verdict),
+        at=now(connection),
+    )
+    connection.execute(statement)
+
+
 def _champion(connection: sa.Connection, model: str) -> Version | None:
     row = connection.execute(_CHAMPION, {"model": model}).one_or_none()
     return None if row is None else _version(row)
+
+
+def _last_judgement(connection: sa.Connection, model: str, number: int) -> Judgement | None:
+    keys = {"model": model, "number": number}
+    row = connection.execute(_LAST_JUDGEMENT, keys).one_or_none()
+    return None if row is None else _judgement(row)
 
 
 def _history(connection: sa.Connection, model: str) -> Sequence[Promotion]:
@@ -208,7 +247,7 @@ def _promote(
     row_of(connection, promotion.model, promotion.version)
     _replace_champion(connection, promotion)
     if judgement is not None:
-        _judge(connection, judgement, basis)
+        judge(connection, judgement, basis)
     outbox.append(connection, "champion", {"model": promotion.model, "version": promotion.version})
     return _append(connection, promotion)
 
@@ -226,21 +265,6 @@ def _replace_champion(connection: sa.Connection, promotion: Promotion) -> None:
         return
     change = {"of": promotion.model, "previous": champion, "number": promotion.version}
     connection.execute(_REPLACE, change)
-
-
-def _judge(connection: sa.Connection, judgement: Judgement, basis: Basis | None) -> None:
-    row_of(connection, judgement.model, judgement.version)
-    if basis is not None:
-        _rest_on(connection, judgement, basis)
-    statement = judgements.insert().values(
-        model=judgement.model,
-        version=judgement.version,
-        champion=judgement.champion,
-        rows=judgement.rows,
-        verdict=verdict_to_json(judgement.verdict),
-        at=now(connection),
-    )
-    connection.execute(statement)
 
 
 def _rest_on(connection: sa.Connection, judgement: Judgement, basis: Basis) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fairlead.records import Judgement, Promotion
+from fairlead.records import Promotion
 
 
 def pile(history: Sequence[Promotion]) -> tuple[int, ...]:
@@ -34,13 +34,3 @@ def taken_down(history: Sequence[Promotion], version: int) -> Promotion | None:
     """
     ends = [entry for entry in history if entry.previous == version]
     return ends[-1] if ends and ends[-1].kind != "gate" else None
-
-
-def last_judgement(judgements: Sequence[Judgement], version: int) -> Judgement | None:
-    """What the gate said of the version last; None where it was never judged.
-
-    Args:
-        judgements: Of the model, the oldest first.
-        version: Its number.
-    """
-    return next((one for one in reversed(judgements) if one.version == version), None)

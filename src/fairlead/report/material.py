@@ -15,7 +15,6 @@ from fairlead.artifacts import Artifacts
 from fairlead.ledger.interface import Ledger
 from fairlead.metrics import Metric
 from fairlead.records import Candidate, Judgement, Study, TrialRow, Version
-from fairlead.registry.champion_history import last_judgement
 from fairlead.registry.registry import Registry
 from fairlead.spec.document import Spec, parse_canonical
 from fairlead.study.outcome import metric_of
@@ -152,7 +151,7 @@ def _version(study: Study, refitted: Candidate | None, registry: Registry) -> Ve
 
 
 def _judgement(version: Version, ledger: Ledger) -> Judgement | None:
-    return last_judgement(ledger.versions.judgements(version.model), version.number)
+    return ledger.versions.last_judgement(version.model, version.number)
 
 
 def _holdout(candidate: Candidate, artifacts: Artifacts) -> HoldoutPredictions | None:

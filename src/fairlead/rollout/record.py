@@ -20,7 +20,6 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Deployment, Revision, Route, Study, Version
-from fairlead.registry.champion_history import last_judgement
 from fairlead.repository import checked_out
 from fairlead.rollout.traffic_split import main_revision
 from fairlead.version import VERSION
@@ -176,7 +175,7 @@ def _git(environment: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _gate(ledger: Ledger, version: Version) -> dict[str, Any] | None:
     """The last verdict on the version; None where it was never judged."""
-    last = last_judgement(ledger.versions.judgements(version.model), version.number)
+    last = ledger.versions.last_judgement(version.model, version.number)
     return {**asdict(last.verdict), "at": last.at} if last else None
 
 

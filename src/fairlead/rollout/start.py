@@ -14,7 +14,6 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Allowance, Bounds, Deployment, Revision, Version
-from fairlead.registry.champion_history import last_judgement
 from fairlead.registry.registry import Registry
 from fairlead.rollout.compatibility import RevisionSettings, column_changes, settings_changes
 from fairlead.rollout.record import author
@@ -122,7 +121,7 @@ def _gate_warnings(ledger: Ledger, version: Version) -> list[str]:
     champion = ledger.versions.champion(version.model)
     if champion is None or champion.number == version.number:
         return []
-    judgement = last_judgement(ledger.versions.judgements(version.model), version.number)
+    judgement = ledger.versions.last_judgement(version.model, version.number)
     gate = f"; the gate on v{version.number}: {judgement.verdict.text}" if judgement else ""
     return [f"v{version.number} is not the champion, which is v{champion.number}{gate}"]
 

@@ -9,17 +9,20 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from fairlead.ledger import revisions, routes
+from fairlead.ledger import events, revisions, routes, versions
 from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.records import (
     Allowance,
     Deployment,
+    Judgement,
     NewTask,
     Result,
     Revision,
     Route,
     Server,
+    ServingEvent,
     Trial,
+    Verdict,
     Version,
 )
 from tests.integration.ledger.processes import STUDY, add_trials, ledger_file
@@ -27,6 +30,10 @@ from tests.integration.ledger.processes import STUDY, add_trials, ledger_file
 FEW, MANY = 100, 10_000
 FEW_ROUTES, MANY_ROUTES = 10, 1000
 SERVER = Server(id="one", url="u", processes=1)
+VERDICT = Verdict(
+    decision="keep", text="", against="", metric="mse", rows=1, judged=1, candidate=0.0
+)
+JUDGEMENT = Judgement(model="m", version=1, champion=None, rows="r", verdict=VERDICT)
 ROUTE = Route(model="m", number=0, traffic={"v1": 100}, kind="set", why="", details="d" * 64)
 
 
@@ -101,6 +108,8 @@ def fill(connection: sa.Connection, count: int) -> None:
             revisions.enter(connection, row, "retired", "")
     for number in range(count):
         routes.append(connection, ROUTE, previous=number or None)
+        events.append_serving(connection, ServingEvent(model="m", kind="routed", route=number))
+        versions.judge(connection, JUDGEMENT)
 
 
 def deployed(folder: Path, count: int) -> SqlLedger:
@@ -128,6 +137,9 @@ def change_the_last(ledger: SqlLedger) -> None:
 SERVING_CALLS: dict[str, Callable[[SqlLedger], object]] = {
     "routes in force": lambda ledger: ledger.routes.in_force(),
     "the current route": lambda ledger: ledger.routes.current("m"),
+    "a route by its number": lambda ledger: ledger.routes.get("m", 3),
+    "who asked for a deployment": lambda ledger: ledger.deployments.author("m", 1),
+    "the last verdict": lambda ledger: ledger.versions.last_judgement("m", 1),
     "taking deployments": lambda ledger: ledger.deployments.take(SERVER.id, lease=3600),
     "the last deployment": lambda ledger: ledger.deployments.get("m"),
     "being seen": lambda ledger: ledger.servers.seen(SERVER, lease=3600),
