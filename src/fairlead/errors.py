@@ -34,7 +34,7 @@ from typing import ClassVar, TypeAlias
 Value: TypeAlias = str | int | bool | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class NextStep:
     """A request that leads on from an error.
 

@@ -45,9 +45,7 @@ def _verify(ledger: Ledger, artifacts: Artifacts, cache: CheckCache, revision: R
         artifacts.path(verified.held.file)  # a cached check does not say that the file is there
     except FairleadError as error:
         others = NextStep(
-            action="route",
-            arguments={"model": revision.model, "everything": True},
-            effect="lists other revisions",
+            "route", {"model": revision.model, "everything": True}, "lists other revisions"
         )
         raise Failed(
             f"routing {revision.model!r} to {revision.name}: {error}; nothing was written: restore "

@@ -203,9 +203,7 @@ def current_route(ledger: Ledger, model: str) -> Route:
     route = ledger.routes.current(model)
     if route is None:
         ledger.versions.history(model)  # raises for an unknown model
-        deploy = NextStep(
-            action="deploy", arguments={"model": model}, effect="deploys its champion"
-        )
+        deploy = NextStep("deploy", {"model": model}, "deploys its champion")
         raise NotFound(
             f"no revision of model {model!r} has traffic yet", code="no_route", next_steps=(deploy,)
         )
@@ -247,9 +245,7 @@ def _undone_as(route: Route) -> tuple[object, ...]:
 
 
 def _overtaken(first: Route, route: Route) -> Conflict:
-    show = NextStep(
-        action="route", arguments={"model": route.model}, effect="shows it before you undo that"
-    )
+    show = NextStep("route", {"model": route.model}, "shows it before you undo that")
     return Conflict(
         f"undoing route {first.number} of {route.model!r}: route {route.number} is in force by now "
         f"({route.why})",
@@ -292,22 +288,10 @@ def _nothing_to_undo(route: Route) -> Invalid:
         f"undoing route {route.number} of {model!r}: every change of its traffic is undone",
         code="nothing_to_undo",
         next_steps=(
-            NextStep(
-                action="route",
-                arguments={"model": model, "history": True},
-                effect="shows which revisions had it",
-            ),
-            NextStep(action="route", arguments={"model": model, "traffic": None}, effect="sets it"),
-            NextStep(
-                action="deploy",
-                arguments={"model": model, "version": None},
-                effect="deploys another version",
-            ),
-            NextStep(
-                action="undeploy",
-                arguments={"model": model, "why": None},
-                effect="takes the model out of service",
-            ),
+            NextStep("route", {"model": model, "history": True}, "shows which revisions had it"),
+            NextStep("route", {"model": model, "traffic": None}, "sets it"),
+            NextStep("deploy", {"model": model, "version": None}, "deploys another version"),
+            NextStep("undeploy", {"model": model, "why": None}, "takes the model out of service"),
         ),
     )
 
@@ -338,9 +322,7 @@ def _refuse_unverified(ledger: Ledger, model: str, traffic: Mapping[str, int]) -
 def _unverified(revision: Revision) -> Invalid:
     reason = f" ({revision.reason})" if revision.reason else ""
     deploy = NextStep(
-        action="deploy",
-        arguments={"model": revision.model, "version": revision.version},
-        effect="verifies and deploys it",
+        "deploy", {"model": revision.model, "version": revision.version}, "verifies and deploys it"
     )
     return Invalid(
         f"routing {revision.model!r}: {revision.name} is {revision.state}{reason} and gets traffic "

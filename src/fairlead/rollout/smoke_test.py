@@ -169,7 +169,7 @@ class _Client:
         if status in _TEMPORARY:
             raise Unreachable(message)
         if status == HTTPStatus.UNAUTHORIZED:
-            add = NextStep(action="token.add", arguments={"name": None}, effect="makes one")
+            add = NextStep("token.add", {"name": None}, "makes one")
             raise Invalid(
                 f"{message}; set $FAIRLEAD_TOKEN to a token", code="unauthorized", next_steps=(add,)
             )

@@ -149,12 +149,8 @@ def route_in_service(ledger: Ledger, model: str) -> Route:
             f"testing {model!r}: no revision is live, the model is {reason}",
             code="out_of_service",
             next_steps=(
-                NextStep(
-                    action="undo",
-                    arguments={"model": model, "why": None},
-                    effect="restores the traffic",
-                ),
-                NextStep(action="deploy", arguments={"model": model}, effect="deploys a version"),
+                NextStep("undo", {"model": model, "why": None}, "restores the traffic"),
+                NextStep("deploy", {"model": model}, "deploys a version"),
             ),
         )
     return route
@@ -170,9 +166,7 @@ def _is_carried_out(ledger: Ledger, deployment: Deployment) -> bool:
 
 def _not_ended(deployment: Deployment, timeout: float) -> Failed:
     waits = f" ({deployment.reason})" if deployment.reason else ""
-    show = NextStep(
-        action="route", arguments={"model": deployment.model}, effect="shows its progress"
-    )
+    show = NextStep("route", {"model": deployment.model}, "shows its progress")
     return Failed(
         f"deploying {deployment.revision} of {deployment.model!r}: it has not ended after "
         f"{timeout:g} s{waits} and continues in the background",
@@ -182,11 +176,7 @@ def _not_ended(deployment: Deployment, timeout: float) -> Failed:
 
 
 def _unclaimed(deployment: Deployment, timeout: float) -> Failed:
-    serve = NextStep(
-        action="serve",
-        arguments={"models": deployment.model},
-        effect="starts a server that carries it out",
-    )
+    serve = NextStep("serve", {"models": deployment.model}, "starts a server that carries it out")
     return Failed(
         f"deploying {deployment.revision} of {deployment.model!r}: for {timeout:g} s no server has "
         "carried it out; it continues once a server of this model runs",
@@ -197,4 +187,4 @@ def _unclaimed(deployment: Deployment, timeout: float) -> Failed:
 
 def _ending(deployment: Deployment) -> NextStep:
     arguments = {"model": deployment.model, "why": None}
-    return NextStep(action="undo", arguments=arguments, effect="ends it")
+    return NextStep("undo", arguments, "ends it")

@@ -100,7 +100,7 @@ def _change(count: int, *, private: bool) -> ServerEvent:
         return ServerNotice(
             text="the last token was removed: every request from this machine is accepted"
         )
-    add = NextStep(action="token.add", arguments={"name": None}, effect="adds one")
+    add = NextStep("token.add", {"name": None}, "adds one")
     return ServerWarning(
         text="the last token was removed, and other machines can reach this server: no request is "
         "accepted until there is a token",

@@ -66,7 +66,7 @@ def bind(host: str, port: int, *, tokens: bool) -> BoundAddress:
     """
     family, address = _resolved(host, port)
     if not (tokens or ipaddress.ip_address(address[0]).is_loopback):
-        add = NextStep(action="token.add", arguments={"name": None}, effect="adds a token")
+        add = NextStep("token.add", {"name": None}, "adds a token")
         raise Invalid(
             f"binding {host!r}: other machines can reach it, and without a token every request "
             "would be accepted; add a token, or bind 127.0.0.1",

@@ -96,9 +96,7 @@ class _Startup:
         if route is None:
             start_deployment(self._ledger, self._artifacts, model)
         elif text := _out_of_service(route) or self._newer_champion(route):
-            deploy = NextStep(
-                action="deploy", arguments={"model": model}, effect="deploys its champion"
-            )
+            deploy = NextStep("deploy", {"model": model}, "deploys its champion")
             self._on_event(ServerNotice(text=text, next_steps=(deploy,)))
 
     def _newer_champion(self, route: Route) -> str:
@@ -128,7 +126,7 @@ def _nothing_to_serve() -> Invalid:
         "there is no model to serve: no version is a champion, and none was deployed",
         code="nothing_to_serve",
         next_steps=(
-            NextStep(action="run", arguments={"spec": None}, effect="finds and registers one"),
-            NextStep(action="promote", arguments=promote, effect="makes a version the champion"),
+            NextStep("run", {"spec": None}, "finds and registers one"),
+            NextStep("promote", promote, "makes a version the champion"),
         ),
     )
