@@ -278,7 +278,8 @@ class Progress:
         self._done += counted is not None
         loading = re.match(r"\s*(?:Downloading|Using cached) (?:\S*/)?([^-]+)\S+ (\(.*\))", line)
         writing = line.startswith("Installing collected")
-        self._doing = "unpacking them" if writing else " ".join(loading.groups()) if loading else ""
+        if loading or writing:
+            self._doing = " ".join(loading.groups()) if loading else "unpacking them"
         if self._terminal or writing or (counted and self._done % STEP == 0):
             self._write()
 
