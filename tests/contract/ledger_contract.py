@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 
 from fairlead.errors import Conflict, Invalid, Lost, NotFound
 from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST, Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.records import (
     Basis,
     Claim,
@@ -866,5 +867,14 @@ class VersionsContract:
         assert sorted(ledger.roots.digests()) == [letter * 64 for letter in "7acf"]
 
 
-class LedgerContract(StudiesContract, TasksContract, VersionsContract):
-    """All of it."""
+class OpenedByLocation:
+    """Needs the fixture `location`: the URL of a ledger that nobody has opened yet."""
+
+    @pytest.fixture
+    def ledger(self, location: str) -> Iterator[Ledger]:
+        with open_ledger(location) as opened:
+            yield opened
+
+
+class LedgerContract(OpenedByLocation, StudiesContract, TasksContract, VersionsContract):
+    """All of it, as one thread sees it."""

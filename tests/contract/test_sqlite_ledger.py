@@ -19,6 +19,7 @@ from fairlead.ledger.interface import Ledger
 from fairlead.ledger.migrate import bring_to_head
 from fairlead.ledger.sqlite import SqliteDatabase
 from fairlead.ledger.store import SqlLedger, open_ledger
+from tests.contract.concurrent_contract import ConcurrentContract
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.runs_contract import RunsContract
@@ -31,11 +32,10 @@ def _now(*_: object, **__: object) -> str:
     return "extract(epoch from clock_timestamp())"
 
 
-class TestSqliteLedger(LedgerContract, RunsContract, ServingContract):
+class TestSqliteLedger(LedgerContract, RunsContract, ServingContract, ConcurrentContract):
     @pytest.fixture
-    def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
-        with open_ledger(tmp_path / "ledger.db") as opened:
-            yield opened
+    def location(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path}/ledger.db"
 
 
 class Demanding(SqliteDatabase):
@@ -75,7 +75,7 @@ class Demanding(SqliteDatabase):
             assert not self.reading or "FOR UPDATE" not in said
 
 
-class TestDemandingLedger(LedgerContract, ServingContract):
+class TestDemandingLedger(LedgerContract, RunsContract, ServingContract):
     @pytest.fixture
     def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
         database = Demanding(tmp_path / "ledger.db")

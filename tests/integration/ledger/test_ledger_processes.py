@@ -91,17 +91,6 @@ def has_done(ledger: Ledger, goal: int) -> bool:
     return ledger.studies.counts(STUDY.id).done >= goal
 
 
-def test_processes_at_once_take_every_trial_exactly_once(tmp_path: Path) -> None:
-    with open_ledger(ledger_file(tmp_path)) as ledger:
-        add_trials(ledger, 400)
-        for process in [python(WORK, ledger_file(tmp_path), f"w{n}") for n in range(8)]:
-            finished(process)
-        results, _ = ledger.studies.results(STUDY.id)
-        assert Counter(result.number for result in results) == Counter(range(400))
-        assert ledger.studies.counts(STUDY.id) == Counts(done=400)
-        assert len({result.reason for result in results}) > 1
-
-
 def test_workers_killed_in_the_middle_of_commits_lose_nothing_and_count_nothing_twice(
     tmp_path: Path,
 ) -> None:

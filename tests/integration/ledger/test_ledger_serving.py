@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.records import Allowance, Deployment, Revision, Route, Server, Version
 from tests.integration.ledger.processes import (
-    finished,
     ledger_file,
     python,
     start_together,
@@ -23,29 +21,6 @@ from tests.integration.ledger.processes import (
 )
 
 ROUTE = Route(model="m", number=0, traffic={"v1": 100}, kind="set", why="", details="d" * 64)
-
-# Each tries to put its route after every one that it sees, until there are as many as wanted.
-CHANGE = """
-import sys
-from fairlead.errors import Conflict
-from fairlead.ledger.store import open_ledger
-from fairlead.records import Route
-
-won = lost = 0
-with open_ledger(sys.argv[1]) as ledger:
-    print("loaded", flush=True)
-    sys.stdin.readline()
-    while (current := ledger.routes.current("m")).number < int(sys.argv[3]):
-        route = Route(
-            model="m", number=0, traffic={"v1": 100}, kind="set", why=sys.argv[2], details="d" * 64
-        )
-        try:
-            ledger.routes.change(route, previous=current.number)
-            won += 1
-        except Conflict:
-            lost += 1
-print(won, lost)
-"""
 
 TAKE = """
 import sys
@@ -56,32 +31,6 @@ with open_ledger(sys.argv[1]) as ledger:
     sys.stdin.readline()
     print(len(ledger.deployments.take(sys.argv[2], lease=float(sys.argv[3]))), flush=True)
     sys.stdin.readline()
-"""
-
-REVISE = """
-import sys
-from fairlead.ledger.store import open_ledger
-from fairlead.records import Allowance, Revision
-
-with open_ledger(sys.argv[1]) as ledger:
-    print("loaded", flush=True)
-    sys.stdin.readline()
-    for queue in range(1, 21):
-        revision = Revision(model="m", name="", version=1, allowance=Allowance(queue=queue))
-        print(queue, ledger.routes.revise(revision).name)
-"""
-
-BEGIN = """
-import sys
-from fairlead.ledger.store import open_ledger
-from fairlead.records import Deployment
-
-with open_ledger(sys.argv[1]) as ledger:
-    print("loaded", flush=True)
-    sys.stdin.readline()
-    for _ in range(20):
-        deployment = Deployment(model="m", number=0, revision="v1", steps=(100,))
-        print(ledger.deployments.begin(deployment).number)
 """
 
 
@@ -102,35 +51,6 @@ def begin(ledger: SqlLedger, revision: str = "v1") -> Deployment:
     )
 
 
-def test_of_processes_that_change_a_route_at_once_one_wins_each_time(
-    tmp_path: Path, ledger: SqlLedger
-) -> None:
-    ledger.routes.change(ROUTE, previous=None)
-    names = ["one", "two", "three"]
-    processes = [python(CHANGE, ledger_file(tmp_path), name, 100) for name in names]
-    start_together(processes)
-    figures = [tuple(map(int, finished(process).split())) for process in processes]
-    history = ledger.routes.history("m")
-    assert [route.number for route in history] == list(range(1, len(history) + 1))
-    wins = Counter(route.why for route in history[1:])
-    assert [wins[name] for name in names] == [won for won, _ in figures]
-    assert sum(lost for _, lost in figures) > 0
-    assert ledger.routes.current("m") == history[-1]
-    routed = [event.route for event in ledger.routes.events("m") if event.kind == "routed"]
-    assert routed == [route.number for route in history]
-
-
-def test_of_processes_that_take_a_deployment_at_once_one_gets_it(
-    tmp_path: Path, ledger: SqlLedger
-) -> None:
-    begin(ledger)
-    processes = [python(TAKE, ledger_file(tmp_path), f"s{number}", 60) for number in range(4)]
-    start_together(processes)
-    taken = [finished(process).split()[-1] for process in processes]
-    assert sorted(taken) == ["0", "0", "0", "1"]
-    assert ledger.deployments.get("m").server == f"s{taken.index('1')}"
-
-
 def test_the_deployment_of_a_server_that_was_killed_is_taken_after_its_lease(
     tmp_path: Path, ledger: SqlLedger
 ) -> None:
@@ -145,29 +65,6 @@ def test_the_deployment_of_a_server_that_was_killed_is_taken_after_its_lease(
     assert ledger.deployments.get("m") == replace(begun, server="other")
     kinds = [(event.kind, event.text) for event in ledger.routes.events("m")][-2:]
     assert kinds == [("taken", "killed"), ("taken", "other")]
-
-
-def test_processes_that_ask_for_the_same_revisions_at_once_get_the_same_names(
-    tmp_path: Path, ledger: SqlLedger
-) -> None:
-    processes = [python(REVISE, ledger_file(tmp_path)) for _ in range(3)]
-    start_together(processes)
-    answers = {finished(process) for process in processes}
-    assert len(answers) == 1
-    names = [revision.name for revision in ledger.routes.revisions("m")]
-    assert names == ["v1", *(f"v1-{number}" for number in range(2, 22)), "v2"]
-
-
-def test_processes_that_deploy_at_once_leave_one_deployment_running(
-    tmp_path: Path, ledger: SqlLedger
-) -> None:
-    processes = [python(BEGIN, ledger_file(tmp_path)) for _ in range(3)]
-    start_together(processes)
-    given = [int(line) for process in processes for line in finished(process).splitlines()]
-    assert sorted(given) == list(range(1, 61))
-    states = [ledger.deployments.get("m", number).state for number in range(1, 61)]
-    assert Counter(states) == {"superseded": 59, "running": 1}
-    assert states[-1] == "running"
 
 
 def test_what_is_asked_often_does_not_wait_for_a_writer(tmp_path: Path, ledger: SqlLedger) -> None:

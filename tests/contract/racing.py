@@ -1,0 +1,203 @@
+"""Several processes do the same to one ledger at the same time, many times over.
+
+    python -m tests.contract.racing URL ACTION PROCESSES ROUNDS
+
+They are forked by a process that has loaded everything but opened nothing, so that all of them are
+there at once. Prints a line of JSON for each process: what came of each of its rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from fairlead.errors import Conflict, Lost
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
+from fairlead.records import (
+    Allowance,
+    Basis,
+    Deployment,
+    Judgement,
+    NewTask,
+    Promotion,
+    Result,
+    Revision,
+    Route,
+    Study,
+    Trial,
+    Verdict,
+    Version,
+)
+
+STUDY = Study(id="5" * 64, name="boston", spec="{}", table="7" * 64, size=100_000)
+VERDICT = Verdict(
+    decision="keep", text="", against="", metric="mse", rows=1, judged=1, candidate=0.0
+)
+ROUTE = Route(model="m", number=0, traffic={"v1": 100}, kind="set", why="", details="d" * 64)
+
+Attempt = Callable[[], object]
+"""The second half of a round: what rests on that which the first half saw."""
+
+
+def trials(first: int, last: int) -> list[NewTask]:
+    return [
+        NewTask(kind="trials", trials=(Trial(number=number, family="f", params={}),))
+        for number in range(first, last)
+    ]
+
+
+def work(ledger: Ledger, me: int) -> list[int]:
+    """Claim and commit until there is nothing left, and tell the trials."""
+    done: list[int] = []
+    claim = ledger.tasks.claim(f"w{me}", lease=60)
+    while claim:
+        number = claim.trials[0].number
+        try:
+            following = ledger.tasks.commit_and_claim(
+                claim, [Result(number=number, state="done")], lease=60
+            )
+            done.append(number)
+        except Lost:
+            following = ledger.tasks.claim(f"w{me}", lease=60)
+        claim = following
+    return done
+
+
+def finish_or_work(ledger: Ledger, me: int, number: int) -> Attempt:
+    """One finishes the study while the others commit to it; it is extended in between."""
+    size = 1000 + number
+    if me == 0:
+        ledger.studies.open(replace(STUDY, size=size))
+        ledger.tasks.add(STUDY.id, trials(50 * number, 50 * number + 50))
+        return lambda: ledger.studies.finish(STUDY.id, of=size, size=size, best=None)
+    return lambda: work(ledger, me)
+
+
+def open_larger(ledger: Ledger, me: int, number: int) -> Attempt:
+    study = replace(STUDY, id=f"{number}", size=10 + me)
+    return lambda: ledger.studies.open(study).size
+
+
+def promote(ledger: Ledger, me: int, number: int) -> Attempt:
+    champion = ledger.versions.champion("m")
+    previous = champion.number if champion else None
+    promotion = Promotion(
+        model="m",
+        number=0,
+        version=3 * number + me + 1,
+        previous=previous,
+        kind="promote",
+        why=str(me),
+    )
+    return lambda: ledger.versions.promote(promotion).number
+
+
+def judge(ledger: Ledger, me: int, _number: int) -> Attempt:
+    basis = Basis(judgements=len(ledger.versions.judgements("m")), sample=b"")
+    judgement = Judgement(model="m", version=me + 1, champion=None, rows="r", verdict=VERDICT)
+    return lambda: ledger.versions.judge(judgement, basis)
+
+
+def register(ledger: Ledger, me: int, number: int) -> Attempt:
+    manifest = f"{me}-{number}".ljust(64, "0")
+    version = Version(model="n", number=0, study="s", trial=0, size=1, manifest=manifest)
+    return lambda: ledger.versions.register(version).number
+
+
+def revise(ledger: Ledger, _me: int, number: int) -> Attempt:
+    revision = Revision(model="m", name="", version=1, allowance=Allowance(queue=number + 1))
+    return lambda: ledger.routes.revise(revision).name
+
+
+def route_first(ledger: Ledger, me: int, number: int) -> Attempt:
+    route = replace(ROUTE, model=f"m{number}", why=str(me), traffic={"v1": 100})
+    return lambda: ledger.routes.change(route, previous=None).number
+
+
+def route_next(ledger: Ledger, me: int, _number: int) -> Attempt:
+    current = ledger.routes.current("m")
+    previous = current.number if current else None
+    route = replace(ROUTE, why=str(me))
+    return lambda: ledger.routes.change(route, previous=previous).number
+
+
+def deploy(ledger: Ledger, _me: int, _number: int) -> Attempt:
+    deployment = Deployment(model="m", number=0, revision="v1", steps=(100,))
+    return lambda: ledger.deployments.begin(deployment).number
+
+
+def take(ledger: Ledger, me: int, _number: int) -> Attempt:
+    return lambda: len(ledger.deployments.take(f"s{me}", lease=60))
+
+
+ACTIONS: Mapping[str, Callable[[Ledger, int, int], Attempt]] = {
+    "add": lambda ledger, _me, number: partial(
+        ledger.tasks.add, STUDY.id, trials(20 * number, 20 * number + 30)
+    ),
+    "work": lambda ledger, me, _number: lambda: work(ledger, me),
+    "finish or work": finish_or_work,
+    "open": open_larger,
+    "promote": promote,
+    "judge": judge,
+    "register": register,
+    "revise": revise,
+    "route first": route_first,
+    "route next": route_next,
+    "deploy": deploy,
+    "take": take,
+}
+
+
+def race(url: str, action: str, *, processes: int = 3, rounds: int = 10) -> list[list[Any]]:
+    """What came of each round, for each of the processes: its value, or the error's code."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.contract.racing", url, action, str(processes), str(rounds)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def _rounds(arguments: Sequence[str], me: int, together: Any, told: Any) -> None:
+    url, action, _, rounds = arguments
+    outcomes: list[Any] = []
+    with open_ledger(url) as ledger:
+        for number in range(int(rounds)):
+            together.wait()
+            attempt = ACTIONS[action](ledger, me, number)
+            together.wait()
+            try:
+                outcomes.append(attempt())
+            except Conflict as error:
+                outcomes.append(error.code)
+    told.send(outcomes)
+
+
+def main(arguments: Sequence[str]) -> None:
+    count = int(arguments[2])
+    forking = multiprocessing.get_context("fork")
+    together = forking.Barrier(count, timeout=60)
+    ends = []
+    for me in range(count):
+        mine, theirs = forking.Pipe(duplex=False)
+        process = forking.Process(target=_rounds, args=(arguments, me, together, theirs))
+        process.start()
+        theirs.close()
+        ends.append((process, mine))
+    for process, end in ends:
+        sys.stdout.write(f"{json.dumps(end.recv())}\n")
+        process.join()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
