@@ -8,7 +8,7 @@ talks to a server, as any client does.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Failed, NextStep
@@ -47,8 +47,8 @@ def wait_until_ended(
     Raises:
         Failed: No server carried it out for that long, or it did not end; it goes on by itself.
     """
-    began = claimed = time.monotonic()
-    while True:
+    claimed = time.monotonic()
+    for _ in _looks(timeout):
         now = ledger.deployments.get(deployment.model, deployment.number)
         on_look(now)
         if now.state != "running":
@@ -57,21 +57,16 @@ def wait_until_ended(
             claimed = time.monotonic()
         if time.monotonic() - claimed > unclaimed_timeout:
             raise _unclaimed(now, unclaimed_timeout)
-        if time.monotonic() - began > timeout:
-            raise _not_ended(now, timeout)
-        time.sleep(_PERIOD)
+    raise _not_ended(now, timeout)
 
 
 def wait_until_taken(ledger: Ledger, deployment: Deployment, *, timeout: float) -> bool:
     """Wait until a server carries the deployment out, or it has ended; False where none does."""
-    until = time.monotonic() + timeout
-    while True:
+    for _ in _looks(timeout):
         now = ledger.deployments.get(deployment.model, deployment.number)
         if now.state != "running" or _is_carried_out(ledger, now):
             return True
-        if time.monotonic() > until:
-            return False
-        time.sleep(_PERIOD)
+    return False
 
 
 def wait_until_followed(ledger: Ledger, route: Route, *, timeout: float) -> Sequence[Server]:
@@ -80,11 +75,21 @@ def wait_until_followed(ledger: Ledger, route: Route, *, timeout: float) -> Sequ
     Returns:
         The servers that do not by the timeout.
     """
+    late: Sequence[Server] = ()
+    for _ in _looks(timeout):
+        late = [each for each in servers_of(ledger, route.model) if not _follows(each, route)]
+        if not late:
+            break
+    return late
+
+
+def _looks(timeout: float) -> Iterator[None]:
+    """Yields for each look, the first at once, the last after the timeout."""
     until = time.monotonic() + timeout
     while True:
-        late = [each for each in servers_of(ledger, route.model) if not _follows(each, route)]
-        if not late or time.monotonic() > until:
-            return late
+        yield
+        if time.monotonic() > until:
+            return
         time.sleep(_PERIOD)
 
 

@@ -25,11 +25,11 @@ SIGNATURE = Signature(columns=(Column(name="x", kind="number"),), target="y")
 FACTS = Facts(steady=True, missing=False, seconds=1e-5, size=1)
 
 
-def proved(*names: str) -> dict[str, VerifiedRevision]:
-    return {name: _proved(name) for name in names}
+def verified(*names: str) -> dict[str, VerifiedRevision]:
+    return {name: _verified(name) for name in names}
 
 
-def _proved(name: str) -> VerifiedRevision:
+def _verified(name: str) -> VerifiedRevision:
     version = int(name.removeprefix("v"))
     held = Held(
         model="m",
@@ -48,7 +48,7 @@ def route(number: int, **traffic: int) -> Route:
     return Route(model="m", number=number, traffic=traffic, kind="deploy", why="", details="")
 
 
-def standing(
+def snapshot(
     in_force: Route | None,
     *,
     deploying: str | None = None,
@@ -65,7 +65,7 @@ def standing(
     )
 
 
-def aim(
+def desired(
     whole: ModelSnapshot,
     known: Mapping[str, VerifiedRevision],
     *,
@@ -81,20 +81,20 @@ def held(found: DesiredState | None) -> list[str]:
 
 
 def test_what_is_routed_is_held_and_split_as_the_route_says() -> None:
-    found = aim(standing(route(3, v1=90, v2=10)), proved("v1", "v2", "v3"))
+    found = desired(snapshot(route(3, v1=90, v2=10)), verified("v1", "v2", "v3"))
     assert held(found) == ["v1", "v2"]
     assert found
     assert (found.split.route, found.split.traffic) == (3, {"v1": 90, "v2": 10})
 
 
 def test_nothing_is_said_of_a_model_that_has_no_route_and_nothing_to_hold() -> None:
-    assert aim(standing(None), proved("v1")) is None
-    assert aim(standing(None, deploying="v2"), proved("v1")) is None
+    assert desired(snapshot(None), verified("v1")) is None
+    assert desired(snapshot(None, deploying="v2"), verified("v1")) is None
 
 
 def test_where_nothing_answers_yet_what_could_be_proved_is_held_and_the_rest_is_missing() -> None:
     damaged = {"v2": "damaged"}
-    found = aim(standing(route(3, v1=90, v2=10)), proved("v1"), faults=damaged)
+    found = desired(snapshot(route(3, v1=90, v2=10)), verified("v1"), faults=damaged)
     assert held(found) == ["v1"]
     assert found
     assert found.split.traffic == {"v1": 90, "v2": 10}
@@ -104,7 +104,7 @@ def test_where_nothing_answers_yet_what_could_be_proved_is_held_and_the_rest_is_
 
 
 def test_what_is_still_being_proved_is_missing_and_says_so() -> None:
-    found = aim(standing(route(3, v1=100)), {})
+    found = desired(snapshot(route(3, v1=100)), {})
     assert held(found) == []
     assert found
     assert "is being checked" in found.split.missing["v1"].why
@@ -112,62 +112,62 @@ def test_what_is_still_being_proved_is_missing_and_says_so() -> None:
 
 
 def test_a_missing_revision_is_known_by_its_version_too() -> None:
-    whole = standing(route(3, v2=100), deploying="v2", state="serving")
-    found = aim(whole, {})
+    whole = snapshot(route(3, v2=100), deploying="v2", state="serving")
+    found = desired(whole, {})
     assert found
     assert found.split.missing["v2"].version == 2
 
 
 def test_what_answers_stays_as_it_is_where_a_route_needs_what_is_not_proved() -> None:
-    present = aim(standing(route(1, v1=100)), proved("v1"))
-    new = standing(route(2, v1=90, v2=10))
-    assert aim(new, proved("v1"), present=present) is None
-    assert held(aim(new, proved("v1", "v2"), present=present)) == ["v1", "v2"]
+    present = desired(snapshot(route(1, v1=100)), verified("v1"))
+    new = snapshot(route(2, v1=90, v2=10))
+    assert desired(new, verified("v1"), present=present) is None
+    assert held(desired(new, verified("v1", "v2"), present=present)) == ["v1", "v2"]
 
 
 def test_what_is_missing_may_go_on_missing_while_another_comes_in_beside_it() -> None:
-    present = aim(standing(route(1, v1=50, v2=50)), proved("v2"))
-    now = standing(route(1, v1=50, v2=50), deploying="v3", base=route(1, v1=50, v2=50))
-    ready = aim(now, proved("v2", "v3"), present=present)
+    present = desired(snapshot(route(1, v1=50, v2=50)), verified("v2"))
+    now = snapshot(route(1, v1=50, v2=50), deploying="v3", base=route(1, v1=50, v2=50))
+    ready = desired(now, verified("v2", "v3"), present=present)
     assert held(ready) == ["v2", "v3"]
-    canary = standing(route(2, v1=45, v2=45, v3=10), deploying="v3", state="serving")
-    found = aim(canary, proved("v2", "v3"), present=ready)
+    canary = snapshot(route(2, v1=45, v2=45, v3=10), deploying="v3", state="serving")
+    found = desired(canary, verified("v2", "v3"), present=ready)
     assert found
     assert [*found.split.missing] == ["v1"]
-    others = standing(route(3, v1=40, v4=60))
-    assert aim(others, proved("v2", "v3"), present=found) is None
+    others = snapshot(route(3, v1=40, v4=60))
+    assert desired(others, verified("v2", "v3"), present=found) is None
 
 
 def test_a_route_is_followed_whatever_is_missing_where_nothing_answers_anyway() -> None:
-    present = aim(standing(route(1, v1=100)), {})
-    found = aim(standing(route(2, v2=60, v3=40)), proved("v2"), present=present)
+    present = desired(snapshot(route(1, v1=100)), {})
+    found = desired(snapshot(route(2, v2=60, v3=40)), verified("v2"), present=present)
     assert held(found) == ["v2"]
 
 
 def test_what_was_missing_is_held_as_soon_as_it_is_proved() -> None:
-    whole = standing(route(1, v1=50, v2=50))
-    found = aim(whole, proved("v1", "v2"), present=aim(whole, proved("v2")))
+    whole = snapshot(route(1, v1=50, v2=50))
+    found = desired(whole, verified("v1", "v2"), present=desired(whole, verified("v2")))
     assert held(found) == ["v1", "v2"]
     assert found
     assert found.is_complete
 
 
 def test_what_is_wanted_stays_the_same_once_it_is_present() -> None:
-    whole = standing(route(1, v1=50, v2=50), deploying="v2", base=route(1, v1=100))
-    present = aim(whole, proved("v2"))
-    assert aim(whole, proved("v2"), present=present) == present
+    whole = snapshot(route(1, v1=50, v2=50), deploying="v2", base=route(1, v1=100))
+    present = desired(whole, verified("v2"))
+    assert desired(whole, verified("v2"), present=present) == present
 
 
 def test_the_bins_stay_while_a_deployment_lasts_whoever_is_proved_meanwhile() -> None:
-    whole = standing(route(2, v1=90, v2=10), deploying="v2", state="serving", base=route(1, v1=100))
-    present = aim(whole, proved("v2"))
-    found = aim(whole, proved("v1", "v2"), present=present)
+    whole = snapshot(route(2, v1=90, v2=10), deploying="v2", state="serving", base=route(1, v1=100))
+    present = desired(whole, verified("v2"))
+    found = desired(whole, verified("v1", "v2"), present=present)
     assert found
     assert {one.edges for one in found.held} == {(2.0,)}
 
 
 def test_of_a_model_that_is_out_of_service_nothing_is_held_and_that_is_told() -> None:
-    found = aim(standing(route(3)), proved("v1"))
+    found = desired(snapshot(route(3)), verified("v1"))
     assert held(found) == []
     assert found
     assert (found.split.route, found.split.traffic) == (3, {})
@@ -176,7 +176,7 @@ def test_of_a_model_that_is_out_of_service_nothing_is_held_and_that_is_told() ->
 
 
 def test_what_comes_back_into_service_is_held_before_it_has_traffic() -> None:
-    found = aim(standing(route(3), deploying="v2", base=route(3)), proved("v2"))
+    found = desired(snapshot(route(3), deploying="v2", base=route(3)), verified("v2"))
     assert held(found) == ["v2"]
     assert found
     assert (found.split.traffic, bool(found.split.out)) == ({}, True)
@@ -184,28 +184,28 @@ def test_what_comes_back_into_service_is_held_before_it_has_traffic() -> None:
 
 def test_a_candidate_is_held_without_traffic_once_it_is_ready() -> None:
     now = route(1, v1=100)
-    known = proved("v1", "v2")
-    assert held(aim(standing(now, deploying="v2", base=now), known)) == ["v1", "v2"]
+    known = verified("v1", "v2")
+    assert held(desired(snapshot(now, deploying="v2", base=now), known)) == ["v1", "v2"]
 
 
 @pytest.mark.parametrize("state", ["loading", "failed"])
 def test_a_candidate_that_is_not_ready_is_not_held(state: RevisionState) -> None:
     now = route(1, v1=100)
-    found = aim(standing(now, deploying="v2", state=state, base=now), proved("v1", "v2"))
+    found = desired(snapshot(now, deploying="v2", state=state, base=now), verified("v1", "v2"))
     assert held(found) == ["v1"]
 
 
 def test_the_first_revision_of_a_model_is_held_before_anything_is_routed() -> None:
-    found = aim(standing(None, deploying="v2"), proved("v2"))
+    found = desired(snapshot(None, deploying="v2"), verified("v2"))
     assert held(found) == ["v2"]
     assert found
     assert (found.split.route, found.split.traffic) == (0, {})
 
 
 def test_what_a_deployment_may_go_back_to_stays_held_until_it_ends() -> None:
-    whole = standing(route(2, v2=100), deploying="v2", state="serving", base=route(1, v1=100))
-    assert held(aim(whole, proved("v1", "v2"))) == ["v1", "v2"]
-    assert held(aim(standing(route(2, v2=100)), proved("v1", "v2"))) == ["v2"]
+    whole = snapshot(route(2, v2=100), deploying="v2", state="serving", base=route(1, v1=100))
+    assert held(desired(whole, verified("v1", "v2"))) == ["v1", "v2"]
+    assert held(desired(snapshot(route(2, v2=100)), verified("v1", "v2"))) == ["v2"]
 
 
 @pytest.mark.parametrize("traffic", [{"v1": 90, "v2": 10}, {"v2": 100}])
@@ -213,16 +213,16 @@ def test_all_are_counted_by_the_bins_of_what_was_live_before_the_deployment(
     traffic: Mapping[str, int],
 ) -> None:
     base = route(1, v1=100)
-    found = aim(
-        standing(route(2, **traffic), deploying="v2", state="serving", base=base),
-        proved("v1", "v2"),
+    found = desired(
+        snapshot(route(2, **traffic), deploying="v2", state="serving", base=base),
+        verified("v1", "v2"),
     )
     assert found
     assert {one.edges for one in found.held} == {(1.0,)}
 
 
 def test_a_plan_has_every_model_s_part() -> None:
-    one = aim(standing(route(1, v1=100)), proved("v1"))
+    one = desired(snapshot(route(1, v1=100)), verified("v1"))
     assert one
     other = replace(one, split=replace(one.split, model="a"))
     plan = build_plan(7, {"m": one, "a": other})
@@ -235,14 +235,14 @@ def test_a_plan_has_every_model_s_part() -> None:
 def test_with_nothing_to_serve_no_process_is_ready_and_says_why() -> None:
     assert build_plan(1, {}).lacking == "no model is live yet"
     assert build_plan(1, {}, fault="locked").lacking == "locked"
-    gone = aim(standing(route(1, v1=100)), {}, faults={"v1": "damaged"})
+    gone = desired(snapshot(route(1, v1=100)), {}, faults={"v1": "damaged"})
     assert gone
     assert "damaged" in build_plan(1, {"m": gone}).lacking
 
 
 def test_a_process_that_can_answer_for_one_model_is_ready_whatever_others_lack() -> None:
-    one = aim(standing(route(1, v1=100)), proved("v1"))
-    gone = aim(standing(route(1, v2=100)), {})
+    one = desired(snapshot(route(1, v1=100)), verified("v1"))
+    gone = desired(snapshot(route(1, v2=100)), {})
     assert one
     assert gone
     assert not build_plan(1, {"a": gone, "m": one}).lacking
