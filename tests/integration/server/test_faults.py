@@ -184,7 +184,7 @@ def test_processes_that_end_as_soon_as_they_start_are_tried_more_rarely_and_it_i
         "        os._exit(3)\n"
     )
     with started(home, PYTHONPATH=str(tmp_path)) as served:
-        wait_until(lambda: served.said("tried more rarely"))
+        wait_until(lambda: served.said("restarted less often"))
         assert served.child.poll() is None
         assert "ended with status 3, 5 in a row" in served.text
         began, before = time.monotonic(), len(starts.read_text())
