@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ class RunnerContract:
 
     def broken(self, group: WorkerGroup) -> WorkerGroup:
         """A group whose workers end by themselves at once, with a line in their log."""
-        return WorkerGroup(key=group.key, study=group.study, options=("--no-such-option",))
+        return replace(group, ledger="nosuch://ledger")
 
     @pytest.fixture(autouse=True)
     def _removed(self, runner: Runner, group: WorkerGroup) -> Any:
@@ -95,7 +96,7 @@ class RunnerContract:
         assert (ended.state, ended.killed) == ("ended", False)
         assert ended.why
         assert ended.log
-        assert "no-such-option" in runner.logs(group.key, ended.name)
+        assert "nosuch://ledger" in runner.logs(group.key, ended.name)
 
     def test_leaving_ends_no_worker_that_runs(self, runner: Runner, group: WorkerGroup) -> None:
         runner.ensure(group, 2)
@@ -123,9 +124,7 @@ class RunnerContract:
         assert len(self.running(runner, group, 1)) == 1
 
     def test_groups_are_apart(self, runner: Runner, group: WorkerGroup) -> None:
-        other = WorkerGroup(
-            key="other", study=group.study, options=group.options, environ=group.environ
-        )
+        other = replace(group, key="other")
         runner.ensure(group, 1)
         runner.ensure(other, 2)
         try:

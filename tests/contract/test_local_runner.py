@@ -19,13 +19,18 @@ STUDY = Study(id="ab" * 8, name="idle", spec='{"search": {"threads": 1}}', table
 class TestLocalRunner(RunnerContract):
     @pytest.fixture
     def runner(self, tmp_path: Path) -> Runner:
-        return LocalRunner(logs=tmp_path / "logs", stopped=20.0)
+        return LocalRunner(home=tmp_path, logs=tmp_path / "logs", stopped=20.0)
 
     @pytest.fixture
     def group(self, tmp_path: Path) -> WorkerGroup:
         with open_ledger(tmp_path / "ledger.db") as ledger:
             ledger.studies.open(STUDY)  # whose data is missing: its workers wait for tasks
-        return WorkerGroup(key="run", study=STUDY.id, options=("--home", str(tmp_path)))
+        return WorkerGroup(
+            key="run",
+            study=STUDY.id,
+            ledger=f"sqlite:///{tmp_path / 'ledger.db'}",
+            artifacts=(tmp_path / "artifacts").as_uri(),
+        )
 
     def kill(self, runner: Runner, group: WorkerGroup, worker: str) -> None:
         for process in psutil.Process().children():

@@ -60,11 +60,13 @@ class LocalRunner:
     """Processes of this machine.
 
     Args:
+        home: Folder of what they keep beside the stores: local copies of artefacts.
         logs: Folder of what they print.
         stopped: Seconds that a worker may be stopped (SIGSTOP) before it is killed.
     """
 
-    def __init__(self, *, logs: Path, stopped: float) -> None:
+    def __init__(self, *, home: Path, logs: Path, stopped: float) -> None:
+        self._home = home
         self._logs = logs
         self._stopped = stopped
         self._groups: dict[str, list[_Worker]] = {}
@@ -125,7 +127,7 @@ class LocalRunner:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **group.environ},
+                env={**os.environ, "FAIRLEAD_HOME": str(self._home), **group.environ},
                 start_new_session=True,  # Ctrl-C is the caller's to handle
             )
         return _Worker(name=name, process=process, log=log)

@@ -20,18 +20,21 @@ class WorkerGroup:
     Args:
         key: What the runner knows the group by.
         study: Id of the study whose tasks they work on.
-        options: Of `fairlead`, before the command: where the stores are.
+        ledger: URL of the ledger's database.
+        artifacts: URL of the artefact store.
         environ: Environment variables that they get on top.
     """
 
     key: str
     study: str
-    options: tuple[str, ...] = ()
+    ledger: str
+    artifacts: str
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def arguments(self, name: str) -> list[str]:
-        """The arguments of `fairlead` for the worker of this name."""
-        return [*self.options, "worker", "--study", self.study, "--name", name]
+        """The arguments of `fairlead` for the worker of this name, wherever it runs."""
+        stores = ["--ledger", self.ledger, "--artifacts", self.artifacts]
+        return [*stores, "worker", "--study", self.study, "--name", name]
 
 
 @dataclass(frozen=True, kw_only=True)

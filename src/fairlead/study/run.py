@@ -163,7 +163,9 @@ def at_work(  # noqa: PLR0913 - what, where, by whom, and who is called
         stop: Looked at while waiting.
     """
     count = plans.slots(plan) if workers is None else workers
-    runner = LocalRunner(logs=settings.logs, stopped=min(settings.lease, _STOPPED))
+    runner = LocalRunner(
+        home=settings.home, logs=settings.logs, stopped=min(settings.lease, _STOPPED)
+    )
     with StudyWorkers(runner, stores.ledger, count=count) as started:
         yield Stages(
             plan=plan,

@@ -147,7 +147,13 @@ class Stages:
 
     def _start_workers(self, study: Study) -> None:
         self.workers.start(
-            WorkerGroup(key=study.id, study=study.id, options=_options(self.settings))
+            WorkerGroup(
+                key=study.id,
+                study=study.id,
+                ledger=self.settings.ledger_url,
+                artifacts=self.settings.artifacts_url,
+                environ={"FAIRLEAD_LEASE": repr(self.settings.lease)},
+            )
         )
 
     @contextmanager
@@ -193,9 +199,3 @@ class Stages:
             elapsed=coordinator.elapsed,
             before=before,
         )
-
-
-def _options(settings: Settings) -> tuple[str, ...]:
-    """Options that name the stores for a worker, whatever its environment says."""
-    home, ledger, artifacts = settings.home, settings.ledger_url, settings.artifacts_url
-    return ("--home", str(home), "--ledger", ledger, "--artifacts", artifacts)
