@@ -1,5 +1,6 @@
-"""Answering with what is live: one serving process, from the socket to the prediction.
+"""One serving process, from the socket to the prediction.
 
-Belongs here: protocols, sessions, the split of traffic, limits. Does not: which revisions there
-are and how traffic moves between them (server/), which a serving process is only told.
+The supervisor (server/) sends it plans: which revisions to hold, and how the traffic of each model
+is split. It loads them, answers requests over HTTP, and reports what it has loaded and counted. It
+knows neither the ledger nor the other processes.
 """

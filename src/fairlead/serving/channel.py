@@ -1,7 +1,7 @@
-"""The serving process's end of the socket pair.
+"""The serving process's end of the socket pair to its supervisor: messages in and out.
 
-Belongs here: messages in and out, and which answer belongs to which question. Does not: what they
-say (plan.py) and what follows (life.py).
+A request for the metrics page gets a number, and the page that comes back names the last number
+that it answers.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The check of a version in a process of its own, before it may take traffic.
+"""The check of a version before it may take traffic, in a process of its own.
 
-Belongs here: starting it, its limits, and how its end is told. Does not: what it does (checker.py,
-proof.py), and what follows (deployment).
-
-A model is other people's bytes, run by a library in C++: whatever it does there - crash, hang, take
-all memory - is to happen where nobody's request is.
+A model is bytes from elsewhere that a C++ library runs: whatever they do there (crash, hang, take
+all memory) happens where no request is. The parent writes the model, its golden rows and the task
+into a folder, starts `python -P -m fairlead.serving.check FOLDER` under limits of memory and time,
+and reads the findings from the folder.
 """
 
 from __future__ import annotations

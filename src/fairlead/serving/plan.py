@@ -1,10 +1,7 @@
-"""What a serving process is told, and what it tells.
+"""The messages between a supervisor and its serving processes: one JSON line each.
 
-Belongs here: the messages between the serving program's supervisor and its processes, one JSON
-line each over a socket pair. Does not: what either does with them.
-
-A plan is complete: it names every revision that is to be held and every route, so that a process
-that starts, or missed a plan, needs only the last one.
+A plan is complete: it names every revision to hold and every route, so that a process that starts,
+or that missed a plan, needs only the last one.
 """
 
 from __future__ import annotations

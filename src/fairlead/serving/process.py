@@ -1,6 +1,8 @@
 """One serving process: `python -P -m fairlead.serving.process`.
 
-Belongs here: its main function, which takes its settings (start.py). Does not: its life (life.py).
+It takes its settings from the environment, follows the messages of its supervisor, and answers
+requests until a message, a signal or the supervisor's end tells it to drain: it then finishes the
+requests in hand and exits with 0.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The proof that a model predicts what it did when it was made.
-
-Belongs here: golden rows, and what is asked of a model with them. Does not: the process that this
-is done in (check.py), and golden rows sent to an address (deployment).
-"""
+"""The proof that a model predicts what it predicted when it was made: golden rows, bit by bit."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Reporter the supervisor what this process counts, and asking it for what all have counted.
+"""Reports to the supervisor: what this process counts, and that it is alive.
 
-Belongs here: when. Does not: what is counted (metrics.py), and what becomes of it (aggregate.py).
-
-A process that is killed has told all but the last tenth of a second. That it lives is said after
-what it has counted, so the supervisor knows until when it knows all.
+Counts go out every tenth of a second, so a killed process loses no more than that. `Alive` follows
+the counts, so the supervisor knows until when it has all of them.
 """
 
 from __future__ import annotations

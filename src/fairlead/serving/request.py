@@ -1,7 +1,6 @@
-"""What a path asks for.
+"""A request: what its path asks for, and what becomes known of it while it is answered.
 
-Belongs here: the table of routes, as one pure function. Does not: what they answer (app.py,
-pages.py). Names in a path are only ever compared with names that are known.
+The paths are one pure function, `target`; names in a path are only compared with known names.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Which revision a request is for.
+"""Which revision answers a request.
 
-Belongs here: what the request itself says of it. Does not: the split of what says nothing
-(split.py).
+A request may pin a revision by name or a version by number, in its path or a header. Others share
+the traffic: by the client's sticky key where the route has one, else at random, weighted by the
+route's percentages. A client keeps its revision as far as the percentages allow (rendezvous
+hashing): raising one share moves only the clients that the share gains.
 """
 
 from __future__ import annotations

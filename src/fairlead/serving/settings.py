@@ -1,8 +1,7 @@
-"""What a serving process is started with.
+"""What a serving process is started with: settings and limits, and its command line.
 
-Belongs here: its settings, its command line, and how the one comes to the other: in the
-environment, as one JSON document; the open files that they name are inherited. Does not: its life
-(life.py), and what it is told meanwhile (plan.py).
+The settings travel in an environment variable, as JSON; the sockets that they name by number are
+inherited.
 """
 
 from __future__ import annotations

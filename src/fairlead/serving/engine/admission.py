@@ -1,6 +1,6 @@
-"""What a serving process lets in, keeps loaded, and tries again.
+"""Rules of a revision's life: whether a request is admitted, when to unload, when to retry a load.
 
-Belongs here: rules over counts and times. Does not: clocks, threads, sessions (loaded_revision.py).
+Pure functions of counts and times.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""The bins that predictions are counted in, so that two revisions' can be compared.
+"""The bins that predictions are counted in, so that two revisions can be compared.
 
-Belongs here: where the edges come from, and counting. Does not: who keeps the counts (metrics.py),
-and how far apart they may be (server/canary.py).
-
-Numbers fall between the deciles of what a version predicted for its holdout; classes are bins of
-their own. Both revisions of a deployment are counted over the edges of the one that was live when
-it began, or their counts could not be compared.
+Numbers fall between the deciles of what a version predicted for its holdout; each class is a bin of
+its own. Both revisions of a deployment are counted over the edges of the one that was live when it
+began, or their counts could not be compared.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""All revisions of one serving process.
+"""All revisions of one serving process, and how it follows a plan.
 
-Belongs here: following plans: what is loaded before a route changes, and what is let go after it.
-Does not: requests (loaded_revision.py), and how plans come in (process.py).
+What a route needs is loaded before the route is followed; what no route needs any more is retired
+after that: it finishes its requests and frees its session.
 """
 
 from __future__ import annotations

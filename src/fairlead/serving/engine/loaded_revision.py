@@ -1,8 +1,7 @@
-"""A revision that answers.
+"""One revision: its requests, and the life of its session.
 
-Belongs here: its requests, and the life of its session: loaded when wanted, unloaded when idle,
-freed when retired. Does not: which revision a request goes to (engine.py), and the rules that it
-lives by (admission.py).
+The session is loaded when a plan or a request wants it, unloaded when idle, and freed when the
+revision is retired and has no request left. The rules are those of admission.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Sessions: from the artefact store into memory, and out of it.
-
-Belongs here: how one is made, what is verified on the way, and how memory is given back. Does
-not: when (loaded_revision.py).
-"""
+"""ONNX Runtime sessions: from the artefact store into memory, and their memory given back."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Work that must not hold up the event loop.
-
-Belongs here: threads, and how their results come back to the loop. Does not: what they do.
+"""Work in threads, off the event loop, with results that come back to it as futures.
 
 All threads are daemons: one that never ends, because a disk does not answer, keeps no process from
 ending, which a thread of asyncio's own pool would.

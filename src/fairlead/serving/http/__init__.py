@@ -1,5 +1,5 @@
-"""From a connection to an answer.
+"""HTTP: from a connection to a response.
 
-Belongs here: connections and bodies held to their limits, who may ask, the routes, the way of one
-request. Does not: what a body means (protocol/), and predicting (engine/).
+`connection` holds connections to their limits, `cycle` gives the app ASGI's `receive` and `send`;
+`app` takes one request to its response: `guard` checks it, then `pages` or `predicting` answers.
 """

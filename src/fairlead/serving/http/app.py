@@ -1,11 +1,7 @@
-"""Answering requests: the ASGI application.
+"""The ASGI application: one request, from its head to its response.
 
-Belongs here: the way of one request from its head to its answer. Does not: connections (http.py),
-what the bytes of a prediction mean (protocol.py, rows.py), predicting (engine.py), and the routes
-that predict nothing (pages.py).
-
-There is no framework between the server and the engine: the routes are one pure function
-(paths.py), and predicting is all that has to be fast.
+There is no framework between the server and the engine: the paths are one pure function
+(serving/request.py), and predicting is all that has to be fast.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""Bodies of requests: bytes in, within limits.
+"""Request bodies, read and unpacked within limits.
 
-Belongs here: length, time and the bytes in hand. Does not: unpacking (unpack.py), and what the
-bytes mean (protocol.py, rows.py).
-
-A limit is held before and while bytes come, never after: a body that is announced too large is
-refused unread, one that grows too large as soon as it does, packed or not.
+A limit holds before and while bytes come, never after: a body whose announced length is too large
+is refused unread, one that grows too large as soon as it does, packed or not.
 """
 
 from __future__ import annotations

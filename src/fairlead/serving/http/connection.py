@@ -1,11 +1,9 @@
-"""Connections: what uvicorn's own leave open.
-
-Belongs here: deadlines, sizes and order of what comes over one connection, and the server that
-stops as it should. Does not: bodies (body.py) and answers to whole requests (app.py).
+"""Connections, with the limits and deadlines that uvicorn lacks, and the server that drains them.
 
 uvicorn parses with llhttp and speaks ASGI; it has no limit on headers, no deadline but the one
-between two requests, and answers rubbish behind a request before the request itself. `Connection`
-adds what is missing, over the methods that asyncio and the parser call.
+between two requests, and answers malformed bytes behind a request before the request itself.
+`Connection` adds these by overriding the methods that asyncio, the parser and uvicorn itself call.
+They are not a published interface, so uvicorn is pinned, and a unit test holds that they are there.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 uvicorn writes the head of a response as soon as `send` brings it, and the body after it: two system
 calls, two packets, and a client that wakes up twice. Here the head waits for the first piece of the
-body. And a body has a deadline, which costs a timer only where the body is not there yet.
+body. A body has a deadline, which costs a timer only where the body is not there yet.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""Connections that arrive while a process stops listening.
+"""Listening sockets, closed without resetting the connections that wait in their queue.
 
-Belongs here: who is still let in. Does not: what is said to them (connection.py).
+A listening socket that is closed resets every connection that is established and not yet accepted,
+though its client may have sent a request. So newcomers are turned away first: a filter on the
+socket drops their first packet (SYN) as if it had been lost. Whoever is on the way in is accepted,
+and only then is the socket closed. A client whose packet was dropped sends it again after a second,
+and is refused by then, or accepted by the next process. Without the filter requests are lost
+(docs/decisions/0008-http-server.md).
 
-A listening socket that is closed resets every connection that nobody has accepted yet, though its
-client has been told that it stands, and may have sent a request. So nobody new is let in first:
-the system drops their first packet (SYN) as if it had been lost. Those who are on their way in are
-accepted, and only then is the socket closed. A client whose packet was dropped sends it again after
-a second, and is refused by then, or let in by whoever listens next.
-
-The filter is the socket's, so it is there for all processes that have it open.
+The filter belongs to the socket, so it holds for all processes that have it open.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""Who may ask.
+"""Who may ask: tokens, or this machine alone.
 
-Belongs here: the rules, over headers. Does not: tokens themselves (tokens.py), and addresses to
-bind (server/).
-
-With tokens, every route but those that only tell whether we live wants one. Without, the server
-is bound to this machine alone, and what is left to keep out is a web page that this machine's
-browser shows: it must not reach us by a name of its own (DNS rebinding), nor from another origin.
+With tokens, every route but the two of health wants one. Without, the server is bound to this
+machine, and what remains to be kept out is a web page in this machine's browser: it must not reach
+the server by a name of its own (DNS rebinding), nor from another origin.
 """
 
 from __future__ import annotations

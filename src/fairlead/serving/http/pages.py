@@ -1,8 +1,4 @@
-"""The routes that predict nothing.
-
-Belongs here: what the server tells of itself and its models. Does not: the words of the Open
-Inference Protocol (metadata.py), and predicting (predicting.py).
-"""
+"""The routes that do not predict: health, metadata, metrics, OpenAPI and its page."""
 
 from __future__ import annotations
 

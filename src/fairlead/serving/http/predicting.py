@@ -1,7 +1,6 @@
-"""The routes that predict.
+"""The routes that predict, in both protocols: from a model's name to its response.
 
-Belongs here: from a model's name to its answer, in both forms that are spoken. Does not: the forms
-themselves (protocol.py, rows.py), sessions (engine.py), and sending (app.py).
+The steps of one request: route it to a revision, read its body, parse it, predict, count, render.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a client is answered.
-
-Belongs here: the form of an answer, and which error is which status. Does not: sending it.
-"""
+"""Responses, and which error is answered with which status."""
 
 from __future__ import annotations
 

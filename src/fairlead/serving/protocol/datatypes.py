@@ -1,8 +1,4 @@
-"""The datatypes of the Open Inference Protocol, and elements of each as numbers.
-
-Belongs here: the types by name, and what elements of each may be, in JSON and in binary. Does
-not: names and shapes of tensors (tensor.py).
-"""
+"""The datatypes of the Open Inference Protocol, in JSON and in binary, as numbers."""
 
 from __future__ import annotations
 

@@ -1,11 +1,8 @@
-"""The documents of the two protocols, as they are written in JSON.
-
-Belongs here: their fields. Does not: rules between fields (protocol.py, rows.py).
+"""The JSON documents of both protocols: their fields, described for the OpenAPI document.
 
 The Open Inference Protocol (REST, version 2) is that of github.com/kserve/open-inference-protocol;
 `binary_data_size` and its kin are Triton's binary tensor data extension. A field of a request that
-is not named here is ignored, as the protocol's other servers do; a null stands for a field that is
-left out. Fields are described for the OpenAPI document.
+is not named here is ignored, as the protocol's other servers do; null means a field left out.
 """
 
 from __future__ import annotations

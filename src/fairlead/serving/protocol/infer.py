@@ -1,12 +1,9 @@
-"""The Open Inference Protocol: from bytes to what a model takes, and from predictions to bytes.
-
-Belongs here: requests for inference and their answers, and what the server and its models say of
-themselves. Does not: HTTP, single tensors (tensor.py), the documents' fields (documents.py).
+"""The Open Inference Protocol: from bytes to a model's inputs, from predictions to bytes.
 
 A model takes its inputs in one of two ways: as its own tensors, `numbers` [rows, number columns]
 and `text` [rows, text columns], or as one input for each column, named as the column, [rows] or
 [rows, 1], in any order. A model whose columns are called `numbers` or `text` is asked by tensors
-where the names say both.
+where the names could mean both.
 """
 
 from __future__ import annotations

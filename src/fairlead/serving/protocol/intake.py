@@ -1,11 +1,8 @@
-"""What a model takes, and values on their last step into it.
+"""The rules of cells that both protocols share: which numbers are refused, what a text means.
 
-Belongs here: the rules of cells that both protocols share: which numbers are refused, what a text
-means. Does not: documents (rows.py, tensor.py).
-
-They are the rules of `fairlead predict` (data/cells.py), so that the same rows are the same to
-the model whichever way they come: a number goes through float64 to float32, -0.0 is 0.0, a text
-loses the blanks around it, and words such as NA are missing.
+They are the rules of `fairlead predict` (data/cells.py), so that the same rows are the same to the
+model whichever way they come: a number goes through float64 to float32, -0.0 is 0.0, a text loses
+the blanks around it, and words such as NA are missing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The OpenAPI document of a serving process.
 
-Belongs here: its routes with all that they may be sent and may answer. Does not: the documents'
-fields, which come from the Structs that decode them (documents.py), nor the answers themselves.
+The fields of requests and responses come from the Structs that decode and encode them
+(documents.py), so the document and the server cannot differ in them.
 """
 
 from __future__ import annotations

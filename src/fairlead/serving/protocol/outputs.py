@@ -1,11 +1,7 @@
-"""The outputs of a model as tensors of the Open Inference Protocol.
+"""The outputs of a model as tensors of the Open Inference Protocol, and predictions as JSON.
 
-Belongs here: their names, datatypes and shapes, which of them a request asks for, their elements
-in JSON and in binary. Does not: requests as a whole (protocol.py), predictions (predicted.py).
-
-Regression gives `prediction` [rows]; classes give `probabilities` [rows, classes] and `label`
-[rows]. Numbers are FP32, which is what models give: the predictions of `fairlead predict`, to the
-last bit.
+Regression has `prediction` [rows]; classes have `probabilities` [rows, classes] and `label` [rows].
+Numbers are FP32, as the model gives them: the predictions of `fairlead predict`, to the last bit.
 """
 
 from __future__ import annotations

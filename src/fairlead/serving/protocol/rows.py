@@ -1,12 +1,9 @@
-"""Plain rows: a request that people write, and its answer.
+"""Plain rows: `{"rows": [{column: value}]}` or `{"columns": [...], "rows": [[...]]}`.
 
-Belongs here: `{"rows": [{column: value}]}` and `{"columns": [...], "rows": [[...]]}`, and the
-predictions by name. Does not: tensors (protocol.py), what cells may be (intake.py).
-
-Rows are read twice at most. The first look is msgspec's and numpy's alone and takes what nearly
-every request holds; where it does not do, the second one (written_rows.py) goes cell by cell, and
-either takes the rows all the same or says what is wrong with them. It is slow, and for small
-documents only: a large one that the first look does not take is refused.
+Rows are read twice at most. The fast reader uses msgspec and numpy and takes what nearly every
+request holds. Where it fails, the slow one (written_rows.py) goes cell by cell, and either takes
+the rows or says what is wrong with them. It reads small documents only: a large one that the fast
+reader does not take is refused.
 """
 
 from __future__ import annotations

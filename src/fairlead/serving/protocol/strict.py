@@ -1,14 +1,11 @@
-"""JSON, read strictly.
+"""Strict JSON: UTF-8, one value, no duplicate key, no NaN, no lone surrogate, bounded depth.
 
-Belongs here: what every document of a client must keep, whatever it says: UTF-8, one value, no
-key twice, no NaN, no half of a character, bounded depth. Does not: what documents say.
+Documents are decoded by msgspec, which refuses all of these but duplicate keys. Each key has a
+colon, so a document with no more colons outside of texts than decoded keys has no duplicate.
 
-Documents are decoded by msgspec, which refuses all of these but keys given twice. Each key has a
-colon, so a document with no more colons outside of texts than decoded keys has none twice.
-
-A document that is not taken may be read once more, as it was written (`written`), to say what is
-wrong with it, or what it says all the same. That takes 20 times as long, so it is for small ones
-only; what is wrong with a large one is told in the decoder's words.
+A document that is refused may be read once more, as it was written (`written`), to find out what
+is wrong with it, or what it says nevertheless. That takes 20 times as long, so it is for small
+documents; for a large one the decoder's own message is passed on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""One input tensor of a request, read.
-
-Belongs here: shapes, data flat or nested, binary data, for numbers and for text. Does not: which
-inputs a model wants (protocol.py).
-"""
+"""One input tensor of a request: its shape, and its data, flat, nested or binary."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""A client's names and values in messages.
-
-Belongs here: where a fault stands and how what was sent is shown, in one short line whatever it
-is. Does not: what the faults are.
-"""
+"""A client's names and values in error messages: where the fault is, in one short line."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
-"""Plain rows, read as they were written: slowly, and cell by cell.
-
-Belongs here: what one cell of a row may be, what is wrong with it, and the names of columns. Does
-not: the quick way, which takes nearly every request (rows.py).
+"""Plain rows, read slowly and cell by cell, as they were written.
 
 It knows how each number was written. So it reads a fraction or a truth value where text is wanted
-as `fairlead predict` does, and sees a large whole number that float64 does not keep.
+as `fairlead predict` does, and sees a large whole number that float64 cannot hold.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What people and the canary judge see of a serving process.
+"""What people and the canary judge see of a serving process: metrics, logs, traces.
 
-Belongs here: metrics, logs and traces. Does not: what follows from them.
+It knows requests and settings, nothing else of serving/. The http package, the reporter and the
+process write to it; routing, engine and protocol do not (an import contract holds it).
 """

@@ -1,7 +1,4 @@
-"""What all processes of a server have counted.
-
-Belongs here: the sums, and what the judge of canaries sees of them. Does not: how they come here
-(server/process_pool.py), and their page (prometheus.py).
+"""The counts of all processes of a server, summed by the supervisor.
 
 They are in memory: a server that ends forgets them, as Prometheus expects of one that starts again.
 """

@@ -1,7 +1,6 @@
-"""What is counted of one revision, in plain numbers, and how a process is.
+"""What a process counts: per revision, in plain numbers, at every request.
 
-Belongs here: counting, at every request, and adding up. Does not: which revisions there are
-(metrics.py in a process, aggregate.py over all of them), and their page (prometheus.py).
+`Metrics` holds the counters of one process and hands out what is new (`Counts`); counts add up.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""What a serving program and its processes write to their standard error.
+"""The log of a serving program and its processes, on standard error.
 
-Belongs here: the two forms of a line, and that writing holds nobody up. Does not: what is told
-(request_observer.py, life.py, cli/commands/serve.py).
-
-Lines are written by a thread of their own, through a queue with an end: whoever reads our standard
-error and stops reading stops no request. What finds the queue full is dropped and counted.
+Lines are written by a thread of their own, from a bounded queue: a reader of standard error that
+stops reading stops no request. What finds the queue full is dropped and counted.
 """
 
 from __future__ import annotations

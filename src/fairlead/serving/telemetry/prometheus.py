@@ -1,9 +1,6 @@
-"""The page for Prometheus.
+"""The metrics page, in Prometheus' text format.
 
-Belongs here: the figures' names, labels and words. Does not: what they are (aggregate.py).
-
-This module loads the client library: only the supervisor imports it, when the page is first asked
-for.
+This module imports the client library, so only the supervisor loads it, at the first scrape.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""What is kept of requests once they are answered: figures, lines, spans.
-
-Belongs here: which of them a request leaves. Does not: how each is kept (metrics.py, logs.py,
-traces.py).
-"""
+"""What each request leaves once it is answered: counts, a log line, a span."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Spans of requests, for OpenTelemetry.
+"""OpenTelemetry spans of requests.
 
-Belongs here: whether they are wanted, and what one holds. Does not: when (request_observer.py).
-
-They are wanted where the environment names an exporter, by OpenTelemetry's own variables, and the
-extra `traces` is installed. Where they are not, nothing of this is imported.
+They are made where the environment names an exporter, by OpenTelemetry's own variables, and the
+extra `traces` is installed. Otherwise nothing of OpenTelemetry is imported.
 """
 
 from __future__ import annotations
