@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from fairlead.server.events import ServerEvent, ServerWarning
 from fairlead.server.listening import BoundAddress
 from fairlead.server.process import ServingProcess, start_process
-from fairlead.serving.http.graceful_close import let_in
+from fairlead.serving.http.graceful_close import accept_new_connections
 from fairlead.serving.plan import Admit, Alive, Drain, Page, Plan, Report, Scrape
 from fairlead.serving.settings import ProcessSettings
 from fairlead.serving.telemetry.aggregate import Aggregate
@@ -205,7 +205,7 @@ class ProcessPool:
     def _start(self, slot: _Slot) -> None:
         try:
             slot.listening = slot.listening or self._address.listen()
-            let_in(slot.listening)  # a process that ended there may have turned connections away
+            accept_new_connections(slot.listening)  # the process before may have drained
             slot.process = start_process(self._settings, slot.listening, now=self._clock())
         except OSError as error:
             slot.early_exits += 1

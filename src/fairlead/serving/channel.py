@@ -17,7 +17,7 @@ from fairlead.serving.plan import Message, Page, Report, Scrape, decode, encode
 
 _LONGEST = 64 << 20  # bytes of a message: a plan names every model with its columns and classes
 _PATIENCE = 2.0  # seconds that the supervisor has to answer
-_PARTING = 1.0  # seconds that it has to take in the last words
+_PARTING = 1.0  # seconds for it to read the last messages
 
 
 class Channel:
@@ -46,19 +46,19 @@ class Channel:
 
     @property
     def is_full(self) -> bool:
-        """Whether something waits to be taken in by the supervisor."""
+        """Whether the supervisor has messages to read before it takes more."""
         return self._writer.transport.get_write_buffer_size() > 0
 
-    def tell(self, message: Message) -> None:
-        """Say this, unless there is nobody to hear it."""
+    def send(self, message: Message) -> None:
+        """Send this, unless the supervisor is gone."""
         if not self._writer.is_closing():
             self._writer.write(encode(message))
 
     def report(self, report: Report) -> None:
-        """Tell how far this process is, if that is news."""
+        """Send the report, if it differs from the last one."""
         if report != self._last:
             self._last = report
-            self.tell(report)
+            self.send(report)
 
     async def page(self) -> str:
         """The page for Prometheus, asked of the supervisor.
@@ -69,20 +69,20 @@ class Channel:
         number = next(self._numbers)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
-        self.tell(Scrape(number=number))
+        self.send(Scrape(number=number))
         try:
             async with asyncio.timeout(_PATIENCE):
                 return await answer
         except TimeoutError as error:
             raise Unreachable(
-                "asking the supervisor for the figures of all processes: it said nothing for "
+                "asking the supervisor for the figures of all processes: no answer for "
                 f"{_PATIENCE:g} s; predictions go on, ask again"
             ) from error
         finally:
             del self._asked[number]
 
     async def close(self) -> None:
-        """Say no more, once all that was said has gone out, if it is taken in."""
+        """Close, once all that was sent has been read, or after a second."""
         self._writer.close()
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(_PARTING):

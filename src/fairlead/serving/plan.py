@@ -46,7 +46,7 @@ class Missing:
     """A revision that has traffic and is not held."""
 
     version: int
-    why: str  # to be told to whoever asks for it
+    why: str  # the answer to whoever asks for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class Split:
 
     model: str
     route: int  # number of the route; 0 before there is one
-    traffic: Mapping[str, int]  # percent by revision; empty where nobody has any
+    traffic: Mapping[str, int]  # percent by revision; empty where no revision has any
     sticky: str | None = None
     missing: Mapping[str, Missing] = field(default_factory=dict)  # of the traffic, by revision
     out: str = ""  # since when and why the model is out of service, if it is
@@ -73,7 +73,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Admit:
-    """Who is let in, from now on."""
+    """The tokens that are admitted, from now on."""
 
     tokens: tuple[str, ...]  # SHA-256 of their tokens; empty: everybody on this machine
 
@@ -90,11 +90,11 @@ class Report:
     """How far a serving process is; sent at each change.
 
     A plan is applied once each of its routes is followed; a model whose new revisions cannot be
-    loaded keeps the route that it had, and says why in `faults`. Until all that the plan holds of
-    a model is loaded, the model is `behind`, even where the route itself is no new one.
+    loaded keeps the route that it had, with the reason in `faults`. Until all that the plan holds
+    of a model is loaded, the model is `behind`, even where the route itself is no new one.
     """
 
-    serial: int  # the last plan that was taken in
+    serial: int  # of the last plan that was received
     routes: Mapping[str, int] = field(default_factory=dict)  # model to the route that is followed
     faults: Mapping[str, str] = field(default_factory=dict)  # model to why its route is not
     draining: tuple[tuple[str, str], ...] = ()  # (model, revision) that still answer requests
@@ -103,9 +103,9 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Alive:
-    """The event loop goes round; said every `BEAT` seconds by a process that answers requests."""
+    """The event loop runs; sent every `BEAT` seconds by a process that answers requests."""
 
-    at: float  # by the machine's rising clock: what was counted until then has been told
+    at: float  # by the machine's rising clock: what was counted until then has been reported
 
 
 BEAT = 1.0
@@ -114,14 +114,14 @@ BEAT = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Scrape:
-    """A process is asked for the page for Prometheus, which only its supervisor can write."""
+    """A process is asked for the metrics page, which only its supervisor can write."""
 
     number: int  # of this question, rising from 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """The page for Prometheus, with all that the process had told before it asked."""
+    """The page for Prometheus, with all that the process had reported before it asked."""
 
     number: int  # of the last question that this answers; it answers those before it, too
     text: str

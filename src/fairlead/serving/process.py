@@ -37,8 +37,8 @@ from fairlead.serving.telemetry.traces import Traces, traces
 _PATIENCE = 2.0  # seconds past its grace until a process ends by force
 
 
-def live(settings: ProcessSettings) -> int:
-    """Serve until told to end.
+def run(settings: ProcessSettings) -> int:
+    """Serve until asked to end.
 
     Returns:
         The exit status.
@@ -46,36 +46,36 @@ def live(settings: ProcessSettings) -> int:
     _raise_file_limit(settings.limits)
     with written(settings.logging) as log, asyncio.Runner(loop_factory=_loops()) as runner:
         spans = traces(os.environ, log)
-        runner.run(_lived(settings, log, spans))
+        runner.run(_run(settings, log, spans))
         if spans is not None:
             spans.close()
     return 0
 
 
-async def _lived(settings: ProcessSettings, log: Logger, spans: Traces | None) -> None:
+async def _run(settings: ProcessSettings, log: Logger, spans: Traces | None) -> None:
     channel = await opened(settings.channel)
-    following = PlanFollower(channel, settings, log)
-    _on_signals(lambda: following.end(settings.grace))
-    messages = asyncio.create_task(following.follow())
-    await following.begun.wait()
-    if not following.ending.done():
-        await _serve(channel, following, settings, log, spans)
+    follower = PlanFollower(channel, settings, log)
+    _on_signals(lambda: follower.end(settings.grace))
+    messages = asyncio.create_task(follower.follow())
+    await follower.begun.wait()
+    if not follower.ending.done():
+        await _serve(channel, follower, settings, log, spans)
     messages.cancel()
-    following.engine.close()
+    follower.engine.close()
     await channel.close()
 
 
 class PlanFollower:
-    """Does what the supervisor says.
+    """Follows the messages of the supervisor.
 
     Args:
-        channel: Where it says it.
+        channel: Where they come.
         settings: Of this process.
-        log: Told of routes that cannot be followed.
+        log: Gets routes that cannot be followed.
     """
 
     def __init__(self, channel: Channel, settings: ProcessSettings, log: Logger) -> None:
-        self.health = Readiness()
+        self.readiness = Readiness()
         self.guard = Guard(settings.tokens, settings.host)
         self.begun = asyncio.Event()  # the first plan is taken in, or there is none to come
         self.ending: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -87,7 +87,7 @@ class PlanFollower:
         self._applying: set[asyncio.Task[None]] = set()
 
     async def follow(self) -> None:
-        """Take in what is said, to the end: answers are waited for while we drain, too."""
+        """Follow messages to the end: pages that were asked for come while we drain, too."""
         async for message in self._channel.messages():
             match message:
                 case Plan():
@@ -100,7 +100,7 @@ class PlanFollower:
 
     def end(self, seconds: float) -> None:
         """Be ready no more, and end within so many seconds."""
-        self.health.lacking = "it is ending"
+        self.readiness.lacking = "it is ending"
         self.begun.set()
         if not self.ending.done():
             self.ending.set_result(seconds)
@@ -111,11 +111,11 @@ class PlanFollower:
         applying.add_done_callback(self._applying.discard)
 
     async def _apply(self, plan: Plan) -> None:
-        """Requests are taken as soon as the plan is: those for a model that loads wait for it."""
+        """Requests are accepted at once: those for a model that loads wait for it."""
         asyncio.get_running_loop().call_soon(self.begun.set)
         report = await self.engine.apply(plan)
         if not self.ending.done():
-            self.health.lacking = plan.lacking
+            self.readiness.lacking = plan.lacking
         self._channel.report(report)
         for model, fault in report.faults.items():
             self._log.warning("route not followed", extra=_fault(model, fault))
@@ -126,7 +126,7 @@ class PlanFollower:
 
 async def _serve(
     channel: Channel,
-    following: PlanFollower,
+    follower: PlanFollower,
     settings: ProcessSettings,
     log: Logger,
     spans: Traces | None,
@@ -136,20 +136,20 @@ async def _serve(
     observer = RequestObserver(metrics, spans, log, everything=settings.logging.requests)
     bodies = Bodies(settings.limits)
     config = HttpConfig(limits=settings.limits, refused=observer.refused)
-    stats = ProcessStats(metrics, following.engine, bodies, config.connection_limit)
+    stats = ProcessStats(metrics, follower.engine, bodies, config.connection_limit)
     reporter = Reporter(metrics, channel, stats.look)
     config.app = App(
-        guard=following.guard,
-        pages=Pages(following.engine, following.health, reporter.page),
-        predicting=Predicting(following.engine, bodies, metrics, settings.limits),
+        guard=follower.guard,
+        pages=Pages(follower.engine, follower.readiness, reporter.page),
+        predicting=Predicting(follower.engine, bodies, metrics, settings.limits),
         observer=observer,
         limits=settings.limits,
     )
     keeping = [asyncio.create_task(kept) for kept in (stats.keep(), reporter.keep())]
-    await _until_ended(HttpServer(config), settings, following.ending)
+    await _until_ended(HttpServer(config), settings, follower.ending)
     for task in keeping:
         task.cancel()
-    reporter.tell()
+    reporter.report()
 
 
 async def _until_ended(
@@ -185,7 +185,7 @@ def _end_by_force_after(seconds: float) -> None:
 
 
 def _raise_file_limit(limits: Limits) -> None:
-    """As many open files as the connections need, as far as the system lets us."""
+    """As many open files as the connections need, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limits.connections + FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -204,8 +204,8 @@ def _fault(model: str, fault: str) -> dict[str, dict[str, str]]:
 
 
 def main() -> int:
-    """Serve until told to end; the exit status."""
-    return live(decode(os.environ.pop(VARIABLE)))
+    """Serve until asked to end; the exit status."""
+    return run(decode(os.environ.pop(VARIABLE)))
 
 
 if __name__ == "__main__":

@@ -25,59 +25,59 @@ _STATS_PERIOD = 2.0  # seconds; a request for the figures takes a sample, too
 
 
 class Reporter:
-    """Tells the supervisor.
+    """Reports to the supervisor, over the channel.
 
     Args:
-        metrics: What is told.
-        channel: Over which.
-        look: Has the metrics see how the process is.
+        metrics: What is reported.
+        channel: To the supervisor.
+        look: Takes a sample of the process.
     """
 
     def __init__(self, metrics: Metrics, channel: Channel, look: Callable[[], None]) -> None:
         self._metrics = metrics
         self._channel = channel
         self._look = look
-        self._beat = float("-inf")  # when it was last said that this process lives
+        self._beat = float("-inf")  # when `Alive` was sent last
 
-    def tell(self) -> None:
-        """Tell what is new since the last time."""
+    def report(self) -> None:
+        """Report what is new since the last time."""
         news = self._metrics.news()
         if news is not None:
-            self._channel.tell(news)
+            self._channel.send(news)
 
     async def keep(self) -> None:
-        """Tell again and again; a supervisor that takes nothing in is told the sum later."""
+        """Report again and again; a supervisor that reads nothing gets the sum later."""
         while True:
             if not self._channel.is_full:
-                self.tell()
-                self._tell_of_life(time.monotonic())
+                self.report()
+                self._report_alive(time.monotonic())
             await asyncio.sleep(_PERIOD)
 
-    def _tell_of_life(self, now: float) -> None:
+    def _report_alive(self, now: float) -> None:
         if now - self._beat >= BEAT:
             self._beat = now
-            self._channel.tell(Alive(at=now))
+            self._channel.send(Alive(at=now))
 
     async def page(self) -> bytes:
-        """The figures of all processes, for Prometheus: ours are of now.
+        """The metrics page of all processes; our own counts are reported first.
 
         Raises:
             Unreachable: The supervisor does not answer.
         """
         self._look()
         if not self._channel.is_full:
-            self.tell()
+            self.report()
         return (await self._channel.page()).encode()
 
 
 class ProcessStats:
-    """Looks at this process, and tells its metrics.
+    """Samples this process for its metrics.
 
     Args:
-        metrics: Told.
+        metrics: Get the samples.
         engine: Its revisions.
-        bodies: What it has in hand.
-        connection_limit: Its connections.
+        bodies: Counts the bytes of bodies in hand.
+        connection_limit: Counts its connections.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class ProcessStats:
         self._held: frozenset[tuple[str, str]] = frozenset()  # revisions, when last looked
 
     def look(self) -> None:
-        """Look now."""
+        """Take a sample now."""
         with self._process.oneshot():
             sample = ProcessSample(
                 memory=self._process.memory_info().rss,
@@ -123,7 +123,7 @@ class ProcessStats:
         self._held = frozenset(held)
 
     async def keep(self) -> None:
-        """Look now and then, for the figures that another process tells."""
+        """Take a sample every two seconds."""
         while True:
             self.look()
             await asyncio.sleep(_STATS_PERIOD)

@@ -75,12 +75,12 @@ class Target:
 
     @property
     def open(self) -> bool:
-        """Whether it is answered to those who have no token: it tells nothing but that we live."""
+        """Whether it is answered to those who have no token: it is about health alone."""
         return self.kind in _OPEN
 
 
 def target(path: bytes) -> Target | None:
-    """What the path asks for; None if nothing stands there.
+    """What the path asks for; None if there is no such path.
 
     A slash at the end changes nothing. Segments are split before they are decoded: an encoded
     slash is part of a name, and there is no such name.
@@ -147,7 +147,7 @@ class RequestContext:
         headers: Headers by their names in lower case.
         id: That the client gave it, or that was made.
         began: When its headers were there, by time.perf_counter.
-        target: What it asks for; None for what is not there.
+        target: What it asks for; None for no such path.
         model: That it asks; empty until it is known to be ours.
         revision: That was chosen.
         pinned: Whether the client named it, and it is no part of the shared traffic.

@@ -25,10 +25,10 @@ _LONGEST_KEY = 1_024
 
 
 def known(table: Mapping[str, T], model: str) -> T:
-    """What stands for this model.
+    """The entry of this model.
 
     Raises:
-        NotFound: Nothing does.
+        NotFound: There is none.
     """
     found = table.get(model)
     if found is None:
@@ -87,7 +87,7 @@ def pinned(live: ServedModel, wanted: str) -> str:
 
     Raises:
         NotFound: There is none.
-        OutOfService: Nobody is to answer for the model.
+        OutOfService: The model is out of service.
     """
     if wanted in live.revisions or wanted in live.split.missing:
         return wanted
@@ -109,11 +109,11 @@ def _named(live: ServedModel) -> Iterator[tuple[str, int]]:
 
 
 def main(live: ServedModel) -> LoadedRevision:
-    """The revision that speaks for the model: of those that are held, the one with most traffic.
+    """The revision whose metadata is the model's: of those held, the one with most traffic.
 
     Raises:
         NotLoaded: None is held.
-        OutOfService: None is to answer.
+        OutOfService: The model is out of service.
     """
     if live.split.out:
         raise out_of_service(live.split)
@@ -143,7 +143,7 @@ def versions(live: ServedModel) -> list[str]:
 
 
 def sticky_key(sticky: str, headers: Mapping[bytes, bytes]) -> str | None:
-    """What the client is known by; None if it does not say.
+    """The client's sticky key; None without one.
 
     Args:
         sticky: `header:NAME` or `cookie:NAME`.
@@ -172,8 +172,8 @@ def _no_revision(live: ServedModel, wanted: str) -> FairleadError:
         f"{name} (version {served.held.version})" for name, served in live.revisions.items()
     )
     return NotFound(
-        f"no revision {wanted[:100]!r} of {live.split.model!r} is held here; held are: {revisions} "
-        "(one without traffic is let go: `fairlead deploy` brings a version back)"
+        f"no revision {wanted[:100]!r} of {live.split.model!r} is loaded here; loaded are: "
+        f"{revisions} (one without traffic is unloaded; deploying its version brings it back)"
     )
 
 
@@ -199,7 +199,7 @@ def draw_of(model: str, key: str) -> float:
 
     Args:
         model: Name of the model.
-        key: What the client is known by.
+        key: The client's sticky key.
     """
     digest = hashlib.sha256(f"{model}\0{key}".encode(errors="surrogatepass")).digest()
     return _fraction(digest)

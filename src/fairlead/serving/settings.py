@@ -23,14 +23,14 @@ class Limits:
         bodies: Of all requests in hand together.
         head: Of one request's line and headers.
         rows: That one request may ask about.
-        connections: At once; past it the one that was silent for longest is closed.
+        connections: At once; past it the one that was idle for longest is closed.
         head_seconds: From the first byte of a request, or from the connection's beginning, until
             its headers are there.
         body_seconds: From the headers until the body is there.
         idle_seconds: That a connection is kept between two requests.
-        parting_seconds: That a silent connection is kept once the process ends.
-        answer_seconds: That a client may take no bytes of an answer.
-        linger_seconds: That a body which nobody wants is thrown away for before the connection is
+        parting_seconds: That an idle connection is kept once the process ends.
+        answer_seconds: That a client may read nothing of a response.
+        linger_seconds: That an unwanted body is read and discarded for before the connection is
             closed: a client that is still sending would otherwise never see the answer.
     """
 
@@ -75,11 +75,11 @@ class ProcessSettings:
         artifacts: URL of the artefact store.
         artifacts_cache: Folder of local copies of artefacts, where the store is no local folder.
         host: The name or address that was asked to be bound; clients may name it.
-        tokens: SHA-256 of the tokens that are let in (tokens.py); empty: everybody on this machine.
+        tokens: SHA-256 of the tokens that are admitted; empty: everybody on this machine.
         limits: What it takes from its clients.
         logging: What it writes.
-        grace: Seconds to finish what is in hand once its supervisor is gone, or it is told to end
-            by a signal.
+        grace: Seconds to finish the requests in hand once the supervisor is gone or a signal
+            asks it to end.
     """
 
     listen: tuple[int, ...]
@@ -108,5 +108,5 @@ def decode(text: str) -> ProcessSettings:
 
 
 def command() -> list[str]:
-    """The command line of a serving process; -P: nothing is imported from where it stands."""
+    """The command line of a serving process; -P: nothing is imported from the working directory."""
     return [sys.executable, "-P", "-m", "fairlead.serving.process"]

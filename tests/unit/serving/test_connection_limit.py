@@ -10,21 +10,21 @@ from fairlead.serving.http.connection import ConnectionLimit
 
 class Connection:
     def __init__(self) -> None:
-        self.given_up = False
+        self.aborted = False
 
-    def give_up(self) -> None:
-        self.given_up = True
+    def abort(self) -> None:
+        self.aborted = True
 
 
-def test_the_longest_silent_makes_room() -> None:
+def test_the_longest_idle_makes_room() -> None:
     connection_limit: ConnectionLimit[Connection] = ConnectionLimit(2)
     first, second, third = Connection(), Connection(), Connection()
     assert connection_limit.enter(first)
     assert connection_limit.enter(second)
     connection_limit.busy(first)
-    connection_limit.silent(first)
+    connection_limit.idle(first)
     assert connection_limit.enter(third)
-    assert (first.given_up, second.given_up, third.given_up) == (False, True, False)
+    assert (first.aborted, second.aborted, third.aborted) == (False, True, False)
 
 
 def test_busy_ones_make_no_room() -> None:
@@ -33,10 +33,10 @@ def test_busy_ones_make_no_room() -> None:
     connection_limit.enter(busy)
     connection_limit.busy(busy)
     assert not connection_limit.enter(Connection())
-    assert not busy.given_up
+    assert not busy.aborted
 
 
-@given(st.lists(st.sampled_from(["enter", "busy", "silent", "leave"])), st.integers(1, 3))
+@given(st.lists(st.sampled_from(["enter", "busy", "idle", "leave"])), st.integers(1, 3))
 def test_there_are_never_more_than_may_be(steps: list[str], most: int) -> None:
     connection_limit: ConnectionLimit[Connection] = ConnectionLimit(most)
     inside: list[Connection] = []
@@ -50,5 +50,5 @@ def test_there_are_never_more_than_may_be(steps: list[str], most: int) -> None:
             getattr(connection_limit, step)(one)
             if step != "leave":
                 inside.append(one)
-        inside = [one for one in inside if not one.given_up]
+        inside = [one for one in inside if not one.aborted]
         assert len(connection_limit) == len(inside) <= most

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from fairlead import errors
-from fairlead.serving.http.response import CLOSE, JSON, Refused, of_error, retry_after, written
+from fairlead.serving.http.response import (
+    CLOSE,
+    JSON,
+    Refused,
+    headers_of,
+    of_error,
+    retry_after,
+    written,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +53,6 @@ def test_an_answer_is_written_whole() -> None:
         b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\nconnection: close\r\n"
         b"content-length: 20\r\n\r\n"
     )
-    headers = (*answer.headers, CLOSE)
-    assert written(answer, headers, head_only=False) == head + b'{"error":"not here"}'
-    assert written(answer, headers, head_only=True) == head
+    headers = headers_of(answer, CLOSE)
+    assert written(answer.status, headers, answer.body) == head + b'{"error":"not here"}'
+    assert written(answer.status, headers, b"") == head

@@ -55,7 +55,7 @@ class ServedModel:
 
 
 def out_of_service(split: Split) -> OutOfService:
-    """What is said to those who ask a model that nobody is to answer for."""
+    """The error of a request for a model that is out of service."""
     return OutOfService(f"model {split.model!r} is {split.out}")
 
 
@@ -80,7 +80,7 @@ class Engine:
         self._clock, self._changed = clock, changed
         self._loader, self._executor = Loader(artifacts), SerialExecutor()
         self._serial = -1
-        self._aims: dict[str, ServedModel] = {}  # what the last plan wants
+        self._targets: dict[str, ServedModel] = {}  # what the last plan wants
         self._known: dict[Held, LoadedRevision] = {}  # by what they hold, save for edges
         self._planned: frozenset[LoadedRevision] = frozenset()  # what the last plan holds
         self._moved, self._looking = asyncio.Event(), False
@@ -89,7 +89,7 @@ class Engine:
         """Follow this plan; a later one may come meanwhile, and takes over at once.
 
         What a route needs is loaded before it is followed, and what no route needs any more is
-        let go after that. A model that was not there before is there at once: its requests wait
+        retired after that. A model that was not there before is there at once: its requests wait
         until it is loaded.
 
         Returns:
@@ -109,13 +109,15 @@ class Engine:
         return Report(
             serial=self._serial,
             routes={model: live.split.route for model, live in followed.items()},
-            faults={model: aim.fault for model, aim in self._aims.items() if aim.fault},
+            faults={model: target.fault for model, target in self._targets.items() if target.fault},
             draining=tuple((one.held.model, one.held.revision) for one in leaving),
-            behind=tuple(model for model, aim in self._aims.items() if not self._is_as(model, aim)),
+            behind=tuple(
+                model for model, target in self._targets.items() if not self._is_as(model, target)
+            ),
         )
 
-    def _is_as(self, model: str, aim: ServedModel) -> bool:
-        return aim.proved and self.table[model] is aim
+    def _is_as(self, model: str, target: ServedModel) -> bool:
+        return target.proved and self.table[model] is target
 
     def close(self) -> None:
         """Stop whatever goes on by itself; requests in hand are not waited for."""
@@ -128,8 +130,10 @@ class Engine:
     def _take(self, plan: Plan) -> None:
         self._serial = plan.serial
         held = {(one.model, one.revision): self._served(one) for one in plan.held}
-        self._aims = {split.model: _live(split, held) for split in plan.splits}
-        self.table = {model: self.table.get(model, aim) for model, aim in self._aims.items()}
+        self._targets = {split.model: _live(split, held) for split in plan.splits}
+        self.table = {
+            model: self.table.get(model, target) for model, target in self._targets.items()
+        }
         self._planned = frozenset(held.values())
         for served in held.values():
             served.want()
@@ -151,7 +155,7 @@ class Engine:
         return served
 
     def _settled(self) -> bool:
-        return all(aim.proved or aim.fault for aim in self._aims.values())
+        return all(target.proved or target.fault for target in self._targets.values())
 
     # ---- changes ----------------------------------------------------------------------------
 
@@ -162,17 +166,17 @@ class Engine:
             asyncio.get_running_loop().call_soon(self._advance)
 
     def _advance(self) -> None:
-        """Follow each route that is ready, let go of what no route needs, and say so."""
+        """Follow each route that is ready, retire what no route needs, and report it."""
         self._looking = False
-        for model, aim in self._aims.items():
-            if aim.proved and self.table[model] is not aim:
-                self.table = {**self.table, model: aim}
-        self._let_go()
+        for model, target in self._targets.items():
+            if target.proved and self.table[model] is not target:
+                self.table = {**self.table, model: target}
+        self._retire_unused()
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
         self._changed()
 
-    def _let_go(self) -> None:
+    def _retire_unused(self) -> None:
         routed = {served for live in self.table.values() for served in live.revisions.values()}
         for key, served in [*self._known.items()]:
             if served in routed or served in self._planned:

@@ -43,10 +43,10 @@ class App:
     """The ASGI application.
 
     Args:
-        guard: Who may ask.
+        guard: Checks who may ask.
         pages: The routes that predict nothing.
         predicting: Those that predict.
-        observer: Told of each request that was answered.
+        observer: Called at the start and end of each request.
         limits: Of this process.
     """
 
@@ -106,7 +106,7 @@ class App:
         self._guard.check(found, request.headers)
         if found is None:
             raise Refused(
-                HTTPStatus.NOT_FOUND, "nothing stands at this path; GET /docs tells what does"
+                HTTPStatus.NOT_FOUND, "no such path; GET /docs lists those that there are"
             )
         if request.query and found.posted:
             raise _no_parameters(request.query)
@@ -121,7 +121,7 @@ class App:
     async def _respond(
         self, request: RequestContext, answer: Answer, receive: Receive, send: Send
     ) -> None:
-        """Send the answer; where a body was left unread, the connection is closed behind it."""
+        """Send the answer; a connection with a large unread body is closed behind it."""
         headers = headers_of(answer, *_headers(request))
         closing = request.leaves_much or CLOSE in answer.headers
         if closing and CLOSE not in headers:
@@ -129,11 +129,11 @@ class App:
         await send({"type": _START, "status": answer.status, "headers": headers})
         if closing:
             await send({"type": _BODY, "body": answer.body, "more_body": True})
-            await self._throw_away(receive)
+            await self._discard_rest(receive)
         await send({"type": _BODY, "body": b"" if closing else answer.body})
 
-    async def _throw_away(self, receive: Receive) -> None:
-        """Take the body in: a client that still sends would not look for the answer."""
+    async def _discard_rest(self, receive: Receive) -> None:
+        """Read the rest of the body: a client that still sends would not read the response."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.linger_seconds):
                 while (await receive()).get("more_body", False):

@@ -28,7 +28,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from fairlead.serving.http.cycle import ASGIApp, Cycle
-from fairlead.serving.http.graceful_close import somebody_waits, turn_away
+from fairlead.serving.http.graceful_close import drop_new_connections, has_waiting
 from fairlead.serving.http.response import (
     CLOSE,
     Answer,
@@ -42,19 +42,19 @@ from fairlead.serving.settings import Limits
 
 
 class Closable(Protocol):
-    """A connection, as far as the connection_limit knows it."""
+    """A connection, as far as `ConnectionLimit` knows it."""
 
-    def give_up(self) -> None:
-        """Close at once: somebody else needs the place."""
+    def abort(self) -> None:
+        """Close at once: another connection needs the place."""
 
 
 C = TypeVar("C", bound=Closable)
 
 
 class ConnectionLimit(Generic[C]):
-    """Bounds connections. One that is silent makes room for a new one, the longest silent first.
+    """Bounds connections. An idle one makes room for a new one, the longest idle first.
 
-    So those who connect and say nothing keep nobody out, however many they are.
+    So clients that connect and send nothing keep no other out, however many they are.
 
     Args:
         most: Connections at once.
@@ -63,36 +63,36 @@ class ConnectionLimit(Generic[C]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._busy: set[C] = set()
-        self._silent: dict[C, None] = {}  # in the order in which they fell silent
+        self._idle: dict[C, None] = {}  # in the order in which they became idle
 
     def __len__(self) -> int:
-        return len(self._busy) + len(self._silent)
+        return len(self._busy) + len(self._idle)
 
     def enter(self, connection: C) -> bool:
         """Take a new connection in; False if all that there is room for are being answered."""
         if len(self) >= self._most:
-            if not self._silent:
+            if not self._idle:
                 return False
-            oldest = next(iter(self._silent))
-            del self._silent[oldest]
-            oldest.give_up()
-        self._silent[connection] = None
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            oldest.abort()
+        self._idle[connection] = None
         return True
 
     def busy(self, connection: C) -> None:
         """It has a request in hand."""
-        self._silent.pop(connection, None)
+        self._idle.pop(connection, None)
         self._busy.add(connection)
 
-    def silent(self, connection: C) -> None:
+    def idle(self, connection: C) -> None:
         """It has none any more."""
         self._busy.discard(connection)
-        self._silent[connection] = None
+        self._idle[connection] = None
 
     def leave(self, connection: C) -> None:
         """It is closed."""
         self._busy.discard(connection)
-        self._silent.pop(connection, None)
+        self._idle.pop(connection, None)
 
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -118,7 +118,7 @@ class HttpConfig(Config):
 
     Args:
         limits: Of this process.
-        refused: Told the status of each answer that the app never hears of.
+        refused: Called with the status of each response that the app has no part in.
     """
 
     def __init__(self, *, limits: Limits, refused: Callable[[int], None]) -> None:
@@ -136,7 +136,7 @@ class HttpConfig(Config):
         )
         self.timeout_keep_alive = limits.idle_seconds  # type: ignore[assignment] # call_later's
         self.limits = limits
-        self.leaving = False  # every request is the last one of its connection
+        self.draining = False  # every request is the last one of its connection
         self.refused = refused
         self.connection_limit: ConnectionLimit[Connection] = ConnectionLimit(
             _room(limits.connections)
@@ -144,10 +144,10 @@ class HttpConfig(Config):
 
 
 class HttpServer(Server):
-    """uvicorn's server, ended by `end` alone: signals are life.py's."""
+    """uvicorn's server, ended by `end` alone: signals are handled in serving/process.py."""
 
     def end(self, seconds: float) -> None:
-        """Stop listening, and answer what is in hand.
+        """Stop listening, and answer the requests in hand.
 
         Args:
             seconds: That this may take.
@@ -156,24 +156,24 @@ class HttpServer(Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer whoever is there, accept whoever is on the way in, and only then stop listening.
+        """Answer open connections, accept those that are being made, then stop listening.
 
         Args:
             sockets: That it listens on.
         """
-        self._leave()
+        self._close_connections()
         for one in sockets or ():
-            turn_away(one)
+            drop_new_connections(one)
         await asyncio.sleep(_ARRIVING)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ACCEPTING):
-                while somebody_waits(sockets or ()):  # noqa: ASYNC110 - nobody tells of its end
+                while has_waiting(sockets or ()):  # noqa: ASYNC110 - there is no event of its end
                     await asyncio.sleep(0.01)
         await super().shutdown(sockets)
 
-    def _leave(self) -> None:
+    def _close_connections(self) -> None:
         assert isinstance(self.config, HttpConfig)
-        self.config.leaving = True
+        self.config.draining = True
         for connection in list(self.server_state.connections):
             connection.shutdown()
 
@@ -186,8 +186,9 @@ class HttpServer(Server):
 class Connection(HttpToolsProtocol):
     """One connection.
 
-    It is silent (waits for a request's head) or busy (a request is in hand). Silent, it has a
-    deadline; busy, the app has one for the body, and `pause_writing` one for the answer.
+    It is idle (waits for a request's head) or busy (a request is in hand). An idle one has a
+    deadline for the head; a busy one has a deadline for the body (`Cycle`), and one for the client
+    to take the response (`pause_writing`).
     """
 
     def __init__(
@@ -202,15 +203,15 @@ class Connection(HttpToolsProtocol):
         self._limits = config.limits
         self._limit = config.connection_limit
         self._refused = config.refused
-        self._deadline: asyncio.TimerHandle | None = None  # for a head to be whole
-        self._unsent: asyncio.TimerHandle | None = None  # for an answer to be taken
-        self._head_open = False  # a head has begun and is not whole
+        self._deadline: asyncio.TimerHandle | None = None  # for a head to be complete
+        self._unsent: asyncio.TimerHandle | None = None  # for a response to be taken
+        self._head_open = False  # a head has begun and is not complete
         self._head_size = 0
-        self._swallowed = 0  # bytes since anything whole came of them
-        self._in_hand = 0  # requests whose answers are not on their way
-        self._last: Answer | None = None  # what is said before closing, after what is in hand
-        self._deaf = False  # nothing that comes is looked at any more
-        self._leaving = False  # the request in hand is the last one
+        self._unparsed = 0  # bytes since the last complete head or piece of a body
+        self._in_hand = 0  # requests without a complete response
+        self._last: Answer | None = None  # sent before closing, after the responses in hand
+        self._ignoring = False  # what comes is not parsed any more
+        self._closing = False  # the request in hand is the last one
         self._full = False  # there was no room for this connection
 
     # ---- asyncio's side
@@ -220,11 +221,11 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         if self._limit.enter(self):
             self._await_head()
-            self._leaving = self._config.leaving
+            self._closing = self._config.draining
         else:
-            self._deaf = self._full = True
+            self._ignoring = self._full = True
             self._last = _FULL
-            self._say_last()
+            self._send_last()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -237,29 +238,29 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
-        if self._deaf:
+        if self._ignoring:
             self._ignore()
             return
         self._unset_keepalive_if_required()
-        self._swallowed += len(data)
+        self._unparsed += len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
             self._refuse(error)
         else:
-            self._look()
+            self._check_progress()
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks for the answer
         """The client sends no more; it may still wait for what it asked for."""
         if not self._in_hand or self.cycle.more_body:
             return False
-        self._leave_after_this()
+        self._close_after_this()
         return True
 
     def pause_writing(self) -> None:
         """The client takes less than it is sent: it must go on within the time."""
         super().pause_writing()
-        self._abort_unless_taken()
+        self._expect_reading()
 
     def resume_writing(self) -> None:
         """It does."""
@@ -290,60 +291,60 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A request's head is whole: it is in hand from now on."""
         self._head_open = False
-        self._swallowed = 0
+        self._unparsed = 0
         _check_head(self.parser.get_http_version(), self.headers)
         if not self.url.startswith(b"/"):
             self.headers[:] = _headed(self.url, self.headers)
         super().on_headers_complete()
         self._in_hand += 1
-        self._heard()
-        if self._leaving:
-            self._leave_after_this()
+        self._become_busy()
+        if self._closing:
+            self._close_after_this()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
-        self._swallowed = 0
+        self._unparsed = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request is whole, unless the parser only left its body aside for an upgrade."""
-        self._swallowed = 0
+        self._unparsed = 0
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
     # ---- uvicorn's side
 
     def on_response_complete(self) -> None:
-        """An answer is on its way; say the last word if it was the last."""
+        """A response is written; send what is sent last if it was the last."""
         super().on_response_complete()
         self._in_hand -= 1
         if self.transport.is_closing():
-            self._abort_unless_taken()
+            self._expect_reading()
         elif not self._in_hand:
-            self._limit.silent(self)
+            self._limit.idle(self)
             if self._last is not None:
-                self._say_last()
+                self._send_last()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
         """Run the app with our own `receive` and `send`."""
         super()._start_asgi_task(cycle, Cycle(cycle, app, self._limits.body_seconds))
 
     def shutdown(self) -> None:
-        """End gracefully: what is in hand or comes next is answered, and is the last.
+        """Drain: the request in hand, or else the next one, is answered and is the last.
 
-        A client that was silent for a moment may have sent its next request already.
+        A client that was idle for a moment may have sent its next request already.
         """
-        self._leave_after_this()
+        self._close_after_this()
         if not self._in_hand:
-            self.loop.call_later(self._limits.parting_seconds, self._close_if_silent)
+            self.loop.call_later(self._limits.parting_seconds, self._close_if_idle)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nothing was asked for so long."""
+        """No request came for so long."""
         self.transport.close()
-        self._abort_unless_taken()
+        self._expect_reading()
 
-    def give_up(self) -> None:
-        """Close at once: somebody else needs the place, or nobody takes what was written.
+    def abort(self) -> None:
+        """Close at once: another connection needs the place, or the client reads nothing.
 
         A reset, or the system would go on trying to deliver it.
         """
@@ -373,9 +374,9 @@ class Connection(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(_Continued(self))
         self.parser.feed_data(_framing(self.headers))
 
-    def _look(self) -> None:
+    def _check_progress(self) -> None:
         """After a piece was parsed: wait for the rest of a head, if it is one."""
-        if self._swallowed > self._limits.head + _READ:
+        if self._unparsed > self._limits.head + _READ:
             self._refuse(_head_too_large(self._limits.head))
         elif not self._in_hand and self._deadline is None:
             self._await_head()
@@ -385,18 +386,18 @@ class Connection(HttpToolsProtocol):
         if self._head_size > self._limits.head:
             raise _head_too_large(self._limits.head)
 
-    # ---- silence
+    # ---- deadlines of the head
 
     def _await_head(self) -> None:
-        self._deadline = self.loop.call_later(self._limits.head_seconds, self._too_late)
+        self._deadline = self.loop.call_later(self._limits.head_seconds, self._head_timed_out)
 
-    def _heard(self) -> None:
+    def _become_busy(self) -> None:
         self._limit.busy(self)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _too_late(self) -> None:
+    def _head_timed_out(self) -> None:
         if self._head_open:
             seconds = self._limits.head_seconds
             self._refuse(
@@ -407,26 +408,26 @@ class Connection(HttpToolsProtocol):
 
     # ---- the end
 
-    def _close_if_silent(self) -> None:
+    def _close_if_idle(self) -> None:
         if not (self._in_hand or self._head_open):
             self.transport.close()
 
-    def _leave_after_this(self) -> None:
-        self._leaving = True
+    def _close_after_this(self) -> None:
+        self._closing = True
         if self._in_hand:
             self.cycle.keep_alive = False
 
     def _refuse(self, error: Exception) -> None:
-        """Answer what is no request, after those that came before it, and close."""
-        self._deaf = True
-        self._last = of_error(_spoken(error))
+        """Answer what is not a request, after the requests before it, and close."""
+        self._ignoring = True
+        self._last = of_error(_refusal_of(error))
         if self._in_hand and self.cycle.more_body:
             self._drop_newest()
         if not self._in_hand:
-            self._say_last()
+            self._send_last()
 
     def _drop_newest(self) -> None:
-        """The request whose body cannot be parsed has this answer and no other."""
+        """The request whose body cannot be parsed gets this response and no other."""
         self._in_hand -= 1
         if self.pipeline:
             self.pipeline.popleft()
@@ -437,12 +438,12 @@ class Connection(HttpToolsProtocol):
         self.cycle.message_event.set()
 
     def _ignore(self) -> None:
-        """What comes after the last word is thrown away, and there is no room to wait for more."""
+        """Discard what comes after the last response; without room, do not wait for more."""
         if self._full:
             self.transport.close()
 
-    def _say_last(self) -> None:
-        """Write it and close; bytes are still taken in, or the client may never see it."""
+    def _send_last(self) -> None:
+        """Write it and close; bytes are still read, or the client might never see it."""
         if self._last is not None:
             self._refused(self._last.status)
             last = self._last
@@ -451,24 +452,24 @@ class Connection(HttpToolsProtocol):
         self.transport.write_eof()
         self.loop.call_later(self._limits.linger_seconds, self.transport.abort)
 
-    def _abort_unless_taken(self) -> None:
+    def _expect_reading(self) -> None:
         if self._unsent is None:
-            self._await_taking(self._untaken())
+            self._await_reading(self._unread())
 
-    def _await_taking(self, left: int) -> None:
+    def _await_reading(self, left: int) -> None:
         seconds = self._limits.answer_seconds
-        self._unsent = self.loop.call_later(seconds, self._go_on_if_taken, left)
+        self._unsent = self.loop.call_later(seconds, self._abort_unless_reading, left)
 
-    def _go_on_if_taken(self, before: int) -> None:
-        """A client that is slow may go on being slow; one that took nothing is given up."""
-        left = self._untaken()
+    def _abort_unless_reading(self, before: int) -> None:
+        """A slow client may go on being slow; one that read nothing is cut off."""
+        left = self._unread()
         if left < before:
-            self._await_taking(left)
+            self._await_reading(left)
         else:
-            self.give_up()
+            self.abort()
 
-    def _untaken(self) -> int:
-        """Bytes of answers that the client has not taken: ours, and those the system holds.
+    def _unread(self) -> int:
+        """Bytes of responses that the client has not read: ours, and those the system holds.
 
         The system asks for more only once much of what it holds is gone.
         """
@@ -480,34 +481,34 @@ class Connection(HttpToolsProtocol):
 
 
 class _Continued:
-    """What a parser tells a connection, but for the first head, which it was told before."""
+    """The callbacks of a second parser: the connection's, but for the first head, which it has."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._told = False
+        self._has_head = False
         self.on_body = connection.on_body
         self.on_message_complete = connection.on_message_complete
 
     def on_message_begin(self) -> None:
-        if self._told:
+        if self._has_head:
             self._connection.on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        if self._told:
+        if self._has_head:
             self._connection.on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._told:
+        if self._has_head:
             self._connection.on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        if self._told:
+        if self._has_head:
             self._connection.on_headers_complete()
-        self._told = True
+        self._has_head = True
 
 
 def _room(connections: int) -> int:
-    """So many, or as many as the system lets this process have open."""
+    """So many, or as many files as the system allows this process."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return connections if soft == resource.RLIM_INFINITY else min(connections, soft - FILES)
 
@@ -525,7 +526,7 @@ def _check_head(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
         Refused: The head is one of these.
     """
     if version not in _VERSIONS:
-        raise _bad(f"HTTP/{version} is not spoken here; HTTP/1.1 is")
+        raise _bad(f"HTTP/{version} is not supported; send HTTP/1.1")
     hosts = 0
     for name, value in headers:
         if name == b"host":
@@ -546,14 +547,14 @@ def _headed(url: bytes, headers: list[Header]) -> list[Header]:
     return [*(one for one in headers if one[0] != b"host"), (b"host", absolute[1])]
 
 
-def _spoken(error: Exception) -> Refused:
-    """What the client is told of a fault that the parser found, or a callback of it."""
+def _refusal_of(error: Exception) -> Refused:
+    """The response to a fault that the parser found, or one of its callbacks."""
     cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
     if isinstance(cause, Refused):
         return cause
     if isinstance(cause, httptools.HttpParserError):
-        return _bad(f"this is no HTTP request: {cause}")
-    return _bad("this is no HTTP request: its target is no path")
+        return _bad(f"not an HTTP request: {cause}")
+    return _bad("not an HTTP request: its target is not a path")
 
 
 def _bad(message: str) -> Refused:

@@ -30,8 +30,8 @@ _INSTRUCTIONS = (  # classic BPF (the kernel's networking/filter.rst): code, the
 )
 
 
-def turn_away(listening: socket.socket) -> None:
-    """Let nobody new in; a system that cannot do this goes on letting them in."""
+def drop_new_connections(listening: socket.socket) -> None:
+    """Drop the first packet of each newcomer, where the system can (Linux)."""
     code = b"".join(struct.pack("HBBI", *one) for one in _INSTRUCTIONS)
     kept = ctypes.create_string_buffer(code)
     program = struct.pack("HP", len(_INSTRUCTIONS), ctypes.addressof(kept))
@@ -39,14 +39,14 @@ def turn_away(listening: socket.socket) -> None:
         listening.setsockopt(socket.SOL_SOCKET, _ATTACH, program)
 
 
-def let_in(listening: socket.socket) -> None:
-    """Let everybody in again, if they were not."""
+def accept_new_connections(listening: socket.socket) -> None:
+    """Undo `drop_new_connections`."""
     with suppress(OSError):
         listening.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
 
 
-def somebody_waits(listening: Iterable[socket.socket]) -> bool:
-    """Whether there is a connection that nobody has accepted."""
+def has_waiting(listening: Iterable[socket.socket]) -> bool:
+    """Whether an established connection waits to be accepted."""
     poll = select.poll()
     for one in listening:
         poll.register(one, select.POLLIN)

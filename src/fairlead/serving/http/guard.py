@@ -23,10 +23,10 @@ _LONGEST = 261  # a name of 255 and a port
 
 
 class Guard:
-    """Lets requests in, or not.
+    """Admits or refuses requests.
 
     Args:
-        tokens: Hashes of those that are let in; none: everybody on this machine is.
+        tokens: Hashes of those that are admitted; none: everybody on this machine is.
         host: The name or address that was asked to be bound.
     """
 
@@ -36,22 +36,22 @@ class Guard:
         self._ours = lru_cache(maxsize=256)(self._names_us)
 
     def admit(self, tokens: Iterable[str]) -> None:
-        """Let in who has one of these tokens from now on, and nobody else.
+        """Admit these tokens from now on, and no others.
 
         Args:
-            tokens: Their hashes; none: everybody on this machine is let in.
+            tokens: Their hashes; none: everybody on this machine is admitted.
         """
         self._tokens = tuple(tokens)
 
     def check(self, target: Target | None, headers: Mapping[bytes, bytes]) -> None:
-        """Let the request pass.
+        """Check whether the request may be answered.
 
         Args:
             target: What it asks for; None for what is not there.
             headers: Its headers.
 
         Raises:
-            Refused: It must not.
+            Refused: It may not.
         """
         if self._tokens:
             self._check_token(target, headers)
@@ -69,7 +69,7 @@ class Guard:
         if not accepts(self._tokens, headers.get(b"authorization", b"")):
             raise Refused(
                 HTTPStatus.UNAUTHORIZED,
-                "this needs a token that the server knows: send 'Authorization: Bearer TOKEN'",
+                "a valid token is required: send 'Authorization: Bearer TOKEN'",
                 _CHALLENGE,
             )
 

@@ -37,11 +37,11 @@ class Aggregate:
         self._lock = threading.Lock()
 
     def add(self, process: int, counts: Counts) -> None:
-        """A process has told what it counted.
+        """Add what a process has counted.
 
         Args:
             process: Its number.
-            counts: Since it told the last time.
+            counts: Since its last report.
         """
         with self._lock:
             for model, revision, counted in counts.counted:
@@ -54,7 +54,7 @@ class Aggregate:
             self.stats[process] = counts.sample
 
     def alive(self, process: int, at: float) -> None:
-        """A process has told all that it counted until then.
+        """A process has reported all that it counted until then.
 
         Args:
             process: Its number.
@@ -76,15 +76,15 @@ class Aggregate:
         self._now.pop(process, None)
 
     def now(self, model: str, revision: str) -> list[Now]:
-        """How this revision is in each process that has told of it."""
+        """How this revision is in each process that has reported it."""
         key = (model, revision)
         return [known[key] for known in self._now.values() if key in known]
 
     def observations(self) -> Mapping[tuple[str, str], Observed]:
         """What was seen of each revision in the shared traffic since the server began.
 
-        Whoever asks for a revision by name speaks neither for it nor against it: one client could
-        take a good one back, or bring a bad one through.
+        Requests that name a revision count neither for it nor against it: one client could have a
+        good one rolled back, or a bad one promoted.
 
         Returns:
             By model and revision.

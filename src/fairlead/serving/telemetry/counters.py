@@ -150,7 +150,7 @@ class Counters:
 
 @dataclass(kw_only=True, slots=True)
 class RevisionCounters(Counters):
-    """Counts, and how things are. A process fills it in and empties it by reporter it.
+    """Counts, and how things are. A process fills it in and empties it by reporting it.
 
     Args:
         pinned: Those of the counts that came by requests that named the revision. They are few,
@@ -193,8 +193,8 @@ def _add(counts: dict[int, int], more: Mapping[int, int]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What a process has counted since it said so last, and how it is; what is as it was, is not
-    said again.
+    """What a process has counted since it reported last, and how it is; what is as it was, is not
+    repeated.
 
     Args:
         counted: Model, revision, and what was counted of it.
@@ -214,7 +214,7 @@ class Metrics:
         self._counted: dict[tuple[str, str], RevisionCounters] = {}
         self._refused: Counter[int] = Counter()
         self._sample: ProcessSample | None = None
-        self._told: dict[tuple[str, str], Now] = {}
+        self._reported: dict[tuple[str, str], Now] = {}
         self.of = cache(self._of)
 
     def _of(self, model: str, revision: str) -> RevisionCounters:
@@ -227,20 +227,20 @@ class Metrics:
         self._refused[status] += 1
 
     def see(self, sample: ProcessSample) -> None:
-        """Tell how the process is."""
+        """Take this sample of the process."""
         self._sample = sample
 
     def news(self) -> Counts | None:
         """What was counted, and what else is new, since this was asked last; None if nothing is."""
         news = [(*key, one.taken()) for key, one in self._counted.items() if self._is_news(key)]
-        self._told |= {(model, revision): one.now for model, revision, one in news}
+        self._reported |= {(model, revision): one.now for model, revision, one in news}
         counts = Counts(counted=tuple(news), refused=self._refused, sample=self._sample)
         self._refused, self._sample = Counter(), None
         return counts if counts != _NOTHING else None
 
     def _is_news(self, key: tuple[str, str]) -> bool:
         counted = self._counted[key]
-        return counted.has_counts or counted.now != self._told.get(key)
+        return counted.has_counts or counted.now != self._reported.get(key)
 
 
 _NOTHING = Counts()

@@ -30,7 +30,7 @@ _MOST = 10_000  # lines that wait
 
 @contextmanager
 def written(settings: Logging, stream: TextIO | None = None) -> Iterator[logging.Logger]:
-    """The logger, until all that it was told is written.
+    """The logger, until all its lines are written.
 
     Args:
         settings: What is written, and how.
@@ -56,7 +56,7 @@ def is_for_people(settings: Logging, stream: TextIO) -> bool:
 
 
 class Dropping(QueueHandler):
-    """Puts records into a queue; those that find it full are counted, and told of later."""
+    """Puts records into a queue; those that find it full are counted, and reported later."""
 
     def __init__(self, queue: Queue[logging.LogRecord]) -> None:
         super().__init__(queue)
@@ -80,7 +80,7 @@ class Dropping(QueueHandler):
 class LogRateLimit:
     """Of lines that a client can cause without end, those of one second that are written.
 
-    The rest are counted, and told in one line once the second is over.
+    The rest are counted, and logged in one line once the second is over.
 
     Args:
         log: Where that line goes.

@@ -23,13 +23,13 @@ _CELL = re.compile(rf"(row \d+, column (?:{_QUOTED.pattern}): )(.*)")
 
 
 class RequestObserver:
-    """Told of every request.
+    """Called at the start and end of every request.
 
     Args:
         metrics: What counts those for predictions.
         traces: What makes spans of all; None for none.
-        log: Where those that failed are told.
-        everything: Tell of all requests there.
+        log: Gets those that failed.
+        everything: Log all requests.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RequestObserver:
         if request.target is not None and request.target.posted:
             self._count(request, status, seconds)
         if status >= self._least:
-            self._tell(request, status, seconds)
+            self._write(request, status, seconds)
         if self._traces is not None:
             self._traces.end(request, status)
 
@@ -71,17 +71,17 @@ class RequestObserver:
     def refused(self, status: int) -> None:
         """Something came over a connection that was no whole request."""
         self._metrics.refused(status)
-        if self._log.isEnabledFor(logging.DEBUG) and self._told(logging.DEBUG):
+        if self._log.isEnabledFor(logging.DEBUG) and self._is_logged(logging.DEBUG):
             self._log.debug("connection refused", extra={"fields": {"code": status}})
 
-    def _told(self, level: int) -> bool:
-        """What a client can cause without end does not fill the disk, unless all is to be told."""
+    def _is_logged(self, level: int) -> bool:
+        """What clients can cause without end does not fill the disk, unless all is to be logged."""
         return not self._least or level >= logging.ERROR or self._few.admits()
 
-    def _tell(self, request: RequestContext, status: int, seconds: float) -> None:
-        """A line, with the reason that the client was given; of a fault of ours, its own words."""
+    def _write(self, request: RequestContext, status: int, seconds: float) -> None:
+        """A line, with the reason in the response; for a fault of ours, the exception's message."""
         level = severity(status, request.error)
-        if not self._told(level):
+        if not self._is_logged(level):
             return
         extra = _fields(request, seconds)
         extra["fields"]["code"] = status
@@ -112,7 +112,7 @@ def severity(status: int, error: Exception | None) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """In a line that is never long and tells names, but nothing that stood in a cell."""
+    """In one short line, with names, without the content of cells."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = _CELL.sub(lambda told: told[1] + _QUOTED.sub("'...'", told[2]), text)
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."

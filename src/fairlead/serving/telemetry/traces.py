@@ -78,7 +78,7 @@ def traces(environ: Mapping[str, str], log: logging.Logger) -> Traces | None:
 
     Args:
         environ: Usually os.environ.
-        log: Is told why none can be made.
+        log: Gets why none can be made.
     """
     if not _wanted(environ):
         return None
