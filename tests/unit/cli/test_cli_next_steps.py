@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+import fairlead
 from fairlead.cli.next_steps import command_line, explained
-from fairlead.errors import Conflict, Invalid, NextStep, NotFound
+from fairlead.errors import Conflict, Invalid, NextStep, NotFound, Value
 
 
 def test_positional_arguments_options_and_flags_are_told_apart_by_the_command() -> None:
@@ -56,3 +61,29 @@ def test_an_error_is_told_with_the_commands_that_lead_on() -> None:
 def test_an_error_has_a_stable_code_of_its_own_or_of_its_class() -> None:
     assert NotFound("no such model").code == "not_found"
     assert Conflict("overtaken", code="route_changed").code == "route_changed"
+
+
+def steps_written(source: str) -> Iterator[NextStep]:
+    """The steps in a module that are written out, with "1" for each value that is computed."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "NextStep":
+            given = [*node.args, *(each.value for each in node.keywords)]
+            action = next((each.value for each in given if isinstance(each, ast.Constant)), None)
+            arguments = next(
+                (each for each in given if isinstance(each, ast.Dict)), ast.Dict(keys=[], values=[])
+            )
+            if isinstance(action, str):
+                yield NextStep(action, dict(map(argument, arguments.keys, arguments.values)))
+
+
+def argument(name: ast.expr | None, value: ast.expr) -> tuple[str, Value]:
+    assert isinstance(name, ast.Constant)
+    return str(name.value), value.value if isinstance(value, ast.Constant) else "1"
+
+
+def test_every_step_that_an_error_or_a_server_names_is_a_command_with_these_arguments() -> None:
+    sources = Path(fairlead.__file__).parent.rglob("*.py")
+    steps = [step for source in sources for step in steps_written(source.read_text())]
+    assert len(steps) > 10
+    for step in steps:
+        assert command_line(step).startswith("fairlead ")
