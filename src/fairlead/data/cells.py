@@ -36,10 +36,17 @@ class Fault:
 
 def written(strings: Sequence[str | None] | Cells) -> Cells:
     """Cells of a text file: without the blanks around them, missing ones as null."""
-    array = pa.array(strings, pa.string()) if isinstance(strings, (list, tuple)) else strings
+    array = _array(strings) if isinstance(strings, (list, tuple)) else strings
     trimmed = pc.utf8_trim_whitespace(array)
-    missing = pc.is_in(trimmed, value_set=pa.array(MISSING, pa.string()))
+    missing = pc.is_in(trimmed, value_set=_array(MISSING))
     return _one(pc.if_else(missing, pa.scalar(None, pa.string()), trimmed))
+
+
+def _array(strings: Sequence[str | None]) -> Cells:
+    """A string array; `pa.array` would import pandas first, where it is installed."""
+    builder = pa.lib.StringBuilder()
+    builder.append_values(strings)
+    return builder.finish()
 
 
 def typed(array: Cells) -> Cells | None:
@@ -108,7 +115,7 @@ def coded(strings: Cells) -> tuple[NDArray[np.int32], tuple[str, ...]]:
         int32 [rows], indexes into the categories (a missing text is -1); the categories, sorted.
     """
     categories = sorted(text for text in pc.unique(strings).to_pylist() if text is not None)
-    codes = pc.index_in(strings, value_set=pa.array(categories, pa.string()))
+    codes = pc.index_in(strings, value_set=_array(categories))
     return pc.fill_null(codes, -1).to_numpy().astype(np.int32), tuple(categories)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -57,30 +58,53 @@ def folds(y: NDArray[Any], count: int, *, classes: bool) -> list[tuple[Rows, Row
     Raises:
         InvalidSpec: There are more folds than rows, or than rows of the smallest class.
     """
-    from sklearn.model_selection import KFold, StratifiedKFold
-
     if count > len(y):
         raise InvalidSpec(f"search.folds: {count} folds need as many training rows, not {len(y)}")
     if not classes:
-        return list(KFold(count).split(y))
+        return _by_fold(np.arange(count).repeat(_sizes(len(y), count)), count)
     smallest = int(np.unique(y, return_counts=True)[1].min())
     if count > smallest:
         raise InvalidSpec(
             f"search.folds: {count} folds need as many training rows of every class; the smallest "
             f"class has {smallest}"
         )
-    return list(StratifiedKFold(count).split(y, y))
+    return _by_fold(_stratified(y, count), count)
+
+
+def _by_fold(fold_of: Rows, count: int) -> list[tuple[Rows, Rows]]:
+    """The rows outside and inside each fold, given the fold that each row is in."""
+    return [
+        (np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(count)
+    ]
+
+
+def _sizes(rows: int, count: int) -> NDArray[np.intp]:
+    """Sizes of the folds: equal but for one row, the larger ones first."""
+    return np.full(count, rows // count) + (np.arange(count) < rows % count)
+
+
+def _stratified(y: NDArray[Any], count: int) -> Rows:
+    """The fold that each row is in: every class is spread evenly, in the order of its rows.
+
+    As scikit-learn's StratifiedKFold: classes are numbered by their first row; sorted by class, the
+    rows are dealt to the folds one by one, which says how many of a class each fold has.
+    """
+    _, first, class_of = np.unique(y, return_index=True, return_inverse=True)
+    class_of = first.argsort().argsort()[class_of]
+    dealt = np.sort(class_of)
+    shares = [np.bincount(dealt[fold::count], minlength=len(first)) for fold in range(count)]
+    fold_of = np.empty(len(y), dtype=np.intp)
+    for label, share in enumerate(np.transpose(shares)):
+        fold_of[class_of == label] = np.arange(count).repeat(share)
+    return fold_of
 
 
 def _random(table: Table, share: float, seed: int) -> tuple[Rows, Rows]:
-    from sklearn.model_selection import train_test_split
-
-    rows = np.arange(len(table.features))
-    try:
-        train, held = train_test_split(rows, test_size=share, random_state=seed)
-    except ValueError:  # it leaves no row to train on
-        return rows[:0], rows
-    return train, held
+    """As scikit-learn's train_test_split: a permutation, of which the first rows are held out."""
+    rows = len(table.features)
+    held = math.ceil(share * rows)
+    order = np.random.RandomState(seed).permutation(rows)
+    return order[held:], order[:held]
 
 
 def _by_hash(table: Table, share: float, seed: int) -> tuple[Rows, Rows]:
