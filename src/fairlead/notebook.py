@@ -43,13 +43,16 @@ def run(  # noqa: PLR0913 - each is an option of the command of the same name
     from fairlead.cli.progress import watching
     from fairlead.control.runs import run as run_spec
     from fairlead.spec.load import load
+    from fairlead.worker import forkserver
 
     path, overrides, count = _path("spec", spec), _overrides(sets), _count(workers)
     folder = None if home is None else _path("home", home)
     settings = from_environment(os.environ, home=folder)
     loaded = load(path, sets=overrides)
-    with watching(quiet=quiet) as watch:
-        return run_spec(loaded, settings, workers=count, fresh=fresh, watch=watch)
+    with forkserver.started(settings.home) as server, watching(quiet=quiet) as watch:
+        return run_spec(
+            loaded, settings, workers=count, fresh=fresh, watch=watch, forkserver=server
+        )
 
 
 def _path(name: str, value: object) -> Path:

@@ -39,6 +39,7 @@ def run(  # noqa: PLR0913 - what, how, and who follows it
     fresh: bool,
     watch: ProgressListener,
     stop: StopRequest | None = None,
+    forkserver: str | None = None,
 ) -> RunOutcome:
     """Take a spec from its data to a judged and registered version.
 
@@ -51,13 +52,16 @@ def run(  # noqa: PLR0913 - what, how, and who follows it
         fresh: Search again even where this study is finished.
         watch: Called with what happens.
         stop: Looked at while waiting.
+        forkserver: The socket of a fork server for the workers, if there is one.
 
     Raises:
         Invalid: The spec or the data cannot be used; nothing was written.
         Failed: No trial succeeded, the refit failed, or parity failed.
         Stopped: It was asked to stop; the ledger keeps what is done.
     """
-    request = RunRequest(spec=loaded.spec, base=loaded.base, workers=workers, fresh=fresh)
+    request = RunRequest(
+        spec=loaded.spec, base=loaded.base, workers=workers, fresh=fresh, forkserver=forkserver
+    )
     with loaded.located():
         outcome = run_study(request, settings, watch, stop)
     start_mirror(settings)

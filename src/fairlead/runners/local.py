@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -62,13 +62,22 @@ class LocalRunner:
     Args:
         home: Folder of what they keep beside the stores: local copies of artefacts.
         logs: Folder of what they print.
+        environ: Environment variables of all workers, on top of this process's.
         stopped: Seconds that a worker may be stopped (SIGSTOP) before it is killed.
     """
 
-    def __init__(self, *, home: Path, logs: Path, stopped: float) -> None:
+    def __init__(
+        self,
+        *,
+        home: Path,
+        logs: Path,
+        stopped: float,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self._home = home
         self._logs = logs
         self._stopped = stopped
+        self._environ = {**os.environ, **(environ or {})}
         self._groups: dict[str, list[_Worker]] = {}
         self._watchdogs: dict[str, StoppedWorkerWatchdog] = {}
 
@@ -127,7 +136,7 @@ class LocalRunner:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "FAIRLEAD_HOME": str(self._home), **group.environ},
+                env={**self._environ, "FAIRLEAD_HOME": str(self._home), **group.environ},
                 start_new_session=True,  # Ctrl-C is the caller's to handle
             )
         return _Worker(name=name, process=process, log=log)

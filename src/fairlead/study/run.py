@@ -35,6 +35,7 @@ from fairlead.study.progress import ProgressListener
 from fairlead.study.stages import Stages
 from fairlead.study.stop import StopRequest
 from fairlead.study.workers import StudyWorkers
+from fairlead.worker.forkserver import VARIABLE
 
 _STOPPED = PATIENCE / 3
 """Seconds that a worker may be stopped at most: well before others give up waiting to write."""
@@ -50,6 +51,7 @@ class RunRequest:
         workers: Number of local workers; None for as many as the plan is worth.
         fresh: Search again even where this study is finished.
         deploy: Brings what came of the run into service, as its last stage; None for no such stage.
+        forkserver: The socket of a fork server for the workers, if there is one.
     """
 
     spec: Spec
@@ -57,6 +59,7 @@ class RunRequest:
     workers: int | None = None
     fresh: bool = False
     deploy: Callable[[RunOutcome], None] | None = None
+    forkserver: str | None = None
 
 
 def run(
@@ -97,7 +100,13 @@ def run(
             )
             begun = stores.ledger.runs.open(asked)
         with at_work(
-            plan, stores, settings, workers=request.workers, watch=watch, stop=stop
+            plan,
+            stores,
+            settings,
+            workers=request.workers,
+            forkserver=request.forkserver,
+            watch=watch,
+            stop=stop,
         ) as stages:
             return _carry(begun, stages, settings.lease, request.deploy)
 
@@ -151,6 +160,7 @@ def at_work(  # noqa: PLR0913 - what, where, by whom, and who is called
     workers: int | None,
     watch: ProgressListener,
     stop: StopRequest,
+    forkserver: str | None = None,
 ) -> Iterator[Stages]:
     """What carries out a plan's stages; its workers are ended at the end.
 
@@ -161,10 +171,14 @@ def at_work(  # noqa: PLR0913 - what, where, by whom, and who is called
         workers: How many to start; None for as many as the plan is worth.
         watch: Called with what happens.
         stop: Looked at while waiting.
+        forkserver: As in a `RunRequest`.
     """
     count = plans.slots(plan) if workers is None else workers
     runner = LocalRunner(
-        home=settings.home, logs=settings.logs, stopped=min(settings.lease, _STOPPED)
+        home=settings.home,
+        logs=settings.logs,
+        stopped=min(settings.lease, _STOPPED),
+        environ={VARIABLE: forkserver} if forkserver else {},
     )
     with StudyWorkers(runner, stores.ledger, count=count) as started:
         yield Stages(

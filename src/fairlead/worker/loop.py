@@ -72,6 +72,7 @@ class Worker:
         cache: Folder of local copies of artefacts, where the store is no local folder.
         lease: Seconds of a lease.
         study: Work on this study only.
+        forkserver: The socket of a fork server that forks its children.
         note: Told in a line what happens.
     """
 
@@ -81,6 +82,7 @@ class Worker:
     cache: Path
     lease: float
     study: str | None = None
+    forkserver: str | None = None
     note: Callable[[str], None] = lambda _line: None
     stop: Stop = field(default_factory=Stop)
     _child: Child | None = None
@@ -228,11 +230,18 @@ class Worker:
         ):
             self._end_child()
         if self._child is None:
-            self._child = Child(artifacts=self.artifacts, cache=self.cache, threads=threads)
+            self._child = Child(
+                artifacts=self.artifacts,
+                cache=self.cache,
+                threads=threads,
+                forkserver=self.forkserver,
+            )
         return self._child
 
     def _end_child(self) -> None:
         if self._child is not None:
+            if self._child.refused:
+                self.forkserver = None
             self._child.end()
             self._child = None
 

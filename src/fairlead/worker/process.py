@@ -8,36 +8,30 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from io import FileIO
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import IO
 
+from fairlead.worker.forkserver import ArtifactStore, ForkedProcess, threads_of_libraries
 from fairlead.worker.job import Answer, Job, Open, Request, decode, encode
 
 _TAIL = 16 << 10
 _CHUNK = 1 << 16
 _SEND = 60.0
 """Seconds that a child which waits for a job may take to read it."""
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 
 
 class Tail(threading.Thread):
     """Reads a stream to its end and keeps its last bytes, however much is printed."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: FileIO) -> None:
         super().__init__(daemon=True)
         self._stream = stream
         self._chunks: deque[bytes] = deque()
@@ -56,44 +50,88 @@ class Tail(threading.Thread):
         while self._size - len(self._chunks[0]) >= _TAIL:
             self._size -= len(self._chunks.popleft())
 
+    def close(self) -> None:
+        """Read no more."""
+        self._stream.close()
+
     def last_line(self) -> str:
         """The last line that says something, cut to 200 characters."""
         lines = b"".join(self._chunks).decode(errors="replace").split("\n")
         return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
 
 
-class Child:
-    """A child process that does one job at a time."""
+class SpawnedProcess:
+    """A child that imports its libraries itself, in a program of its own."""
 
-    def __init__(self, *, artifacts: str, cache: Path, threads: int) -> None:
+    def __init__(self, store: ArtifactStore, *, connection: int, output: int, threads: int) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [
+                sys.executable,
+                "-P",  # what lies in the current folder shadows no module
+                "-m",
+                "fairlead.worker.child",
+                str(connection),
+                store.url,
+                store.cache,
+                str(os.getpid()),
+            ],
+            pass_fds=[connection],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C is the worker's to handle
+            env={**os.environ, **threads_of_libraries(threads), "PYTHONUNBUFFERED": "1"},
+        )
+        self.pid: int | None = self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit status (negative: the signal) once it has ended."""
+        return self._process.poll()
+
+    def wait(self, timeout: float) -> int | None:
+        """Its exit status, waited for as long as this many seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+        return self._process.returncode
+
+    def kill(self) -> None:
+        """Kill it with its process group, and wait for that."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class Child:
+    """A child process that does one job at a time.
+
+    Args:
+        artifacts: URL of the artefact store.
+        cache: Folder of local copies of artefacts.
+        threads: Of one fit.
+        forkserver: The socket of a fork server, which is asked where it has as many threads.
+    """
+
+    def __init__(
+        self, *, artifacts: str, cache: Path, threads: int, forkserver: str | None = None
+    ) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [
-                    sys.executable,
-                    "-P",  # what lies in the current folder shadows no module
-                    "-m",
-                    "fairlead.worker.child",
-                    str(theirs.fileno()),
-                    artifacts,
-                    str(cache),
-                    str(os.getpid()),
-                ],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is the worker's to handle
-                env=_environment(os.environ, threads),
-            )
+        reading, writing = os.pipe()
+        self._process = _started(
+            ArtifactStore(url=artifacts, cache=str(cache)),
+            forkserver if threads == 1 else None,
+            connection=theirs.fileno(),
+            output=writing,
+            threads=threads,
+        )
+        theirs.close()
+        os.close(writing)
         self.threads = threads
         self.has_open: str | None = None  # the study whose data it holds
         self.closed = False  # its end of the connection, though it may live
         self._socket = ours
         self._socket.settimeout(0.0)
         self._read = b""
-        assert self._process.stdout is not None
-        self._tail = Tail(self._process.stdout)
+        self._tail = Tail(FileIO(reading))
 
     def send(self, request: Request) -> None:
         """Have it do this; a child that cannot be told is noticed by `closed`."""
@@ -149,8 +187,7 @@ class Child:
     def _close(self) -> None:
         """The connection has ended: most often because the child has, so its status is awaited."""
         self.closed = True
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=1.0)
+        self._process.wait(timeout=1.0)
 
     def exit_status(self) -> int | None:
         """How it ended (negative: the signal); None while it lives."""
@@ -166,23 +203,31 @@ class Child:
         """Bytes of memory that it alone holds (mapped files do not count); None once it is dead."""
         import psutil
 
+        if self._process.pid is None:  # still to be forked
+            return None
         try:
             info = psutil.Process(self._process.pid).memory_info()
         except psutil.NoSuchProcess:
             return None
         return int(info.rss - getattr(info, "shared", 0))
 
+    @property
+    def refused(self) -> bool:
+        """Whether the fork server ended without forking it."""
+        return self._process.pid is None and self._process.poll() is not None
+
     def end(self) -> None:
         """Kill it, whatever it is doing."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, 9)
-        self._process.wait()
+        self._process.kill()
         self._socket.close()
         self._tail.join(timeout=1.0)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._tail.close()
 
 
-def _environment(environ: Mapping[str, str], threads: int) -> dict[str, str]:
-    """The child's environment: the thread counts are set before numpy is loaded."""
-    return {**environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+def _started(
+    store: ArtifactStore, forkserver: str | None, *, connection: int, output: int, threads: int
+) -> SpawnedProcess | ForkedProcess:
+    if forkserver is not None:
+        with contextlib.suppress(OSError):  # it has ended
+            return ForkedProcess(forkserver, store, connection=connection, output=output)
+    return SpawnedProcess(store, connection=connection, output=output, threads=threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import sqlite3
@@ -41,7 +42,14 @@ def workers(place: Place) -> list[psutil.Process]:
 
 
 def children(place: Place) -> list[psutil.Process]:
-    return [p for p in processes_of(place) if "fairlead.worker.child" in p.cmdline()]
+    return [p for p in processes_of(place) if is_child(p)]
+
+
+def is_child(process: psutil.Process) -> bool:
+    """Whether it trains: forked by the run's fork server, or a program of its own."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.name() == "fairlead-child" or "fairlead.worker.child" in process.cmdline()
+    return False
 
 
 def exactly_once(place: Place, trials: int) -> None:

@@ -56,14 +56,25 @@ def command(  # noqa: PLR0913 - click passes each option by name
     With --deploy, a running server brings the champion into service; where none runs, one is
     started for the test and stopped after it.
     """
-    from fairlead.cli.progress import watching
-    from fairlead.control.runs import run
-    from fairlead.spec.load import load
+    from fairlead.worker import forkserver
 
     options = settings(ctx)
-    loaded = load(spec, sets=sets)
-    with counted(keeps=True) as stop, watching(quiet=False) as watch:
-        outcome = run(loaded, options, workers=workers, fresh=fresh, watch=watch, stop=stop)
+    with forkserver.started(options.home) as server:  # before anything else is imported
+        from fairlead.cli.progress import watching
+        from fairlead.control.runs import run
+        from fairlead.spec.load import load
+
+        loaded = load(spec, sets=sets)
+        with counted(keeps=True) as stop, watching(quiet=False) as watch:
+            outcome = run(
+                loaded,
+                options,
+                workers=workers,
+                fresh=fresh,
+                watch=watch,
+                stop=stop,
+                forkserver=server,
+            )
     if not as_json:
         _show(outcome, options)
     if deploy:

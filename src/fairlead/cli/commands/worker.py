@@ -26,9 +26,17 @@ Examples:
 @click.command(epilog=_EPILOG)
 @click.option("--study", help="Work on this study only (a name, an id, or its beginning).")
 @click.option("--name", help="Name of this worker, unique among those alive.")
+@click.option("--forkserver", envvar="FAIRLEAD_FORKSERVER", hidden=True)
 @click.option("--until-eof", is_flag=True, help="Stop at once at the end of standard input.")
 @click.pass_context
-def command(ctx: click.Context, study: str | None, name: str | None, *, until_eof: bool) -> None:
+def command(
+    ctx: click.Context,
+    study: str | None,
+    name: str | None,
+    forkserver: str | None,
+    *,
+    until_eof: bool,
+) -> None:
     """Claim and carry out tasks until stopped.
 
     SIGINT (Ctrl-C) or SIGTERM finishes the running task and ends; a second one ends at once and
@@ -45,6 +53,7 @@ def command(ctx: click.Context, study: str | None, name: str | None, *, until_eo
             cache=options.artifacts_cache,
             lease=options.lease,
             study=stores.ledger.studies.get(study).id if study else None,
+            forkserver=forkserver,
             note=note,
         )
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,0 +1,199 @@
+"""Children that a fork server forks are as those that are programs of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fairlead.data import store
+from fairlead.records import Trial
+from fairlead.settings import Settings
+from fairlead.spec.load import load
+from fairlead.stores import open_artifacts
+from fairlead.study import plan as plans
+from fairlead.worker import forkserver
+from fairlead.worker.forkserver import ForkedProcess
+from fairlead.worker.job import Began, Job, Scored
+from fairlead.worker.process import Child
+
+pytestmark = pytest.mark.skipif(not forkserver.supported(), reason="only Linux can")
+SPEC = """
+name: all
+data: {{source: diabetes}}
+search:
+  method: random
+  folds: 2
+  trials: 2
+  threads: {threads}
+  over: [{{family: {family}, params: {{}}}}]
+promote: {{when: never}}
+"""
+
+
+def waited(condition: Callable[[], Any], *, seconds: float = 120.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"did not become true within {seconds:g} s")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with forkserver.started(tmp_path_factory.mktemp("home")) as path:
+        assert path is not None
+        yield path
+
+
+def scored(folder: Path, family: str, server: str | None, *, threads: int = 1) -> Any:
+    """The scores that a child gives, and whether it was forked."""
+    (folder / "all.yaml").write_text(SPEC.format(family=family, threads=threads))
+    loaded = load(folder / "all.yaml", sets=())
+    settings = Settings(home=folder / "home")
+    plan = plans.make(loaded.spec, base=loaded.base, settings=settings)
+    artifacts = open_artifacts(settings)
+    job = Job(
+        token=1,
+        kind="trials",
+        study="s",
+        spec=plans.canonical(plan.spec),
+        table=store.save(plan.table, artifacts),
+        sources={},
+        trials=(Trial(number=0, family=family, params={}),),
+    )
+    child = Child(
+        artifacts=settings.artifacts_url,
+        cache=settings.artifacts_cache,
+        threads=threads,
+        forkserver=server,
+    )
+    try:
+        child.send(job)
+        answers = []
+        while not answers or isinstance(answers[-1], Began):
+            child.wait(120)
+            answers.append(waited(child.answer))
+        assert isinstance(answers[-1], Scored), answers
+        return answers[-1].results[0].scores, isinstance(child._process, ForkedProcess)
+    finally:
+        child.end()
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["random_forest", "linear", "xgboost", "lightgbm", "catboost"]
+    + [f"sklearn.ensemble:{name}" for name in ("HistGradientBoostingRegressor",)],
+)
+def test_a_fit_in_a_forked_child_scores_what_it_does_in_a_program_of_its_own(
+    tmp_path: Path, server: str, family: str
+) -> None:
+    assert scored(tmp_path, family, server) == (scored(tmp_path, family, None)[0], True)
+
+
+def test_a_child_with_several_threads_is_a_program_of_its_own(tmp_path: Path, server: str) -> None:
+    assert scored(tmp_path, "linear", server, threads=2)[1] is False
+
+
+def forked(server: str, folder: Path) -> tuple[Child, psutil.Process]:
+    child = Child(artifacts=str(folder), cache=folder, threads=1, forkserver=server)
+    waited(lambda: child.exit_status() is None and child._process.pid)
+    assert child._process.pid is not None
+    return child, psutil.Process(child._process.pid)
+
+
+def test_a_forked_child_ends_as_its_worker_wants_it(tmp_path: Path, server: str) -> None:
+    child, process = forked(server, tmp_path)
+    child.end()
+    assert child._process.poll() == -signal.SIGKILL
+    assert not process.is_running()
+
+
+def test_what_ended_a_forked_child_is_known(tmp_path: Path, server: str) -> None:
+    for number in (signal.SIGTERM, signal.SIGABRT):
+        child, process = forked(server, tmp_path)
+        process.send_signal(number)
+        assert waited(child.exit_status) == -number
+        child.end()
+
+
+def test_a_forked_child_has_the_memory_streams_and_surroundings_of_its_own(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORKED_FOR", "this test")
+    monkeypatch.chdir(tmp_path)
+    child, process = forked(server, tmp_path)
+    waited(lambda: process.cwd() == str(tmp_path))
+    assert (child.memory() or 0) > 10 << 20
+    assert os.getpgid(process.pid) == process.pid
+    held = [str(one.readlink()) for one in Path(f"/proc/{process.pid}/fd").iterdir()]
+    assert sum("socket" in one for one in held) == 1
+    assert process.name() == "fairlead-child"
+    child.end()
+
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from fairlead.worker.process import Child
+child = Child(artifacts=".", cache=Path("."), threads=1, forkserver=sys.argv[1])
+while child.exit_status() is None and child._process.pid is None:
+    time.sleep(0.01)
+print(child._process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_forked_child_dies_with_its_worker(server: str, number: signal.Signals) -> None:
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, server], stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    process = psutil.Process(int(worker.stdout.readline()))
+    worker.send_signal(number)
+    worker.wait()
+    waited(lambda: not process.is_running(), seconds=5)
+    worker.stdout.close()
+
+
+def test_children_die_with_the_server_and_the_next_is_a_program_of_its_own(tmp_path: Path) -> None:
+    with forkserver.started(tmp_path) as path:
+        assert path is not None
+        child, process = forked(path, tmp_path)
+        process.parent().kill()  # type: ignore[union-attr] # the server, which is there
+        assert waited(child.exit_status) == -signal.SIGKILL
+        assert not child.refused
+        child.end()
+        waited(lambda: not process.is_running(), seconds=5)
+        following = Child(artifacts=str(tmp_path), cache=tmp_path, threads=1, forkserver=path)
+        assert not isinstance(following._process, ForkedProcess)
+        following.end()
+    assert not Path(path).exists()
+
+
+def test_a_server_ends_with_its_owner(tmp_path: Path) -> None:
+    owner = f"""
+import time
+from pathlib import Path
+from fairlead.worker import forkserver
+with forkserver.started(Path({str(tmp_path)!r})) as path:
+    print(path, flush=True)
+    time.sleep(600)
+"""
+    process = subprocess.Popen([sys.executable, "-c", owner], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    path = process.stdout.readline().decode().strip()
+    (served,) = psutil.Process(process.pid).children()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    waited(lambda: not served.is_running(), seconds=60)
+    assert not Path(path).parent.exists()
