@@ -9,7 +9,7 @@ from fairlead.worker.process import Child
 
 
 def test_looking_for_an_answer_does_not_wait_for_one(tmp_path: Path) -> None:
-    child = Child(artifacts=tmp_path, threads=1)
+    child = Child(artifacts=str(tmp_path), cache=tmp_path, threads=1)
     try:
         started = time.monotonic()
         assert child.answer() is None
