@@ -1,6 +1,6 @@
 """The manifest: a candidate as the JSON artefact that names its files.
 
-Belongs here: writing and reading it. Does not: what is done with a candidate.
+The same candidate gives the same bytes, so that it has one digest.
 """
 
 from __future__ import annotations

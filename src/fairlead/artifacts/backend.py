@@ -1,7 +1,4 @@
-"""What a place that keeps artefacts can do.
-
-Belongs here: the Protocol, what it tells, and its words for what is wrong. Does not: hashing.
-"""
+"""What keeps artefacts: the Protocol of every backend, and the errors that all of them raise."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fairlead.errors import Corrupt
+from fairlead.errors import Corrupt, NextStep
 from fairlead.records import Digest
 
 
@@ -23,7 +20,7 @@ class Stored:
     modified: float  # seconds since the epoch by the store's clock; putting it again renews it
 
 
-class Place(Protocol):
+class ArtifactBackend(Protocol):
     """A folder or a server that keeps artefacts. Every digest it is given has the form of one."""
 
     def write(self, digest: Digest, content: bytes) -> None:
@@ -59,11 +56,13 @@ class Place(Protocol):
         ...
 
 
+_AGAIN = NextStep("run", {"spec": None, "fresh": True}, "makes it again")
+
+
 def missing(digest: Digest, where: str) -> Corrupt:
     """The error of an artefact that is not there."""
     return Corrupt(
-        f"artefact {digest} is missing in {where!r}: restore it from a copy, or make it again with "
-        "`fairlead run --fresh`"
+        f"artefact {digest} is missing in {where!r}: restore it from a copy", next_steps=(_AGAIN,)
     )
 
 
@@ -71,5 +70,6 @@ def damaged(digest: Digest, where: str, size: int) -> Corrupt:
     """The error of an artefact whose bytes are others."""
     return Corrupt(
         f"artefact {digest} is damaged: the {size} bytes in {where!r} are not what its name says; "
-        "restore it from a copy, or delete it and make it again with `fairlead run --fresh`"
+        "restore it from a copy, or delete it and make it again",
+        next_steps=(_AGAIN,),
     )

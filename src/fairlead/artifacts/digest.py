@@ -1,7 +1,4 @@
-"""Digests of artefacts.
-
-Belongs here: computing and checking them. Does not: where artefacts are.
-"""
+"""Digests of artefacts: the SHA-256 of their bytes, as 64 hexadecimal digits."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
 """Artefacts in a local folder: ab/abcdef... .
 
-Belongs here: files, and what a crash or a full disk can do to them. Does not: servers.
-
-A file is written under a temporary name in its own folder, fsynced, renamed, and its folder
-fsynced: a name that is there is whole, whatever dies. It is verified all the same when it is read,
-since disks and people change files.
+A name that is there is whole, whatever dies (atomic.py). It is verified all the same when it is
+read, since disks and people change files. Writers share a folder's lock; who deletes has it alone.
 """
 
 from __future__ import annotations
@@ -13,27 +10,25 @@ import errno
 import fcntl
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+from fairlead import atomic
 from fairlead.artifacts import digest as digests
 from fairlead.artifacts.backend import Stored, damaged, missing
 from fairlead.errors import Corrupt, Failed
 from fairlead.records import Digest
 
-_TEMPORARY = ".tmp-"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _CHUNK = 1 << 20
-_READ_ONLY = 0o444  # nobody edits by accident what others know by its digest
 
 _Identity: TypeAlias = tuple[int, int, int]  # inode, bytes, nanoseconds of the last change
 
 
-class Folder:
+class FolderBackend:
     """A local folder that keeps artefacts."""
 
     def __init__(self, root: Path) -> None:
@@ -80,7 +75,7 @@ class Folder:
     def stale_temporaries(self, *, older_than: float) -> Iterator[Path]:
         """Temporary files that nobody has written to for so long."""
         before = time.time() - older_than
-        for file in self._root.glob(f"??/{_TEMPORARY}*"):
+        for file in self._root.glob(f"??/{atomic.TEMPORARY}*"):
             with suppress(FileNotFoundError):  # its writer is alive after all, and done
                 if file.stat().st_mtime < before:
                     yield file
@@ -109,15 +104,14 @@ class Folder:
 
     def _keep(self, digest: Digest, fill: Callable[[BinaryIO], object]) -> None:
         file = self._file(digest)
-        with _spoken(f"storing artefact {digest} under {str(self._root)!r}"):
+        with _as_failed(f"storing artefact {digest} under {str(self._root)!r}"):
             _make_folder(file.parent)
             with _locked(file.parent, fcntl.LOCK_SH):
                 if self._renewed(digest):
                     return
-                with _temporary(file.parent) as temporary:
-                    _write(temporary, fill)
-                    temporary.rename(file)
-                _sync_folder(file.parent)
+                # Read-only: nobody edits by accident what others know by its digest.
+                with atomic.replaced(file, mode=atomic.READ_ONLY) as opened:
+                    fill(opened)
 
     def _renewed(self, digest: Digest) -> bool:
         """Whether the file is there and sound; it is then as new to the garbage collector."""
@@ -152,28 +146,10 @@ def _copy(source: Path, target: BinaryIO, digest: Digest) -> None:
         raise Failed(f"storing {str(source)!r}: it changed while it was read; try again")
 
 
-@contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    with path.open("wb") as file:
-        fill(file)
-        file.flush()
-        os.fchmod(file.fileno(), _READ_ONLY)
-        os.fsync(file.fileno())
-
-
 def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
+        atomic.sync_folder(folder.parent)
 
 
 @contextmanager
@@ -188,16 +164,8 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
         os.close(handle)
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 @contextmanager
-def _spoken(doing: str) -> Iterator[None]:
+def _as_failed(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,14 +1,11 @@
 """Artefacts that nothing names any more.
 
-Belongs here: what counts as named, what may go, and letting it go. Does not: who names artefacts
-(the ledger), and showing people what goes.
-
 Named is an artefact that a root names (a row of the ledger: a table, a candidate, a manifest, a
 source, the details of a route), and whatever stands in one of those as a quoted digest: tables name
 their arrays so, manifests their files.
 
-An artefact is stored before it is named, so what is young stays: a run is about to name it. Storing
-it again makes it young again.
+An artefact is stored before it is named, so what was stored recently stays: a run is about to name
+it. Storing it again renews its age.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ from fairlead.artifacts.backend import Stored
 from fairlead.artifacts.store import Artifacts
 from fairlead.records import Digest
 
-YOUNG = 600.0
+RECENT = 600.0
 """Seconds in which whoever has stored an artefact names it; the files of a table or of a model are
 stored one after the other, and named by one that is stored last."""
 _QUOTED = re.compile(rb'"([0-9a-f]{64})"')
@@ -60,15 +57,15 @@ def collect(
         roots: They name what is kept.
         artifacts: The store.
         besides: What else is kept, whether it is there or not.
-        older_than: Seconds; what is younger is kept, and so is what is younger than YOUNG.
+        older_than: Seconds; what was stored later is kept, and so is what is younger than RECENT.
 
     Raises:
-        Corrupt: What an artefact names cannot be told, so nothing may go.
+        Corrupt: What an artefact names cannot be read, so nothing may go.
     """
     # First the files, then the rows: what a run stores and names meanwhile is in neither list.
     stored = list(artifacts.all())
     kept = named(roots.digests(), artifacts).union(besides)
-    age = max(older_than, YOUNG)
+    age = max(older_than, RECENT)
     old = [each for each in stored if each.modified < time.time() - age]
     return Garbage(
         artefacts=sorted(unnamed(old, kept), key=lambda each: each.digest),

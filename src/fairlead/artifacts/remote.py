@@ -1,10 +1,8 @@
 """Artefacts behind an fsspec URL: ab/abcdef... .
 
-Belongs here: what fsspec needs to be told, and what its servers do wrong. Does not: local files,
-but for the cache into which they are fetched.
-
-Object stores show an upload only once it is whole. Every write uploads: to find out whether what
-is there is sound would cost as much.
+What is asked for as a local file is fetched once into a folder, and verified there. Object stores
+show an upload only once it is whole. Every write uploads: to find out whether what is there is
+sound would cost as much.
 """
 
 from __future__ import annotations
@@ -16,12 +14,12 @@ from typing import Any
 
 from fairlead.artifacts import digest as digests
 from fairlead.artifacts.backend import Stored, damaged, missing
-from fairlead.artifacts.folder import Folder
+from fairlead.artifacts.folder import FolderBackend
 from fairlead.errors import Corrupt, Invalid, Unreachable
 from fairlead.records import Digest
 
 
-class Remote:
+class FsspecBackend:
     """An fsspec URL that keeps artefacts, with a cache of local files.
 
     Raises:
@@ -32,7 +30,7 @@ class Remote:
     def __init__(self, url: str, cache: Path | None) -> None:
         self._url = url
         self._files, self._root = _open_url(url)
-        self._cache = None if cache is None else Folder(cache.absolute())
+        self._cache = None if cache is None else FolderBackend(cache.absolute())
 
     def write(self, digest: Digest, content: bytes) -> None:
         """Keep these bytes."""
@@ -83,6 +81,8 @@ class Remote:
         with self._answering(digest), suppress(FileNotFoundError):
             if unless_after is None or self._files.modified(name).timestamp() <= unless_after:
                 self._files.rm_file(name)
+                if self._cache is not None:
+                    self._cache.delete(digest, unless_after=None)
 
     def stale_temporaries(self, *, older_than: float) -> Iterator[Path]:
         """Those of the cache; the URL has none."""
@@ -106,7 +106,7 @@ class Remote:
         except OSError as error:
             raise Unreachable(
                 f"artefact {digest} in {self._url!r}: {error}; see that the server answers and "
-                "lets you in, and run the command again"
+                "accepts your credentials, and run the command again"
             ) from error
 
 

@@ -1,7 +1,7 @@
 """The artefact store: bytes in, digests out, and only the right bytes back.
 
-Belongs here: naming, verifying, and choosing the place. Does not: how a place keeps files, what the
-bytes mean, and which of them are still wanted.
+A store is a URL. Which backend keeps the bytes follows from its scheme; naming and verifying them
+is the same for all. What the bytes mean, and which of them are still wanted, is known elsewhere.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from fairlead.artifacts import digest as digests
-from fairlead.artifacts.backend import Place, Stored, damaged
-from fairlead.artifacts.folder import Folder
-from fairlead.artifacts.remote import Remote
+from fairlead.artifacts.backend import ArtifactBackend, Stored, damaged
+from fairlead.artifacts.folder import FolderBackend
+from fairlead.artifacts.remote import FsspecBackend
 from fairlead.errors import Failed
 from fairlead.records import Digest, File
 
@@ -34,7 +34,7 @@ class Artifacts:
     def __init__(self, root: Path | str, *, cache: Path | str | None = None) -> None:
         self._root = str(root)
         self._cache = None if cache is None else Path(cache)
-        self._place = _place(root, self._cache)
+        self._backend = _backend(root, self._cache)
 
     @property
     def root(self) -> str:
@@ -50,11 +50,11 @@ class Artifacts:
         """Store these bytes; a damaged file of theirs is mended.
 
         Raises:
-            Failed: The disk is full, or does not let itself be written; nothing is left behind.
+            Failed: The disk is full, or cannot be written; nothing is left behind.
             Unreachable: The server did not answer.
         """
         digest = digests.of_bytes(content)
-        self._place.write(digest, content)
+        self._backend.write(digest, content)
         return File(digest=digest, size=len(content))
 
     def put_file(self, path: Path) -> File:
@@ -68,7 +68,7 @@ class Artifacts:
             digest, size = digests.of_file(path)
         except OSError as error:
             raise Failed(f"storing {str(path)!r} as an artefact: {error}") from error
-        self._place.copy(digest, path)
+        self._backend.copy(digest, path)
         return File(digest=digest, size=size)
 
     def get(self, digest: Digest) -> bytes:
@@ -78,7 +78,7 @@ class Artifacts:
             Corrupt: They are missing, or are others.
             Unreachable: The server did not answer.
         """
-        content = self._place.read(digests.checked(digest))
+        content = self._backend.read(digests.checked(digest))
         if digests.of_bytes(content) != digest:
             raise damaged(digest, self._root, len(content))
         return content
@@ -91,15 +91,15 @@ class Artifacts:
             Invalid: The store is a URL and has no cache.
             Unreachable: The server did not answer.
         """
-        return self._place.path(digests.checked(digest))
+        return self._backend.path(digests.checked(digest))
 
     def exists(self, digest: Digest) -> bool:
         """Whether there is a file of this name; it is not verified."""
-        return self._place.exists(digests.checked(digest))
+        return self._backend.exists(digests.checked(digest))
 
     def all(self) -> Iterator[Stored]:
         """Every artefact there is, in no particular order."""
-        return self._place.all()
+        return self._backend.all()
 
     def delete(self, digest: Digest, *, unless_after: float | None = None) -> None:
         """Remove the artefact, if it is there.
@@ -108,7 +108,7 @@ class Artifacts:
             digest: Of the artefact.
             unless_after: What was stored, or stored again, after this time is left alone.
         """
-        self._place.delete(digests.checked(digest), unless_after=unless_after)
+        self._backend.delete(digests.checked(digest), unless_after=unless_after)
 
     def stale_temporaries(self, *, older_than: float) -> Iterator[Path]:
         """What writers that were killed left behind; the caller may unlink it.
@@ -116,12 +116,12 @@ class Artifacts:
         Args:
             older_than: Seconds since it was last written to.
         """
-        return self._place.stale_temporaries(older_than=older_than)
+        return self._backend.stale_temporaries(older_than=older_than)
 
 
-def _place(root: Path | str, cache: Path | None) -> Place:
+def _backend(root: Path | str, cache: Path | None) -> ArtifactBackend:
     if isinstance(root, Path) or "://" not in root:
-        return Folder(Path(root).absolute())
+        return FolderBackend(Path(root).absolute())
     if root.startswith("file://"):  # not through fsspec, which does not care about crashes
-        return Folder(Path(unquote(urlsplit(root).path)))
-    return Remote(root, cache)
+        return FolderBackend(Path(unquote(urlsplit(root).path)))
+    return FsspecBackend(root, cache)

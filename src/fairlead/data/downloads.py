@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
+from fairlead import atomic
 from fairlead.errors import Failed
 from fairlead.records import Digest
 
@@ -30,8 +29,8 @@ def keep(folder: Path, url: str, content: bytes) -> None:
     """
     digest = hashlib.sha256(content).hexdigest()
     try:
-        _write(folder / digest, content)
-        _write(_note(folder, url), json.dumps({"url": url, "digest": digest}).encode())
+        atomic.write(folder / digest, content)
+        atomic.write(_note(folder, url), json.dumps({"url": url, "digest": digest}).encode())
     except OSError as error:
         reason = error.strerror or error
         raise Failed(f"keeping the download of {url!r} in {str(folder)!r}: {reason}") from error
@@ -39,17 +38,3 @@ def keep(folder: Path, url: str, content: bytes) -> None:
 
 def _note(folder: Path, url: str) -> Path:
     return folder / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename: a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise

@@ -1,6 +1,6 @@
 """Records inside a column: their JSON.
 
-Belongs here: trials, scores, verdicts and settings as text and back. Does not: whole rows.
+What an older Fairlead left out of one has its default when it is read; numbers keep every bit.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The ledger: the only truth about studies, tasks, versions and promotions.
 
-Belongs here: the Protocols that every ledger keeps, and the rules in words. Does not: SQL.
-
-The rules (each has a test in the contract suite):
+The Protocols that every ledger keeps, and the rules in words; each has a test in the contract
+suite:
 
 1. One transaction claims: the oldest ready task, its attempt number, a new fencing token, and a
    lease that the ledger's own clock ends. A running task whose lease has ended counts as ready;

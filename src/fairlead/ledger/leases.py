@@ -1,7 +1,6 @@
 """Leases of servers: on being called alive, and on the deployments that they carry out.
 
-Belongs here: when a lease has ended and when it is to be extended, pure. Does not: the clock that
-they end by, which is the ledger's.
+When one has ended and when it is to be extended, as functions of the ledger's clock.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """The ledger's tables.
 
-Belongs here: tables, keys, indexes and the revision that they are. Does not: statements.
-
 A change here needs a revision in migrations/versions, a new HEAD and a new recorded ledger under
 tests/integration/ledger/recorded; tests hold all three.
 """

@@ -12,9 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from fairlead import manifest
+from fairlead import atomic, manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError, Transient
 from fairlead.ledger.interface import Ledger
@@ -194,7 +192,7 @@ class CheckCache:
         file = self._file(candidate)
         if file is not None:
             with contextlib.suppress(OSError):
-                _write(file, msgspec.json.encode(facts))
+                atomic.write(file, msgspec.json.encode(facts))
 
     def _file(self, candidate: Candidate) -> Path | None:
         if self.folder is None or not candidate.files.keys() >= {*_CHECKED_FILES}:
@@ -216,12 +214,3 @@ def _read(file: Path) -> Facts | None:
     with contextlib.suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(file.read_bytes(), type=Facts)
     return None
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Atomically."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    number, temporary = tempfile.mkstemp(dir=file.parent, prefix=".tmp-")
-    with os.fdopen(number, "wb") as opened:
-        opened.write(content)
-    Path(temporary).replace(file)

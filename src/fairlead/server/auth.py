@@ -12,7 +12,6 @@ import fcntl
 import os
 import re
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from fairlead import atomic
 from fairlead.errors import Corrupt, Invalid, NextStep, NotFound
 from fairlead.server.events import ServerEvent, ServerNotice, ServerWarning
 from fairlead.serving.http.guard import hashed
@@ -218,15 +218,5 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _write(file: Path, tokens: list[StoredToken]) -> None:
-    """Atomically; only its owner may read it (mkstemp: 0600) at any moment."""
     content = msgspec.json.format(msgspec.json.encode(_Document(tokens=tokens)), indent=1)
-    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with open(handle, "wb") as stream:  # noqa: PTH123 - a descriptor
-            stream.write(content + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    atomic.write(file, content + b"\n", mode=atomic.PRIVATE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fairlead import atomic
 from fairlead.cli.context import opened, settings
 from fairlead.cli.options import NonEmptyPath
 from fairlead.cli.output import note
@@ -65,11 +66,8 @@ def _write(path: Path, page: str) -> int:
     from fairlead.errors import Failed
 
     content = page.encode()
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        atomic.write(path, content)
     except OSError as error:
         raise Failed(f"writing the report to {str(path)!r}: {error.strerror}") from error
     return len(content)

@@ -1,7 +1,4 @@
-"""Where Alembic runs the migrations: on the connection it was given, in that transaction.
-
-Belongs here: nothing more. Does not: finding the ledger, which `open_ledger` does.
-"""
+"""Where Alembic runs the migrations: on the connection it was given, in that transaction."""
 
 from __future__ import annotations
 
