@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,10 @@ import pytest
 
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Deployment
+from tests.support.homes import made_once
+from tests.support.waiting import wait_until
 
-DEADLINE = 60.0
+DEADLINE = 240.0
 SPEC = """
 name: ridge
 data: {source: diabetes, seed: 0}
@@ -147,25 +148,17 @@ def _environ() -> dict[str, str]:
     return {**os.environ, "FAIRLEAD_MLFLOW_URI": "none"}
 
 
-def wait_until(condition: Callable[[], Any], *, seconds: float = DEADLINE) -> Any:
-    """The condition's value once it is true; fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"did not become true within {seconds:g} s: {condition}")
-
-
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the model ridge: v1, and v2, which is the champion. Both predict much alike."""
-    folder = tmp_path_factory.mktemp("made")
-    place = Place(folder=folder)
-    (folder / "ridge.yaml").write_text(textwrap.dedent(SPEC))
-    place.done("run", "ridge.yaml")
-    place.done("run", "ridge.yaml", "--set", "search.over[0].params.alpha=[0.6]")
-    return folder
+
+    def make(folder: Path) -> None:
+        place = Place(folder=folder)
+        (folder / "ridge.yaml").write_text(textwrap.dedent(SPEC))
+        place.done("run", "ridge.yaml")
+        place.done("run", "ridge.yaml", "--set", "search.over[0].params.alpha=[0.6]")
+
+    return made_once(tmp_path_factory, "ridge", make)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from fairlead.data.read import read
 from fairlead.ledger.store import open_ledger
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
+from tests.support.homes import made_once
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(900)  # as long as it takes on a busy machine
@@ -50,12 +51,16 @@ def attempts(home: Path) -> int:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("boston") / "home"
+    def make(folder: Path) -> None:
+        printed = fairlead(folder / "home", "run", "examples/boston.yaml", "--json")
+        (folder / "outcome.json").write_text(printed)
+
+    return made_once(tmp_path_factory, "boston", make) / "home"
 
 
 @pytest.fixture(scope="module")
 def outcome(home: Path) -> Any:
-    return json.loads(fairlead(home, "run", "examples/boston.yaml", "--json"))
+    return json.loads((home.parent / "outcome.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import signal
 
 import psutil
 
-from tests.acceptance.conftest import Place, Serving, wait_until
+from tests.acceptance.conftest import Place, Serving
+from tests.support.waiting import wait_until
 
 SPEC = """
 name: lasso

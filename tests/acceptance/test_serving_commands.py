@@ -23,7 +23,8 @@ from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
 from fairlead.ledger.store import open_ledger
-from tests.acceptance.conftest import Place, Serving, wait_until
+from tests.acceptance.conftest import Place, Serving
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.acceptance.conftest import Place, wait_until
+from tests.acceptance.conftest import Place
+from tests.support.waiting import wait_until
 
 
 def test_a_newer_deployment_says_what_it_supersedes_and_the_history_keeps_it(place: Place) -> None:

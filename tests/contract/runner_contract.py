@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fairlead.runners.runner import Runner, WorkerGroup, WorkerStatus
-
-DEADLINE = 60.0
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.02)
+from tests.support.waiting import wait_until
 
 
 class RunnerContract:

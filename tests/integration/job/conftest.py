@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 
 from fairlead.ledger.store import open_ledger
 
-DEADLINE = 120.0
+DEADLINE = 240.0
 
 
 @dataclass(kw_only=True)
@@ -100,13 +99,3 @@ def processes_of(place: Place) -> list[psutil.Process]:
         if str(place.home) in words and process.pid != os.getpid():
             found.append(process)
     return found
-
-
-def wait_until(condition: Callable[[], Any], *, seconds: float = DEADLINE) -> Any:
-    """The condition's value once it is true; fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"did not become true within {seconds:g} s: {condition}")

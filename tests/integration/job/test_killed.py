@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from tests.integration.job import families, specs
-from tests.integration.job.conftest import Place, processes_of, wait_until
+from tests.integration.job.conftest import Place, processes_of
+from tests.support.waiting import wait_until
 
 
 def told(outcome: dict[str, Any]) -> list[tuple[Any, ...]]:

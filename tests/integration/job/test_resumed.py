@@ -17,7 +17,8 @@ from fairlead.study.outcome import RunOutcome
 from fairlead.study.progress import Silent
 from fairlead.study.run import resume
 from tests.integration.job import families, specs
-from tests.integration.job.conftest import Place, wait_until
+from tests.integration.job.conftest import Place
+from tests.support.waiting import wait_until
 
 LEASE = "1"
 RUN = """

@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.integration.job.conftest import Place, wait_until
+from tests.integration.job.conftest import Place
+from tests.support.waiting import wait_until
 
 PROMPT = 5.0
 """Seconds: the second that is promised, and what a busy machine needs to end a process."""

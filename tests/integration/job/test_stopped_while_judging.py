@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fairlead.ledger.store import open_ledger
-from tests.integration.job.conftest import wait_until
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.integration.job.conftest import Place

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 
 from tests.integration.job import families, specs
-from tests.integration.job.conftest import Place, wait_until
+from tests.integration.job.conftest import Place
+from tests.support.waiting import wait_until
 
 
 def test_a_worker_by_hand_does_what_a_dead_run_left(place: Place) -> None:

@@ -15,7 +15,8 @@ import pytest
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Counts
 from tests.integration.clock import Clock
-from tests.integration.ledger.processes import STUDY, add_trials, ledger_file, wait_until
+from tests.integration.ledger.processes import STUDY, add_trials, ledger_file
+from tests.support.waiting import wait_until
 
 # Answers one line of commands after the other, each in its own process with the stepped clock.
 SHELL = """

@@ -24,9 +24,9 @@ from tests.integration.ledger.processes import (
     ledger_file,
     python,
     start_together,
-    wait_until,
     writing,
 )
+from tests.support.waiting import wait_until
 
 WORK = """
 import sys

@@ -16,9 +16,9 @@ from tests.integration.ledger.processes import (
     ledger_file,
     python,
     start_together,
-    wait_until,
     writing,
 )
+from tests.support.waiting import wait_until
 
 ROUTE = Route(model="m", number=0, traffic={"v1": 100}, kind="set", why="", details="d" * 64)
 

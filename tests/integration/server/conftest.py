@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.server.rig import Home, opened
+from tests.support.homes import made_once
 
 SPEC = """
 name: sums
@@ -31,7 +32,10 @@ serve:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sums")
+    return made_once(tmp_path_factory, "sums", _make) / "home"
+
+
+def _make(folder: Path) -> None:
     draw = random.Random(0)
     numbers = [draw.uniform(0, 10) for _ in range(400)]
     lines = ["number,sum", *(f"{number},{number}" for number in numbers)]
@@ -44,11 +48,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env={**os.environ, "FAIRLEAD_MLFLOW_URI": "none"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return folder / "home"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,23 +32,12 @@ from fairlead.rollout.smoke_test import golden_rows
 from fairlead.rollout.start import start_deployment
 from fairlead.serving.proof import Golden
 from tests.integration.serving.making import ONE, adding, crafted
+from tests.support.waiting import wait_until
 
 MODEL = "sums"
 DEADLINE = 60.0
 GOLDEN = [1.0, 2.5, 7.0]
 BEYOND = 1000.0  # numbers above it are none that any golden row has
-
-
-def wait_until(
-    condition: Callable[[], Any], *, seconds: float = DEADLINE, every: float = 0.02
-) -> Any:
-    """The condition's value once it is true; fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(every)
-    raise AssertionError(f"did not become true within {seconds:g} s: {condition}")
 
 
 # ---- models ---------------------------------------------------------------------------------

@@ -17,15 +17,9 @@ from fairlead.registry.registry import Registry
 from fairlead.rollout.smoke_test import Endpoint, smoke_test
 from fairlead.server.auth import add_token, remove_token
 from fairlead.serving.proof import Golden
-from tests.integration.server.rig import (
-    DEADLINE,
-    MODEL,
-    Home,
-    serving,
-    started,
-    wait_until,
-)
+from tests.integration.server.rig import DEADLINE, MODEL, Home, serving, started
 from tests.integration.serving.making import adding
+from tests.support.waiting import wait_until
 
 
 def test_a_model_without_a_route_is_served_by_its_champion(home: Home) -> None:

@@ -7,16 +7,8 @@ import math
 import pytest
 
 from fairlead.rollout.routes import undo
-from tests.integration.server.rig import (
-    BEYOND,
-    Home,
-    adding,
-    failing_beyond,
-    load,
-    serving,
-    slow,
-    wait_until,
-)
+from tests.integration.server.rig import BEYOND, Home, adding, failing_beyond, load, serving, slow
+from tests.support.waiting import wait_until
 
 STEPS = (10, 50, 100)
 

@@ -12,15 +12,8 @@ import psutil
 import pytest
 
 from fairlead.rollout.routes import set_traffic, undo
-from tests.integration.server.rig import (
-    DEADLINE,
-    MODEL,
-    Home,
-    load,
-    serving,
-    started,
-    wait_until,
-)
+from tests.integration.server.rig import DEADLINE, MODEL, Home, load, serving, started
+from tests.support.waiting import wait_until
 
 CLIENTS = 3
 

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.integration.server.rig import DEADLINE, Home, Served, load, serving, wait_until
+from tests.integration.server.rig import DEADLINE, Home, Served, load, serving
+from tests.support.waiting import wait_until
 
 ASKED = 40
 

@@ -19,17 +19,9 @@ from fairlead.rollout.start import start_deployment
 from fairlead.rollout.verification import CheckCache, Verifications
 from fairlead.server.desired_state import PlanPublisher
 from fairlead.serving.plan import Plan
-from tests.integration.server.rig import (
-    DEADLINE,
-    MODEL,
-    Home,
-    Served,
-    load,
-    serving,
-    started,
-    wait_until,
-)
+from tests.integration.server.rig import DEADLINE, MODEL, Home, Served, load, serving, started
 from tests.integration.serving.making import stored
+from tests.support.waiting import wait_until
 
 OTHER = "other"
 IN_TIME = 8.0  # seconds in which a server that listens answers, whatever is away

@@ -13,15 +13,8 @@ import pytest
 
 from fairlead.records import Route
 from fairlead.rollout.routes import put_in_force, undeploy, undo
-from tests.integration.server.rig import (
-    MODEL,
-    Home,
-    Served,
-    load,
-    serving,
-    started,
-    wait_until,
-)
+from tests.integration.server.rig import MODEL, Home, Served, load, serving, started
+from tests.support.waiting import wait_until
 
 
 def page(served: Served, path: str) -> tuple[int, Any]:

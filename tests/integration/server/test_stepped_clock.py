@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.integration.clock import Clock
-from tests.integration.server.rig import Home, Load, load, serving, started, wait_until
+from tests.integration.server.rig import Home, Load, load, serving, started
+from tests.support.waiting import wait_until
 
 
 def seen(home: Home, clock: Clock) -> Any:

@@ -15,7 +15,8 @@ from fairlead.records import Deployment
 from fairlead.rollout.routes import undo
 from fairlead.rollout.start import start_deployment
 from fairlead.spec.document import Judge, Serve
-from tests.integration.server.rig import DEADLINE, MODEL, Home, serving, wait_until
+from tests.integration.server.rig import DEADLINE, MODEL, Home, serving
+from tests.support.waiting import wait_until
 
 CLIENTS = 50
 OLD, NEW = "v1-2", "v2"  # v1 has settings that are not sticky

@@ -7,7 +7,8 @@ import signal
 import psutil
 import pytest
 
-from tests.integration.server.rig import Home, Load, load, serving, wait_until
+from tests.integration.server.rig import Home, Load, load, serving
+from tests.support.waiting import wait_until
 
 CLIENTS = 8
 

@@ -19,17 +19,9 @@ from fairlead.records import Route, Server
 from fairlead.registry.registry import Registry
 from fairlead.rollout.routes import revert, set_traffic, undo
 from fairlead.stores import Stores
-from tests.integration.server.rig import (
-    MODEL,
-    Home,
-    Load,
-    load,
-    opened,
-    serving,
-    started,
-    wait_until,
-)
+from tests.integration.server.rig import MODEL, Home, Load, load, opened, serving, started
 from tests.integration.serving.making import adding
+from tests.support.waiting import wait_until
 
 
 def fairlead(home: Home, *args: str) -> subprocess.CompletedProcess[str]:

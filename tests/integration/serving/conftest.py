@@ -17,6 +17,7 @@ from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.ledger.store import open_ledger
 from tests.integration.serving.rig import Process, Trained, started
+from tests.support.homes import made_once
 
 HOUSES = """
 name: houses
@@ -44,12 +45,7 @@ search:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    folder = tmp_path_factory.mktemp("trained")
-    _write_kinds(folder / "kinds.csv")
-    home = folder / "home"
-    for name, spec in (("houses", HOUSES), ("kinds", KINDS)):
-        (folder / f"{name}.yaml").write_text(spec)
-        _run(folder, "--home", str(home), "run", f"{name}.yaml", "--workers", "1")
+    home = made_once(tmp_path_factory, "trained", _make) / "home"
     artifacts = Artifacts(home / "artifacts")
     with open_ledger(home / "ledger.db") as ledger:
         versions = {model: ledger.versions.champion(model) for model in ("houses", "kinds")}
@@ -61,6 +57,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
             if version is not None
         },
     )
+
+
+def _make(folder: Path) -> None:
+    _write_kinds(folder / "kinds.csv")
+    for name, spec in (("houses", HOUSES), ("kinds", KINDS)):
+        (folder / f"{name}.yaml").write_text(spec)
+        _run(folder, "--home", "home", "run", f"{name}.yaml", "--workers", "1")
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,7 @@ def _run(folder: Path, *args: str) -> None:
         env={**os.environ, "FAIRLEAD_MLFLOW_URI": "none"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -10,8 +10,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,16 +41,6 @@ from fairlead.serving.telemetry.aggregate import Aggregate
 from fairlead.serving.telemetry.prometheus import page
 
 DEADLINE = 30.0
-
-
-def wait_until(condition: Callable[[], Any], *, seconds: float = DEADLINE) -> Any:
-    """The condition's value once it is true; fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"did not become true within {seconds:g} s: {condition}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,8 @@ from tests.integration.serving.rig import (
     request,
     rows_of,
     started,
-    wait_until,
 )
+from tests.support.waiting import wait_until
 
 PREDICT = "/models/houses:predict"
 READY = request("/readyz", method="GET")

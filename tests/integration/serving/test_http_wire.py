@@ -26,8 +26,8 @@ from tests.integration.serving.rig import (
     request,
     rows_of,
     started,
-    wait_until,
 )
+from tests.support.waiting import wait_until
 
 SHORT = Limits(
     body=1 << 20,

@@ -9,7 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fairlead.serving.telemetry.counters import LATENCY_EDGES, Observed
-from tests.integration.serving.rig import Process, Trained, rows_of, started, wait_until
+from tests.integration.serving.rig import Process, Trained, rows_of, started
+from tests.support.waiting import wait_until
 
 PREDICT = "/models/houses:predict"
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.integration.job.conftest import wait_until
+from tests.support.waiting import wait_until
 
 from fairlead.runners.local import Process, StoppedWorkerWatchdog, is_stopped
 

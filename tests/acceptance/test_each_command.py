@@ -1,0 +1,59 @@
+"""Each command once, on one home; `make test-quick` runs no other test of commands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+
+from fairlead.cli.main import NAMES
+from tests.acceptance.conftest import Place
+from tests.support.waiting import wait_until
+
+
+def test_each_command_does_its_work(place: Place) -> None:
+    used: list[str] = []
+
+    def done(*words: str) -> str:
+        used.append(words[0])
+        return place.done(*words)
+
+    assert "ok  ledger" in done("doctor")
+    assert "random_forest" in done("families")
+    assert json.loads(done("schema"))["properties"]["search"]
+    done("new", "prices", "--example", "boston")
+    assert (place.folder / "prices" / "boston.yaml").exists()
+    assert "1 trial" in done("plan", "ridge.yaml")
+    run = ("run", "ridge.yaml", "--set", "search.over[0].params.alpha=[0.7]")
+    assert json.loads(done(*run, "--json"))["version"] == 3
+    assert done("studies").count("ridge") == 3
+    assert "0.7" in done("trials", "ridge")
+    assert ".html" in done("report", "ridge")
+    assert "ridge" in done("models")
+    done("rollback", "ridge")
+    done("promote", "ridge", "1")
+    assert "v1" in done("history", "ridge")
+    assert "equal" in done("reproduce", "ridge", "1")
+    done("gc")
+
+    used.append("worker")
+    worker = place.start("worker", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    serving = place.serve()
+    used.append("serve")
+    row = shlex.split(serving.until("curl "))[-1]
+    (place.folder / "rows.jsonl").write_text(json.dumps(json.loads(row)["rows"][0]) + "\n")
+    assert done("predict", "ridge", "rows.jsonl")
+    done("test-endpoint", "ridge")
+    done("deploy", "ridge", "--version", "2", "--wait")
+    assert place.traffic() == {"v2": 100}
+    assert "v2" in done("route", "ridge")
+    done("undo", "ridge", "--why", "only a trial")
+    assert place.traffic() == {"v1": 100}
+    done("undeploy", "ridge", "--why", "the end")
+    wait_until(lambda: not place.traffic())
+    assert done("token", "add", "shop")
+    assert serving.stop() == 0
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    assert {*used} == {*NAMES}
