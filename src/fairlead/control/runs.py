@@ -40,6 +40,7 @@ def run(  # noqa: PLR0913 - what, how, and who follows it
     watch: ProgressListener,
     stop: StopRequest | None = None,
     forkserver: str | None = None,
+    deploy: Callable[[RunOutcome], None] | None = None,
 ) -> RunOutcome:
     """Take a spec from its data to a judged and registered version.
 
@@ -53,18 +54,31 @@ def run(  # noqa: PLR0913 - what, how, and who follows it
         watch: Called with what happens.
         stop: Looked at while waiting.
         forkserver: The socket of a fork server for the workers, if there is one.
+        deploy: Brings what came of it into service, as the run's last stage; None for none.
 
     Raises:
         Invalid: The spec or the data cannot be used; nothing was written.
         Failed: No trial succeeded, the refit failed, or parity failed.
         Stopped: It was asked to stop; the ledger keeps what is done.
     """
+
+    def mirror_and_deploy(outcome: RunOutcome) -> None:
+        assert deploy is not None
+        start_mirror(settings)
+        deploy(outcome)
+
     request = RunRequest(
-        spec=loaded.spec, base=loaded.base, workers=workers, fresh=fresh, forkserver=forkserver
+        spec=loaded.spec,
+        base=loaded.base,
+        workers=workers,
+        fresh=fresh,
+        forkserver=forkserver,
+        deploy=mirror_and_deploy if deploy else None,
     )
     with loaded.located():
         outcome = run_study(request, settings, watch, stop)
-    start_mirror(settings)
+    if deploy is None:
+        start_mirror(settings)
     return outcome
 
 

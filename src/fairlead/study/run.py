@@ -315,6 +315,7 @@ class _Carrier:
                     self._write(replace(self.run, verdict=verdict))
             case "deploy":
                 assert self.deploy is not None
+                stages.workers.end()
                 self.deploy(self._outcome)
                 self._write(replace(self.run, state="done"))
 

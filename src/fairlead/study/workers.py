@@ -94,9 +94,13 @@ class StudyWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
         """End them now; what they have in hand goes back to the ledger."""
         workers = self._look()
         if self._group is not None:
             self._runner.remove(self._group.key)
         for worker in workers:
             self._reap(worker)
+        self._group = None

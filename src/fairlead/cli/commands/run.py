@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fairlead.settings import Settings
     from fairlead.spec.document import Serve
     from fairlead.study.outcome import RunOutcome
+    from fairlead.study.stop import StopRequest
 
 _EPILOG = """\b
 Examples:
@@ -65,7 +67,15 @@ def command(  # noqa: PLR0913 - click passes each option by name
         from fairlead.spec.load import load
 
         loaded = load(spec, sets=sets)
-        with counted(keeps=True) as stop, watching(quiet=False) as watch:
+
+        def deployed(outcome: RunOutcome) -> None:
+            progress.close()
+            if not as_json:
+                _show(outcome, options)
+            _deploy(outcome, options, loaded.spec.serve, token, stop=stop, as_json=as_json)
+
+        with counted(keeps=True) as stop, ExitStack() as progress:
+            watch = progress.enter_context(watching(quiet=False))
             outcome = run(
                 loaded,
                 options,
@@ -74,19 +84,26 @@ def command(  # noqa: PLR0913 - click passes each option by name
                 watch=watch,
                 stop=stop,
                 forkserver=server,
+                deploy=deployed if deploy else None,
             )
+    if deploy:
+        return
     if not as_json:
         _show(outcome, options)
-    if deploy:
-        _deploy(outcome, options, loaded.spec.serve, token, as_json=as_json)
-    elif as_json:
+    if as_json:
         print_json(outcome.to_json())
     else:
         _offer(outcome, options, loaded.spec.serve)
 
 
-def _deploy(
-    outcome: RunOutcome, options: Settings, serve: Serve, token: str | None, *, as_json: bool
+def _deploy(  # noqa: PLR0913 - what, how, and who follows it
+    outcome: RunOutcome,
+    options: Settings,
+    serve: Serve,
+    token: str | None,
+    *,
+    stop: StopRequest,
+    as_json: bool,
 ) -> None:
     """Deploy what came of the run; as JSON, the run is printed even where that fails."""
     from fairlead.control.runs import deploy_and_test
@@ -94,16 +111,15 @@ def _deploy(
     details: Any = None
     reporter = Reporter()
     try:
-        with counted(keeps=True) as stop:
-            details = deploy_and_test(
-                options,
-                outcome.version,
-                serve,
-                token=token,
-                stop=stop,
-                wait=waited,
-                on_event=reporter,
-            )
+        details = deploy_and_test(
+            options,
+            outcome.version,
+            serve,
+            token=token,
+            stop=stop,
+            wait=waited,
+            on_event=reporter,
+        )
     finally:
         if as_json:
             print_json({**outcome.to_json(), "deployed": details, "warnings": reporter.warnings})
