@@ -19,6 +19,7 @@ FORKED = (
     "tests/acceptance/",
     "tests/integration/cli/",
     "tests/integration/job/",
+    "tests/integration/server/",
 )
 """Where the tests' processes are forks; elsewhere few are started, or how they start matters."""
 
