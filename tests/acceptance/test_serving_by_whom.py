@@ -79,7 +79,7 @@ def test_servers_that_were_killed_follow_nothing(place: Place) -> None:
     assert undone.returncode == 0
     assert "no server serves it now" in undone.stderr
     assert "every serving process" not in undone.stderr
-    assert "no server has told of itself since" in place.run("route", "ridge").stderr
+    assert "no server has reported since" in place.run("route", "ridge").stderr
     assert "no server of this home runs for it" in place.refused(1, "test-endpoint", "ridge")
 
 

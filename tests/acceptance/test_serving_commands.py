@@ -198,7 +198,7 @@ def test_what_is_live_already_is_not_deployed_again(place: Place) -> None:
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
     assert line.startswith("v2 has all of the traffic already: nothing was written")
-    assert "`fairlead deploy ridge --version V`" in line
+    assert "`fairlead deploy ridge --version VERSION`" in line
     assert re.search(r"^live +ridge v2$", done.stdout, re.MULTILINE)
     assert place.deployment().number == 1
 
@@ -401,7 +401,7 @@ def test_a_model_is_taken_out_of_service_and_every_command_says_so(
 
 def test_to_take_out_of_service_what_never_was_in_it_is_refused(place: Place) -> None:
     assert "has traffic yet" in place.refused(2, "undeploy", "ridge", "--why", "so")
-    assert "--why must say why" in place.refused(2, "undeploy", "ridge", "--why", " ")
+    assert "the reason (why) is empty" in place.refused(2, "undeploy", "ridge", "--why", " ")
     assert "'lasso'" in place.refused(2, "undeploy", "lasso", "--why", "so")
 
 

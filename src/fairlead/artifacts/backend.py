@@ -56,13 +56,16 @@ class ArtifactBackend(Protocol):
         ...
 
 
-_AGAIN = NextStep("run", {"spec": None, "fresh": True}, "makes it again")
+_AGAIN = NextStep("run", {"spec": None, "fresh": True}, "is such a run")
 
 
 def missing(digest: Digest, where: str) -> Corrupt:
     """The error of an artefact that is not there."""
     return Corrupt(
-        f"artefact {digest} is missing in {where!r}: restore it from a copy", next_steps=(_AGAIN,)
+        f"artefact {digest} is missing in {where!r}: restore it from a copy, or make it again by a "
+        "fresh run of its spec",
+        code="artefact_missing",
+        next_steps=(_AGAIN,),
     )
 
 
@@ -70,6 +73,7 @@ def damaged(digest: Digest, where: str, size: int) -> Corrupt:
     """The error of an artefact whose bytes are others."""
     return Corrupt(
         f"artefact {digest} is damaged: the {size} bytes in {where!r} are not what its name says; "
-        "restore it from a copy, or delete it and make it again",
+        "restore it from a copy, or delete it and make it again by a fresh run of its spec",
+        code="artefact_damaged",
         next_steps=(_AGAIN,),
     )

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from fairlead.control.endpoints import settle, settle_or_revert
 from fairlead.control.events import Notice, OnEvent, RouteChanged
-from fairlead.errors import Conflict, Invalid
+from fairlead.errors import Conflict
 from fairlead.records import Deployment, Revision, Route, Server, ServingEvent
+from fairlead.registry.registry import require_reason
 from fairlead.rollout import routes
 from fairlead.rollout.preflight import verify_route
 from fairlead.rollout.record import author
@@ -157,7 +158,7 @@ def undo(
         Failed: It did not arrive; the message says which route is in force.
         Unreachable: A server could not be tested; the route stays.
     """
-    refuse_no_reason(why)
+    require_reason(why)
     ended = _cancelled(stores, model, why)
     if ended is not None:
         return ended
@@ -182,7 +183,7 @@ def undeploy(stores: Stores, model: str, why: str, *, on_event: OnEvent) -> Rout
         Conflict: The route keeps changing.
         Failed: A server does not follow in time.
     """
-    refuse_no_reason(why)
+    require_reason(why)
     before = stores.ledger.routes.current(model)
     if before is None or before.traffic or running_deployment(stores.ledger, model):
         route = routes.undeploy(stores.ledger, stores.artifacts, model, why)
@@ -193,18 +194,6 @@ def undeploy(stores: Stores, model: str, why: str, *, on_event: OnEvent) -> Rout
         on_event(Notice(text=f"{model} is {reason}; nothing was written"))
     settle(stores, route, token=None, on_event=on_event)
     return route
-
-
-def refuse_no_reason(why: str) -> None:
-    """Refuse a change without a reason.
-
-    Raises:
-        Invalid: There is none.
-    """
-    if not why.strip():
-        raise Invalid(
-            "the reason (why) is empty: it is all that the history will tell", code="no_reason"
-        )
 
 
 def _verified(stores: Stores, access: Access) -> routes.Approve:

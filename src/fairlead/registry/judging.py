@@ -235,8 +235,7 @@ class _Hearing:
         if entry := taken_down(history, self._version.number):
             return (
                 f"a person replaced it by v{entry.version} ({entry.kind}: {entry.why}), so only "
-                f"a person brings it back: "
-                f"`fairlead promote {self._version.model} {self._version.number} --why TEXT`"
+                f"a person can promote it again"
             )
         return None
 

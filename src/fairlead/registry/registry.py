@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
-from fairlead.errors import Conflict, Failed, FairleadError, Invalid, NotFound, Unexportable
+from fairlead.errors import (
+    Conflict,
+    Failed,
+    FairleadError,
+    Invalid,
+    NextStep,
+    NotFound,
+    Unexportable,
+)
 from fairlead.inference import Exported
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Promotion, Version
@@ -91,8 +99,9 @@ class Registry:
         if champion is None:
             self.ledger.versions.history(model)  # refuses a model that is not there
             raise NotFound(
-                f"model {model!r} has no champion yet: name a version, or make one the champion "
-                f"with `fairlead promote {model} VERSION --why TEXT`"
+                f"model {model!r} has no champion yet: name a version",
+                code="no_champion",
+                next_steps=(_promote(model, "makes one the champion"),),
             )
         return champion
 
@@ -134,7 +143,7 @@ class Registry:
             Failed: Its exported form predicts something else than what was trained.
             Corrupt: Its file is not what was written.
         """
-        _reason(why)
+        require_reason(why)
         version = self.ledger.versions.get(model, number)
         self.refuse_unfit(version, doing="promoting")
         for _ in range(_ATTEMPTS):
@@ -165,10 +174,10 @@ class Registry:
             Conflict: The champion changed meanwhile: what was to be undone is undone no more.
             Corrupt: The previous champion's file is not what was written.
         """
-        _reason(why)
+        require_reason(why)
         reachable = pile(self.ledger.versions.history(model))
         if len(reachable) < 2:  # noqa: PLR2004 - the champion and the one before
-            raise Invalid(_nothing_before(model, reachable))
+            raise _nothing_before(model, reachable)
         former = self.ledger.versions.get(model, reachable[-2])
         self.refuse_unfit(former, doing="promoting")
         return self.ledger.versions.promote(
@@ -248,16 +257,30 @@ def _named(version: Version) -> str:
     return f"v{version.number} of model {version.model!r}"
 
 
-def _reason(why: str) -> None:
+def require_reason(why: str) -> None:
+    """Refuse a change without a reason.
+
+    Raises:
+        Invalid: There is none.
+    """
     if not why.strip():
-        raise Invalid("--why must say why: it is all that the history will tell")
+        raise Invalid(
+            "the reason (why) is empty: it is all that the history will tell", code="no_reason"
+        )
 
 
-def _nothing_before(model: str, reachable: tuple[int, ...]) -> str:
+def _nothing_before(model: str, reachable: tuple[int, ...]) -> Invalid:
     if not reachable:
-        return f"model {model!r} has no champion, so there is nothing to roll back"
-    return (
+        text = f"model {model!r} has no champion, so there is nothing to roll back"
+        return Invalid(text, code="no_champion")
+    return Invalid(
         f"rolling back {model!r}: v{reachable[-1]} is its first champion, and there is nothing "
-        "before it to go back to (to make another version the champion: "
-        f"`fairlead promote {model} VERSION --why TEXT`)"
+        "before it to go back to",
+        code="no_previous_champion",
+        next_steps=(_promote(model, "makes another version the champion"),),
     )
+
+
+def _promote(model: str, effect: str) -> NextStep:
+    arguments = {"model": model, "version": None, "why": None}
+    return NextStep(action="promote", arguments=arguments, effect=effect)

@@ -68,7 +68,7 @@ def unlike(mine: Signature, theirs: Signature, against: str) -> str:
     """Why two models with different signatures cannot be compared, and what to do about it."""
     return (
         f"{against} takes or gives something else ({_first_difference(mine, theirs)}), so no row "
-        "is the same for both; a person can decide: `fairlead promote`"
+        "is the same for both; a person can decide and promote it by hand"
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fairlead.errors import Invalid, InvalidData, InvalidSpec
+from fairlead.errors import Invalid, InvalidData, InvalidSpec, NextStep
 from fairlead.spec import yaml
 from fairlead.spec.document import Spec
 from fairlead.spec.tree import KeyPath, Node, Place, listing, mapping
@@ -89,7 +89,10 @@ def load(path: Path, *, sets: Sequence[str] = ()) -> Loaded:
     text = _read(path)
     tree = yaml.parse(text, str(path))
     if tree is None or tree.value is None:
-        raise InvalidSpec(f"{path}: is empty; `fairlead new` writes a spec to start from")
+        new = NextStep(
+            action="new", arguments={"folder": None}, effect="writes a spec to start from"
+        )
+        raise InvalidSpec(f"{path}: is empty", code="empty_spec", next_steps=(new,))
     _refuse_no_mapping(tree)
     for override in sets:
         tree = _override(tree, override)

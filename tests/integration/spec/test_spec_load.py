@@ -190,8 +190,8 @@ def test_a_file_without_end_is_not_read_to_its_end() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", ": is empty; `fairlead new` writes a spec to start from"),
-        (b"# only this\n", ": is empty; `fairlead new` writes a spec to start from"),
+        (b"", ": is empty"),
+        (b"# only this\n", ": is empty"),
         (b"name: a\nx: \xff\n", ":2:4: not UTF-8 (byte 0xff); save it as UTF-8"),
         ("é: \xff".encode("latin-1"), ":1:1: not UTF-8 (byte 0xe9); save it as UTF-8"),
         (b"- a\n", ":1:1: a spec is a mapping of keys and values"),
@@ -203,6 +203,14 @@ def test_a_file_without_end_is_not_read_to_its_end() -> None:
 def test_what_is_no_spec_is_said_with_what_to_do(file: Path, content: bytes, said: str) -> None:
     file.write_bytes(content)
     assert refusal(file).startswith(f"boston.yaml{said}")
+
+
+def test_an_empty_spec_leads_on_to_one_to_start_from(file: Path) -> None:
+    file.write_bytes(b"")
+    with pytest.raises(InvalidSpec) as caught:
+        load(file)
+    (step,) = caught.value.next_steps
+    assert (step.action, step.effect) == ("new", "writes a spec to start from")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_spec(file: Path) -> None:
