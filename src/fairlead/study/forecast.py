@@ -18,8 +18,7 @@ from fairlead.settings import Settings
 from fairlead.spec.document import Spec
 from fairlead.study import plan as plans
 from fairlead.study.plan import StudyPlan
-from fairlead.training.fit import Recipe
-from fairlead.training.folds import Fold, prepared
+from fairlead.training.fit import Fold, Recipe, prepared_folds
 
 _MOST_GROUPED = 20_000
 """Trials that are grouped into tasks and counted; a larger search is taken in proportion."""
@@ -187,7 +186,7 @@ def _first_fold(plan: StudyPlan) -> Fold:
     table, data = plan.table, plan.spec.data
     rows, _ = split.holdout(table, data.holdout, seed=data.seed)
     features, target = table.features.take(rows), table.target[rows]
-    return next(prepared(features, target, plan.spec, classes=table.classes is not None))
+    return next(prepared_folds(features, target, plan.spec, classes=table.classes is not None))
 
 
 def _about(seconds: float) -> str:

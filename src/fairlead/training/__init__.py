@@ -1,1 +1,1 @@
-"""One task done: fit, score, refit, export."""
+"""What a task executes: fit, score, refit, export."""

@@ -1,7 +1,7 @@
-"""A model and its preparation as one ONNX graph, and how near it comes to the model.
+"""A model and its preparation as one ONNX graph, and the parity of the two.
 
-Belongs here: the graph from a signature's raw columns to its output, and the rule of parity.
-Does not: the families' own graphs (families/), running a graph (inference.py).
+The graph goes from a signature's raw columns to its output: the preparation's nodes first, then the
+graph of the family. Parity compares its predictions with those of the model as trained.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 ROWS_BEYOND = 0.001
 """Share of rows that may be further apart than the tolerance: a float32 value that crosses a
-threshold takes another branch, which no precision of the sums can mend."""
+threshold takes another branch, whatever the precision of the sums."""
 
 
 def export(preparation: Preparation, family: Family, fitted: Fitted, signature: Signature) -> bytes:
@@ -60,7 +60,7 @@ def parity(trained: NDArray[Any], exported: NDArray[Any], *, spread: float | Non
 
     It passes where at most 0.1 % of the rows are further apart than the tolerance, which is 1e-4
     of the target's standard deviation, or of probability: so below 1000 rows none may be. A
-    prediction that is not a number passes only where it is none in both.
+    prediction that is not a number passes only where it is NaN in both.
 
     Args:
         trained: [rows] or [rows, classes], of the model as it was trained.
@@ -79,7 +79,7 @@ def parity(trained: NDArray[Any], exported: NDArray[Any], *, spread: float | Non
 
 
 def _distances(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
-    """How far the rows are apart [rows]; infinitely where only one is a finite number."""
+    """Distances [rows]; infinite where only one of the two is a finite number."""
     import numpy as np
 
     same = (one == other) | (np.isnan(one) & np.isnan(other))

@@ -1,7 +1,9 @@
 """Fitting and scoring the trials of one task.
 
-Belongs here: folds, stages of a shared fit, pruning within a trial. Does not: what is fitted
-(families), on what rows (folds.py), and who asked (worker).
+A trial is scored by cross-validation: fitted on each fold's training rows, scored on its test rows,
+and pruned after a fold where its mean so far is worse than the given bound. Trials that differ only
+in the family's stage parameter (a number of trees) share the longest one's fit, whose stages give
+the predictions of the others.
 """
 
 from __future__ import annotations
@@ -11,13 +13,21 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fairlead.data import split
+from fairlead.data.table import Features
 from fairlead.families.family import Array, Family, Fitted, Task
 from fairlead.metrics import Metric
 from fairlead.records import Params, Result, Scalar, Trial
-from fairlead.training.folds import Fold
+from fairlead.training.prepare import Preparation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fairlead.spec.document import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +41,7 @@ class Recipe:
 
     @property
     def task(self) -> Task:
-        """What the fits are for."""
+        """Regression or classification."""
         return "regression" if self.classes is None else "classification"
 
     def fit(self, params: Params, family: Family, x: Array, y: Array) -> Fitted:
@@ -44,6 +54,52 @@ class Recipe:
         np.random.seed(self.seed)  # noqa: NPY002 - the generator that old estimators draw from
         estimator = family.build(params, self.task, seed=self.seed, threads=self.threads)
         return family.fit(estimator, x, y, classes=self.classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One fold's rows; what the preparation makes of them is fitted on its training rows.
+
+    Args:
+        x_train, x_test: float64 [rows, width].
+        y_train, y_test: float64 [rows], or int64 [rows] class indexes.
+    """
+
+    x_train: NDArray[np.float64]
+    y_train: Array
+    x_test: NDArray[np.float64]
+    y_test: Array
+
+    def copy(self) -> Fold:
+        """The same rows in arrays of their own: an estimator may write into what it is given."""
+        return Fold(
+            x_train=self.x_train.copy(),
+            y_train=self.y_train.copy(),
+            x_test=self.x_test.copy(),
+            y_test=self.y_test.copy(),
+        )
+
+
+def prepared_folds(
+    features: Features, target: Array, spec: Spec, *, classes: bool
+) -> Iterator[Fold]:
+    """The folds of these training rows, one after another.
+
+    Args:
+        features: The training rows.
+        target: Their target.
+        spec: Its number of folds, and its `impute` and `encode`.
+        classes: Whether the target is class indexes.
+    """
+    for train, test in split.folds(target, spec.search.folds, classes=classes):
+        fitted_on = features.take(train)
+        preparation = Preparation.fit(fitted_on, spec.data)
+        yield Fold(
+            x_train=preparation.transform(fitted_on),
+            y_train=target[train],
+            x_test=preparation.transform(features.take(test)),
+            y_test=target[test],
+        )
 
 
 def score(
@@ -61,7 +117,7 @@ def score(
         A result for each trial, in the same order. The seconds of a shared fit are divided
         among its trials by how far each of them goes.
 
-    A trial whose predictions are not finite numbers has failed; its reason says in which fold.
+    A trial whose predictions are not finite numbers has failed; its reason names the fold.
     """
     if len(trials) > 1:
         return _score_shared(trials, family, folds, recipe)

@@ -1,7 +1,7 @@
-"""What is done to the columns before the model sees them.
+"""Preprocessing: imputation and one-hot encoding of the columns.
 
-Belongs here: imputation and one-hot encoding, fitted on the rows of one fold. Does not: reading
-data, and the ONNX form of this (export.py).
+A preparation is fitted on the rows that a model is fitted on and on no others: on each fold's
+training rows, or for a refit on all training rows. Its ONNX form is made by export.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Codes: TypeAlias = NDArray[np.int32]
 
 MISSING = ""
-"""The text that stands for a missing one: a category of its own, in Python as in ONNX."""
+"""The text that represents a missing one: a category of its own, in Python as in ONNX."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Preparation:
     """A fitted preparation: number columns first, then each text column's categories.
 
     Args:
-        fill: float64 [number columns], what stands for a missing number; None to leave it missing.
+        fill: float64 [number columns], imputed for a missing number; None to leave it missing.
         vocabulary: For each text column the texts that the fitting rows held, sorted; each has a
             column of ones and zeros, and a text that is none of them has zeros in all.
     """
@@ -50,7 +50,7 @@ class Preparation:
         return cls(fill=_fill(features.numbers, data), vocabulary=_vocabulary(features))
 
     def transform(self, features: Features) -> Floats:
-        """The features, float64 [rows, width]; the very numbers where nothing is to be done."""
+        """The features, float64 [rows, width]; the same array where there is nothing to do."""
         numbers = self._numbers(features.numbers)
         if not self.vocabulary:
             return numbers

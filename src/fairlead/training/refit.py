@@ -1,6 +1,8 @@
-"""The best trial's parameters refitted on all training rows, exported and compared.
+"""Refitting the best trial's parameters on all training rows: the candidate and its artefacts.
 
-Belongs here: making a candidate and its artefacts. Does not: judging it (registry).
+A candidate's files are its model in the family's own format and as ONNX, golden rows, the hashes of
+its training rows, its holdout predictions and its environment. Where there is an ONNX form, holdout
+and golden rows are predicted with it, because it is what is served.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from fairlead.records import Candidate, Parity, Signature, Trial
 from fairlead.repository import checked_out
 from fairlead.training.export import export, parity
 from fairlead.training.prepare import Preparation
-from fairlead.training.study_context import Opened
+from fairlead.training.study_context import StudyContext
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,11 +39,11 @@ if TYPE_CHECKING:
 GOLDEN_ROWS = 16
 
 
-def refit(opened: Opened, study: str, trial: Trial, artifacts: Artifacts) -> Candidate:
-    """Fit the trial's parameters on all training rows and keep everything that comes of it.
+def refit(context: StudyContext, study: str, trial: Trial, artifacts: Artifacts) -> Candidate:
+    """Fit the trial's parameters on all training rows and store everything that results.
 
     Args:
-        opened: The study.
+        context: The study.
         study: Its id.
         trial: Whose parameters.
         artifacts: Where the files go.
@@ -50,18 +52,18 @@ def refit(opened: Opened, study: str, trial: Trial, artifacts: Artifacts) -> Can
         The candidate; its files are in the artefact store.
     """
     started = time.monotonic()
-    family, recipe = opened.family(trial.family), opened.recipe
-    features, target = opened.training
-    held, true = opened.holdout
-    preparation = Preparation.fit(features, opened.spec.data)
+    family, recipe = context.family(trial.family), context.recipe
+    features, target = context.training
+    held, true = context.holdout
+    preparation = Preparation.fit(features, context.spec.data)
     x, x_held = preparation.transform(features).copy(), preparation.transform(held).copy()
     fitted = recipe.fit(trial.params, family, x, target.copy())
     predicted = family.predict(fitted, x_held)
-    forms = _forms(preparation, family, fitted, opened, predicted)
+    forms = _forms(preparation, family, fitted, context, predicted)
     contents = {
         "training_rows.npy": _npy(_sorted_hashes(features)),
-        "holdout.npz": _npz(opened.rows[1], true, forms.predicted),
-        "environment.json": _json(_environment(opened)),
+        "holdout.npz": _npz(context.rows[1], true, forms.predicted),
+        "environment.json": _json(_environment(context)),
         **forms.contents,
     }
     return Candidate(
@@ -74,7 +76,7 @@ def refit(opened: Opened, study: str, trial: Trial, artifacts: Artifacts) -> Can
         holdout_score=_score(recipe.metric, true, forms.predicted),
         training_rows=len(features),
         holdout_rows=len(held),
-        signature=opened.table.signature,
+        signature=context.table.signature,
         files={name: artifacts.put(content) for name, content in contents.items()},
         parity=forms.parity,
         unexportable=forms.unexportable,
@@ -84,10 +86,10 @@ def refit(opened: Opened, study: str, trial: Trial, artifacts: Artifacts) -> Can
 
 @dataclass(frozen=True, kw_only=True)
 class _Forms:
-    """The forms that a fitted model could be brought into.
+    """The formats of a fitted model.
 
-    `predicted` is what the most public of them predicts for the holdout: the exported one, or the
-    trained one where there is no other.
+    `predicted` is the holdout as predicted by the exported model, or by the trained one where there
+    is no exported one.
     """
 
     contents: dict[str, bytes]
@@ -97,9 +99,13 @@ class _Forms:
 
 
 def _forms(
-    preparation: Preparation, family: Family, fitted: Fitted, opened: Opened, predicted: Array
+    preparation: Preparation,
+    family: Family,
+    fitted: Fitted,
+    context: StudyContext,
+    predicted: Array,
 ) -> _Forms:
-    signature, (held, _) = opened.table.signature, opened.holdout
+    signature, (held, _) = context.table.signature, context.holdout
     contents = dict(_own_format(family, fitted))
     try:
         content = export(preparation, family, fitted, signature)
@@ -108,14 +114,14 @@ def _forms(
     exported = Exported(content, signature).predict(held)
     contents["model.onnx"] = content
     contents["golden.json"] = _json(_golden(held, exported, signature))
-    spread = _spread(opened.training[1], signature)
+    spread = _spread(context.training[1], signature)
     return _Forms(
         contents=contents, predicted=exported, parity=parity(predicted, exported, spread=spread)
     )
 
 
 def _own_format(family: Family, fitted: Fitted) -> Iterator[tuple[str, bytes]]:
-    """The family's own safe format, where there is one: a model can be exported without."""
+    """The family's own safe format, where it has one: a model can be exported without."""
     with contextlib.suppress(Unexportable):
         saved = family.save(fitted)
         yield saved.name, saved.content
@@ -144,7 +150,7 @@ def _sorted_hashes(features: Features) -> NDArray[np.uint64]:
 def _golden(
     features: Features, predicted: NDArray[np.float64], signature: Signature
 ) -> dict[str, object]:
-    """Some holdout rows, as people write them, with the exported model's predictions."""
+    """Some holdout rows, as a request has them, with the exported model's predictions."""
     count = min(GOLDEN_ROWS, len(features))
     rows = [_row(features, index, signature) for index in range(count)]
     return {"rows": rows, "predictions": predicted[:count].tolist()}
@@ -164,7 +170,7 @@ def _row(features: Features, index: int, signature: Signature) -> dict[str, obje
     return row
 
 
-def _environment(opened: Opened) -> dict[str, object]:
+def _environment(context: StudyContext) -> dict[str, object]:
     packages = {dist.name.lower(): dist.version for dist in metadata.distributions()}
     commit = checked_out(Path.cwd())
     return {
@@ -173,7 +179,7 @@ def _environment(opened: Opened) -> dict[str, object]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "packages": dict(sorted(packages.items())),
-        "digests": {"table": opened.table_digest, "fingerprint": opened.table.fingerprint},
+        "digests": {"table": context.table_digest, "fingerprint": context.table.fingerprint},
     }
 
 

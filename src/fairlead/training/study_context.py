@@ -1,7 +1,7 @@
-"""A study as a worker's child has it open.
+"""The study that a worker's child has open.
 
-Belongs here: what is kept in memory between the tasks of one study: its spec, its families, its
-table, the split and the prepared folds. Does not: fitting (fit.py, refit.py).
+It holds in memory what tasks of one study share: its spec, families, table, split and prepared
+folds. Each is loaded when it is first needed, or ahead of the first task by `prepare`.
 """
 
 from __future__ import annotations
@@ -21,19 +21,18 @@ from fairlead.families.family import Family, Task
 from fairlead.metrics import metric_for
 from fairlead.records import Digest, Result, Trial
 from fairlead.spec.document import Spec, parse_canonical
-from fairlead.training.fit import Recipe, score
-from fairlead.training.folds import Fold, prepared
+from fairlead.training.fit import Fold, Recipe, prepared_folds, score
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 KEPT_FOLDS = 256 << 20
-"""Bytes of prepared folds that a child keeps; beyond, they are made anew for each task."""
+"""Bytes of prepared folds that a child keeps; larger ones are made anew for each task."""
 
 
-class Opened:
-    """One study, opened.
+class StudyContext:
+    """One study, loaded for its tasks.
 
     Args:
         spec: Canonical JSON of its spec.
@@ -91,11 +90,13 @@ class Opened:
         return self.table.features.take(rows), self.table.target[rows]
 
     def folds(self) -> Iterator[Fold]:
-        """The folds of the training rows, prepared, for one task to use as it likes."""
-        return map(Fold.copy, self._kept) if self._kept is not None else self._prepared()
+        """The prepared folds of the training rows; one task may write into them."""
+        return (
+            map(Fold.copy, self._kept_folds) if self._kept_folds is not None else self._prepared()
+        )
 
     @cached_property
-    def _kept(self) -> tuple[Fold, ...] | None:
+    def _kept_folds(self) -> tuple[Fold, ...] | None:
         features, target = self.training
         count = self.spec.search.folds
         size = (features.numbers.nbytes + features.text.nbytes + target.nbytes) * count
@@ -103,17 +104,17 @@ class Opened:
 
     def _prepared(self) -> Iterator[Fold]:
         features, target = self.training
-        return prepared(features, target, self.spec, classes=self.table.classes is not None)
+        return prepared_folds(features, target, self.spec, classes=self.table.classes is not None)
 
     def prepare(self) -> None:
         """Load now what tasks need: the table, the split, the folds that are kept, the libraries.
 
-        Not what the user names by an import path: it is loaded by the tasks that need it, so that
-        what it does while it is imported is charged to no other.
+        Families named by an import path are loaded by the tasks that need them, so that the time
+        and faults of importing the user's code are counted for those tasks only.
         """
-        _ = self.recipe, self._kept
+        _ = self.recipe, self._kept_folds
         for name in {space.family for space in self.spec.search.over} & set(catalog.NAMES):
-            with contextlib.suppress(FairleadError):  # said by the task that needs it
+            with contextlib.suppress(FairleadError):  # reported by the task that needs it
                 self.family(name).check({}, self.recipe.task)
 
     def score(self, trials: Sequence[Trial]) -> list[Result]:

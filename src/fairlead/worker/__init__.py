@@ -1,1 +1,1 @@
-"""The worker: it claims tasks, has its child process do them, and commits what came of them."""
+"""The worker: claims tasks, runs them in its child process, commits their results."""

@@ -1,7 +1,8 @@
-"""The child process of a worker: it does one job after another.
+"""The child process of a worker: it executes one request after another.
 
-Belongs here: the loop that takes jobs from the worker and answers them. Does not: the ledger,
-which only the worker itself talks to; nor what a job is made of (training).
+Requests and answers are lines of JSON on one socket (messages.py). The child keeps one study open,
+with its libraries and data loaded, and fits and scores in its own process, so that a crash or a
+hang of the model's code ends the child and never the worker. It has no access to the ledger.
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
 from fairlead.training.refit import refit
-from fairlead.training.study_context import Opened
-from fairlead.worker.job import (
+from fairlead.training.study_context import StudyContext
+from fairlead.worker.messages import (
     Answer,
     Began,
-    Job,
-    Open,
+    OpenStudy,
     Raised,
-    Ready,
     Refitted,
     Request,
-    Scored,
+    StudyReady,
+    TaskRequest,
+    TrialsScored,
     decode,
     encode,
 )
 
 
 def main(descriptor: int, artifacts: str, cache: str, parent: int) -> None:
-    """Answer jobs until the worker closes its end.
+    """Answer requests until the worker closes its end.
 
     Args:
         descriptor: File descriptor of the connection to the worker.
@@ -44,82 +45,83 @@ def main(descriptor: int, artifacts: str, cache: str, parent: int) -> None:
         parent: Process id of the worker; when it dies, so does this process.
     """
     _die_with(parent)
-    desk, me = Desk(Artifacts(artifacts, cache=Path(cache))), os.getpid()
-    with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as jobs:
-        for line in jobs:
-            for answer in _answers(desk, line):
+    session, me = StudySession(Artifacts(artifacts, cache=Path(cache))), os.getpid()
+    with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as requests:
+        for line in requests:
+            for answer in _answers(session, line):
                 if os.getpid() != me:
                     os._exit(0)  # a fork that the model's code left behind
                 connection.sendall(encode(answer))
 
 
-def _answers(desk: Desk, line: bytes) -> Iterator[Answer]:
-    job = decode(line)
-    if isinstance(job, Open):
-        yield _answered(lambda: desk.ready(job), token=0)
+def _answers(session: StudySession, line: bytes) -> Iterator[Answer]:
+    request = decode(line)
+    if isinstance(request, OpenStudy):
+        yield _answered(lambda: session.open(request), token=0)
         return
-    assert isinstance(job, Job)
-    if not desk.has_open(job):
-        answer = _answered(lambda: desk.begin(job), token=job.token)
+    assert isinstance(request, TaskRequest)
+    if not session.has_open(request):
+        answer = _answered(lambda: session.begin(request), token=request.token)
         yield answer
         if not isinstance(answer, Began):
             return
-    yield _answered(lambda: desk.do(job), token=job.token)
+    yield _answered(lambda: session.execute(request), token=request.token)
 
 
-class Desk:
-    """The study that this process has open; the one before is closed when another comes."""
+class StudySession:
+    """The study that this process has open; opening another closes it."""
 
     def __init__(self, artifacts: Artifacts) -> None:
         self.artifacts = artifacts
-        self._opened: tuple[str, Opened] | None = None
+        self._current: tuple[str, StudyContext] | None = None  # the study's id, and the study
 
-    def has_open(self, job: Job) -> bool:
-        """Whether the job's study is the one that is open."""
-        return self._opened is not None and self._opened[0] == job.study
+    def has_open(self, request: TaskRequest) -> bool:
+        """Whether the task's study is the one that is open."""
+        return self._current is not None and self._current[0] == request.study
 
-    def ready(self, request: Open) -> Ready:
-        """Open a study of which tasks are to come."""
-        self._open(request)
-        return Ready(study=request.study)
+    def open(self, request: OpenStudy) -> StudyReady:
+        """Open a study before its first task."""
+        self._load(request)
+        return StudyReady(study=request.study)
 
-    def begin(self, job: Job) -> Began:
-        """Open the job's study."""
-        self._open(job)
-        return Began(token=job.token)
+    def begin(self, request: TaskRequest) -> Began:
+        """Open the task's study."""
+        self._load(request)
+        return Began(token=request.token)
 
-    def _open(self, request: Request) -> None:
-        self._opened = None
-        opened = Opened(
+    def _load(self, request: Request) -> None:
+        self._current = None
+        context = StudyContext(
             spec=request.spec,
             table=request.table,
             sources=request.sources,
             artifacts=self.artifacts,
         )
-        opened.prepare()
-        self._opened = (request.study, opened)
+        context.prepare()
+        self._current = (request.study, context)
 
-    def do(self, job: Job) -> Answer:
-        """Do the job's task."""
-        assert self._opened is not None
-        opened = self._opened[1]
-        if job.kind == "trials":
-            return Scored(token=job.token, results=tuple(opened.score(job.trials)))
-        candidate = refit(opened, job.study, job.trials[0], self.artifacts)
+    def execute(self, request: TaskRequest) -> Answer:
+        """Execute the task; its study is open."""
+        assert self._current is not None
+        context = self._current[1]
+        if request.kind == "trials":
+            results = tuple(context.score(request.trials))
+            return TrialsScored(token=request.token, results=results)
+        candidate = refit(context, request.study, request.trials[0], self.artifacts)
         digest = self.artifacts.put(manifest.dump(candidate)).digest
-        return Refitted(token=job.token, candidate=digest)
+        return Refitted(token=request.token, candidate=digest)
 
 
-def _answered(do: Callable[[], Answer], *, token: int) -> Answer:
+def _answered(handle: Callable[[], Answer], *, token: int) -> Answer:
     try:
-        return do()
+        return handle()
     except FairleadError as error:
         return Raised(token=token, reason=str(error))
     except Exception as error:  # noqa: BLE001 - whatever a model raises is reported, not hidden
-        return Raised(token=token, reason=_in_words(error))
+        return Raised(token=token, reason=_describe(error))
 
 
-def _in_words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     """The exception in one line: its type, its message, and the line of code that raised it."""
     import traceback
 

@@ -7,7 +7,7 @@ everything that comes before the first trial.
 
 What must hold: the server forks only while it has no thread of its own and no OpenMP or BLAS pool
 was used (`_forkable`). A child is the server's and not the worker's: the connection of a request
-stands for it. When the worker closes it, or dies, the server kills the child's process group; when
+represents it. When the worker closes it, or dies, the server kills the child's process group; when
 the child ends, the server writes its exit status and closes it; when the server dies, the kernel
 kills its children. The owner holds the server's standard input: when that ends, the server ends
 with its last child.
@@ -49,7 +49,7 @@ _REQUEST = 1 << 20
 
 
 def threads_of_libraries(count: int) -> dict[str, str]:
-    """The environment in which libraries that are loaded after it have so many threads."""
+    """Environment variables that limit libraries loaded later to so many threads."""
     libraries = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")
     names = [*(f"{library}_NUM_THREADS" for library in libraries), "VECLIB_MAXIMUM_THREADS"]
     return dict.fromkeys(names, str(count))
@@ -118,8 +118,8 @@ class ArtifactStore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """A child that is wanted, with the environment and folder that it is to have."""
+class ForkRequest:
+    """A request for a child, with its environment and working folder."""
 
     store: tuple[str, str]  # URL and cache of the artefacts
     environ: Mapping[str, str]
@@ -127,7 +127,7 @@ class Request:
 
 
 class ForkedProcess:
-    """A child that a fork server forks, as its worker holds it.
+    """A child that a fork server forks, from its worker's side.
 
     Args:
         path: The server's socket.
@@ -140,7 +140,7 @@ class ForkedProcess:
     """
 
     def __init__(self, path: str, store: ArtifactStore, *, connection: int, output: int) -> None:
-        request = Request(
+        request = ForkRequest(
             store=(store.url, store.cache), environ=dict(os.environ), folder=str(Path.cwd())
         )
         self.pid: int | None = None  # unknown until it was forked
@@ -171,11 +171,11 @@ class ForkedProcess:
                 return None
             except ConnectionResetError:
                 message = b""
-            self._take(message)
+            self._read_status(message)
         return self._status
 
-    def _take(self, message: bytes) -> None:
-        if not message:  # the server is gone, and so its children are killed
+    def _read_status(self, message: bytes) -> None:
+        if not message:  # the server has ended, and the kernel kills its children
             self._status = -signal.SIGKILL
             return
         fields = json.loads(message)
@@ -215,7 +215,7 @@ class _Server:
         self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._owner_gone)
 
     def serve(self) -> Callable[[], None] | None:
-        """Serve until there is nobody to serve; in a forked child, what it is to do."""
+        """Serve until owner and children have ended; in a forked child, what it is to run."""
         while self._open or self._children:
             for key, _ in self._selector.select(0.0 if self._later and self._open else None):
                 task: Callable[[], None] | None = key.data()
@@ -231,7 +231,7 @@ class _Server:
 
     def _accept(self) -> None:
         connection, _ = self._listening.accept()
-        self._selector.register(connection, selectors.EVENT_READ, lambda: self._asked(connection))
+        self._selector.register(connection, selectors.EVENT_READ, lambda: self._handle(connection))
 
     def _owner_gone(self) -> None:
         self._selector.unregister(sys.stdin.fileno())
@@ -239,29 +239,29 @@ class _Server:
         self._listening.close()
         self._open = False
 
-    def _asked(self, connection: socket.socket) -> Callable[[], None] | None:
-        """A request, or the end of a worker's interest."""
+    def _handle(self, connection: socket.socket) -> Callable[[], None] | None:
+        """A request, or the end of a worker's connection."""
         try:
             content, descriptors, _, _ = socket.recv_fds(connection, _REQUEST, 2)
         except OSError:
             content, descriptors = b"", []
         if content and connection not in self._children:
-            return self._fork(connection, Request(**json.loads(content)), descriptors)
-        self._hang_up(connection)
+            return self._fork(connection, ForkRequest(**json.loads(content)), descriptors)
+        self._kill_child(connection)
         return None
 
     def _fork(
-        self, connection: socket.socket, request: Request, descriptors: Sequence[int]
+        self, connection: socket.socket, request: ForkRequest, descriptors: Sequence[int]
     ) -> Callable[[], None] | None:
         if not _forkable():
-            self._hang_up(connection)
+            self._kill_child(connection)
             return None
         gc.collect()
-        gc.freeze()  # so that a child's collections do not copy what it shares
+        gc.freeze()  # so that a child's garbage collections do not copy shared pages
         server, pid = os.getpid(), os.fork()
         if pid == 0:
             self._close()
-            return lambda: _be_child(request, *descriptors, parent=server)
+            return lambda: _run_child(request, *descriptors, parent=server)
         for descriptor in descriptors:
             os.close(descriptor)
         watched = os.pidfd_open(pid)
@@ -271,7 +271,7 @@ class _Server:
         return None
 
     def _close(self) -> None:
-        """Close what a child must not hold."""
+        """Close the descriptors that a child must not keep."""
         for key in list(self._selector.get_map().values()):
             if isinstance(key.fileobj, socket.socket):
                 key.fileobj.close()
@@ -279,14 +279,14 @@ class _Server:
                 os.close(key.fd)
         self._selector.close()
 
-    def _hang_up(self, connection: socket.socket) -> None:
-        """The worker wants the child no more, or has died: what it leaves behind is killed."""
+    def _kill_child(self, connection: socket.socket) -> None:
+        """Kill the connection's child, where it has one: its worker has closed it or has ended."""
         self._selector.unregister(connection)
         if connection not in self._children:
             connection.close()
             return
         pid, _ = self._children[connection]
-        for kill in (os.killpg, os.kill):  # it may have no group of its own yet
+        for kill in (os.killpg, os.kill):  # the child may not have its process group yet
             with contextlib.suppress(ProcessLookupError):
                 kill(pid, signal.SIGKILL)
 
@@ -312,7 +312,7 @@ def _forkable() -> bool:
     return sum(name not in _HARMLESS for name in names) == 1
 
 
-def _be_child(request: Request, connection: int, output: int, *, parent: int) -> None:
+def _run_child(request: ForkRequest, connection: int, output: int, *, parent: int) -> None:
     """Become what `python -m fairlead.worker.child` is: its own session, output and environment."""
     os.setsid()
     _rename("fairlead-child")
@@ -321,7 +321,7 @@ def _be_child(request: Request, connection: int, output: int, *, parent: int) ->
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)
-    _take_over(request)
+    _set_environment(request)
     from fairlead.worker import child
 
     child.main(connection, *request.store, parent)
@@ -335,7 +335,7 @@ def _rename(name: str) -> None:
     ctypes.CDLL(None).prctl(set_name, name.encode())
 
 
-def _take_over(request: Request) -> None:
+def _set_environment(request: ForkRequest) -> None:
     import numpy as np
 
     os.environ.clear()
@@ -348,7 +348,7 @@ def _take_over(request: Request) -> None:
     ]
     with contextlib.suppress(OSError):
         os.chdir(request.folder)
-    np.random.seed()  # noqa: NPY002 - it would start as every other child's
+    np.random.seed()  # noqa: NPY002 - forked children would share one state
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The worker's loop: claim, have it done, commit, repeat.
+"""The worker's loop: claim a task, have the child execute it, commit the result, repeat.
 
-Belongs here: carrying out what decide.py says. Does not: rules.
+The rules are in decide.py; the loop observes the child and the requests to stop, carries out the
+step that the rules give, and writes to the ledger.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from fairlead.errors import Lost
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Claim, Limits, Study
 from fairlead.worker import decide
-from fairlead.worker.decide import Attempt, Seen
-from fairlead.worker.job import Job, Open, Refitted, Scored
+from fairlead.worker.decide import Attempt, Observation
+from fairlead.worker.messages import OpenStudy, Refitted, TaskRequest, TrialsScored
 from fairlead.worker.process import Child
 
 _SOONEST, _LATEST = 0.005, 0.5
-"""Seconds between two looks for a task: doubled from the first to the last while there is none."""
+"""Seconds between two claims: doubled from the first to the last while there is no task."""
 
 
 @dataclass
-class Stop:
-    """Whether the worker was told to stop: after its task, or at once.
+class WorkerStop:
+    """Whether the worker was asked to stop: after its task, or at once.
 
     `wake` is the read end of a pipe that becomes readable with each change.
     """
@@ -46,7 +47,7 @@ class Stop:
         os.set_blocking(self._wake_write, False)
 
     def ask(self, *, at_once: bool = False) -> None:
-        """Stop after the task in hand; asked twice, or with `at_once`, stop now."""
+        """Stop after the current task; asked twice, or with `at_once`, stop now."""
         self.at_once = self.at_once or at_once or self.after_task
         self.after_task = True
         with contextlib.suppress(BlockingIOError):
@@ -73,7 +74,7 @@ class Worker:
         lease: Seconds of a lease.
         study: Work on this study only.
         forkserver: The socket of a fork server that forks its children.
-        note: Told in a line what happens.
+        note: Called with a line of text for each event.
     """
 
     name: str
@@ -84,12 +85,12 @@ class Worker:
     study: str | None = None
     forkserver: str | None = None
     note: Callable[[str], None] = lambda _line: None
-    stop: Stop = field(default_factory=Stop)
+    stop: WorkerStop = field(default_factory=WorkerStop)
     _child: Child | None = None
     _study: Study | None = None
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Work until asked to stop."""
         try:
             if self.study is not None:
                 self._open_ahead(self.study)
@@ -100,15 +101,15 @@ class Worker:
     def _open_ahead(self, study_id: str) -> None:
         """Have the child load what tasks of this study need, before one is claimed.
 
-        A task that is held by a worker whose child is still loading keeps all that depend on its
-        result waiting, and another worker might be ready for it.
+        A task claimed while the child still loads would delay all that depend on its result, and
+        another worker might be ready for it.
         """
         study = self._study_of(study_id)
         child = self._child_for(study)
-        child.send(_opening(study))
+        child.send(_open_study(study))
         sent = time.monotonic()
-        look = partial(self._look, child, study.limits)
-        while isinstance(step := decide.until_ready(sent, look()), decide.Wait):
+        observe = partial(self._observe, child, study.limits)
+        while isinstance(step := decide.until_ready(sent, observe()), decide.Wait):
             child.wait(min(step.seconds, _LATEST), [self.stop.wake])
             self._leave_if_asked()
         if step.replace:
@@ -128,88 +129,88 @@ class Worker:
                 self._leave_if_asked()
                 self._idle(pause)
                 pause = min(2 * pause, _LATEST)
-        if claim is not None:  # told to stop in the moment in which it was claimed
-            self._give_back(claim)
+        if claim is not None:  # asked to stop while it was being claimed
+            self._release(claim)
 
     def _leave_if_asked(self) -> None:
-        """The ledger gives one that is to leave no task; here it learns why."""
+        """Stop where the ledger lists this worker as leaving: it gives such a worker no task."""
         if not self.stop.after_task and self.ledger.tasks.is_leaving(self.name):
             self.stop.ask()
 
     def _claim(self) -> Claim | None:
         return self.ledger.tasks.claim(self.name, lease=self.lease, study=self.study)
 
-    def _give_back(self, claim: Claim) -> None:
+    def _release(self, claim: Claim) -> None:
         with contextlib.suppress(Lost):
-            self.ledger.tasks.release(claim, decide.TOLD)
+            self.ledger.tasks.release(claim, decide.STOPPED)
 
     def _idle(self, seconds: float) -> None:
         select.select([self.stop.wake], [], [], seconds * random.uniform(0.5, 1.0))
 
     def _attempt(self, claim: Claim) -> Claim | None:
-        """See the attempt through; the next one, where its end brought one."""
+        """Execute the claimed task; the next claim, where the commit gave one."""
         with contextlib.suppress(Lost):
-            return self._see_through(claim)
-        self.note(f"task {claim.task} attempt {claim.attempt}: lost; its result is thrown away")
+            return self._execute(claim)
+        self.note(f"task {claim.task} attempt {claim.attempt}: lease lost; result discarded")
         self._end_child()
         return None
 
-    def _see_through(self, claim: Claim) -> Claim | None:
+    def _execute(self, claim: Claim) -> Claim | None:
         study = self._study_of(claim.study)
         child = self._child_for(study)
-        child.send(_job(claim, study))
+        child.send(_task_request(claim, study))
         now = time.monotonic()
         attempt = Attempt(
             token=claim.token,
             sent=now,
             began=now if child.has_open == study.id else None,
-            heard=now,
+            extended=now,
             lease=self.lease,
             limits=study.limits,
         )
         while True:
-            match decide.next_step(attempt, self._look(child, study.limits)):
+            match decide.next_step(attempt, self._observe(child, study.limits)):
                 case decide.Wait(seconds=seconds):
                     child.wait(seconds, [self.stop.wake])
-                case decide.Extend():
+                case decide.ExtendLease():
                     self.ledger.tasks.heartbeat(claim, lease=self.lease)
-                    attempt = replace(attempt, heard=time.monotonic())
-                case decide.Begin():
+                    attempt = replace(attempt, extended=time.monotonic())
+                case decide.MarkBegun():
                     child.has_open = study.id
                     attempt = replace(attempt, began=time.monotonic())
                 case end:
                     return self._conclude(claim, end)
 
-    def _look(self, child: Child, limits: Limits) -> Seen:
+    def _observe(self, child: Child, limits: Limits) -> Observation:
         self.stop.drain()
         answer = child.answer()
         status = child.exit_status() if answer is None else None
-        return Seen(
+        return Observation(
             now=time.monotonic(),
             answer=answer,
             closed=child.closed,
             exit_status=status,
-            last_words=child.last_words() if status is not None else "",
+            last_line=child.last_line() if status is not None else "",
             memory=child.memory() if limits.memory is not None else None,
-            leaving=self.stop.after_task,
-            stop=self.stop.at_once,
+            stop_after_task=self.stop.after_task,
+            stop_now=self.stop.at_once,
         )
 
     def _conclude(self, claim: Claim, end: decide.Step) -> Claim | None:
         tasks = self.ledger.tasks
         match end:
-            case decide.Commit(answer=Scored(results=results), go_on=True):
+            case decide.CommitResult(answer=TrialsScored(results=results), go_on=True):
                 return tasks.commit_and_claim(claim, results, lease=self.lease, study=self.study)
-            case decide.Commit(answer=Scored(results=results)):
+            case decide.CommitResult(answer=TrialsScored(results=results)):
                 tasks.commit(claim, results)
-            case decide.Commit(answer=Refitted(candidate=candidate)):
+            case decide.CommitResult(answer=Refitted(candidate=candidate)):
                 tasks.commit_refit(claim, candidate)
-            case decide.Fault(reason=reason, replace=replace):
+            case decide.ReportFault(reason=reason, replace=replace):
                 self.note(f"task {claim.task} attempt {claim.attempt}: {reason}")
                 if replace:
                     self._end_child()
                 tasks.fault(claim, reason)
-            case decide.Lose():
+            case decide.ReportLost():
                 self.note(f"task {claim.task} attempt {claim.attempt}: its process was killed")
                 self._end_child()
                 tasks.lose(self.name)
@@ -251,12 +252,12 @@ def threads_of(study: Study) -> int:
     return int(json.loads(study.spec)["search"]["threads"])
 
 
-def _opening(study: Study) -> Open:
-    return Open(study=study.id, spec=study.spec, table=study.table, sources=study.sources)
+def _open_study(study: Study) -> OpenStudy:
+    return OpenStudy(study=study.id, spec=study.spec, table=study.table, sources=study.sources)
 
 
-def _job(claim: Claim, study: Study) -> Job:
-    return Job(
+def _task_request(claim: Claim, study: Study) -> TaskRequest:
+    return TaskRequest(
         token=claim.token,
         kind=claim.kind,
         study=study.id,

@@ -1,7 +1,8 @@
-"""The child process, as its worker holds it.
+"""The child process from its worker's side: started, messaged, observed, killed.
 
-Belongs here: starting it, talking to it, ending it, looking at its memory, and keeping the end
-of what it prints. Does not: what to do about any of it (decide.py).
+A child is forked by a fork server (forkserver.py) where there is one, and started as a program of
+its own otherwise. Its connection is a socket pair that is read without waiting; of its output only
+the end is kept, for the report of a crash.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from fairlead.worker.forkserver import ArtifactStore, ForkedProcess, threads_of_libraries
-from fairlead.worker.job import Answer, Job, Open, Request, decode, encode
+from fairlead.worker.messages import Answer, OpenStudy, Request, TaskRequest, decode, encode
 
 _TAIL = 16 << 10
 _CHUNK = 1 << 16
 _SEND = 60.0
-"""Seconds that a child which waits for a job may take to read it."""
+"""Seconds that an idle child may take to read a request."""
 
 
 class Tail(threading.Thread):
@@ -40,7 +41,7 @@ class Tail(threading.Thread):
 
     def run(self) -> None:
         """Read until the stream ends."""
-        with contextlib.suppress(ValueError, OSError):  # closed under our hands: the child is gone
+        with contextlib.suppress(ValueError, OSError):  # closed meanwhile: the child has ended
             while chunk := os.read(self._stream.fileno(), _TAIL):
                 self._keep(chunk)
 
@@ -55,7 +56,7 @@ class Tail(threading.Thread):
         self._stream.close()
 
     def last_line(self) -> str:
-        """The last line that says something, cut to 200 characters."""
+        """The last line that is not blank, cut to 200 characters."""
         lines = b"".join(self._chunks).decode(errors="replace").split("\n")
         return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
 
@@ -67,7 +68,7 @@ class SpawnedProcess:
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [
                 sys.executable,
-                "-P",  # what lies in the current folder shadows no module
+                "-P",  # a file in the current folder shadows no module
                 "-m",
                 "fairlead.worker.child",
                 str(connection),
@@ -102,7 +103,7 @@ class SpawnedProcess:
 
 
 class Child:
-    """A child process that does one job at a time.
+    """A child process that executes one request at a time.
 
     Args:
         artifacts: URL of the artefact store.
@@ -114,27 +115,27 @@ class Child:
     def __init__(
         self, *, artifacts: str, cache: Path, threads: int, forkserver: str | None = None
     ) -> None:
-        ours, theirs = socket.socketpair()
+        own_end, child_end = socket.socketpair()
         reading, writing = os.pipe()
         self._process = _started(
             ArtifactStore(url=artifacts, cache=str(cache)),
             forkserver if threads == 1 else None,
-            connection=theirs.fileno(),
+            connection=child_end.fileno(),
             output=writing,
             threads=threads,
         )
-        theirs.close()
+        child_end.close()
         os.close(writing)
         self.threads = threads
-        self.has_open: str | None = None  # the study whose data it holds
-        self.closed = False  # its end of the connection, though it may live
-        self._socket = ours
+        self.has_open: str | None = None  # id of the study that it has open
+        self.closed = False  # its end of the connection; the process may still run
+        self._socket = own_end
         self._socket.settimeout(0.0)
         self._read = b""
         self._tail = Tail(FileIO(reading))
 
     def send(self, request: Request) -> None:
-        """Have it do this; a child that cannot be told is noticed by `closed`."""
+        """Send a request; where it cannot be sent, `closed` becomes true."""
         try:
             self._send(encode(request))
         except OSError:
@@ -143,20 +144,20 @@ class Child:
     def _send(self, message: bytes) -> None:
         with contextlib.suppress(BlockingIOError):
             message = message[self._socket.send(message) :]
-        if message:  # more than fits between two processes: it must read while we write
+        if message:  # more than the socket buffers: the child must read meanwhile
             self._socket.settimeout(_SEND)
             try:
                 self._socket.sendall(message)
             finally:
-                self._socket.settimeout(0.0)  # else even MSG_DONTWAIT waits for something
+                self._socket.settimeout(0.0)  # with a timeout, even MSG_DONTWAIT waits
 
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
         """Wait for an answer, its end, or something on one of these file descriptors."""
         wait([self._socket, *also], timeout=seconds)
 
     def answer(self) -> Answer | None:
-        """Its next answer, once it is there as a whole; never waits for the rest of one."""
-        self._take_in()
+        """Its next answer, once it has arrived as a whole; never waits for the rest of one."""
+        self._receive()
         line, end, rest = self._read.partition(b"\n")
         if not end:
             return None
@@ -166,41 +167,41 @@ class Child:
         except (ValueError, KeyError, TypeError):
             self._close()  # something else wrote into the connection
             return None
-        return None if isinstance(message, Job | Open) else message
+        return None if isinstance(message, TaskRequest | OpenStudy) else message
 
-    def _take_in(self) -> None:
+    def _receive(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while not self.closed:
-                chunk = self._received()
+                chunk = self._receive_chunk()
                 self._read += chunk
                 if not chunk:
                     self._close()
                 if len(chunk) < _CHUNK:
-                    return  # that was all for now; the end of the connection is seen next time
+                    return  # no more for now; an end of the connection is seen next time
 
-    def _received(self) -> bytes:
+    def _receive_chunk(self) -> bytes:
         try:
             return self._socket.recv(_CHUNK)
         except ConnectionResetError:
             return b""
 
     def _close(self) -> None:
-        """The connection has ended: most often because the child has, so its status is awaited."""
+        """The connection has ended, most often with the child: wait a moment for its status."""
         self.closed = True
         self._process.wait(timeout=1.0)
 
     def exit_status(self) -> int | None:
-        """How it ended (negative: the signal); None while it lives."""
+        """Its exit status (negative: the signal); None while it runs."""
         return self._process.poll()
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         """The last line that it printed."""
         if self._process.poll() is not None:
             self._tail.join(timeout=1.0)
         return self._tail.last_line()
 
     def memory(self) -> int | None:
-        """Bytes of memory that it alone holds (mapped files do not count); None once it is dead."""
+        """Bytes of memory that it alone holds, without mapped files; None once it has ended."""
         import psutil
 
         if self._process.pid is None:  # still to be forked
@@ -217,7 +218,7 @@ class Child:
         return self._process.pid is None and self._process.poll() is not None
 
     def end(self) -> None:
-        """Kill it, whatever it is doing."""
+        """Kill it at once, and release its connection and output."""
         self._process.kill()
         self._socket.close()
         self._tail.join(timeout=1.0)

@@ -22,7 +22,7 @@ from fairlead.stores import open_artifacts
 from fairlead.study import plan as plans
 from fairlead.worker import forkserver
 from fairlead.worker.forkserver import ForkedProcess
-from fairlead.worker.job import Began, Job, Scored
+from fairlead.worker.messages import Began, TaskRequest, TrialsScored
 from fairlead.worker.process import Child
 
 pytestmark = pytest.mark.skipif(not forkserver.supported(), reason="only Linux can")
@@ -62,7 +62,7 @@ def scored(folder: Path, family: str, server: str | None, *, threads: int = 1) -
     settings = Settings(home=folder / "home")
     plan = plans.make(loaded.spec, base=loaded.base, settings=settings)
     artifacts = open_artifacts(settings)
-    job = Job(
+    request = TaskRequest(
         token=1,
         kind="trials",
         study="s",
@@ -78,12 +78,12 @@ def scored(folder: Path, family: str, server: str | None, *, threads: int = 1) -
         forkserver=server,
     )
     try:
-        child.send(job)
+        child.send(request)
         answers = []
         while not answers or isinstance(answers[-1], Began):
             child.wait(120)
             answers.append(waited(child.answer))
-        assert isinstance(answers[-1], Scored), answers
+        assert isinstance(answers[-1], TrialsScored), answers
         return answers[-1].results[0].scores, isinstance(child._process, ForkedProcess)
     finally:
         child.end()

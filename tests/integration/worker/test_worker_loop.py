@@ -109,11 +109,11 @@ class Late(SqlTasks):
 
 
 def test_a_worker_that_lost_its_task_throws_the_result_away_and_goes_on(shop: Shop) -> None:
-    told: list[str] = []
+    noted: list[str] = []
     tasks = Late(shop.ledger._database)
-    tasks.worker, shop.ledger.tasks, shop.worker.note = shop.worker, tasks, told.append
+    tasks.worker, shop.ledger.tasks, shop.worker.note = shop.worker, tasks, noted.append
     shop.worker.run()
-    assert told == ["task 1 attempt 1: lost; its result is thrown away"]
+    assert noted == ["task 1 attempt 1: lease lost; result discarded"]
     done = [task for kind, task in shop.history() if kind == "committed"]
     assert done == [2, 3]
     assert shop.ledger.studies.counts(shop.study.id).running == 1

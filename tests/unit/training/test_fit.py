@@ -13,8 +13,7 @@ from fairlead.families import catalog
 from fairlead.families.family import Family, Fitted
 from fairlead.metrics import metric_for
 from fairlead.records import Trial
-from fairlead.training.fit import Recipe, score
-from fairlead.training.folds import Fold
+from fairlead.training.fit import Fold, Recipe, score
 
 RECIPE = Recipe(classes=None, metric=metric_for("mse", "regression"), seed=3, threads=1)
 FOREST = catalog.family("random_forest", base=Path())

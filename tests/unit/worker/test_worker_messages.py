@@ -1,4 +1,4 @@
-"""What a worker and its child say to each other arrives as it was said."""
+"""Messages between a worker and its child are decoded as they were encoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.records import Result, Trial
-from fairlead.worker.job import Began, Job, Open, Raised, Ready, Refitted, Scored, decode, encode
+from fairlead.worker.messages import (
+    Began,
+    OpenStudy,
+    Raised,
+    Refitted,
+    StudyReady,
+    TaskRequest,
+    TrialsScored,
+    decode,
+    encode,
+)
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 trials = st.builds(
@@ -28,8 +38,8 @@ results = st.builds(
 
 
 @given(trials=st.lists(trials).map(tuple), kind=st.sampled_from(["trials", "refit"]))
-def test_a_job_arrives_whole(trials: tuple[Trial, ...], kind: str) -> None:
-    job = Job(
+def test_a_task_request_arrives_whole(trials: tuple[Trial, ...], kind: str) -> None:
+    request = TaskRequest(
         token=1,
         kind=kind,
         study="s",
@@ -38,24 +48,28 @@ def test_a_job_arrives_whole(trials: tuple[Trial, ...], kind: str) -> None:
         sources={"./f.py:F": "d"},
         trials=trials,
     )
-    assert decode(encode(job)) == job
-    assert encode(job).count(b"\n") == 1
+    assert decode(encode(request)) == request
+    assert encode(request).count(b"\n") == 1
 
 
 @given(results=st.lists(results).map(tuple))
 def test_every_float_of_a_result_arrives_to_the_last_bit(results: tuple[Result, ...]) -> None:
-    assert decode(encode(Scored(token=1, results=results))) == Scored(token=1, results=results)
+    assert decode(encode(TrialsScored(token=1, results=results))) == TrialsScored(
+        token=1, results=results
+    )
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        Open(study="s", spec="{}", table="t", sources={"./f.py:F": "d"}),
-        Ready(study="s"),
+        OpenStudy(study="s", spec="{}", table="t", sources={"./f.py:F": "d"}),
+        StudyReady(study="s"),
         Began(token=1),
         Raised(token=1, reason="no"),
         Refitted(token=1, candidate="ab"),
     ],
 )
-def test_other_messages_arrive_too(message: Open | Ready | Began | Raised | Refitted) -> None:
+def test_other_messages_arrive_too(
+    message: OpenStudy | StudyReady | Began | Raised | Refitted,
+) -> None:
     assert decode(encode(message)) == message

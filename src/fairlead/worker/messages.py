@@ -1,7 +1,9 @@
-"""What a worker and its child say to each other.
+"""The messages between a worker and its child, and their JSON form.
 
-Every message about an attempt carries its fencing token: an answer to another is no answer. Belongs
-here: the messages and their JSON form, a line each. Does not: pipes, processes.
+A message is a line: a JSON object with the fields of its class, and the class's name under `is`.
+Every message about an attempt carries its fencing token, by which an answer to another attempt is
+recognised. A study is opened ahead (OpenStudy, StudyReady) or by its first task (TaskRequest,
+Began); each task then ends with TrialsScored, Refitted or Raised.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from fairlead.records import Digest, Result, TaskKind, Trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """To the child: do this task."""
+class TaskRequest:
+    """To the child: execute this task."""
 
     token: int
     kind: TaskKind
@@ -28,8 +30,8 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Open:
-    """To the child: tasks of this study are to come."""
+class OpenStudy:
+    """To the child: load what tasks of this study need."""
 
     study: str
     spec: str  # canonical JSON
@@ -38,8 +40,8 @@ class Open:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ready:
-    """From the child: libraries and data of this study are loaded, before any task of it."""
+class StudyReady:
+    """From the child: libraries and data of the study of an OpenStudy are loaded."""
 
     study: str
 
@@ -52,7 +54,7 @@ class Began:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class TrialsScored:
     """From the child: the results of a 'trials' task."""
 
     token: int
@@ -69,14 +71,14 @@ class Refitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Raised:
-    """From the child: the task raised an exception, or the opening did (then the token is 0)."""
+    """From the child: the task raised an exception, or OpenStudy did (then the token is 0)."""
 
     token: int
     reason: str
 
 
-Request: TypeAlias = Open | Job
-Answer: TypeAlias = Ready | Began | Scored | Refitted | Raised
+Request: TypeAlias = OpenStudy | TaskRequest
+Answer: TypeAlias = StudyReady | Began | TrialsScored | Refitted | Raised
 
 
 def encode(message: Request | Answer) -> bytes:
@@ -96,8 +98,8 @@ def decode(content: bytes) -> Request | Answer:
     return _DECODERS[fields.pop("is")](fields)
 
 
-def _job(fields: dict[str, Any]) -> Job:
-    return Job(**{**fields, "trials": tuple(map(_trial, fields["trials"]))})
+def _task_request(fields: dict[str, Any]) -> TaskRequest:
+    return TaskRequest(**{**fields, "trials": tuple(map(_trial, fields["trials"]))})
 
 
 def _trial(fields: dict[str, Any]) -> Trial:
@@ -105,18 +107,18 @@ def _trial(fields: dict[str, Any]) -> Trial:
     return Trial(**{**fields, "stop_beyond": None if beyond is None else tuple(beyond)})
 
 
-def _scored(fields: dict[str, Any]) -> Scored:
+def _trials_scored(fields: dict[str, Any]) -> TrialsScored:
     results = fields["results"]
     read = tuple(Result(**{**result, "scores": tuple(result["scores"])}) for result in results)
-    return Scored(token=fields["token"], results=read)
+    return TrialsScored(token=fields["token"], results=read)
 
 
 _DECODERS: Mapping[str, Callable[[dict[str, Any]], Request | Answer]] = {
-    "Open": lambda fields: Open(**fields),
-    "Job": _job,
-    "Ready": lambda fields: Ready(**fields),
+    "OpenStudy": lambda fields: OpenStudy(**fields),
+    "TaskRequest": _task_request,
+    "StudyReady": lambda fields: StudyReady(**fields),
     "Began": lambda fields: Began(**fields),
-    "Scored": _scored,
+    "TrialsScored": _trials_scored,
     "Refitted": lambda fields: Refitted(**fields),
     "Raised": lambda fields: Raised(**fields),
 }
