@@ -72,12 +72,13 @@ def started(home: Path) -> Iterator[str | None]:
     if VARIABLE in os.environ or not supported():
         yield os.environ.get(VARIABLE)
         return
-    folder = tempfile.mkdtemp(prefix="fairlead-")
-    path = os.path.join(folder, "forkserver")  # noqa: PTH118 - no pathlib in the first milliseconds
+    listening = _listening()
+    if listening is None:
+        yield None
+        return
+    path = listening.getsockname()
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-            listening.bind(path)
-            listening.listen(64)
+        with listening:
             server = _spawn(listening, home)
         try:
             yield path
@@ -87,7 +88,24 @@ def started(home: Path) -> Iterator[str | None]:
             server.kill()
             server.wait()
     finally:
+        shutil.rmtree(os.path.dirname(path), ignore_errors=True)  # noqa: PTH120 - as in _listening
+
+
+def _listening() -> socket.socket | None:
+    """A socket in a folder of its own; None where that cannot be made or its path is too long."""
+    try:
+        folder = tempfile.mkdtemp(prefix="fairlead-")
+    except OSError:
+        return None
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        listening.bind(os.path.join(folder, "forkserver"))  # noqa: PTH118 - no pathlib in the first milliseconds
+        listening.listen(64)
+    except OSError:
+        listening.close()
         shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return listening
 
 
 def _spawn(listening: socket.socket, home: Path) -> subprocess.Popen[bytes]:

@@ -197,3 +197,15 @@ with forkserver.started(Path({str(tmp_path)!r})) as path:
     process.stdout.close()
     waited(lambda: not served.is_running(), seconds=60)
     assert not Path(path).parent.exists()
+
+
+def test_where_its_socket_would_have_too_long_a_path_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(forkserver.VARIABLE, raising=False)
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with forkserver.started(tmp_path) as path:
+        assert path is None
+    assert list(folder.iterdir()) == []
