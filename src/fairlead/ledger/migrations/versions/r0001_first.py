@@ -1,6 +1,6 @@
 """Every table of the first ledger.
 
-Made by Alembic from schema.py; a revision that has been released is never edited.
+Made by Alembic from ledger/schema.py; a revision that has been released is never edited.
 """
 
 from __future__ import annotations
