@@ -1,6 +1,6 @@
 """What is served: one forest, trained once by `fairlead run`, in the form that each server reads.
 
-Belongs here: making it, and what scikit-learn itself predicts with it. Does not: the servers.
+Its predictions by scikit-learn itself are what every server's answers are compared with.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Requests as fast as they are answered, and requests at a given rate.
 
-Belongs here: the load and what was measured of it. Does not: what is asked.
-
 As fast as they are answered, it is wrk: it takes the least of the two cores that it shares with the
 server. At a given rate it is the loop below, because wrk waits for a slow answer before it asks
 again and so leaves out the very requests that would have waited. Here requests fall due at random

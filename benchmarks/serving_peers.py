@@ -1,7 +1,5 @@
 """The servers that are compared, each as its own documentation sets it up for two cores.
 
-Belongs here: how each is installed, prepared, started and asked. Does not: load and figures.
-
 - FastAPI with scikit-learn: `uvicorn --workers 2`, uvloop and httptools, a `def` endpoint, no log
   of requests.
 - FastAPI with ONNX Runtime: the same, an `async def` endpoint, one thread a session. It reads the

@@ -1,8 +1,4 @@
-"""Measuring where other programs run, too.
-
-Belongs here: how much of the processor they took meanwhile, and measuring again if it was much.
-Does not: what is measured.
-"""
+"""Measuring where other programs run, too: a measurement that they disturbed is made again."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Servers as processes: started, asked, weighed, and ended by their process ids.
+"""Servers as processes: started, queried, weighed, and ended by their process ids.
 
-Belongs here: what is the same for every server. Does not: how each is set up (serving_peers.py).
+How each server is set up is in serving_peers.py.
 """
 
 from __future__ import annotations

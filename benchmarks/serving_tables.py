@@ -1,7 +1,4 @@
-"""The figures of several servers as tables in Markdown.
-
-Belongs here: what is shown of what was measured. Does not: measuring it.
-"""
+"""The figures of several servers as tables in Markdown."""
 
 from __future__ import annotations
 

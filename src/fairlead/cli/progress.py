@@ -1,6 +1,6 @@
-"""Showing a run as it goes: a progress bar on a terminal, plain lines elsewhere.
+"""Showing a run while it goes on: a progress bar on a terminal, plain lines elsewhere.
 
-Belongs here: what a person sees while waiting. Does not: results, which go to stdout.
+All of it goes to stderr; results go to stdout.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What XGBoost and LightGBM have in common.
+"""What XGBoost and LightGBM share: parameters that both name alike, and how both are searched.
 
-Belongs here: the names that both take, and how both are searched. Does not: either library, nor
-CatBoost, which has names of its own for nearly everything.
+CatBoost is not among them: it has names of its own for nearly every parameter.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ ROUNDS: Space = {
     "n_estimators": (100, 200, 300, 400, 500),
     "learning_rate": Range(low=0.01, high=0.3, log=True),
 }
-"""How many rounds, and how large each is."""
+"""Number of rounds, and learning rate."""
 SAMPLED: Space = {
     "subsample": Range(low=0.5, high=1.0),
     "colsample_bytree": Range(low=0.5, high=1.0),
 }
-"""The share of rows and of columns that a round sees."""
+"""Share of rows and of columns that a round is fitted on."""
 
 
 def names(
@@ -35,8 +34,8 @@ def names(
 
     Args:
         estimator: A class that keeps scikit-learn's interface.
-        native: Taken by its library beside the names of that interface.
+        native: Taken by its library in addition to the names of that interface.
         reserved: Those that Fairlead sets itself, and why.
-        aliases: Other spellings that the library would take, and the one to write.
+        aliases: Other spellings that the library accepts, and the one that a spec uses.
     """
     return Names(known={*estimator().get_params(), *native}, reserved=reserved, aliases=aliases)

@@ -1,19 +1,19 @@
-"""The families that a spec can name.
+"""The families that a spec can name: how a name becomes a family.
 
-Belongs here: their names, where each is, and how a name becomes a family. Does not: the families.
-A new one is a module beside this one and a line in `_NAMED`.
+A named family is an object of a module of this package, listed in `_NAMED`; to add one is a module
+and a line there. Any other name is an import path (imported.py).
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from pathlib import Path
 from typing import cast
 
 from fairlead.errors import InvalidSpec
 from fairlead.families.family import Family
 from fairlead.families.imported import Imported
-from fairlead.families.packages import require
 from fairlead.suggestions import nearest
 
 _NAMED = {  # name: module of this package, and the family in it
@@ -28,7 +28,7 @@ NAMES = tuple(_NAMED)
 
 
 def family(name: str, *, base: Path, source: bytes | None = None) -> Family:
-    """The family of this name. Its library is imported only when it is asked for something.
+    """The family of this name. Its library is imported by the first method that needs it.
 
     Args:
         name: One of NAMES, `package.module:Name`, or `./file.py:Name`.
@@ -47,7 +47,7 @@ def family(name: str, *, base: Path, source: bytes | None = None) -> Family:
     module, _, attribute = _NAMED[name].partition(":")
     found = cast("Family", getattr(importlib.import_module(f"{__package__}.{module}"), attribute))
     if found.library:
-        require(found.library, family=name)
+        _require(found.library, family=name)
     return found
 
 
@@ -68,12 +68,25 @@ def source_of(name: str, base: Path) -> bytes | None:
 
 
 def installed(name: str) -> bool:
-    """Whether the library that this one of NAMES needs is there."""
+    """Whether the library that this one of NAMES needs is installed."""
     try:
         family(name, base=Path())
     except InvalidSpec:
         return False
     return True
+
+
+def _require(module: str, *, family: str) -> None:
+    """Refuse a family whose library is not installed; Fairlead's extra has the library's name.
+
+    Raises:
+        InvalidSpec: Says what to install.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise InvalidSpec(
+            f"family {family!r} needs a library that is not installed: "
+            f"pip install 'fairlead[{module}]'"
+        )
 
 
 def _checked(name: str) -> str:
@@ -93,7 +106,7 @@ def _advice(name: str) -> str:
 
 
 def _with_colon(name: str) -> str | None:
-    """What was meant by an import path with a dot before the name, or by a file alone."""
+    """The import path meant by one with a dot before the name, or by a file alone."""
     if Path(name).suffix == ".py":
         return f"{name}:Name"
     module, _, attribute = name.rpartition(".")

@@ -1,6 +1,6 @@
-"""CatBoost.
+"""CatBoost: CatBoostRegressor and CatBoostClassifier.
 
-Belongs here: that library's estimators. Does not: XGBoost and LightGBM.
+CatBoost takes several names for one parameter, and writes models to files only.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ from typing import Any
 
 from fairlead.errors import Corrupt, InvalidSpec
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.labels import widened
 from fairlead.families.onnx_graph import finished
-from fairlead.families.packages import version
 from fairlead.families.parameters import FILES, SEED, SILENT, STOPPING, THREADS, Names
-from fairlead.families.scikit import Scikit, converting, loaded, refuse_missing_class
+from fairlead.families.scikit import (
+    Scikit,
+    converting,
+    loaded,
+    refuse_missing_class,
+    version,
+    widened,
+)
 from fairlead.records import Params
 from fairlead.spec.space import Range, Space
 
@@ -52,7 +57,7 @@ _RESERVED = {
 }
 _ROUNDS = ("iterations", "n_estimators", "num_boost_round", "num_trees")
 _RATES = ("learning_rate", "eta")
-_SYNONYMS = (  # each group is one parameter to CatBoost, which takes any one of its names
+_SYNONYMS = (  # each group is one parameter, and CatBoost accepts any one of its names
     _ROUNDS,
     _RATES,
     ("depth", "max_depth"),
@@ -63,7 +68,7 @@ _SYNONYMS = (  # each group is one parameter to CatBoost, which takes any one of
     ("max_leaves", "num_leaves"),
     ("loss_function", "objective"),
 )
-_SHARED = {  # those under which a test has proved every prefix equal to its own fit
+_SHARED = {  # under these a test proves every prefix equal to its own fit
     *_ROUNDS,
     *_RATES,
     "auto_class_weights",
@@ -114,7 +119,7 @@ class CatBoost(Scikit):
                 )
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
-        """Rounds, their size, and how strongly they are held back."""
+        """Rounds, learning rate, and regularisation."""
         return {
             "iterations": (100, 200, 300, 400, 500),
             "learning_rate": Range(low=0.01, high=0.3, log=True),
@@ -151,17 +156,17 @@ class CatBoost(Scikit):
 
     def values(self, model: Any, x: Array) -> Array:
         """Predictions [rows]."""
-        return _asked(model, x, None, 0)
+        return _predict(model, x, None, 0)
 
     def probabilities(self, model: Any, x: Array) -> Array:
         """Probabilities [rows, classes seen]."""
-        return _asked(model, x, len(model.classes_), 0)
+        return _predict(model, x, len(model.classes_), 0)
 
     def stages(self, fitted: Fitted, x: Array, at: Sequence[int]) -> Iterator[Array]:
         """Predictions of the first rounds; fewer where CatBoost found nothing more to learn."""
         for count in at:
             end = min(count, fitted.model.tree_count_)
-            predicted = _asked(fitted.model, x, fitted.classes, end)
+            predicted = _predict(fitted.model, x, fitted.classes, end)
             yield predicted if fitted.classes is None else widened(predicted, fitted)
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
@@ -196,15 +201,15 @@ def _class(task: Task) -> Any:
     return catboost.CatBoostRegressor if task == "regression" else catboost.CatBoostClassifier
 
 
-def _asked(model: Any, x: Array, classes: int | None, end: int) -> Array:
-    """Predictions of the first `end` trees; 0 is all. Left alone, CatBoost takes every core."""
-    ask = model.predict if classes is None else model.predict_proba
-    predicted: Array = ask(x, ntree_end=end, thread_count=model.get_param("thread_count") or 1)
+def _predict(model: Any, x: Array, classes: int | None, end: int) -> Array:
+    """Predictions of the first `end` trees; 0 is all. By default, CatBoost uses every core."""
+    predict = model.predict if classes is None else model.predict_proba
+    predicted: Array = predict(x, ntree_end=end, thread_count=model.get_param("thread_count") or 1)
     return predicted
 
 
 def _refuse_cut_short(saved: Saved) -> None:
-    """Refuse less than a whole model: CatBoost reads on beyond the end of what it is given.
+    """Refuse an incomplete model: CatBoost reads beyond the end of its input.
 
     A model begins with CBM1 and, as a little-endian uint32, the length of what follows.
     """
@@ -214,7 +219,7 @@ def _refuse_cut_short(saved: Saved) -> None:
 
 
 def _written(model: Any, form: str) -> bytes:
-    """What CatBoost would write to a file: it has no other way."""
+    """The model as CatBoost writes it, which it does to a file only."""
     with TemporaryDirectory(prefix="fairlead-") as folder:
         path = Path(folder, "model")
         model.save_model(str(path), format=form)
@@ -228,6 +233,6 @@ def _convert(model: Any) -> Any:
 
 
 def _source(converted: Any) -> str:
-    """The tensor of predictions, or that of probabilities before CatBoost makes maps of it."""
+    """The tensor of predictions, or that of probabilities before CatBoost turns it into maps."""
     last = converted.graph.node[-1]
     return str(last.input[0] if last.op_type == "ZipMap" else last.output[0])

@@ -1,7 +1,7 @@
-"""What skl2onnx makes of an estimator.
+"""What skl2onnx makes of an estimator: which classes it can convert, and corrections to its work.
 
-Belongs here: which estimators it knows, and those that it converts wrongly, each with what is
-wrong. Does not: converters of our own (onnx_trees.py, and the boosters' modules).
+An estimator is converted as the nearest of its classes that skl2onnx knows, unless it overrides a
+prediction method of that one; a pipeline is known where each of its steps is.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, TypeAlias
 
 Converter: TypeAlias = Callable[[Any, Any, Any], None]
 
-_ANSWERS = ("predict", "predict_proba", "decision_function", "transform")
+_METHODS = ("predict", "predict_proba", "decision_function", "transform")
 
 
 def as_known(model: Any) -> Any:
     """The model as the class that skl2onnx knows it by, itself where there is none.
 
-    A subclass that is fitted in its own way and answers as its base does has its base's converter.
-    Whether it has done so is measured on the holdout rows, as for every model.
+    A subclass that is fitted in its own way and predicts as its base does has its base's converter.
+    Whether the result is right is measured on the holdout rows, as for every model.
     """
     base = _known_base(type(model))
     if base is None:
@@ -44,17 +44,17 @@ def unknown(model: Any) -> str | None:
 
 
 def _known_base(kind: type) -> type | None:
-    """The nearest of its classes that skl2onnx knows, unless it does not answer as that one."""
+    """The nearest of its classes that skl2onnx knows, unless it predicts in another way."""
     from skl2onnx._parse import sklearn_parsers_map as parsers
     from skl2onnx._supported_operators import sklearn_operator_name_map as names
 
     base = next((one for one in kind.__mro__ if one in names or one in parsers), None)
-    return base if base and all(_same(kind, base, answer) for answer in _ANSWERS) else None
+    return base if base and all(_same(kind, base, method) for method in _METHODS) else None
 
 
-def _same(kind: type, base: type, answer: str) -> bool:
-    # statically: scikit-learn gives a new function each time it is asked for some of these
-    return inspect.getattr_static(kind, answer, None) is inspect.getattr_static(base, answer, None)
+def _same(kind: type, base: type, method: str) -> bool:
+    # statically: scikit-learn makes a new function for each access to some of these
+    return inspect.getattr_static(kind, method, None) is inspect.getattr_static(base, method, None)
 
 
 def _is_pipeline(kind: type) -> bool:
@@ -75,23 +75,23 @@ def corrected() -> dict[str, Mapping[type, Callable[..., None]]]:
 
     wrong = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
     return {
-        "custom_conversion_functions": {one: _with_whole_numbers(names[one]) for one in wrong},
+        "custom_conversion_functions": {one: _with_integers(names[one]) for one in wrong},
         "custom_shape_calculators": {one: get_shape_calculator(names[one]) for one in wrong},
     }
 
 
-def _with_whole_numbers(operator: str) -> Converter:
-    """Histogram boosting gives booleans where whole numbers are due, which onnx refuses."""
+def _with_integers(operator: str) -> Converter:
+    """Histogram boosting gives booleans where integers are expected, which onnx refuses."""
     from skl2onnx.common._registration import get_converter
 
     def convert(scope: Any, model: Any, container: Any) -> None:
-        get_converter(operator)(scope, model, _Whole(container))
+        get_converter(operator)(scope, model, _IntegerContainer(container))
 
     return convert
 
 
-class _Whole:
-    """A container of skl2onnx's that takes booleans for whole numbers."""
+class _IntegerContainer:
+    """A container of skl2onnx's that converts booleans to integers."""
 
     def __init__(self, container: Any) -> None:
         self._container = container
@@ -100,11 +100,11 @@ class _Whole:
         return getattr(self._container, name)
 
     def add_node(self, *args: Any, **attributes: Any) -> None:
-        whole = {name: _numbers(value) for name, value in attributes.items()}
-        self._container.add_node(*args, **whole)
+        integers = {name: _integers(value) for name, value in attributes.items()}
+        self._container.add_node(*args, **integers)
 
 
-def _numbers(value: Any) -> Any:
+def _integers(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     import numpy as np

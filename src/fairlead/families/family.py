@@ -1,7 +1,7 @@
-"""What a family is.
+"""The Protocol of a family: a kind of model that can be trained, saved and exported.
 
-Belongs here: the Protocol that every family keeps. Does not: any library; each family's module
-imports its own, inside the functions that need it.
+Each family imports its library inside the functions that need it, so that a spec can be checked and
+a command can start without loading any other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Task: TypeAlias = Literal["regression", "classification"]
 Estimator: TypeAlias = Any
-"""An unfitted model of the family's own library; only its family looks inside."""
+"""An unfitted model of the family's own library; only its family uses its attributes."""
 Array: TypeAlias = "NDArray[Any]"
 
 
@@ -27,8 +27,8 @@ class Fitted:
     """A fitted model.
 
     Args:
-        model: The library's own object; only its family looks inside.
-        classes: Number of classes that predictions have columns for; None for regression.
+        model: The library's own object; only its family uses its attributes.
+        classes: Number of columns of its predictions; None for regression.
         seen: The class indexes that the training rows held, in rising order: the model knows no
             other; empty for regression.
     """
@@ -39,7 +39,7 @@ class Fitted:
 
     @property
     def task(self) -> Task:
-        """What it was fitted for."""
+        """Regression or classification."""
         return "regression" if self.classes is None else "classification"
 
 
@@ -72,7 +72,7 @@ class Family(Protocol):
         ...
 
     def needed(self) -> frozenset[str]:
-        """The parameters without which nothing can be built.
+        """The parameters without a default.
 
         Raises:
             InvalidSpec: The family cannot be imported.
@@ -83,7 +83,7 @@ class Family(Protocol):
         """Refuse parameters that the estimator does not have, or that Fairlead sets itself.
 
         Raises:
-            InvalidSpec: Says which, and suggests the nearest that it has.
+            InvalidSpec: Names it, and suggests the nearest that it has.
         """
         ...
 
@@ -104,7 +104,7 @@ class Family(Protocol):
         ...
 
     def stage(self, params: Params) -> str | None:
-        """The one of these parameters along which a fit serves several trials, if any.
+        """The one of these parameters along which trials can share a fit, if any.
 
         It is an `int` in `params`. Given only where the scores of every prefix are bit for bit
         those of separate fits.
@@ -122,7 +122,7 @@ class Family(Protocol):
             estimator: From `build`.
             x: The rows.
             y: Their targets.
-            classes: Number of classes of the table, for these rows may miss some; None for
+            classes: Number of classes of the table, some of which may have no row here; None for
                 regression.
 
         Raises:
@@ -153,7 +153,7 @@ class Family(Protocol):
         """The fitted model in the family's own safe format; never pickle.
 
         Raises:
-            Unexportable: It holds what `load` would not trust.
+            Unexportable: It contains a type that `load` does not trust.
         """
         ...
 
@@ -161,6 +161,6 @@ class Family(Protocol):
         """What `save` wrote.
 
         Raises:
-            Corrupt: It is damaged, or holds what is not trusted.
+            Corrupt: It is damaged, or contains a type that is not trusted.
         """
         ...

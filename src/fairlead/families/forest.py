@@ -1,6 +1,7 @@
-"""Forests: random_forest and extra_trees.
+"""scikit-learn's forests: random_forest and extra_trees.
 
-Belongs here: scikit-learn's two forests. Does not: boosters' random forest modes.
+A forest is fitted tree by tree with seeds by place, so that its first trees are a smaller forest:
+trials that differ in the number of trees share a fit.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead.families.family import Array, Estimator, Fitted, Task
-from fairlead.families.labels import widened
 from fairlead.families.onnx_graph import finished
 from fairlead.families.onnx_trees import OUTPUT, ensemble
 from fairlead.families.parameters import AFRESH, SEED, SILENT, THREADS, Names
-from fairlead.families.scikit import Scikit
+from fairlead.families.scikit import Scikit, widened
 from fairlead.records import Params
 from fairlead.spec.space import Range, Space
 
@@ -28,7 +28,7 @@ _RESERVED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Forest(Scikit):
-    """A forest of scikit-learn's, fitted and asked with one thread.
+    """A forest of scikit-learn's, fitted and predicting with one thread.
 
     With more, the trees' predictions are added in the order in which threads finish, and the sum
     changes in its last bit from one run to the next.

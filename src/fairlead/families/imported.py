@@ -1,13 +1,15 @@
-"""Estimators that the spec names by import path.
+"""Estimators that the spec names by import path: `package.module:Name` or `./file.py:Name`.
 
-Belongs here: `package.module:Name` and `./file.py:Name`. Does not: families with a name of their
-own; what is kept from the run of what such code does (user_code.py).
+A file is executed as a module of its own, named by the digest of its content. The effects of the
+user's code are contained while it is called (user_code.py); otherwise its estimator is handled as
+any with scikit-learn's interface.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
 import linecache
@@ -20,9 +22,8 @@ from typing import Any
 
 from fairlead.errors import InvalidSpec, Unexportable
 from fairlead.families.family import Estimator, Fitted, Task
-from fairlead.families.packages import distribution_of, version
 from fairlead.families.parameters import SEED, THREADS, Names
-from fairlead.families.scikit import Scikit, unknown_to_onnx
+from fairlead.families.scikit import Scikit, unknown_to_onnx, version
 from fairlead.families.user_code import guarded
 from fairlead.records import Params
 from fairlead.spec.space import Space
@@ -48,14 +49,14 @@ class Imported(Scikit):
         return self.name.rpartition(":")[0]
 
     def needed(self) -> frozenset[str]:
-        """Those without a default: a function may have such, and a class of the user's own."""
+        """Those without a default, which a function or a class of the user's own may have."""
         return frozenset(
             one.name
             for one in self._taken()
             if one.kind in _BY_NAME and one.default is inspect.Parameter.empty
         )
 
-    def names(self, task: Task) -> Names:  # noqa: ARG002 - the name stands for one task only
+    def names(self, task: Task) -> Names:  # noqa: ARG002 - the name is of one task only
         """Those that the class or function takes."""
         taken = self._taken()
         anything = any(one.kind is one.VAR_KEYWORD for one in taken)
@@ -82,10 +83,10 @@ class Imported(Scikit):
         own = {"scikit-learn": version(["scikit-learn"])}
         if self.source is not None:
             return {**own, self.where: f"sha256:{_digest(self.source)}"}
-        package = distribution_of(self.where.partition(".")[0])
+        package = _distribution_of(self.where.partition(".")[0])
         return {**own, package: version([package])}
 
-    def build(self, params: Params, task: Task, *, seed: int, threads: int) -> Estimator:  # noqa: ARG002 - the name stands for one task only
+    def build(self, params: Params, task: Task, *, seed: int, threads: int) -> Estimator:  # noqa: ARG002 - the name is of one task only
         """An unfitted estimator; seeds and threads are set inside pipelines too.
 
         Raises:
@@ -96,13 +97,13 @@ class Imported(Scikit):
             estimator = target(**params)
         with self._guarded("cannot be given its seed and threads"):
             refuse_class(self.name, estimator)
-            return _settled(estimator, seed, threads)
+            return _with_seed_and_threads(estimator, seed, threads)
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
         """The model as skl2onnx converts it."""
         try:
             return super().onnx(fitted, width=width)
-        except Unexportable as error:  # in the words of the spec: the file, not our name for it
+        except Unexportable as error:  # with the file's name, as in the spec, and not the module's
             raise Unexportable(str(error).replace(self._module().__name__, self.where)) from error
 
     def trusted(self) -> frozenset[str]:
@@ -148,7 +149,7 @@ _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 
 
 def refuse_class(family: str, estimator: Estimator) -> None:
-    """Refuse a class where an estimator that is made of it is wanted.
+    """Refuse a class in the place of an estimator.
 
     Raises:
         InvalidSpec: It is one.
@@ -183,8 +184,8 @@ def _tagged(estimator: Estimator) -> str | None:
     return kind
 
 
-def _settled(estimator: Estimator, seed: int, threads: int) -> Estimator:
-    """Give every part of it that has one the seed, and no more threads than it may have."""
+def _with_seed_and_threads(estimator: Estimator, seed: int, threads: int) -> Estimator:
+    """Set the seed and the number of threads in every part of it that takes them."""
     if not hasattr(estimator, "get_params"):
         return estimator
     given = estimator.get_params(deep=True)
@@ -197,6 +198,12 @@ def _settled(estimator: Estimator, seed: int, threads: int) -> Estimator:
     )
 
 
+def _distribution_of(module: str) -> str:
+    """Name of the distribution that brings this top-level module; its own if that is not known."""
+    found = importlib.metadata.packages_distributions().get(module, [module])
+    return found[0]
+
+
 def _digest(source: bytes) -> str:
     return hashlib.sha256(source).hexdigest()
 
@@ -204,7 +211,7 @@ def _digest(source: bytes) -> str:
 def _executed(source: bytes, where: str) -> ModuleType:
     """The file as a module, under a name that no other file or content has.
 
-    It stays in sys.modules, where whatever takes its objects apart looks for their classes.
+    It stays in sys.modules, where skops looks for the classes of its objects.
     """
     name = f"fairlead_family_{_digest(where.encode() + source)[:16]}"
     if name in sys.modules:
@@ -223,7 +230,7 @@ def _executed(source: bytes, where: str) -> ModuleType:
 
 
 def _text(source: bytes) -> str:
-    """For people to read: Python takes a comment in letters that its encoding does not have."""
+    """For tracebacks: Python accepts comments that its encoding cannot decode."""
     try:
         return importlib.util.decode_source(source)
     except (SyntaxError, UnicodeDecodeError):

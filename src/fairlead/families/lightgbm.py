@@ -1,6 +1,7 @@
-"""LightGBM.
+"""LightGBM: LGBMRegressor and LGBMClassifier.
 
-Belongs here: that library's estimators. Does not: XGBoost and CatBoost.
+The fitted model is their booster, because that is what is saved, exported, and cut off at a number
+of rounds (lightgbm_staged.py).
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from fairlead.errors import Corrupt, Unexportable
 from fairlead.families import lightgbm_staged
 from fairlead.families.boosting import ROUNDS, SAMPLED, names
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.labels import widened
 from fairlead.families.onnx_graph import FEATURES, finished
-from fairlead.families.packages import version
 from fairlead.families.parameters import FILES, SEED, SILENT, STOPPING, THREADS, Names
-from fairlead.families.scikit import Scikit, converting, loaded, refuse_missing_class
+from fairlead.families.scikit import (
+    Scikit,
+    converting,
+    loaded,
+    refuse_missing_class,
+    version,
+    widened,
+)
 from fairlead.records import Params
 from fairlead.spec.space import Range, Space
 
@@ -60,7 +66,7 @@ _OTHER_NAMES = {
     "drop_rate": "rate_drop",
 }
 _ALIASES = {other: name for name, others in _OTHER_NAMES.items() for other in others.split()}
-_NATIVE = (  # taken by the library beside the names of its scikit-learn interface
+_NATIVE = (  # taken by the library in addition to its scikit-learn interface
     "alpha",
     "boost_from_average",
     "data_sample_strategy",
@@ -100,7 +106,7 @@ _NATIVE = (  # taken by the library beside the names of its scikit-learn interfa
     "xgboost_dart_mode",
     "zero_as_missing",
 )
-_SHARED = {  # those under which a test has proved every prefix equal to its own fit
+_SHARED = {  # under these a test proves every prefix equal to its own fit
     "boosting_type",
     "class_weight",
     "colsample_bytree",
@@ -133,7 +139,7 @@ _SHARED = {  # those under which a test has proved every prefix equal to its own
 
 @dataclass(frozen=True, kw_only=True)
 class Boosted:
-    """A booster and how it came about.
+    """A booster and how it was fitted.
 
     Args:
         booster: LightGBM's own.
@@ -152,11 +158,11 @@ class LightGBM(Scikit):
     """LGBMRegressor and LGBMClassifier; the fitted model is their booster."""
 
     def names(self, task: Task) -> Names:
-        """Those of the scikit-learn interface, and the library's own that it has no other for."""
+        """Those of the scikit-learn interface, and the library's own without one there."""
         return names(_class(task), native=_NATIVE, reserved=_RESERVED, aliases=_ALIASES)
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
-        """Rounds, their size, and how rows and columns are sampled."""
+        """Rounds, learning rate, and the sampling of rows and columns."""
         return {
             **ROUNDS,
             "num_leaves": Range(low=7, high=255, log=True),
@@ -171,7 +177,7 @@ class LightGBM(Scikit):
         return {"lightgbm": version(["lightgbm"])}
 
     def stage(self, params: Params) -> str | None:
-        """The number of rounds, save for DART, which looks back."""
+        """The number of rounds, except for DART, which changes earlier rounds."""
         count = params.get("n_estimators")
         fit = params.keys() <= _SHARED and params.get("boosting_type", "gbdt") in {"gbdt", "goss"}
         return "n_estimators" if fit and type(count) is int and count > 0 else None
@@ -196,11 +202,11 @@ class LightGBM(Scikit):
 
     def values(self, model: Boosted, x: Array) -> Array:
         """Predictions [rows]."""
-        return _asked(model, x, None)
+        return _predict(model, x, None)
 
     def probabilities(self, model: Boosted, x: Array) -> Array:
         """Probabilities [rows, classes seen]."""
-        return _columns(_asked(model, x, None))
+        return _columns(_predict(model, x, None))
 
     def stages(self, fitted: Fitted, x: Array, at: Sequence[int]) -> Iterator[Array]:
         """Predictions of the first rounds."""
@@ -210,7 +216,7 @@ class LightGBM(Scikit):
             yield from lightgbm_staged.sums(model.booster, x, lengths, threads=model.threads)
             return
         for length in lengths:
-            predicted = _asked(model, x, length)
+            predicted = _predict(model, x, length)
             yield predicted if fitted.classes is None else widened(_columns(predicted), fitted)
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
@@ -261,13 +267,13 @@ def _averages(booster: Any) -> bool:
 
 
 def _refuse_cut_short(saved: Saved) -> None:
-    """Refuse what is not a whole model: LightGBM ends the whole process over part of one."""
+    """Refuse an incomplete model: LightGBM ends the whole process over one."""
     marks = (b"\nend of trees\n", b"\nend of parameters\n")
     if not saved.content.startswith(b"tree\n") or any(m not in saved.content for m in marks):
         raise Corrupt(f"{saved.name}: {len(saved.content)} bytes are not a LightGBM model")
 
 
-def _asked(model: Boosted, x: Array, count: int | None) -> Array:
+def _predict(model: Boosted, x: Array, count: int | None) -> Array:
     predicted: Array = model.booster.predict(x, num_iteration=count, num_threads=model.threads)
     return predicted
 

@@ -1,7 +1,7 @@
-"""What the beginnings of a LightGBM booster predict, with one walk through its trees.
+"""Predictions of a LightGBM booster cut off at several numbers of trees, in one pass.
 
-Belongs here: adding up what the leaves hold. Does not: which fits serve several trials
-(lightgbm.py).
+The pass finds the leaf of every row in every tree, and adds up the leaves' values in the order of
+the trees.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ENTRIES = 1 << 22
-"""Leaves that are held at a time: rows times trees."""
+"""Leaves that are in memory at a time: rows times trees."""
 
 
 def adds_up(booster: Any) -> bool:

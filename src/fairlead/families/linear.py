@@ -1,6 +1,6 @@
 """Linear models: elastic net and logistic regression, on standardised features.
 
-Belongs here: that one family. Does not: other linear models, which a spec names by import path.
+Other linear models are named by import path (imported.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""ONNX graphs as Fairlead writes them.
+"""ONNX graphs as Fairlead writes them: pinned versions, one input, one output.
 
-Belongs here: the pinned versions of the format, and what turns a converter's graph into one with
-the one output that a signature promises. Does not: converters (each family calls its own), and
-the columns before the model (training/export.py).
+Each family has a converter, whose graph is cut here to the one output that a signature promises.
+The nodes for the raw columns before the model are added by training/export.py.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ FEATURES = "features"
 
 
 def sealed(model: Any, inputs: Sequence[Any], output: Any) -> bytes:
-    """This model with these inputs, this one output, and all that is pinned, as bytes.
+    """The model with these inputs, this output and the pinned versions, as bytes.
 
     It is changed in place: a large forest is hundreds of megabytes, and copies of it are slow.
 
@@ -106,7 +105,7 @@ def finished(converted: Any, source: str, fitted: Fitted, *, width: int) -> byte
 
 
 def _keep_what_leads_to(source: str, graph: Any) -> None:
-    """Leave behind labels, maps, and whatever else the tensor does not come from."""
+    """Remove labels, maps, and whatever else the tensor does not depend on."""
     wanted = {source}
     for place in reversed(range(len(graph.node))):
         if wanted.isdisjoint(graph.node[place].output):
@@ -140,7 +139,7 @@ def _named(source: str) -> tuple[list[Any], list[Any]]:
 
 
 def _widened(source: str, fitted: Fitted) -> tuple[list[Any], list[Any]]:
-    """A column of zeros is appended, and stands for every class that was never seen."""
+    """Append a column of zeros, and take it for every class that was never seen."""
     from onnx import TensorProto, helper
 
     order = [

@@ -1,9 +1,8 @@
-"""scikit-learn's trees as one ONNX node.
+"""scikit-learn's trees as one ONNX node, a tree ensemble.
 
-Belongs here: the arrays of fitted trees, as ONNX's tree ensemble has them. Does not: boosters,
-which have converters of their own. skl2onnx converts forests too, a node at a time in Python: a
-forest of 60 trees on 8,000 rows took it 3.1 s of processor time, and takes 0.3 s here; both grow
-with the number of nodes.
+The arrays of all fitted trees are joined and written at once. skl2onnx converts forests too, a node
+at a time in Python: a forest of 60 trees on 8,000 rows took it 3.1 s of processor time, and takes
+0.3 s here; both grow with the number of nodes.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def ensemble(trees: Sequence[Any], *, targets: int) -> Any:
 
 
 def _nodes(trees: Sequence[Any]) -> dict[str, list[Array]]:
-    """Arrays of all trees, a part each; a leaf's children and feature are of no account."""
+    """Arrays of all trees, a part each; a leaf's children and feature are unused."""
     import numpy as np
 
     inner = [tree.children_left != _LEAF for tree in trees]
@@ -86,7 +85,7 @@ def _leaves(trees: Sequence[Any], targets: int) -> dict[str, list[Array]]:
 
 
 def _write(attribute: Any, parts: Sequence[Array]) -> None:
-    """Straight into the message: onnx.helper looks at every number by itself."""
+    """Write into the message directly: onnx.helper checks every number by itself."""
     import numpy as np
     from onnx import AttributeProto
 

@@ -1,7 +1,7 @@
-"""Which parameters a family takes.
+"""Checking the names of a spec's parameters against those that a family takes.
 
-Belongs here: refusing names that it has not, or that Fairlead sets itself, with what to write
-instead. Does not: the names themselves (each family knows its own), and their values.
+A name is refused where the family has no such parameter, where Fairlead sets it itself, or where it
+is another spelling of one; the message says what to write instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Names:
     Args:
         known: Those a spec may give; None where the estimator takes any.
         reserved: Those that Fairlead sets itself, and why.
-        aliases: Other spellings that the library would take, and the one to write.
+        aliases: Other spellings that the library accepts, and the one that a spec uses.
     """
 
     known: Collection[str] | None
@@ -55,7 +55,7 @@ def refuse_unknown(family: str, given: Collection[str], names: Names) -> None:
     """Refuse the first name that the family does not take.
 
     Raises:
-        InvalidSpec: Says which, and what to write instead.
+        InvalidSpec: Names it, and what to write instead.
     """
     for name in given:
         if fault := names.fault(name):

@@ -1,30 +1,31 @@
-"""Estimators that keep scikit-learn's interface.
+"""Families of estimators that keep scikit-learn's interface.
 
-Belongs here: what is the same for all of them. Does not: any one of them (forest.py, linear.py,
-imported.py, and the boosters' modules).
+`Scikit` has what is the same for all of them; a family overrides how its estimator is built, and
+where it is better served by its own library, how it is fitted, exported and saved. A classifier is
+fitted on the classes that its rows hold, renumbered without gaps; its predictions get columns of
+zeros for the others.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.errors import InvalidSpec, Unexportable
+from fairlead.errors import Failed, InvalidSpec, Unexportable
 from fairlead.families import skops_format
 from fairlead.families.converters import as_known, corrected, unknown
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.labels import compacted, seen_in, widened
 from fairlead.families.onnx_graph import FEATURES, ML_OPSET, OPSET, finished
-from fairlead.families.packages import version
 from fairlead.families.parameters import Names, refuse_unknown
 from fairlead.records import Params
 from fairlead.spec.space import Space
 
 _ADVICE = "write promote: {when: never}, or use an estimator of scikit-learn"
-_SENTENCE = 240  # letters of another's message that are passed on
+_SENTENCE = 240  # characters of another library's message that are passed on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Scikit(ABC):
 
     Args:
         name: As the spec writes it.
-        library: What it needs beside scikit-learn, by its import name.
+        library: The library it needs in addition to scikit-learn, by its import name.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Scikit(ABC):
         refuse_values(self.name, self.build(params, task, seed=0, threads=1))
 
     def unexportable(self, params: Params, task: Task) -> str | None:  # noqa: ARG002 - as the Protocol has it
-        """None: nothing is known against it."""
+        """None: no reason is known before a fit."""
         return None
 
     def versions(self) -> Mapping[str, str]:
@@ -77,7 +78,7 @@ class Scikit(ABC):
         return None
 
     def fit(self, estimator: Estimator, x: Array, y: Array, *, classes: int | None) -> Fitted:
-        """The estimator, fitted on these rows; a class that they miss is no fault."""
+        """The estimator, fitted on these rows; they may lack a class of the table."""
         if classes is None:
             return Fitted(model=self.train(estimator, x, y))
         seen = seen_in(y)
@@ -126,8 +127,53 @@ class Scikit(ABC):
         return loaded(skops_format.loads(saved.content, self.trusted()), classes)
 
     def trusted(self) -> frozenset[str]:
-        """Types that a saved model may hold beside those of scikit-learn itself."""
+        """Types that a saved model may contain in addition to scikit-learn's own."""
         return frozenset()
+
+
+def version(distributions: Sequence[str]) -> str:
+    """Version of the first of these distributions that is installed; 'unknown' if none is."""
+    for name in distributions:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def seen_in(y: Array) -> tuple[int, ...]:
+    """The class indexes that these rows hold, in rising order.
+
+    Raises:
+        Failed: There is one class only.
+    """
+    import numpy as np
+
+    seen = tuple(int(label) for label in np.unique(y))
+    if len(seen) == 1:
+        raise Failed(
+            f"all {len(y)} training rows are of class number {seen[0]}: a classifier needs two "
+            "classes; use fewer folds, or more rows"
+        )
+    return seen
+
+
+def compacted(y: Array, seen: tuple[int, ...]) -> Array:
+    """Class indexes renumbered from 0 without gaps, as XGBoost requires."""
+    import numpy as np
+
+    return np.searchsorted(np.asarray(seen), y)
+
+
+def widened(probabilities: Array, fitted: Fitted) -> Array:
+    """Probabilities with a column for every class of the table: 0 for those never seen."""
+    import numpy as np
+
+    if len(fitted.seen) == fitted.classes:
+        return probabilities
+    wide = np.zeros((len(probabilities), fitted.classes or 0), probabilities.dtype)
+    wide[:, fitted.seen] = probabilities
+    return wide
 
 
 def loaded(model: Any, classes: int | None) -> Fitted:
@@ -136,7 +182,7 @@ def loaded(model: Any, classes: int | None) -> Fitted:
 
 
 def refuse_missing_class(family: str, fitted: Fitted) -> None:
-    """Refuse to save a model that does not know every class: no format keeps which it knows.
+    """Refuse to save a model that does not know every class: no format stores which it knows.
 
     Raises:
         Unexportable: It does not.
@@ -153,7 +199,7 @@ def refuse_values(family: str, estimator: Estimator) -> None:
     """Refuse values that scikit-learn would refuse once a fit begins.
 
     Raises:
-        InvalidSpec: Says which, and what it may be.
+        InvalidSpec: Names it, and what it may be.
     """
     if not hasattr(estimator, "_parameter_constraints"):
         return

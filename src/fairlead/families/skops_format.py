@@ -1,7 +1,8 @@
-"""scikit-learn models in a format that runs no code when it is read.
+"""scikit-learn models in skops' format, which runs no code when it is read.
 
-Belongs here: skops, and the fixed list of types that are trusted. Does not: the boosters' own
-formats, which hold data only.
+A model is saved and loaded only where each of its types is trusted: by skops itself, by the list
+below, or as a class of the user's own file. The boosters' own formats need no such list: they hold
+data only.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TRUSTED = frozenset(
         "sklearn.tree._tree.Tree",
     }
 )
-"""Parts of scikit-learn's models that skops does not trust by itself; each holds numbers only."""
+"""Parts of scikit-learn's models that skops does not trust by default; each holds numbers only."""
 
 
 def dumps(model: Any, trusted: frozenset[str]) -> bytes:
@@ -41,8 +42,8 @@ def dumps(model: Any, trusted: frozenset[str]) -> bytes:
         content = bytes(skops.io.dumps(model, compression=zipfile.ZIP_DEFLATED))
     except Exception as error:
         raise Unexportable(f"skops cannot write this model: {error}") from error
-    if strangers := _strangers(content, trusted):
-        raise Unexportable(f"it holds types that are not trusted when read: {strangers}")
+    if untrusted := _untrusted_types(content, trusted):
+        raise Unexportable(f"it holds types that are not trusted when read: {untrusted}")
     return content
 
 
@@ -55,15 +56,15 @@ def loads(content: bytes, trusted: frozenset[str]) -> Any:
     import skops.io
 
     try:
-        strangers = _strangers(content, trusted)
-        if not strangers:
+        untrusted = _untrusted_types(content, trusted)
+        if not untrusted:
             return skops.io.loads(content, trusted=sorted(TRUSTED | trusted))
     except Exception as error:
         raise Corrupt(f"a saved model cannot be read: {error}") from error
-    raise Corrupt(f"a saved model holds types that are not trusted: {strangers}")
+    raise Corrupt(f"a saved model holds types that are not trusted: {untrusted}")
 
 
-def _strangers(content: bytes, trusted: frozenset[str]) -> str:
+def _untrusted_types(content: bytes, trusted: frozenset[str]) -> str:
     import skops.io
 
     found = skops.io.get_untrusted_types(data=content)

@@ -1,7 +1,7 @@
-"""Code of the user's, run in Fairlead's own process.
+"""Running the user's code in Fairlead's own process, with its effects contained.
 
-Belongs here: what is kept of it from the rest of the run, and what becomes of whatever it raises.
-Does not: which code that is, and what is asked of it (imported.py).
+What it prints goes to stderr, the current folder is restored, and whatever it raises becomes a
+fault of the spec that names the line of the user's file.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from fairlead.errors import InvalidSpec
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """What it prints goes to stderr, and where it goes is undone: neither is for the run."""
+    """Send its output to stderr, and restore the current folder afterwards."""
     with contextlib.chdir("."), contextlib.redirect_stdout(sys.stderr):
         yield
 
 
 @contextlib.contextmanager
 def guarded(family: str, what: str) -> Iterator[None]:
-    """Within, its output is contained and whatever it raises is a fault of the spec.
+    """Contain its output, and raise whatever it raises as a fault of the spec.
 
     Args:
         family: The family whose code is run, as the spec writes it.
@@ -35,18 +35,18 @@ def guarded(family: str, what: str) -> Iterator[None]:
     try:
         with contained():
             yield
-    except (InvalidSpec, KeyboardInterrupt):  # said in our own words already; Ctrl-C
+    except (InvalidSpec, KeyboardInterrupt):  # already worded as a fault of the spec; Ctrl-C
         raise
     except BaseException as error:
         place = _place(family.rpartition(":")[0], error)
-        said = f"{type(error).__name__}: {_text(error)}".removesuffix(": ")
-        raise InvalidSpec(f"{place}family {family!r} {what}: {said}") from error
+        raised = f"{type(error).__name__}: {_text(error)}".removesuffix(": ")
+        raise InvalidSpec(f"{place}family {family!r} {what}: {raised}") from error
 
 
 def _text(error: BaseException) -> str:
     try:
         return " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 - its own code, too, and what it is called says enough
+    except Exception:  # noqa: BLE001 - the user's code, too; the exception's name is enough
         return ""
 
 

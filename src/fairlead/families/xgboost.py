@@ -1,6 +1,6 @@
-"""XGBoost.
+"""XGBoost: XGBRegressor and XGBClassifier.
 
-Belongs here: that library's estimators. Does not: LightGBM and CatBoost.
+A fitted model is saved as XGBoost's own JSON and exported by onnxmltools.
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ from typing import Any
 from fairlead.errors import Corrupt, Unexportable
 from fairlead.families.boosting import ROUNDS, SAMPLED, names
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.labels import widened
 from fairlead.families.onnx_graph import FEATURES, finished
-from fairlead.families.packages import version
 from fairlead.families.parameters import SEED, SILENT, STOPPING, THREADS, Names
-from fairlead.families.scikit import Scikit, converting, loaded, refuse_missing_class
+from fairlead.families.scikit import (
+    Scikit,
+    converting,
+    loaded,
+    refuse_missing_class,
+    version,
+    widened,
+)
 from fairlead.records import Params
 from fairlead.spec.space import Range, Space
 
@@ -42,7 +47,7 @@ _ALIASES = {
     "alpha": "reg_alpha",
     "lambda": "reg_lambda",
 }
-_NATIVE = (  # taken by the library beside the names of its scikit-learn interface
+_NATIVE = (  # taken by the library in addition to its scikit-learn interface
     "feature_selector",
     "huber_slope",
     "max_cached_hist_node",
@@ -56,7 +61,7 @@ _NATIVE = (  # taken by the library beside the names of its scikit-learn interfa
     "tweedie_variance_power",
     "updater",
 )
-_SHARED = {  # those under which a test has proved every prefix equal to its own fit
+_SHARED = {  # under these a test proves every prefix equal to its own fit
     "base_score",
     "booster",
     "colsample_bylevel",
@@ -86,11 +91,11 @@ class XGBoost(Scikit):
     """XGBRegressor and XGBClassifier."""
 
     def names(self, task: Task) -> Names:
-        """Those of the scikit-learn interface, and the library's own that it has no other for."""
+        """Those of the scikit-learn interface, and the library's own without one there."""
         return names(_class(task), native=_NATIVE, reserved=_RESERVED, aliases=_ALIASES)
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
-        """Rounds, their size, and how rows and columns are sampled."""
+        """Rounds, learning rate, and the sampling of rows and columns."""
         return {
             **ROUNDS,
             "max_depth": Range(low=3, high=10),
@@ -104,7 +109,7 @@ class XGBoost(Scikit):
         return {"xgboost": version(["xgboost", "xgboost-cpu"])}
 
     def stage(self, params: Params) -> str | None:
-        """The number of rounds, save for boosters that look back (DART) or have no trees."""
+        """The number of rounds, unless the booster changes earlier ones (DART) or has no trees."""
         count = params.get("n_estimators")
         fit = params.keys() <= _SHARED and params.get("booster") in {None, "gbtree"}
         return "n_estimators" if fit and type(count) is int and count > 0 else None
@@ -150,7 +155,7 @@ class XGBoost(Scikit):
         task: Task = "regression" if classes is None else "classification"
         model = _class(task)(n_jobs=1, verbosity=0)
         try:
-            json.loads(saved.content)  # XGBoost ends the whole process over what is no JSON
+            json.loads(saved.content)  # XGBoost ends the whole process over invalid JSON
             model.load_model(bytearray(saved.content))
         except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
             raise Corrupt(f"{saved.name}: XGBoost cannot read it: {error}") from error
@@ -167,7 +172,7 @@ def _class(task: Task) -> Any:
 
 
 def _kind(model: Any) -> str:
-    """What the trees are to each other: DART's have weights, which the converter forgets."""
+    """How the trees are combined: DART's have weights, which the converter drops."""
     config = json.loads(model.get_booster().save_config())
     return str(config["learner"]["gradient_booster"]["name"])
 

@@ -1,6 +1,6 @@
-"""The gate's interval: how sure it is that the candidate is better.
+"""The gate's interval: the difference of candidate and champion, with its uncertainty.
 
-Belongs here: that picture. Does not: deciding (registry.gate).
+The picture shows the verdict as the gate has recorded it (registry/gate.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Score over trials: how the search went.
 
-Belongs here: that picture. Does not: how trials compare by parameter (parallel.py).
+Each trial is a mark at its number; a line shows the best score so far.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Seconds a trial: where the time went.
 
-Belongs here: that picture. Does not: how fast anything should be.
+Each trial is a mark at its number, coloured by family.
 """
 
 from __future__ import annotations
