@@ -217,8 +217,6 @@ def main(connection: socket.socket) -> None:
     _import()
     while True:
         request, descriptors = _fork_asked(connection)
-        if request.session:
-            os.setsid()
         ours, theirs = socket.socketpair()
         if request.module in LEAVES or os.fork():
             break
@@ -253,14 +251,15 @@ def _fork_asked(connection: socket.socket) -> tuple[Request, list[int]]:
             os._exit(0)
         go, gone = os.pipe(), os.pipe()
         if not (between := os.fork()):
-            child = os.fork()
-            if not child:
-                os.close(go[1])
-                os.read(go[0], 1)
-                connection.close()
-                return Request(**asked), [*descriptors]
-            os.write(gone[1], str(child).encode())
-            os._exit(0)
+            if os.fork():
+                os._exit(0)
+            if asked["session"]:
+                os.setsid()  # before anybody knows its number: as a new program, it has its group
+            os.write(gone[1], str(os.getpid()).encode())
+            os.close(go[1])
+            os.read(go[0], 1)
+            connection.close()
+            return Request(**asked), [*descriptors]
         os.waitpid(between, 0)
         pid = int(os.read(gone[0], 20))
         os.write(go[1], b"!")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import linecache
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,11 @@ def test_whatever_an_import_ends_with_is_one_line(tmp_path: Path, body: str) -> 
     assert message.startswith("./m.py:5: family './m.py:E' cannot be imported: ")
 
 
-def test_ctrl_c_while_a_file_is_imported_stays_what_it_is(tmp_path: Path) -> None:
+def test_ctrl_c_while_a_file_is_imported_stays_what_it_is(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     (tmp_path / "m.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
     with pytest.raises(KeyboardInterrupt):
         catalog.family("./m.py:E", base=tmp_path).check({}, "regression")

@@ -196,7 +196,7 @@ def test_a_server_that_cannot_write_to_the_ledger_is_not_said_to_be_gone(live: H
         assert served.answers()
         told, url = run(live, "route", MODEL), served.url
         locking.close()
-    assert "no server has told of itself since" in told.stderr
+    assert "no server has reported since" in told.stderr
     assert f"({url})" in told.stderr
     assert "no server serves it now" not in told.stderr
 

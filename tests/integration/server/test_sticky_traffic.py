@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from urllib.parse import urlsplit
@@ -31,15 +32,31 @@ class Users:
     answers: dict[str, list[str]] = field(
         default_factory=lambda: {f"user-{number}": [] for number in range(CLIENTS)}
     )
+    times: dict[str, list[float]] = field(
+        default_factory=lambda: {f"user-{number}": [] for number in range(CLIENTS)}
+    )
     broken: list[str] = field(default_factory=list)
 
     def now(self) -> Counter[str]:
         """How many are with each revision."""
         return Counter(answers[-1] for answers in self.answers.values() if answers)
 
-    def ways(self) -> set[tuple[str, ...]]:
-        """The revisions that clients were with, in order."""
-        return {tuple(name for name, _ in groupby(each)) for each in self.answers.values()}
+    def ways(self, changing: Sequence[tuple[float, float]]) -> set[tuple[str, ...]]:
+        """The revisions that clients were with, in order.
+
+        Args:
+            changing: From when to when a route was in force that not every process followed yet:
+                two connections of a client may meet one that does and one that does not.
+        """
+        return {
+            tuple(name for name, _ in groupby(self._outside(user, changing)))
+            for user in self.answers
+        }
+
+    def _outside(self, user: str, changing: Sequence[tuple[float, float]]) -> Iterator[str]:
+        for at, name in zip(self.times[user], self.answers[user], strict=True):
+            if not any(began <= at <= ended for began, ended in changing):
+                yield name
 
 
 @contextlib.contextmanager
@@ -72,7 +89,31 @@ def _ask(url: str, name: str, users: Users, over: threading.Event) -> None:
                 content = answer.read()
                 if answer.status != 200:
                     users.broken.append(f"{answer.status} {content!r}")
+                users.times[name].append(time.time())
                 users.answers[name].append(answer.headers["Fairlead-Revision"])
+
+
+@contextlib.contextmanager
+def watched(home: Home) -> Iterator[list[tuple[float, float]]]:
+    """When each route was put in force, and when every process followed it."""
+    changing: list[tuple[float, float]] = []
+    seen: set[int] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            route = home.ledger.routes.current(MODEL)
+            if route and route.number not in seen and home.followed():
+                seen.add(route.number)
+                changing.append((route.at, time.time()))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield changing
+    finally:
+        over.set()
+        thread.join()
 
 
 def canary(home: Home, version: int, *steps: int) -> Deployment:
@@ -101,7 +142,7 @@ def test_nobody_moves_back_and_forth_while_a_canary_grows_and_an_undo_brings_all
     with serving(home) as served:
         home.ended(canary(home, 1, 100))
         wait_until(home.followed)
-        with asking(served.url) as users:
+        with asking(served.url) as users, watched(home) as changing:
             wait_until(lambda: settled(users) == {OLD: CLIENTS})
             deployment = canary(home, version, 10, 50, 100)
             for percent in (10, 50):
@@ -112,6 +153,6 @@ def test_nobody_moves_back_and_forth_while_a_canary_grows_and_an_undo_brings_all
             undo(home.ledger, home.artifacts, MODEL, "enough")
             wait_until(lambda: settled(users) == {OLD: CLIENTS})
     assert not users.broken
-    assert users.ways() == {(OLD, NEW, OLD)}
+    assert users.ways(changing) == {(OLD, NEW, OLD)}
     assert abs(shares[10] - 0.1) < 0.15
     assert abs(shares[50] - 0.5) < 0.25

@@ -161,7 +161,8 @@ class Process:
         while True:
             report = self.report()
             told = report.serial == self.serial and (report.routes or report.faults)
-            if told and set(report.routes.values()) <= {self.serial}:
+            whole = set(report.behind) <= set(report.faults)
+            if told and whole and set(report.routes.values()) <= {self.serial}:
                 return report
 
     def report(self) -> Report:
