@@ -74,9 +74,9 @@ def test_a_model_that_is_not_there_is_refused(workshop: Workshop, call: str) -> 
 @pytest.mark.parametrize("why", ["", "  \n"])
 def test_a_change_by_hand_must_say_why(workshop: Workshop, why: str) -> None:
     workshop.version(0.0)
-    with pytest.raises(Invalid, match="why"):
+    with pytest.raises(Invalid, match=r"the reason \(why\) is empty"):
         workshop.registry.promote(MODEL, 1, why=why)
-    with pytest.raises(Invalid, match="why"):
+    with pytest.raises(Invalid, match=r"the reason \(why\) is empty"):
         workshop.registry.rollback(MODEL, why=why)
 
 
