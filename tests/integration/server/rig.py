@@ -181,6 +181,11 @@ class Served:
         """Its serving processes."""
         return [one for one in self.children() if "fairlead.serving.process" in _words(one)]
 
+    def has_replaced(self, process: psutil.Process) -> bool:
+        """Whether this one has gone and there are two again."""
+        serving = self.processes()  # looked up once: between two looks it may die
+        return len(serving) == 2 and process not in serving
+
     def checker(self) -> psutil.Process | None:
         """The process of a check, if there is one now."""
         found = (one for one in self.children() if "fairlead.serving.check" in _words(one))

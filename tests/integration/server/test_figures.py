@@ -82,7 +82,7 @@ def test_what_a_killed_process_counted_stays_and_what_it_was_does_not(home: Home
         mine = ("process_open_fds", frozenset({str(victim.pid)}))
         wait_until(lambda: mine in scrape(served).figures)
         victim.kill()
-        wait_until(lambda: len(served.processes()) == 2 and victim not in served.processes())
+        wait_until(lambda: served.has_replaced(victim))
         scraped = scrape(served)
         assert mine not in scraped.figures
         assert scraped.refused == ASKED

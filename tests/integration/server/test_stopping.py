@@ -48,7 +48,7 @@ def test_a_serving_process_that_is_told_to_end_is_replaced_and_no_request_is_los
         wait_until(lambda: min(newcomers.total, regulars.total) > 20 * CLIENTS)
         leaving.send_signal(signal.SIGTERM)
         psutil.wait_procs([leaving], timeout=30)
-        wait_until(lambda: len(served.processes()) == 2 and leaving not in served.processes())
+        wait_until(lambda: served.has_replaced(leaving))
         wait_until(home.followed)
         before = newcomers.total, regulars.total
         wait_until(lambda: newcomers.total > before[0] + 200 and regulars.total > before[1] + 200)
