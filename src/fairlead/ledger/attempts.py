@@ -18,7 +18,6 @@ import sqlalchemy as sa
 
 from fairlead.errors import Lost
 from fairlead.ledger import events, results
-from fairlead.ledger.codecs import trials_from_json, trials_to_json
 from fairlead.ledger.database import Now, Row, now
 from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST
 from fairlead.ledger.schema import leaving_workers, studies, tasks
@@ -263,7 +262,7 @@ def restore(connection: sa.Connection, study: Row) -> None:
     back = [
         {"task": task.id}
         for task in connection.execute(_ALL_WITHDRAWN, {"of": study.number}).all()
-        if all(trial.number < study.size for trial in trials_from_json(task.trials))
+        if all(trial.number < study.size for trial in task.trials)
     ]
     if back:
         connection.execute(_RESTORE, back)
@@ -290,7 +289,7 @@ def _start(connection: sa.Connection, task: Row, worker: str, lease: float) -> C
         task=task.id,
         study=task.study_id,
         kind=task.kind,
-        trials=trials_from_json(task.trials),
+        trials=task.trials,
         attempt=attempt,
         token=token,
         worker=worker,
@@ -350,7 +349,7 @@ def _lose(connection: sa.Connection, task: Row) -> None:
         task=task.id,
         study=task.study,
         kind=task.kind,
-        trials=trials_from_json(task.trials),
+        trials=task.trials,
         attempts=task.attempts,
         following=following,
         reason=reason,
@@ -376,7 +375,7 @@ def _settle(connection: sa.Connection, ended: _Ended) -> bool:
 
 def _split(connection: sa.Connection, ended: _Ended) -> None:
     """Give each trial of a shared fit a task of its own: one may have spoiled the others."""
-    first, *others = (trials_to_json([trial]) for trial in ended.trials)
+    first, *others = ([trial] for trial in ended.trials)
     connection.execute(_RESTART, {"task": ended.task, "of": first})
     rows = [
         {

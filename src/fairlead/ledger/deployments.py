@@ -15,12 +15,6 @@ import sqlalchemy as sa
 
 from fairlead.errors import Conflict, Invalid, NotFound
 from fairlead.ledger import events, leases, revisions
-from fairlead.ledger.codecs import (
-    bounds_from_json,
-    bounds_to_json,
-    steps_from_json,
-    steps_to_json,
-)
 from fairlead.ledger.database import Database, Now, Row, model_lock, now
 from fairlead.ledger.schema import deployments, routes_in_force
 from fairlead.records import Deployment, ServingEvent
@@ -136,8 +130,8 @@ def advance(connection: sa.Connection, deployment: Deployment) -> Deployment:
     row = row_of(connection, deployment.model, deployment.number, locked=True)
     if not _may_write(row, deployment):
         raise Conflict(_refusal(row, deployment))
-    if not -1 <= deployment.step < len(steps_from_json(row.steps)):
-        raise Invalid(f"{_named(row)} has no step {deployment.step}: its steps are {row.steps}")
+    if not -1 <= deployment.step < len(row.steps):
+        raise Invalid(f"{_named(row)} has no step {deployment.step}: its steps are {[*row.steps]}")
     _write(connection, row, deployment)
     return _deployment(row_of(connection, deployment.model, deployment.number))
 
@@ -273,7 +267,7 @@ def _write(connection: sa.Connection, row: Row, deployment: Deployment) -> None:
 
 def _moves(row: Row, deployment: Deployment) -> Iterator[tuple[str, str]]:
     if row.step != deployment.step:
-        steps = steps_from_json(row.steps)
+        steps = row.steps
         yield "step", f"{deployment.step + 1} of {len(steps)}: {steps[deployment.step]} %"
     if row.state != deployment.state:
         yield deployment.state, deployment.reason
@@ -299,8 +293,8 @@ def _new_row(deployment: Deployment) -> dict[str, object]:
         "model": deployment.model,
         "number": deployment.number,
         "revision": deployment.revision,
-        "steps": steps_to_json(deployment.steps),
-        "bounds": bounds_to_json(deployment.bounds),
+        "steps": deployment.steps,
+        "bounds": deployment.bounds,
         "sticky": deployment.sticky,
         "base": deployment.base,
         "step": deployment.step,
@@ -316,8 +310,8 @@ def _deployment(row: Row) -> Deployment:
         model=row.model,
         number=row.number,
         revision=row.revision,
-        steps=steps_from_json(row.steps),
-        bounds=bounds_from_json(row.bounds),
+        steps=row.steps,
+        bounds=row.bounds,
         sticky=row.sticky,
         base=row.base,
         step=row.step,

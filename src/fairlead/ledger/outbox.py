@@ -11,7 +11,6 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from fairlead.ledger.codecs import payload_from_json, payload_to_json
 from fairlead.ledger.database import Database
 from fairlead.ledger.schema import outbox
 
@@ -29,7 +28,7 @@ class SqlOutbox:
         """(id, 'version' or 'champion', payload), the oldest first."""
         return self._database.read(
             lambda connection: [
-                (row.id, row.kind, payload_from_json(row.payload))
+                (row.id, row.kind, row.payload)
                 for row in connection.execute(_PENDING, {"most": limit})
             ]
         )
@@ -45,5 +44,5 @@ def append(
     payload: Mapping[str, object],
 ) -> None:
     """Put an entry in, in the transaction that makes it true."""
-    row = {"kind": kind, "payload": payload_to_json(payload)}
+    row = {"kind": kind, "payload": payload}
     connection.execute(outbox.insert(), row)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from fairlead.ledger.codecs import scores_from_json, scores_to_json
 from fairlead.ledger.database import Row
 from fairlead.ledger.schema import results, studies
 from fairlead.records import Counts, Result
@@ -123,7 +122,7 @@ def _row(study: int, mark: int, result: Result, attempts: int) -> dict[str, obje
         "mark": mark,
         "trial": result.number,
         "state": result.state,
-        "scores": scores_to_json(result.scores),
+        "scores": result.scores,
         "score": result.score,
         "seconds": result.seconds,
         "reason": result.reason,
@@ -135,7 +134,7 @@ def _result(row: Row) -> Result:
     return Result(
         number=row.trial,
         state=row.state,
-        scores=scores_from_json(row.scores),
+        scores=row.scores,
         score=row.score,
         seconds=row.seconds,
         reason=row.reason,

@@ -16,7 +16,6 @@ import sqlalchemy as sa
 
 from fairlead.errors import NotFound
 from fairlead.ledger import events, versions
-from fairlead.ledger.codecs import allowance_from_json, allowance_to_json, whole_numbers_from_json
 from fairlead.ledger.database import Row, now
 from fairlead.ledger.schema import deployments, revisions, routes, routes_in_force
 from fairlead.records import Revision, RevisionState, ServingEvent
@@ -91,7 +90,7 @@ def revise(connection: sa.Connection, wanted: Revision) -> Revision:
     keys = {"model": wanted.model, "version": wanted.version}
     rows = connection.execute(_OF_VERSION, keys).all()
     # As records, not as texts: an older Fairlead wrote texts that lack what has a default by now.
-    same = [row for row in rows if allowance_from_json(row.allowance) == wanted.allowance]
+    same = [row for row in rows if row.allowance == wanted.allowance]
     if not same:
         return _create(connection, wanted, number=len(rows) + 1)
     renew(connection, same[0], wanted.reason)
@@ -141,7 +140,7 @@ def serve(connection: sa.Connection, model: str, names: Iterable[str], reason: s
 def _is_wanted(connection: sa.Connection, row: Row) -> bool:
     """Whether the route in force names it, or a running deployment brings it in."""
     traffic = connection.execute(_TRAFFIC, {"model": row.model}).scalar_one_or_none()
-    if traffic is not None and row.name in whole_numbers_from_json(traffic):
+    if traffic is not None and row.name in traffic:
         return True
     keys = {"model": row.model, "name": row.name}
     return bool(connection.execute(_ON_ITS_WAY, keys).scalar_one())
@@ -154,7 +153,7 @@ def _create(connection: sa.Connection, wanted: Revision, *, number: int) -> Revi
         "name": _name(wanted.version, number),
         "version": wanted.version,
         "number": number,
-        "allowance": allowance_to_json(wanted.allowance),
+        "allowance": wanted.allowance,
         "state": "loading",
         "reason": wanted.reason,
         "created": at,
@@ -180,7 +179,7 @@ def _revision(row: Row) -> Revision:
         model=row.model,
         name=row.name,
         version=row.version,
-        allowance=allowance_from_json(row.allowance),
+        allowance=row.allowance,
         state=row.state,
         reason=row.reason,
         created=row.created,

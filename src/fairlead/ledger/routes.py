@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from fairlead.errors import Conflict, Invalid, NotFound
 from fairlead.ledger import deployments, events, revisions
-from fairlead.ledger.codecs import whole_numbers_from_json, whole_numbers_to_json
 from fairlead.ledger.database import Database, Row, model_lock, now
 from fairlead.ledger.schema import routes, routes_in_force
 from fairlead.records import Deployment, Revision, RevisionState, Route, ServingEvent
@@ -228,7 +227,7 @@ def _row(route: Route) -> dict[str, object]:
     return {
         "model": route.model,
         "number": route.number,
-        "traffic": whole_numbers_to_json(route.traffic),
+        "traffic": route.traffic,
         "kind": route.kind,
         "why": route.why,
         "details": route.details,
@@ -243,7 +242,7 @@ def _route(row: Row) -> Route:
     return Route(
         model=row.model,
         number=row.number,
-        traffic=whole_numbers_from_json(row.traffic),
+        traffic=row.traffic,
         kind=row.kind,
         why=row.why,
         details=row.details,

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from fairlead.errors import Lost, NotFound
 from fairlead.ledger import leases
-from fairlead.ledger.codecs import verdict_from_json, verdict_to_json
 from fairlead.ledger.database import Database, Now, Row, now, study_lock
 from fairlead.ledger.schema import runs, studies
 from fairlead.ledger.studies import row_of as study_row
@@ -152,7 +151,7 @@ def _advance(connection: sa.Connection, run: Run) -> Run:
         "which": run.id,
         "to": run.stage,
         "made": run.version,
-        "said": verdict_to_json(run.verdict),
+        "said": run.verdict,
         "why": run.reason,
         "at": row.since if row.stage == run.stage else row.now,
     }
@@ -172,7 +171,7 @@ def _run(row: Row) -> Run:
         stage=row.stage,
         state=row.state,
         version=row.version,
-        verdict=None if row.verdict is None else verdict_from_json(row.verdict),
+        verdict=row.verdict,
         reason=row.reason,
         began=row.began,
         since=row.since,

@@ -6,7 +6,14 @@ tests/integration/ledger/recorded; tests hold all three.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
 import sqlalchemy as sa
+
+from fairlead.records import Allowance, Bounds, Trial, Verdict
 
 HEAD = "0007"  # the revision of these tables; known here so that opening needs no Alembic
 
@@ -19,6 +26,64 @@ _NAMES = {
 _KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # only INTEGER is SQLite's row id
 
 metadata = sa.MetaData(naming_convention=_NAMES)
+
+
+class Json(sa.types.TypeDecorator[Any]):
+    """A column whose text is JSON: `parsed` makes of the JSON what the column gives.
+
+    What an older Fairlead left out of a record has its default; numbers keep every bit.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, parsed: Callable[[Any], object]) -> None:
+        super().__init__()
+        self.parsed = parsed
+
+    def process_bind_param(
+        self,
+        value: object,
+        dialect: sa.Dialect,  # noqa: ARG002 - the same text in each
+    ) -> str | None:
+        """The text of a value; None stays NULL."""
+        return None if value is None else json.dumps(value, default=_plain)
+
+    def process_result_value(
+        self,
+        value: str | None,
+        dialect: sa.Dialect,  # noqa: ARG002 - the same text in each
+    ) -> object:
+        """The value that a text stands for."""
+        return None if value is None else self.parsed(json.loads(value))
+
+
+def _plain(value: Any) -> object:
+    match value:
+        case Trial():
+            return [value.number, value.family, dict(value.params), value.stop_beyond]
+        case Mapping():
+            return dict(value)
+    return asdict(value)
+
+
+def _trials(rows: Sequence[Any]) -> tuple[Trial, ...]:
+    return tuple(
+        Trial(
+            number=number,
+            family=family,
+            params=params,
+            stop_beyond=None if stop_beyond is None else tuple(stop_beyond),
+        )
+        for number, family, params, stop_beyond in rows
+    )
+
+
+_TRIALS = Json(_trials)
+_VERDICT = Json(lambda found: Verdict(**found))
+_ALLOWANCE = Json(lambda found: Allowance(**found))
+_BOUNDS = Json(lambda found: Bounds(**found))
+_MAPPING, _TUPLE = Json(dict), Json(tuple)
 
 
 def _one_of(column: str, *values: str) -> sa.CheckConstraint:
@@ -38,7 +103,7 @@ studies = sa.Table(
     sa.Column("name", sa.String, nullable=False),
     sa.Column("spec", sa.Text, nullable=False),
     sa.Column("table_digest", sa.String, nullable=False),
-    sa.Column("sources", sa.Text, nullable=False),  # JSON: the files of its families to digests
+    sa.Column("sources", _MAPPING, nullable=False),  # the files of its families to digests
     sa.Column("asked", sa.Integer, nullable=False),  # the largest size asked for so far
     sa.Column("size", sa.Integer, nullable=False),  # smaller than asked where it ended early
     sa.Column("limit_seconds", sa.Double),
@@ -74,7 +139,7 @@ tasks = sa.Table(
     sa.Column("study", _KEY, sa.ForeignKey("studies.number"), nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False),
-    sa.Column("trials", sa.Text, nullable=False),  # JSON
+    sa.Column("trials", _TRIALS, nullable=False),
     sa.Column("refit", sa.Integer),  # number of the trial that a 'refit' task is about
     _counter("attempts"),
     _counter("faults"),
@@ -121,7 +186,7 @@ results = sa.Table(
     sa.Column("mark", sa.Integer, primary_key=True),  # from 1 within the study, as committed
     sa.Column("trial", sa.Integer, nullable=False),
     sa.Column("state", sa.String, nullable=False),
-    sa.Column("scores", sa.Text, nullable=False),  # JSON
+    sa.Column("scores", _TUPLE, nullable=False),
     sa.Column("score", sa.Double),
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("reason", sa.Text),
@@ -182,7 +247,7 @@ judgements = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("champion", sa.Integer),
     sa.Column("rows", sa.String, nullable=False),
-    sa.Column("verdict", sa.Text, nullable=False),  # JSON
+    sa.Column("verdict", _VERDICT, nullable=False),
     sa.Column("at", sa.Double, nullable=False),
     _of_version("version"),
     sa.Index("judgements_rows", "model", "rows"),
@@ -207,7 +272,7 @@ promotions = sa.Table(
     sa.Column("previous", sa.Integer),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
-    sa.Column("verdict", sa.Text),  # JSON
+    sa.Column("verdict", _VERDICT),
     sa.Column("at", sa.Double, nullable=False),
     _of_version("version"),
     _one_of("kind", "gate", "promote", "rollback"),
@@ -219,7 +284,7 @@ outbox = sa.Table(
     metadata,
     sa.Column("id", _KEY, primary_key=True),
     sa.Column("kind", sa.String, nullable=False),
-    sa.Column("payload", sa.Text, nullable=False),  # JSON
+    sa.Column("payload", _MAPPING, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -230,7 +295,7 @@ revisions = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("number", sa.Integer, nullable=False),  # from 1 within its version
-    sa.Column("allowance", sa.Text, nullable=False),  # JSON
+    sa.Column("allowance", _ALLOWANCE, nullable=False),
     sa.Column("state", sa.String, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
@@ -248,8 +313,8 @@ deployments = sa.Table(
     sa.Column("model", sa.String, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("revision", sa.String, nullable=False),
-    sa.Column("steps", sa.Text, nullable=False),  # JSON
-    sa.Column("bounds", sa.Text, nullable=False),  # JSON
+    sa.Column("steps", _TUPLE, nullable=False),
+    sa.Column("bounds", _BOUNDS, nullable=False),
     sa.Column("sticky", sa.String),
     sa.Column("base", sa.Integer),
     sa.Column("step", sa.Integer, nullable=False),
@@ -278,7 +343,7 @@ routes = sa.Table(
     metadata,
     sa.Column("model", sa.String, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("traffic", sa.Text, nullable=False),  # JSON: revisions to percent; none: {}
+    sa.Column("traffic", _MAPPING, nullable=False),  # revisions to percent; none: {}
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("details", sa.String, nullable=False),
@@ -328,8 +393,8 @@ servers = sa.Table(
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("url", sa.String, nullable=False),
     sa.Column("processes", sa.Integer, nullable=False),
-    sa.Column("models", sa.Text),  # JSON: their names; NULL: all
-    sa.Column("routes", sa.Text, nullable=False),  # JSON: models to numbers of routes
+    sa.Column("models", _TUPLE),  # their names; NULL: all
+    sa.Column("routes", _MAPPING, nullable=False),  # models to numbers of routes
     sa.Column("started", sa.Double, nullable=False),
     sa.Column("seen", sa.Double, nullable=False),
     sa.Column("lease", sa.Double, nullable=False),  # seconds
@@ -347,7 +412,7 @@ runs = sa.Table(
     sa.Column("stage", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False),
     sa.Column("version", sa.Integer),
-    sa.Column("verdict", sa.Text),  # JSON
+    sa.Column("verdict", _VERDICT),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("began", sa.Double, nullable=False),
     sa.Column("since", sa.Double, nullable=False),

@@ -7,12 +7,6 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from fairlead.ledger import deployments, leases
-from fairlead.ledger.codecs import (
-    names_from_json,
-    names_to_json,
-    whole_numbers_from_json,
-    whole_numbers_to_json,
-)
 from fairlead.ledger.database import Database, Now, Row, now
 from fairlead.ledger.schema import servers
 from fairlead.records import Server
@@ -74,8 +68,8 @@ def _is_to_write(row: Row, server: Server, lease: float) -> bool:
     known = (
         row.url,
         row.processes,
-        names_from_json(row.models),
-        whole_numbers_from_json(row.routes),
+        row.models,
+        row.routes,
     )
     return given != known or leases.is_due(row.now, lease=lease, ends=row.lease_ends)
 
@@ -106,8 +100,8 @@ def _values(server: Server, lease: float, at: float) -> dict[str, object]:
     return {
         "url": server.url,
         "processes": server.processes,
-        "models": names_to_json(server.models),
-        "routes": whole_numbers_to_json(server.routes),
+        "models": server.models,
+        "routes": server.routes,
         "seen": at,
         "lease": lease,
         "lease_ends": at + lease,
@@ -119,8 +113,8 @@ def _server(row: Row) -> Server:
         id=row.id,
         url=row.url,
         processes=row.processes,
-        models=names_from_json(row.models),
-        routes=whole_numbers_from_json(row.routes),
+        models=row.models,
+        routes=row.routes,
         started=row.started,
         seen=row.seen,
     )

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from fairlead.errors import Invalid
 from fairlead.ledger import sqlite
-from fairlead.ledger.codecs import sources_from_json
 from fairlead.ledger.database import PATIENCE, Database, now
 from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.migrate import bring_to_head
@@ -132,5 +131,5 @@ def _database(location: Path | str) -> _Module:
 def _digests(connection: sa.Connection) -> Sequence[Digest]:
     named = connection.execute(_DIGESTS).scalars().all()
     sources = connection.execute(_SOURCES).scalars().all()
-    own = {digest for text in sources for digest in sources_from_json(text).values()}
+    own = {digest for files in sources for digest in files.values()}
     return sorted(own.union(named))

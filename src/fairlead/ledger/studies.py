@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from fairlead.errors import NotFound
 from fairlead.ledger import attempts, events, results
-from fairlead.ledger.codecs import sources_from_json, sources_to_json, trials_from_json
 from fairlead.ledger.database import Database, Row, now, study_lock
 from fairlead.ledger.schema import studies, tasks
 from fairlead.records import Counts, Event, Limits, Result, Study, Trial, TrialRow, TrialState
@@ -165,7 +164,7 @@ def _trials(connection: sa.Connection, study: str) -> Sequence[TrialRow]:
     found = [
         _trial_row(trial, row.state, by_number.get(trial.number))
         for row in connection.execute(_TASKS, {"id": study})
-        for trial in trials_from_json(row.trials)
+        for trial in row.trials
         if trial.number < size
     ]
     return sorted(found, key=lambda row: row.trial.number)
@@ -199,7 +198,7 @@ def _create(connection: sa.Connection, study: Study) -> None:
         name=study.name,
         spec=study.spec,
         table_digest=study.table,
-        sources=sources_to_json(study.sources),
+        sources=study.sources,
         asked=study.size,
         size=study.size,
         limit_seconds=study.limits.seconds,
@@ -242,7 +241,7 @@ def _study(row: Row) -> Study:
         spec=row.spec,
         table=row.table_digest,
         size=row.size,
-        sources=sources_from_json(row.sources),
+        sources=row.sources,
         limits=Limits(seconds=row.limit_seconds, memory=row.limit_memory),
         state=row.state,
         best=row.best,

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from fairlead.errors import Invalid
 from fairlead.ledger import attempts, results
-from fairlead.ledger.codecs import trials_to_json
 from fairlead.ledger.database import Database, Row, study_lock
 from fairlead.ledger.schema import studies, tasks, trials
 from fairlead.ledger.studies import row_of
@@ -221,7 +220,7 @@ def _row(study: Row, task: NewTask) -> dict[str, Any]:
         "study": study.number,
         "kind": task.kind,
         "state": _first_state(study, task),
-        "trials": trials_to_json(task.trials),
+        "trials": task.trials,
         "refit": task.trials[0].number if task.kind == "refit" else None,
     }
 

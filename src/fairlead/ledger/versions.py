@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from fairlead.errors import Conflict, NotFound
 from fairlead.ledger import outbox
-from fairlead.ledger.codecs import verdict_from_json, verdict_to_json
 from fairlead.ledger.database import Database, Row, model_lock, now
 from fairlead.ledger.schema import champions, judged_rows, judgements, promotions, versions
 from fairlead.records import Basis, Digest, Judgement, Promotion, Version
@@ -177,7 +176,7 @@ def judge(connection: sa.Connection, judgement: Judgement, basis: Basis | None =
         version=judgement.version,
         champion=judgement.champion,
         rows=judgement.rows,
-        verdict=verdict_to_json(judgement.verdict),
+        verdict=judgement.verdict,
         at=now(connection),
     )
     connection.execute(statement)
@@ -295,7 +294,7 @@ def _append(connection: sa.Connection, promotion: Promotion) -> Promotion:
             previous=appended.previous,
             kind=appended.kind,
             why=appended.why,
-            verdict=verdict_to_json(appended.verdict),
+            verdict=appended.verdict,
             at=appended.at,
         )
     )
@@ -312,7 +311,7 @@ def _judgement(row: Row) -> Judgement:
         version=row.version,
         champion=row.champion,
         rows=row.rows,
-        verdict=verdict_from_json(row.verdict),
+        verdict=row.verdict,
         at=row.at,
     )
 
@@ -325,6 +324,6 @@ def _promotion(row: Row) -> Promotion:
         previous=row.previous,
         kind=row.kind,
         why=row.why,
-        verdict=verdict_from_json(row.verdict) if row.verdict else None,
+        verdict=row.verdict,
         at=row.at,
     )
