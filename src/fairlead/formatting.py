@@ -1,9 +1,12 @@
-"""How counts, sizes, values and parameters read in a line; exact values are for JSON and CSV."""
+"""How counts, sizes, values and parameters read in a line; exact values are for JSON and CSV.
+
+And which known name was meant by one that is none.
+"""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fairlead.records import Params, Scalar
 
@@ -47,3 +50,18 @@ def laid_out(fields: Sequence[tuple[str, str]], *, width: int = 80) -> str:
     below = f"\n{'':<{indent}}"
     whole = "\n".join(f"{name:<{indent}}{below.join(lines)}" for name, lines in wrapped)
     return whole.replace(f"{_TIED}%", " %")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one, in whatever case; None where none is like it."""
+    import difflib
+
+    folded = {other.casefold(): other for other in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return folded[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A clause that ends a message: `; did you mean 'x'?`, or empty where no name is like it."""
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near is not None else ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fairlead.errors import InvalidSpec
-from fairlead.suggestions import nearest
+from fairlead.formatting import nearest
 
 if TYPE_CHECKING:
     import numpy as np

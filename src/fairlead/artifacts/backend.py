@@ -1,14 +1,49 @@
-"""What keeps artefacts: the Protocol of every backend, and the errors that all of them raise."""
+"""What keeps artefacts: the Protocol of every backend, what names them, and what all of them raise.
+
+A digest is the SHA-256 of an artefact's bytes, as 64 hexadecimal digits.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fairlead.errors import Corrupt, NextStep
+from fairlead.errors import Corrupt, Invalid, NextStep
 from fairlead.records import Digest
+
+_FORM = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def is_digest(text: str) -> bool:
+    """Whether the text has the form of a digest."""
+    return _FORM.fullmatch(text) is not None
+
+
+def checked_digest(text: str) -> Digest:
+    """The text, if it has the form of a digest: it is about to become part of a path.
+
+    Raises:
+        Invalid: It has not.
+    """
+    if not is_digest(text):
+        raise Invalid(f"{text!r} is no digest: 64 hexadecimal digits are wanted")
+    return text
+
+
+def digest_of(content: bytes) -> Digest:
+    """The digest of these bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest_of_file(path: Path) -> tuple[Digest, int]:
+    """The digest of a file's bytes, and how many they are."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        return found, file.tell()
 
 
 @dataclass(frozen=True, kw_only=True)

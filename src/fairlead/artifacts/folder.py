@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from fairlead import atomic
-from fairlead.artifacts import digest as digests
-from fairlead.artifacts.backend import Stored, damaged, missing
+from fairlead.artifacts.backend import Stored, damaged, digest_of_file, is_digest, missing
 from fairlead.errors import Corrupt, Failed
 from fairlead.records import Digest
 
@@ -61,7 +60,7 @@ class FolderBackend:
     def all(self) -> Iterator[Stored]:
         """Every file that is named as an artefact is."""
         for file in self._root.glob("??/*"):
-            if digests.is_digest(file.name):
+            if is_digest(file.name):
                 with suppress(FileNotFoundError):  # somebody deleted it meanwhile
                     yield _stored(file)
 
@@ -97,7 +96,7 @@ class FolderBackend:
         identity = _identity(file)
         if self._verified.get(digest) == identity:
             return
-        found, size = digests.of_file(file)
+        found, size = digest_of_file(file)
         if found != digest:
             raise damaged(digest, str(file), size)
         self._verified[digest] = identity

@@ -12,8 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fairlead.artifacts import digest as digests
-from fairlead.artifacts.backend import Stored, damaged, missing
+from fairlead.artifacts.backend import Stored, damaged, digest_of, is_digest, missing
 from fairlead.artifacts.folder import FolderBackend
 from fairlead.errors import Corrupt, Invalid, Unreachable
 from fairlead.records import Digest
@@ -55,7 +54,7 @@ class FsspecBackend:
         with suppress(Corrupt):
             return self._cache.path(digest)
         content = self.read(digest)
-        if digests.of_bytes(content) != digest:
+        if digest_of(content) != digest:
             raise damaged(digest, self._url, len(content))
         self._cache.write(digest, content)
         return self._cache.path(digest)
@@ -71,7 +70,7 @@ class FsspecBackend:
             listed = self._files.find(self._root, detail=True)
         for name, found in listed.items():
             digest = name.rpartition("/")[2]
-            if digests.is_digest(digest):
+            if is_digest(digest):
                 modified = self._files.modified(name).timestamp()
                 yield Stored(digest=digest, size=found["size"], modified=modified)
 

@@ -10,8 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fairlead.artifacts import digest as digests
-from fairlead.artifacts.backend import ArtifactBackend, Stored, damaged
+from fairlead.artifacts.backend import (
+    ArtifactBackend,
+    Stored,
+    checked_digest,
+    damaged,
+    digest_of,
+    digest_of_file,
+)
 from fairlead.artifacts.folder import FolderBackend
 from fairlead.artifacts.remote import FsspecBackend
 from fairlead.errors import Failed
@@ -53,7 +59,7 @@ class Artifacts:
             Failed: The disk is full, or cannot be written; nothing is left behind.
             Unreachable: The server did not answer.
         """
-        digest = digests.of_bytes(content)
+        digest = digest_of(content)
         self._backend.write(digest, content)
         return File(digest=digest, size=len(content))
 
@@ -65,7 +71,7 @@ class Artifacts:
             Unreachable: The server did not answer.
         """
         try:
-            digest, size = digests.of_file(path)
+            digest, size = digest_of_file(path)
         except OSError as error:
             raise Failed(f"storing {str(path)!r} as an artefact: {error}") from error
         self._backend.copy(digest, path)
@@ -78,8 +84,8 @@ class Artifacts:
             Corrupt: They are missing, or are others.
             Unreachable: The server did not answer.
         """
-        content = self._backend.read(digests.checked(digest))
-        if digests.of_bytes(content) != digest:
+        content = self._backend.read(checked_digest(digest))
+        if digest_of(content) != digest:
             raise damaged(digest, self._root, len(content))
         return content
 
@@ -91,11 +97,11 @@ class Artifacts:
             Invalid: The store is a URL and has no cache.
             Unreachable: The server did not answer.
         """
-        return self._backend.path(digests.checked(digest))
+        return self._backend.path(checked_digest(digest))
 
     def exists(self, digest: Digest) -> bool:
         """Whether there is a file of this name; it is not verified."""
-        return self._backend.exists(digests.checked(digest))
+        return self._backend.exists(checked_digest(digest))
 
     def all(self) -> Iterator[Stored]:
         """Every artefact there is, in no particular order."""
@@ -108,7 +114,7 @@ class Artifacts:
             digest: Of the artefact.
             unless_after: What was stored, or stored again, after this time is left alone.
         """
-        self._backend.delete(digests.checked(digest), unless_after=unless_after)
+        self._backend.delete(checked_digest(digest), unless_after=unless_after)
 
     def stale_temporaries(self, *, older_than: float) -> Iterator[Path]:
         """What writers that were killed left behind; the caller may unlink it.

@@ -17,9 +17,9 @@ from fairlead.data.fingerprint import fingerprint
 from fairlead.data.frame import Cells, Frame
 from fairlead.data.table import Features, Table
 from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.formatting import did_you_mean
 from fairlead.records import Column, Scalar
 from fairlead.spec.document import Data
-from fairlead.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

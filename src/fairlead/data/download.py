@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import socket
 import ssl
@@ -14,18 +15,21 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 from urllib.parse import urljoin
 
-from fairlead.data import address, downloads
+from fairlead import atomic
+from fairlead.data import address
 from fairlead.data.address import Url
-from fairlead.errors import InvalidData, Unreachable
+from fairlead.errors import Failed, InvalidData, Unreachable
 from fairlead.records import Digest
 from fairlead.settings import Settings
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
     from urllib3.connection import HTTPConnection
+
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Told the bytes that are here and how many there will be, where that is known."""
@@ -70,7 +74,7 @@ def download(
         Unreachable: The server could not be reached or failed, several times over.
     """
     parsed = address.parse(url, private=settings.allow_private_urls)
-    kept = downloads.find(settings.downloads, url, digest)
+    kept = _kept(settings.downloads, url, digest)
     if kept is not None:
         return kept
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
@@ -78,7 +82,7 @@ def download(
         body.seek(0)
         content = body.read()
     check_digest(content, url, digest)
-    downloads.keep(settings.downloads, url, content)
+    _keep(settings.downloads, url, content)
     return content
 
 
@@ -278,3 +282,37 @@ def _check_time(url: Url, bounds: _Bounds) -> None:
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+# ---- what is kept -----------------------------------------------------------------------------
+#
+# Files are named by their digest; a note for each URL has the digest of what it gave.
+
+
+def _kept(folder: Path, url: str, digest: Digest | None) -> bytes | None:
+    """What was downloaded from this URL or with this digest; None if it was damaged since."""
+    try:
+        name = digest or json.loads(_note(folder, url).read_text())["digest"]
+        content = (folder / str(name)).read_bytes()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return content if hashlib.sha256(content).hexdigest() == name else None
+
+
+def _keep(folder: Path, url: str, content: bytes) -> None:
+    """Keep what a URL gave.
+
+    Raises:
+        Failed: The disk is full, or the folder cannot be written.
+    """
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        atomic.write(folder / digest, content)
+        atomic.write(_note(folder, url), json.dumps({"url": url, "digest": digest}).encode())
+    except OSError as error:
+        reason = error.strerror or error
+        raise Failed(f"keeping the download of {url!r} in {str(folder)!r}: {reason}") from error
+
+
+def _note(folder: Path, url: str) -> Path:
+    return folder / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()}.json"

@@ -1,4 +1,4 @@
-"""The plain layouts of the UCI and StatLib archives, and how a file's format is detected.
+"""The layouts of files other than CSV, and how a file's format is detected.
 
 UCI files have one record a line, numbers between blanks; StatLib's have one over two lines after a
 header of prose. A format is detected by content, and by name where the content leaves it open.
@@ -6,14 +6,25 @@ header of prose. A format is detected by content, and by name where the content 
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
+import struct
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from fairlead.data.cells import written
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from fairlead.data.cells import typed, written
 from fairlead.data.delimited import check_names
-from fairlead.data.frame import Frame, named
+from fairlead.data.frame import Cells, Frame, named
 from fairlead.errors import InvalidData, InvalidSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 Format: TypeAlias = Literal["csv", "tsv", "parquet", "statlib", "uci", "idx"]
 Records: TypeAlias = Sequence[Sequence[str]]
@@ -102,3 +113,92 @@ def _frame(records: Records, columns: Sequence[str] | None) -> Frame:
         raise InvalidSpec(f"data.columns: the file has no header; name its {width} columns")
     check_names(columns, width=width)
     return named(columns, [written(list(cells)) for cells in zip(*records, strict=True)])
+
+
+# ---- idx --------------------------------------------------------------------------------------
+#
+# The idx layout of MNIST (http://yann.lecun.com/exdb/mnist): a file of images, one of labels.
+
+
+IDX_TARGET = "label"
+_IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_IMAGES = re.compile(r"images([-.]idx)\d")
+
+
+def labels_name(images: str) -> str | None:
+    """Name of the file of labels that belongs to a file of images; None where it has none."""
+    name, count = _IMAGES.subn(r"labels\g<1>1", images)
+    return name if count else None
+
+
+def idx(images: bytes, labels: bytes) -> Frame:
+    """Read images as rows of numbers, with their labels as the column `label`.
+
+    Raises:
+        InvalidData: A file is no idx file or is cut short, or they differ in length.
+    """
+    pixels, digits = _idx_array(images, "images"), _idx_array(labels, "labels")
+    if len(pixels) != len(digits) or digits.ndim != 1:
+        raise InvalidData(f"data.source: {len(pixels)} images and {digits.shape} labels")
+    shape = pixels.shape[1:]
+    names = ["pixel_" + "_".join(map(str, at)) for at in itertools.product(*map(range, shape))]
+    flat = pixels.reshape(len(pixels), math.prod(shape))
+    columns = [pa.array(np.ascontiguousarray(flat[:, at])) for at in range(flat.shape[1])]
+    return named([*names, IDX_TARGET], [*columns, pa.array(digits)])
+
+
+def _idx_array(content: bytes, what: str) -> NDArray[Any]:
+    if len(content) < 4 or content[:2] != b"\x00\x00" or content[2] not in _IDX_TYPES:  # noqa: PLR2004 - the layout's magic number has four bytes
+        raise InvalidData(f"data.source: the file of {what} is not in the idx layout")
+    kind, dimensions = np.dtype(_IDX_TYPES[content[2]]), content[3]
+    start = 4 + 4 * dimensions
+    shape = struct.unpack(f">{dimensions}I", content[4:start].ljust(4 * dimensions, b"\xff"))
+    if len(content) - start != math.prod(shape) * kind.itemsize:
+        raise InvalidData(
+            f"data.source: the file of {what} has {len(content)} bytes, and its header says "
+            f"{start + math.prod(shape) * kind.itemsize}: it is cut short or damaged"
+        )
+    values = np.frombuffer(content, kind, offset=start).reshape(shape)
+    return values.astype(kind.newbyteorder("="))
+
+
+# ---- Parquet ----------------------------------------------------------------------------------
+
+
+def parquet(content: bytes, *, limit: int) -> Frame:
+    """Read a Parquet file.
+
+    Args:
+        content: The file.
+        limit: Bytes that it may hold when unpacked.
+
+    Raises:
+        InvalidData: It is damaged or too large, or a column is neither numbers nor text.
+    """
+    try:
+        file = pyarrow.parquet.ParquetFile(pa.BufferReader(content))
+        _check_size(file.metadata, limit)
+        table = file.read()
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidData(f"data.source: the file cannot be read as Parquet: {reason}") from error
+    columns = zip(table.column_names, table.columns, strict=True)
+    return named(table.column_names, [_parquet_cells(name, column) for name, column in columns])
+
+
+def _check_size(metadata: pa.parquet.FileMetaData, limit: int) -> None:
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    cells = 8 * metadata.num_rows * metadata.num_columns  # what repeats is stored once
+    size = max(cells, sum(group.total_byte_size for group in groups))
+    if size > limit:
+        raise InvalidData(f"data.source: unpacked the file has {size} bytes; the limit is {limit}")
+
+
+def _parquet_cells(name: str, column: Cells) -> Cells:
+    cells = typed(column)
+    if cells is None:
+        raise InvalidData(
+            f"data.source: column {name!r} is {column.type}, neither numbers nor text; write it "
+            "as one of these, or leave it out of the file"
+        )
+    return cells

@@ -1,7 +1,7 @@
 """Reading data: from the spec's section `data` to a table.
 
 Find the bytes (source.py), unpack them (archive.py), parse them into a frame (delimited.py,
-layouts.py, parquet.py, idx.py), and assemble the table (assemble.py).
+layouts.py), and assemble the table (assemble.py).
 """
 
 from __future__ import annotations
@@ -10,21 +10,27 @@ import codecs
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from fairlead.data import delimited, idx, layouts, parquet
+import numpy as np
+
+from fairlead.data import delimited, layouts
 from fairlead.data.archive import File, unpack
 from fairlead.data.assemble import assemble, check_missing
 from fairlead.data.catalog import ENTRIES, Entry
-from fairlead.data.differences import difference
 from fairlead.data.download import Progress
 from fairlead.data.frame import Frame
 from fairlead.data.layouts import Format, format_of
 from fairlead.data.source import Place, fetch, labels_of, name_of, place_of, place_of_entry
 from fairlead.data.table import Table
 from fairlead.errors import InvalidData, InvalidSpec, Unreachable
-from fairlead.records import Digest
+from fairlead.records import Column, Digest
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 _PIECE = 1 << 24
 _UNPACKED = 4  # an archive may unpack to this many times what a download may bring
@@ -155,9 +161,9 @@ def _frame(
         raise InvalidData(f"data.source: {name_of(place)!r} is empty")
     form = format_of(file.content, file.name.lower()) if data.format == "auto" else data.format
     if form == "idx":
-        return idx.parse(file.content, _labels(place, settings, progress, limit))
+        return layouts.idx(file.content, _labels(place, settings, progress, limit))
     if form == "parquet":
-        return parquet.parse(file.content, limit=limit)
+        return layouts.parquet(file.content, limit=limit)
     return _text_frame(decoded(file), form, data.columns, is_entry=data.source in ENTRIES)
 
 
@@ -223,9 +229,72 @@ def _labels(place: Place, settings: Settings, progress: Progress | None, limit: 
 
 def _with_label(data: Data, frame: Frame) -> Data:
     """The target of idx files needs no name."""
-    implied = data.target is None and frame.names[-1] == idx.TARGET and len(frame.names) > 1
-    return data.model_copy(update={"target": idx.TARGET}) if implied else data
+    implied = data.target is None and frame.names[-1] == layouts.IDX_TARGET and len(frame.names) > 1
+    return data.model_copy(update={"target": layouts.IDX_TARGET}) if implied else data
 
 
 def _plain(digest: str | None) -> Digest | None:
     return None if digest is None else digest.removeprefix("sha256:")
+
+
+# ---- differences ------------------------------------------------------------------------------
+#
+# The first difference between two tables that a person can look up, in a sentence.
+
+
+def difference(table: Table, expected: Table) -> str:
+    """Say what differs first: rows, columns, missing values, a cell, the target."""
+    return (
+        _columns(table.columns, expected.columns)
+        or _rows(len(table.features), len(expected.features))
+        or _missing(table, expected)
+        or _cell(table, expected)
+        or _target(table, expected)
+    )
+
+
+def _columns(found: tuple[Column, ...], expected: tuple[Column, ...]) -> str:
+    if len(found) != len(expected):
+        return f"it has {len(found)} feature columns, not {len(expected)}"
+    for at, (one, other) in enumerate(zip(found, expected, strict=True), start=1):
+        if one != other:
+            return f"its column {at} is {one.name!r}, not {other.name!r}"
+    return ""
+
+
+def _rows(found: int, expected: int) -> str:
+    return "" if found == expected else f"it has {found} rows, not {expected}"
+
+
+def _missing(table: Table, expected: Table) -> str:
+    found, wanted = (np.isnan(t.features.numbers).sum(axis=0) for t in (table, expected))
+    if (found == wanted).all():
+        return ""
+    at = int((found != wanted).argmax())
+    name = table.signature.numbers[at]
+    return f"column {name!r} is missing in {found[at]} rows, not in {wanted[at]}"
+
+
+def _cell(table: Table, expected: Table) -> str:
+    found, wanted = table.features.numbers, expected.features.numbers
+    return _first(found, wanted, table.signature.numbers)
+
+
+def _target(table: Table, expected: Table) -> str:
+    found, wanted = (_values(t)[:, np.newaxis] for t in (table, expected))
+    return _first(found, wanted, (table.target_name,))
+
+
+def _values(table: Table) -> NDArray[Any]:
+    return table.target if table.classes is None else np.array(table.classes)[table.target]
+
+
+def _first(found: NDArray[Any], wanted: NDArray[Any], names: tuple[str, ...]) -> str:
+    differs = (found != wanted) & ~((found != found) & (wanted != wanted))  # noqa: PLR0124 - NaN
+    if not differs.any():
+        return ""
+    row, at = np.argwhere(differs)[0].tolist()
+    return (
+        f"row {row + 1}, column {names[at]!r} is {found[row, at].item()!r}, "
+        f"not {wanted[row, at].item()!r}"
+    )

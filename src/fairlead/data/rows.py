@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NoReturn, TypeAlias
 
-from fairlead.data import delimited, parquet
+from fairlead.data import delimited, layouts
 from fairlead.data.archive import File
 from fairlead.data.assemble import features_of
 from fairlead.data.cells import Fault, written
@@ -84,7 +84,7 @@ def _format_of(file: File) -> Format:
 
 def _frame(file: File, form: Format, before: Before) -> Frame:
     if form == "parquet":
-        return parquet.parse(file.content, limit=_LIMIT)
+        return layouts.parquet(file.content, limit=_LIMIT)
     text = decoded(file, before=before.lines)
     if form == "jsonl":
         return _json_lines(text)

@@ -12,12 +12,12 @@ from fairlead.data.address import parse
 from fairlead.data.archive import File
 from fairlead.data.catalog import ENTRIES, Entry
 from fairlead.data.download import Progress, check_digest, download
-from fairlead.data.idx import labels_name
+from fairlead.data.layouts import labels_name
 from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.formatting import did_you_mean
 from fairlead.records import Digest
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
-from fairlead.suggestions import did_you_mean
 
 _PIECE = 1 << 24
 

@@ -14,7 +14,7 @@ from typing import cast
 from fairlead.errors import InvalidSpec
 from fairlead.families.family import Family
 from fairlead.families.imported import Imported
-from fairlead.suggestions import nearest
+from fairlead.formatting import nearest
 
 _NAMED = {  # name: module of this package, and the family in it
     "random_forest": "forest:RANDOM_FOREST",

@@ -1,12 +1,13 @@
 """Estimators that the spec names by import path: `package.module:Name` or `./file.py:Name`.
 
 A file is executed as a module of its own, named by the digest of its content. The effects of the
-user's code are contained while it is called (user_code.py); otherwise its estimator is handled as
+user's code are contained while it is called; otherwise its estimator is handled as
 any with scikit-learn's interface.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -14,7 +15,8 @@ import importlib.util
 import inspect
 import linecache
 import sys
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
@@ -24,10 +26,9 @@ from fairlead.errors import InvalidSpec, Unexportable
 from fairlead.families.family import Estimator, Fitted, Task
 from fairlead.families.parameters import SEED, THREADS, Names
 from fairlead.families.scikit import Scikit, unknown_to_onnx, version
-from fairlead.families.user_code import guarded
+from fairlead.formatting import did_you_mean
 from fairlead.records import Params
 from fairlead.spec.space import Space
-from fairlead.suggestions import did_you_mean
 
 _RESERVED = {"n_jobs": THREADS, "random_state": SEED}
 
@@ -235,3 +236,56 @@ def _text(source: bytes) -> str:
         return importlib.util.decode_source(source)
     except (SyntaxError, UnicodeDecodeError):
         return source.decode(errors="replace")
+
+
+# ---- the user's code --------------------------------------------------------------------------
+#
+# Running the user's code in Fairlead's own process, with its effects contained.
+#
+# What it prints goes to stderr, the current folder is restored, and whatever it raises becomes a
+# fault of the spec that names the line of the user's file.
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Send its output to stderr, and restore the current folder afterwards."""
+    with contextlib.chdir("."), contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def guarded(family: str, what: str) -> Iterator[None]:
+    """Contain its output, and raise whatever it raises as a fault of the spec.
+
+    Args:
+        family: The family whose code is run, as the spec writes it.
+        what: What is wrong with the family if it raises, as the rest of a sentence.
+
+    Raises:
+        InvalidSpec: It raised, were it an exit: in one line, after its place in the family's file.
+    """
+    try:
+        with contained():
+            yield
+    except (InvalidSpec, KeyboardInterrupt):  # already worded as a fault of the spec; Ctrl-C
+        raise
+    except BaseException as error:
+        place = _place(family.rpartition(":")[0], error)
+        raised = f"{type(error).__name__}: {_message(error)}".removesuffix(": ")
+        raise InvalidSpec(f"{place}family {family!r} {what}: {raised}") from error
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - the user's code, too; the exception's name is enough
+        return ""
+
+
+def _place(file: str, error: BaseException) -> str:
+    """`file:line: ` of the fault, as far as it lies in the file."""
+    if isinstance(error, SyntaxError) and error.filename == file and error.lineno:
+        return f"{file}:{error.lineno}: "
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [line for frame, line in frames if frame.f_code.co_filename == file]
+    return f"{file}:{lines[-1]}: " if lines else ""

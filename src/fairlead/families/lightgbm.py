@@ -1,21 +1,29 @@
 """LightGBM: LGBMRegressor and LGBMClassifier.
 
 The fitted model is their booster, because that is what is saved, exported, and cut off at a number
-of rounds (lightgbm_staged.py).
+of rounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Corrupt, Unexportable
-from fairlead.families import lightgbm_staged
-from fairlead.families.boosting import ROUNDS, SAMPLED, names
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.onnx_graph import FEATURES, finished
-from fairlead.families.parameters import FILES, SEED, SILENT, STOPPING, THREADS, Names
+from fairlead.families.parameters import (
+    FILES,
+    ROUNDS,
+    SAMPLED,
+    SEED,
+    SILENT,
+    STOPPING,
+    THREADS,
+    Names,
+    booster_names,
+)
 from fairlead.families.scikit import (
     Scikit,
     converting,
@@ -26,6 +34,11 @@ from fairlead.families.scikit import (
 )
 from fairlead.records import Params
 from fairlead.spec.space import Range, Space
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 _RESERVED = {
     **dict.fromkeys(("n_jobs", "num_threads", "num_thread", "nthread", "nthreads"), THREADS),
@@ -159,7 +172,7 @@ class LightGBM(Scikit):
 
     def names(self, task: Task) -> Names:
         """Those of the scikit-learn interface, and the library's own without one there."""
-        return names(_class(task), native=_NATIVE, reserved=_RESERVED, aliases=_ALIASES)
+        return booster_names(_class(task), native=_NATIVE, reserved=_RESERVED, aliases=_ALIASES)
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
         """Rounds, learning rate, and the sampling of rows and columns."""
@@ -212,8 +225,8 @@ class LightGBM(Scikit):
         """Predictions of the first rounds."""
         model = fitted.model
         lengths = [model.lengths[count - 1] for count in at]
-        if lengths[0] > 0 and lightgbm_staged.adds_up(model.booster):
-            yield from lightgbm_staged.sums(model.booster, x, lengths, threads=model.threads)
+        if lengths[0] > 0 and adds_up(model.booster):
+            yield from staged_sums(model.booster, x, lengths, threads=model.threads)
             return
         for length in lengths:
             predicted = _predict(model, x, length)
@@ -295,3 +308,64 @@ def _convert(fitted: Fitted, width: int) -> Any:
     return onnxmltools.convert_lightgbm(
         fitted.model.booster, initial_types=types, target_opset=15, zipmap=False
     )
+
+
+# ---- staged predictions -----------------------------------------------------------------------
+#
+# Predictions of a LightGBM booster cut off at several numbers of trees, in one pass.
+#
+# The pass finds the leaf of every row in every tree, and adds up the leaves' values in the order of
+# the trees.
+
+
+_ENTRIES = 1 << 22
+"""Leaves that are in memory at a time: rows times trees."""
+
+
+def adds_up(booster: Any) -> bool:
+    """Whether a prediction is the plain sum of one leaf a tree: the default of regression."""
+    return bool(
+        booster.params.get("objective") == "regression" and booster.num_model_per_iteration() == 1
+    )
+
+
+def staged_sums(
+    booster: Any, x: NDArray[np.float64], at: Sequence[int], *, threads: int
+) -> Iterator[NDArray[np.float64]]:
+    """Predictions [rows] of the first trees, for each of these numbers of them.
+
+    LightGBM's own predictions to the last bit: it adds the same leaves in the same order (a test
+    holds it). Asked for each number by itself, it walks through the first trees again each time.
+
+    Args:
+        booster: One that `adds_up`.
+        x: The rows.
+        at: Numbers of trees, from 1, rising (one may come several times).
+        threads: Of the walk.
+    """
+    import numpy as np
+
+    trees = max(at)
+    totals = np.zeros((len(at), len(x)))
+    step = max(1, _ENTRIES // trees)
+    for first in range(0, len(x), step):
+        rows = slice(first, first + step)
+        leaves = booster.predict(
+            x[rows], num_iteration=trees, pred_leaf=True, num_threads=threads
+        ).reshape(-1, trees)
+        _add_up(booster, leaves, at, totals[:, rows])
+    return iter(totals)
+
+
+def _add_up(
+    booster: Any, leaves: NDArray[np.int32], at: Sequence[int], into: NDArray[np.float64]
+) -> None:
+    import numpy as np
+
+    total, done = np.zeros(len(leaves)), 0
+    for kept, trees in zip(into, at, strict=True):
+        for tree in range(done, trees):
+            reached = leaves[:, tree]
+            outputs = [booster.get_leaf_output(tree, leaf) for leaf in range(reached.max() + 1)]
+            total += np.array(outputs)[reached]
+        kept[:], done = total, trees

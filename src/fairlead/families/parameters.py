@@ -6,11 +6,13 @@ is another spelling of one; the message says what to write instead.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fairlead.errors import InvalidSpec
-from fairlead.suggestions import nearest
+from fairlead.formatting import nearest
+from fairlead.spec.space import Range, Space
 
 SEED = "the seed is data.seed, or search.seed"
 THREADS = "search.threads says how many threads a fit has"
@@ -60,3 +62,40 @@ def refuse_unknown(family: str, given: Collection[str], names: Names) -> None:
     for name in given:
         if fault := names.fault(name):
             raise InvalidSpec(f"family {family!r}: {fault}")
+
+
+# ---- boosting ---------------------------------------------------------------------------------
+#
+# What XGBoost and LightGBM share: parameters that both name alike, and how both are searched.
+#
+# CatBoost is not among them: it has names of its own for nearly every parameter.
+
+
+ROUNDS: Space = {
+    "n_estimators": (100, 200, 300, 400, 500),
+    "learning_rate": Range(low=0.01, high=0.3, log=True),
+}
+"""Number of rounds, and learning rate."""
+SAMPLED: Space = {
+    "subsample": Range(low=0.5, high=1.0),
+    "colsample_bytree": Range(low=0.5, high=1.0),
+}
+"""Share of rows and of columns that a round is fitted on."""
+
+
+def booster_names(
+    estimator: Callable[[], Any],
+    *,
+    native: Iterable[str],
+    reserved: Mapping[str, str],
+    aliases: Mapping[str, str],
+) -> Names:
+    """The names of an estimator's parameters.
+
+    Args:
+        estimator: A class that keeps scikit-learn's interface.
+        native: Taken by its library in addition to the names of that interface.
+        reserved: Those that Fairlead sets itself, and why.
+        aliases: Other spellings that the library accepts, and the one that a spec uses.
+    """
+    return Names(known={*estimator().get_params(), *native}, reserved=reserved, aliases=aliases)

@@ -11,10 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead.errors import Corrupt, Unexportable
-from fairlead.families.boosting import ROUNDS, SAMPLED, names
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.onnx_graph import FEATURES, finished
-from fairlead.families.parameters import SEED, SILENT, STOPPING, THREADS, Names
+from fairlead.families.parameters import (
+    ROUNDS,
+    SAMPLED,
+    SEED,
+    SILENT,
+    STOPPING,
+    THREADS,
+    Names,
+    booster_names,
+)
 from fairlead.families.scikit import (
     Scikit,
     converting,
@@ -92,7 +100,7 @@ class XGBoost(Scikit):
 
     def names(self, task: Task) -> Names:
         """Those of the scikit-learn interface, and the library's own without one there."""
-        return names(_class(task), native=_NATIVE, reserved=_RESERVED, aliases=_ALIASES)
+        return booster_names(_class(task), native=_NATIVE, reserved=_RESERVED, aliases=_ALIASES)
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
         """Rounds, learning rate, and the sampling of rows and columns."""

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from fairlead.errors import NotFound
+from fairlead.formatting import did_you_mean
 from fairlead.ledger import attempts, events, results
 from fairlead.ledger.database import Database, Row, now, study_lock
 from fairlead.ledger.schema import studies, tasks
 from fairlead.records import Counts, Event, Limits, Result, Study, Trial, TrialRow, TrialState
-from fairlead.suggestions import did_you_mean
 
 _BY_ID = sa.select(studies).where(studies.c.id == sa.bindparam("id"))
 _BY_NAME = (

@@ -26,8 +26,7 @@ import msgspec
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt, Failed, FairleadError, Unexportable
-from fairlead.inference import Exported, inspect
-from fairlead.inference.exported import compact
+from fairlead.inference import Exported, compact, inspect
 from fairlead.records import Candidate, Limits, Signature
 from fairlead.serving.plan import Facts
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fairlead.errors import Invalid, InvalidData, InvalidSpec, NextStep
+from fairlead.formatting import nearest
 from fairlead.spec import yaml
 from fairlead.spec.document import Spec
 from fairlead.spec.tree import KeyPath, Node, Place, listing, mapping
 from fairlead.spec.wording import Complaint, complaints
-from fairlead.suggestions import nearest
 
 MAX_BYTES = 1 << 20
 _KEY = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+|\[\d+\])*")

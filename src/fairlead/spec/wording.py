@@ -10,10 +10,10 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ValidationError
 
+from fairlead.formatting import did_you_mean, nearest
 from fairlead.spec.document import FamilySpace, Spec
 from fairlead.spec.space import Inside, Range
 from fairlead.spec.tree import KeyPath
-from fairlead.suggestions import did_you_mean, nearest
 
 _PLAIN = {
     "int_type": "must be a whole number",

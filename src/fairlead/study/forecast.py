@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fairlead.data import split
 from fairlead.families.family import Task
-from fairlead.families.user_code import contained
+from fairlead.families.imported import contained
 from fairlead.formatting import count
 from fairlead.records import Trial
 from fairlead.search import share

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairlead.families import catalog, lightgbm_staged
+from fairlead.families import catalog, lightgbm
 
 ROWS = 700
 AT = [1, 7, 7, 40, 60]
@@ -33,18 +33,18 @@ def booster(x: Any, **params: Any) -> Any:
 def test_the_sums_of_leaves_are_the_predictions(
     x: Any, params: dict[str, Any], entries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lightgbm_staged, "_ENTRIES", entries)
+    monkeypatch.setattr(lightgbm, "_ENTRIES", entries)
     own = booster(x, **params).model.booster
-    assert lightgbm_staged.adds_up(own)
+    assert lightgbm.adds_up(own)
     few = x[:: 1 if entries > 1 else 100]
-    for trees, summed in zip(AT, lightgbm_staged.sums(own, few, AT, threads=1), strict=True):
+    for trees, summed in zip(AT, lightgbm.staged_sums(own, few, AT, threads=1), strict=True):
         assert np.array_equal(summed, own.predict(few, num_iteration=trees))
 
 
 @pytest.mark.parametrize("objective", ["poisson", "tweedie", "regression_l1"])
 def test_what_is_no_plain_sum_is_asked_of_lightgbm(x: Any, objective: str) -> None:
     fitted = booster(x, objective=objective)
-    assert not lightgbm_staged.adds_up(fitted.model.booster)
+    assert not lightgbm.adds_up(fitted.model.booster)
     family = catalog.family("lightgbm", base=Path())
     for rounds, predicted in zip([5, 60], family.stages(fitted, x, [5, 60]), strict=True):
         assert np.array_equal(predicted, fitted.model.booster.predict(x, num_iteration=rounds))

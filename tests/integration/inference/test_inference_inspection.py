@@ -19,8 +19,7 @@ from fairlead.errors import Corrupt
 from fairlead.families import catalog
 from fairlead.families.family import Fitted
 from fairlead.families.imported import Imported
-from fairlead.inference import Exported, inspect
-from fairlead.inference.exported import compact
+from fairlead.inference import Exported, compact, inspect
 from fairlead.records import Column, Signature
 from fairlead.spec.document import Data
 from fairlead.training.export import export

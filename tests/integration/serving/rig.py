@@ -18,7 +18,7 @@ from queue import Queue
 from typing import Any
 
 from fairlead.artifacts import Artifacts
-from fairlead.inference.inspection import inspect
+from fairlead.inference import inspect
 from fairlead.records import Allowance, Candidate
 from fairlead.serving.engine.drift import edges_of
 from fairlead.serving.plan import (

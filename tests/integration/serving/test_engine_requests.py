@@ -17,8 +17,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.data.table import Features
 from fairlead.errors import Failed, NotLoaded, Overloaded
 from fairlead.families import catalog
-from fairlead.inference import Exported
-from fairlead.inference.exported import _inputs, compact
+from fairlead.inference import Exported, _inputs, compact
 from fairlead.records import Allowance
 from fairlead.serving.engine.engine import Engine
 from fairlead.serving.engine.loaded_revision import LoadedRevision
@@ -314,7 +313,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from fairlead.artifacts import Artifacts
-from fairlead.inference.exported import compact
+from fairlead.inference import compact
 from fairlead.records import Column, Signature
 from fairlead.serving.engine.engine import Engine
 from fairlead.serving.plan import Facts, Held, Plan, Split

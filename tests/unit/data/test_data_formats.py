@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairlead.data import delimited, idx, layouts
+from fairlead.data import delimited, layouts
 from fairlead.data.archive import File, unpack
 from fairlead.data.frame import Frame
 from fairlead.errors import InvalidData, InvalidSpec
@@ -164,21 +164,21 @@ class TestIdx:
     labels = b"\0\0\x08\x01" + struct.pack(">I", 2) + bytes([7, 9])
 
     def test_an_image_is_a_row_named_by_its_pixels(self) -> None:
-        frame = idx.parse(self.images, self.labels)
+        frame = layouts.idx(self.images, self.labels)
         assert cells(frame) == {"pixel_0_0": [1, 3], "pixel_0_1": [2, 255], "label": [7, 9]}
 
     @pytest.mark.parametrize("length", [0, 3, 9, 19])
     def test_images_cut_short_are_refused(self, length: int) -> None:
         with pytest.raises(InvalidData, match="file of images"):
-            idx.parse(self.images[:length], self.labels)
+            layouts.idx(self.images[:length], self.labels)
 
     def test_labels_of_other_images_are_refused(self) -> None:
         with pytest.raises(InvalidData, match="2 images and"):
-            idx.parse(self.images, b"\0\0\x08\x01" + struct.pack(">I", 1) + b"\7")
+            layouts.idx(self.images, b"\0\0\x08\x01" + struct.pack(">I", 1) + b"\7")
 
     def test_numbers_of_several_bytes_are_big_endian(self) -> None:
         images = b"\0\0\x0b\x02" + struct.pack(">2I", 2, 1) + struct.pack(">2h", -2, 300)
-        assert cells(idx.parse(images, self.labels))["pixel_0"] == [-2, 300]
+        assert cells(layouts.idx(images, self.labels))["pixel_0"] == [-2, 300]
 
     @pytest.mark.parametrize(
         ("images", "labels"),
@@ -189,7 +189,7 @@ class TestIdx:
         ],
     )
     def test_the_labels_are_beside_the_images(self, images: str, labels: str | None) -> None:
-        assert idx.labels_name(images) == labels
+        assert layouts.labels_name(images) == labels
 
 
 class TestArchives:

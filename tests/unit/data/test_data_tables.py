@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from fairlead.data.assemble import assemble, check_missing
 from fairlead.data.delimited import parse
-from fairlead.data.differences import difference
 from fairlead.data.fingerprint import row_hashes
 from fairlead.data.frame import Frame
+from fairlead.data.read import difference
 from fairlead.data.table import Features, Table
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column

@@ -16,7 +16,7 @@ from fairlead.data.cells import LARGEST
 from fairlead.data.lexicon import MISSING, meant
 from fairlead.data.rows import read_rows
 from fairlead.errors import Invalid, InvalidData
-from fairlead.inference.exported import _inputs
+from fairlead.inference import _inputs
 from fairlead.records import Column, Signature
 from fairlead.serving.protocol.rows import parse_rows
 

@@ -7,7 +7,7 @@ from itertools import islice
 from reprlib import Repr
 
 from fairlead.errors import Invalid
-from fairlead.suggestions import did_you_mean
+from fairlead.formatting import did_you_mean
 
 _NAMED = 20  # names that a message holds
 _SHOWN = 80  # characters of a client's text that a message holds
