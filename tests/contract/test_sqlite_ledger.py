@@ -16,9 +16,8 @@ from sqlalchemy.ext.compiler import compiles
 
 from fairlead.ledger.database import Now, Value
 from fairlead.ledger.interface import Ledger
-from fairlead.ledger.migrate import bring_to_head
 from fairlead.ledger.sqlite import SqliteDatabase
-from fairlead.ledger.store import SqlLedger, open_ledger
+from fairlead.ledger.store import SqlLedger, bring_to_head, open_ledger
 from tests.contract.concurrent_contract import ConcurrentContract
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine

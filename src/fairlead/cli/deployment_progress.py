@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fairlead.cli.next_steps import command_line, with_commands
-from fairlead.cli.output import note, utc
+from fairlead.cli.output import command_line, note, utc, with_commands
 from fairlead.errors import NextStep
 
 if TYPE_CHECKING:
     from rich.status import Status
 
     from fairlead.control.events import Event
-    from fairlead.control.promotions import Promoted
+    from fairlead.control.models import Promoted
     from fairlead.records import Deployment, Route
     from fairlead.stores import Stores
 

@@ -196,8 +196,7 @@ def _run(args: Sequence[str] | None) -> int:
 
 
 def _refuse(error: FairleadError) -> int:
-    from fairlead.cli.next_steps import explained
-    from fairlead.cli.output import exit_status
+    from fairlead.cli.output import exit_status, explained
 
     _print(explained(error))
     return exit_status(error)

@@ -183,9 +183,8 @@ def _ledger(settings: Settings) -> Check:
 
 def _revision(url: str) -> Check:
     """Read the ledger's revision without bringing it up to date."""
-    from fairlead.ledger.migrate import MIGRATIONS, revision_of
     from fairlead.ledger.schema import HEAD
-    from fairlead.ledger.store import open_database
+    from fairlead.ledger.store import MIGRATIONS, open_database, revision_of
 
     database = open_database(url)
     try:

@@ -17,12 +17,11 @@ from fairlead.errors import Conflict
 from fairlead.records import Deployment, Revision, Route, Server, ServingEvent
 from fairlead.registry.registry import require_reason
 from fairlead.rollout import routes
-from fairlead.rollout.preflight import verify_route
 from fairlead.rollout.record import author
 from fairlead.rollout.routes import cancel_deployment, last_deployment, running_deployment
 from fairlead.rollout.traffic_split import out_of_service_reason
 from fairlead.rollout.undo import is_superseded_step
-from fairlead.rollout.verification import CheckCache
+from fairlead.rollout.verification import CheckCache, verify_route
 from fairlead.rollout.wait import following_current, servers_of
 from fairlead.stores import Stores
 

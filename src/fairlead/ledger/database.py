@@ -102,3 +102,31 @@ class Database(Protocol):
     def close(self) -> None:
         """Close the connections."""
         ...
+
+
+# ---- leases of servers ------------------------------------------------------------------------
+#
+# When one has ended and when it is to be extended, as functions of the ledger's clock. A server has
+# one on being called alive, and one on each deployment that it carries out.
+
+
+LEASE_PATIENCE = 0.5
+"""Seconds that a server waits for other writers when it extends a lease: it has more to do than to
+wait, and asks again soon."""
+
+
+def lease_has_ended(now: float, *, lease: float, ends: float) -> bool:
+    """Whether the lease is over.
+
+    So is one that ends further ahead than it is long: it was given before the clock was set back.
+    Twice as long forgives the small steps with which clocks are kept right.
+    """
+    return ends < now or ends > now + 2 * lease
+
+
+def lease_is_due(now: float, *, lease: float, ends: float) -> bool:
+    """Whether to extend it: less than half is left, or more than a whole one of this length.
+
+    A server asks several times a second; only a few of these times need to be written.
+    """
+    return not lease / 2 <= ends - now <= lease

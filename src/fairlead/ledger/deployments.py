@@ -14,8 +14,17 @@ from itertools import pairwise
 import sqlalchemy as sa
 
 from fairlead.errors import Conflict, Invalid, NotFound
-from fairlead.ledger import events, leases, revisions
-from fairlead.ledger.database import Database, Now, Row, model_lock, now
+from fairlead.ledger import events, revisions
+from fairlead.ledger.database import (
+    LEASE_PATIENCE,
+    Database,
+    Now,
+    Row,
+    lease_has_ended,
+    lease_is_due,
+    model_lock,
+    now,
+)
 from fairlead.ledger.schema import deployments, routes_in_force
 from fairlead.records import Deployment, ServingEvent
 
@@ -82,7 +91,7 @@ class SqlDeployments:
             rows = self._database.write(
                 lambda connection: _take(connection, server, lease, models),
                 durable=False,
-                patience=leases.PATIENCE,
+                patience=LEASE_PATIENCE,
             )
         return [_deployment(row) for row in rows if row.server == server]
 
@@ -98,7 +107,7 @@ class SqlDeployments:
         return self._database.write(
             lambda connection: advance(connection, deployment),
             durable=moves,
-            patience=None if moves else leases.PATIENCE,
+            patience=None if moves else LEASE_PATIENCE,
         )
 
 
@@ -232,8 +241,8 @@ def _is_to_take(row: Row, server: str, lease: float, models: Collection[str] | N
     if models is not None and row.model not in models:
         return False
     if row.server == server:
-        return leases.is_due(row.now, lease=lease, ends=row.lease_ends)
-    return row.server is None or leases.has_ended(row.now, lease=row.lease, ends=row.lease_ends)
+        return lease_is_due(row.now, lease=lease, ends=row.lease_ends)
+    return row.server is None or lease_has_ended(row.now, lease=row.lease, ends=row.lease_ends)
 
 
 def _may_write(row: Row, deployment: Deployment) -> bool:

@@ -11,8 +11,15 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from fairlead.errors import Lost, NotFound
-from fairlead.ledger import leases
-from fairlead.ledger.database import Database, Now, Row, now, study_lock
+from fairlead.ledger.database import (
+    Database,
+    Now,
+    Row,
+    lease_has_ended,
+    lease_is_due,
+    now,
+    study_lock,
+)
 from fairlead.ledger.schema import runs, studies
 from fairlead.ledger.studies import row_of as study_row
 from fairlead.records import Run
@@ -127,8 +134,8 @@ def _is_to_take(row: Row, holder: str, lease: float) -> bool:
     if row.state != "running":
         return False
     if row.holder == holder:
-        return leases.is_due(row.now, lease=lease, ends=row.lease_ends)
-    return row.holder is None or leases.has_ended(row.now, lease=row.lease, ends=row.lease_ends)
+        return lease_is_due(row.now, lease=lease, ends=row.lease_ends)
+    return row.holder is None or lease_has_ended(row.now, lease=row.lease, ends=row.lease_ends)
 
 
 def _take(connection: sa.Connection, run: str, holder: str, lease: float) -> Row:

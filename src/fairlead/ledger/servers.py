@@ -6,8 +6,16 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from fairlead.ledger import deployments, leases
-from fairlead.ledger.database import Database, Now, Row, now
+from fairlead.ledger import deployments
+from fairlead.ledger.database import (
+    LEASE_PATIENCE,
+    Database,
+    Now,
+    Row,
+    lease_has_ended,
+    lease_is_due,
+    now,
+)
 from fairlead.ledger.schema import servers
 from fairlead.records import Server
 
@@ -35,7 +43,7 @@ class SqlServers:
         self._database.write(
             lambda connection: _write(connection, server, lease),
             durable=False,
-            patience=leases.PATIENCE,
+            patience=LEASE_PATIENCE,
         )
 
     def gone(self, server: str) -> None:
@@ -71,7 +79,7 @@ def _is_to_write(row: Row, server: Server, lease: float) -> bool:
         row.models,
         row.routes,
     )
-    return given != known or leases.is_due(row.now, lease=lease, ends=row.lease_ends)
+    return given != known or lease_is_due(row.now, lease=lease, ends=row.lease_ends)
 
 
 def _write(connection: sa.Connection, server: Server, lease: float) -> None:
@@ -93,7 +101,7 @@ def _forget_ended(connection: sa.Connection) -> None:
 
 
 def _has_ended(row: Row) -> bool:
-    return leases.has_ended(row.now, lease=row.lease, ends=row.lease_ends)
+    return lease_has_ended(row.now, lease=row.lease, ends=row.lease_ends)
 
 
 def _values(server: Server, lease: float, at: float) -> dict[str, object]:

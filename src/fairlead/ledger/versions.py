@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import sqlalchemy as sa
 
 from fairlead.errors import Conflict, NotFound
-from fairlead.ledger import outbox
 from fairlead.ledger.database import Database, Row, model_lock, now
-from fairlead.ledger.schema import champions, judged_rows, judgements, promotions, versions
+from fairlead.ledger.schema import champions, judged_rows, judgements, outbox, promotions, versions
 from fairlead.records import Basis, Digest, Judgement, Promotion, Version
 
 _OF_MODEL = versions.c.model == sa.bindparam("model")
@@ -224,7 +224,7 @@ def _create(connection: sa.Connection, version: Version, seen: int | None) -> Ve
             created=created.created,
         )
     )
-    outbox.append(
+    _announce(
         connection,
         "version",
         {
@@ -247,7 +247,7 @@ def _promote(
     _replace_champion(connection, promotion)
     if judgement is not None:
         judge(connection, judgement, basis)
-    outbox.append(connection, "champion", {"model": promotion.model, "version": promotion.version})
+    _announce(connection, "champion", {"model": promotion.model, "version": promotion.version})
     return _append(connection, promotion)
 
 
@@ -327,3 +327,45 @@ def _promotion(row: Row) -> Promotion:
         verdict=row.verdict,
         at=row.at,
     )
+
+
+# ---- the outbox -------------------------------------------------------------------------------
+#
+# The outbox: what MLflow's registry has yet to hear.
+#
+# An entry is put in by the transaction that makes it true, and leaves once it has arrived. What is
+# away delays entries and loses none.
+
+
+_PENDING = sa.select(outbox).order_by(outbox.c.id).limit(sa.bindparam("most"))
+_SENT = outbox.delete().where(outbox.c.id == sa.bindparam("entry"))
+
+
+class SqlOutbox:
+    """What MLflow's registry has yet to hear."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def pending(self, limit: int = 100) -> Sequence[tuple[int, str, dict[str, object]]]:
+        """(id, 'version' or 'champion', payload), the oldest first."""
+        return self._database.read(
+            lambda connection: [
+                (row.id, row.kind, row.payload)
+                for row in connection.execute(_PENDING, {"most": limit})
+            ]
+        )
+
+    def sent(self, entry: int) -> None:
+        """The entry has arrived."""
+        self._database.write(lambda connection: connection.execute(_SENT, {"entry": entry}))
+
+
+def _announce(
+    connection: sa.Connection,
+    kind: Literal["version", "champion"],
+    payload: Mapping[str, object],
+) -> None:
+    """Put an entry in, in the transaction that makes it true."""
+    row = {"kind": kind, "payload": payload}
+    connection.execute(outbox.insert(), row)

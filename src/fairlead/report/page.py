@@ -15,15 +15,7 @@ from typing import Any
 
 from fairlead.formatting import count, params, size
 from fairlead.records import Candidate, Result, Verdict
-from fairlead.report import (
-    holdout,
-    importance,
-    interval,
-    parallel,
-    scores,
-    seconds,
-    words,
-)
+from fairlead.report import holdout, importance, interval, parallel, scores, words
 from fairlead.report.material import Material, Scored
 from fairlead.report.picture import Figure, Picture
 from fairlead.version import VERSION
@@ -92,7 +84,7 @@ def _pictures(material: Material) -> Iterator[Picture]:
     yield importance.draw(material)
     yield holdout.draw(material)
     yield interval.draw(material)
-    yield seconds.draw(material)
+    yield scores.draw_seconds(material)
 
 
 def _facts(material: Material) -> Iterator[tuple[str, str]]:

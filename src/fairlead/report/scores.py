@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fairlead.formatting import count, value
-from fairlead.records import TrialRow
+from fairlead.records import Result, TrialRow
 from fairlead.report import words
 from fairlead.report.material import Material, Scored
 from fairlead.report.picture import (
@@ -22,6 +22,7 @@ from fairlead.report.picture import (
     RED,
     Figure,
     Picture,
+    axis,
     colour_of,
     fence,
     label,
@@ -172,3 +173,53 @@ def _hover(row: TrialRow, what: str) -> str:
     lines = [f"trial {row.trial.number}: {what}", row.trial.family]
     lines += [f"{name} {value(one)}" for name, one in row.trial.params.items()]
     return "<br>".join(label(line[:80]) for line in lines)
+
+
+# ---- seconds a trial --------------------------------------------------------------------------
+#
+# Seconds a trial: where the time went.
+#
+# Each trial is a mark at its number, coloured by family.
+
+
+_SECONDS_TITLE = "Seconds a trial"
+_SECONDS_KEY = "seconds"
+_SPREAD = 30  # the longest, in medians, from which the axis is logarithmic
+
+
+def draw_seconds(material: Material) -> Picture:
+    """How long each trial took, by family."""
+    timed = [row for row in material.rows if row.result and row.result.seconds > 0]
+    if not timed:
+        return Picture(key=_SECONDS_KEY, title=_SECONDS_TITLE, caption="No trial was timed.")
+    lasted = sorted(_seconds(row) for row in timed)
+    median = lasted[len(lasted) // 2]
+    caption = (
+        f"{words.seconds(sum(lasted))} of fitting and scoring in all; half of the trials took "
+        f"{words.seconds(median)} or less, the longest {words.seconds(lasted[-1])}. "
+        "Trials that share a fit share its time."
+    )
+    spread = {"type": "log"} if lasted[-1] > _SPREAD * median else {"rangemode": "tozero"}
+    traces = [_seconds_points(material, family, timed) for family in material.families]
+    y = axis(title={"text": "seconds"}, **spread)
+    x = trial_axis(material.rows[-1].trial.number)
+    figure = {"data": traces, "layout": layout(x=x, y=y, showlegend=len(traces) > 1)}
+    return Picture(key=_SECONDS_KEY, title=_SECONDS_TITLE, caption=caption, figure=figure)
+
+
+def _seconds_points(material: Material, family: str, timed: list[TrialRow]) -> dict[str, Any]:
+    drawn = [row for row in thinned(timed, MOST_MARKS) if row.trial.family == family]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": label(family),
+        "x": [row.trial.number for row in drawn],
+        "y": [_seconds(row) for row in drawn],
+        "hovertemplate": "trial %{x}: %{y:.3g} s<extra></extra>",
+        "marker": {"color": colour_of(family, material.families), "size": 5, "opacity": 0.7},
+    }
+
+
+def _seconds(row: TrialRow) -> float:
+    result: Result | None = row.result
+    return result.seconds if result else 0.0

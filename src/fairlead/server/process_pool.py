@@ -21,8 +21,7 @@ from fairlead.server.process import ServingProcess, start_process
 from fairlead.serving.http.graceful_close import accept_new_connections
 from fairlead.serving.plan import Admit, Alive, Drain, Page, Plan, Report, Scrape
 from fairlead.serving.settings import ProcessSettings
-from fairlead.serving.telemetry.aggregate import Aggregate
-from fairlead.serving.telemetry.counters import Counts
+from fairlead.serving.telemetry.counters import Aggregate, Counts
 
 EARLY = 3.0
 """A process that ends within so many seconds of its start ended early."""

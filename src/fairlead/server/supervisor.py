@@ -30,7 +30,7 @@ from fairlead.server.reconciler import Reconciler
 from fairlead.server.startup import deploy_champions
 from fairlead.serving.http.guard import hashed
 from fairlead.serving.settings import Limits, Logging, ProcessSettings
-from fairlead.serving.telemetry.aggregate import Aggregate
+from fairlead.serving.telemetry.counters import Aggregate
 
 _PERIOD = 0.1
 """Seconds between two looks at the request to stop, and at the processes."""

@@ -14,9 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from fairlead.ledger.database import Value
-from fairlead.ledger.migrate import bring_to_head
 from fairlead.ledger.sqlite import SqliteDatabase
-from fairlead.ledger.store import SqlLedger
+from fairlead.ledger.store import SqlLedger, bring_to_head
 from fairlead.records import (
     Basis,
     Deployment,

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from fairlead.errors import Invalid
-from fairlead.ledger import migrate
+from fairlead.ledger import store
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.schema import HEAD, metadata
 from fairlead.ledger.sqlite import SqliteDatabase
@@ -75,7 +75,7 @@ def served(ledger: Ledger) -> tuple[list[str], list[object], list[str]]:
 
 def scripts() -> ScriptDirectory:
     config = Config()
-    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    config.set_main_option("script_location", str(store.MIGRATIONS))
     return ScriptDirectory.from_config(config)
 
 
@@ -101,10 +101,10 @@ def tables(file: Path) -> set[tuple[str, str, frozenset[str]]]:
     return {(kind, name, pieces(statement)) for kind, name, statement in rows}
 
 
-def migrated(file: Path, migrations: Path = migrate.MIGRATIONS) -> SqliteDatabase:
+def migrated(file: Path, migrations: Path = store.MIGRATIONS) -> SqliteDatabase:
     database = SqliteDatabase(file)
     database.prepare()
-    database.write(lambda connection: migrate.migrate(connection, str(file), scripts=migrations))
+    database.write(lambda connection: store.migrate(connection, str(file), scripts=migrations))
     return database
 
 
@@ -158,7 +158,7 @@ def test_a_recorded_ledger_opens_with_all_that_was_in_it(tmp_path: Path, dump: P
         assert opened.execute("PRAGMA foreign_key_check").fetchall() == []
     opened.close()
     database = SqliteDatabase(tmp_path / "ledger.db")
-    assert database.read(lambda connection: migrate.revision_of(connection, "")) == HEAD
+    assert database.read(lambda connection: store.revision_of(connection, "")) == HEAD
     database.close()
 
 
@@ -166,7 +166,7 @@ def test_an_older_ledger_is_migrated_with_what_is_in_it(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "ledger.db") as ledger:
         add_trials(ledger, 3)
     migrations = tmp_path / "migrations"
-    shutil.copytree(migrate.MIGRATIONS, migrations)
+    shutil.copytree(store.MIGRATIONS, migrations)
     (migrations / "versions" / "next.py").write_text(NEXT.format(head=HEAD))
     migrated(tmp_path / "ledger.db", migrations).close()
     connection = sqlite3.connect(tmp_path / "ledger.db")
@@ -181,7 +181,7 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(tmp_path: Path) -> N
         add_trials(ledger, 3)
     before = tables(tmp_path / "ledger.db")
     migrations = tmp_path / "migrations"
-    shutil.copytree(migrate.MIGRATIONS, migrations)
+    shutil.copytree(store.MIGRATIONS, migrations)
     broken = NEXT.format(head=HEAD) + "    raise ZeroDivisionError\n"
     (migrations / "versions" / "next.py").write_text(broken)
     with pytest.raises(ZeroDivisionError):

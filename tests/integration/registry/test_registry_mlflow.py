@@ -16,8 +16,14 @@ from urllib.parse import urlparse
 import onnx
 import pytest
 
-from fairlead.registry.mirror import model_folder
-from fairlead.registry.mlflow import OFF, State, catch_up, start_mirror, without_password
+from fairlead.registry.mlflow import (
+    OFF,
+    State,
+    catch_up,
+    model_folder,
+    start_mirror,
+    without_password,
+)
 
 if TYPE_CHECKING:
     from tests.integration.registry.conftest import Workshop
@@ -170,7 +176,7 @@ def test_what_was_told_before_a_crash_is_not_told_twice(mirrored: Workshop) -> N
     entries = mirrored.ledger.outbox.pending()
     script = (
         "from fairlead.registry import mlflow\n"
-        "from fairlead.ledger.outbox import SqlOutbox\n"
+        "from fairlead.ledger.versions import SqlOutbox\n"
         "def die(*_): raise SystemExit(9)\n"
         "SqlOutbox.sent = die\n"
         f"mlflow.main(['--home', {str(mirrored.settings.home)!r}])\n"

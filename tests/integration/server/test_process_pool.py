@@ -17,8 +17,7 @@ from fairlead.server.listening import bind
 from fairlead.server.process_pool import ProcessPool
 from fairlead.serving.plan import Plan
 from fairlead.serving.settings import ProcessSettings
-from fairlead.serving.telemetry.aggregate import Aggregate
-from fairlead.serving.telemetry.counters import Counts, RevisionCounters
+from fairlead.serving.telemetry.counters import Aggregate, Counts, RevisionCounters
 from tests.integration.server.rig import DEADLINE
 
 REVISIONS = 200

@@ -37,7 +37,7 @@ from fairlead.serving.plan import (
 )
 from fairlead.serving.settings import VARIABLE, ProcessSettings, command
 from fairlead.serving.settings import encode as encode_settings
-from fairlead.serving.telemetry.aggregate import Aggregate
+from fairlead.serving.telemetry.counters import Aggregate
 from fairlead.serving.telemetry.prometheus import page
 
 DEADLINE = 30.0

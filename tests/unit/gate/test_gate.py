@@ -10,7 +10,7 @@ import pytest
 from fairlead.metrics import METRICS
 from fairlead.records import Verdict
 from fairlead.registry import bootstrap, gate
-from fairlead.registry.wording import BASELINE, Evidence, compared
+from fairlead.registry.gate import BASELINE, Evidence, compared
 from fairlead.spec.document import Promote
 
 MSE = METRICS["mse"]

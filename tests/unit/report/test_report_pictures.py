@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.records import Result
-from fairlead.report import holdout, importance, interval, parallel, scores, seconds
+from fairlead.report import holdout, importance, interval, parallel, scores
 from fairlead.report.material import HoldoutPredictions as Predictions
 from fairlead.report.material import Material
 from fairlead.report.picture import Picture, fence, thinned
@@ -263,7 +263,7 @@ def test_a_verdict_without_an_interval_is_told_in_words(finished: Make) -> None:
 
 
 def test_seconds_are_summed_and_shown_by_family(searched: Make) -> None:
-    picture = seconds.draw(searched())
+    picture = scores.draw_seconds(searched())
     assert picture.caption.startswith("30 s of fitting and scoring in all; half of the trials took")
     assert list(traces(picture)) == ["forest", "booster"]
 
@@ -273,16 +273,18 @@ def test_a_trial_that_took_very_long_makes_the_axis_logarithmic(searched: Make) 
     result = material.rows[0].result
     assert result is not None
     slow = replace(material.rows[0], result=replace(result, seconds=900.0))
-    figure = seconds.draw(replace(material, rows=[slow, *material.rows[1:]])).figure
+    figure = scores.draw_seconds(replace(material, rows=[slow, *material.rows[1:]])).figure
     assert figure is not None
     assert figure["layout"]["yaxis"]["type"] == "log"
 
 
-@pytest.mark.parametrize("picture", [scores, seconds])
-def test_trials_have_whole_numbers_on_their_axis(searched: Make, picture: Any) -> None:
-    few = layout_of(picture.draw(searched(trials=2)))["xaxis"]
+@pytest.mark.parametrize("draw", [scores.draw, scores.draw_seconds])
+def test_trials_have_whole_numbers_on_their_axis(
+    searched: Make, draw: Callable[[Material], Picture]
+) -> None:
+    few = layout_of(draw(searched(trials=2)))["xaxis"]
     assert (few["dtick"], few["tickformat"]) == (1, ",d")
-    assert "dtick" not in layout_of(picture.draw(searched(trials=60)))["xaxis"]
+    assert "dtick" not in layout_of(draw(searched(trials=60)))["xaxis"]
 
 
 def test_large_scores_are_written_out_and_no_title_stands_on_them(searched: Make) -> None:

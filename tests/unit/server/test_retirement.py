@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fairlead.records import Revision, RevisionState
-from fairlead.server.retirement import next_state
+from fairlead.server.reconciler import next_state
 
 
 @pytest.mark.parametrize(

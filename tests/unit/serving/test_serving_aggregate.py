@@ -6,9 +6,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fairlead.serving.plan import Counts, decode, encode
-from fairlead.serving.telemetry.aggregate import Aggregate
 from fairlead.serving.telemetry.counters import (
     LATENCY_EDGES,
+    Aggregate,
     Metrics,
     ProcessSample,
     RevisionCounters,

@@ -23,7 +23,7 @@ def command(ctx: click.Context, *, model: str, version: int, why: str) -> None:
     A version without an ONNX form, or whose ONNX form does not predict what was trained, cannot
     become champion. What is live stays live: `fairlead deploy` changes that.
     """
-    from fairlead.control.promotions import promote
+    from fairlead.control.models import promote
 
     with opened(ctx) as stores:
         promoted = promote(stores, settings(ctx), model, version, why=why)

@@ -20,7 +20,7 @@ def command(ctx: click.Context, *, model: str, why: str) -> None:
     registry, and only a person can promote it again: the gate does not. What is live stays live:
     `fairlead undo` and `fairlead deploy` change that.
     """
-    from fairlead.control.promotions import roll_back
+    from fairlead.control.models import roll_back
 
     with opened(ctx) as stores:
         rolled_back = roll_back(stores, settings(ctx), model, why=why)

@@ -18,8 +18,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from fairlead.serving.telemetry.aggregate import Aggregate
-from fairlead.serving.telemetry.counters import LATENCY_EDGES, Now, ProcessSample, RevisionCounters
+from fairlead.serving.telemetry.counters import (
+    LATENCY_EDGES,
+    Aggregate,
+    Now,
+    ProcessSample,
+    RevisionCounters,
+)
 
 _LABELS = ("model", "revision")
 _ENDS = tuple(floatToGoString(edge) for edge in (*LATENCY_EDGES, float("inf")))  # type: ignore[no-untyped-call] # it has no types
