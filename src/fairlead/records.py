@@ -357,7 +357,7 @@ class Revision:
     changed: float = 0.0  # when it came into this state
 
     @property
-    def is_unproved(self) -> bool:
+    def is_unverified(self) -> bool:
         """Whether it has not passed its check yet, or did not pass what came after it."""
         return self.state in {"loading", "failed"}
 

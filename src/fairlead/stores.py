@@ -1,7 +1,7 @@
 """The two stores that everything is kept in: the ledger and the artefacts, each named by a URL.
 
 Whoever needs them gets the settings and opens them here; which database or server a URL stands for
-is known to the packages of the two alone. A process is told the URLs, never a folder that they are
+is known to the packages of the two alone. A process gets the URLs, never a folder that they are
 in.
 """
 

@@ -209,7 +209,7 @@ def _mlflow(settings: Settings) -> Check:
     shown = _without_password(uri)  # what answers the asker does not matter, so none is sent
     problem = _bounded(lambda: _answers(shown))
     if problem:
-        text = f"{shown}: {problem}; versions are registered here and told to it later"
+        text = f"{shown}: {problem}; versions are registered here and reported to it later"
         return Check(name="mlflow", state="warn", text=text)
     return Check(name="mlflow", state="ok", text=f"{shown} answers")
 

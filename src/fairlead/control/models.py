@@ -52,7 +52,7 @@ class ModelHistory:
 
 
 def models(stores: Stores, settings: Settings) -> tuple[Sequence[ModelSummary], str | None]:
-    """The models, and why MLflow's registry could not be told what it does not know yet."""
+    """The models, and why MLflow's registry could not be brought up to date."""
     state = catch_up(settings, stores.ledger)
     waiting = Counter(str(payload["model"]) for _, _, payload in stores.ledger.outbox.pending())
     every = groupby(stores.ledger.versions.all(), key=lambda version: version.model)

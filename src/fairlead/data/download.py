@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 Progress: TypeAlias = Callable[[int, int | None], None]
-"""Told the bytes that are here and how many there will be, where that is known."""
+"""Called with the bytes that are here and how many there will be, where that is known."""
 
 _ATTEMPTS = 4
 _FIRST_PAUSE = 0.25  # seconds, doubled with each attempt

@@ -197,9 +197,9 @@ def number_in_force(connection: sa.Connection, model: str) -> int | None:
 def _begin(connection: sa.Connection, deployment: Deployment) -> Deployment:
     revision = revisions.row_of(connection, deployment.model, deployment.revision)
     number = connection.execute(_LAST_NUMBER, {"model": deployment.model}).scalar_one() + 1
-    told = f"deployment {number} of {deployment.revision} began"
-    running = supersede(connection, deployment.model, told)
-    revisions.renew(connection, revision, told)
+    reason = f"deployment {number} of {deployment.revision} began"
+    running = supersede(connection, deployment.model, reason)
+    revisions.renew(connection, revision, reason)
     at = now(connection)
     begun = replace(
         deployment,

@@ -1,7 +1,7 @@
 """The histories: rows that are only ever added.
 
 A study has one (its attempts and its own changes), and so has what a model serves (revisions,
-routes, deployments). A line is written in the transaction of the change that it tells.
+routes, deployments). A line is written in the transaction of the change that it records.
 """
 
 from __future__ import annotations

@@ -199,12 +199,12 @@ def _change(
 ) -> Route:
     appended = append(connection, route, previous=previous)
     _append_event(connection, appended)
-    told = f"route {appended.number}: {route.why}"
-    revisions.serve(connection, route.model, route.traffic, told)
+    reason = f"route {appended.number}: {route.why}"
+    revisions.serve(connection, route.model, route.traffic, reason)
     if deployment is not None:
         deployments.advance(connection, deployment)
     else:
-        deployments.supersede(connection, route.model, told)
+        deployments.supersede(connection, route.model, reason)
     return appended
 
 

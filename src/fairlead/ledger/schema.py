@@ -254,8 +254,8 @@ judgements = sa.Table(
     sa.Index("judgements_version", "model", "version", "id"),
 )
 
-# A sample of the rows that a judgement names by their digest, so that it can be told how many of
-# them judged in another. Those of judgements that the first ledger held are not known.
+# A sample of the rows that a judgement names by their digest, so that it can be counted how many
+# of them judged in another. Those of judgements that the first ledger held are not known.
 judged_rows = sa.Table(
     "judged_rows",
     metadata,

@@ -1,7 +1,7 @@
 """Tasks: what a study wants done, handed out to workers.
 
 A trial is in one task at most, so that adding is safe to repeat: what is there is left as it is.
-How an attempt at a task goes is told in attempts.py.
+How an attempt at a task goes stands in attempts.py.
 """
 
 from __future__ import annotations

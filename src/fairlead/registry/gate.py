@@ -1,6 +1,6 @@
 """The gate: whether a candidate becomes champion, decided from predictions alone.
 
-docs/gate.md tells a user the same in words. Models are judged by their exported form, which
+docs/gate.md explains it to users. Models are judged by their exported form, which
 predicts in float32: differences that rounding could have made are taken out before anything is
 scored, since a score over many rows may turn these into a gain that is small, sure, and made of
 rounding.

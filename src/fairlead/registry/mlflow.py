@@ -75,16 +75,16 @@ class Mirror:
         self._artifacts = artifacts
 
     def catch_up(self) -> int:
-        """Tell MLflow everything it has yet to hear, the oldest first; returns how much it was."""
-        told = 0
+        """Report to MLflow what it does not know yet, the oldest first; returns how much it was."""
+        reported = 0
         while entries := self._ledger.outbox.pending():
             for entry, kind, payload in entries:
-                self._tell(kind, payload)
+                self._report(kind, payload)
                 self._ledger.outbox.sent(entry)
-                told += 1
-        return told
+                reported += 1
+        return reported
 
-    def _tell(self, kind: str, payload: dict[str, object]) -> None:
+    def _report(self, kind: str, payload: dict[str, object]) -> None:
         model, number = str(payload["model"]), int(str(payload["version"]))
         theirs = self._registered(self._ledger.versions.get(model, number))
         if kind == CHAMPION:
@@ -300,7 +300,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Bring the mirror up to date; one process a home folder at a time.
 
     Returns:
-        The exit status: 0 up to date, 1 MLflow's registry could not be told.
+        The exit status: 0 up to date, 1 MLflow's registry could not be brought up to date.
     """
     parser = argparse.ArgumentParser(prog="python -m fairlead.registry.mlflow")
     parser.add_argument("--home", type=Path, required=True)
@@ -310,10 +310,10 @@ def main(args: Sequence[str] | None = None) -> int:
     with _alone(settings), open_stores(settings) as stores:
         if not stores.ledger.outbox.pending(1):
             return 0
-        return _tell(settings, stores)
+        return _report(settings, stores)
 
 
-def _tell(settings: Settings, stores: Stores) -> int:
+def _report(settings: Settings, stores: Stores) -> int:
     uri = settings.mlflow_uri
     if not settings.mlflow:
         os.chdir(settings.home)  # where MLflow's own database is, its `mlruns` shall be too
@@ -328,11 +328,11 @@ def _tell(settings: Settings, stores: Stores) -> int:
             artifacts=stores.artifacts,
             folders=settings.home / "mlflow",
         )
-        told = mirror.catch_up()
+        reported = mirror.catch_up()
     except Exception as error:  # noqa: BLE001 - MLflow's stores raise whatever their drivers raise
-        _log(f"MLflow's registry at {without_password(uri)!r} was not told: {_first_line(error)}")
+        _log(f"MLflow's registry at {without_password(uri)!r} is behind: {_first_line(error)}")
         return _AWAY
-    _log(f"MLflow's registry at {without_password(uri)!r} was told {told} entries")
+    _log(f"MLflow's registry at {without_password(uri)!r} received {reported} entries")
     return 0
 
 
@@ -340,7 +340,7 @@ def _tell(settings: Settings, stores: Stores) -> int:
 def _alone(settings: Settings) -> Iterator[None]:
     """Holds the home folder's lock: others wait their turn.
 
-    Besides telling nothing twice, this keeps two processes from creating MLflow's tables at once,
+    Besides reporting nothing twice, this keeps two processes from creating MLflow's tables at once,
     which its stores do not survive.
     """
     with (settings.home / "mlflow.lock").open("ab") as lock:

@@ -236,7 +236,7 @@ def _identity(candidate: Candidate) -> tuple[object, ...]:
 
 
 def parity_passed(candidate: Candidate) -> bool:
-    """Whether the exported model was proved to predict what the trained one does."""
+    """Whether the exported model was shown to predict what the trained one does."""
     return candidate.parity is not None and candidate.parity.passed
 
 

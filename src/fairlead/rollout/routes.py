@@ -315,7 +315,7 @@ def _refuse_unverified(ledger: Ledger, model: str, traffic: Mapping[str, int]) -
         if name not in known:
             names = ", ".join(repr(each) for each in known)
             raise NotFound(f"model {model!r} has no revision {name!r}; revisions: {names}")
-        if known[name].is_unproved:
+        if known[name].is_unverified:
             raise _unverified(known[name])
 
 

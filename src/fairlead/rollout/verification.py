@@ -45,7 +45,7 @@ class VerifiedRevision:
     """A revision that was loaded in a child process, and predicted there what it has to.
 
     Args:
-        held: What a serving process is told of it; its edges are those of its own holdout.
+        held: What is sent of it to a serving process; its edges are those of its own holdout.
         golden: Its golden rows.
     """
 

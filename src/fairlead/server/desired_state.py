@@ -82,7 +82,7 @@ def _to_hold(snapshot: ModelSnapshot) -> frozenset[str]:
     held until a rollback is out of the question.
     """
     candidate = snapshot.candidate
-    if candidate is None or not candidate.is_unproved or candidate.name in snapshot.routed:
+    if candidate is None or not candidate.is_unverified or candidate.name in snapshot.routed:
         return snapshot.wanted
     return snapshot.wanted - {candidate.name}
 
@@ -157,7 +157,7 @@ def build_plan(serial: int, states: Mapping[str, DesiredState], *, fault: str = 
 
 
 def _are_out(parts: Sequence[DesiredState]) -> bool:
-    """Whether all models are out of service: the processes tell clients, so they are ready."""
+    """Whether all models are out of service: the processes answer so, which makes them ready."""
     return bool(parts) and all(part.split.out for part in parts)
 
 

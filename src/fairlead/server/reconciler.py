@@ -129,7 +129,7 @@ class Reconciler:
         """Verify what is to be held, except what a deployment verifies first."""
         for name in sorted(snapshot.wanted & snapshot.revisions.keys()):
             revision = snapshot.revisions[name]
-            if revision.is_unproved and name not in snapshot.routed:
+            if revision.is_unverified and name not in snapshot.routed:
                 continue
             about = f"revision {name!r} of model {revision.model!r}"
             if error := self._verifications.ensure(revision):

@@ -35,7 +35,7 @@ from fairlead.serving.telemetry.counters import Aggregate
 _PERIOD = 0.1
 """Seconds between two looks at the request to stop, and at the processes."""
 _SIGN_OFF = 2.0
-"""Seconds that telling the ledger of the end may take."""
+"""Seconds that reporting the end to the ledger may take."""
 _ORPHAN_GRACE = 4.0
 """Seconds that a process may continue after its supervisor was killed."""
 

@@ -74,7 +74,7 @@ def main(path: str) -> None:
         findings = Findings(fault=f"it needs more than {task.memory >> 20} MiB of memory")
     except FairleadError as error:
         findings = Findings(fault=str(error))
-    except Exception as error:  # noqa: BLE001 - whatever a model raises is told
+    except Exception as error:  # noqa: BLE001 - whatever a model raises is reported
         text = " ".join(str(error).split())[:_LONGEST]
         limit = f"(it may use {task.memory >> 20} MiB of memory)"
         findings = Findings(fault=f"it raised {type(error).__name__}: {text} {limit}")
@@ -188,7 +188,7 @@ def _found(folder: Path, task: Task, name: str) -> Findings:
     """What the child found.
 
     Raises:
-        Failed: It did not live to tell.
+        Failed: It died before it reported.
     """
     with _child(folder) as child:
         try:

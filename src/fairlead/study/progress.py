@@ -37,7 +37,7 @@ class ProgressListener(Protocol):
         ...
 
     def note(self, line: str) -> None:
-        """Something to tell in a line."""
+        """Something to report in a line."""
         ...
 
 

@@ -282,5 +282,5 @@ def test_models_says_that_mlflow_is_away_and_shows_the_models_all_the_same(
     status, out, err = fairlead("models", "--json")
     assert (status, json.loads(out)[0]["mlflow"]) == (0, "2 waiting")
     assert len(err.splitlines()) == 1
-    assert "was not told" in err
+    assert "is behind" in err
     assert "secret" not in err

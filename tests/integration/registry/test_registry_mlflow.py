@@ -256,7 +256,7 @@ def test_a_mirror_in_the_background_tells_everything_and_holds_no_pipe(
     assert mirrored.ledger.outbox.pending() or time.monotonic() - started < 60
     _until(lambda: not mirrored.ledger.outbox.pending())
     log = mirrored.settings.logs / "mirror.log"
-    _until(lambda: "was told 2 entries" in log.read_text())
+    _until(lambda: "received 2 entries" in log.read_text())
     assert _mlflow(mirrored)["aliases"] == {"champion": 1}
 
 

@@ -193,6 +193,7 @@ def test_a_wrong_method_is_told_the_right_ones(
 def test_options_tell_the_methods_and_a_head_has_no_body(process: Process) -> None:
     asked = process.ask("OPTIONS", "/v2/models/houses/infer")
     assert (asked.status, asked.headers["allow"], asked.body) == (204, "POST, OPTIONS", b"")
+    assert "content-length" not in asked.headers
     whole, head = process.ask("GET", "/v2"), process.ask("HEAD", "/v2")
     assert (head.status, head.body) == (200, b"")
     assert head.headers["content-length"] == whole.headers["content-length"]

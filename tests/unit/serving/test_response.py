@@ -8,6 +8,7 @@ from fairlead import errors
 from fairlead.serving.http.response import (
     CLOSE,
     JSON,
+    Answer,
     Refused,
     headers_of,
     of_error,
@@ -56,3 +57,7 @@ def test_an_answer_is_written_whole() -> None:
     headers = headers_of(answer, CLOSE)
     assert written(answer.status, headers, answer.body) == head + b'{"error":"not here"}'
     assert written(answer.status, headers, b"") == head
+
+
+def test_an_answer_without_content_has_no_length() -> None:
+    assert headers_of(Answer(status=204, headers=()), CLOSE) == (CLOSE,)

@@ -66,7 +66,7 @@ def pause(failures: int, *, asked: bool) -> float:
 
 
 def slow_after(size: int) -> float:
-    """Seconds after which a load is called slow: it is told of, and others no longer wait for it.
+    """Seconds after which a load is called slow: it is reported, and others no longer wait for it.
 
     Args:
         size: Bytes of the file.

@@ -43,15 +43,15 @@ class ServedModel:
         return found
 
     @property
-    def proved(self) -> bool:
+    def loadable(self) -> bool:
         """Whether each of its revisions could be loaded."""
-        return all(served.proved for served in self.revisions.values())
+        return all(served.loadable for served in self.revisions.values())
 
     @property
     def fault(self) -> str | None:
         """Why one of them could not."""
-        unproved = (one for one in self.revisions.values() if not one.proved and one.fault)
-        return next((f"{one.held.revision}: {one.fault}" for one in unproved), None)
+        failed = (one for one in self.revisions.values() if not one.loadable and one.fault)
+        return next((f"{one.held.revision}: {one.fault}" for one in failed), None)
 
 
 def out_of_service(split: Split) -> OutOfService:
@@ -65,7 +65,7 @@ class Engine:
     Args:
         artifacts: Holds their files.
         clock: Seconds, rising.
-        changed: Called when `report` may tell something new.
+        changed: Called when `report` may have something new.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Engine:
 
     def report(self) -> Report:
         """How far this process is."""
-        followed = {model: live for model, live in self.table.items() if live.proved}
+        followed = {model: live for model, live in self.table.items() if live.loadable}
         leaving = (one for one in self._known.values() if one.retired and one.in_hand)
         return Report(
             serial=self._serial,
@@ -117,7 +117,7 @@ class Engine:
         )
 
     def _is_as(self, model: str, target: ServedModel) -> bool:
-        return target.proved and self.table[model] is target
+        return target.loadable and self.table[model] is target
 
     def close(self) -> None:
         """Stop whatever goes on by itself; requests in hand are not waited for."""
@@ -155,7 +155,7 @@ class Engine:
         return served
 
     def _settled(self) -> bool:
-        return all(target.proved or target.fault for target in self._targets.values())
+        return all(target.loadable or target.fault for target in self._targets.values())
 
     # ---- changes ----------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class Engine:
         """Follow each route that is ready, retire what no route needs, and report it."""
         self._looking = False
         for model, target in self._targets.items():
-            if target.proved and self.table[model] is not target:
+            if target.loadable and self.table[model] is not target:
                 self.table = {**self.table, model: target}
         self._retire_unused()
         moved, self._moved = self._moved, asyncio.Event()

@@ -47,7 +47,7 @@ class LoadedRevision:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.held = held
-        self.proved = False  # it was loaded once, so that it can be again
+        self.loadable = False  # it was loaded once, so that it can be again
         self.fault: str | None = None  # why it is not loaded
         self.load_seconds: float | None = None  # that its last loading took
         self._loader, self._executor, self._changed, self._clock = loader, executor, changed, clock
@@ -112,7 +112,7 @@ class LoadedRevision:
     def want(self) -> None:
         """Load it before it is asked, and try until it has loaded once."""
         self._wanted, self._retired = True, False
-        if not self.proved:
+        if not self.loadable:
             self._load()
 
     def retire(self) -> None:
@@ -223,10 +223,10 @@ class LoadedRevision:
         began = self._clock()
         try:
             self._exported = await self._loader.load(self.held, slow=self._is_slow)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told and tried again
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported and tried again
             self._fail(_in_words(error))
             return False
-        self.proved, self.fault = True, None
+        self.loadable, self.fault = True, None
         self.load_seconds = self._clock() - began
         self._used = self._clock()
         self._came.set()

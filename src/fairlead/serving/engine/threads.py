@@ -16,7 +16,7 @@ from functools import partial
 from typing import TypeAlias, TypeVar
 
 Result = TypeVar("Result")
-_Job: TypeAlias = Callable[[], None]
+_Call: TypeAlias = Callable[[], None]
 
 
 def run_in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
@@ -25,8 +25,8 @@ def run_in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
     Args:
         work: Its exceptions are the future's.
     """
-    job, future = _job(work)
-    threading.Thread(target=job, daemon=True, name="fairlead-aside").start()
+    call, future = _call_of(work)
+    threading.Thread(target=call, daemon=True, name="fairlead-aside").start()
     return future
 
 
@@ -34,7 +34,7 @@ class SerialExecutor:
     """One thread that does one thing after another, in the order in which they were asked for."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def run(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
@@ -42,40 +42,40 @@ class SerialExecutor:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, daemon=True, name="fairlead-serial")
             self._thread.start()
-        job, future = _job(work)
-        self._jobs.put(job)
+        call, future = _call_of(work)
+        self._calls.put(call)
         return future
 
     def close(self) -> None:
         """Let the thread end after what was asked for before."""
-        self._jobs.put(None)
+        self._calls.put(None)
 
     def _work(self) -> None:
-        while job := self._jobs.get():
-            job()
-            del job  # or it would keep a session in memory until the next one comes
+        while call := self._calls.get():
+            call()
+            del call  # or it would keep a session in memory until the next one comes
 
 
-def _job(work: Callable[[], Result]) -> tuple[_Job, asyncio.Future[Result]]:
+def _call_of(work: Callable[[], Result]) -> tuple[_Call, asyncio.Future[Result]]:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
 
-    def tell(settle: Callable[[], None]) -> None:
+    def deliver(settle: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
             loop.call_soon_threadsafe(_unless_cancelled, future, settle)
 
-    def job() -> None:
+    def call() -> None:
         if future.cancelled():
             return
         try:
             result = work()
         except BaseException as error:  # noqa: BLE001 - it is raised where the future is awaited
             traceback.clear_frames(error.__traceback__)  # they may hold a whole file
-            tell(partial(future.set_exception, error))
+            deliver(partial(future.set_exception, error))
         else:
-            tell(partial(future.set_result, result))
+            deliver(partial(future.set_result, result))
 
-    return job, future
+    return call, future
 
 
 def _unless_cancelled(future: asyncio.Future[Result], settle: Callable[[], None]) -> None:

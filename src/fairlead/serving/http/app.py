@@ -148,7 +148,7 @@ def _headers(request: RequestContext) -> Headers:
 
 
 def _forget(request: RequestContext) -> None:
-    """Let go of what the error's frames hold, the body for one, now that it has been told.
+    """Let go of what the error's frames hold, the body for one, now that it has been answered.
 
     They and the request hold each other: without this they would stay until the collector comes
     round, and refused bodies would pile up meanwhile.

@@ -90,7 +90,7 @@ class Pages:
     def _model_ready(self, target: Target) -> Answer:
         live = known(self._engine.table, target.model)
         if target.version:
-            ready, why = live.served(pinned(live, target.version)).proved, ""
+            ready, why = live.served(pinned(live, target.version)).loadable, ""
         else:
             ready, why = _is_ready(live), lacking(live)
         return _readiness(ready=ready, why=why, name=target.model)
@@ -114,7 +114,7 @@ class Pages:
 
 def _is_ready(live: ServedModel) -> bool:
     """Ready is what would answer; what is unloaded would, once it has loaded again."""
-    return not lacking(live) and all(served.proved for served in routed(live))
+    return not lacking(live) and all(served.loadable for served in routed(live))
 
 
 def _readiness(*, ready: bool, why: str, name: str | UnsetType = UNSET) -> Answer:

@@ -33,7 +33,7 @@ _FIRST_LINES: Mapping[int, bytes] = {
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One answer; its length is told by whoever sends it."""
+    """One answer; its length is added by `headers_of`."""
 
     status: int = 200
     headers: Headers = (JSON,)
@@ -103,8 +103,11 @@ def retry_after(seconds: float) -> tuple[bytes, bytes]:
 
 
 def headers_of(answer: Answer, *more: tuple[bytes, bytes]) -> Headers:
-    """Its own headers, these, and its length."""
-    return (*answer.headers, *more, (b"content-length", b"%d" % len(answer.body)))
+    """Its own headers, these, and its length, which 204 must not have (RFC 9110, 8.6)."""
+    headers = (*answer.headers, *more)
+    if answer.status == HTTPStatus.NO_CONTENT:
+        return headers
+    return (*headers, (b"content-length", b"%d" % len(answer.body)))
 
 
 def written(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:

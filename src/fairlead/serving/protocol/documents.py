@@ -167,7 +167,7 @@ class Ready(msgspec.Struct, kw_only=True):
     why: Annotated[str, Meta(description="Why not.")] | UnsetType = UNSET
 
 
-class Fault(msgspec.Struct, kw_only=True):
+class ErrorDocument(msgspec.Struct, kw_only=True):
     """Why a request was not answered as asked."""
 
     error: Annotated[str, Meta(description="One line.")]

@@ -31,7 +31,7 @@ _DOCUMENTS = (
     documents.ModelMetadata,
     documents.Live,
     documents.Ready,
-    documents.Fault,
+    documents.ErrorDocument,
 )
 _FAULTS: Mapping[int, str] = {
     400: "The request is wrong: the body, a header, a row or a cell of it; or a query string is "
@@ -291,7 +291,7 @@ def _answer(description: str, name: str, *, pinned: bool = False) -> Object:
 
 def _not_ready(description: str) -> Object:
     """503 is the answer itself here; or the fault of a server that has no connection left."""
-    either = {"anyOf": [_schema("Ready")["schema"], _schema("Fault")["schema"]]}
+    either = {"anyOf": [_schema("Ready")["schema"], _schema("ErrorDocument")["schema"]]}
     headers = _own_headers() | _header_refs("Retry-After")
     return {
         "description": description,
@@ -339,7 +339,7 @@ def _fault(code: int) -> Object:
     return {
         "description": _FAULTS[code],
         "headers": _own_headers() | _header_refs(*_FAULT_HEADERS.get(code, ())),
-        "content": {JSON: _schema("Fault")},
+        "content": {JSON: _schema("ErrorDocument")},
     }
 
 

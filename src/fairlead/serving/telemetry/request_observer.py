@@ -114,7 +114,7 @@ def severity(status: int, error: Exception | None) -> int:
 def _reason(error: Exception) -> str:
     """In one short line, with names, without the content of cells."""
     text = " ".join(str(error).split()) or type(error).__name__
-    text = _CELL.sub(lambda told: told[1] + _QUOTED.sub("'...'", told[2]), text)
+    text = _CELL.sub(lambda found: found[1] + _QUOTED.sub("'...'", found[2]), text)
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
 
 
