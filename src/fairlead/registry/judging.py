@@ -24,9 +24,8 @@ from fairlead.records import (
     Version,
 )
 from fairlead.registry import gate, holdout_reuse
-from fairlead.registry.champion_history import taken_down
 from fairlead.registry.gate import BASELINE, unlike
-from fairlead.registry.registry import Registry, disparity, parity_passed
+from fairlead.registry.registry import Registry, disparity, parity_passed, taken_down
 from fairlead.spec.document import Promote
 
 if TYPE_CHECKING:

@@ -22,7 +22,6 @@ from fairlead.errors import (
 from fairlead.inference import Exported
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Promotion, Version
-from fairlead.registry.champion_history import pile
 
 _ATTEMPTS = 100  # each one that fails is another process's success
 
@@ -284,3 +283,36 @@ def _nothing_before(model: str, reachable: tuple[int, ...]) -> Invalid:
 def _promote(model: str, effect: str) -> NextStep:
     arguments = {"model": model, "version": None, "why": None}
     return NextStep(action="promote", arguments=arguments, effect=effect)
+
+
+# ---- rules over the history -------------------------------------------------------------------
+#
+# Rules over a model's history of promotions and judgements.
+#
+# A history is only appended to, so undoing is an entry too: a rollback takes the champion off a
+# stack of champions, and the one below is champion again. Another rollback takes that one off as
+# well; a promotion after it goes on top of what is left.
+
+
+def pile(history: Sequence[Promotion]) -> tuple[int, ...]:
+    """Versions that a rollback can still reach, the champion last.
+
+    Args:
+        history: The oldest first.
+    """
+    standing: list[int] = []
+    for promotion in history:
+        if promotion.kind == "rollback":
+            standing.pop()
+        else:
+            standing.append(promotion.version)
+    return tuple(standing)
+
+
+def taken_down(history: Sequence[Promotion], version: int) -> Promotion | None:
+    """How a person ended the version's last time as champion; None where no person did.
+
+    Such a version comes back only by a person: running its spec again must not undo a rollback.
+    """
+    ends = [entry for entry in history if entry.previous == version]
+    return ends[-1] if ends and ends[-1].kind != "gate" else None

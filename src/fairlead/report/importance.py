@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fairlead.records import Scalar, Trial
 from fairlead.report.material import Material, Scored
-from fairlead.report.picture import BLUE, Figure, Picture, label, layout, thinned
-from fairlead.report.scale import Scale, scale_of
+from fairlead.report.picture import BLUE, Figure, Picture, Scale, label, layout, scale_of, thinned
 
 if TYPE_CHECKING:
     import optuna

@@ -15,12 +15,14 @@ from fairlead.report.picture import (
     ORANGE,
     Figure,
     Picture,
+    Scale,
     fence,
     label,
     layout,
+    range_scale,
+    scale_of,
     thinned,
 )
-from fairlead.report.scale import Scale, range_scale, scale_of
 from fairlead.spec.document import Spec
 from fairlead.spec.space import Range
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fairlead.records import Promotion
-from fairlead.registry.champion_history import pile, taken_down
+from fairlead.registry.registry import pile, taken_down
 
 
 def history(*steps: tuple[Literal["gate", "promote", "rollback"], int]) -> list[Promotion]:

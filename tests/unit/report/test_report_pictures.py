@@ -15,8 +15,7 @@ from fairlead.records import Result
 from fairlead.report import holdout, importance, interval, parallel, scores
 from fairlead.report.material import HoldoutPredictions as Predictions
 from fairlead.report.material import Material
-from fairlead.report.picture import Picture, fence, thinned
-from fairlead.report.scale import scale_of
+from fairlead.report.picture import Picture, fence, scale_of, thinned
 
 Make = Callable[..., Material]
 

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from fairlead.records import Allowance, Column, Signature
-from fairlead.rollout.compatibility import RevisionSettings, column_changes, settings_changes
+from fairlead.rollout.start import RevisionSettings, column_changes, settings_changes
 
 USUAL = RevisionSettings(allowance=Allowance(), sticky=None)
 NARROW = RevisionSettings(allowance=Allowance(max_concurrency=8, idle_after=5.0), sticky=None)

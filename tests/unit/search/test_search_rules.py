@@ -8,7 +8,7 @@ import pytest
 
 from fairlead.metrics import METRICS
 from fairlead.records import Result
-from fairlead.search.prune import thresholds
+from fairlead.search.catalog import thresholds
 from fairlead.study.decide import reached
 
 
