@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from fairlead.data.cells import Fault, coded, is_text, numbers, texts
+from fairlead.data.cells import CellError, coded, is_text, numbers, texts
 from fairlead.data.fingerprint import fingerprint
 from fairlead.data.frame import Cells, Frame
 from fairlead.data.table import Features, Table
@@ -24,7 +24,7 @@ from fairlead.spec.document import Data
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Refuse: TypeAlias = Callable[[Fault, str], NoReturn]
+Refuse: TypeAlias = Callable[[CellError, str], NoReturn]
 
 _FEWEST_ROWS = 3  # two to fit on, one to hold out
 _LISTED = 20  # names that a message holds
@@ -148,20 +148,20 @@ def _beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[np.generic]) 
 
 def _numbers(frame: Frame, name: str, refuse: Refuse) -> NDArray[np.float64]:
     values = numbers(frame[name])
-    if isinstance(values, Fault):
+    if isinstance(values, CellError):
         refuse(values, name)
     return values
 
 
 def _refuse(
-    frame: Frame, columns: Sequence[Column], data: Data, fault: Fault, name: str
+    frame: Frame, columns: Sequence[Column], data: Data, fault: CellError, name: str
 ) -> NoReturn:
     """Refuse the first cell that is no number, and with it all that would be refused after it."""
     plain = [column.name for column in columns if column.kind == "number"]
     others = [
         other
         for other in plain[plain.index(name) + 1 :]
-        if isinstance(found := numbers(frame[other]), Fault) and found.why == fault.why
+        if isinstance(found := numbers(frame[other]), CellError) and found.why == fault.why
     ]
     also = f" (so has {_listed([repr(other) for other in others])})" if others else ""
     what, it = ("the columns", "them") if others else ("the column", "it")
@@ -177,7 +177,9 @@ def _missing_too(frame: Frame, names: Sequence[str], data: Data) -> str:
     """What is missing in those of the columns that hold numbers; empty where nothing is."""
     found = {name: numbers(frame[name]) for name in names}
     known = {
-        name: np.isnan(values) for name, values in found.items() if not isinstance(values, Fault)
+        name: np.isnan(values)
+        for name, values in found.items()
+        if not isinstance(values, CellError)
     }
     missing = _beside(list(known.values()), len(frame), np.bool_)
     if data.impute is not None or not missing.any():
@@ -205,7 +207,7 @@ def _refuse_target(row: int, name: str) -> NoReturn:
 
 def _amounts(cells: Cells, name: str) -> NDArray[np.float64]:
     values = numbers(cells)
-    if isinstance(values, Fault):
+    if isinstance(values, CellError):
         raise InvalidData(
             f"data.target: row {values.row + 1}, column {name!r}: {values.cell!r} is {values.why}; "
             "a text target is for data.task classification"

@@ -96,11 +96,11 @@ def _california(frame: Frame) -> Frame:
 
 
 def _floats(cells: Cells) -> Any:
-    from fairlead.data.cells import Fault, numbers
+    from fairlead.data.cells import CellError, numbers
     from fairlead.errors import InvalidData
 
     values = numbers(cells)
-    if isinstance(values, Fault):
+    if isinstance(values, CellError):
         raise InvalidData(f"data.source: row {values.row + 1}: {values.cell!r} is {values.why}")
     return values
 

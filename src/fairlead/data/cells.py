@@ -26,7 +26,7 @@ _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class CellError:
     """A cell that is no number a model can take."""
 
     row: int  # from 0
@@ -80,7 +80,7 @@ def first_text(cells: Cells) -> int | None:
     return None
 
 
-def numbers(cells: Cells) -> NDArray[np.float64] | Fault:
+def numbers(cells: Cells) -> NDArray[np.float64] | CellError:
     """The cells as float64 [rows], a missing one NaN; or the first that is refused."""
     try:
         values = _floats(cells)
@@ -123,8 +123,8 @@ def _one(array: Cells) -> Cells:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def _fault(cells: Cells, row: int, why: str) -> Fault:
-    return Fault(row=row, cell=str(cells[row].as_py()), why=why)
+def _fault(cells: Cells, row: int, why: str) -> CellError:
+    return CellError(row=row, cell=str(cells[row].as_py()), why=why)
 
 
 def _first_odd(strings: Cells) -> int:

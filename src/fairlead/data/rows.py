@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal, NoReturn, TypeAlias
 from fairlead.data import delimited, layouts
 from fairlead.data.archive import File
 from fairlead.data.assemble import features_of
-from fairlead.data.cells import Fault, written
+from fairlead.data.cells import CellError, written
 from fairlead.data.frame import Frame, named
 from fairlead.data.read import decoded
 from fairlead.data.table import Features
@@ -129,7 +129,7 @@ def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:
         raise InvalidData(f"the model needs the columns {names}, which are not there")
 
 
-def _refuse(before: int, fault: Fault, name: str) -> NoReturn:
+def _refuse(before: int, fault: CellError, name: str) -> NoReturn:
     raise InvalidData(
         f"row {before + fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}"
     )
