@@ -74,7 +74,7 @@ def deploy(
         Invalid: The steps do not rise to 100.
     """
     ledger, model = stores.ledger, request.model
-    version = deployable_version(ledger, stores.artifacts, model, request.version)
+    version = deployable_version(stores, model, request.version)
     serve = request.serve or serve_settings(ledger, version)
     if awaited:
         _refuse_unserved(stores, version)
@@ -84,10 +84,10 @@ def deploy(
             wait_followed(stores, current_route(ledger, model))
         on_event(_already_live(version))
         return None
-    for line in deployment_warnings(ledger, stores.artifacts, version, serve):
+    for line in deployment_warnings(stores, version, serve):
         on_event(DeployWarning(text=line))
     begun = start_deployment(
-        ledger, stores.artifacts, model, version=version.number, steps=request.steps, serve=serve
+        stores, model, version=version.number, steps=request.steps, serve=serve
     )
     if former is not None:
         on_event(_superseded(former))

@@ -90,7 +90,7 @@ def smoke_test_all(
 
 def example_row(stores: Stores, route: Route) -> Mapping[str, Scalar] | None:
     """A row that the route's revisions predict; None where no version has golden rows."""
-    goldens = golden_rows_of(stores.ledger, stores.artifacts, route).values()
+    goldens = golden_rows_of(stores, route).values()
     return next((golden.rows[0] for golden in goldens if golden.rows), None)
 
 
@@ -174,7 +174,7 @@ def _served_at(stores: Stores, model: str) -> Sequence[str]:
 
 def _smoke_test(stores: Stores, model: str, url: str, token: str | None) -> SmokeTestResult:
     endpoint = Endpoint(url=url, token=token or None)
-    return smoke_test_live(stores.ledger, stores.artifacts, model, endpoint)
+    return smoke_test_live(stores, model, endpoint)
 
 
 def _test_followers(
@@ -196,7 +196,7 @@ def _reverted(stores: Stores, route: Route, fault: str) -> str:
     """Go back, and wait; how that ended, in words."""
     try:
         why = f"route {route.number} was taken back: {fault}"
-        again = revert(stores.ledger, stores.artifacts, route, why)
+        again = revert(stores, route, why)
     except Conflict:
         return _overtaken(stores, route)
     if again is None:

@@ -132,9 +132,7 @@ def set_traffic(  # noqa: PLR0913 - what, why, and who may
     """
     reason = why if why and why.strip() else f"set by {author()}"
     before, followed = stores.ledger.routes.current(model), following_current(stores.ledger, model)
-    route = routes.set_traffic(
-        stores.ledger, stores.artifacts, model, shares, reason, approve=_verified(stores, access)
-    )
+    route = routes.set_traffic(stores, model, shares, reason, approve=_verified(stores, access))
     on_event(RouteChanged(route=route, before=before))
     settle_or_revert(stores, route, followed=followed, token=access.token, on_event=on_event)
     return route
@@ -162,9 +160,7 @@ def undo(
     if ended is not None:
         return ended
     before, followed = stores.ledger.routes.current(model), following_current(stores.ledger, model)
-    route = routes.undo(
-        stores.ledger, stores.artifacts, model, why, approve=_verified(stores, access)
-    )
+    route = routes.undo(stores, model, why, approve=_verified(stores, access))
     on_event(RouteChanged(route=route, before=before))
     settle_or_revert(stores, route, followed=followed, token=access.token, on_event=on_event)
     return route
@@ -185,7 +181,7 @@ def undeploy(stores: Stores, model: str, why: str, *, on_event: OnEvent) -> Rout
     require_reason(why)
     before = stores.ledger.routes.current(model)
     if before is None or before.traffic or running_deployment(stores.ledger, model):
-        route = routes.undeploy(stores.ledger, stores.artifacts, model, why)
+        route = routes.undeploy(stores, model, why)
         on_event(RouteChanged(route=route, before=before))
     else:
         route = before
@@ -197,7 +193,7 @@ def undeploy(stores: Stores, model: str, why: str, *, on_event: OnEvent) -> Rout
 
 def _verified(stores: Stores, access: Access) -> routes.Approve:
     """Lets a route be written only if what it would bring into service is sound."""
-    return partial(verify_route, stores.ledger, stores.artifacts, CheckCache(access.checks))
+    return partial(verify_route, stores, CheckCache(access.checks))
 
 
 def _cancelled(stores: Stores, model: str, why: str) -> Deployment | None:

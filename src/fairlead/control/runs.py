@@ -204,7 +204,7 @@ def _own_server(stores: Stores, model: str, on_event: OnEvent) -> Iterator[tuple
         logging=Logging(level="warning"),
     )
     on_event(Notice(text="no server runs for this model: starting one for the test"))
-    with ephemeral_server(stores.ledger, stores.artifacts, options) as url:
+    with ephemeral_server(stores, options) as url:
         yield url, token
     on_event(_offer("the server of the test has stopped", "serve", {"models": model}, "serves it"))
 

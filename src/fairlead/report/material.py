@@ -17,6 +17,7 @@ from fairlead.metrics import Metric
 from fairlead.records import Candidate, Judgement, Study, TrialRow, Version
 from fairlead.registry.registry import Registry
 from fairlead.spec.document import Spec, parse_canonical
+from fairlead.stores import Stores
 from fairlead.study.outcome import metric_of
 
 
@@ -101,34 +102,33 @@ class Material:
         return tuple(row for row in self.rows if row.state == state)
 
 
-def load(study: Study, ledger: Ledger, artifacts: Artifacts) -> Material:
+def load(study: Study, stores: Stores) -> Material:
     """Gather what is known of a study, finished or not.
 
     Args:
         study: As the ledger has it.
-        ledger: Its trials, versions and judgements.
-        artifacts: The candidate and its files.
+        stores: Of its trials, versions and judgements, and of the candidate and its files.
 
     Raises:
         Corrupt: An artefact is not what its digest says.
     """
-    registry = Registry(ledger=ledger, artifacts=artifacts)
+    registry = Registry(ledger=stores.ledger, artifacts=stores.artifacts)
     refitted = _refitted(study, registry)
     version = _version(study, refitted, registry)
     registered = version is not None and version.study == study.id  # and has more files for it
     candidate = registry.candidate(version) if version and registered else refitted
-    champion = ledger.versions.champion(version.model) if version else None
+    champion = stores.ledger.versions.champion(version.model) if version else None
     return Material(
         study=study,
         spec=parse_canonical(study.spec),
         metric=metric_of(study),
-        rows=tuple(ledger.studies.trials(study.id)),
+        rows=tuple(stores.ledger.studies.trials(study.id)),
         candidate=candidate,
-        holdout=_holdout(candidate, artifacts) if candidate else None,
+        holdout=_holdout(candidate, stores.artifacts) if candidate else None,
         version=version,
         champion=champion.number if champion else None,
-        judgement=_judgement(version, ledger) if version else None,
-        environment=_environment(candidate, artifacts) if candidate else {},
+        judgement=_judgement(version, stores.ledger) if version else None,
+        environment=_environment(candidate, stores.artifacts) if candidate else {},
     )
 
 

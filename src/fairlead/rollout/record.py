@@ -22,12 +22,12 @@ from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Deployment, Revision, Route, Study, Version
 from fairlead.repository import checked_out
 from fairlead.rollout.traffic_split import main_revision
+from fairlead.stores import Stores
 from fairlead.version import VERSION
 
 
 def deploy_details(
-    ledger: Ledger,
-    artifacts: Artifacts,
+    stores: Stores,
     route: Route,
     *,
     previous: Route | None,
@@ -39,19 +39,18 @@ def deploy_details(
     is all that belongs to a revision, where none has traffic.
 
     Args:
-        ledger: Knows the revisions and their versions.
-        artifacts: Has what the versions are made of.
+        stores: Of the revisions, their versions, and what these are made of.
         route: The new one; its number and time are given here as the ledger will.
         previous: The one in force.
         deployment: That the route is a step of, or undoes, as it will be written.
     """
-    revisions = {each.name: each for each in ledger.routes.revisions(route.model)}
+    revisions = {each.name: each for each in stores.ledger.routes.revisions(route.model)}
     revision = _subject(route, deployment, revisions)
     document = {
         "model": route.model,
         "version": revision.version if revision else None,
         "revision": revision.name if revision else None,
-        **_origin_and_gate(ledger, artifacts, revision),
+        **_origin_and_gate(stores, revision),
         "route": (previous.number if previous else 0) + 1,
         "kind": route.kind,
         "why": route.why,
@@ -59,8 +58,8 @@ def deploy_details(
         "sticky": route.sticky,
         "settings": asdict(revision.allowance) if revision else None,
         "previous": _previous(previous, revisions),
-        "deployment": _deployment(ledger, deployment),
-        "at": ledger.now(),
+        "deployment": _deployment(stores.ledger, deployment),
+        "at": stores.ledger.now(),
         "by": author(),
         "fairlead": VERSION,
     }
@@ -98,20 +97,18 @@ _ORIGIN_AND_GATE = (
 )
 
 
-def _origin_and_gate(
-    ledger: Ledger, artifacts: Artifacts, revision: Revision | None
-) -> dict[str, Any]:
+def _origin_and_gate(stores: Stores, revision: Revision | None) -> dict[str, Any]:
     """Where the revision's version comes from, and the gate's verdict on it."""
     if revision is None:
         return dict.fromkeys(_ORIGIN_AND_GATE)
-    version = ledger.versions.get(revision.model, revision.version)
-    return {**_origin(ledger, artifacts, version), "gate": _gate(ledger, version)}
+    version = stores.ledger.versions.get(revision.model, revision.version)
+    return {**_origin(stores, version), "gate": _gate(stores.ledger, version)}
 
 
-def _origin(ledger: Ledger, artifacts: Artifacts, version: Version) -> dict[str, Any]:
-    study = ledger.studies.get(version.study)
-    candidate = _candidate(artifacts, version)
-    environment = _environment(artifacts, candidate)
+def _origin(stores: Stores, version: Version) -> dict[str, Any]:
+    study = stores.ledger.studies.get(version.study)
+    candidate = _candidate(stores.artifacts, version)
+    environment = _environment(stores.artifacts, candidate)
     return {
         "metrics": _metrics(candidate),
         "family": candidate.family if candidate else None,

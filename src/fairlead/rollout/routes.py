@@ -13,12 +13,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from fairlead.artifacts import Artifacts
 from fairlead.errors import Conflict, Invalid, NextStep, NotFound
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Deployment, Revision, Route, RouteKind
 from fairlead.rollout.record import deploy_details
 from fairlead.rollout.undo import revert_target, route_before, undo_target
+from fairlead.stores import Stores
 
 Approve: TypeAlias = Callable[[Route, Route], None]
 """Called with the route in force and the one that is to follow it, before that is written; raises
@@ -27,9 +27,8 @@ to keep it from being written."""
 _ATTEMPTS = 100  # each one that fails is another process's success
 
 
-def put_in_force(  # noqa: PLR0913 - what, and what it follows upon
-    ledger: Ledger,
-    artifacts: Artifacts,
+def put_in_force(
+    stores: Stores,
     route: Route,
     *,
     previous: Route | None,
@@ -39,8 +38,7 @@ def put_in_force(  # noqa: PLR0913 - what, and what it follows upon
     """Store the route's deploy_details.json, then put the route in force.
 
     Args:
-        ledger: Takes the route.
-        artifacts: Take the details.
+        stores: The ledger takes the route, the artefact store its details.
         route: Its number, its time and its details are given here.
         previous: The one that is in force at this moment; None for the first.
         deployment: Written in the same transaction.
@@ -50,10 +48,10 @@ def put_in_force(  # noqa: PLR0913 - what, and what it follows upon
         Conflict: Another route is in force by now, or a deployment runs that is not to be
             superseded; nothing was written to the ledger.
     """
-    content = deploy_details(ledger, artifacts, route, previous=previous, deployment=deployment)
-    stored = replace(route, details=artifacts.put(content).digest)
+    content = deploy_details(stores, route, previous=previous, deployment=deployment)
+    stored = replace(route, details=stores.artifacts.put(content).digest)
     number = previous.number if previous else None
-    return ledger.routes.change(
+    return stores.ledger.routes.change(
         stored, previous=number, deployment=deployment, superseding=superseding
     )
 
@@ -62,9 +60,8 @@ def _approve(present: Route, wanted: Route) -> None:
     """Without preflight checks: for routes whose revisions are served already."""
 
 
-def undo(  # noqa: PLR0913 - what, why, and two things that only one of the callers has
-    ledger: Ledger,
-    artifacts: Artifacts,
+def undo(
+    stores: Stores,
     model: str,
     why: str,
     *,
@@ -78,8 +75,7 @@ def undo(  # noqa: PLR0913 - what, why, and two things that only one of the call
     model's first deployment leaves it out of service, as it was.
 
     Args:
-        ledger: Knows the routes.
-        artifacts: Take the details.
+        stores: Of the routes and their details.
         model: Whose route.
         why: Goes into the history.
         approve: Called before the route is written.
@@ -91,25 +87,24 @@ def undo(  # noqa: PLR0913 - what, why, and two things that only one of the call
         Invalid: There is nothing to go back to.
         Conflict: Somebody else changed the route meanwhile: what was to be undone is not in force.
     """
-    first = current_route(ledger, model)
+    first = current_route(stores.ledger, model)
     for _ in range(_ATTEMPTS):
-        route = current_route(ledger, model)
+        route = current_route(stores.ledger, model)
         if _undone_as(route) != _undone_as(first):
             raise _overtaken(first, route)
-        ended = deployment or _ended_by_undo(ledger, route, why)
-        wanted = _undoing(ledger, route, ended, why)
+        ended = deployment or _ended_by_undo(stores.ledger, route, why)
+        wanted = _undoing(stores.ledger, route, ended, why)
         approve(route, wanted)
         try:
-            return put_in_force(ledger, artifacts, wanted, previous=route, deployment=ended)
+            return put_in_force(stores, wanted, previous=route, deployment=ended)
         except Conflict:
             if deployment is not None:
                 raise  # a server's own deployment: it reads the ledger again itself
     raise Conflict(f"undoing a route of {model!r}: it keeps changing; try again")
 
 
-def set_traffic(  # noqa: PLR0913 - what is split, why, and the check before
-    ledger: Ledger,
-    artifacts: Artifacts,
+def set_traffic(
+    stores: Stores,
     model: str,
     traffic: Mapping[str, int],
     why: str,
@@ -119,8 +114,7 @@ def set_traffic(  # noqa: PLR0913 - what is split, why, and the check before
     """Split the model's traffic by hand; a deployment that runs is superseded.
 
     Args:
-        ledger: Knows the revisions.
-        artifacts: Take the details.
+        stores: Of the revisions, and of the details.
         model: Whose traffic.
         traffic: Percent by revision; together 100.
         why: Goes into the history.
@@ -131,9 +125,9 @@ def set_traffic(  # noqa: PLR0913 - what is split, why, and the check before
         Invalid: A revision was never verified, or the percents do not make 100.
         Conflict: Somebody else changed the route meanwhile.
     """
-    previous = current_route(ledger, model)
+    previous = current_route(stores.ledger, model)
     shares = {name: percent for name, percent in traffic.items() if percent}
-    _refuse_unverified(ledger, model, shares)
+    _refuse_unverified(stores.ledger, model, shares)
     route = Route(
         model=model,
         number=0,  # the ledger gives it
@@ -145,15 +139,14 @@ def set_traffic(  # noqa: PLR0913 - what is split, why, and the check before
         before=previous.number,
     )
     approve(previous, route)
-    return put_in_force(ledger, artifacts, route, previous=previous)
+    return put_in_force(stores, route, previous=previous)
 
 
-def undeploy(ledger: Ledger, artifacts: Artifacts, model: str, why: str) -> Route:
+def undeploy(stores: Stores, model: str, why: str) -> Route:
     """Take the model out of service: no revision has traffic; a running deployment is superseded.
 
     Args:
-        ledger: Knows the routes.
-        artifacts: Take the details.
+        stores: Of the routes and their details.
         model: Whose traffic.
         why: Goes into the history, and to clients of the model.
 
@@ -162,20 +155,21 @@ def undeploy(ledger: Ledger, artifacts: Artifacts, model: str, why: str) -> Rout
         Conflict: The route keeps changing.
     """
     for _ in range(_ATTEMPTS):
-        deploys = running_deployment(ledger, model) is not None
-        previous = ledger.routes.current(model) if deploys else current_route(ledger, model)
+        deploys = running_deployment(stores.ledger, model) is not None
+        previous = (
+            stores.ledger.routes.current(model) if deploys else current_route(stores.ledger, model)
+        )
         route = _without_traffic(model, "undeploy", why, previous)
         with suppress(Conflict):  # it is to have no traffic, whichever route was in force
-            return put_in_force(ledger, artifacts, route, previous=previous)
+            return put_in_force(stores, route, previous=previous)
     raise Conflict(f"taking {model!r} out of service: its route keeps changing; try again")
 
 
-def revert(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> Route | None:
+def revert(stores: Stores, route: Route, why: str) -> Route | None:
     """Put what was before this route in force again (`revert_target` says what that is).
 
     Args:
-        ledger: Knows the routes.
-        artifacts: Take the details.
+        stores: Of the routes and their details.
         route: In force.
         why: What was wrong with it; goes into the history.
 
@@ -185,13 +179,13 @@ def revert(ledger: Ledger, artifacts: Artifacts, route: Route, why: str) -> Rout
     Raises:
         Conflict: Somebody else changed it meanwhile, or began a deployment from it; theirs stays.
     """
-    get = partial(ledger.routes.get, route.model)
+    get = partial(stores.ledger.routes.get, route.model)
     before = get(route.number - 1) if route.number > 1 else None
-    found = revert_target(route, _deployment_of(ledger, before), get)
+    found = revert_target(route, _deployment_of(stores.ledger, before), get)
     if found is None:
         return None
     wanted = replace(found, kind="undo", why=why, details="", deployment=None)
-    return put_in_force(ledger, artifacts, wanted, previous=route, superseding=False)
+    return put_in_force(stores, wanted, previous=route, superseding=False)
 
 
 def current_route(ledger: Ledger, model: str) -> Route:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Allowance, Bounds, Deployment, Revision, Signature, Version
@@ -18,11 +17,11 @@ from fairlead.registry.registry import Registry
 from fairlead.rollout.record import author
 from fairlead.rollout.traffic_split import main_revision
 from fairlead.spec.document import Serve, parse_canonical
+from fairlead.stores import Stores
 
 
-def start_deployment(  # noqa: PLR0913 - where, what, and how are three things
-    ledger: Ledger,
-    artifacts: Artifacts,
+def start_deployment(
+    stores: Stores,
     model: str,
     *,
     version: int | None = None,
@@ -34,8 +33,7 @@ def start_deployment(  # noqa: PLR0913 - where, what, and how are three things
     A deployment of the model that still runs is superseded.
 
     Args:
-        ledger: Takes it.
-        artifacts: Have the version's files.
+        stores: Of the deployment, and of the version's files.
         model: Name of the model.
         version: Its number; the champion's if None.
         steps: Percents, rising to 100; those of the settings if None. A model's first revision gets
@@ -49,15 +47,15 @@ def start_deployment(  # noqa: PLR0913 - where, what, and how are three things
         Corrupt: A file of it is not what was written.
         Invalid: The steps do not rise to 100.
     """
-    chosen = deployable_version(ledger, artifacts, model, version)
-    serve = serve or serve_settings(ledger, chosen)
-    revision = ledger.routes.revise(_revision(chosen, serve))
-    return ledger.deployments.begin(
+    chosen = deployable_version(stores, model, version)
+    serve = serve or serve_settings(stores.ledger, chosen)
+    revision = stores.ledger.routes.revise(_revision(chosen, serve))
+    return stores.ledger.deployments.begin(
         Deployment(
             model=model,
             number=0,  # the ledger gives it
             revision=revision.name,
-            steps=_steps(ledger, model, steps or serve.canary),
+            steps=_steps(stores.ledger, model, steps or serve.canary),
             bounds=Bounds(**serve.judge.model_dump()),
             sticky=serve.sticky,
             reason=author(),
@@ -65,15 +63,13 @@ def start_deployment(  # noqa: PLR0913 - where, what, and how are three things
     )
 
 
-def deployable_version(
-    ledger: Ledger, artifacts: Artifacts, model: str, number: int | None
-) -> Version:
+def deployable_version(stores: Stores, model: str, number: int | None) -> Version:
     """The version of this number, or the champion, if it can be served.
 
     Raises:
         FairleadError: As `start_deployment` does.
     """
-    registry = Registry(ledger, artifacts)
+    registry = Registry(stores.ledger, stores.artifacts)
     version = registry.version(model, number)
     registry.refuse_unfit(version, doing="deploying")
     return version
@@ -84,29 +80,26 @@ def serve_settings(ledger: Ledger, version: Version) -> Serve:
     return parse_canonical(ledger.studies.get(version.study).spec).serve
 
 
-def deployment_warnings(
-    ledger: Ledger, artifacts: Artifacts, version: Version, serve: Serve
-) -> list[str]:
+def deployment_warnings(stores: Stores, version: Version, serve: Serve) -> list[str]:
     """What a person should know before this version has traffic, a line each.
 
     That it is not the champion; and what changes for clients of the model, compared with the
     revision that has the most traffic now.
 
     Args:
-        ledger: Knows that one.
-        artifacts: Have the files of both.
+        stores: Of that one, and of the files of both.
         version: That is to be deployed.
         serve: The settings that it is deployed with.
     """
-    route = ledger.routes.current(version.model)
-    revisions = _revisions(ledger, version.model)
+    route = stores.ledger.routes.current(version.model)
+    revisions = _revisions(stores.ledger, version.model)
     live = main_revision(route, revisions) if route else None
-    warnings = _gate_warnings(ledger, version)
+    warnings = _gate_warnings(stores.ledger, version)
     if route is None or live is None:
         return warnings
     return [
         *warnings,
-        *_column_warnings(ledger, artifacts, version, live),
+        *_column_warnings(stores, version, live),
         *settings_changes(
             RevisionSettings(allowance=_allowance(serve), sticky=serve.sticky),
             RevisionSettings(allowance=live.allowance, sticky=route.sticky),
@@ -125,13 +118,11 @@ def _gate_warnings(ledger: Ledger, version: Version) -> list[str]:
     return [f"v{version.number} is not the champion, which is v{champion.number}{gate}"]
 
 
-def _column_warnings(
-    ledger: Ledger, artifacts: Artifacts, version: Version, live: Revision
-) -> list[str]:
+def _column_warnings(stores: Stores, version: Version, live: Revision) -> list[str]:
     """None where a file of the live version cannot be read: that blocks no deployment."""
-    registry = Registry(ledger, artifacts)
+    registry = Registry(stores.ledger, stores.artifacts)
     with suppress(FairleadError):
-        now = registry.candidate(ledger.versions.get(version.model, live.version)).signature
+        now = registry.candidate(stores.ledger.versions.get(version.model, live.version)).signature
         wanted = registry.candidate(version).signature
         names = {"name": f"v{version.number}", "live_name": f"v{live.version}"}
         return column_changes(wanted, now, **names)

@@ -23,9 +23,7 @@ from pathlib import Path
 import msgspec
 
 from fairlead import atomic, manifest
-from fairlead.artifacts import Artifacts
 from fairlead.errors import Failed, FairleadError, NextStep, Transient
-from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Digest, Revision, Route
 from fairlead.rollout.background import BackgroundCalls, CallOutcome
 from fairlead.rollout.smoke_test import golden_rows
@@ -33,6 +31,7 @@ from fairlead.serving.check import check
 from fairlead.serving.engine.drift import edges_of
 from fairlead.serving.plan import Facts, Held
 from fairlead.serving.proof import Golden
+from fairlead.stores import Stores
 from fairlead.version import VERSION
 
 _MAX_PARALLEL = 2  # each is a process that keeps a core busy
@@ -54,13 +53,12 @@ class VerifiedRevision:
 
 
 def verify(
-    ledger: Ledger, artifacts: Artifacts, cache: CheckCache, revision: Revision, *, recheck: bool
+    stores: Stores, cache: CheckCache, revision: Revision, *, recheck: bool
 ) -> VerifiedRevision:
     """Verify a revision; takes about a second, and at most the limit of a check.
 
     Args:
-        ledger: Knows its version.
-        artifacts: Holds its files.
+        stores: Of its version and files.
         cache: What earlier checks found; what this one finds is stored there.
         revision: To be verified.
         recheck: Check it even where the cache has it.
@@ -69,12 +67,12 @@ def verify(
         Transient: The ledger or the artefact store did not answer.
         Failed: It is damaged, or does not predict what it did when it was made.
     """
-    version = ledger.versions.get(revision.model, revision.version)
-    candidate = manifest.load(artifacts.get(version.manifest))
+    version = stores.ledger.versions.get(revision.model, revision.version)
+    candidate = manifest.load(stores.artifacts.get(version.manifest))
     facts = None if recheck else cache.find(candidate)
     if facts is None:
         name = f"revision {revision.name!r} of model {revision.model!r}"
-        facts = check(candidate, artifacts, name=name)
+        facts = check(candidate, stores.artifacts, name=name)
         cache.store(candidate, facts)
     held = Held(
         model=revision.model,
@@ -84,17 +82,16 @@ def verify(
         signature=candidate.signature,
         facts=facts,
         allowance=revision.allowance,
-        edges=edges_of(candidate, artifacts),
+        edges=edges_of(candidate, stores.artifacts),
     )
-    return VerifiedRevision(held=held, golden=golden_rows(candidate, artifacts))
+    return VerifiedRevision(held=held, golden=golden_rows(candidate, stores.artifacts))
 
 
 class Verifications:
     """Verifies revisions in the background and keeps the results.
 
     Args:
-        ledger: Knows the versions of revisions.
-        artifacts: Holds their files.
+        stores: Of the versions of revisions and their files.
         cache: What earlier checks found.
         on_finished: Called when a verification has ended.
         clock: Seconds, monotonic.
@@ -102,14 +99,13 @@ class Verifications:
 
     def __init__(
         self,
-        ledger: Ledger,
-        artifacts: Artifacts,
+        stores: Stores,
         cache: CheckCache,
         *,
         on_finished: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._verify = partial(verify, ledger, artifacts, cache)
+        self._verify = partial(verify, stores, cache)
         self._clock = clock
         self._calls: BackgroundCalls[VerifiedRevision] = BackgroundCalls(
             max_parallel=_MAX_PARALLEL, on_finished=on_finished
@@ -225,14 +221,11 @@ def _read(file: Path) -> Facts | None:
 # hashing these is all that it costs.
 
 
-def verify_route(
-    ledger: Ledger, artifacts: Artifacts, cache: CheckCache, present: Route, wanted: Route
-) -> None:
+def verify_route(stores: Stores, cache: CheckCache, present: Route, wanted: Route) -> None:
     """Verify each revision that the route would bring into service.
 
     Args:
-        ledger: Knows the revisions.
-        artifacts: Hold their files.
+        stores: Of the revisions and their files.
         cache: What earlier checks have found.
         present: The route in force.
         wanted: The one that is to follow it.
@@ -240,9 +233,9 @@ def verify_route(
     Raises:
         Failed: A revision is damaged, or does not predict what it did when it was made.
     """
-    revisions = {each.name: each for each in ledger.routes.revisions(wanted.model)}
+    revisions = {each.name: each for each in stores.ledger.routes.revisions(wanted.model)}
     for name in added_revisions(present, wanted):
-        _verify(ledger, artifacts, cache, revisions[name])
+        _verify(stores, cache, revisions[name])
 
 
 def added_revisions(present: Route, wanted: Route) -> list[str]:
@@ -250,10 +243,10 @@ def added_revisions(present: Route, wanted: Route) -> list[str]:
     return sorted(wanted.traffic.keys() - present.traffic.keys())
 
 
-def _verify(ledger: Ledger, artifacts: Artifacts, cache: CheckCache, revision: Revision) -> None:
+def _verify(stores: Stores, cache: CheckCache, revision: Revision) -> None:
     try:
-        verified = verify(ledger, artifacts, cache, revision, recheck=False)
-        artifacts.path(verified.held.file)  # a cached check does not say that the file is there
+        verified = verify(stores, cache, revision, recheck=False)
+        stores.artifacts.path(verified.held.file)  # a cached check does not say that it is there
     except FairleadError as error:
         others = NextStep(
             "route", {"model": revision.model, "everything": True}, "lists other revisions"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from fairlead.artifacts import Artifacts
 from fairlead.errors import Failed, NextStep
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Deployment, Route, Server
@@ -19,6 +18,7 @@ from fairlead.rollout.routes import current_route
 from fairlead.rollout.smoke_test import Endpoint, SmokeTestResult, golden_rows, smoke_test
 from fairlead.rollout.traffic_split import out_of_service_reason
 from fairlead.serving.proof import Golden
+from fairlead.stores import Stores
 
 _PERIOD = 0.1
 """Seconds between two looks at the ledger, which cost it nothing."""
@@ -109,20 +109,18 @@ def following_current(ledger: Ledger, model: str) -> Collection[str]:
     return {each.id for each in servers_following(ledger, route)} if route else set()
 
 
-def golden_rows_of(ledger: Ledger, artifacts: Artifacts, route: Route) -> Mapping[str, Golden]:
+def golden_rows_of(stores: Stores, route: Route) -> Mapping[str, Golden]:
     """The golden rows of each revision of the route, by its name."""
-    registry = Registry(ledger, artifacts)
-    versions = {each.name: each.version for each in ledger.routes.revisions(route.model)}
+    registry = Registry(stores.ledger, stores.artifacts)
+    versions = {each.name: each.version for each in stores.ledger.routes.revisions(route.model)}
     candidates = {
         name: registry.candidate(registry.version(route.model, versions[name]))
         for name in route.traffic
     }
-    return {name: golden_rows(each, artifacts) for name, each in candidates.items()}
+    return {name: golden_rows(each, stores.artifacts) for name, each in candidates.items()}
 
 
-def smoke_test_live(
-    ledger: Ledger, artifacts: Artifacts, model: str, endpoint: Endpoint
-) -> SmokeTestResult:
+def smoke_test_live(stores: Stores, model: str, endpoint: Endpoint) -> SmokeTestResult:
     """Smoke-test the live endpoint with the golden rows of the route in force.
 
     Raises:
@@ -131,13 +129,13 @@ def smoke_test_live(
         Unreachable: The server did not answer.
         Invalid: The URL is not valid, or the token is not accepted.
     """
-    route = route_in_service(ledger, model)
+    route = route_in_service(stores.ledger, model)
     while True:
-        result = smoke_test(endpoint, model, golden_rows_of(ledger, artifacts, route))
-        now = route_in_service(ledger, model)
+        result = smoke_test(endpoint, model, golden_rows_of(stores, route))
+        now = route_in_service(stores.ledger, model)
         if not result.difference or now.number == route.number:
             return result
-        wait_until_followed(ledger, now, timeout=_PERIOD)
+        wait_until_followed(stores.ledger, now, timeout=_PERIOD)
         route = now  # it changed during the test: what was wrong may have been right
 
 

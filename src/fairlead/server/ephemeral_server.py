@@ -6,20 +6,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fairlead.artifacts import Artifacts
 from fairlead.errors import Failed
-from fairlead.ledger.interface import Ledger
 from fairlead.server.events import AddressBound, ServerEvent
 from fairlead.server.supervisor import ServeOptions, ShutdownRequest, serve
+from fairlead.stores import Stores
 
 
 @contextmanager
-def ephemeral_server(ledger: Ledger, artifacts: Artifacts, options: ServeOptions) -> Iterator[str]:
+def ephemeral_server(stores: Stores, options: ServeOptions) -> Iterator[str]:
     """A server with these options; it has drained and ended after the block.
 
     Args:
-        ledger: Says what is to be served.
-        artifacts: Holds the files that it names.
+        stores: Of what is to be served.
         options: How; at port 0 it takes a free one.
 
     Yields:
@@ -28,7 +26,7 @@ def ephemeral_server(ledger: Ledger, artifacts: Artifacts, options: ServeOptions
     Raises:
         FairleadError: As `serve` does.
     """
-    server = _ServerThread(ledger, artifacts, options)
+    server = _ServerThread(stores, options)
     server.start()
     try:
         yield server.url()
@@ -37,9 +35,9 @@ def ephemeral_server(ledger: Ledger, artifacts: Artifacts, options: ServeOptions
 
 
 class _ServerThread(threading.Thread):
-    def __init__(self, ledger: Ledger, artifacts: Artifacts, options: ServeOptions) -> None:
+    def __init__(self, stores: Stores, options: ServeOptions) -> None:
         super().__init__(name="fairlead-serve", daemon=True)
-        self._arguments = (ledger, artifacts, options)
+        self._arguments = (stores, options)
         self._shutdown = ShutdownRequest()
         self._listening = threading.Event()
         self._url = ""

@@ -12,9 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from fairlead.artifacts import Artifacts
 from fairlead.errors import Conflict, Unreachable
-from fairlead.ledger.interface import Ledger
 from fairlead.records import Deployment, DeploymentState, Revision, RevisionState, Route
 from fairlead.rollout.background import BackgroundCalls, CallOutcome
 from fairlead.rollout.routes import put_in_force, undo
@@ -38,6 +36,7 @@ from fairlead.server.decide import (
 from fairlead.server.events import DeploymentChanged, ServerEvent, ServerNotice
 from fairlead.server.snapshot import ModelSnapshot
 from fairlead.serving.proof import Golden
+from fairlead.stores import Stores
 
 _PATIENCE = 10.0
 """Seconds for which a fault may last before it counts: a process that is replaced, a file that
@@ -95,8 +94,7 @@ class Executor:
     """Carries out the deployments of one server.
 
     Args:
-        ledger: Where they are.
-        artifacts: Take the details of routes.
+        stores: Where they are, and the details of routes go.
         verifications: Of their revisions.
         endpoint: The server's own, for smoke tests.
         metrics: What the processes count.
@@ -107,8 +105,7 @@ class Executor:
 
     def __init__(  # noqa: PLR0913 - each is another thing that a deployment touches
         self,
-        ledger: Ledger,
-        artifacts: Artifacts,
+        stores: Stores,
         *,
         verifications: Verifications,
         endpoint: Endpoint,
@@ -117,7 +114,7 @@ class Executor:
         on_event: Callable[[ServerEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledger, self._artifacts = ledger, artifacts
+        self._stores = stores
         self._verifications, self._endpoint, self._metrics = verifications, endpoint, metrics
         self._on_event, self._clock = on_event, clock
         self._tests: BackgroundCalls[SmokeTestResult] = BackgroundCalls(
@@ -222,7 +219,7 @@ class Executor:
 
     def _mark(self, work: _Work, state: RevisionState, reason: str) -> bool:
         one = work.revision
-        return self._ledger.routes.mark(one.model, one.name, state, reason, was=one.state)
+        return self._stores.ledger.routes.mark(one.model, one.name, state, reason, was=one.state)
 
     def _smoke_test(self, work: _Work, *, pinned: bool) -> bool:
         goldens = self._goldens(work, pinned=pinned)
@@ -283,9 +280,7 @@ class Executor:
             before=deployment.base,
         )
         moved = replace(deployment, step=number, reason="")
-        put_in_force(
-            self._ledger, self._artifacts, route, previous=snapshot.route, deployment=moved
-        )
+        put_in_force(self._stores, route, previous=snapshot.route, deployment=moved)
         self._on_event(DeploymentChanged(deployment=moved))
         return True
 
@@ -298,7 +293,7 @@ class Executor:
         return False
 
     def _write(self, deployment: Deployment) -> None:
-        written = self._ledger.deployments.advance(deployment)
+        written = self._stores.ledger.deployments.advance(deployment)
         self._on_event(DeploymentChanged(deployment=written))
 
     def _end(self, work: _Work, state: DeploymentState, reason: str) -> bool:
@@ -316,7 +311,7 @@ class Executor:
         """Put the route that it began from in force again; where there is none, an empty one."""
         self._mark_failed(work, reason)
         ended = replace(work.deployment, state="undone", reason=reason)
-        undo(self._ledger, self._artifacts, ended.model, reason, deployment=ended)
+        undo(self._stores, ended.model, reason, deployment=ended)
         self._on_event(DeploymentChanged(deployment=ended))
         return True
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 
-from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError, Invalid, NextStep
-from fairlead.ledger.interface import Ledger
 from fairlead.records import Route
 from fairlead.rollout.background import run_in_background
 from fairlead.rollout.routes import running_deployment
@@ -20,22 +18,21 @@ from fairlead.rollout.start import start_deployment
 from fairlead.rollout.traffic_split import out_of_service_reason
 from fairlead.rollout.verification import one_line
 from fairlead.server.events import ServerEvent, ServerNotice, ServerWarning
+from fairlead.stores import Stores
 
 _PATIENCE = 2.0
 """Seconds after which what is live is served, whatever is still being started."""
 
 
 def deploy_champions(
-    ledger: Ledger,
-    artifacts: Artifacts,
+    stores: Stores,
     models: tuple[str, ...] | None,
     on_event: Callable[[ServerEvent], None],
 ) -> None:
     """Deploy the champions of models that have no route; what takes long continues by itself.
 
     Args:
-        ledger: Knows the models.
-        artifacts: Hold their files.
+        stores: Of the models and their files.
         models: Those to serve; None for all.
         on_event: Called for models that do not serve their champion, and for what failed later.
 
@@ -44,7 +41,7 @@ def deploy_champions(
         Failed: A model that was named cannot be served.
         Invalid: There is nothing to serve.
     """
-    startup = _Startup(ledger, artifacts, on_event)
+    startup = _Startup(stores, on_event)
     future = run_in_background(lambda: startup.deploy(models))
     wait((future,), timeout=_PATIENCE)
     if future.done():
@@ -54,10 +51,8 @@ def deploy_champions(
 
 
 class _Startup:
-    def __init__(
-        self, ledger: Ledger, artifacts: Artifacts, on_event: Callable[[ServerEvent], None]
-    ) -> None:
-        self._ledger, self._artifacts, self._on_event = ledger, artifacts, on_event
+    def __init__(self, stores: Stores, on_event: Callable[[ServerEvent], None]) -> None:
+        self._stores, self._ledger, self._on_event = stores, stores.ledger, on_event
 
     def warn_late(self, future: Future[None]) -> None:
         """Report how it failed after nobody waited for it any more."""
@@ -94,7 +89,7 @@ class _Startup:
         if running_deployment(self._ledger, model) is not None:
             return
         if route is None:
-            start_deployment(self._ledger, self._artifacts, model)
+            start_deployment(self._stores, model)
         elif text := _out_of_service(route) or self._newer_champion(route):
             deploy = NextStep("deploy", {"model": model}, "deploys its champion")
             self._on_event(ServerNotice(text=text, next_steps=(deploy,)))

@@ -15,8 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fairlead.artifacts import Artifacts
-from fairlead.ledger.interface import Ledger
 from fairlead.records import Server
 from fairlead.rollout.smoke_test import Endpoint
 from fairlead.rollout.verification import CheckCache, Verifications
@@ -31,6 +29,7 @@ from fairlead.server.startup import deploy_champions
 from fairlead.serving.http.guard import hashed
 from fairlead.serving.settings import Limits, Logging, ProcessSettings
 from fairlead.serving.telemetry.counters import Aggregate
+from fairlead.stores import Stores
 
 _PERIOD = 0.1
 """Seconds between two looks at the request to stop, and at the processes."""
@@ -83,8 +82,7 @@ class ShutdownRequest:
 
 
 def serve(
-    ledger: Ledger,
-    artifacts: Artifacts,
+    stores: Stores,
     options: ServeOptions,
     *,
     shutdown: ShutdownRequest,
@@ -93,8 +91,7 @@ def serve(
     """Serve until asked to stop.
 
     Args:
-        ledger: Says what is to be served; used from several threads.
-        artifacts: Holds the files that it names.
+        stores: Of what is to be served; used from several threads.
         options: How.
         shutdown: Looked at several times a second.
         on_event: Called with what happens, from one thread or another, never from two at once.
@@ -103,9 +100,7 @@ def serve(
         Invalid: There is nothing to serve, or the address cannot be bound; nothing was begun.
     """
     with bind(options.host, options.port, tokens=bool(options.tokens)) as address:
-        supervisor = _Supervisor(
-            ledger, artifacts, options, address=address, on_event=_serialized(on_event)
-        )
+        supervisor = _Supervisor(stores, options, address=address, on_event=_serialized(on_event))
         try:
             supervisor.serve(shutdown)
         finally:
@@ -117,14 +112,13 @@ class _Supervisor:
 
     def __init__(
         self,
-        ledger: Ledger,
-        artifacts: Artifacts,
+        stores: Stores,
         options: ServeOptions,
         *,
         address: BoundAddress,
         on_event: Callable[[ServerEvent], None],
     ) -> None:
-        self._ledger, self._artifacts, self._options = ledger, artifacts, options
+        self._stores, self._options = stores, options
         self._address, self._on_event = address, on_event
         self._token = secrets.token_urlsafe()  # for its own smoke tests
         self._authenticator = TokenAuthenticator(
@@ -150,7 +144,7 @@ class _Supervisor:
         """Serve until asked to stop, and drain."""
         options = self._options
         self._pool.poll(0.0)  # the processes start while the ledger is read
-        deploy_champions(self._ledger, self._artifacts, options.models, self._on_event)
+        deploy_champions(self._stores, options.models, self._on_event)
         self._on_event(AddressBound(url=self._address.url, processes=self._count))
         self._reconciler.start()
         while not shutdown.count:
@@ -174,8 +168,8 @@ class _Supervisor:
         return ProcessSettings(
             listen=(),
             channel=0,
-            artifacts=self._artifacts.root,
-            artifacts_cache=self._artifacts.cache,
+            artifacts=self._stores.artifacts.root,
+            artifacts_cache=self._stores.artifacts.cache,
             host=options.host,
             tokens=self._authenticator.tokens,
             limits=options.limits,
@@ -186,13 +180,12 @@ class _Supervisor:
     def _make_reconciler(self) -> Reconciler:
         options = self._options
         verifications = Verifications(
-            self._ledger,
-            self._artifacts,
+            self._stores,
             CheckCache(options.check_cache),
             on_finished=self._wake.set,
         )
         return Reconciler(
-            ledger=self._ledger,
+            ledger=self._stores.ledger,
             server=Server(
                 id=_unique_name(),
                 url=self._address.url,
@@ -210,8 +203,7 @@ class _Supervisor:
 
     def _make_executor(self, verifications: Verifications) -> Executor:
         return Executor(
-            self._ledger,
-            self._artifacts,
+            self._stores,
             verifications=verifications,
             endpoint=Endpoint(url=self._address.url, token=self._token),
             metrics=CanaryMetrics(self._sums.observations, self._sums.until),

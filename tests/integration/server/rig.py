@@ -31,6 +31,7 @@ from fairlead.registry.registry import Registry
 from fairlead.rollout.smoke_test import golden_rows
 from fairlead.rollout.start import start_deployment
 from fairlead.serving.proof import Golden
+from fairlead.stores import Stores
 from tests.integration.serving.making import ONE, adding, crafted
 from tests.support.waiting import wait_until
 
@@ -85,6 +86,10 @@ class Home:
     def artifacts(self) -> Artifacts:
         return Artifacts(self.path / "artifacts")
 
+    @property
+    def stores(self) -> Stores:
+        return Stores(ledger=self.ledger, artifacts=self.artifacts)
+
     def version(self, content: bytes, *, golden: float = 0.0, column: str = "number") -> int:
         """A further version with this ONNX form, which adds so much to the golden numbers."""
         version = self.ledger.versions.get(MODEL, 1)
@@ -108,9 +113,7 @@ class Home:
         return self.version(adding(number / 1024), golden=number / 1024)
 
     def deploy(self, version: int, *steps: int) -> Deployment:
-        return start_deployment(
-            self.ledger, self.artifacts, MODEL, version=version, steps=steps or (100,)
-        )
+        return start_deployment(self.stores, MODEL, version=version, steps=steps or (100,))
 
     def ended(self, deployment: Deployment, *, seconds: float = DEADLINE) -> Deployment:
         def state() -> Deployment | None:

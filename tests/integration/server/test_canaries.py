@@ -143,7 +143,7 @@ def test_an_undo_by_a_person_ends_the_deployment(home: Home) -> None:
     with serving(home) as served:
         deployment = home.deploy(home.good(), *STEPS)
         wait_until(lambda: home.route().traffic == {"v1": 90, "v2": 10})
-        undo(home.ledger, home.artifacts, "sums", "not today")
+        undo(home.stores, "sums", "not today")
         assert home.ended(deployment).state == "undone"
         wait_until(home.followed)
         wait_until(lambda: home.revision("v2").state == "retired")
@@ -167,6 +167,6 @@ def test_a_newer_deployment_takes_the_place_of_one_that_runs(home: Home) -> None
         assert home.ended(first).state == "superseded"
         wait_until(lambda: home.route().traffic == {"v1": 90, "v3": 10})
         wait_until(lambda: home.revision("v2").state == "retired")
-        undo(home.ledger, home.artifacts, "sums", "enough")
+        undo(home.stores, "sums", "enough")
         assert home.ended(second).state == "undone"
         assert home.route().traffic == {"v1": 100}

@@ -40,6 +40,7 @@ from fairlead.rollout.routes import (
 from fairlead.rollout.start import deployment_warnings, is_live, serve_settings, start_deployment
 from fairlead.rollout.traffic_split import with_share
 from fairlead.spec.document import Judge, Serve, Spec, canonical
+from fairlead.stores import Stores
 
 MODEL = "m"
 PASSED = Parity(rows=10, beyond=0, worst=0.0, tolerance=1e-4, passed=True)
@@ -52,6 +53,10 @@ class Bench:
 
     ledger: Ledger
     artifacts: Artifacts
+
+    @property
+    def stores(self) -> Stores:
+        return Stores(ledger=self.ledger, artifacts=self.artifacts)
 
     def version(self, **changes: Any) -> Version:
         """The next version, fit to be served unless changed."""
@@ -95,7 +100,7 @@ class Bench:
         )
 
     def begin(self, number: int, **options: Any) -> Deployment:
-        deployment = start_deployment(self.ledger, self.artifacts, MODEL, version=number, **options)
+        deployment = start_deployment(self.stores, MODEL, version=number, **options)
         self.ledger.routes.mark(MODEL, deployment.revision, "ready", "proved", was="loading")
         return deployment
 
@@ -115,7 +120,7 @@ class Bench:
             before=now.base,
         )
         stepped = replace(now, step=now.step + 1)
-        put_in_force(self.ledger, self.artifacts, route, previous=previous, deployment=stepped)
+        put_in_force(self.stores, route, previous=previous, deployment=stepped)
         return self.ledger.deployments.get(MODEL, deployment.number)
 
     def deployed(self, number: int) -> Deployment:
@@ -125,10 +130,10 @@ class Bench:
         return self.ledger.deployments.advance(done)
 
     def undo(self, why: str = "why not") -> Route:
-        return undo(self.ledger, self.artifacts, MODEL, why)
+        return undo(self.stores, MODEL, why)
 
     def share(self, **traffic: int) -> Route:
-        return set_traffic(self.ledger, self.artifacts, MODEL, traffic, "by hand")
+        return set_traffic(self.stores, MODEL, traffic, "by hand")
 
     @property
     def traffic(self) -> Mapping[str, int]:
@@ -165,7 +170,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def test_the_champion_is_deployed_with_the_settings_of_its_spec(bench: Bench) -> None:
     bench.deployed(1)
-    deployment = start_deployment(bench.ledger, bench.artifacts, MODEL)
+    deployment = start_deployment(bench.stores, MODEL)
     assert (deployment.revision, deployment.steps) == ("v2", (10, 100))
     assert (deployment.bounds.hold, deployment.sticky) == (2.0, "header:X-User")
     revision = bench.ledger.routes.revisions(MODEL)[-1]
@@ -203,7 +208,7 @@ def test_a_version_that_is_not_fit_to_be_live_is_not_deployed(
 ) -> None:
     version = bench.version(**changes)
     with pytest.raises(kind, match=said):
-        start_deployment(bench.ledger, bench.artifacts, MODEL, version=version.number)
+        start_deployment(bench.stores, MODEL, version=version.number)
     assert bench.ledger.routes.revisions(MODEL) == []
 
 
@@ -221,26 +226,26 @@ def test_what_clients_are_in_for_is_told_by_what_has_the_most_traffic(bench: Ben
     columns = (Column(name="x", kind="number"), Column(name="z", kind="number"))
     version = bench.version(signature=Signature(columns=columns, target="y"))
     other = "v4 is not the champion, which is v2"
-    assert deployment_warnings(bench.ledger, bench.artifacts, version, Serve()) == [other]
+    assert deployment_warnings(bench.stores, version, Serve()) == [other]
     bench.deployed(1)
     bench.deployed(2)
     bench.share(v1=40, v2=60)
     said = "v4 takes column 'z', which v2 does not: requests without it will be answered 400"
-    assert deployment_warnings(bench.ledger, bench.artifacts, version, Serve()) == [other, said]
+    assert deployment_warnings(bench.stores, version, Serve()) == [other, said]
     damaged = bench.artifacts.path(bench.ledger.versions.get(MODEL, 2).manifest)
     damaged.unlink()
-    assert deployment_warnings(bench.ledger, bench.artifacts, version, Serve()) == [other]
+    assert deployment_warnings(bench.stores, version, Serve()) == [other]
 
 
 def test_settings_that_another_revision_brings_are_told_with_its_name(bench: Bench) -> None:
     bench.deployed(2)
     champion = bench.ledger.versions.get(MODEL, 2)
-    assert deployment_warnings(bench.ledger, bench.artifacts, champion, Serve()) == []
+    assert deployment_warnings(bench.stores, champion, Serve()) == []
     narrow = Serve(max_concurrency=8)
-    (told,) = deployment_warnings(bench.ledger, bench.artifacts, champion, narrow)
+    (told,) = deployment_warnings(bench.stores, champion, narrow)
     assert told.endswith("change, v2 -> a new revision of v2: max_concurrency 256 -> 8")
-    start_deployment(bench.ledger, bench.artifacts, MODEL, version=2, serve=narrow)
-    (told,) = deployment_warnings(bench.ledger, bench.artifacts, champion, narrow)
+    start_deployment(bench.stores, MODEL, version=2, serve=narrow)
+    (told,) = deployment_warnings(bench.stores, champion, narrow)
     assert told.endswith("change, v2 -> v2-2: max_concurrency 256 -> 8")
 
 
@@ -250,14 +255,14 @@ def test_settings_that_another_revision_brings_are_told_with_its_name(bench: Ben
 def test_a_model_is_taken_out_of_service_and_the_traffic_is_brought_back(bench: Bench) -> None:
     bench.deployed(1)
     bench.share(v1=100)
-    route = undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks")
+    route = undeploy(bench.stores, MODEL, "nobody asks")
     assert (dict(route.traffic), route.kind, route.before) == ({}, "undeploy", 2)
     assert bench.undo().traffic == {"v1": 100}
 
 
 def test_what_is_out_of_service_is_not_live(bench: Bench) -> None:
     bench.deployed(1)
-    undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks")
+    undeploy(bench.stores, MODEL, "nobody asks")
     one = bench.ledger.versions.get(MODEL, 1)
     assert not is_live(bench.ledger, one, Serve())
     assert bench.begin(1, steps=(10, 100)).steps == (100,)
@@ -265,16 +270,16 @@ def test_what_is_out_of_service_is_not_live(bench: Bench) -> None:
 
 def test_a_deployment_without_traffic_is_superseded_where_nothing_was_live(bench: Bench) -> None:
     with pytest.raises(NotFound, match="has traffic yet"):
-        undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks")
+        undeploy(bench.stores, MODEL, "nobody asks")
     deployment = bench.begin(1)
-    undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks")
+    undeploy(bench.stores, MODEL, "nobody asks")
     assert bench.ledger.deployments.get(MODEL, deployment.number).state == "superseded"
     assert bench.traffic == {}
 
 
 def test_the_details_of_a_route_without_traffic_name_no_revision(bench: Bench) -> None:
     bench.deployed(1)
-    details = bench.details(undeploy(bench.ledger, bench.artifacts, MODEL, "nobody asks"))
+    details = bench.details(undeploy(bench.stores, MODEL, "nobody asks"))
     assert (details["revision"], details["version"], details["settings"]) == (None, None, None)
     assert (details["kind"], details["why"]) == ("undeploy", "nobody asks")
     assert (details["traffic"], details["digests"]) == ([], None)
@@ -376,7 +381,7 @@ def test_there_is_nothing_to_undo_before_the_first_deployment(bench: Bench) -> N
     with pytest.raises(NotFound, match="has traffic yet"):
         bench.undo()
     with pytest.raises(NotFound, match="no model"):
-        undo(bench.ledger, bench.artifacts, "nobody", "why")
+        undo(bench.stores, "nobody", "why")
 
 
 # ---- by hand --------------------------------------------------------------------------------
@@ -394,7 +399,7 @@ def test_sharing_by_hand_ends_a_deployment_and_keeps_clients_where_they_are(benc
 
 def test_nothing_is_shared_with_what_was_never_proved(bench: Bench) -> None:
     bench.deployed(1)
-    start_deployment(bench.ledger, bench.artifacts, MODEL, version=2)
+    start_deployment(bench.stores, MODEL, version=2)
     with pytest.raises(Invalid, match="v2 is loading"):
         bench.share(v1=50, v2=50)
     with pytest.raises(NotFound, match="no revision 'v9'; revisions: 'v1', 'v2'"):

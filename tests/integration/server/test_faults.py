@@ -145,7 +145,7 @@ def test_a_ledger_that_does_not_answer_is_told_of_once_and_followed_again_when_i
         wait_until(lambda: clients.total > before + 300)
         hiding.execute("ALTER TABLE hidden RENAME TO deployments")
         wait_until(lambda: served.said("is followed again"))
-        undo(home.ledger, home.artifacts, MODEL, "back again")
+        undo(home.stores, MODEL, "back again")
         wait_until(home.followed)
     assert served.text.count("serving continues") == 1
     assert not clients.failed
@@ -196,11 +196,11 @@ def test_traffic_moves_back_and_forth_under_load_without_one_failed_request(
         with load(served.url, clients=CLIENTS) as clients:
             for _ in range(50 if way == "by hand" else 5):
                 if way == "by hand":
-                    set_traffic(home.ledger, home.artifacts, MODEL, {"v1": 100}, "there")
+                    set_traffic(home.stores, MODEL, {"v1": 100}, "there")
                 else:
                     assert home.ended(home.deploy(1)).state == "done"
                 wait_until(home.followed)
-                undo(home.ledger, home.artifacts, MODEL, "and back")
+                undo(home.stores, MODEL, "and back")
                 wait_until(home.followed)
     assert not clients.failed
     assert not clients.broken

@@ -65,7 +65,7 @@ def registered(home: Home) -> None:
 def another(home: Home) -> None:
     """A second model that is live."""
     registered(home)
-    deployment = start_deployment(home.ledger, home.artifacts, OTHER, version=1)
+    deployment = start_deployment(home.stores, OTHER, version=1)
     with serving(home):
         wait_until(lambda: home.ledger.deployments.get(OTHER, deployment.number).state == "done")
 
@@ -99,7 +99,7 @@ def test_a_canary_goes_on_beside_what_cannot_be_served_and_that_comes_back_by_it
         wait_until(lambda: clients.answers[200, "v2"] and clients.answers[503, "v1"])
         assert live.ended(deployment).state == "done"
         wait_until(live.followed)
-        set_traffic(live.ledger, live.artifacts, MODEL, {"v1": 100}, "back")
+        set_traffic(live.stores, MODEL, {"v1": 100}, "back")
         before = clients.answers[503, "v1"]
         wait_until(lambda: served.said("revision 'v1' of model 'sums' cannot be served"))
         away.rename(file)
@@ -255,9 +255,7 @@ def test_a_check_that_hangs_is_waited_for_no_longer_than_others_can_wait(
 
 def test_a_first_plan_that_knows_nothing_says_why_and_the_next_one_replaces_it(home: Home) -> None:
     told: list[Plan] = []
-    verifications = Verifications(
-        home.ledger, home.artifacts, CheckCache(), on_finished=lambda: None
-    )
+    verifications = Verifications(home.stores, CheckCache(), on_finished=lambda: None)
     publisher = PlanPublisher(verifications, told.append)
     publisher.publish_first("following the ledger: it is away")
     publisher.publish_first("said once")

@@ -27,7 +27,7 @@ def page(served: Served, path: str) -> tuple[int, Any]:
 
 
 def out_of_service(home: Home, why: str = "nobody asks") -> Route:
-    return undeploy(home.ledger, home.artifacts, MODEL, why)
+    return undeploy(home.stores, MODEL, why)
 
 
 def first(home: Home) -> None:
@@ -46,7 +46,7 @@ def test_requests_for_a_model_that_is_out_of_service_are_answered_503_and_no_oth
             out_of_service(home)
             wait_until(home.followed)
             wait_until(lambda: clients.answers[503, ""] > 50)
-            undo(home.ledger, home.artifacts, MODEL, "somebody does")
+            undo(home.stores, MODEL, "somebody does")
             wait_until(home.followed)
             before = clients.by("v1")
             wait_until(lambda: clients.by("v1") > before + 50)
@@ -83,7 +83,7 @@ def test_a_deployment_that_runs_is_superseded(home: Home) -> None:
         ended = home.ended(deployment)
         assert (ended.state, ended.reason) == ("superseded", "route 3: nobody asks")
         wait_until(home.followed)
-        assert undo(home.ledger, home.artifacts, MODEL, "not all of it").traffic == {"v1": 100}
+        assert undo(home.stores, MODEL, "not all of it").traffic == {"v1": 100}
 
 
 def test_the_next_deployment_begins_as_if_it_were_the_first(home: Home) -> None:
@@ -98,7 +98,7 @@ def test_the_next_deployment_begins_as_if_it_were_the_first(home: Home) -> None:
             wait_until(lambda: clients.by("v2") > 50)
         assert clients.answers.keys() == {(503, ""), (200, "v2")}
         assert not clients.broken
-        assert undo(home.ledger, home.artifacts, MODEL, "not yet").traffic == {}
+        assert undo(home.stores, MODEL, "not yet").traffic == {}
 
 
 def test_a_server_that_starts_says_what_is_out_of_service_and_serves_it_later(home: Home) -> None:
@@ -125,7 +125,7 @@ def test_a_first_deployment_that_is_taken_back_leaves_the_model_out_of_service(
         model=MODEL, number=0, traffic={"v1": 100}, kind="deploy", why="the first", details=""
     )
     stepped = replace(deployment, step=0)
-    put_in_force(home.ledger, home.artifacts, routed, previous=None, deployment=stepped)
+    put_in_force(home.stores, routed, previous=None, deployment=stepped)
     if by == "a server":
         home.ledger.routes.mark(MODEL, "v1", "failed", "row 3 is wrong", was="serving")
         with started(home) as served:
@@ -133,7 +133,7 @@ def test_a_first_deployment_that_is_taken_back_leaves_the_model_out_of_service(
             wait_until(home.followed)
             assert "out of service" in served.ask()[1]["error"]
     else:
-        undo(home.ledger, home.artifacts, MODEL, "row 3 is wrong")
+        undo(home.stores, MODEL, "row 3 is wrong")
         ended = home.ended(deployment)
     assert (ended.state, ended.reason) == ("undone", "row 3 is wrong")
     route = home.route()

@@ -117,9 +117,7 @@ def watched(home: Home) -> Iterator[list[tuple[float, float]]]:
 
 
 def canary(home: Home, version: int, *steps: int) -> Deployment:
-    return start_deployment(
-        home.ledger, home.artifacts, MODEL, version=version, steps=steps, serve=STICKY
-    )
+    return start_deployment(home.stores, MODEL, version=version, steps=steps, serve=STICKY)
 
 
 def shared(home: Home) -> int | None:
@@ -150,7 +148,7 @@ def test_nobody_moves_back_and_forth_while_a_canary_grows_and_an_undo_brings_all
                 shares[percent] = settled(users)[NEW] / CLIENTS
             assert home.ended(deployment).state == "done"
             wait_until(lambda: settled(users) == {NEW: CLIENTS})
-            undo(home.ledger, home.artifacts, MODEL, "enough")
+            undo(home.stores, MODEL, "enough")
             wait_until(lambda: settled(users) == {OLD: CLIENTS})
     assert not users.broken
     assert users.ways(changing) == {(OLD, NEW, OLD)}

@@ -18,7 +18,6 @@ from fairlead.errors import Conflict, Failed
 from fairlead.records import Route, Server
 from fairlead.registry.registry import Registry
 from fairlead.rollout.routes import revert, set_traffic, undo
-from fairlead.stores import Stores
 from tests.integration.server.rig import MODEL, Home, Load, load, opened, serving, started
 from tests.integration.serving.making import adding
 from tests.support.waiting import wait_until
@@ -91,8 +90,8 @@ def test_a_version_of_which_no_check_is_known_is_checked_before_anything_goes_ba
     wrong = home.version(adding(1.0))
     revision = home.deploy(wrong).revision
     home.ledger.routes.mark(MODEL, revision, "ready", "nobody looked", was="loading")
-    set_traffic(home.ledger, home.artifacts, MODEL, {revision: 100}, "by hand")
-    set_traffic(home.ledger, home.artifacts, MODEL, {"v1": 100}, "by hand")
+    set_traffic(home.stores, MODEL, {revision: 100}, "by hand")
+    set_traffic(home.stores, MODEL, {"v1": 100}, "by hand")
     done = fairlead(home, "undo", MODEL, "--why", "it was better")
     assert done.returncode == 1
     assert "golden row 1" in done.stderr
@@ -101,7 +100,7 @@ def test_a_version_of_which_no_check_is_known_is_checked_before_anything_goes_ba
 
 def test_what_has_traffic_already_is_not_looked_at_again(home: Home) -> None:
     twice(home)
-    set_traffic(home.ledger, home.artifacts, MODEL, {"v1": 50, "v2": 50}, "by hand")
+    set_traffic(home.stores, MODEL, {"v1": 50, "v2": 50}, "by hand")
     file_of(home, 1, "model.onnx").unlink()
     assert fairlead(home, "route", MODEL, "--set", "v1=90,v2=10").returncode == 0
     assert home.route().traffic == {"v1": 90, "v2": 10}
@@ -124,7 +123,7 @@ def elsewhere(folder: Path) -> Iterator[str]:
 
 def settle(home: Home, route: Route, *followed: str) -> None:
     """What undo and route --set do after the route is written."""
-    stores = Stores(ledger=home.ledger, artifacts=home.artifacts)
+    stores = home.stores
     endpoints.settle_or_revert(stores, route, followed=followed, token=None, on_event=print)
 
 
@@ -136,7 +135,7 @@ def test_a_route_whose_answers_are_not_what_they_should_be_is_taken_back(
 ) -> None:
     with elsewhere(shutil.copytree(made, tmp_path / "elsewhere")) as url:
         twice(home)
-        set_traffic(home.ledger, home.artifacts, MODEL, {"v1": 100}, "back")
+        set_traffic(home.stores, MODEL, {"v1": 100}, "back")
         with server(home, url, follows=9):
             done = fairlead(home, args[0], MODEL, *args[1:])
     assert done.returncode == 1
@@ -156,7 +155,7 @@ def test_a_route_that_a_server_does_not_follow_in_time_is_taken_back(
     monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     twice(home)
     with server(home, "http://127.0.0.1:9", follows=2):
-        route = undo(home.ledger, home.artifacts, MODEL, "too low")
+        route = undo(home.stores, MODEL, "too low")
         with pytest.raises(Failed) as told:
             settle(home, route, "other")
     assert str(told.value) == (
@@ -174,23 +173,23 @@ def test_a_route_that_somebody_else_has_changed_meanwhile_stays_theirs(
     monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     twice(home)
     with server(home, "http://127.0.0.1:9", follows=2):
-        route = undo(home.ledger, home.artifacts, MODEL, "too low")
-        theirs = set_traffic(home.ledger, home.artifacts, MODEL, {"v1": 50, "v2": 50}, "a look")
+        route = undo(home.stores, MODEL, "too low")
+        theirs = set_traffic(home.stores, MODEL, {"v1": 50, "v2": 50}, "a look")
         with pytest.raises(Failed, match=r"route 4 of somebody else is in force by now \(v1 50"):
             settle(home, route, "other")
         with pytest.raises(Conflict):
-            revert(home.ledger, home.artifacts, route, "too low")
+            revert(home.stores, route, "too low")
     assert home.route() == theirs
 
 
 def test_what_was_taken_back_is_undone_to_where_the_route_before_it_was(home: Home) -> None:
     twice(home)
     former = home.route()
-    route = undo(home.ledger, home.artifacts, MODEL, "too low")
-    back = revert(home.ledger, home.artifacts, route, "wrong")
+    route = undo(home.stores, MODEL, "too low")
+    back = revert(home.stores, route, "wrong")
     assert back is not None
     assert (back.traffic, back.before) == (former.traffic, former.before)
-    assert undo(home.ledger, home.artifacts, MODEL, "after all").traffic == {"v1": 100}
+    assert undo(home.stores, MODEL, "after all").traffic == {"v1": 100}
 
 
 def test_a_route_that_a_deployment_was_begun_from_meanwhile_stays_and_that_goes_on(
@@ -199,7 +198,7 @@ def test_a_route_that_a_deployment_was_begun_from_meanwhile_stays_and_that_goes_
     monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     twice(home)
     with server(home, "http://127.0.0.1:9", follows=2):
-        route = undo(home.ledger, home.artifacts, MODEL, "too low")
+        route = undo(home.stores, MODEL, "too low")
         begun = home.deploy(home.good(2))
         with pytest.raises(Failed, match=r"begun meanwhile and goes on: route 3 stays in force"):
             settle(home, route, "other")
@@ -213,7 +212,7 @@ def test_a_server_that_follows_neither_route_takes_none_back(
     monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     twice(home)
     with server(home, "http://127.0.0.1:9", follows=1):
-        route = undo(home.ledger, home.artifacts, MODEL, "too low")
+        route = undo(home.stores, MODEL, "too low")
         with pytest.raises(Failed) as told:
             settle(home, route)
     assert str(told.value) == (
@@ -272,7 +271,7 @@ def test_no_step_of_a_canary_comes_back_over_a_server_that_followed_it(
     monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     stepped(home)
     with server(home, "http://127.0.0.1:9", follows=3):
-        shared = set_traffic(home.ledger, home.artifacts, MODEL, {"v1": 100}, "by hand")
+        shared = set_traffic(home.stores, MODEL, {"v1": 100}, "by hand")
         with pytest.raises(Failed, match=r"route 5 is in force now \(v2 100 %\)"):
             settle(home, shared, "other")
         assert home.ledger.deployments.get(MODEL).state == "superseded"
@@ -284,7 +283,7 @@ def test_an_undone_canary_stays_undone_over_a_server_that_followed_it(
     monkeypatch.setattr(endpoints, "_PATIENCE", 0.3)
     stepped(home)
     with server(home, "http://127.0.0.1:9", follows=3):
-        undone = undo(home.ledger, home.artifacts, MODEL, "wrong")
+        undone = undo(home.stores, MODEL, "wrong")
         with pytest.raises(Failed, match=r"; route 4 stays in force \(v2 100 %\)$"):
             settle(home, undone, "other")
         assert home.route() == undone

@@ -41,7 +41,7 @@ def command(ctx: click.Context, study: str, output: Path | None) -> None:
 
     with opened(ctx) as stores:
         found = stores.ledger.studies.get(study)
-        material = load(found, stores.ledger, stores.artifacts)
+        material = load(found, stores)
     path = output or _default(found, settings(ctx))
     written = _write(path, render(material, library=_plotly()))
     note(f"{size(written)}, of which Plotly's library is {size(len(_plotly()))}")

@@ -117,7 +117,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         written(writing) as log,
     ):
         reporter = ServerReporter(stores, log, token=bool(known), host=host)
-        serve(stores.ledger, stores.artifacts, options, shutdown=stop, on_event=reporter)
+        serve(stores, options, shutdown=stop, on_event=reporter)
         log.info("stopped")
 
 
