@@ -32,6 +32,7 @@ class Json(sa.types.TypeDecorator[Any]):
     """A column whose text is JSON: `parsed` makes of the JSON what the column gives.
 
     What an older Fairlead left out of a record has its default; numbers keep every bit.
+    Parameters may be NaN and whole numbers of any size, which msgspec's JSON has not.
     """
 
     impl = sa.Text
