@@ -20,6 +20,9 @@ FORKED = (
     "tests/integration/cli/",
     "tests/integration/job/",
     "tests/integration/server/",
+    "tests/integration/registry/",
+    "tests/integration/study/",
+    "tests/integration/report/",
 )
 """Where the tests' processes are forks; elsewhere few are started, or how they start matters."""
 

@@ -44,6 +44,14 @@ INSTALLED = (
     "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline", "skops.io", "sqlalchemy",
     "threadpoolctl", "urllib3", "uvicorn", "uvloop",
 )  # fmt: skip
+LATER = {
+    "fairlead.registry.mlflow": (
+        "mlflow", "mlflow.onnx", "mlflow.store.model_registry.sqlalchemy_store",
+        "mlflow.store.tracking.sqlalchemy_store",
+    )
+}  # fmt: skip
+"""What a module needs besides, imported when it is first asked for: few test processes do."""
+
 LEAVES = {"fairlead.worker.child", "fairlead.serving.process"}  # they start no processes
 NEW = {"fairlead.serving.check"}  # limits its memory: what was imported before would count
 THREADS = (
@@ -214,7 +222,9 @@ def installed() -> Iterator[None]:
 
 def main(connection: socket.socket) -> None:
     """Fork what is asked for; only forks that are to run a module return, and run it."""
-    _import()
+    _import(INSTALLED)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends with the connection
     while True:
         request, descriptors = _fork_asked(connection)
         ours, theirs = socket.socketpair()
@@ -231,12 +241,10 @@ def main(connection: socket.socket) -> None:
     _run(request)
 
 
-def _import() -> None:
-    for name in INSTALLED:
+def _import(names: Sequence[str]) -> None:
+    for name in names:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it ends with the connection
     gc.collect()
     gc.freeze()
 
@@ -249,6 +257,7 @@ def _fork_asked(connection: socket.socket) -> tuple[Request, list[int]]:
             asked, descriptors = _received(connection)
         except (EOFError, OSError):
             os._exit(0)
+        _import_later(asked)
         go, gone = os.pipe(), os.pipe()
         if not (between := os.fork()):
             if os.fork():
@@ -267,6 +276,15 @@ def _fork_asked(connection: socket.socket) -> tuple[Request, list[int]]:
             os.close(number)
         with contextlib.suppress(OSError):
             _send(connection, {"pid": pid}, [])
+
+
+def _import_later(asked: Mapping[str, Any]) -> None:
+    names = [name for name in LATER.get(Request(**asked).module, ()) if name not in sys.modules]
+    if names:
+        read = {key: value for key, value in asked["environ"].items() if key.startswith("MLFLOW_")}
+        os.environ.update(read)
+        with warnings.catch_warnings(action="ignore"):
+            _import(names)
 
 
 def _become(request: Request, descriptors: list[int], *, keep: int) -> None:

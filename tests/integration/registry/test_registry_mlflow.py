@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,46 +32,63 @@ if TYPE_CHECKING:
 MODEL = "prices"
 AWAY = "http://127.0.0.1:9"  # discard: nothing listens there
 
-# In a process of its own, as everything that imports MLflow: its warnings are errors here.
+# A process of its own, as everything that imports MLflow, for all tests: importing takes seconds.
 _CLIENT = """
-import json, sys
+import json, os, sys
+import mlflow
 from mlflow import MlflowClient
-client = MlflowClient(tracking_uri=sys.argv[1], registry_uri=sys.argv[1])
-exec(sys.argv[2])
-found = sorted(client.search_model_versions("name = 'prices'"), key=lambda v: int(v.version))
-print(json.dumps({
-    "versions": [[int(v.version), dict(v.tags), v.source] for v in found],
-    "aliases": {
-        alias: int(version)
-        for alias, version in client.get_registered_model("prices").aliases.items()
-    } if found else {},
-}))
+answers, sys.stdout = sys.stdout, sys.stderr
+for line in sys.stdin:
+    uri, folder, do = json.loads(line)
+    os.chdir(folder)
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    exec(do)
+    found = sorted(client.search_model_versions("name = 'prices'"), key=lambda v: int(v.version))
+    print(json.dumps({
+        "versions": [[int(v.version), dict(v.tags), v.source] for v in found],
+        "aliases": {
+            alias: int(version)
+            for alias, version in client.get_registered_model("prices").aliases.items()
+        } if found else {},
+    }), file=answers, flush=True)
 """
 
 
-def _client(uri: str, folder: Path, do: str) -> dict[str, Any]:
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _CLIENT, uri, do],
+class Client:
+    """MLflow's own client, in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def __call__(self, workshop: Workshop, do: str = "") -> Any:
+        """What it sees, after it did something."""
+        return self.ask(workshop.settings.mlflow_uri, workshop.settings.home, do)
+
+    def ask(self, uri: str, folder: Path, do: str = "") -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([uri, str(folder), do]) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def mlflow() -> Iterator[Client]:
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", _CLIENT],
         env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-        cwd=folder,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        timeout=120,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
+        text=True,
+    ) as process:
+        yield Client(process)  # it ends with its input
 
 
-def _mlflow(workshop: Workshop, do: str = "") -> dict[str, Any]:
-    """What MLflow's own client sees, after it did something."""
-    return _client(workshop.settings.mlflow_uri, workshop.settings.home, do)
-
-
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory, mlflow: Client) -> Path:
     """MLflow's database without a model: its tables take seconds to make."""
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    _client(f"sqlite:///{file}", file.parent, "")
+    mlflow.ask(f"sqlite:///{file}", file.parent)
     return file
 
 
@@ -81,12 +99,12 @@ def mirrored(workshop: Workshop, empty_registry: Path) -> Workshop:
     return workshop
 
 
-def test_mlflow_shows_the_versions_and_the_champion(workshop: Workshop) -> None:
+def test_mlflow_shows_the_versions_and_the_champion(workshop: Workshop, mlflow: Client) -> None:
     for error in (0.5, 0.0, 2.0):
         workshop.consider(workshop.version(error))
     state = catch_up(workshop.settings, workshop.ledger)
     assert (state.pending, state.note) == (0, None)
-    seen = _mlflow(workshop)
+    seen = mlflow(workshop)
     assert [version for version, _, _ in seen["versions"]] == [1, 2, 3]
     assert seen["aliases"] == {"champion": 2}
     _, tags, source = seen["versions"][1]
@@ -101,15 +119,14 @@ def test_mlflow_shows_the_versions_and_the_champion(workshop: Workshop) -> None:
 
 
 _LOAD = """
-import sys
-import mlflow
-mlflow.set_registry_uri(sys.argv[1])
+mlflow.set_registry_uri(uri)
 model = mlflow.onnx.load_model("models:/prices@champion")
-sys.stdout.buffer.write(model.SerializeToString())
+with open("loaded.onnx", "wb") as file:
+    file.write(model.SerializeToString())
 """
 
 
-def test_mlflow_loads_the_champion(mirrored: Workshop) -> None:
+def test_mlflow_loads_the_champion(mirrored: Workshop, mlflow: Client) -> None:
     version = mirrored.version(0.0)
     mirrored.consider(version)
     catch_up(mirrored.settings, mirrored.ledger)
@@ -117,15 +134,9 @@ def test_mlflow_loads_the_champion(mirrored: Workshop) -> None:
     kept = mirrored.registry.artifacts.path(file.digest)
     content = kept.read_bytes()
     kept.unlink()  # the folder outlives it
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _LOAD, mirrored.settings.mlflow_uri],
-        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-        cwd=mirrored.settings.home,
-        stdout=subprocess.PIPE,
-        timeout=120,
-        check=True,
-    )
-    assert onnx.load_model_from_string(ended.stdout) == onnx.load_model_from_string(content)
+    mlflow(mirrored, _LOAD)
+    loaded = onnx.load_model(mirrored.settings.home / "loaded.onnx")
+    assert loaded == onnx.load_model_from_string(content)
 
 
 def test_a_folder_that_was_made_is_left_as_it_is_and_half_a_folder_is_made_again(
@@ -145,16 +156,18 @@ def test_a_folder_that_was_made_is_left_as_it_is_and_half_a_folder_is_made_again
     assert [path.name for path in (root / MODEL).iterdir()] == ["v1"]
 
 
-def test_the_alias_follows_a_rollback(mirrored: Workshop) -> None:
+def test_the_alias_follows_a_rollback(mirrored: Workshop, mlflow: Client) -> None:
     for error in (0.5, 0.0):
         mirrored.consider(mirrored.version(error))
     catch_up(mirrored.settings, mirrored.ledger)
     mirrored.registry.rollback(MODEL, why="worse on Monday")
     catch_up(mirrored.settings, mirrored.ledger)
-    assert _mlflow(mirrored)["aliases"] == {"champion": 1}
+    assert mlflow(mirrored)["aliases"] == {"champion": 1}
 
 
-def test_a_registry_that_is_away_delays_the_alias_and_loses_nothing(mirrored: Workshop) -> None:
+def test_a_registry_that_is_away_delays_the_alias_and_loses_nothing(
+    mirrored: Workshop, mlflow: Client
+) -> None:
     mirrored.consider(mirrored.version(0.0))
     away = replace(mirrored.settings, mlflow=AWAY)
     started = time.monotonic()
@@ -167,11 +180,11 @@ def test_a_registry_that_is_away_delays_the_alias_and_loses_nothing(mirrored: Wo
     assert catch_up(mirrored.settings, mirrored.ledger) == State(
         uri=mirrored.settings.mlflow_uri, pending=0
     )
-    seen = _mlflow(mirrored)
+    seen = mlflow(mirrored)
     assert (len(seen["versions"]), seen["aliases"]) == (1, {"champion": 1})
 
 
-def test_what_was_told_before_a_crash_is_not_told_twice(mirrored: Workshop) -> None:
+def test_what_was_told_before_a_crash_is_not_told_twice(mirrored: Workshop, mlflow: Client) -> None:
     mirrored.consider(mirrored.version(0.0))
     entries = mirrored.ledger.outbox.pending()
     script = (
@@ -185,48 +198,53 @@ def test_what_was_told_before_a_crash_is_not_told_twice(mirrored: Workshop) -> N
     assert subprocess.run(command, timeout=120, check=False).returncode == 9
     assert list(mirrored.ledger.outbox.pending()) == list(entries)
     assert catch_up(mirrored.settings, mirrored.ledger).pending == 0
-    assert [version for version, _, _ in _mlflow(mirrored)["versions"]] == [1]
+    assert [version for version, _, _ in mlflow(mirrored)["versions"]] == [1]
 
 
-def test_versions_that_others_registered_are_told_apart_by_their_tags(mirrored: Workshop) -> None:
-    _mlflow(
+def test_versions_that_others_registered_are_told_apart_by_their_tags(
+    mirrored: Workshop, mlflow: Client
+) -> None:
+    mlflow(
         mirrored,
         "client.create_registered_model('prices');"
         "client.create_model_version('prices', source='s3://elsewhere/model')",
     )
     mirrored.consider(mirrored.version(0.0))
     catch_up(mirrored.settings, mirrored.ledger)
-    seen = _mlflow(mirrored)
+    seen = mlflow(mirrored)
     assert seen["aliases"] == {"champion": 2}
     assert seen["versions"][1][1]["fairlead.version"] == "1"
 
 
 def test_a_champion_that_somebody_deleted_from_mlflow_is_registered_again(
     mirrored: Workshop,
+    mlflow: Client,
 ) -> None:
     mirrored.version(0.0)
     catch_up(mirrored.settings, mirrored.ledger)
-    _mlflow(mirrored, "client.delete_model_version('prices', '1')")
+    mlflow(mirrored, "client.delete_model_version('prices', '1')")
     mirrored.registry.promote(MODEL, 1, why="x")
     catch_up(mirrored.settings, mirrored.ledger)
-    seen = _mlflow(mirrored)
+    seen = mlflow(mirrored)
     assert [tags["fairlead.version"] for _, tags, _ in seen["versions"]] == ["1"]
     assert list(seen["aliases"]) == ["champion"]
 
 
-def test_a_damaged_version_does_not_hold_up_those_after_it(mirrored: Workshop) -> None:
+def test_a_damaged_version_does_not_hold_up_those_after_it(
+    mirrored: Workshop, mlflow: Client
+) -> None:
     damaged, sound = mirrored.version(1.0), mirrored.version(0.0)
     path = mirrored.registry.artifacts.path(damaged.manifest)
     path.chmod(0o644)
     path.write_bytes(b"{}")
     mirrored.registry.promote(MODEL, sound.number, why="x")
     assert catch_up(mirrored.settings, mirrored.ledger).pending == 0
-    seen = _mlflow(mirrored)
+    seen = mlflow(mirrored)
     assert seen["aliases"] == {"champion": 2}
     assert seen["versions"][0][2] == f"fairlead:///sha256/{damaged.manifest}"
 
 
-def test_four_mirrors_at_once_tell_everything_once(workshop: Workshop) -> None:
+def test_four_mirrors_at_once_tell_everything_once(workshop: Workshop, mlflow: Client) -> None:
     for error in (0.5, 0.0):
         workshop.consider(workshop.version(error))
     home = str(workshop.settings.home)
@@ -234,11 +252,12 @@ def test_four_mirrors_at_once_tell_everything_once(workshop: Workshop) -> None:
     mirrors = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     said = [mirror.communicate(timeout=120)[1] for mirror in mirrors]
     assert [mirror.returncode for mirror in mirrors] == [0, 0, 0, 0], said
-    assert [version for version, _, _ in _mlflow(workshop)["versions"]] == [1, 2]
+    assert [version for version, _, _ in mlflow(workshop)["versions"]] == [1, 2]
 
 
 def test_a_mirror_in_the_background_tells_everything_and_holds_no_pipe(
     mirrored: Workshop,
+    mlflow: Client,
 ) -> None:
     mirrored.consider(mirrored.version(0.0))
     script = (
@@ -257,7 +276,7 @@ def test_a_mirror_in_the_background_tells_everything_and_holds_no_pipe(
     _until(lambda: not mirrored.ledger.outbox.pending())
     log = mirrored.settings.logs / "mirror.log"
     _until(lambda: "received 2 entries" in log.read_text())
-    assert _mlflow(mirrored)["aliases"] == {"champion": 1}
+    assert mlflow(mirrored)["aliases"] == {"champion": 1}
 
 
 def test_a_mirror_that_is_turned_off_is_not_started(workshop: Workshop) -> None:
