@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,14 +39,26 @@ def written(strings: Sequence[str | None] | Cells) -> Cells:
     array = _array(strings) if isinstance(strings, (list, tuple)) else strings
     trimmed = pc.utf8_trim_whitespace(array)
     missing = pc.is_in(trimmed, value_set=_array(MISSING))
-    return _one(pc.if_else(missing, pa.scalar(None, pa.string()), trimmed))
+    return _one(pc.if_else(missing, _scalar(None, pa.string()), trimmed))
+
+
+# pa.array, pa.scalar and to_numpy would import pandas first, where it is installed: half a second.
 
 
 def _array(strings: Sequence[str | None]) -> Cells:
-    """A string array; `pa.array` would import pandas first, where it is installed."""
     builder = pa.lib.StringBuilder()
     builder.append_values(strings)
     return builder.finish()
+
+
+def _scalar(text: str | None, kind: pa.DataType) -> pa.Scalar[Any]:
+    return pc.cast(_array([text]), kind)[0]
+
+
+def _numpy(cells: Cells, missing: str) -> NDArray[Any]:
+    """Numbers as an array that cannot be written to, missing ones as this number."""
+    filled = pc.fill_null(cells, _scalar(missing, cells.type)) if cells.null_count else cells
+    return np.from_dlpack(_one(filled))
 
 
 def typed(array: Cells) -> Cells | None:
@@ -104,7 +116,7 @@ def texts(cells: Cells) -> Cells:
         return _one(pc.if_else(cells, "True", "False"))
     if not pa.types.is_floating(cells.type):
         return pc.cast(cells, pa.string())
-    known = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
+    known = pc.if_else(pc.is_nan(cells), _scalar(None, cells.type), cells)
     return pc.cast(known, pa.string())
 
 
@@ -116,7 +128,7 @@ def coded(strings: Cells) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """
     categories = sorted(text for text in pc.unique(strings).to_pylist() if text is not None)
     codes = pc.index_in(strings, value_set=_array(categories))
-    return pc.fill_null(codes, -1).to_numpy().astype(np.int32), tuple(categories)
+    return _numpy(codes, missing="-1").astype(np.int32), tuple(categories)
 
 
 def _one(array: Cells) -> Cells:
@@ -133,9 +145,7 @@ def _first_odd(strings: Cells) -> int:
 
 
 def _floats(cells: Cells) -> NDArray[np.float64]:
-    floats = pc.cast(cells, pa.float64(), safe=False)
-    values: NDArray[np.float64] = floats.to_numpy(zero_copy_only=False)
-    return values
+    return _numpy(pc.cast(cells, pa.float64(), safe=False), missing="nan")
 
 
 def _first_whole_beyond(cells: Cells, values: NDArray[np.float64]) -> int | None:
