@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -130,6 +131,12 @@ def _texts(features: Features) -> NDArray[np.object_]:
     for column, categories in enumerate(features.categories):
         texts[:, column] = np.array([*categories, ""], dtype=object)[features.text[:, column]]
     return texts
+
+
+def preload() -> None:
+    """Import what a model is inspected and run with."""
+    importlib.import_module("onnx")
+    _onnxruntime()
 
 
 def _onnxruntime() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,13 +13,18 @@ from fairlead.records import Study
 from fairlead.runners.local import LocalRunner
 from fairlead.runners.runner import Runner, WorkerGroup
 from tests.contract.runner_contract import RunnerContract
+from tests.support.waiting import wait_until
 
 STUDY = Study(id="ab" * 8, name="idle", spec='{"search": {"threads": 1}}', table="7" * 64, size=1)
 
 
+def started_ahead() -> list[psutil.Process]:
+    return [one for one in psutil.Process().children() if "--assigned" in one.cmdline()]
+
+
 class TestLocalRunner(RunnerContract):
     @pytest.fixture
-    def runner(self, tmp_path: Path) -> Runner:
+    def runner(self, tmp_path: Path) -> LocalRunner:
         return LocalRunner(home=tmp_path, logs=tmp_path / "logs", stopped=20.0)
 
     @pytest.fixture
@@ -36,3 +42,48 @@ class TestLocalRunner(RunnerContract):
         for process in psutil.Process().children():
             if worker in process.cmdline():
                 process.kill()
+
+    def test_workers_started_ahead_are_those_that_a_group_gets(
+        self, runner: LocalRunner, group: WorkerGroup, tmp_path: Path
+    ) -> None:
+        with runner:
+            runner.start_ahead(group.ledger, group.artifacts, 2)
+            ahead = {one.pid for one in started_ahead()}
+            assert not (tmp_path / "logs").exists()
+            with open_ledger(tmp_path / "ledger.db") as ledger:
+                runner.ensure(group, 2)
+                names = self.running(runner, group, 2)
+                assert {one.pid for one in started_ahead()} == ahead
+                ledger.tasks.ask_to_leave(names)  # which only one that has its study reads
+                wait_until(lambda: not self.alive(runner, group))
+        assert {one.why for one in runner.look(group.key)} == {"status 0"}
+
+    def test_one_that_died_before_it_had_a_study_is_replaced(
+        self, runner: LocalRunner, group: WorkerGroup
+    ) -> None:
+        runner.start_ahead(group.ledger, group.artifacts, 1)
+        (ahead,) = started_ahead()
+        ahead.kill()
+        ahead.wait()
+        runner.ensure(group, 1)
+        assert len(self.running(runner, group, 1)) == 1
+        assert not ahead.is_running()
+
+    def test_those_that_nobody_needs_are_ended(
+        self, runner: LocalRunner, group: WorkerGroup
+    ) -> None:
+        with runner:
+            runner.start_ahead(group.ledger, group.artifacts, 3)
+            runner.ensure(group, 1)
+            assert len(started_ahead()) == 1
+            runner.start_ahead(group.ledger, group.artifacts, 1)
+        assert len(started_ahead()) == 1
+
+    def test_what_a_worker_that_was_started_ahead_prints_is_kept(
+        self, runner: LocalRunner, group: WorkerGroup
+    ) -> None:
+        runner.start_ahead(group.ledger, group.artifacts, 1)
+        runner.ensure(replace(group, study="f" * 16), 1)
+        (worker,) = runner.look(group.key)
+        wait_until(lambda: not self.alive(runner, group))
+        assert "f" * 16 in runner.logs(group.key, worker.name)

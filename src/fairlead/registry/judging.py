@@ -7,6 +7,7 @@ judged or promoted meanwhile, nothing is written and the version is judged again
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,14 @@ class GateOutcome:
     verdict: Verdict
     promotion: Promotion | None = None
     note: str | None = None
+
+
+def preload() -> None:
+    """Import what judging needs: half a second that may pass beside something else."""
+    from fairlead.inference import exported
+
+    importlib.import_module("scipy.special")
+    exported.preload()
 
 
 def consider(

@@ -2,12 +2,14 @@
 
 Each holds the read end of a pipe as its standard input, and ends at once when that is closed: by
 `remove`, or by the death of this process. A process runs as soon as it is started, so none of them
-is ever 'starting'.
+is ever 'starting'. Some may be started ahead of the study that they are for: they import what a
+worker needs, and wait for a line of JSON on their standard input that says the rest.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -19,7 +21,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, Self, TypeAlias
 
 from fairlead.errors import Failed
 from fairlead.runners.runner import WorkerGroup, WorkerStatus
@@ -57,7 +59,7 @@ class _Worker:
 
 
 class LocalRunner:
-    """Processes of this machine.
+    """Processes of this machine. A context manager that ends those that were started ahead.
 
     Args:
         home: Folder of what they keep beside the stores: local copies of artefacts.
@@ -80,6 +82,29 @@ class LocalRunner:
         self._environ = {**os.environ, **(environ or {})}
         self._groups: dict[str, list[_Worker]] = {}
         self._watchdogs: dict[str, StoppedWorkerWatchdog] = {}
+        self._ahead: list[tuple[str, Process]] = []  # by the names that they will have
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_ahead()
+
+    def start_ahead(self, ledger: str, artifacts: str, count: int) -> None:
+        """Start workers ahead of their study; `ensure` takes these first.
+
+        Args:
+            ledger: URL of the ledger's database, that of all groups to come.
+            artifacts: URL of their artefact store.
+            count: How many.
+        """
+        stores = ["--ledger", ledger, "--artifacts", artifacts]
+        for _ in range(count):
+            name = _new_name()
+            arguments = [*stores, "worker", "--name", name, "--assigned"]
+            nothing = subprocess.DEVNULL
+            with contextlib.suppress(OSError):  # `ensure` will say so
+                self._ahead.append((name, self._spawn(arguments, nothing, self._environ)))
 
     def ensure(self, group: WorkerGroup, count: int) -> None:
         """Start as many workers as the group lacks of `count` that are alive."""
@@ -94,6 +119,7 @@ class LocalRunner:
                 f"starting workers with their logs in {str(self._logs)!r}: "
                 f"{error.strerror or error}; check who owns the folder"
             ) from error
+        self._end_ahead()  # more than are needed
 
     def look(self, key: str) -> Sequence[WorkerStatus]:
         """Every worker of the group since it was first asked for."""
@@ -126,20 +152,37 @@ class LocalRunner:
         one = next((one for one in self._groups.get(key, ()) if one.name == worker), None)
         return one.log.read_text(errors="replace") if one and one.log.exists() else ""
 
+    def _end_ahead(self) -> None:
+        for _name, process in self._ahead:
+            process.kill()
+            process.communicate()
+        self._ahead.clear()
+
     def _start(self, group: WorkerGroup) -> _Worker:
-        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-        log = self._logs / f"worker-{name}.log"
-        command = [sys.executable, "-P", "-m", "fairlead", *group.arguments(name), "--until-eof"]
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env={**self._environ, "FAIRLEAD_HOME": str(self._home), **group.environ},
-                start_new_session=True,  # Ctrl-C is the caller's to handle
-            )
+        while self._ahead:
+            name, process = self._ahead.pop()
+            if _assign(process, group, log := self._log(name)):
+                return _Worker(name=name, process=process, log=log)
+        name = _new_name()
+        with (log := self._log(name)).open("wb") as output:
+            environ = {**self._environ, **group.environ}
+            process = self._spawn(group.arguments(name), output, environ)
         return _Worker(name=name, process=process, log=log)
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"worker-{name}.log"
+
+    def _spawn(
+        self, arguments: Sequence[str], output: int | IO[bytes], environ: Mapping[str, str]
+    ) -> Process:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-P", "-m", "fairlead", *arguments, "--until-eof"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env={**environ, "FAIRLEAD_HOME": str(self._home)},
+            start_new_session=True,  # Ctrl-C is the caller's to handle
+        )
 
     def _watch(self, key: str) -> None:
         if key not in self._watchdogs:
@@ -148,6 +191,23 @@ class LocalRunner:
                 lambda: [worker.process for worker in tuple(processes)], seconds=self._stopped
             )
             self._watchdogs[key].start()
+
+
+def _new_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _assign(process: Process, group: WorkerGroup, log: Path) -> bool:
+    """Give a worker that was started ahead its study; False where it has ended meanwhile."""
+    assert process.stdin is not None
+    said = {"study": group.study, "log": str(log), "environ": dict(group.environ)}
+    try:
+        process.stdin.write(json.dumps(said).encode() + b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        process.communicate()
+        return False
+    return True
 
 
 def _status(worker: _Worker, stopped: Collection[Process]) -> WorkerStatus:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from fairlead.artifacts import Artifacts
 from fairlead.data import split, store
 from fairlead.data.read import read
 from fairlead.data.table import Table
-from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
 from fairlead.families.family import Family, Task
 from fairlead.ledger.interface import Ledger
@@ -28,6 +27,7 @@ from fairlead.search.values import first
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, identity
 from fairlead.study import remarks
+from fairlead.training.check import FamiliesToCheck, about, check_families
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +43,31 @@ class StudyPlan:
     metric: Metric
     families: Mapping[str, Family]
     sources: Mapping[str, bytes]  # of `./file.py:Name` families
-    search: Search
     remarks: tuple[str, ...] = ()
+
+    @cached_property
+    def search(self) -> Search:
+        """Which trials it has."""
+        return _search(self.spec, self.families, self.task, self.metric, ())
 
     def resumed(self, known: Sequence[Trial]) -> Search:
         """The same search, spared from drawing again the trials that are known."""
         return _search(self.spec, self.families, self.task, self.metric, known)
+
+    @property
+    def to_check(self) -> FamiliesToCheck:
+        """What its families must be able to do."""
+        over = self.spec.search.over
+        return FamiliesToCheck(
+            names=tuple(space.family for space in over),
+            params=tuple(
+                {name: first(values) for name, values in (space.params or {}).items()}
+                for space in over
+            ),
+            sources=self.sources,
+            task=self.task,
+            to_export=self.spec.promote.when != "never",
+        )
 
     @property
     def identity(self) -> str:
@@ -66,6 +85,7 @@ def make(
     base: Path,
     settings: Settings,
     downloaded: Callable[[int, int | None], None] | None = None,
+    check: Callable[[StudyPlan], Sequence[str]] | None = None,
 ) -> StudyPlan:
     """Read the data and check the spec against it and against its families.
 
@@ -74,6 +94,7 @@ def make(
         base: Folder that its relative paths start from.
         settings: The installation's.
         downloaded: Called with a download's bytes.
+        check: As in `of`.
 
     Raises:
         Invalid: Something of it cannot be; the message begins with the key where there is one.
@@ -83,36 +104,48 @@ def make(
     table = read(spec.data, base=base, settings=settings, progress=downloaded)
     sources = {name: catalog.source_of(name, base) for name in families}
     kept = {name: source for name, source in sources.items() if source is not None}
-    return of(spec, table, families, kept)
+    return of(spec, table, families, kept, check=check)
 
 
 def of(
-    spec: Spec, table: Table, families: Mapping[str, Family], sources: Mapping[str, bytes]
+    spec: Spec,
+    table: Table,
+    families: Mapping[str, Family],
+    sources: Mapping[str, bytes],
+    *,
+    check: Callable[[StudyPlan], Sequence[str]] | None = None,
 ) -> StudyPlan:
     """The plan of a spec whose data and families are there, checked against both.
+
+    Args:
+        spec: The user's.
+        table: Its data.
+        families: By the names in it.
+        sources: Content of the files of its `./file.py:Name` families.
+        check: Checks the families in another way than in this process; gives remarks.
 
     Raises:
         Invalid: They do not go together.
     """
     task: Task = "regression" if table.classes is None else "classification"
     metric = metric_for(spec.search.metric, task)
-    frozen = _frozen(spec, families, task, metric)
-    _check_families(frozen, families, task)
-    _check_folds(frozen, table)
-    return StudyPlan(
-        spec=frozen,
+    plan = StudyPlan(
+        spec=_frozen(spec, families, task, metric),
         table=table,
         task=task,
         metric=metric,
         families=families,
         sources=sources,
-        search=_search(frozen, families, task, metric, ()),
-        remarks=(
-            *remarks.on_target(table, spec.data),
-            *remarks.on_trials(frozen.search),
-            *remarks.on_export(frozen, families, task),
-        ),
     )
+    unexportable = (check or _check_families)(plan)
+    _check_folds(plan.spec, table)
+    _ = plan.search  # refused here where it cannot be
+    seen = (*remarks.on_target(table, spec.data), *remarks.on_trials(plan.spec.search))
+    return replace(plan, remarks=(*seen, *unexportable))
+
+
+def _check_families(plan: StudyPlan) -> Sequence[str]:
+    return check_families(plan.to_check)
 
 
 def restored(spec: Spec, study: Study, artifacts: Artifacts) -> StudyPlan:
@@ -136,17 +169,8 @@ def restored(spec: Spec, study: Study, artifacts: Artifacts) -> StudyPlan:
 
 def _families(spec: Spec, base: Path) -> Iterator[tuple[str, Family]]:
     for index, space in enumerate(spec.search.over):
-        with _about(f"search.over[{index}].family"):
+        with about(f"search.over[{index}].family"):
             yield space.family, catalog.family(space.family, base=base)
-
-
-@contextmanager
-def _about(key: str) -> Iterator[None]:
-    """Puts the key before what is said about its value."""
-    try:
-        yield
-    except InvalidSpec as error:
-        raise InvalidSpec(f"{key}: {error}") from None
 
 
 def _frozen(spec: Spec, families: Mapping[str, Family], task: Task, metric: Metric) -> Spec:
@@ -167,19 +191,6 @@ def _search(
 ) -> Search:
     better = metric.greater_is_better
     return methods.search_for(spec, families, task=task, greater_is_better=better, known=known)
-
-
-def _check_families(spec: Spec, families: Mapping[str, Family], task: Task) -> None:
-    """Each family by itself, then each of its parameters, so that a fault is said of its cause."""
-    for index, space in enumerate(spec.search.over):
-        family = families[space.family]
-        given = {name: first(values) for name, values in (space.params or {}).items()}
-        with _about(f"search.over[{index}].family"):
-            needed = {name: given[name] for name in family.needed() & given.keys()}
-            family.check(needed, task)
-        for name, value in given.items():
-            with _about(f"search.over[{index}].params.{name}"):
-                family.check({**needed, name: value}, task)
 
 
 def _check_folds(spec: Spec, table: Table) -> None:
@@ -220,9 +231,16 @@ def _generations(identity: str, ledger: Ledger) -> int:
 
 
 def slots(plan: StudyPlan) -> int:
-    """How many local workers a plan is worth.
+    """How many local workers a plan is worth: no more than trials."""
+    return min(most_slots(plan.spec), max(1, plan.search.size))
 
-    The cores that this process may use, divided by the threads of a fit; no more than trials.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min((cores or 1) // plan.spec.search.threads, plan.search.size))
+
+def most_slots(spec: Spec) -> int:
+    """The cores, divided by the threads of a fit; at least 1."""
+    return max(1, cores() // spec.search.threads)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    affinity = hasattr(os, "sched_getaffinity")
+    return (len(os.sched_getaffinity(0)) if affinity else os.cpu_count()) or 1

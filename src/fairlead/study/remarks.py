@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
 
 from fairlead.data.table import Table
-from fairlead.errors import InvalidSpec
-from fairlead.families.family import Family, Task
 from fairlead.search import catalog
 from fairlead.search.search import DEFAULT_TRIALS
-from fairlead.search.values import combinations, first
-from fairlead.spec.document import Data, Search, Spec
+from fairlead.search.values import combinations
+from fairlead.spec.document import Data, Search
 
 _BINARY = 2
 _LABELS = 10  # whole numbers that are likelier to be names of classes than amounts
@@ -37,25 +34,6 @@ def on_target(table: Table, data: Data) -> Iterator[str]:
             f"target {table.target_name!r} has {len(distinct)} distinct values and is taken as a "
             "number; data.task: classification makes it a class"
         )
-
-
-def on_export(spec: Spec, families: Mapping[str, Family], task: Task) -> Iterator[str]:
-    """Families whose models could become champion but for having no ONNX form.
-
-    Args:
-        spec: With the parameters of every family written out.
-        families: By the names in it.
-        task: What the data is for.
-    """
-    if spec.promote.when == "never":
-        return
-    for index, space in enumerate(spec.search.over):
-        params = {name: first(values) for name, values in (space.params or {}).items()}
-        why = None
-        with suppress(InvalidSpec):  # refused in this combination: the trial that has it will fail
-            why = families[space.family].unexportable(params, task)
-        if why:
-            yield f"search.over[{index}].family: it cannot become champion: {why}"
 
 
 def on_trials(search: Search) -> Iterator[str]:

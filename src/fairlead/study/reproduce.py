@@ -25,7 +25,7 @@ from fairlead.study import plan as plans
 from fairlead.study.outcome import Trials
 from fairlead.study.plan import StudyPlan
 from fairlead.study.progress import ProgressListener
-from fairlead.study.run import at_work, opened
+from fairlead.study.run import at_work, local_runner, opened
 from fairlead.study.stop import StopRequest
 
 _SAME_BYTES = ("model.onnx", "golden.json", "training_rows.npy", "holdout.npz")
@@ -128,7 +128,10 @@ def _run(
     with opened(settings, stop) as stores:
         with stop.at_once():
             study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=False)
-        with at_work(plan, stores, settings, workers=workers, watch=watch, stop=stop) as stages:
+        runner = local_runner(settings)
+        with at_work(
+            plan, stores, settings, runner, workers=workers, watch=watch, stop=stop
+        ) as stages:
             study = stages.search(study)
             trials = Trials(stores.ledger.studies.trials(study.id))
             if study.best is None:

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,10 +20,13 @@ from pathlib import Path
 
 from fairlead import manifest
 from fairlead.errors import Failed, FairleadError, Lost
+from fairlead.families.catalog import NAMES
 from fairlead.ledger.database import PATIENCE
 from fairlead.ledger.interface import Runs
+from fairlead.ledger.store import exists
 from fairlead.records import Candidate, Run, RunStage, Study, Version
 from fairlead.runners.local import LocalRunner
+from fairlead.runners.runner import Runner
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, parse_canonical
 from fairlead.stores import Stores, open_stores
@@ -35,6 +38,8 @@ from fairlead.study.progress import ProgressListener
 from fairlead.study.stages import Stages
 from fairlead.study.stop import StopRequest
 from fairlead.study.workers import StudyWorkers
+from fairlead.training.check import check_families
+from fairlead.worker.check import check_in_child
 from fairlead.worker.forkserver import VARIABLE
 
 _STOPPED = PATIENCE / 3
@@ -82,33 +87,62 @@ def run(
         Stopped: It was asked to stop; the ledger keeps what is done.
     """
     stop = stop or StopRequest()
-    with stop.at_once():
-        watch.stage("reading the data")
-        plan = plans.make(
-            request.spec, base=request.base, settings=settings, downloaded=watch.downloaded
-        )
-    for remark in plan.remarks:
-        watch.note(remark)
-    with opened(settings, stop) as stores:
+    with local_runner(settings, request.forkserver) as runner:
         with stop.at_once():
-            study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=request.fresh)
-            asked = Run(
-                id="",
-                study=study.id,
-                spec=canonical(plan.spec),
-                deploy=request.deploy is not None,
+            watch.stage("reading the data")
+            plan = plans.make(
+                request.spec,
+                base=request.base,
+                settings=settings,
+                downloaded=watch.downloaded,
+                check=lambda plan: _check(plan, request, settings, runner),
             )
-            begun = stores.ledger.runs.open(asked)
-        with at_work(
-            plan,
-            stores,
-            settings,
-            workers=request.workers,
-            forkserver=request.forkserver,
-            watch=watch,
-            stop=stop,
-        ) as stages:
-            return _carry(begun, stages, settings.lease, request.deploy)
+        for remark in plan.remarks:
+            watch.note(remark)
+        with opened(settings, stop) as stores:
+            with stop.at_once():
+                study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=request.fresh)
+                asked = Run(
+                    id="",
+                    study=study.id,
+                    spec=canonical(plan.spec),
+                    deploy=request.deploy is not None,
+                )
+                begun = stores.ledger.runs.open(asked)
+            with at_work(
+                plan, stores, settings, runner, workers=request.workers, watch=watch, stop=stop
+            ) as stages:
+                return _carry(begun, stages, settings.lease, request.deploy)
+
+
+def _check(
+    plan: StudyPlan, request: RunRequest, settings: Settings, runner: LocalRunner
+) -> Sequence[str]:
+    """Check a plan's families, unless a study of its identity shows that this was done.
+
+    Meanwhile workers are started for it.
+    """
+    named = all(name in NAMES for name in plan.families)
+    if named and exists(settings.ledger_url):
+        with open_stores(settings) as stores:
+            if any(study.id == plan.identity for study in stores.ledger.studies.all()):
+                return ()
+    if request.forkserver is None:
+        return check_families(plan.to_check)
+    wanted = plans.most_slots(plan.spec) if request.workers is None else request.workers
+    idle = plans.cores() - 1  # one is busy with the fork server's imports
+    runner.start_ahead(settings.ledger_url, settings.artifacts_url, min(wanted, idle))
+    return check_in_child(plan.to_check, settings, request.forkserver)
+
+
+def local_runner(settings: Settings, forkserver: str | None = None) -> LocalRunner:
+    """The runner for workers on this machine, whose children this fork server forks."""
+    return LocalRunner(
+        home=settings.home,
+        logs=settings.logs,
+        stopped=min(settings.lease, _STOPPED),
+        environ={VARIABLE: forkserver} if forkserver else {},
+    )
 
 
 def resume(  # noqa: PLR0913 - which, where, how, and who is called
@@ -141,7 +175,10 @@ def resume(  # noqa: PLR0913 - which, where, how, and who is called
             found = stores.ledger.runs.get(run_id)
             study = stores.ledger.studies.get(found.study)
             plan = plans.restored(parse_canonical(found.spec), study, stores.artifacts)
-        with at_work(plan, stores, settings, workers=workers, watch=watch, stop=stop) as stages:
+        runner = local_runner(settings)
+        with at_work(
+            plan, stores, settings, runner, workers=workers, watch=watch, stop=stop
+        ) as stages:
             return _carry(found, stages, settings.lease, deploy)
 
 
@@ -156,11 +193,11 @@ def at_work(  # noqa: PLR0913 - what, where, by whom, and who is called
     plan: StudyPlan,
     stores: Stores,
     settings: Settings,
+    runner: Runner,
     *,
     workers: int | None,
     watch: ProgressListener,
     stop: StopRequest,
-    forkserver: str | None = None,
 ) -> Iterator[Stages]:
     """What carries out a plan's stages; its workers are ended at the end.
 
@@ -168,18 +205,12 @@ def at_work(  # noqa: PLR0913 - what, where, by whom, and who is called
         plan: What it is about.
         stores: Where everything is written.
         settings: Say where workers find the stores.
+        runner: Where they run.
         workers: How many to start; None for as many as the plan is worth.
         watch: Called with what happens.
         stop: Looked at while waiting.
-        forkserver: As in a `RunRequest`.
     """
     count = plans.slots(plan) if workers is None else workers
-    runner = LocalRunner(
-        home=settings.home,
-        logs=settings.logs,
-        stopped=min(settings.lease, _STOPPED),
-        environ={VARIABLE: forkserver} if forkserver else {},
-    )
     with StudyWorkers(runner, stores.ledger, count=count) as started:
         yield Stages(
             plan=plan,

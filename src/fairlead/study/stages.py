@@ -6,6 +6,7 @@ started when there is work for them. In which order, and by which process: run.p
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from fairlead.data import split
 from fairlead.errors import Failed
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, NewTask, Study, TrialRow, Verdict, Version
-from fairlead.registry.judging import GateOutcome, Holdout, consider, undisputed
+from fairlead.registry.judging import GateOutcome, Holdout, consider, preload, undisputed
 from fairlead.registry.registry import Registry
 from fairlead.runners.runner import WorkerGroup
 from fairlead.settings import Settings
@@ -89,6 +90,7 @@ class Stages:
         self.watch.stage(f"refitting trial {row.trial.number} on all training rows")
         self.ledger.tasks.add(study.id, [NewTask(kind="refit", trials=(row.trial,))])
         self._start_workers(study)
+        threading.Thread(target=preload, name="preload", daemon=True).start()
         with self.patience(study) as pause:
             while True:
                 digest, why = self.ledger.tasks.refit(study.id, row.trial.number)

@@ -171,7 +171,8 @@ def _row(features: Features, index: int, signature: Signature) -> dict[str, obje
 
 
 def _environment(context: StudyContext) -> dict[str, object]:
-    packages = {dist.name.lower(): dist.version for dist in metadata.distributions()}
+    described = [distribution.metadata for distribution in metadata.distributions()]  # parsed once
+    packages = {about["Name"].lower(): about["Version"] for about in described}
     commit = checked_out(Path.cwd())
     return {
         "git": asdict(commit) if commit else None,

@@ -12,21 +12,24 @@ import socket
 import sys
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
+from fairlead.training.check import FamiliesToCheck, check_families
 from fairlead.training.refit import refit
 from fairlead.training.study_context import StudyContext
 from fairlead.worker.messages import (
     Answer,
     Began,
+    CheckFamilies,
+    FamiliesChecked,
     OpenStudy,
     Raised,
     Refitted,
-    Request,
     StudyReady,
     TaskRequest,
     TrialsScored,
@@ -59,6 +62,9 @@ def _answers(session: StudySession, line: bytes) -> Iterator[Answer]:
     if isinstance(request, OpenStudy):
         yield _answered(lambda: session.open(request), token=0)
         return
+    if isinstance(request, CheckFamilies):
+        yield _answered(lambda: _check(request), token=0)
+        return
     assert isinstance(request, TaskRequest)
     if not session.has_open(request):
         answer = _answered(lambda: session.begin(request), token=request.token)
@@ -89,7 +95,7 @@ class StudySession:
         self._load(request)
         return Began(token=request.token)
 
-    def _load(self, request: Request) -> None:
+    def _load(self, request: OpenStudy | TaskRequest) -> None:
         self._current = None
         context = StudyContext(
             spec=request.spec,
@@ -97,7 +103,8 @@ class StudySession:
             sources=request.sources,
             artifacts=self.artifacts,
         )
-        context.prepare()
+        if isinstance(request, OpenStudy) or request.kind == "trials":
+            context.prepare()
         self._current = (request.study, context)
 
     def execute(self, request: TaskRequest) -> Answer:
@@ -110,6 +117,12 @@ class StudySession:
         candidate = refit(context, request.study, request.trials[0], self.artifacts)
         digest = self.artifacts.put(manifest.dump(candidate)).digest
         return Refitted(token=request.token, candidate=digest)
+
+
+def _check(request: CheckFamilies) -> FamiliesChecked:
+    sources = {name: b64decode(content) for name, content in request.sources.items()}
+    asked = FamiliesToCheck(**{**vars(request), "sources": sources})
+    return FamiliesChecked(remarks=check_families(asked))
 
 
 def _answered(handle: Callable[[], Answer], *, token: int) -> Answer:

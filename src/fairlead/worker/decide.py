@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fairlead.records import Limits
-from fairlead.worker.messages import Answer, Began, Raised, Refitted, StudyReady, TrialsScored
+from fairlead.worker.messages import (
+    Answer,
+    Began,
+    FamiliesChecked,
+    Raised,
+    Refitted,
+    StudyReady,
+    TrialsScored,
+)
 
 MEMORY_POLL = 0.1
 """Seconds between two readings of the child's memory, where it is limited."""
@@ -132,7 +140,7 @@ def next_step(attempt: Attempt, observed: Observation) -> Step:
 
 
 def _answered(attempt: Attempt, answer: Answer, *, go_on: bool) -> Step:
-    if isinstance(answer, StudyReady) or answer.token != attempt.token:
+    if isinstance(answer, StudyReady | FamiliesChecked) or answer.token != attempt.token:
         return ReportFault(reason="answered another task than the one it was given", replace=True)
     match answer:
         case Raised(reason=reason):

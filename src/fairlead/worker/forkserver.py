@@ -42,10 +42,12 @@ PRELOADED = (
 )
 """Imported before the first child is forked."""
 PRELOADED_LATER = ("onnx", "onnx.checker", "skops.io")
-"""For exporting: imported one by one while nobody asks for a child."""
+"""For exporting: imported one by one while the first children work; later ones have them."""
 _HARMLESS = {"jemalloc_bg_thd"}
 """Threads that survive a fork: jemalloc starts its own again in the child."""
 _REQUEST = 1 << 20
+_IDLE = 0.05
+"""Seconds without a request, after which one more of PRELOADED_LATER is imported."""
 
 
 def threads_of_libraries(count: int) -> dict[str, str]:
@@ -199,6 +201,10 @@ class ForkedProcess:
         fields = json.loads(message)
         self.pid, self._status = fields["pid"], fields.get("status")
 
+    def release(self) -> None:
+        """Have nothing to do with it any more: the server kills it if it has not ended."""
+        self._control.close()
+
     def kill(self) -> None:
         """Kill it with its process group, and wait for that."""
         with contextlib.suppress(OSError):
@@ -212,8 +218,10 @@ class ForkedProcess:
 def main(descriptor: int) -> None:
     """Import, then fork children until standard input ends."""
     listening = socket.socket(fileno=descriptor)
+    gc.disable()  # collections take a fifteenth of the imports
     for name in PRELOADED:
         importlib.import_module(name)
+    gc.enable()
     folder = Path(listening.getsockname()).parent
     task = _Server(listening, later=list(PRELOADED_LATER)).serve()
     if task is not None:  # in a child
@@ -235,17 +243,19 @@ class _Server:
     def serve(self) -> Callable[[], None] | None:
         """Serve until owner and children have ended; in a forked child, what it is to run."""
         while self._open or self._children:
-            for key, _ in self._selector.select(0.0 if self._later and self._open else None):
+            importing = self._later and self._children  # beside the first children's work
+            ready = self._selector.select(_IDLE if importing else None)
+            for key, _ in ready:
                 task: Callable[[], None] | None = key.data()
                 if task is not None:
                     return task
-            self._import_one()
+            if not ready:
+                self._import_one()
         return None
 
     def _import_one(self) -> None:
-        if self._later:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(self._later.pop(0))
+        with contextlib.suppress(ImportError):
+            importlib.import_module(self._later.pop(0))
 
     def _accept(self) -> None:
         connection, _ = self._listening.accept()
@@ -259,6 +269,8 @@ class _Server:
 
     def _handle(self, connection: socket.socket) -> Callable[[], None] | None:
         """A request, or the end of a worker's connection."""
+        if connection.fileno() < 0:
+            return None  # closed just now: its child ended at the same moment
         try:
             content, descriptors, _, _ = socket.recv_fds(connection, _REQUEST, 2)
         except OSError:

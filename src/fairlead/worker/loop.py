@@ -157,6 +157,8 @@ class Worker:
 
     def _execute(self, claim: Claim) -> Claim | None:
         study = self._study_of(claim.study)
+        if claim.kind == "refit":
+            self._renew_forked_child()
         child = self._child_for(study)
         child.send(_task_request(claim, study))
         now = time.monotonic()
@@ -238,6 +240,12 @@ class Worker:
                 forkserver=self.forkserver,
             )
         return self._child
+
+    def _renew_forked_child(self) -> None:
+        """End a forked child: by now the fork server has the libraries that a refit needs, too."""
+        if self._child is not None and self._child.forked:
+            self._child.finish()
+            self._child = None
 
     def _end_child(self) -> None:
         if self._child is not None:

@@ -3,17 +3,19 @@
 A message is a line: a JSON object with the fields of its class, and the class's name under `is`.
 Every message about an attempt carries its fencing token, by which an answer to another attempt is
 recognised. A study is opened ahead (OpenStudy, StudyReady) or by its first task (TaskRequest,
-Began); each task then ends with TrialsScored, Refitted or Raised.
+Began); each task then ends with TrialsScored, Refitted or Raised. Before there is a study,
+CheckFamilies is answered with FamiliesChecked or Raised.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from fairlead.records import Digest, Result, TaskKind, Trial
+from fairlead.families.family import Task
+from fairlead.records import Digest, Params, Result, TaskKind, Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,24 @@ class OpenStudy:
     spec: str  # canonical JSON
     table: Digest
     sources: Mapping[str, Digest]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckFamilies:
+    """To the child: check these families (training/check.py)."""
+
+    names: Sequence[str]
+    params: Sequence[Params]
+    sources: Mapping[str, str]  # base64
+    task: Task
+    to_export: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamiliesChecked:
+    """From the child: nothing is wrong with the families of a CheckFamilies."""
+
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +91,14 @@ class Refitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Raised:
-    """From the child: the task raised an exception, or OpenStudy did (then the token is 0)."""
+    """From the child: the task raised an exception; with token 0, another request did."""
 
     token: int
     reason: str
 
 
-Request: TypeAlias = OpenStudy | TaskRequest
-Answer: TypeAlias = StudyReady | Began | TrialsScored | Refitted | Raised
+Request: TypeAlias = OpenStudy | TaskRequest | CheckFamilies
+Answer: TypeAlias = FamiliesChecked | StudyReady | Began | TrialsScored | Refitted | Raised
 
 
 def encode(message: Request | Answer) -> bytes:
@@ -114,6 +134,8 @@ def _trials_scored(fields: dict[str, Any]) -> TrialsScored:
 
 
 _DECODERS: Mapping[str, Callable[[dict[str, Any]], Request | Answer]] = {
+    "CheckFamilies": lambda fields: CheckFamilies(**fields),
+    "FamiliesChecked": lambda fields: FamiliesChecked(remarks=tuple(fields["remarks"])),
     "OpenStudy": lambda fields: OpenStudy(**fields),
     "TaskRequest": _task_request,
     "StudyReady": lambda fields: StudyReady(**fields),

@@ -21,7 +21,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from fairlead.worker.forkserver import ArtifactStore, ForkedProcess, threads_of_libraries
-from fairlead.worker.messages import Answer, OpenStudy, Request, TaskRequest, decode, encode
+from fairlead.worker.messages import Answer, Request, decode, encode
 
 _TAIL = 16 << 10
 _CHUNK = 1 << 16
@@ -55,9 +55,13 @@ class Tail(threading.Thread):
         """Read no more."""
         self._stream.close()
 
+    def text(self) -> str:
+        """What was kept."""
+        return b"".join(self._chunks).decode(errors="replace")
+
     def last_line(self) -> str:
         """The last line that is not blank, cut to 200 characters."""
-        lines = b"".join(self._chunks).decode(errors="replace").split("\n")
+        lines = self.text().split("\n")
         return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
 
 
@@ -94,6 +98,10 @@ class SpawnedProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
         return self._process.returncode
+
+    def release(self) -> None:
+        """Have nothing to do with it any more: it is killed if it has not ended."""
+        self.kill()
 
     def kill(self) -> None:
         """Kill it with its process group, and wait for that."""
@@ -167,7 +175,7 @@ class Child:
         except (ValueError, KeyError, TypeError):
             self._close()  # something else wrote into the connection
             return None
-        return None if isinstance(message, TaskRequest | OpenStudy) else message
+        return None if isinstance(message, Request) else message
 
     def _receive(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -200,6 +208,10 @@ class Child:
             self._tail.join(timeout=1.0)
         return self._tail.last_line()
 
+    def printed(self) -> str:
+        """The end of all that it printed, once it has ended."""
+        return self._tail.text()
+
     def memory(self) -> int | None:
         """Bytes of memory that it alone holds, without mapped files; None once it has ended."""
         import psutil
@@ -213,9 +225,21 @@ class Child:
         return int(info.rss - getattr(info, "shared", 0))
 
     @property
+    def forked(self) -> bool:
+        """Whether a fork server forked it."""
+        return isinstance(self._process, ForkedProcess)
+
+    @property
     def refused(self) -> bool:
         """Whether the fork server ended without forking it."""
         return self._process.pid is None and self._process.poll() is not None
+
+    def finish(self) -> None:
+        """Let it end by itself, as it does when nothing more can be asked of it."""
+        self._socket.close()
+        self._tail.join(timeout=1.0)
+        self._process.release()
+        self._tail.close()
 
     def end(self) -> None:
         """Kill it at once, and release its connection and output."""

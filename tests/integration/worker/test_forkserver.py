@@ -15,12 +15,15 @@ import psutil
 import pytest
 
 from fairlead.data import store
+from fairlead.errors import InvalidSpec
 from fairlead.records import Trial
 from fairlead.settings import Settings
 from fairlead.spec.load import load
 from fairlead.stores import open_artifacts
 from fairlead.study import plan as plans
+from fairlead.training.check import FamiliesToCheck, check_families
 from fairlead.worker import forkserver
+from fairlead.worker.check import check_in_child
 from fairlead.worker.forkserver import ForkedProcess
 from fairlead.worker.messages import Began, TaskRequest, TrialsScored
 from fairlead.worker.process import Child
@@ -183,7 +186,9 @@ def test_a_server_ends_with_its_owner(tmp_path: Path) -> None:
     owner = f"""
 import time
 from pathlib import Path
+from fairlead.training.check import FamiliesToCheck, check_families
 from fairlead.worker import forkserver
+from fairlead.worker.check import check_in_child
 with forkserver.started(Path({str(tmp_path)!r})) as path:
     print(path, flush=True)
     time.sleep(600)
@@ -209,3 +214,73 @@ def test_where_its_socket_would_have_too_long_a_path_there_is_none(
     with forkserver.started(tmp_path) as path:
         assert path is None
     assert list(folder.iterdir()) == []
+
+
+def test_a_worker_may_let_go_of_a_child_in_the_moment_in_which_it_ends(tmp_path: Path) -> None:
+    with forkserver.started(tmp_path) as path:
+        assert path is not None
+        for _ in range(20):
+            child, process = forked(path, tmp_path)
+            server = process.parent()
+            child.finish()
+            waited(lambda one=process: not one.is_running(), seconds=5)
+        assert server is not None
+        assert server.is_running()
+        following, _ = forked(path, tmp_path)
+        assert following.forked
+        following.end()
+
+
+def asked(
+    name: str, source: str = "", *, to_export: bool = False, **params: object
+) -> FamiliesToCheck:
+    sources = {name: source.encode()} if source else {}
+    return FamiliesToCheck(
+        names=(name,), params=(params,), sources=sources, task="regression", to_export=to_export
+    )
+
+
+OWN = "./own.py:E"
+RIDGE = "from sklearn.linear_model import Ridge\nclass E(Ridge):\n    pass\n"
+CHECKED = [
+    asked("random_forest", n_estimators=10, max_features=0.5),
+    asked("random_forest", n_estimator=10),
+    asked("random_forest", n_estimators=-1),
+    asked("sklearn.linear_model:LogisticRegression"),
+    asked("nosuch.module:E"),
+    asked(OWN, RIDGE, to_export=True, alpha=0.5),
+    asked(OWN, RIDGE.replace("pass", "def fit(self, x, y): return self"), to_export=True),
+    asked(OWN, "raise ValueError('not today')"),
+]
+
+
+@pytest.mark.parametrize("families", CHECKED)
+def test_a_forked_child_checks_families_as_this_process_does(
+    tmp_path: Path, server: str, families: FamiliesToCheck
+) -> None:
+    def said(check: Callable[[], tuple[str, ...]]) -> object:
+        try:
+            return check()
+        except InvalidSpec as error:
+            return str(error)
+
+    settings = Settings(home=tmp_path / "home")
+    here = said(lambda: check_families(families))
+    assert said(lambda: check_in_child(families, settings, server)) == here
+    assert not settings.home.exists()
+
+
+def test_what_a_checked_family_prints_is_passed_on(
+    tmp_path: Path, server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    families = asked(OWN, "print('imported')\n" + RIDGE)
+    assert check_in_child(families, Settings(home=tmp_path), server) == ()
+    assert capsys.readouterr().err == "imported\n"
+
+
+def test_a_family_that_ends_the_process_of_its_check_is_refused(
+    tmp_path: Path, server: str
+) -> None:
+    families = asked(OWN, "import os\nprint('so long', flush=True)\nos._exit(3)\n")
+    with pytest.raises(InvalidSpec, match=r"^search.over: .* ended \(status 3\): so long$"):
+        check_in_child(families, Settings(home=tmp_path), server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -27,14 +28,16 @@ Examples:
 @click.option("--study", help="Work on this study only (a name, an id, or its beginning).")
 @click.option("--name", help="Name of this worker, unique among those alive.")
 @click.option("--forkserver", envvar="FAIRLEAD_FORKSERVER", hidden=True)
+@click.option("--assigned", is_flag=True, hidden=True)
 @click.option("--until-eof", is_flag=True, help="Stop at once at the end of standard input.")
 @click.pass_context
-def command(
+def command(  # noqa: PLR0913 - click passes each option by name
     ctx: click.Context,
     study: str | None,
     name: str | None,
     forkserver: str | None,
     *,
+    assigned: bool,
     until_eof: bool,
 ) -> None:
     """Claim and carry out tasks until stopped.
@@ -42,8 +45,11 @@ def command(
     SIGINT (Ctrl-C) or SIGTERM finishes the running task and ends; a second one ends at once and
     releases the task.
     """
+    from fairlead import stores as _stores  # noqa: F401 - imported before the wait
     from fairlead.worker.loop import Worker
 
+    if assigned and (study := _assignment()) is None:
+        return
     options = settings(ctx)
     with opened(ctx) as stores:
         worker = Worker(
@@ -62,6 +68,23 @@ def command(
             at_once = partial(worker.stop.ask, at_once=True)
             threading.Thread(target=_at_eof, args=(at_once,), daemon=True).start()
         worker.run()
+
+
+def _assignment() -> str | None:
+    """The id of the study that this worker is for; None where it is not wanted any more.
+
+    It comes on standard input, with the file to print to and environment variables.
+    """
+    line = sys.stdin.readline()
+    if not line:
+        return None
+    said = json.loads(line)
+    log = os.open(said["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+    os.environ.update(said["environ"])
+    return str(said["study"])
 
 
 def _at_eof(stop: Callable[[], None]) -> None:

@@ -1,0 +1,81 @@
+"""Checking the families of a spec before it is run.
+
+This imports the families' libraries and, where a family is named by an import path, runs the user's
+code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairlead.errors import InvalidSpec
+from fairlead.families import catalog
+from fairlead.families.family import Family, Task
+from fairlead.records import Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamiliesToCheck:
+    """Families as `search.over` has them, in its order.
+
+    Args:
+        names: As the spec writes them.
+        params: Of each, the first value of every parameter.
+        sources: Content of the files of `./file.py:Name` families.
+        task: What the data is for.
+        to_export: Whether their models are to be exported.
+    """
+
+    names: Sequence[str]
+    params: Sequence[Params]
+    sources: Mapping[str, bytes]
+    task: Task
+    to_export: bool
+
+
+def check_families(asked: FamiliesToCheck) -> tuple[str, ...]:
+    """Check each family by itself, then each of its parameters: a fault is said of its cause.
+
+    Args:
+        asked: The families.
+
+    Returns:
+        Remarks, a line each: families whose models could become champion but for having no ONNX
+        form.
+
+    Raises:
+        InvalidSpec: A family does not take a parameter, or cannot do the task; the message begins
+            with the key.
+    """
+    families = [
+        catalog.family(name, base=Path(), source=asked.sources.get(name)) for name in asked.names
+    ]
+    for index, (family, params) in enumerate(zip(families, asked.params, strict=True)):
+        with about(f"search.over[{index}].family"):
+            needed = {name: params[name] for name in family.needed() & params.keys()}
+            family.check(needed, asked.task)
+        for name, value in params.items():
+            with about(f"search.over[{index}].params.{name}"):
+                family.check({**needed, name: value}, asked.task)
+    return tuple(_unexportable(families, asked)) if asked.to_export else ()
+
+
+@contextmanager
+def about(key: str) -> Iterator[None]:
+    """Puts the key before what is said about its value."""
+    try:
+        yield
+    except InvalidSpec as error:
+        raise InvalidSpec(f"{key}: {error}") from None
+
+
+def _unexportable(families: Sequence[Family], asked: FamiliesToCheck) -> Iterator[str]:
+    for index, (family, params) in enumerate(zip(families, asked.params, strict=True)):
+        why = None
+        with suppress(InvalidSpec):  # refused in this combination: the trial that has it will fail
+            why = family.unexportable(params, asked.task)
+        if why:
+            yield f"search.over[{index}].family: it cannot become champion: {why}"
