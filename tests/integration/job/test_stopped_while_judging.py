@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from tests.integration.job.conftest import Place
 
-# Some seconds of judging: this metric is computed anew on each resample of 4,000 rows.
+# Some seconds of judging: this metric is computed anew on each resample of 2,000 rows.
 SPEC = """
 name: judged
 data: {source: ./rows.csv, target: y, holdout: {share: 0.5}}
@@ -30,8 +30,8 @@ AT_ONCE = 10.0  # seconds: it takes less than one, but not on a machine full of 
 
 def rows() -> str:
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(8000, 3))
-    names = (x[:, 0] > rng.normal(size=8000)).astype(int) + (x[:, 1] > 0)
+    x = rng.normal(size=(4000, 3))
+    names = (x[:, 0] > rng.normal(size=4000)).astype(int) + (x[:, 1] > 0)
     lines = [f"{a:.6f},{b:.6f},{c:.6f},k{name}" for (a, b, c), name in zip(x, names, strict=True)]
     return "\n".join(["a,b,c,y", *lines])
 
