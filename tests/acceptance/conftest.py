@@ -21,6 +21,7 @@ from fairlead.records import Deployment
 from tests.support.homes import made_once
 from tests.support.waiting import wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 240.0
 SPEC = """
 name: ridge
@@ -159,6 +160,27 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place.done("run", "ridge.yaml", "--set", "search.over[0].params.alpha=[0.6]")
 
     return made_once(tmp_path_factory, "ridge", make)
+
+
+@pytest.fixture(scope="session")
+def boston(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a home in which the Boston example ran, and what the run printed as JSON."""
+
+    def make(folder: Path) -> None:
+        place = Place(folder=folder)
+        done = subprocess.run(
+            place._command("run", "examples/boston.yaml", "--json"),
+            cwd=ROOT,
+            env=_environ(),
+            capture_output=True,
+            text=True,
+            timeout=800,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        (folder / "outcome.json").write_text(done.stdout)
+
+    return made_once(tmp_path_factory, "boston", make)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,6 @@ from fairlead.data.read import read
 from fairlead.ledger.store import open_ledger
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
-from tests.support.homes import made_once
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(900)  # as long as it takes on a busy machine
@@ -50,17 +50,13 @@ def attempts(home: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    def make(folder: Path) -> None:
-        printed = fairlead(folder / "home", "run", "examples/boston.yaml", "--json")
-        (folder / "outcome.json").write_text(printed)
-
-    return made_once(tmp_path_factory, "boston", make) / "home"
+def home(boston: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(boston / "home", tmp_path_factory.mktemp("boston") / "home")
 
 
 @pytest.fixture(scope="module")
-def outcome(home: Path) -> Any:
-    return json.loads((home.parent / "outcome.json").read_text())
+def outcome(boston: Path) -> Any:
+    return json.loads((boston / "outcome.json").read_text())
 
 
 @pytest.fixture(scope="module")

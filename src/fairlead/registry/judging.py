@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from fairlead import inference
 from fairlead.data.fingerprint import row_hashes
 from fairlead.data.table import Features
 from fairlead.errors import Conflict, Failed
@@ -70,10 +71,8 @@ class GateOutcome:
 
 def preload() -> None:
     """Import what judging needs: half a second that may pass beside something else."""
-    from fairlead.inference import exported
-
     importlib.import_module("scipy.special")
-    exported.preload()
+    inference.preload()
 
 
 def consider(
