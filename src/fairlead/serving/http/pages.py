@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from html import escape
+from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from fairlead.records import Signature
@@ -18,6 +19,9 @@ from fairlead.serving.protocol.infer import model_metadata, server_metadata
 from fairlead.serving.request import Kind, Target
 from fairlead.serving.routing import known, lacking, main, pinned, routed, versions
 from fairlead.version import VERSION
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
@@ -130,55 +134,32 @@ _DOCS_HEADERS: Headers = (
     (b"x-content-type-options", b"nosniff"),
 )
 
-_DOCUMENTED = ("get", "post")
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1b1f24; background: #fff }
-code, pre { font: 14px/1.5 ui-monospace, monospace }
-pre { background: #f3f4f6; padding: .75rem; overflow-x: auto; border-radius: 4px }
-summary { cursor: pointer; padding: .25rem 0 }
-.method { display: inline-block; min-width: 3.5rem; font-weight: 600 }
-dt { font-weight: 600 } dd { margin: 0 0 .5rem 1rem }
-@media (prefers-color-scheme: dark) { body { color: #e6e8eb; background: #15181c }
-  pre { background: #22262c } a { color: #7ab7ff } }
-"""
-
 
 def _docs_page(document: Mapping[str, Any]) -> bytes:
     """The OpenAPI document as a page that needs nothing from anywhere else."""
-    info = document["info"]
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8>",
-        "<meta name=viewport content='width=device-width'>",
-        f"<title>{escape(info['title'])}</title><style>{_STYLE}</style>",
-        f"<h1>{escape(info['title'])}</h1><p>{escape(info.get('description', ''))}</p>",
-        "<p>For programs: <a href=/openapi.json>openapi.json</a></p>",
-        *_operations(document),
-        "</html>",
-    ]
-    return "\n".join(parts).encode()
+    return _docs_template().render(document).encode()
 
 
-def _operations(document: Mapping[str, Any]) -> Iterator[str]:
-    for path, item in document["paths"].items():
-        for method in _DOCUMENTED:
-            if method in item:
-                yield from _operation(method, path, item[method], document["components"])
+@cache
+def _docs_template() -> Template:
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(loader=PackageLoader("fairlead.serving.http", "."), autoescape=True)
+    environment.filters |= {
+        "named_examples": _named_examples,
+        "pretty": lambda value: msgspec.json.format(msgspec.json.encode(value)).decode(),
+        "resolved": _resolved,
+    }
+    return environment.get_template("docs.html.j2")
 
 
-def _operation(
-    method: str, path: str, operation: Mapping[str, Any], components: Mapping[str, Any]
-) -> Iterator[str]:
-    yield f"<details><summary><span class=method>{method.upper()}</span>"
-    yield f"<code>{escape(path)}</code>"
-    yield f" {escape(operation.get('summary', ''))}</summary>"
-    yield f"<p>{escape(operation.get('description', ''))}</p>"
-    yield from _examples(operation.get("requestBody", {}).get("content", {}))
-    yield "<dl>"
-    for status, written in operation.get("responses", {}).items():
-        response = _resolved(written, components["responses"])
-        yield f"<dt>{escape(status)}<dd>{escape(response.get('description', ''))}"
-    yield "</dl></details>"
+def _named_examples(media: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each with what follows the media type's name."""
+    for name, one in media.get("examples", {}).items():
+        if "value" in one:
+            yield f", {name}", one["value"]
+    if "example" in media:
+        yield "", media["example"]
 
 
 def _resolved(written: Mapping[str, Any], named: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -187,18 +168,3 @@ def _resolved(written: Mapping[str, Any], named: Mapping[str, Any]) -> Mapping[s
         named[written["$ref"].rpartition("/")[2]] if "$ref" in written else written
     )
     return found
-
-
-def _examples(content: Mapping[str, Any]) -> Iterator[str]:
-    import msgspec
-
-    for kind, media in content.items():
-        named = {
-            f", {name}": one["value"]
-            for name, one in media.get("examples", {}).items()
-            if "value" in one
-        }
-        alone = {"": media["example"]} if "example" in media else {}
-        for name, value in (named | alone).items():
-            text = msgspec.json.format(msgspec.json.encode(value)).decode()
-            yield f"<p><code>{escape(kind)}</code>{escape(name)}</p><pre>{escape(text)}</pre>"
