@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fairlead.cli.output import command_line, note, utc, with_commands
+from fairlead.cli.next_steps import command_line, with_commands
+from fairlead.cli.output import note, utc
 from fairlead.errors import NextStep
 
 if TYPE_CHECKING:

@@ -196,7 +196,8 @@ def _run(args: Sequence[str] | None) -> int:
 
 
 def _refuse(error: FairleadError) -> int:
-    from fairlead.cli.output import exit_status, explained
+    from fairlead.cli.next_steps import explained
+    from fairlead.cli.output import exit_status
 
     _print(explained(error))
     return exit_status(error)

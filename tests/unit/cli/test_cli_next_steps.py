@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fairlead
-from fairlead.cli.output import command_line, explained
+from fairlead.cli.next_steps import command_line, explained
 from fairlead.errors import Conflict, Invalid, NextStep, NotFound, Value
 
 

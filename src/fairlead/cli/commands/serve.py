@@ -17,7 +17,8 @@ import click
 
 from fairlead.cli.context import opened, settings
 from fairlead.cli.deployment_progress import step
-from fairlead.cli.output import exit_status, explained, printable, with_commands
+from fairlead.cli.next_steps import explained, with_commands
+from fairlead.cli.output import exit_status, printable
 from fairlead.errors import FairleadError
 
 if TYPE_CHECKING:

@@ -1,0 +1,68 @@
+"""The next steps of an error, worded as commands.
+
+A step names a command, and its arguments by the names that click knows them by. Which of them are
+positional, and how a value that the person has to choose is called, is read off the command itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from collections.abc import Iterator, Sequence
+
+import click
+
+from fairlead.errors import FairleadError, NextStep, Value
+
+
+def explained(error: FairleadError) -> str:
+    """The error's message, and after it the commands that lead on."""
+    return with_commands(str(error), error.next_steps)
+
+
+def with_commands(text: str, next_steps: Sequence[NextStep]) -> str:
+    """The text, and after it the commands that lead on."""
+    steps = [f"`{command_line(step)}` {step.effect}".rstrip() for step in next_steps]
+    if len(steps) > 1:
+        steps[-1] = f"or {steps[-1]}"
+    return "; ".join(filter(None, (text, ", ".join(steps))))
+
+
+def command_line(step: NextStep) -> str:
+    """The step as a person types it.
+
+    Raises:
+        LookupError: There is no such command, or it has no such argument.
+    """
+    command = _command(step.action)
+    parameters = {each.name: each for each in command.params}
+    words = ["fairlead", *step.action.split(".")]
+    for name, value in step.arguments.items():
+        words.extend(_words(command, parameters[name], value))
+    return " ".join(words)
+
+
+def _command(action: str) -> click.Command:
+    name, *parts = action.split(".")
+    try:
+        module = importlib.import_module(f"fairlead.cli.commands.{name.replace('-', '_')}")
+    except ModuleNotFoundError:
+        raise LookupError(f"there is no command {action!r}") from None
+    found: click.Command | None = module.command
+    for part in parts:
+        if isinstance(found, click.Group):
+            found = found.get_command(click.Context(found), part)
+    if found is None:
+        raise LookupError(f"there is no command {action!r}")
+    return found
+
+
+def _words(command: click.Command, parameter: click.Parameter, value: Value) -> Iterator[str]:
+    if isinstance(parameter, click.Option):
+        yield max(parameter.opts, key=len)
+        if value is True:
+            return
+    if value is None:
+        yield parameter.make_metavar(click.Context(command)).strip("[].")
+    else:
+        yield shlex.quote(str(value))
