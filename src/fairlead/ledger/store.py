@@ -118,6 +118,17 @@ def exists(location: Path | str) -> bool:
     return _database(location).exists(location)
 
 
+def is_current(location: Path | str) -> bool:
+    """Whether a ledger is there whose tables are as this program knows them; changes nothing."""
+    if not exists(location):
+        return False
+    database = open_database(location)
+    try:
+        return database.read(lambda connection: revision_of(connection, database.name)) == HEAD
+    finally:
+        database.close()
+
+
 def _database(location: Path | str) -> _Module:
     scheme, separator, _ = str(location).partition("://")
     kind = scheme if separator else "sqlite"
@@ -134,8 +145,6 @@ def _digests(connection: sa.Connection) -> Sequence[Digest]:
 
 
 # ---- the revision of the tables ---------------------------------------------------------------
-#
-# The revision of a ledger's tables, and bringing them to the one this program knows.
 #
 # A database without tables becomes a ledger at once, without Alembic, which takes longer to load
 # than all the rest. An older ledger goes through the migrations, in one transaction; what they

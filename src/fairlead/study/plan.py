@@ -22,9 +22,10 @@ from fairlead.ledger.interface import Ledger
 from fairlead.metrics import Metric, metric_for
 from fairlead.records import Limits, Study, Trial
 from fairlead.search import catalog as methods
-from fairlead.search.search import Search
-from fairlead.search.values import first
+from fairlead.search.search import DEFAULT_TRIALS, Search
+from fairlead.search.values import combinations, first
 from fairlead.settings import Settings
+from fairlead.spec.document import Search as SearchSpec
 from fairlead.spec.document import Spec, canonical, identity
 from fairlead.study import remarks
 from fairlead.training.check import FamiliesToCheck, about, check_families
@@ -236,8 +237,16 @@ def slots(plan: StudyPlan) -> int:
 
 
 def most_slots(spec: Spec) -> int:
-    """The cores, divided by the threads of a fit; at least 1."""
-    return max(1, cores() // spec.search.threads)
+    """The cores, divided by the threads of a fit; at least 1, and no more than trials can be."""
+    return max(1, min(cores() // spec.search.threads, _most_trials(spec.search)))
+
+
+def _most_trials(search: SearchSpec) -> int:
+    points = [combinations(space.params or {}) for space in search.over]
+    if not methods.method(search.method).exhaustive or None in points:
+        return search.trials or DEFAULT_TRIALS
+    grid = sum(count for count in points if count is not None)
+    return min(grid, search.trials or grid)
 
 
 def cores() -> int:

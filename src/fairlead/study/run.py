@@ -23,7 +23,7 @@ from fairlead.errors import Failed, FairleadError, Lost
 from fairlead.families.catalog import NAMES
 from fairlead.ledger.database import PATIENCE
 from fairlead.ledger.interface import Runs
-from fairlead.ledger.store import exists
+from fairlead.ledger.store import is_current
 from fairlead.records import Candidate, Run, RunStage, Study, Version
 from fairlead.runners.local import LocalRunner
 from fairlead.runners.runner import Runner
@@ -118,21 +118,28 @@ def run(
 def _check(
     plan: StudyPlan, request: RunRequest, settings: Settings, runner: LocalRunner
 ) -> Sequence[str]:
-    """Check a plan's families, unless a study of its identity shows that this was done.
+    """Check a plan's families, and start workers for it meanwhile.
 
-    Meanwhile workers are started for it.
+    Neither is done where a study of its identity shows that they were checked. The user's own are
+    checked all the same: there may be something to say of them.
     """
-    named = all(name in NAMES for name in plan.families)
-    if named and exists(settings.ledger_url):
-        with open_stores(settings) as stores:
-            if any(study.id == plan.identity for study in stores.ledger.studies.all()):
-                return ()
+    known = _is_known(plan, settings)
+    if known and all(name in NAMES for name in plan.families):
+        return ()
     if request.forkserver is None:
         return check_families(plan.to_check)
-    wanted = plans.most_slots(plan.spec) if request.workers is None else request.workers
-    idle = plans.cores() - 1  # one is busy with the fork server's imports
-    runner.start_ahead(settings.ledger_url, settings.artifacts_url, min(wanted, idle))
+    if not known:
+        wanted = plans.most_slots(plan.spec) if request.workers is None else request.workers
+        idle = plans.cores() - 1  # one is busy with the fork server's imports
+        runner.start_ahead(settings.ledger_url, settings.artifacts_url, min(wanted, idle))
     return check_in_child(plan.to_check, settings, request.forkserver)
+
+
+def _is_known(plan: StudyPlan, settings: Settings) -> bool:
+    if not is_current(settings.ledger_url):
+        return False
+    with open_stores(settings) as stores:
+        return any(study.id == plan.identity for study in stores.ledger.studies.all())
 
 
 def local_runner(settings: Settings, forkserver: str | None = None) -> LocalRunner:

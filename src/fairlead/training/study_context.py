@@ -106,13 +106,15 @@ class StudyContext:
         features, target = self.training
         return prepared_folds(features, target, self.spec, classes=self.table.classes is not None)
 
-    def prepare(self) -> None:
+    def prepare(self, *, folds: bool = True) -> None:
         """Load now what tasks need: the table, the split, the folds that are kept, the libraries.
 
         Families named by an import path are loaded by the tasks that need them, so that the time
         and faults of importing the user's code are counted for those tasks only.
         """
-        _ = self.recipe, self._kept_folds
+        _ = self.recipe, self.rows
+        if folds:
+            _ = self._kept_folds
         for name in {space.family for space in self.spec.search.over} & set(catalog.NAMES):
             with contextlib.suppress(FairleadError):  # reported by the task that needs it
                 self.family(name).check({}, self.recipe.task)

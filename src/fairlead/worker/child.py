@@ -54,7 +54,10 @@ def main(descriptor: int, artifacts: str, cache: str, parent: int) -> None:
             for answer in _answers(session, line):
                 if os.getpid() != me:
                     os._exit(0)  # a fork that the model's code left behind
-                connection.sendall(encode(answer))
+                try:
+                    connection.sendall(encode(answer))
+                except OSError:
+                    return  # nobody waits for it any more
 
 
 def _answers(session: StudySession, line: bytes) -> Iterator[Answer]:
@@ -80,10 +83,12 @@ class StudySession:
     def __init__(self, artifacts: Artifacts) -> None:
         self.artifacts = artifacts
         self._current: tuple[str, StudyContext] | None = None  # the study's id, and the study
+        self._folds = False  # whether its folds are prepared, which a refit does without
 
     def has_open(self, request: TaskRequest) -> bool:
-        """Whether the task's study is the one that is open."""
-        return self._current is not None and self._current[0] == request.study
+        """Whether the task's study is the one that is open, with all that the task needs."""
+        open_ = self._current is not None and self._current[0] == request.study
+        return open_ and (self._folds or request.kind == "refit")
 
     def open(self, request: OpenStudy) -> StudyReady:
         """Open a study before its first task."""
@@ -103,8 +108,8 @@ class StudySession:
             sources=request.sources,
             artifacts=self.artifacts,
         )
-        if isinstance(request, OpenStudy) or request.kind == "trials":
-            context.prepare()
+        self._folds = isinstance(request, OpenStudy) or request.kind == "trials"
+        context.prepare(folds=self._folds)
         self._current = (request.study, context)
 
     def execute(self, request: TaskRequest) -> Answer:

@@ -8,9 +8,9 @@ everything that comes before the first trial.
 What must hold: the server forks only while it has no thread of its own and no OpenMP or BLAS pool
 was used (`_forkable`). A child is the server's and not the worker's: the connection of a request
 represents it. When the worker closes it, or dies, the server kills the child's process group; when
-the child ends, the server writes its exit status and closes it; when the server dies, the kernel
-kills its children. The owner holds the server's standard input: when that ends, the server ends
-with its last child.
+the child ends, the server kills what is left of its group, writes its exit status and closes it;
+when the server dies, the kernel kills its children. The owner holds the server's standard input:
+when that ends, the server ends with its children.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ PRELOADED_LATER = ("onnx", "onnx.checker", "skops.io")
 _HARMLESS = {"jemalloc_bg_thd"}
 """Threads that survive a fork: jemalloc starts its own again in the child."""
 _REQUEST = 1 << 20
-_IDLE = 0.05
+_IDLE = 0.1
 """Seconds without a request, after which one more of PRELOADED_LATER is imported."""
+_GRACE = 1.0
+"""Seconds in which a server ends with its children."""
 
 
 def threads_of_libraries(count: int) -> dict[str, str]:
@@ -87,6 +89,9 @@ def started(home: Path) -> Iterator[str | None]:
         finally:
             assert server.stdin is not None
             server.stdin.close()
+            server.terminate()  # at which it ends its children with all that they started
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(_GRACE)
             server.kill()
             server.wait()
     finally:
@@ -203,6 +208,8 @@ class ForkedProcess:
 
     def release(self) -> None:
         """Have nothing to do with it any more: the server kills it if it has not ended."""
+        if self._status is None:
+            self._status = -signal.SIGKILL
         self._control.close()
 
     def kill(self) -> None:
@@ -239,6 +246,7 @@ class _Server:
         self._open = True
         self._selector.register(listening, selectors.EVENT_READ, self._accept)
         self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._owner_gone)
+        signal.signal(signal.SIGTERM, self._terminate)
 
     def serve(self) -> Callable[[], None] | None:
         """Serve until owner and children have ended; in a forked child, what it is to run."""
@@ -254,7 +262,7 @@ class _Server:
         return None
 
     def _import_one(self) -> None:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(Exception):  # the child that needs it will say why
             importlib.import_module(self._later.pop(0))
 
     def _accept(self) -> None:
@@ -266,6 +274,16 @@ class _Server:
         self._selector.unregister(self._listening)
         self._listening.close()
         self._open = False
+        self._kill_children()
+
+    def _terminate(self, *_: object) -> None:
+        """End at once, in the middle of an import, too."""
+        self._kill_children()
+        os._exit(0)
+
+    def _kill_children(self) -> None:
+        for pid, _ in self._children.values():
+            _kill_group(pid)
 
     def _handle(self, connection: socket.socket) -> Callable[[], None] | None:
         """A request, or the end of a worker's connection."""
@@ -284,12 +302,15 @@ class _Server:
         self, connection: socket.socket, request: ForkRequest, descriptors: Sequence[int]
     ) -> Callable[[], None] | None:
         if not _forkable():
+            for descriptor in descriptors:
+                os.close(descriptor)
             self._kill_child(connection)
             return None
         gc.collect()
         gc.freeze()  # so that a child's garbage collections do not copy shared pages
         server, pid = os.getpid(), os.fork()
         if pid == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self._close()
             return lambda: _run_child(request, *descriptors, parent=server)
         for descriptor in descriptors:
@@ -316,12 +337,11 @@ class _Server:
             connection.close()
             return
         pid, _ = self._children[connection]
-        for kill in (os.killpg, os.kill):  # the child may not have its process group yet
-            with contextlib.suppress(ProcessLookupError):
-                kill(pid, signal.SIGKILL)
+        _kill_group(pid)
 
     def _ended(self, connection: socket.socket) -> None:
         pid, watched = self._children.pop(connection)
+        _kill_group(pid)  # what it started; no other group has its number until it is waited for
         _, status = os.waitpid(pid, 0)
         self._selector.unregister(watched)
         os.close(watched)
@@ -331,6 +351,12 @@ class _Server:
         connection.close()
 
 
+def _kill_group(pid: int) -> None:
+    for kill in (os.killpg, os.kill):  # the child may not have its process group yet
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+
+
 def _send(connection: socket.socket, **fields: int) -> None:
     with contextlib.suppress(OSError):
         connection.send(json.dumps(fields).encode())
@@ -338,7 +364,10 @@ def _send(connection: socket.socket, **fields: int) -> None:
 
 def _forkable() -> bool:
     """Whether this process has one thread only: a lock that another holds stays held in a fork."""
-    names = [(one / "comm").read_text().strip() for one in Path("/proc/self/task").iterdir()]
+    try:
+        names = [(one / "comm").read_text().strip() for one in Path("/proc/self/task").iterdir()]
+    except FileNotFoundError:  # one has ended meanwhile
+        return False
     return sum(name not in _HARMLESS for name in names) == 1
 
 

@@ -178,7 +178,7 @@ class Worker:
                     self.ledger.tasks.heartbeat(claim, lease=self.lease)
                     attempt = replace(attempt, extended=time.monotonic())
                 case decide.MarkBegun():
-                    child.has_open = study.id
+                    child.has_open = study.id if claim.kind == "trials" else None
                     attempt = replace(attempt, began=time.monotonic())
                 case end:
                     return self._conclude(claim, end)

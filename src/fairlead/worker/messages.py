@@ -115,6 +115,8 @@ def _fields(record: Any) -> Any:
 def decode(content: bytes) -> Request | Answer:
     """The message that `encode` wrote."""
     fields: dict[str, Any] = json.loads(content)
+    if not isinstance(fields, dict):
+        raise TypeError("a message is an object")
     return _DECODERS[fields.pop("is")](fields)
 
 

@@ -235,11 +235,14 @@ class Child:
         return self._process.pid is None and self._process.poll() is not None
 
     def finish(self) -> None:
-        """Let it end by itself, as it does when nothing more can be asked of it."""
-        self._socket.close()
-        self._tail.join(timeout=1.0)
-        self._process.release()
-        self._tail.close()
+        """Let it end by itself, as it does when nothing more can be asked of it, or kill it."""
+        try:
+            self._socket.close()
+            self._process.wait(timeout=1.0)
+            self._tail.join(timeout=1.0)
+        finally:
+            self._process.release()
+            self._tail.close()
 
     def end(self) -> None:
         """Kill it at once, and release its connection and output."""

@@ -120,3 +120,11 @@ def test_a_wrong_override_is_said_as_it_was_typed(tmp_path: Path) -> None:
     (tmp_path / "boston.yaml").write_text(SPEC)
     said = refusal(tmp_path, "run", "boston.yaml", "--set", "search.trails=20")
     assert said == ("--set search.trails=20: search.trails is not known; did you mean 'trials'?")
+
+
+def test_a_refused_spec_leaves_a_ledger_that_is_there_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / ".fairlead").mkdir()
+    (tmp_path / ".fairlead" / "ledger.db").touch()  # empty: whoever opens it makes tables
+    (tmp_path / "spec.yaml").write_text(SPEC.replace("max_depth: [2, 3]", "max_dept: [2, 3]"))
+    line = refusal(tmp_path, "run", "spec.yaml")
+    assert "there is no parameter 'max_dept'; did you mean 'max_depth'?" in line

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ import psutil
 import pytest
 
 from fairlead.data import store
-from fairlead.errors import InvalidSpec
-from fairlead.records import Trial
+from fairlead.errors import Failed, InvalidSpec
+from fairlead.records import TaskKind, Trial
 from fairlead.settings import Settings
 from fairlead.spec.load import load
 from fairlead.stores import open_artifacts
@@ -25,7 +27,7 @@ from fairlead.training.check import FamiliesToCheck, check_families
 from fairlead.worker import forkserver
 from fairlead.worker.check import check_in_child
 from fairlead.worker.forkserver import ForkedProcess
-from fairlead.worker.messages import Began, TaskRequest, TrialsScored
+from fairlead.worker.messages import Began, Refitted, TaskRequest, TrialsScored
 from fairlead.worker.process import Child
 
 pytestmark = pytest.mark.skipif(not forkserver.supported(), reason="only Linux can")
@@ -58,14 +60,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield path
 
 
-def scored(folder: Path, family: str, server: str | None, *, threads: int = 1) -> Any:
-    """The scores that a child gives, and whether it was forked."""
+def requested(folder: Path, family: str, *, threads: int = 1) -> TaskRequest:
+    """One trial of a study whose table is among the artefacts of the home in this folder."""
     (folder / "all.yaml").write_text(SPEC.format(family=family, threads=threads))
     loaded = load(folder / "all.yaml", sets=())
     settings = Settings(home=folder / "home")
     plan = plans.make(loaded.spec, base=loaded.base, settings=settings)
     artifacts = open_artifacts(settings)
-    request = TaskRequest(
+    return TaskRequest(
         token=1,
         kind="trials",
         study="s",
@@ -74,6 +76,12 @@ def scored(folder: Path, family: str, server: str | None, *, threads: int = 1) -
         sources={},
         trials=(Trial(number=0, family=family, params={}),),
     )
+
+
+def scored(folder: Path, family: str, server: str | None, *, threads: int = 1) -> Any:
+    """The scores that a child gives, and whether it was forked."""
+    request = requested(folder, family, threads=threads)
+    settings = Settings(home=folder / "home")
     child = Child(
         artifacts=settings.artifacts_url,
         cache=settings.artifacts_cache,
@@ -278,9 +286,131 @@ def test_what_a_checked_family_prints_is_passed_on(
     assert capsys.readouterr().err == "imported\n"
 
 
-def test_a_family_that_ends_the_process_of_its_check_is_refused(
-    tmp_path: Path, server: str
+SOCKETS = r"""
+import os, stat, time
+
+def sockets():
+    names = [name for name in os.listdir("/proc/self/fd") if int(name) > 2]
+    there = [int(name) for name in names if os.path.exists(f"/proc/self/fd/{name}")]
+    return [number for number in there if stat.S_ISSOCK(os.stat(number).st_mode)]
+
+def send(text):
+    for number in sockets():
+        os.write(number, text.encode() + b"\n")
+    time.sleep(600)
+"""
+BROKE = "broke the connection to its process"
+HOSTILE = {
+    "print('so long', flush=True); os._exit(3)": (
+        "ended its process with status 3; it last printed: so long"
+    ),
+    "time.sleep(600) if os.fork() == 0 else os._exit(3)": "ended its process with status 3",
+    "os.abort()": "ended its process with status -6",
+    "os.closerange(3, 50); time.sleep(600)": BROKE,
+    "send('rubbish')": BROKE,
+    "send('1')": BROKE,
+    """send('{"is": "StudyReady", "study": "s"}')""": BROKE,
+}
+
+
+def is_child(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.name() == "fairlead-child" and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+def test_a_family_that_breaks_the_process_of_its_check_is_refused(
+    tmp_path: Path, body: str
 ) -> None:
-    families = asked(OWN, "import os\nprint('so long', flush=True)\nos._exit(3)\n")
-    with pytest.raises(InvalidSpec, match=r"^search.over: .* ended \(status 3\): so long$"):
-        check_in_child(families, Settings(home=tmp_path), server)
+    with forkserver.started(tmp_path) as path:
+        assert path is not None
+        families = asked(OWN, f"{SOCKETS}\n{body}\n")
+        with pytest.raises(InvalidSpec, match=r"^search.over: a family ") as caught:
+            check_in_child(families, Settings(home=tmp_path), path)
+        assert HOSTILE[body] in str(caught.value)
+        (served,) = [one for one in psutil.Process().children() if str(tmp_path) in one.cmdline()]
+        waited(lambda: not any(map(is_child, served.children(recursive=True))), seconds=20)
+
+
+def test_what_a_checked_family_leaves_running_is_ended(tmp_path: Path, server: str) -> None:
+    left = tmp_path / "left"
+    fork = f"""
+import os, time
+if not (pid := os.fork()):
+    time.sleep(600)
+open({str(left)!r}, 'w').write(str(pid))
+"""
+    assert check_in_child(asked(OWN, fork + RIDGE), Settings(home=tmp_path), server) == ()
+    waited(lambda: not psutil.pid_exists(int(left.read_text())), seconds=5)
+
+
+def test_the_end_of_the_fork_server_is_no_fault_of_the_spec(tmp_path: Path) -> None:
+    kill = """
+import os, signal
+if b'fairlead.worker.forkserver' in open(f'/proc/{os.getppid()}/cmdline', 'rb').read():
+    os.kill(os.getppid(), signal.SIGKILL)
+    signal.pause()
+"""
+    with forkserver.started(tmp_path) as path:
+        assert path is not None
+        assert check_in_child(asked(OWN, kill + RIDGE), Settings(home=tmp_path), path) == ()
+
+
+def test_a_check_that_is_killed_twice_is_a_failure(tmp_path: Path, server: str) -> None:
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with pytest.raises(Failed, match="killed twice"):
+        check_in_child(asked(OWN, kill), Settings(home=tmp_path), server)
+
+
+THREADED = """
+import threading, time
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+"""
+
+
+def test_where_a_server_may_not_fork_the_check_is_a_program_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(THREADED)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with forkserver.started(tmp_path) as path:
+        assert path is not None
+        assert check_in_child(asked("linear"), Settings(home=tmp_path), path) == ()
+
+
+def test_a_server_that_is_stopped_ends_with_its_owner(tmp_path: Path) -> None:
+    with forkserver.started(tmp_path) as path:
+        assert path is not None
+        child, process = forked(path, tmp_path)
+        served = process.parent()
+        assert served is not None
+        served.suspend()
+    assert not served.is_running()
+    waited(lambda: not process.is_running(), seconds=5)
+    child.end()
+
+
+def test_what_a_task_needs_is_loaded_before_it_begins(tmp_path: Path, server: str) -> None:
+    """So that its limit of time counts none of it: for trials after a refit, too."""
+    began: list[str] = []
+    request = requested(tmp_path, "linear")
+    settings = Settings(home=tmp_path / "home")
+    child = Child(
+        artifacts=settings.artifacts_url,
+        cache=settings.artifacts_cache,
+        threads=1,
+        forkserver=server,
+    )
+    kinds: tuple[TaskKind, ...] = ("refit", "trials", "refit", "trials")
+    for kind in kinds:
+        child.send(replace(request, kind=kind))
+        while True:
+            child.wait(120)
+            answer = waited(child.answer)
+            if not isinstance(answer, Began):
+                break
+            began.append(kind)
+        assert isinstance(answer, TrialsScored | Refitted), answer
+    child.end()
+    assert began == ["refit", "trials"]  # the folds are prepared for the first trials

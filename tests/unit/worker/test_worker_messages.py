@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fairlead.records import Result, Trial
 from fairlead.worker.messages import (
     Began,
+    FamiliesChecked,
     OpenStudy,
     Raised,
     Refitted,
@@ -65,11 +66,12 @@ def test_every_float_of_a_result_arrives_to_the_last_bit(results: tuple[Result, 
         OpenStudy(study="s", spec="{}", table="t", sources={"./f.py:F": "d"}),
         StudyReady(study="s"),
         Began(token=1),
+        FamiliesChecked(remarks=("one", "two")),
         Raised(token=1, reason="no"),
         Refitted(token=1, candidate="ab"),
     ],
 )
 def test_other_messages_arrive_too(
-    message: OpenStudy | StudyReady | Began | Raised | Refitted,
+    message: OpenStudy | StudyReady | Began | FamiliesChecked | Raised | Refitted,
 ) -> None:
     assert decode(encode(message)) == message
