@@ -12,7 +12,6 @@ from fairlead.serving.http.response import (
     Refused,
     headers_of,
     of_error,
-    retry_after,
     written,
 )
 
@@ -41,7 +40,6 @@ def test_what_may_pass_says_when_to_come_again() -> None:
     assert (b"retry-after", b"1") in of_error(errors.NotLoaded("x")).headers
     assert (b"retry-after", b"1") in of_error(errors.Overloaded("x")).headers
     assert of_error(errors.OutOfService("x")).headers == (JSON,)
-    assert retry_after(0.2) == (b"retry-after", b"1")
 
 
 def test_an_error_that_nobody_expected_says_nothing_of_itself() -> None:

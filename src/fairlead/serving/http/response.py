@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -95,11 +94,6 @@ def refusal(status: int, message: str, *headers: tuple[bytes, bytes]) -> Answer:
     """An answer that says what is wrong."""
     body = msgspec.json.encode({"error": message})
     return Answer(status=status, headers=(JSON, *headers), body=body)
-
-
-def retry_after(seconds: float) -> tuple[bytes, bytes]:
-    """The header that says when to come again: whole seconds, at least one."""
-    return (b"retry-after", b"%d" % max(1, math.ceil(seconds)))
 
 
 def headers_of(answer: Answer, *more: tuple[bytes, bytes]) -> Headers:
