@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fairlead.families.family import Task
 from fairlead.records import Digest, Params, Result, TaskKind, Trial
+
+if TYPE_CHECKING:
+    from fairlead.families.family import Task
 
 
 @dataclass(frozen=True, kw_only=True)
