@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fairlead
 from fairlead import errors
-from fairlead.cli.output import command_line
+from fairlead.cli.next_steps import command_line
 from fairlead.errors import NextStep
 
 PACKAGE = Path(fairlead.__file__).parent
