@@ -150,6 +150,8 @@ def test_nobody_moves_back_and_forth_while_a_canary_grows_and_an_undo_brings_all
             wait_until(lambda: settled(users) == {NEW: CLIENTS})
             undo(home.stores, MODEL, "enough")
             wait_until(lambda: settled(users) == {OLD: CLIENTS})
+            wait_until(lambda: changing[-1][0] == home.route().at)
+            assert settled(users) == {OLD: CLIENTS}  # with answers after the last change
     assert not users.broken
     assert users.ways(changing) == {(OLD, NEW, OLD)}
     assert abs(shares[10] - 0.1) < 0.15
