@@ -184,13 +184,9 @@ def _ledger(settings: Settings) -> Check:
 def _revision(url: str) -> Check:
     """Read the ledger's revision without bringing it up to date."""
     from fairlead.ledger.schema import HEAD
-    from fairlead.ledger.store import MIGRATIONS, open_database, revision_of
+    from fairlead.ledger.store import MIGRATIONS, revision
 
-    database = open_database(url)
-    try:
-        found = database.read(lambda connection: revision_of(connection, database.name))
-    finally:
-        database.close()
+    found = revision(url)
     if found == HEAD:
         return Check(name="ledger", state="ok", text=f"revision {found}")
     if not found or any((MIGRATIONS / "versions").glob(f"{found}*.py")):

@@ -120,11 +120,14 @@ def exists(location: Path | str) -> bool:
 
 def is_current(location: Path | str) -> bool:
     """Whether a ledger is there whose tables are as this program knows them; changes nothing."""
-    if not exists(location):
-        return False
+    return exists(location) and revision(location) == HEAD
+
+
+def revision(location: Path | str) -> str:
+    """The revision of the tables that are there, not brought up to date; empty for none."""
     database = open_database(location)
     try:
-        return database.read(lambda connection: revision_of(connection, database.name)) == HEAD
+        return database.read(lambda connection: revision_of(connection, database.name))
     finally:
         database.close()
 

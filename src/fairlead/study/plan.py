@@ -140,9 +140,10 @@ def of(
     )
     unexportable = (check or _check_families)(plan)
     _check_folds(plan.spec, table)
-    _ = plan.search  # refused here where it cannot be
     seen = (*remarks.on_target(table, spec.data), *remarks.on_trials(plan.spec.search))
-    return replace(plan, remarks=(*seen, *unexportable))
+    plan = replace(plan, remarks=(*seen, *unexportable))
+    _ = plan.search  # refused here where it cannot be
+    return plan
 
 
 def _check_families(plan: StudyPlan) -> Sequence[str]:
