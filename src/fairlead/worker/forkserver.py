@@ -42,12 +42,12 @@ PRELOADED = (
 )
 """Imported before the first child is forked."""
 PRELOADED_LATER = ("onnx", "onnx.checker", "skops.io")
-"""For exporting: imported one by one while the first children work; later ones have them."""
+"""For exporting: imported one by one once a worker has no task; children from then on have them."""
 _HARMLESS = {"jemalloc_bg_thd"}
 """Threads that survive a fork: jemalloc starts its own again in the child."""
 _REQUEST = 1 << 20
-_IDLE = 0.1
-"""Seconds without a request, after which one more of PRELOADED_LATER is imported."""
+_NO_TASK = b"no task"
+"""What a worker sends in place of a request, when it has nothing to do."""
 _GRACE = 1.0
 """Seconds in which a server ends with its children."""
 
@@ -222,6 +222,13 @@ class ForkedProcess:
         self._control.close()
 
 
+def tell_idle(path: str) -> None:
+    """Tell the server of this socket that a worker has no task: a core is free for its imports."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+        link.connect(path)
+        link.send(_NO_TASK)
+
+
 def main(descriptor: int) -> None:
     """Import, then fork children until standard input ends."""
     listening = socket.socket(fileno=descriptor)
@@ -241,6 +248,7 @@ class _Server:
     def __init__(self, listening: socket.socket, *, later: list[str]) -> None:
         self._listening = listening
         self._later = later
+        self._core_is_free = False
         self._selector = selectors.DefaultSelector()
         self._children: dict[socket.socket, tuple[int, int]] = {}  # process id, its descriptor
         self._open = True
@@ -251,8 +259,8 @@ class _Server:
     def serve(self) -> Callable[[], None] | None:
         """Serve until owner and children have ended; in a forked child, what it is to run."""
         while self._open or self._children:
-            importing = self._later and self._children  # beside the first children's work
-            ready = self._selector.select(_IDLE if importing else None)
+            importing = self._later and self._core_is_free
+            ready = self._selector.select(0.0 if importing else None)
             for key, _ in ready:
                 task: Callable[[], None] | None = key.data()
                 if task is not None:
@@ -293,7 +301,8 @@ class _Server:
             content, descriptors, _, _ = socket.recv_fds(connection, _REQUEST, 2)
         except OSError:
             content, descriptors = b"", []
-        if content and connection not in self._children:
+        self._core_is_free = self._core_is_free or content == _NO_TASK
+        if content not in (b"", _NO_TASK) and connection not in self._children:
             return self._fork(connection, ForkRequest(**json.loads(content)), descriptors)
         self._kill_child(connection)
         return None

@@ -22,6 +22,7 @@ from fairlead.ledger.interface import Ledger
 from fairlead.records import Claim, Limits, Study
 from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Observation
+from fairlead.worker.forkserver import tell_idle
 from fairlead.worker.messages import OpenStudy, Refitted, TaskRequest, TrialsScored
 from fairlead.worker.process import Child
 
@@ -127,6 +128,8 @@ class Worker:
                 claim = self._attempt(claim)
             else:
                 self._leave_if_asked()
+                if pause == _SOONEST and self.forkserver is not None:
+                    tell_idle(self.forkserver)
                 self._idle(pause)
                 pause = min(2 * pause, _LATEST)
         if claim is not None:  # asked to stop while it was being claimed

@@ -414,3 +414,20 @@ def test_what_a_task_needs_is_loaded_before_it_begins(tmp_path: Path, server: st
         assert isinstance(answer, TrialsScored | Refitted), answer
     child.end()
     assert began == ["refit", "trials"]  # the folds are prepared for the first trials
+
+
+SHOWS_MODULES = "import sys\nprint('skops.io' in sys.modules)\n" + RIDGE
+
+
+def test_once_a_worker_has_no_task_the_server_imports_what_a_refit_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def is_loaded() -> bool:
+        check_in_child(asked(OWN, SHOWS_MODULES), Settings(home=tmp_path), path)
+        return capsys.readouterr().err == "True\n"
+
+    with forkserver.started(tmp_path / "home") as path:
+        assert path is not None
+        assert not is_loaded()
+        forkserver.tell_idle(path)
+        assert waited(is_loaded)
