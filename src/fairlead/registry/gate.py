@@ -109,12 +109,23 @@ def baseline(training: NDArray[Any], classes: int | None, rows: int) -> NDArray[
     return np.tile(shares.astype(np.float32), (rows, 1))
 
 
-def too_few(rows: int) -> str:
-    """Why so few rows judge nobody, and what to do about it."""
+def too_few(rows: int, against: str) -> str:
+    """Why so few rows judge nobody, and what to do about it.
+
+    Args:
+        rows: How many there are.
+        against: As a case has it: without a champion there is one model, and all of its holdout.
+    """
+    few = f"only {count(rows, 'row')} of the holdout {'is' if rows == 1 else 'are'} new to"
+    if against == BASELINE:
+        return (
+            f"{few} the model, and {MIN_ROWS} are needed; with more rows of data, or a larger "
+            "data.holdout.share, there are"
+        )
     return (
-        f"only {count(rows, 'row')} of the holdout {'is' if rows == 1 else 'are'} new to both "
-        f"models, and {MIN_ROWS} are needed; with holdout.by: hash a row keeps its side as the "
-        "data grows, as long as data.seed, holdout.share and the columns stay as they were"
+        f"{few} both models, and {MIN_ROWS} are needed; with holdout.by: hash a row keeps its "
+        "side as the data grows, as long as data.seed, holdout.share and the columns stay as they "
+        "were"
     )
 
 
@@ -145,7 +156,7 @@ def _evidence(case: Case, metric: Metric, confidence: float) -> Evidence | str:
     if case.other is None:
         return case.incomparable or f"{case.against} gave no predictions"
     if len(case.true) < MIN_ROWS:
-        return too_few(len(case.true))
+        return too_few(len(case.true), case.against)
     if broken := _not_finite(case.other):
         return f"{case.against} predicts NaN or infinity for {count(broken, 'row')}"
     with warnings.catch_warnings():

@@ -174,6 +174,15 @@ def test_fewer_than_30_rows_judge_nobody(when: str, rows: int, words: str) -> No
     assert found.low is None
 
 
+def test_a_first_version_with_few_rows_is_told_of_the_one_model_there_is() -> None:
+    text = verdict(replace(case(29), against=BASELINE)).text
+    assert text == (
+        "cannot judge: only 29 rows of the holdout are new to the model, and 30 are needed; with "
+        "more rows of data, or a larger data.holdout.share, there are"
+    )
+    assert "new to both models" in verdict(case(29)).text
+
+
 def test_30_rows_judge() -> None:
     assert verdict(case(30, better=3)).decision == "promote"
 
