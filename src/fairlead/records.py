@@ -21,6 +21,8 @@ StudyState: TypeAlias = Literal["searching", "finished"]
 Decision: TypeAlias = Literal["promote", "keep", "cannot judge"]
 RevisionState: TypeAlias = Literal["loading", "ready", "serving", "draining", "retired", "failed"]
 RouteKind: TypeAlias = Literal["deploy", "set", "undo", "undeploy"]
+ColumnKind: TypeAlias = Literal["number", "text", "date"]
+CellType: TypeAlias = Literal["number", "text", "boolean"]
 RunStage: TypeAlias = Literal["search", "refit", "register", "judge", "deploy"]
 RunState: TypeAlias = Literal["running", "done", "failed"]
 DeploymentState: TypeAlias = Literal["running", "done", "undone", "failed", "superseded"]
@@ -141,13 +143,32 @@ class Event:
 
 # ---- models ---------------------------------------------------------------------------------
 
+DATE_PARTS = ("year", "month", "dayofweek", "hour", "days")
+"""What a model gets of a date, in UTC: dayofweek from 0 (Monday), days since 1970-01-01."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A feature column of a table or of a model's signature."""
+    """A feature column of a table or of a model's signature.
+
+    Args:
+        name: As the data has it.
+        kind: What the model gets of it: the number, the text, or the parts of the date.
+        type: What its cells are where that is not what the model gets: the number (or the truth
+            value) that a text stands for, so that 1, 1.0 and "1" are one text, "1"; or the truth
+            value that is 1 or 0 as a number. None: as the kind says.
+    """
 
     name: str
-    kind: Literal["number", "text"]
+    kind: ColumnKind
+    type: CellType | None = None
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the number columns that the model gets of it."""
+        if self.kind == "date":
+            return tuple(f"{self.name}.{part}" for part in DATE_PARTS)
+        return (self.name,) if self.kind == "number" else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,17 +178,25 @@ class Signature:
     Its ONNX form has the inputs `numbers` (float32, [rows, number columns]) and, where there are
     text columns, `text` (string, [rows, text columns]); both in the order of `columns`. Its one
     output is `prediction` (float32, [rows]) or, for classes, `probabilities` (float32,
-    [rows, classes]).
+    [rows, classes]). A column of dates is several number columns, one for each of DATE_PARTS.
+
+    Args:
+        columns: As the data has them.
+        target: Name of the target column.
+        classes: Of the target; None for regression.
+        missing: Texts that stand for a missing one; None in signatures of before there was a
+            choice, for which it is lexicon.ONCE_MISSING.
     """
 
     columns: tuple[Column, ...]
     target: str
-    classes: tuple[Scalar, ...] | None = None  # None for regression
+    classes: tuple[Scalar, ...] | None = None
+    missing: tuple[str, ...] | None = None
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Names of the number columns, in order."""
-        return tuple(column.name for column in self.columns if column.kind == "number")
+        """Names of the number columns that the model gets, in order."""
+        return tuple(name for column in self.columns for name in column.numbers)
 
     @property
     def text(self) -> tuple[str, ...]:

@@ -1,28 +1,62 @@
-"""Texts that mean missing, and the largest numbers: the same for files and for requests.
+"""What texts mean: missing values, truth values, numbers; and the largest numbers.
 
-No library is imported here, since serving processes need it.
+It is the same for files and for requests. No library is imported here, since serving processes need
+it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "Null")
+ONCE_MISSING = ("", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "Null")
+"""What stood for a missing value before `data.missing` was a key."""
+MISSING = (
+    *ONCE_MISSING,
+    *("n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "None", "-nan", "-NaN"),
+    *("1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
+"""What stands for a missing value in text files: pandas' list, and NAN and Null."""
+EMPTY = ("",)
+"""What stands for a missing text where files tell null from text."""
+TRUE, FALSE = ("True", "true", "TRUE"), ("False", "false", "FALSE")
 LARGEST = (2.0 - 2.0**-23) * 2.0**127  # of float32, which exported models take and give
 LARGEST_WHOLE = 2**53  # float64 holds every whole number up to here, and not every one beyond
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
-_MISSING = frozenset(MISSING)
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_TRUTH = dict.fromkeys(TRUE, "True") | dict.fromkeys(FALSE, "False")
 
 
-def meant(text: str) -> str:
-    """A text without the blanks around it; empty where it means missing."""
+def meant(text: str, missing: Collection[str] = ONCE_MISSING) -> str:
+    """A text without the blanks around it; empty where it stands for a missing one."""
     trimmed = text.strip()
-    return "" if trimmed in _MISSING else trimmed
+    return "" if trimmed in missing else trimmed
 
 
-def meanings(texts: Sequence[str]) -> list[str]:
+def meanings(texts: Sequence[str], missing: Collection[str] = ONCE_MISSING) -> list[str]:
     """What each of many texts says, as `meant` has it, in half the time."""
     trimmed = list(map(str.strip, texts))
-    if _MISSING.isdisjoint(trimmed):
+    if not set(trimmed) & set(missing):
         return trimmed
-    return ["" if text in _MISSING else text for text in trimmed]
+    return ["" if text in missing else text for text in trimmed]
+
+
+def number_text(value: float) -> str:
+    """The text that a number is known by, where it is used as text: 1.0 and 1 are "1"."""
+    whole = value.is_integer() and abs(value) <= LARGEST_WHOLE
+    return str(int(value)) if whole else repr(value)
+
+
+def as_number(text: str) -> str:
+    """The text that a number is known by, given how it was written; another text as it is."""
+    if _WHOLE.fullmatch(text):
+        return str(int(text))
+    return number_text(float(text)) if NUMBER.fullmatch(text) else text
+
+
+def as_truth(text: str) -> str:
+    """True or False, however it was written (also as 1 or 0); another text as it is."""
+    if text in _TRUTH:
+        return _TRUTH[text]
+    return {"1": "True", "0": "False"}.get(as_number(text), text)

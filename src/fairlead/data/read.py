@@ -20,7 +20,7 @@ from fairlead.data.assemble import assemble, check_missing
 from fairlead.data.catalog import ENTRIES, Entry
 from fairlead.data.download import Progress
 from fairlead.data.frame import Frame
-from fairlead.data.layouts import Format, format_of
+from fairlead.data.layouts import format_of
 from fairlead.data.source import Place, fetch, labels_of, name_of, place_of, place_of_entry
 from fairlead.data.table import Table
 from fairlead.errors import InvalidData, InvalidSpec, Unreachable
@@ -167,7 +167,7 @@ def _frame(
     return _text_frame(decoded(file), form, data.columns, is_entry=data.source in ENTRIES)
 
 
-def _text_frame(text: str, form: Format, columns: Sequence[str] | None, *, is_entry: bool) -> Frame:
+def _text_frame(text: str, form: str, columns: Sequence[str] | None, *, is_entry: bool) -> Frame:
     if form == "uci":
         return layouts.uci(text, columns)
     if form == "statlib":

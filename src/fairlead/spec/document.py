@@ -5,11 +5,12 @@ Rules that need the data or a library of models are checked where these are know
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -19,9 +20,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     model_validator,
 )
 
+from fairlead.formatting import did_you_mean
+from fairlead.records import CellType
 from fairlead.spec.methods import NAMES as METHOD_NAMES
 from fairlead.spec.space import Inside, Range, Space
 
@@ -107,6 +111,49 @@ def _encodings(value: Any) -> Any:
     return value
 
 
+def _types(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise ValueError(  # noqa: TRY004 - Pydantic collects ValueErrors only
+            "must be a mapping from columns to what each holds, such as {zip: text}"
+        )
+    return value
+
+
+def _separator(value: str) -> str:
+    if value != "auto" and (len(value) != 1 or value in '"\r\n' or value.isalnum()):
+        raise ValueError("must be auto or one character, such as ';' or \"\\t\"")
+    return value
+
+
+def _mark(value: str) -> str:
+    if len(value) != 1 or value.isalnum() or value in '"+-\r\n':
+        raise ValueError("must be one character, such as '.' or ','")
+    return value
+
+
+def _encoding(value: str) -> str:
+    try:
+        codec = codecs.lookup(value)
+    except LookupError:
+        raise ValueError(
+            f"must be an encoding such as utf-8, utf-16 or latin-1{_like(value)}"
+        ) from None
+    if not codec._is_text_encoding:  # noqa: SLF001 - what bytes.decode itself asks
+        raise ValueError("must be an encoding of text, such as utf-8, utf-16 or latin-1")
+    return value
+
+
+def _like(value: str) -> str:
+    return did_you_mean(value.lower(), ("utf-8", "utf-16", "latin-1", "cp1252"))
+
+
+def _trimmed(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for index, value in enumerate(values or ()):
+        if value != value.strip():
+            raise Inside((index,), "must have no blanks around it; cells are compared without them")
+    return values
+
+
 def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
     for index, (before, after) in enumerate(pairwise(values), start=1):
         if after <= before:
@@ -120,6 +167,11 @@ def _sticky(value: str) -> str:
     if not re.fullmatch(_STICKY, value):
         raise ValueError("must be header:NAME or cookie:NAME, such as header:X-User")
     return value
+
+
+def _is(default: object) -> Callable[[object], bool]:
+    """Whether a value is the default: a spec without the key has the identity it always had."""
+    return lambda value: value == default
 
 
 def _distinct(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -151,7 +203,14 @@ Columns: TypeAlias = Annotated[tuple[Line, ...], AfterValidator(_distinct)]
 Imputation: TypeAlias = Annotated[
     Literal["mean", "median", "most_frequent"] | float, BeforeValidator(_imputation)
 ]
-Encodings: TypeAlias = Annotated[Mapping[str, Literal["onehot"]], BeforeValidator(_encodings)]
+Encodings: TypeAlias = Annotated[
+    Mapping[str, Literal["onehot", "date"]], BeforeValidator(_encodings)
+]
+Types: TypeAlias = Annotated[Mapping[str, CellType], BeforeValidator(_types)]
+Mark: TypeAlias = Annotated[str, AfterValidator(_mark)]
+Separator: TypeAlias = Annotated[str, AfterValidator(_separator)]
+Encoding: TypeAlias = Annotated[str, AfterValidator(_encoding)]
+Texts: TypeAlias = Annotated[tuple[str, ...], AfterValidator(_distinct), AfterValidator(_trimmed)]
 _REGRESSION = ("mse", "rmse", "mae", "r2")
 _CLASSIFICATION = ("accuracy", "balanced_accuracy", "f1", "log_loss", "roc_auc")
 _IMPUTATIONS = ("mean", "median", "most_frequent")
@@ -194,18 +253,73 @@ class Data(_Section):
         default="auto",
         description="auto: classification where the target is text",
     )
-    format: Literal["auto", "csv", "tsv", "parquet", "statlib", "uci", "idx"] = Field(
+    format: Literal["auto", "csv", "tsv", "parquet", "jsonl", "statlib", "uci", "idx"] = Field(
         default="auto", description="layout of the file; auto: by its name and its beginning"
+    )
+    separator: Separator = Field(
+        default="auto",
+        exclude_if=_is("auto"),
+        description="character between the cells of a CSV file; auto: by its first lines",
+        examples=["auto", ",", ";", "\t", "|"],
+    )
+    decimal: Mark = Field(
+        default=".",
+        exclude_if=_is("."),
+        description="character before the fraction of a number in a text file",
+        examples=[".", ","],
+    )
+    thousands: Mark | None = Field(
+        default=None,
+        exclude_if=_is(None),
+        description="character between the thousands of a number in a text file; none if not given",
+        examples=[",", ".", " ", "'"],
+    )
+    header: Literal["auto"] | StrictBool = Field(
+        default="auto",
+        exclude_if=_is("auto"),
+        description="whether the first record of a CSV file has the names of the columns; "
+        "auto: yes, unless it looks like data",
     )
     columns: Columns | None = Field(
         default=None, description="names of the columns, for a file without a header"
+    )
+    encoding: Encoding = Field(
+        default="utf-8",
+        exclude_if=_is("utf-8"),
+        description="encoding of a text file",
+        examples=["utf-8", "utf-16", "latin-1", "cp1252"],
+    )
+    missing: Texts | None = Field(
+        default=None,
+        exclude_if=_is(None),
+        description="texts that stand for a missing value in a text file; [] for none; "
+        "those that pandas takes if not given",
+        examples=[["", "NA", "?"]],
+    )
+    types: Types = Field(
+        default_factory=dict,
+        exclude_if=operator.not_,
+        description="columns and what their cells are, where that is not what they look like: "
+        "number, text or boolean",
+        examples=[{"zip": "text"}],
     )
     drop: Columns = Field(default=(), description="columns to leave out")
     impute: Imputation | None = Field(
         default=None, description="what stands for a missing number; without it they are refused"
     )
     encode: Encodings = Field(
-        default_factory=dict, description="text columns and how they are encoded"
+        default_factory=dict,
+        description="columns and how they are encoded; "
+        "onehot: a column of ones and zeros for each text; "
+        "date: year, month, day of the week, hour, and days since 1970",
+    )
+    encoded: int = Field(
+        default=1000,
+        ge=1,
+        le=100_000,
+        strict=True,
+        exclude_if=_is(1000),
+        description="most texts that a column encoded by onehot may hold",
     )
     digest: FileDigest | None = Field(
         default=None, description="SHA-256 of the file; another is refused"
@@ -224,10 +338,27 @@ class Data(_Section):
         return self
 
     @model_validator(mode="after")
-    def _what_is_encoded_is_kept(self) -> Data:
-        for name in self.encode:
-            if name in self.drop:
-                raise Inside(("drop",), f"must not name {name!r}, which data.encode names too")
+    def _what_is_used_is_kept(self) -> Data:
+        for key, names in (("encode", self.encode), ("types", self.types)):
+            for name in names:
+                if name in self.drop:
+                    raise Inside(("drop",), f"must not name {name!r}, which data.{key} names too")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Data:
+        if self.decimal == self.thousands:
+            raise Inside(("thousands",), f"must not be data.decimal too ({self.decimal!r})")
+        for key, mark in (("decimal", self.decimal), ("thousands", self.thousands)):
+            if mark == self.separator:
+                raise Inside((key,), f"must not be data.separator too ({mark!r})")
+        return self
+
+    @model_validator(mode="after")
+    def _dates_have_no_type(self) -> Data:
+        for name, how in self.encode.items():
+            if how == "date" and name in self.types:
+                raise Inside(("types", name), "must not be given: data.encode makes it a date")
         return self
 
 

@@ -1,0 +1,61 @@
+"""Dates as numbers: the parts of records.DATE_PARTS, in UTC.
+
+A date is written as ISO 8601 has it. The parts are the same for files, which hold columns of them,
+and for requests; no library is imported for the latter.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from math import isnan, nan
+
+_EPOCH = date(1970, 1, 1)
+_MISSING = (nan, nan, nan, nan, nan)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+Parts = tuple[float, float, float, float, float]
+
+
+def parts(text: str) -> Parts:
+    """The parts of a date in ISO 8601, with a time or without; all NaN for an empty text.
+
+    A time zone is taken into account: the parts are those of the time in UTC. Without one they are
+    of the time as written.
+
+    Raises:
+        ValueError: It is no such date.
+    """
+    if not text:
+        return _MISSING
+    try:
+        if not _DAY.match(text):
+            raise ValueError  # fromisoformat takes weeks, and digits alone
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text[:40]!r} is no date of ISO 8601 (2020-01-31, 2020-01-31T18:30)"
+        ) from None
+    return _of(moment)
+
+
+def written(year: float, month: float, dayofweek: float, hour: float, days: float) -> str | None:
+    """A date that has these parts; None where they are missing."""
+    _ = year, month, dayofweek  # which follow from the days
+    if isnan(days):
+        return None
+    return f"{_EPOCH + timedelta(days=int(days))}T{int(hour):02}:00"
+
+
+def _of(moment: datetime) -> Parts:
+    day = moment.date()
+    days = (day - _EPOCH).days
+    return (
+        float(day.year),
+        float(day.month),
+        float(day.weekday()),
+        float(moment.hour),
+        float(days),
+    )
