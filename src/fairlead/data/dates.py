@@ -28,16 +28,14 @@ def parts(text: str) -> Parts:
     """
     if not text:
         return _MISSING
+    if not _DAY.match(text):  # fromisoformat takes weeks, and digits alone
+        raise ValueError(_says(text))
     try:
-        if not _DAY.match(text):
-            raise ValueError  # fromisoformat takes weeks, and digits alone
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:
             moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(
-            f"{text[:40]!r} is no date of ISO 8601 (2020-01-31, 2020-01-31T18:30)"
-        ) from None
+        raise ValueError(_says(text)) from None
     return _of(moment)
 
 
@@ -47,6 +45,10 @@ def written(year: float, month: float, dayofweek: float, hour: float, days: floa
     if isnan(days):
         return None
     return f"{_EPOCH + timedelta(days=int(days))}T{int(hour):02}:00"
+
+
+def _says(text: str) -> str:
+    return f"{text[:40]!r} is no date of ISO 8601 (2020-01-31, 2020-01-31T18:30)"
 
 
 def _of(moment: datetime) -> Parts:
