@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Corrupt
+from fairlead.probabilities import within_bounds
 from fairlead.records import Signature
 
 if TYPE_CHECKING:
@@ -62,15 +63,16 @@ class Exported:
     def ask(self, inputs: dict[str, NDArray[Any]], rows: int) -> NDArray[Any]:
         """Predictions, float64 [rows], or probabilities, float32 [rows, classes].
 
-        Probabilities stay what ONNX gives: scikit-learn's log loss wants rows of float64 to sum
-        to 1 more nearly than float32 can.
+        Probabilities stay in the precision that ONNX gives: scikit-learn's log loss wants rows of
+        float64 to sum to 1 more nearly than float32 can. What rounding led beyond 0 or 1 is
+        corrected.
 
         Args:
             inputs: As `records.Signature` describes them.
             rows: How many there are.
         """
         output = self._run(inputs) if self.found.steady else self._row_by_row(inputs, rows)
-        return output.astype(float) if self._signature.classes is None else output
+        return output.astype(float) if self._signature.classes is None else within_bounds(output)
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
         output: NDArray[Any] = self._session.run(self._output, inputs)[0]

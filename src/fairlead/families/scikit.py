@@ -22,6 +22,7 @@ from fairlead.families import skops_format
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.onnx_graph import FEATURES, ML_OPSET, OPSET, finished
 from fairlead.families.parameters import Names, refuse_unknown
+from fairlead.probabilities import within_bounds
 from fairlead.records import Params
 from fairlead.spec.space import Space
 
@@ -167,9 +168,13 @@ def compacted(y: Array, seen: tuple[int, ...]) -> Array:
 
 
 def widened(probabilities: Array, fitted: Fitted) -> Array:
-    """Probabilities with a column for every class of the table: 0 for those never seen."""
+    """Probabilities, rounded within bounds, with a column for every class of the table.
+
+    It holds 0 for a class that was never seen.
+    """
     import numpy as np
 
+    probabilities = within_bounds(probabilities)
     if len(fitted.seen) == fitted.classes:
         return probabilities
     wide = np.zeros((len(probabilities), fitted.classes or 0), probabilities.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fairlead.errors import Corrupt, Failed
 from fairlead.inference import Exported
+from fairlead.probabilities import within_bounds
 from fairlead.records import Scalar, Signature
 from fairlead.serving.protocol.rows import Rows, parse_rows
 
@@ -40,6 +41,8 @@ class Golden:
 def golden(content: bytes) -> Golden:
     """What the file golden.json of a candidate says.
 
+    Probabilities of versions that were made before these were corrected are corrected here.
+
     Raises:
         Corrupt: It says something else.
     """
@@ -50,7 +53,14 @@ def golden(content: bytes) -> Golden:
     rows, predictions = len(found.rows), len(found.predictions)
     if rows != predictions:
         raise Corrupt(f"reading golden rows: {rows} rows have {predictions} predictions")
-    return found
+    return replace(found, predictions=[_corrected(each) for each in found.predictions])
+
+
+def _corrected(prediction: float | Sequence[float]) -> float | Sequence[float]:
+    if isinstance(prediction, float):
+        return prediction
+    corrected: Sequence[float] = within_bounds(np.array(prediction, float)).tolist()
+    return corrected
 
 
 def asked(golden: Golden, signature: Signature, *, missing: bool) -> Rows:
