@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
 from jsonschema import Draft202012Validator
 
+from fairlead.errors import Invalid
 from fairlead.records import Column, Signature
 from fairlead.serving.protocol.datatypes import DATATYPES
 from fairlead.serving.protocol.infer import parse_infer
@@ -80,3 +84,75 @@ def test_that_predictions_take_no_query_string_is_told() -> None:
         if "post" in item:
             assert "query string" in item["post"]["description"], path
     assert "query string" in found["components"]["responses"]["400"]["description"]
+
+
+ROWS = {
+    "objects": {"rows": [{"town": "a", "RM": 0.5}]},
+    "arrays": {"columns": ["town", "RM"], "rows": [["a", 0.5]]},
+}
+TENSORS = {
+    "flat": {
+        "inputs": [
+            {"name": "numbers", "shape": [1, 1], "datatype": "FP32", "data": [0.5]},
+            {"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": ["a"]},
+        ],
+        "outputs": [{"name": "prediction"}],
+    },
+    "nested": {
+        "inputs": [
+            {"name": "RM", "shape": [1, 1], "datatype": "FP32", "data": [[0.5]]},
+            {"name": "town", "shape": [1], "datatype": "BYTES", "data": ["a"]},
+        ],
+    },
+}
+
+
+def with_one_emptied(document: Any) -> Iterator[Any]:
+    """Copies of a document, in each of which another array or object of rows is empty."""
+    for path in paths(document):
+        emptied = copy.deepcopy(document)
+        place = emptied
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = type(place[path[-1]])()
+        yield emptied
+
+
+def paths(part: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    items = part.items() if isinstance(part, dict) else enumerate(part)
+    for key, value in items:
+        if isinstance(value, list | dict):
+            yield (*path, key)
+            yield from paths(value, (*path, key))
+
+
+def is_allowed(name: str, value: Any) -> bool:
+    schema = {**document(MODELS), "$ref": f"#/components/schemas/{name}"}
+    return bool(Draft202012Validator(schema).is_valid(value))
+
+
+def is_taken(name: str, value: Any) -> bool:
+    body, signature = json.dumps(value).encode(), MODELS["boston"]
+    try:
+        if name == "RowsRequest":
+            parse_rows(body, signature, missing=True, most_rows=9)
+        else:
+            parse_infer(body, None, signature, missing=True, most_rows=9)
+    except Invalid:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        *(("RowsRequest", one) for one in ROWS.values()),
+        *(("InferRequest", one) for one in TENSORS.values()),
+    ],
+    ids=[*ROWS, *TENSORS],
+)
+def test_what_may_not_be_empty_is_told_and_nothing_else(name: str, whole: Any) -> None:
+    assert is_taken(name, whole)
+    assert is_allowed(name, whole)
+    for emptied in with_one_emptied(whole):
+        assert is_allowed(name, emptied) == is_taken(name, emptied), emptied

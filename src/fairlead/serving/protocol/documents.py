@@ -18,16 +18,23 @@ from fairlead.serving.protocol.strict import keys
 Parameters: TypeAlias = dict[str, bool | int | float | str | None] | UnsetType | None
 Number: TypeAlias = float | None
 Cell: TypeAlias = bool | int | float | str | None
+_SOME = Meta(extra_json_schema={"minItems": 1})  # told, and refused where it is read, with a reason
+_NAMED = Meta(extra_json_schema={"minProperties": 1})
+_ELEMENT = {"type": ["boolean", "number", "string", "null"]}
+_ROW = {"type": "array", "minItems": 1, "items": _ELEMENT}
+_DATA = Meta(
+    extra_json_schema={"type": "array", "minItems": 1, "items": {"anyOf": [_ELEMENT, _ROW]}}
+)
 
 
 class RequestInput(msgspec.Struct, kw_only=True, gc=False):
     """An input tensor."""
 
     name: str
-    shape: list[int]
+    shape: Annotated[list[int], _SOME]
     datatype: str
     parameters: Parameters = UNSET
-    data: msgspec.Raw | UnsetType = UNSET
+    data: Annotated[msgspec.Raw, _DATA] | UnsetType = UNSET
 
 
 class RequestOutput(msgspec.Struct, kw_only=True, gc=False):
@@ -40,7 +47,7 @@ class RequestOutput(msgspec.Struct, kw_only=True, gc=False):
 class InferRequest(msgspec.Struct, kw_only=True, gc=False):
     """A request for inference."""
 
-    inputs: list[RequestInput]
+    inputs: Annotated[list[RequestInput], _SOME]
     id: str | UnsetType | None = UNSET
     parameters: Parameters = UNSET
     outputs: list[RequestOutput] | UnsetType | None = UNSET
@@ -105,15 +112,17 @@ class InferResponse(msgspec.Struct, kw_only=True, gc=False):
 class RowsRequest(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
     """Rows to predict: objects, or, where `columns` names them, arrays."""
 
-    rows: list[dict[str, Cell] | list[Cell]]
-    columns: list[str] | UnsetType = UNSET
+    rows: Annotated[list[Annotated[dict[str, Cell], _NAMED] | Annotated[list[Cell], _SOME]], _SOME]
+    columns: Annotated[list[str], _SOME] | UnsetType = UNSET
 
 
 class NumbersRequest(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
     """As RowsRequest, of a model that takes numbers only."""
 
-    rows: list[dict[str, Number] | list[Number]]
-    columns: list[str] | UnsetType = UNSET
+    rows: Annotated[
+        list[Annotated[dict[str, Number], _NAMED] | Annotated[list[Number], _SOME]], _SOME
+    ]
+    columns: Annotated[list[str], _SOME] | UnsetType = UNSET
 
 
 class RowsResponse(msgspec.Struct, kw_only=True, gc=False):
