@@ -212,12 +212,40 @@ def test_a_server_says_that_it_waits_for_a_ledger_that_another_program_keeps_to_
     with started(live) as served:
         said = wait_until(lambda: served.text.endswith("\n") and served.text)
         (line,) = said.splitlines()
-        document = json.loads(line)
-        assert document["level"] == "warning"
-        assert document["message"].startswith(f"opening ledger '{live.path / 'ledger.db'}': ")
+        assert_late(live, line)
         locking.close()
         await_life(served)
         wait_until(served.answers)
+
+
+def test_of_a_slow_disk_a_server_says_that_it_waits_and_not_that_another_program_is_there(
+    live: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sqlite3, sys, time\n"
+        "connect = sqlite3.connect\n"
+        "def slow(*args, **named):\n"
+        "    sqlite3.connect = sqlite3.dbapi2.connect = connect\n"
+        "    time.sleep(3)\n"
+        "    return connect(*args, **named)\n"
+        "if 'serve' in sys.orig_argv:\n"
+        "    sqlite3.connect = sqlite3.dbapi2.connect = slow\n"
+    )
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    with started(live, PYTHONPATH=path) as served:
+        await_life(served)
+        line, *_ = served.text.splitlines()
+        assert_late(live, line)
+
+
+def assert_late(live: Home, line: str) -> None:
+    """That the ledger is not open is all that was seen: neither line says why."""
+    document = json.loads(line)
+    assert document["level"] == "warning"
+    assert document["message"] == (
+        f"opening ledger '{live.path / 'ledger.db'}': not open after 2 s; this server binds its "
+        "address once it is (where other programs keep it locked, it gives up after a minute)"
+    )
 
 
 def test_a_model_that_cannot_be_proved_holds_no_other_up(live: Home) -> None:

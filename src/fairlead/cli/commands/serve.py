@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from fairlead.stores import Stores
 
 _LONG = 2.0  # seconds to open a ledger in
-_HELD = "another program holds it; waiting up to a minute before this server binds its address"
+_SLOW = (
+    f"not open after {_LONG:g} s; this server binds its address once it is (where other programs "
+    "keep it locked, it gives up after a minute)"
+)
 _EPILOG = """\b
 Examples:
   fairlead serve
@@ -139,10 +142,10 @@ def _refused(ctx: click.Context, writing: Logging) -> Iterator[None]:
 
 @contextmanager
 def _opened(ctx: click.Context, writing: Logging) -> Iterator[Stores]:
-    """As `opened`, with a warning where another program holds the ledger, for up to a minute."""
+    """As `opened`, with a warning where it takes long, whether by a lock or by a slow disk."""
     with ExitStack() as stack:
         ledger = settings(ctx).ledger_url.removeprefix("sqlite:///")
-        with _warned_if_slow(f"opening ledger {ledger!r}: {_HELD}", writing):
+        with _warned_if_slow(f"opening ledger {ledger!r}: {_SLOW}", writing):
             found = stack.enter_context(opened(ctx))
         yield found
 
