@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from fairlead.records import Params, Scalar
 
 _THOUSAND = 1000
+_NAMED = 5  # classes of a list
 _TIED = "\N{NO-BREAK SPACE}"
 
 
@@ -40,6 +41,15 @@ def value(one: Scalar) -> str:
 def params(of: Params) -> str:
     """Parameters in a line: alpha=0.1, max_depth=4; empty where there are none."""
     return ", ".join(f"{name}={value(one)}" for name, one in of.items())
+
+
+def classes(labels: Sequence[Scalar]) -> str:
+    """Classes by name: class 'a', classes 1 and 2, classes 1, 2, 3, 4, 5 and 7 more."""
+    named = [repr(label) for label in labels[:_NAMED]]
+    if (more := len(labels) - len(named)) > 0:
+        named.append(f"{more:,} more")
+    several = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else "".join(named)
+    return f"class {several}" if len(labels) == 1 else f"classes {several}"
 
 
 def laid_out(fields: Sequence[tuple[str, str]], *, width: int = 80) -> str:

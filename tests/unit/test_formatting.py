@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from fairlead import formatting
@@ -52,3 +55,16 @@ def test_a_long_value_goes_on_below_itself() -> None:
 def test_a_name_is_not_broken_at_its_hyphen() -> None:
     text = formatting.laid_out([("next", "fairlead report boston-prices")], width=32)
     assert text.splitlines() == ["next  fairlead report", "      boston-prices"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (("a",), "class 'a'"),
+        ((1, 2), "classes 1 and 2"),
+        (tuple("abcde"), "classes 'a', 'b', 'c', 'd' and 'e'"),
+        (range(1005), "classes 0, 1, 2, 3, 4 and 1,000 more"),
+    ],
+)
+def test_a_few_classes_are_named_and_the_others_counted(labels: Sequence[Any], text: str) -> None:
+    assert formatting.classes(labels) == text

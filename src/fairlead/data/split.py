@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -10,13 +11,15 @@ import numpy as np
 from fairlead.data.fingerprint import row_hashes
 from fairlead.data.table import Table
 from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.records import Scalar
 from fairlead.spec.document import Holdout
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Rows: TypeAlias = NDArray[np.intp]
 
+STRATIFYING = "set data.holdout: {by: random, stratify: true}"
 _FEWEST_TRAINED = 2  # as many folds are the fewest
 
 
@@ -26,22 +29,40 @@ def holdout(table: Table, holdout: Holdout, *, seed: int) -> tuple[Rows, Rows]:
     Args:
         table: The data.
         holdout: Its share, and by what: `random` gives the rows, in the order, of scikit-learn's
-            train_test_split(test_size=share, random_state=seed); by `hash` a row's side follows
-            from its values and the seed, so that it keeps its side as the data grows.
+            train_test_split(test_size=share, random_state=seed), and its `stratify` where that is
+            asked for; by `hash` a row's side follows from its values and the seed, so that it
+            keeps its side as the data grows.
         seed: The spec's data.seed.
 
     Returns:
         Indexes of the training rows and of the holdout rows.
 
     Raises:
-        InvalidSpec: A side has too few rows.
+        InvalidSpec: A side has too few rows, or what is to be stratified cannot be.
         InvalidData: A class has no training rows.
     """
-    split = _random if holdout.by == "random" else _by_hash
-    train, held = split(table, holdout.share, seed)
+    train, held = _split(table, holdout, seed)
     _check_sides(train, held, holdout)
-    _check_classes(table, train)
+    _check_classes(table, train, holdout)
     return train, held
+
+
+def lacking(target: ArrayLike, classes: Sequence[Scalar] | None) -> tuple[Scalar, ...]:
+    """The classes that none of these rows is of.
+
+    Args:
+        target: Of the rows: indexes into `classes`.
+        classes: The table's; None for regression, which lacks none.
+    """
+    present = set(np.unique(target).tolist()) if classes else set()
+    return tuple(label for index, label in enumerate(classes or ()) if index not in present)
+
+
+def _split(table: Table, holdout: Holdout, seed: int) -> tuple[Rows, Rows]:
+    if holdout.by == "hash":
+        return _by_hash(table, holdout.share, seed)
+    split = _stratified_random if holdout.stratify else _random
+    return split(table, holdout.share, seed)
 
 
 def folds(y: NDArray[Any], count: int, *, classes: bool) -> list[tuple[Rows, Rows]]:
@@ -107,6 +128,62 @@ def _random(table: Table, share: float, seed: int) -> tuple[Rows, Rows]:
     return order[held:], order[:held]
 
 
+def _stratified_random(table: Table, share: float, seed: int) -> tuple[Rows, Rows]:
+    """As scikit-learn's train_test_split with `stratify`, whose draws these are, in their order."""
+    rows = len(table.features)
+    sizes = rows - math.ceil(share * rows), math.ceil(share * rows)
+    counts = _countable(table, sizes, share)
+    draw = np.random.RandomState(seed)
+    trained = _dealt(counts, sizes[0], draw)
+    held = _dealt(counts - trained, sizes[1], draw)
+    of_class = np.split(np.argsort(table.target, kind="stable"), counts.cumsum()[:-1])
+    mixed = [draw.permutation(own) for own in of_class]
+    parts = list(zip(mixed, trained, trained + held, strict=True))
+    train = draw.permutation(np.concatenate([own[:first] for own, first, _ in parts]))
+    return train, draw.permutation(np.concatenate([own[first:last] for own, first, last in parts]))
+
+
+def _countable(table: Table, sizes: tuple[int, int], share: float) -> NDArray[np.int64]:
+    """Rows of each class, of which each side can have one."""
+    if table.classes is None:
+        raise InvalidSpec(
+            f"data.holdout.stratify: target {table.target_name!r} is a number, and has no classes; "
+            "leave stratify out, or set data.task: classification"
+        )
+    counts: NDArray[np.int64] = np.bincount(
+        table.target.astype(np.int64), minlength=len(table.classes)
+    )
+    if counts.min() < len(sizes):
+        label = table.classes[int(counts.argmin())]
+        raise InvalidSpec(
+            f"data.holdout.stratify: class {label!r} of {table.target_name!r} has 1 row, and both "
+            "sides need one; add rows of it, or leave it out of the file"
+        )
+    if min(sizes) < len(counts):
+        raise InvalidSpec(
+            f"data.holdout.stratify: a share of {share:g} leaves {sizes[0]} rows to train on and "
+            f"holds {sizes[1]} out, fewer than there are classes ({len(counts)}); change the share"
+        )
+    return counts
+
+
+def _dealt(counts: NDArray[np.int64], rows: int, draw: np.random.RandomState) -> Rows:
+    """So many rows dealt to the classes by their size; what is left over by the largest fraction.
+
+    As scikit-learn's `_approximate_mode`, which draws among equal fractions.
+    """
+    exact = counts / counts.sum() * rows
+    dealt: Rows = np.floor(exact).astype(np.intp)
+    fractions = exact - dealt
+    for fraction in np.unique(fractions)[::-1]:
+        (equal,) = np.nonzero(fractions == fraction)
+        left = min(len(equal), rows - dealt.sum())
+        if not left:
+            break
+        dealt[draw.choice(equal, size=left, replace=False)] += 1
+    return dealt
+
+
 def _by_hash(table: Table, share: float, seed: int) -> tuple[Rows, Rows]:
     places = _places(row_hashes(table.features), seed)
     held = places < share
@@ -133,13 +210,10 @@ def _check_sides(train: Rows, held: Rows, holdout: Holdout) -> None:
         )
 
 
-def _check_classes(table: Table, train: Rows) -> None:
-    if table.classes is None:
-        return
-    counts = np.bincount(table.target[train].astype(np.int64), minlength=len(table.classes))
-    if not counts.all():
-        label = table.classes[int(counts.argmin())]
+def _check_classes(table: Table, train: Rows, holdout: Holdout) -> None:
+    if missing := lacking(table.target[train], table.classes):
         raise InvalidData(
-            f"data.holdout: all rows of class {label!r} of {table.target_name!r} are held out; "
-            "change data.seed, or leave that class out of the file"
+            f"data.holdout: all rows of class {missing[0]!r} of {table.target_name!r} are held "
+            f"out; {'lower the share' if holdout.stratify else STRATIFYING}, change data.seed, or "
+            "leave that class out of the file"
         )

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from fairlead.data.split import lacking
+from fairlead.formatting import classes
 from fairlead.metrics import Metric
 from fairlead.records import Decision, Scalar, Signature, Verdict
 from fairlead.registry.bootstrap import resample
@@ -39,6 +41,7 @@ class Case:
         judged: Candidates that these rows have judged by now, this one included.
         seed: Of the resampling.
         incomparable: Why the other cannot predict these rows.
+        classes: The table's; None for regression.
     """
 
     true: NDArray[Any]
@@ -48,6 +51,13 @@ class Case:
     judged: int
     seed: int
     incomparable: str | None = None
+    classes: tuple[Scalar, ...] | None = None
+
+    @property
+    def lacking(self) -> str:
+        """A clause that ends a verdict: which classes these rows say nothing of; mostly empty."""
+        missing = lacking(self.true, self.classes) if len(self.true) else ()
+        return f"; no row of {classes(missing)} is among them" if missing else ""
 
 
 def judge(case: Case, *, metric: Metric, terms: Promote) -> Verdict:
@@ -137,7 +147,7 @@ def _answer(case: Case, metric: Metric, terms: Promote, seen: Evidence) -> Verdi
     said = compared(
         seen, metric=metric, against=case.against, rows=len(case.true), judged=case.judged
     )
-    text = f"{_ANSWERS[decision]}: {said}"
+    text = f"{_ANSWERS[decision]}: {said}{case.lacking}"
     if decision == "keep" or terms.when == "always":
         text += f"; {demand(terms)}"
     return _verdict(case, metric, decision, text, seen)
@@ -145,9 +155,9 @@ def _answer(case: Case, metric: Metric, terms: Promote, seen: Evidence) -> Verdi
 
 def _unseen(case: Case, metric: Metric, terms: Promote, why: str) -> Verdict:
     if terms.when in {"better", "confident"}:
-        return _verdict(case, metric, "cannot judge", f"cannot judge: {why}")
+        return _verdict(case, metric, "cannot judge", f"cannot judge: {why}{case.lacking}")
     decision: Decision = "promote" if terms.when == "always" else "keep"
-    text = f"{_ANSWERS[decision]}: {demand(terms)}; not compared: {why}"
+    text = f"{_ANSWERS[decision]}: {demand(terms)}; not compared: {why}{case.lacking}"
     return _verdict(case, metric, decision, text)
 
 

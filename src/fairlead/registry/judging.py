@@ -281,6 +281,7 @@ class _Hearing:
             against=self._against,
             judged=self._judged(),
             seed=self._holdout.seed,
+            classes=self._candidate.signature.classes,
         )
 
     def _judged(self) -> int:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fairlead.formatting import count, value
+from fairlead.data.split import lacking
+from fairlead.formatting import classes, count, value
 from fairlead.records import Candidate
 from fairlead.report.material import HoldoutPredictions, Material
 from fairlead.report.picture import (
@@ -86,6 +87,8 @@ def _classes(candidate: Candidate, holdout: HoldoutPredictions) -> Picture:
         f"{candidate.signature.target} of {count(rows, 'holdout row')}: {right:,} are right. "
         "A row of the chart is a true class, and its colours are shares of that class."
     )
+    if missing := lacking(holdout.true, candidate.signature.classes):
+        caption += f" No row is of {classes(missing)}."
     return Picture(key=_KEY, title=_TITLE, caption=caption, figure=_heat(counts, names))
 
 

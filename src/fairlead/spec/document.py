@@ -237,6 +237,21 @@ class Holdout(_Section):
         description="hash: a row keeps its side as the data grows; "
         "random: scikit-learn's train_test_split",
     )
+    stratify: bool = Field(
+        default=False,
+        strict=True,
+        exclude_if=operator.not_,  # so that a spec without it has the identity it always had
+        description="with by: random: every class has the same share of its rows kept",
+    )
+
+    @model_validator(mode="after")
+    def _only_a_draw_is_stratified(self) -> Holdout:
+        if self.stratify and self.by != "random":
+            raise Inside(
+                ("stratify",),
+                f"needs by: random; by {self.by}, a row's side follows from the row alone",
+            )
+        return self
 
 
 class Data(_Section):

@@ -139,11 +139,19 @@ def of(
         sources=sources,
     )
     unexportable = (check or _check_families)(plan)
-    _check_folds(plan.spec, table)
-    seen = (*remarks.on_target(table, spec.data), *remarks.on_trials(plan.spec.search))
-    plan = replace(plan, remarks=(*seen, *unexportable))
+    plan = replace(plan, remarks=(*_seen(plan, spec), *unexportable))
     _ = plan.search  # refused here where it cannot be
     return plan
+
+
+def _seen(plan: StudyPlan, asked: Spec) -> Iterator[str]:
+    """Remarks on the data, which is checked to have rows for every fold, and on the search."""
+    table, data = plan.table, plan.spec.data
+    rows, held = split.holdout(table, data.holdout, seed=data.seed)
+    split.folds(table.target[rows], plan.spec.search.folds, classes=table.classes is not None)
+    yield from remarks.on_target(table, asked.data)
+    yield from remarks.on_holdout(table, held, data.holdout)
+    yield from remarks.on_trials(plan.spec.search)
 
 
 def _check_families(plan: StudyPlan) -> Sequence[str]:
@@ -193,11 +201,6 @@ def _search(
 ) -> Search:
     better = metric.greater_is_better
     return methods.search_for(spec, families, task=task, greater_is_better=better, known=known)
-
-
-def _check_folds(spec: Spec, table: Table) -> None:
-    rows, _ = split.holdout(table, spec.data.holdout, seed=spec.data.seed)
-    split.folds(table.target[rows], spec.search.folds, classes=table.classes is not None)
 
 
 def keep(plan: StudyPlan, ledger: Ledger, artifacts: Artifacts, *, fresh: bool) -> Study:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from fairlead.data import split
 from fairlead.data.table import Table
+from fairlead.formatting import classes, count
 from fairlead.search import catalog
 from fairlead.search.search import DEFAULT_TRIALS
 from fairlead.search.values import combinations
-from fairlead.spec.document import Data, Search
+from fairlead.spec.document import Data, Holdout, Search
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _BINARY = 2
 _LABELS = 10  # whole numbers that are likelier to be names of classes than amounts
@@ -33,6 +40,22 @@ def on_target(table: Table, data: Data) -> Iterator[str]:
         yield (
             f"target {table.target_name!r} has {len(distinct)} distinct values and is taken as a "
             "number; data.task: classification makes it a class"
+        )
+
+
+def on_holdout(table: Table, held: NDArray[np.intp], holdout: Holdout) -> Iterator[str]:
+    """Classes of which no row is held out, so that nothing says how well they are predicted.
+
+    Args:
+        table: The data.
+        held: Indexes of its holdout rows.
+        holdout: What the spec says of it.
+    """
+    if missing := split.lacking(table.target[held], table.classes):
+        advice = "raise its share, or add rows of it" if holdout.stratify else split.STRATIFYING
+        yield (
+            f"data.holdout: none of its {count(len(held), 'row')} is of {classes(missing)} of "
+            f"{table.target_name!r}, so nothing judges how well that is predicted; {advice}"
         )
 
 

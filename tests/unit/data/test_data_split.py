@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
-from fairlead.data.split import folds, holdout
+from fairlead.data.split import folds, holdout, lacking
 from fairlead.data.table import Features, Table
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column
@@ -106,3 +108,47 @@ def test_more_folds_than_rows_are_refused() -> None:
 def test_more_folds_than_the_smallest_class_are_refused() -> None:
     with pytest.raises(InvalidSpec, match=r"^search\.folds: 3 folds .* smallest class has 2"):
         folds(np.array([0, 0, 0, 0, 1, 1]), 3, classes=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.integers(2, 30), min_size=2, max_size=8),
+    st.floats(0.05, 0.95),
+    st.integers(0, 1000),
+)
+def test_stratified_gives_the_rows_of_train_test_split_in_its_order(
+    sizes: list[int], share: float, seed: int
+) -> None:
+    y = np.random.default_rng(seed).permutation(np.arange(len(sizes)).repeat(sizes))
+    made = table(len(y), target=y, classes=tuple(map(str, range(len(sizes)))))
+    rule = Holdout(share=share, by="random", stratify=True)
+    try:
+        theirs = train_test_split(np.arange(len(y)), test_size=share, stratify=y, random_state=seed)
+    except ValueError:
+        with pytest.raises(InvalidSpec, match=r"^data\.holdout"):
+            holdout(made, rule, seed=seed)
+        return
+    if len(np.unique(y[theirs[0]])) < len(sizes):
+        with pytest.raises(InvalidData, match="are held out"):
+            holdout(made, rule, seed=seed)
+        return
+    for mine, expected in zip(holdout(made, rule, seed=seed), theirs, strict=True):
+        np.testing.assert_array_equal(mine, expected)
+
+
+def test_stratified_wants_two_rows_of_each_class_and_a_place_on_both_sides_for_each() -> None:
+    rule = Holdout(by="random", stratify=True)
+    once = table(50, target=[0] * 49 + [1], classes=("common", "rare"))
+    with pytest.raises(InvalidSpec, match=r"^data\.holdout\.stratify: class 'rare' of 'y' has 1"):
+        holdout(once, rule, seed=0)
+    many = table(20, target=np.arange(20) // 2, classes=tuple("abcdefghij"))
+    with pytest.raises(InvalidSpec, match=r"holds 4 out, fewer than there are classes \(10\)"):
+        holdout(many, rule, seed=0)
+    with pytest.raises(InvalidSpec, match=r"^data\.holdout\.stratify: target 'y' is a number"):
+        holdout(table(50), rule, seed=0)
+
+
+def test_classes_without_a_row_are_named_in_their_order() -> None:
+    assert lacking([0, 2, 2], ("a", "b", "c", "d")) == ("b", "d")
+    assert lacking([], (1, 2)) == (1, 2)
+    assert lacking([1.5, 2.5], None) == ()

@@ -183,6 +183,27 @@ def test_a_first_version_with_few_rows_is_told_of_the_one_model_there_is() -> No
     assert "new to both models" in verdict(case(29)).text
 
 
+DIAGNOSES = ("benign", "malign", "unclear")
+
+
+@pytest.mark.usefixtures("few_scores")
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1", "log_loss", "roc_auc"])
+@pytest.mark.parametrize("rows", [20, 60])
+def test_a_verdict_names_the_classes_that_its_rows_lack(metric: str, rows: int) -> None:
+    rng = np.random.default_rng(0)
+    true = np.tile([0, 2], rows // 2)
+    mine, theirs = (rng.dirichlet(np.ones(3), rows) for _ in range(2))
+    put = replace(case(), true=true, candidate=mine, other=theirs, classes=DIAGNOSES)
+    for when in ("better", "always", "never"):
+        assert "; no row of class 'malign' is among them" in verdict(put, metric, when=when).text
+    every = replace(put, true=np.arange(rows) % 3)
+    assert "among them" not in verdict(every, metric).text
+
+
+def test_a_verdict_on_amounts_speaks_of_no_classes() -> None:
+    assert "among them" not in verdict(case()).text
+
+
 def test_30_rows_judge() -> None:
     assert verdict(case(30, better=3)).decision == "promote"
 

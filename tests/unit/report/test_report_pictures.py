@@ -224,6 +224,13 @@ def test_classes_are_counted_true_by_predicted(finished: Make) -> None:
     assert "3 are right" in picture.caption
 
 
+def test_a_class_that_no_holdout_row_is_of_is_named(finished: Make) -> None:
+    picture = holdout.draw(finished(classes=("no", "yes", "maybe"), metric="accuracy"))
+    assert picture.caption.endswith("No row is of class 'maybe'.")
+    every = holdout.draw(finished(classes=("no", "yes"), metric="accuracy"))
+    assert "No row is of" not in every.caption
+
+
 def test_without_a_refit_nothing_was_predicted(searched: Make) -> None:
     assert holdout.draw(searched()).figure is None
 

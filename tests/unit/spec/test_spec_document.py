@@ -67,6 +67,26 @@ def test_options_of_a_method_are_part_of_the_identity_and_only_where_there_are_s
     assert identity(some) != identity(without)
 
 
+def held_out(**holdout: Any) -> Spec:
+    data = {"source": "digits", "holdout": holdout}
+    return Spec.model_validate({**document(), "data": data})
+
+
+def test_a_stratified_holdout_is_part_of_the_identity_and_only_where_it_is_asked_for() -> None:
+    plain = held_out(by="random")
+    assert identity(held_out(by="random", stratify=False)) == identity(plain)
+    assert "stratify" not in canonical(plain)
+    stratified = held_out(by="random", stratify=True)
+    assert parse_canonical(canonical(stratified)) == stratified
+    assert identity(stratified) != identity(plain)
+
+
+@pytest.mark.parametrize("holdout", [{"by": "hash", "stratify": True}, {"stratify": True}])
+def test_only_a_drawn_holdout_is_stratified(holdout: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="needs by: random"):
+        held_out(**holdout)
+
+
 def test_the_number_of_trials_is_no_part_of_the_identity() -> None:
     assert identity(spec(trials=3)) == identity(spec(trials=9))
 
