@@ -8,14 +8,15 @@ what was published last, and publishes a plan where something has changed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from fairlead.records import Route
 from fairlead.rollout.traffic_split import out_of_service_reason
 from fairlead.rollout.verification import Verifications, VerifiedRevision, one_line
 from fairlead.server.snapshot import ModelSnapshot
-from fairlead.serving.plan import Held, Missing, Plan, Report, Split
+from fairlead.serving.plan import Confirmed, Held, Missing, Plan, Report, Split
 
 _BEING_CHECKED = "it is being checked; try again soon"
 
@@ -138,22 +139,49 @@ def _missing(snapshot: ModelSnapshot, name: str, faults: Mapping[str, str]) -> M
     )
 
 
-def build_plan(serial: int, states: Mapping[str, DesiredState], *, fault: str = "") -> Plan:
+def build_plan(
+    serial: int,
+    states: Mapping[str, DesiredState],
+    *,
+    confirmed: Mapping[str, Confirmed],
+    fault: str = "",
+) -> Plan:
     """The whole plan.
 
     Args:
         serial: Its number.
         states: By model.
+        confirmed: What all processes answer already, by model.
         fault: Why nothing is known of any model, if so.
     """
     parts = [states[model] for model in sorted(states)]
-    held = tuple(held for part in parts for held in part.held)
+    answers = any(one.traffic for one in confirmed.values())
     return Plan(
         serial=serial,
-        held=held,
+        held=tuple(held for part in parts for held in part.held),
         splits=tuple(part.split for part in parts),
-        lacking="" if held or _are_out(parts) else _lacking(parts, fault),
+        confirmed=confirmed,
+        lacking="" if answers or _are_out(parts) else _lacking(parts, fault),
     )
+
+
+def still_confirmed(before: Confirmed, state: DesiredState) -> Confirmed:
+    """What all processes answer on their way from a state that they had to this one.
+
+    Args:
+        before: What was confirmed of the former.
+        state: That they are to have; some may have it already.
+    """
+    names = {held.revision for held in state.held}
+    return Confirmed(
+        traffic=before.traffic and state.answers,
+        revisions=tuple(name for name in before.revisions if name in names),
+    )
+
+
+def confirmed_by_all(state: DesiredState) -> Confirmed:
+    """What all processes answer once each has reported this state."""
+    return Confirmed(traffic=state.answers, revisions=tuple(held.revision for held in state.held))
 
 
 def _are_out(parts: Sequence[DesiredState]) -> bool:
@@ -163,7 +191,12 @@ def _are_out(parts: Sequence[DesiredState]) -> bool:
 
 def _lacking(parts: Sequence[DesiredState], fault: str) -> str:
     missing = (each.why for part in parts for each in part.split.missing.values())
-    return next(missing, fault or "no model is live yet")
+    beginning = (_beginning(part) for part in parts if part.answers)
+    return next(chain(missing, beginning), fault or "no model is live yet")
+
+
+def _beginning(state: DesiredState) -> str:
+    return f"not every serving process answers for model {state.split.model!r} yet"
 
 
 def is_applied(reports: Sequence[Report | None], model: str, *, serial: int) -> bool:
@@ -217,21 +250,25 @@ class PlanPublisher:
         self._verifications, self._publish = verifications, publish
         self._lock = threading.Lock()
         self._published: Mapping[str, _Published] = {}  # replaced, never changed: others read it
+        self._confirmed: Mapping[str, Confirmed] = {}
         self._plan: Plan | None = None
         self._snapshots: Sequence[ModelSnapshot] = ()
 
-    def update(self, snapshots: Sequence[ModelSnapshot]) -> None:
+    def update(
+        self, snapshots: Sequence[ModelSnapshot], reports: Sequence[Report | None] = ()
+    ) -> None:
         """Publish what has changed; the first plan once all is known that can be.
 
-        A process is ready from its first plan on; it should know every model by then.
+        A process answers requests from its first plan on; it should know every model by then.
 
         Args:
             snapshots: Of all models.
+            reports: Of all processes.
         """
         with self._lock:
             self._snapshots = snapshots
             if self._plan is not None or self._is_all_known():
-                self._publish_changes("")
+                self._publish_changes("", reports)
 
     def publish_first(self, fault: str) -> None:
         """Publish a first plan now, with what is known, where none was published yet.
@@ -241,7 +278,7 @@ class PlanPublisher:
         """
         with self._lock:
             if self._plan is None:
-                self._publish_changes(fault)
+                self._publish_changes(fault, ())
 
     def is_applied(self, snapshot: ModelSnapshot, reports: Sequence[Report | None]) -> bool:
         """Whether every process does what this very snapshot of the ledger says."""
@@ -261,14 +298,27 @@ class PlanPublisher:
         complete = published.state.is_complete
         return complete and is_applied(reports, route.model, serial=published.serial)
 
-    def _publish_changes(self, fault: str) -> None:
+    def _publish_changes(self, fault: str, reports: Sequence[Report | None]) -> None:
         before, serial = self._plan, self._plan.serial + 1 if self._plan else 1
         published = {**self._published, **self._changed(serial)}
         states = {model: each.state for model, each in published.items()}
-        plan = build_plan(serial, states, fault=fault)
+        self._confirmed = dict(self._now_confirmed(published, reports))
+        plan = build_plan(serial, states, confirmed=self._confirmed, fault=fault)
         if before is None or replace(plan, serial=before.serial) != before:
             self._published, self._plan = published, plan
             self._publish(plan)
+
+    def _now_confirmed(
+        self, published: Mapping[str, _Published], reports: Sequence[Report | None]
+    ) -> Iterator[tuple[str, Confirmed]]:
+        """What every process answers, by model; a process that is replaced takes nothing back,
+        since the requests that it is to answer wait until it does.
+        """
+        for model, each in published.items():
+            if is_applied(reports, model, serial=each.serial):
+                yield model, confirmed_by_all(each.state)
+            elif model in self._confirmed:
+                yield model, still_confirmed(self._confirmed[model], each.state)
 
     def _changed(self, serial: int) -> Mapping[str, _Published]:
         found = ((one.model, self._desired(one)) for one in self._snapshots)

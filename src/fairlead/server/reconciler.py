@@ -112,8 +112,8 @@ class Reconciler:
         self._fault = ""
         for snapshot in snapshots:
             self._verify(snapshot)
-        self._publisher.update(snapshots)
         reports = self._pool.reports()
+        self._publisher.update(snapshots, reports)
         acted = [
             self._executor.advance(snapshot, self._status(snapshot, reports))
             for snapshot in snapshots

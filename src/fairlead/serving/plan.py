@@ -62,12 +62,25 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """What every serving process of the server answers of a model, by their reports.
+
+    A process knows itself alone. Whoever asks it whether a model is ready may be answered by
+    another one the next time, so it says so only of what is confirmed.
+    """
+
+    traffic: bool = False  # requests that name no revision
+    revisions: tuple[str, ...] = ()  # requests that name one of these
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """All that a serving process is to do, from now on."""
 
     serial: int
     held: tuple[Held, ...] = ()
     splits: tuple[Split, ...] = ()
+    confirmed: Mapping[str, Confirmed] = field(default_factory=dict)  # by model
     lacking: str = ""  # why a process with this plan is not ready; empty: it is
 
 

@@ -114,7 +114,7 @@ class PlanFollower:
         """Requests are accepted at once: those for a model that loads wait for it."""
         asyncio.get_running_loop().call_soon(self.begun.set)
         report = await self.engine.apply(plan)
-        if not self.ending.done():
+        if report.serial == plan.serial and not self.ending.done():
             self.readiness.lacking = plan.lacking
         self._channel.report(report)
         for model, fault in report.faults.items():

@@ -30,6 +30,41 @@ def test_a_model_without_a_route_is_served_by_its_champion(home: Home) -> None:
         assert home.route().traffic == {"v1": 100}
 
 
+READY = ("/v2/health/ready", "/readyz", f"/v2/models/{MODEL}/ready")
+
+
+@pytest.mark.parametrize("path", READY)
+def test_from_when_it_says_that_it_is_ready_every_process_answers(home: Home, path: str) -> None:
+    """Each request is over a connection of its own, which any of the processes may get."""
+    with started(home, "--processes", "4") as served:
+        wait_until(lambda: served.status(path) == 200, every=0.0)
+        assert [served.ask()[0] for _ in range(40)] == [200] * 40
+        assert home.ended(home.ledger.deployments.get(MODEL)).state == "done"
+
+
+def test_a_version_is_ready_once_every_process_answers_with_it(home: Home) -> None:
+    path = f"/v2/models/{MODEL}/versions/2/ready"
+    with serving(home, "--processes", "4") as served:
+        home.deploy(home.good())
+        wait_until(lambda: served.status(path) == 200, every=0.0)
+        assert [served.ask(revision="v2")[0] for _ in range(40)] == [200] * 40
+
+
+def test_as_long_as_one_process_does_not_answer_none_says_that_it_is_ready(home: Home) -> None:
+    with started(home) as served:
+        stopped, _ = wait_until(lambda: len(served.processes()) == 2 and served.processes())
+        stopped.suspend()
+        metadata = f"/v2/models/{MODEL}"
+        wait_until(lambda: served.status(metadata) == 200)
+        asked = [served.status(path) for _ in range(4) for path in READY]
+        assert set(asked) <= {503, None}  # the one that is stopped says nothing
+        assert 503 in asked
+        stopped.resume()
+        for path in READY:
+            wait_until(lambda path=path: served.status(path) == 200)  # type: ignore[misc]
+        assert served.ask()[0] == 200
+
+
 def test_what_is_live_stays_live_whatever_the_champion_is(home: Home) -> None:
     version = home.good()
     with serving(home):

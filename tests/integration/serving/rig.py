@@ -22,6 +22,7 @@ from fairlead.inference import inspect
 from fairlead.records import Allowance, Candidate
 from fairlead.serving.engine.drift import edges_of
 from fairlead.serving.plan import (
+    Confirmed,
     Counts,
     Drain,
     Facts,
@@ -154,7 +155,8 @@ class Process:
         splits = tuple(
             Split(model=model, route=self.serial, traffic=share) for model, share in shares.items()
         )
-        self.tell(Plan(serial=self.serial, held=held, splits=splits))
+        confirmed = confirmed_of(held, splits)
+        self.tell(Plan(serial=self.serial, held=held, splits=splits, confirmed=confirmed))
 
     def followed(self) -> Report:
         """The report that tells that the last plan is followed."""
@@ -275,6 +277,17 @@ def started(
             child.kill()
             child.wait()
             listener.join()
+
+
+def confirmed_of(held: Sequence[Held], splits: Sequence[Split]) -> Mapping[str, Confirmed]:
+    """What the only process of a server answers, once it has this."""
+    return {
+        split.model: Confirmed(
+            traffic=bool(split.traffic.keys() - split.missing.keys()),
+            revisions=tuple(one.revision for one in held if one.model == split.model),
+        )
+        for split in splits
+    }
 
 
 def rows_of(rows: Sequence[Mapping[str, Any]]) -> bytes:

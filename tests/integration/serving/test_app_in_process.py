@@ -22,7 +22,7 @@ from fairlead.serving.plan import Plan, Split
 from fairlead.serving.settings import Limits
 from fairlead.serving.telemetry.counters import Metrics
 from fairlead.serving.telemetry.request_observer import RequestObserver
-from tests.integration.serving.rig import Trained
+from tests.integration.serving.rig import Trained, confirmed_of
 
 PREDICT = "/models/houses:predict"
 EXCLUDED = [positive_data_acceptance, negative_data_rejection]  # as in test_http_schema.py
@@ -52,7 +52,9 @@ class Driven:
         held = [self._trained.held(model) for model in self._trained.candidates]
         splits = [Split(model=one.model, route=1, traffic={one.revision: 100}) for one in held]
         engine = Engine(self._trained.artifacts)
-        await engine.apply(Plan(serial=1, held=tuple(held), splits=tuple(splits)))
+        confirmed = confirmed_of(held, splits)
+        plan = Plan(serial=1, held=tuple(held), splits=tuple(splits), confirmed=confirmed)
+        await engine.apply(plan)
         metrics = Metrics()
         bodies = Bodies(self._limits)
 

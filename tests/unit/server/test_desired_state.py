@@ -12,13 +12,15 @@ from fairlead.rollout.verification import VerifiedRevision
 from fairlead.server.desired_state import (
     DesiredState,
     build_plan,
+    confirmed_by_all,
     desired_state,
     is_applied,
     is_draining,
     load_fault,
+    still_confirmed,
 )
 from fairlead.server.snapshot import ModelSnapshot
-from fairlead.serving.plan import Facts, Held, Report
+from fairlead.serving.plan import Confirmed, Facts, Held, Report
 from fairlead.serving.proof import Golden
 
 SIGNATURE = Signature(columns=(Column(name="x", kind="number"),), target="y")
@@ -172,7 +174,7 @@ def test_of_a_model_that_is_out_of_service_nothing_is_held_and_that_is_told() ->
     assert found
     assert (found.split.route, found.split.traffic) == (3, {})
     assert found.split.out == "out of service since 1970-01-01T00:00:00Z: "
-    assert not build_plan(1, {"m": found}).lacking
+    assert not build_plan(1, {"m": found}, confirmed={}).lacking
 
 
 def test_what_comes_back_into_service_is_held_before_it_has_traffic() -> None:
@@ -225,7 +227,7 @@ def test_a_plan_has_every_model_s_part() -> None:
     one = desired(snapshot(route(1, v1=100)), verified("v1"))
     assert one
     other = replace(one, split=replace(one.split, model="a"))
-    plan = build_plan(7, {"m": one, "a": other})
+    plan = build_plan(7, {"m": one, "a": other}, confirmed={"a": confirmed_by_all(other)})
     assert plan.serial == 7
     assert [split.model for split in plan.splits] == ["a", "m"]
     assert len(plan.held) == 2
@@ -233,11 +235,12 @@ def test_a_plan_has_every_model_s_part() -> None:
 
 
 def test_with_nothing_to_serve_no_process_is_ready_and_says_why() -> None:
-    assert build_plan(1, {}).lacking == "no model is live yet"
-    assert build_plan(1, {}, fault="locked").lacking == "locked"
+    assert build_plan(1, {}, confirmed={}).lacking == "no model is live yet"
+    assert build_plan(1, {}, confirmed={}, fault="locked").lacking == "locked"
     gone = desired(snapshot(route(1, v1=100)), {}, faults={"v1": "damaged"})
     assert gone
-    assert "damaged" in build_plan(1, {"m": gone}).lacking
+    assert "damaged" in build_plan(1, {"m": gone}, confirmed={}).lacking
+    assert not confirmed_by_all(gone).traffic
 
 
 def test_a_process_that_can_answer_for_one_model_is_ready_whatever_others_lack() -> None:
@@ -245,7 +248,34 @@ def test_a_process_that_can_answer_for_one_model_is_ready_whatever_others_lack()
     gone = desired(snapshot(route(1, v2=100)), {})
     assert one
     assert gone
-    assert not build_plan(1, {"a": gone, "m": one}).lacking
+    confirmed = {"a": confirmed_by_all(gone), "m": confirmed_by_all(one)}
+    assert not build_plan(1, {"a": gone, "m": one}, confirmed=confirmed).lacking
+
+
+def test_nothing_is_ready_before_every_process_answers_for_something() -> None:
+    one = desired(snapshot(route(1, v1=100)), verified("v1"))
+    tested = desired(snapshot(None, deploying="v1"), verified("v1"))
+    assert one
+    assert tested
+    assert held(tested) == ["v1"]
+    assert "every serving process" in build_plan(1, {"m": one}, confirmed={}).lacking
+    assert confirmed_by_all(tested) == Confirmed(revisions=("v1",))
+    plan = build_plan(1, {"m": tested}, confirmed={"m": confirmed_by_all(tested)})
+    assert plan.lacking == "no model is live yet"
+
+
+def test_on_the_way_to_another_state_what_is_in_both_stays_confirmed() -> None:
+    one = desired(snapshot(route(1, v1=100)), verified("v1"))
+    both = desired(snapshot(route(2, v1=50, v2=50)), verified("v1", "v2"))
+    out = desired(snapshot(route(3)), verified("v1"))
+    assert one
+    assert both
+    assert out
+    assert still_confirmed(confirmed_by_all(one), both) == Confirmed(
+        traffic=True, revisions=("v1",)
+    )
+    assert still_confirmed(confirmed_by_all(one), out) == Confirmed()
+    assert still_confirmed(confirmed_by_all(out), one) == Confirmed()
 
 
 FOLLOWS = Report(serial=4, routes={"m": 2})

@@ -16,7 +16,7 @@ from fairlead.errors import NotLoaded, OutOfService
 from fairlead.serving.engine.loaded_revision import LoadedRevision
 from fairlead.serving.engine.loader import Loader
 from fairlead.serving.engine.threads import SerialExecutor
-from fairlead.serving.plan import Held, Plan, Report, Split
+from fairlead.serving.plan import Confirmed, Held, Plan, Report, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,8 @@ class Engine:
     ) -> None:
         self.table: Mapping[str, ServedModel] = {}
         """What each model's requests are answered with, now: a request looks here once."""
+        self.confirmed: Mapping[str, Confirmed] = {}
+        """What all processes of the server answer, by model."""
         self._clock, self._changed = clock, changed
         self._loader, self._executor = Loader(artifacts), SerialExecutor()
         self._serial = -1
@@ -128,7 +130,7 @@ class Engine:
     # ---- plans ------------------------------------------------------------------------------
 
     def _take(self, plan: Plan) -> None:
-        self._serial = plan.serial
+        self._serial, self.confirmed = plan.serial, plan.confirmed
         held = {(one.model, one.revision): self._served(one) for one in plan.held}
         self._targets = {split.model: _live(split, held) for split in plan.splits}
         self.table = {

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from fairlead.records import Signature
 from fairlead.serving.engine.engine import Engine, ServedModel
 from fairlead.serving.http.response import Answer, Headers, of_document
+from fairlead.serving.plan import Confirmed
 from fairlead.serving.protocol.documents import Live, Ready
 from fairlead.serving.protocol.infer import model_metadata, server_metadata
 from fairlead.serving.request import Kind, Target
@@ -23,6 +24,8 @@ from fairlead.version import VERSION
 if TYPE_CHECKING:
     from jinja2 import Template
 
+LOADING = "its models are being loaded"
+_BEGINNING = "not every serving process answers for it yet; try again soon"
 _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -30,7 +33,7 @@ _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 class Readiness:
     """How the process is; whoever knows it changes it."""
 
-    lacking: str = "its models are being loaded"  # why it is not ready; empty: it is
+    lacking: str = LOADING  # why it is not ready; empty: it is
 
 
 class Pages:
@@ -77,14 +80,20 @@ class Pages:
             model: {
                 "route": live.split.route,
                 "traffic": dict(live.split.traffic),
-                "ready": _is_ready(live),
+                "ready": self._answers(live),
             }
             for model, live in self._engine.table.items()
         }
         return {"name": "fairlead", "version": VERSION, "models": models, "docs": "/docs"}
 
     def _ready(self) -> Answer:
-        return _readiness(ready=not self._health.lacking, why=self._health.lacking)
+        lacking = self._health.lacking or ("" if self._is_loaded() else LOADING)
+        return _readiness(ready=not lacking, why=lacking)
+
+    def _is_loaded(self) -> bool:
+        """Whether something that has traffic was loaded here, if anything is to be."""
+        table = [live for live in self._engine.table.values() if not live.split.out]
+        return not table or any(served.loadable for live in table for served in routed(live))
 
     def _model(self, target: Target) -> Answer:
         live = known(self._engine.table, target.model)
@@ -94,10 +103,24 @@ class Pages:
     def _model_ready(self, target: Target) -> Answer:
         live = known(self._engine.table, target.model)
         if target.version:
-            ready, why = live.served(pinned(live, target.version)).loadable, ""
+            ready, why = self._answers_with(live, pinned(live, target.version)), ""
         else:
-            ready, why = _is_ready(live), lacking(live)
+            ready, why = self._answers(live), lacking(live)
+        why = "" if ready else why or _BEGINNING
         return _readiness(ready=ready, why=why, name=target.model)
+
+    def _answers(self, live: ServedModel) -> bool:
+        """Whether every process answers; what is unloaded would, once it has loaded again."""
+        confirmed = self._confirmed(live).traffic and not lacking(live)
+        return confirmed and all(served.loadable for served in routed(live))
+
+    def _answers_with(self, live: ServedModel, revision: str) -> bool:
+        """Whether every process answers requests that name this revision."""
+        loadable = live.served(revision).loadable
+        return loadable and revision in self._confirmed(live).revisions
+
+    def _confirmed(self, live: ServedModel) -> Confirmed:
+        return self._engine.confirmed.get(live.split.model, Confirmed())
 
     def _document(self) -> dict[str, Any]:
         from fairlead.serving.protocol.openapi import document
@@ -114,11 +137,6 @@ class Pages:
 
     def _docs(self) -> Answer:
         return Answer(headers=_DOCS_HEADERS, body=_docs_page(self._document()))
-
-
-def _is_ready(live: ServedModel) -> bool:
-    """Ready is what would answer; what is unloaded would, once it has loaded again."""
-    return not lacking(live) and all(served.loadable for served in routed(live))
 
 
 def _readiness(*, ready: bool, why: str, name: str | UnsetType = UNSET) -> Answer:
