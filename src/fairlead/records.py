@@ -225,6 +225,7 @@ class Parity:
     worst: float
     tolerance: float
     passed: bool
+    rounded: tuple[str, ...] = ()  # columns whose numbers its float32 rounds (data/precision.py)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from fairlead.errors import Corrupt, InvalidSpec
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.onnx_graph import finished
+from fairlead.families.onnx_graph import EXP, finished, transform, trees_of
 from fairlead.families.parameters import FILES, SEED, SILENT, STOPPING, THREADS, Names
 from fairlead.families.scikit import (
     Scikit,
@@ -68,6 +68,8 @@ _SYNONYMS = (  # each group is one parameter, and CatBoost accepts any one of it
     ("max_leaves", "num_leaves"),
     ("loss_function", "objective"),
 )
+_LOG_LINKED = {"Poisson", "Tweedie"}
+"""Losses whose trees add up to the logarithm of the prediction."""
 _SHARED = {  # under these a test proves every prefix equal to its own fit
     *_ROUNDS,
     *_RATES,
@@ -170,9 +172,13 @@ class CatBoost(Scikit):
             yield predicted if fitted.classes is None else widened(predicted, fitted)
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
-        """The model as CatBoost converts it."""
+        """The model as CatBoost converts it, with the links that it leaves out."""
         converted = converting(self.name, lambda: _convert(fitted.model))
-        return finished(converted, _source(converted), fitted, width=width)
+        loss = _loss(fitted.model)
+        if loss == "MultiClassOneVsAll":  # converted as if it were MultiClass
+            transform(trees_of(converted), "LOGISTIC")
+        link = EXP if loss in _LOG_LINKED else ()
+        return finished(converted, _source(converted), fitted, width=width, link=link)
 
     def save(self, fitted: Fitted) -> Saved:
         """The model in CatBoost's own format."""
@@ -202,10 +208,23 @@ def _class(task: Task) -> Any:
 
 
 def _predict(model: Any, x: Array, classes: int | None, end: int) -> Array:
-    """Predictions of the first `end` trees; 0 is all. By default, CatBoost uses every core."""
-    predict = model.predict if classes is None else model.predict_proba
-    predicted: Array = predict(x, ntree_end=end, thread_count=model.get_param("thread_count") or 1)
+    """Predictions of the first `end` trees; 0 is all. By default, CatBoost uses every core.
+
+    A model that was loaded gives scores where one that was fitted gives amounts, so what is wanted
+    is said.
+    """
+    threads = model.get_param("thread_count") or 1
+    if classes is not None:
+        probabilities: Array = model.predict_proba(x, ntree_end=end, thread_count=threads)
+        return probabilities
+    wanted = "Exponent" if _loss(model) in _LOG_LINKED else None
+    predicted: Array = model.predict(x, prediction_type=wanted, ntree_end=end, thread_count=threads)
     return predicted
+
+
+def _loss(model: Any) -> str:
+    """Name of the loss function, without its parameters."""
+    return str(model.get_all_params().get("loss_function", "")).partition(":")[0]
 
 
 def _refuse_cut_short(saved: Saved) -> None:

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Corrupt, Unexportable
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.onnx_graph import FEATURES, finished
+from fairlead.families.onnx_graph import (
+    FEATURES,
+    SIGMOID,
+    SIGNED_SQUARE,
+    SOFTPLUS,
+    finished,
+    output_name,
+    scale,
+    transform,
+    trees_of,
+)
 from fairlead.families.parameters import (
     FILES,
     ROUNDS,
@@ -119,6 +129,23 @@ _NATIVE = (  # taken by the library in addition to its scikit-learn interface
     "xgboost_dart_mode",
     "zero_as_missing",
 )
+_OF_CLASSES = {
+    "binary",
+    "cross_entropy",
+    "multiclass",
+    "multiclass_ova",
+    "multiclassova",
+    "ova",
+    "ovr",
+    "softmax",
+    "xentropy",
+}
+"""Objectives that give probabilities, by all their names."""
+_LOG_LINKED = {"gamma", "poisson", "tweedie"}
+"""Objectives whose trees add up to a logarithm, which the converter knows."""
+_LINKS = {"binary": SIGMOID, "cross_entropy": SIGMOID, "cross_entropy_lambda": SOFTPLUS}
+"""What other objectives make of the trees' sum as amounts; of those not named, it is the amount."""
+_NEVER = "write promote: {when: never}"
 _SHARED = {  # under these a test proves every prefix equal to its own fit
     "boosting_type",
     "class_weight",
@@ -232,20 +259,53 @@ class LightGBM(Scikit):
             predicted = _predict(model, x, length)
             yield predicted if fitted.classes is None else widened(_columns(predicted), fitted)
 
+    def unexportable(self, params: Params, task: Task) -> str | None:
+        """By its kind of trees, or by an objective that gives no probabilities."""
+        if params.get("boosting_type") == "rf":
+            return self._averaged
+        if params.get("linear_tree") is True:
+            return self._linear
+        objective = params.get("objective")
+        if task == "classification" and objective is not None and objective not in _OF_CLASSES:
+            return self._no_probabilities(str(objective))
+        return None
+
+    @property
+    def _averaged(self) -> str:
+        return (
+            f"{self.name}: with boosting_type 'rf' the trees are averaged, and the converter adds "
+            "them; use the family 'random_forest'"
+        )
+
+    @property
+    def _linear(self) -> str:
+        return f"{self.name}: ONNX has no trees with linear_tree; leave it out, or {_NEVER}"
+
+    def _no_probabilities(self, objective: str) -> str:
+        return (
+            f"{self.name}: objective {objective!r} gives no probabilities of classes; leave it "
+            f"out, or {_NEVER}"
+        )
+
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
-        """The model as onnxmltools converts it.
+        """The model as onnxmltools converts it, with the links that it leaves out.
 
         Raises:
             Unexportable: It has none, or onnxmltools is known to convert it wrongly.
         """
-        if _averages(fitted.model.booster):
-            raise Unexportable(
-                f"{self.name}: with boosting_type 'rf' the trees are averaged, and the converter "
-                "adds them; use the family 'random_forest'"
-            )
-        converted = converting(self.name, lambda: _convert(fitted, width))
-        source = converted.graph.output[0 if fitted.classes is None else 1].name
-        return finished(converted, source, fitted, width=width)
+        text = fitted.model.booster.model_to_string(num_iteration=-1)
+        if "\naverage_output\n" in text:
+            raise Unexportable(self._averaged)
+        if "\nis_linear=1\n" in text:
+            raise Unexportable(self._linear)
+        objective = _objective(text)
+        if fitted.classes is not None and objective.name not in _OF_CLASSES:
+            raise Unexportable(self._no_probabilities(objective.name))
+        booster = _convertible(text, objective, fitted)
+        converted = converting(self.name, lambda: _convert(booster, width))
+        source = output_name(converted, fitted, self.name)
+        link = _link(converted, objective, fitted)
+        return finished(converted, source, fitted, width=width, link=link)
 
     def save(self, fitted: Fitted) -> Saved:
         """The booster as text."""
@@ -274,9 +334,62 @@ def _class(task: Task) -> Any:
     return lightgbm.LGBMRegressor if task == "regression" else lightgbm.LGBMClassifier
 
 
-def _averages(booster: Any) -> bool:
-    """Whether predictions are means over the trees and not sums."""
-    return "\naverage_output\n" in booster.model_to_string(num_iteration=1)
+@dataclass(frozen=True, kw_only=True)
+class _Objective:
+    """What the text of a model says of its objective: `objective=binary sigmoid:2`.
+
+    Args:
+        name: LightGBM's first name for it, whichever the spec has.
+        options: Such as `sqrt`, `sigmoid:2` or `num_class:3`.
+    """
+
+    name: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """As the model's text has it."""
+        return " ".join((self.name, *self.options))
+
+    @property
+    def sigmoid(self) -> float:
+        """What scores are multiplied by before the sigmoid."""
+        given = [option.partition(":")[2] for option in self.options if "sigmoid:" in option]
+        return float(given[0]) if given else 1.0
+
+
+def _objective(text: str) -> _Objective:
+    line = next(line for line in text.splitlines() if line.startswith("objective="))
+    name, *options = line.removeprefix("objective=").split(" ")
+    return _Objective(name=name, options=tuple(options))
+
+
+def _convertible(text: str, objective: _Objective, fitted: Fitted) -> Any:
+    """The model as one whose objective the converter knows and gives the right number of scores."""
+    import lightgbm
+
+    if fitted.classes is None and objective.name not in _LOG_LINKED:
+        known = _Objective(name="regression")
+    elif objective.name == "cross_entropy":
+        known = _Objective(name="binary", options=("sigmoid:1",))
+    else:
+        known = objective
+    text = text.replace(f"\nobjective={objective.text}\n", f"\nobjective={known.text}\n", 1)
+    text = text.replace(f"\n[objective: {objective.name}]\n", f"\n[objective: {known.name}]\n", 1)
+    return lightgbm.Booster(model_str=text)
+
+
+def _link(converted: Any, objective: _Objective, fitted: Fitted) -> Sequence[str]:
+    """Give the graph what the objective makes of the trees' sums, where the converter does not."""
+    if objective.sigmoid != 1:
+        scale(trees_of(converted), objective.sigmoid)
+    if objective.name == "multiclassova":
+        transform(trees_of(converted), "LOGISTIC")
+    if fitted.classes is not None:
+        return ()
+    if "sqrt" in objective.options:
+        return SIGNED_SQUARE
+    return _LINKS.get(objective.name, ())
 
 
 def _refuse_cut_short(saved: Saved) -> None:
@@ -300,14 +413,12 @@ def _columns(predicted: Array) -> Array:
     return np.vstack((1.0 - predicted, predicted)).transpose()
 
 
-def _convert(fitted: Fitted, width: int) -> Any:
+def _convert(booster: Any, width: int) -> Any:
     import onnxmltools
     from onnxmltools.convert.common.data_types import FloatTensorType
 
     types = [(FEATURES, FloatTensorType([None, width]))]
-    return onnxmltools.convert_lightgbm(
-        fitted.model.booster, initial_types=types, target_opset=15, zipmap=False
-    )
+    return onnxmltools.convert_lightgbm(booster, initial_types=types, target_opset=15, zipmap=False)
 
 
 # ---- staged predictions -----------------------------------------------------------------------

@@ -83,7 +83,21 @@ def output_of(fitted: Fitted) -> Any:
     )
 
 
-def finished(converted: Any, source: str, fitted: Fitted, *, width: int) -> bytes:
+def output_name(converted: Any, fitted: Fitted, family: str) -> str:
+    """The tensor of predictions, or of probabilities, of a graph that gives labels before these.
+
+    Raises:
+        Unexportable: It gives no probabilities.
+    """
+    place, outputs = 0 if fitted.classes is None else 1, converted.graph.output
+    if place >= len(outputs):
+        raise Unexportable(f"{family}: what its objective gives are no probabilities of classes")
+    return str(outputs[place].name)
+
+
+def finished(
+    converted: Any, source: str, fitted: Fitted, *, width: int, link: Sequence[str] = ()
+) -> bytes:
     """A converter's graph, cut to one output of the promised name and shape.
 
     Args:
@@ -91,12 +105,15 @@ def finished(converted: Any, source: str, fitted: Fitted, *, width: int) -> byte
         source: The tensor that holds predictions [rows, 1] or probabilities [rows, seen classes].
         fitted: What was converted.
         width: Number of features.
+        link: What makes predictions of the tensor's scores, where the converter left that out.
     """
     from onnx import TensorProto, helper
 
     graph, source = converted.graph, f"converted_{source}"
     rename(graph, lambda name: name if name == FEATURES else f"converted_{name}")
     _keep_what_leads_to(source, graph)
+    nodes, source = _linked(source, link)
+    graph.node.extend(nodes)
     tail, constants = _tail(source, fitted)
     graph.node.extend(tail)
     graph.initializer.extend(constants)
@@ -115,6 +132,62 @@ def _keep_what_leads_to(source: str, graph: Any) -> None:
     for place in reversed(range(len(graph.initializer))):
         if graph.initializer[place].name not in wanted:
             del graph.initializer[place]
+
+
+# ---- links ------------------------------------------------------------------------------------
+#
+# What an objective makes of the sum of its trees, and converters know for some objectives only.
+#
+# Of classes, a sigmoid of the sum is a property of the trees' node. Other links are nodes after it;
+# these are computed in another way for one row than for many, so such a model is asked row by row.
+
+EXP = ("Exp",)
+SIGMOID = ("Sigmoid",)
+SOFTPLUS = ("Softplus",)
+SIGNED_SQUARE = ("Abs", "Mul")
+"""x times |x|: its second operator takes the scores, too."""
+
+
+def _linked(source: str, link: Sequence[str]) -> tuple[list[Any], str]:
+    """The link's nodes, and the tensor that they give."""
+    from onnx import helper
+
+    nodes, last = [], source
+    for place, operator in enumerate(link):
+        inputs = [last] if operator != "Mul" else [source, last]
+        last = f"linked_{place}"
+        nodes.append(helper.make_node(operator, inputs, [last]))
+    return nodes, last
+
+
+def trees_of(converted: Any) -> Any:
+    """The graph's one node of trees."""
+    [node] = [node for node in converted.graph.node if node.op_type.startswith("TreeEnsemble")]
+    return node
+
+
+def transform(trees: Any, function: str) -> None:
+    """Have trees of classes give LOGISTIC, the sigmoid, or SOFTMAX of their sums, in place.
+
+    ONNX Runtime leaves this undone for trees of one amount.
+    """
+    for attribute in trees.attribute:
+        if attribute.name == "post_transform":
+            attribute.s = function.encode()
+
+
+def scale(trees: Any, factor: float) -> None:
+    """Multiply the sums of trees, in place."""
+    for attribute in trees.attribute:
+        if attribute.name in {"class_weights", "target_weights", "base_values"}:
+            attribute.floats[:] = [value * factor for value in attribute.floats]
+
+
+def rebase(trees: Any, change: Callable[[float], float]) -> None:
+    """Change what trees add to their sums, in place."""
+    for attribute in trees.attribute:
+        if attribute.name == "base_values":
+            attribute.floats[:] = [change(value) for value in attribute.floats]
 
 
 def _tail(source: str, fitted: Fitted) -> tuple[list[Any], list[Any]]:

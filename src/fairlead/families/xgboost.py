@@ -6,13 +6,23 @@ A fitted model is saved as XGBoost's own JSON and exported by onnxmltools.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fairlead.errors import Corrupt, Unexportable
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
-from fairlead.families.onnx_graph import FEATURES, finished
+from fairlead.families.onnx_graph import (
+    EXP,
+    FEATURES,
+    SIGMOID,
+    finished,
+    output_name,
+    rebase,
+    transform,
+    trees_of,
+)
 from fairlead.families.parameters import (
     ROUNDS,
     SAMPLED,
@@ -31,7 +41,7 @@ from fairlead.families.scikit import (
     version,
     widened,
 )
-from fairlead.records import Params
+from fairlead.records import Params, Scalar
 from fairlead.spec.space import Range, Space
 
 _RESERVED = {
@@ -92,6 +102,16 @@ _SHARED = {  # under these a test proves every prefix equal to its own fit
     "subsample",
     "tree_method",
 }
+_OF_CLASSES = {
+    "binary:hinge",
+    "binary:logistic",
+    "multi:softmax",
+    "multi:softprob",
+    "reg:logistic",
+}
+"""Objectives whose probabilities of two classes have an ONNX form; of more classes, XGBoost takes
+multi:softprob in place of any other."""
+_NEVER = "write promote: {when: never}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,20 +155,45 @@ class XGBoost(Scikit):
             else:
                 yield widened(fitted.model.predict_proba(x, iteration_range=rounds), fitted)
 
+    def unexportable(self, params: Params, task: Task) -> str | None:
+        """By its booster, or by an objective that gives no amounts, or no probabilities."""
+        booster, objective = params.get("booster"), params.get("objective")
+        return self._unlike_trees(str(booster or "gbtree")) or self._without_link(objective, task)
+
+    def _unlike_trees(self, booster: str) -> str | None:
+        """DART's trees have weights, which the converter drops."""
+        if booster == "gbtree":
+            return None
+        return (
+            f"{self.name}: booster {booster!r} predicts something else in ONNX; use 'gbtree', or "
+            "write promote: {when: never}"
+        )
+
+    def _without_link(self, objective: Scalar, task: Task) -> str | None:
+        if objective is None:
+            return None
+        if task == "regression" and objective == "binary:hinge":
+            return f"{self.name}: objective {objective!r} has no ONNX form for amounts; {_NEVER}"
+        if task == "classification" and objective not in _OF_CLASSES:
+            return (
+                f"{self.name}: with two classes, objective {objective!r} gives no probabilities; "
+                f"use 'binary:logistic', or {_NEVER}"
+            )
+        return None
+
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
-        """The model as onnxmltools converts it.
+        """The model as onnxmltools converts it, with the links that it leaves out.
 
         Raises:
             Unexportable: It has no ONNX form, or onnxmltools is known to convert it wrongly.
         """
-        if (booster := _kind(fitted.model)) != "gbtree":
-            raise Unexportable(
-                f"{self.name}: booster {booster!r} predicts something else in ONNX; use 'gbtree', "
-                "or write promote: {when: never}"
-            )
+        booster, objective = _kind(fitted.model)
+        if why := self._unlike_trees(booster) or self._without_link(objective, fitted.task):
+            raise Unexportable(why)
         converted = converting(self.name, lambda: _convert(fitted, width))
-        source = converted.graph.output[0 if fitted.classes is None else 1].name
-        return finished(converted, source, fitted, width=width)
+        source = output_name(converted, fitted, self.name)
+        link = _link(converted, objective, fitted.task)
+        return finished(converted, source, fitted, width=width, link=link)
 
     def save(self, fitted: Fitted) -> Saved:
         """The booster as JSON."""
@@ -179,10 +224,26 @@ def _class(task: Task) -> Any:
     return xgboost.XGBRegressor if task == "regression" else xgboost.XGBClassifier
 
 
-def _kind(model: Any) -> str:
-    """How the trees are combined: DART's have weights, which the converter drops."""
-    config = json.loads(model.get_booster().save_config())
-    return str(config["learner"]["gradient_booster"]["name"])
+def _kind(model: Any) -> tuple[str, str]:
+    """How the trees are combined, and what for: names of the booster and of the objective."""
+    learner = json.loads(model.get_booster().save_config())["learner"]
+    return str(learner["gradient_booster"]["name"]), str(learner["objective"]["name"])
+
+
+def _link(converted: Any, objective: str, task: Task) -> Sequence[str]:
+    """Give the graph what the objective makes of the trees' sum, where the converter does not.
+
+    XGBoost keeps the base score as a prediction, and adds to the trees what the link makes it of.
+    """
+    if objective == "multi:softmax":
+        transform(trees_of(converted), "SOFTMAX")
+    elif task == "regression" and objective in {"reg:logistic", "binary:logistic"}:
+        rebase(trees_of(converted), lambda share: math.log(share / (1 - share)))
+        return SIGMOID
+    elif objective == "survival:cox":
+        rebase(trees_of(converted), math.log)
+        return EXP
+    return ()
 
 
 def _convert(fitted: Fitted, width: int) -> Any:

@@ -91,8 +91,8 @@ def consider(
         terms: The spec's `promote`.
 
     Raises:
-        Failed: It would be promoted, but its exported form predicts something else than what was
-            trained. The version and the verdict are kept.
+        Failed: Its exported form predicts something else than what was trained, and the terms are
+            not `never`. The version and the verdict are kept.
     """
     for _ in range(_ATTEMPTS):
         # The verdicts before the champion: a promotion by the gate adds one, and so is noticed.
@@ -213,12 +213,17 @@ class _Hearing:
         return Basis(judgements=len(self._earlier), sample=self._question.sample)
 
     def judgement(self) -> tuple[Judgement, str | None]:
-        """The judgement, and what is wrong with the export of a version that should have won."""
+        """The judgement, and what is wrong with an export that was to be judged.
+
+        Whatever its score, an exported form that predicts something else says nothing of the model
+        that was trained; so that is said first, and is a fault unless nobody wanted it promoted.
+        """
         verdict = self._verdict()
         fault = None
-        if verdict.decision == "promote" and not parity_passed(self._candidate):
-            fault = f"kept, not promoted: {disparity(self._candidate)}; else: {verdict.text}"
-            verdict = replace(verdict, decision="keep", text=fault)
+        if not self._refused and not parity_passed(self._candidate):
+            text = f"kept, not promoted: {disparity(self._candidate)}; as it is: {verdict.text}"
+            verdict = replace(verdict, decision="keep", text=text)
+            fault = None if self._terms.when == "never" else text
         judgement = Judgement(
             model=self._version.model,
             version=self._version.number,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
+from fairlead.data.precision import advice
 from fairlead.errors import (
     Conflict,
     Failed,
@@ -248,7 +249,7 @@ def disparity(candidate: Candidate) -> str:
     return (
         f"its exported form does not predict what was trained: {parity.beyond} of {parity.rows} "
         f"holdout rows are further apart than {parity.tolerance:g}, the worst {parity.worst:.3g} "
-        f"({unit})"
+        f"({unit}){f'; {advice(parity.rounded)}' if parity.rounded else ''}"
     )
 
 

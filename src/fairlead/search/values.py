@@ -36,6 +36,12 @@ def first(values: Values) -> Scalar:
     return values.low if isinstance(values, Range) else at(values, 0)
 
 
+def texts(values: Values) -> tuple[str, ...]:
+    """Those of the values that are text: names of objectives, of solvers."""
+    listed = values if isinstance(values, tuple) else (values,)
+    return tuple(value for value in listed if isinstance(value, str))
+
+
 def index_of(values: Values, value: Scalar) -> int | None:
     """Index of the first value that is this one, in type too (1, 1.0 and True are three)."""
     if isinstance(values, Range):

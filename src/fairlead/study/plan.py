@@ -23,7 +23,7 @@ from fairlead.metrics import Metric, metric_for
 from fairlead.records import Limits, Study, Trial
 from fairlead.search import catalog as methods
 from fairlead.search.search import DEFAULT_TRIALS, Search
-from fairlead.search.values import combinations, first
+from fairlead.search.values import combinations, first, texts
 from fairlead.settings import Settings
 from fairlead.spec.document import Search as SearchSpec
 from fairlead.spec.document import Spec, canonical, identity
@@ -63,6 +63,10 @@ class StudyPlan:
             names=tuple(space.family for space in over),
             params=tuple(
                 {name: first(values) for name, values in (space.params or {}).items()}
+                for space in over
+            ),
+            texts=tuple(
+                {name: texts(values) for name, values in (space.params or {}).items()}
                 for space in over
             ),
             sources=self.sources,
@@ -150,6 +154,8 @@ def _seen(plan: StudyPlan, asked: Spec) -> Iterator[str]:
     rows, held = split.holdout(table, data.holdout, seed=data.seed)
     split.folds(table.target[rows], plan.spec.search.folds, classes=table.classes is not None)
     yield from remarks.on_target(table, asked.data)
+    if asked.promote.when != "never":
+        yield from remarks.on_precision(table)
     yield from remarks.on_holdout(table, held, data.holdout)
     yield from remarks.on_trials(plan.spec.search)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fairlead.data import split
+from fairlead.data import precision, split
 from fairlead.data.table import Table
 from fairlead.formatting import classes, count
 from fairlead.search import catalog
@@ -41,6 +41,12 @@ def on_target(table: Table, data: Data) -> Iterator[str]:
             f"target {table.target_name!r} has {len(distinct)} distinct values and is taken as a "
             "number; data.task: classification makes it a class"
         )
+
+
+def on_precision(table: Table) -> Iterator[str]:
+    """Columns whose numbers an exported model cannot tell apart."""
+    if columns := precision.rounded(table.features, table.signature):
+        yield f"{precision.advice(columns)}; otherwise it may not predict what was trained"
 
 
 def on_holdout(table: Table, held: NDArray[np.intp], holdout: Holdout) -> Iterator[str]:

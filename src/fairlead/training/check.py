@@ -24,6 +24,7 @@ class FamiliesToCheck:
     Args:
         names: As the spec writes them.
         params: Of each, the first value of every parameter.
+        texts: Of each, all values of every parameter that are text.
         sources: Content of the files of `./file.py:Name` families.
         task: What the data is for.
         to_export: Whether their models are to be exported.
@@ -31,6 +32,7 @@ class FamiliesToCheck:
 
     names: Sequence[str]
     params: Sequence[Params]
+    texts: Sequence[Mapping[str, Sequence[str]]]
     sources: Mapping[str, bytes]
     task: Task
     to_export: bool
@@ -74,8 +76,25 @@ def about(key: str) -> Iterator[None]:
 
 def _unexportable(families: Sequence[Family], asked: FamiliesToCheck) -> Iterator[str]:
     for index, (family, params) in enumerate(zip(families, asked.params, strict=True)):
-        why = None
-        with suppress(InvalidSpec):  # refused in this combination: the trial that has it will fail
-            why = family.unexportable(params, asked.task)
-        if why:
+        reasons = [
+            why
+            for one in _variants(params, asked.texts[index])
+            if (why := _reason(family, one, asked.task))
+        ]
+        for why in dict.fromkeys(reasons):
             yield f"search.over[{index}].family: it cannot become champion: {why}"
+
+
+def _variants(params: Params, texts: Mapping[str, Sequence[str]]) -> Iterator[Params]:
+    """The first values, then each other text in its place: an objective is one of these."""
+    yield params
+    for name, values in texts.items():
+        for value in values:
+            if value != params[name]:
+                yield {**params, name: value}
+
+
+def _reason(family: Family, params: Params, task: Task) -> str | None:
+    with suppress(InvalidSpec):  # refused in this combination: the trial that has it will fail
+        return family.unexportable(params, task)
+    return None

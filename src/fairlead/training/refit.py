@@ -14,13 +14,14 @@ import math
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairlead.artifacts import Artifacts
 from fairlead.data.fingerprint import row_hashes
+from fairlead.data.precision import rounded
 from fairlead.data.table import Features
 from fairlead.errors import Unexportable
 from fairlead.families.family import Array, Family, Fitted
@@ -115,9 +116,9 @@ def _forms(
     contents["model.onnx"] = content
     contents["golden.json"] = _json(_golden(held, exported, signature))
     spread = _spread(context.training[1], signature)
-    return _Forms(
-        contents=contents, predicted=exported, parity=parity(predicted, exported, spread=spread)
-    )
+    compared = parity(predicted, exported, spread=spread)
+    lost = rounded(context.table.features, signature)
+    return _Forms(contents=contents, predicted=exported, parity=replace(compared, rounded=lost))
 
 
 def _own_format(family: Family, fitted: Fitted) -> Iterator[tuple[str, bytes]]:

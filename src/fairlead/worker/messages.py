@@ -49,6 +49,7 @@ class CheckFamilies:
 
     names: Sequence[str]
     params: Sequence[Params]
+    texts: Sequence[Mapping[str, Sequence[str]]]
     sources: Mapping[str, str]  # base64
     task: Task
     to_export: bool

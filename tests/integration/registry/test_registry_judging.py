@@ -269,11 +269,34 @@ def test_failed_parity_of_a_winner_fails_but_keeps_version_and_verdict(
     assert "further apart than 0.0001" in entry.verdict.text
 
 
-def test_failed_parity_of_a_loser_is_nobodys_fault(workshop: Workshop) -> None:
+def test_failed_parity_is_the_first_thing_that_a_verdict_says_whatever_the_score(
+    workshop: Workshop,
+) -> None:
     workshop.consider(workshop.version(0.0))
-    assert workshop.consider(workshop.version(2.0, parity=FAILED)).verdict.decision == "keep"
-    version = workshop.version(0.1, parity=FAILED)
-    assert workshop.consider(version, when="never").verdict.decision == "keep"
+    said = "kept, not promoted: its exported form does not predict what was trained: 3 of 100"
+    with pytest.raises(Failed, match="3 of 100 holdout rows"):
+        workshop.consider(workshop.version(2.0, parity=FAILED))
+    entry = workshop.ledger.versions.judgements(MODEL)[-1]
+    assert entry.verdict.text.startswith(said)
+    assert "of champion v1 on 100 rows; worse by" in entry.verdict.text
+    few = workshop.version(0.2, parity=FAILED)
+    with pytest.raises(Failed, match="cannot judge"):
+        workshop.consider(few, slice(200, 220))
+    assert workshop.ledger.versions.judgements(MODEL)[-1].verdict.text.startswith(said)
+
+
+def test_failed_parity_of_what_nobody_wants_promoted_is_said_and_no_fault(
+    workshop: Workshop,
+) -> None:
+    outcome = workshop.consider(workshop.version(0.1, parity=FAILED), when="never")
+    assert outcome.verdict.decision == "keep"
+    assert outcome.verdict.text.startswith("kept, not promoted: its exported form does not predict")
+
+
+def test_failed_parity_names_the_columns_that_float32_rounds(workshop: Workshop) -> None:
+    version = workshop.version(0.1, parity=replace(FAILED, rounded=("seen", "born")))
+    with pytest.raises(Failed, match=r"columns 'seen', 'born' have numbers beyond 16,777,216 that"):
+        workshop.consider(version)
 
 
 @pytest.mark.parametrize(

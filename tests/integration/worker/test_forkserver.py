@@ -244,7 +244,12 @@ def asked(
 ) -> FamiliesToCheck:
     sources = {name: source.encode()} if source else {}
     return FamiliesToCheck(
-        names=(name,), params=(params,), sources=sources, task="regression", to_export=to_export
+        names=(name,),
+        params=(params,),
+        texts=({},),
+        sources=sources,
+        task="regression",
+        to_export=to_export,
     )
 
 

@@ -143,7 +143,7 @@ def _show(outcome: RunOutcome, options: Settings) -> None:
     model = outcome.version.model
     for command in (f"fairlead report {model}", *_predicting(outcome)):
         note(f"next: {command}")
-    if not outcome.promoted and outcome.candidate.parity is not None:
+    if not outcome.promoted and outcome.candidate.parity and outcome.candidate.parity.passed:
         promote = f"fairlead promote {model} {outcome.version.number} --why TEXT"
         note(f"`{promote}` makes it the champion all the same")
     note(f"all state is in {options.home}")
