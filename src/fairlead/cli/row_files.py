@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, Union
 
 from fairlead.cli.output import plain
+from fairlead.data.archive import is_packed
 from fairlead.errors import InvalidData
 from fairlead.records import Signature
 
@@ -25,6 +26,7 @@ Block: TypeAlias = Mapping[str, Union[Sequence[Any], "NDArray[np.float64]"]]
 """Column name to its values, labels or numbers; every block has the same columns."""
 
 PART = 8 << 20  # bytes; reading them takes about 6 times as much memory
+_START = 4096
 _WHOLE = (b"PAR1", b"{")  # how Parquet and JSON lines begin
 
 
@@ -43,15 +45,17 @@ class Part(io.BytesIO):
         self.lines = lines
 
 
-def parts(path: Path, *, size: int | None = None) -> Iterator[Part]:
+def parts(path: Path, *, size: int | None = None, whole: bool = False) -> Iterator[Part]:
     """The file, or stdin for "-", in parts.
 
     CSV and TSV are cut between records; each part begins with the file's header. Other files come
-    in one part: Parquet is small, and only all lines of JSON together tell which columns there are.
+    in one part: Parquet is small, an archive is unpacked as one, and only all lines of JSON
+    together tell which columns there are.
 
     Args:
         path: The file.
         size: Bytes of a part, about; PART if None.
+        whole: In one part, whatever it is: it has no header, or lines that do not end with a byte.
 
     Raises:
         InvalidData: It cannot be read.
@@ -59,7 +63,7 @@ def parts(path: Path, *, size: int | None = None) -> Iterator[Part]:
     try:
         with _open(path) as stream:
             name = "stdin" if str(path) == "-" else str(path)
-            for content, lines in _cut(stream, size or PART):
+            for content, lines in _cut(stream, size or PART, whole=whole):
                 yield Part(content, name, lines)
     except OSError as error:
         raise InvalidData(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -69,9 +73,10 @@ def _open(path: Path) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb")
 
 
-def _cut(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+def _cut(stream: BinaryIO, size: int, *, whole: bool) -> Iterator[tuple[bytes, int]]:
     first = stream.read(size)
-    if first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_WHOLE):
+    start = first[:_START].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if whole or is_packed(first) or start.startswith(_WHOLE):
         yield first + stream.read(), 0
         return
     first += _rest_of_record(first, stream)

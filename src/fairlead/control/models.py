@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from fairlead.data.dialect import Dialect
 from fairlead.inference import Exported
 from fairlead.records import Judgement, Promotion, Route, Signature, Version
 from fairlead.registry.mlflow import catch_up, start_mirror
@@ -73,8 +74,23 @@ def history(stores: Stores, model: str) -> ModelHistory:
     )
 
 
-def predictor(stores: Stores, model: str, version: int | None) -> tuple[Exported, Signature]:
-    """A version, or the champion, ready to predict; and what it takes and gives.
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """A version that is ready to predict.
+
+    Args:
+        exported: The model.
+        signature: What it takes and gives.
+        dialect: How the text file was written that it was trained on.
+    """
+
+    exported: Exported
+    signature: Signature
+    dialect: Dialect
+
+
+def predictor(stores: Stores, model: str, version: int | None) -> Predictor:
+    """A version, or the champion, ready to predict.
 
     Raises:
         NotFound: There is no such model or version, or it has no champion.
@@ -83,7 +99,14 @@ def predictor(stores: Stores, model: str, version: int | None) -> tuple[Exported
     """
     registry = Registry(stores.ledger, stores.artifacts)
     found = registry.version(model, version)
-    return registry.exported(found), registry.candidate(found).signature
+    from fairlead.spec.document import parse_canonical
+
+    spec = parse_canonical(stores.ledger.studies.get(found.study).spec)
+    return Predictor(
+        exported=registry.exported(found),
+        signature=registry.candidate(found).signature,
+        dialect=Dialect.of(spec.data),
+    )
 
 
 def _summary(registry: Registry, versions: Sequence[Version], waiting: int) -> ModelSummary:

@@ -1,4 +1,4 @@
-"""Archives: one data file out of .gz, .tar.gz and .tgz, in memory and within a bound.
+"""Archives: one data file out of .gz, .bz2, .xz, .tar.* and .zip, in memory and within a bound.
 
 Nothing is ever written to disk. A member that is a link, a device or a path that climbs out is
 refused, and so is an archive with no data file or several.
@@ -6,20 +6,56 @@ refused, and so is an archive with no data file or several.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import tarfile
+import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any, BinaryIO
 
 from fairlead.errors import InvalidData
 
-_GZIP = b"\x1f\x8b"
+_ZIP = b"PK\x03\x04"
 _PIECE = 1 << 20
 _TAR_MAGIC = slice(257, 262)
-_DATA = (".csv", ".tsv", ".tab", ".data", ".txt", ".parquet", ".pq")
+_DATA = (".csv", ".tsv", ".tab", ".data", ".txt", ".jsonl", ".ndjson", ".parquet", ".pq")
+_WORKBOOKS = {
+    "xl/workbook.xml": "an Excel workbook",
+    "xl/workbook.bin": "an Excel workbook",
+    "content.xml": "an OpenDocument spreadsheet",
+}
+_NOT_READ = {
+    b"\xd0\xcf\x11\xe0": "an Excel workbook of before 2007",
+    b"ARROW1": "an Arrow (Feather) file",
+    b"FEA1": "a Feather file",
+    b"\x89HDF": "an HDF5 file",
+    b"SQLite format 3": "an SQLite database",
+    b"Obj\x01": "an Avro file",
+    b"ORC": "an ORC file",
+    b"\x80\x04\x95": "a pickle",
+    b"\x80\x05\x95": "a pickle",
+    b"%PDF": "a PDF document",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stream:
+    """A way to compress one file."""
+
+    begins: bytes
+    open: Callable[[BinaryIO], Any]
+
+
+_STREAMS = {
+    ".gz": _Stream(begins=b"\x1f\x8b", open=lambda file: gzip.GzipFile(fileobj=file)),
+    ".bz2": _Stream(begins=b"BZh", open=bz2.BZ2File),
+    ".xz": _Stream(begins=b"\xfd7zXZ\x00", open=lzma.LZMAFile),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,35 +75,102 @@ def unpack(file: File, *, limit: int) -> File:
 
     Raises:
         InvalidData: It is damaged, cut short or too large; or it holds links, devices, paths that
-            climb out, no data file, or several.
+            climb out, no data file, or several; or it is a workbook of a spreadsheet program.
     """
-    if not file.content.startswith(_GZIP):
+    if file.content.startswith(_ZIP):
+        return _unzip(file, limit)
+    suffix = next((one for one in _STREAMS if file.content.startswith(_STREAMS[one].begins)), None)
+    if suffix is None:
         return file
-    inner = File(name=_inner_name(file.name), content=_gunzip(file, limit))
+    content = _expanded(file, _STREAMS[suffix], limit)
+    inner = File(name=_inner_name(file.name, suffix), content=content)
     is_tar = inner.content[_TAR_MAGIC] == b"ustar" or inner.name.endswith(".tar")
     return _untar(inner, file.name) if is_tar else inner
 
 
-def _inner_name(name: str) -> str:
+def is_packed(start: bytes) -> bool:
+    """Whether a file that begins with these bytes is an archive."""
+    return start.startswith((_ZIP, *(stream.begins for stream in _STREAMS.values())))
+
+
+def refuse_binary(file: File) -> None:
+    """Refuse files of known programs that are no tables of text.
+
+    Raises:
+        InvalidData: Names what it is, and what to save instead.
+    """
+    for begins, what in _NOT_READ.items():
+        if file.content.startswith(begins):
+            raise InvalidData(
+                f"data.source: {file.name!r} is {what}, which is not read; save the table as CSV "
+                "or Parquet"
+            )
+
+
+def _inner_name(name: str, suffix: str) -> str:
     lower = name.lower()
-    return f"{lower[: -len('.tgz')]}.tar" if lower.endswith(".tgz") else lower.removesuffix(".gz")
+    short = f".t{suffix[1:]}"  # .tgz
+    return f"{lower[: -len(short)]}.tar" if lower.endswith(short) else lower.removesuffix(suffix)
 
 
-def _gunzip(file: File, limit: int) -> bytes:
+def _expanded(file: File, stream: _Stream, limit: int) -> bytes:
     unpacked = bytearray()
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(file.content)) as stream:
-            while piece := stream.read(_PIECE):
+        with stream.open(io.BytesIO(file.content)) as content:
+            while piece := content.read(_PIECE):
                 unpacked += piece
-                if len(unpacked) > limit:
-                    raise InvalidData(
-                        f"data.source: {file.name!r} unpacks to more than {limit} bytes"
-                    )
+                _check_size(len(unpacked), file, limit)
     except EOFError as error:
         raise InvalidData(f"data.source: {file.name!r} is cut short; fetch it again") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except (OSError, zlib.error, lzma.LZMAError) as error:
         raise InvalidData(f"data.source: {file.name!r} is damaged: {error}") from error
     return bytes(unpacked)
+
+
+def _check_size(size: int, file: File, limit: int) -> None:
+    if size > limit:
+        raise InvalidData(f"data.source: {file.name!r} unpacks to more than {limit} bytes")
+
+
+# ---- zip --------------------------------------------------------------------------------------
+
+
+def _unzip(file: File, limit: int) -> File:
+    try:
+        with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            _refuse_workbook(file, {member.filename for member in members})
+            member = _choose_zipped(members, file.name)
+            _check_size(member.file_size, file, limit)
+            with archive.open(member) as stream:
+                content = stream.read(limit + 1)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+        raise InvalidData(f"data.source: {file.name!r} is damaged or cut short: {error}") from error
+    except (NotImplementedError, RuntimeError) as error:  # a method that is unknown, or a password
+        raise InvalidData(f"data.source: {file.name!r} cannot be unpacked: {error}") from error
+    _check_size(len(content), file, limit)
+    return File(name=PurePosixPath(member.filename).name, content=content)
+
+
+def _refuse_workbook(file: File, names: Collection[str]) -> None:
+    what = next((says for name, says in _WORKBOOKS.items() if name in names), None)
+    if what is not None:
+        raise InvalidData(
+            f"data.source: {file.name!r} is {what}, which is not read; save the sheet as CSV or "
+            "Parquet"
+        )
+
+
+def _choose_zipped(members: Sequence[zipfile.ZipInfo], name: str) -> zipfile.ZipInfo:
+    for member in members:
+        _check_path(member.filename, name)
+    data = [member for member in members if _has_data(member.filename)]
+    if len(data) == 1:
+        return data[0]
+    raise _undecided([member.filename for member in data or members], name)
+
+
+# ---- tar --------------------------------------------------------------------------------------
 
 
 def _untar(tar: File, name: str) -> File:
@@ -76,7 +179,7 @@ def _untar(tar: File, name: str) -> File:
             members = archive.getmembers()
             for member in members:
                 _check(member, name)
-            member = _choose([member for member in members if _is_data(member)], name)
+            member = _choose([one for one in members if one.isreg() and _has_data(one.name)], name)
             stream = archive.extractfile(member)
             content = stream.read() if stream else b""
     except (tarfile.TarError, EOFError) as error:
@@ -87,24 +190,36 @@ def _untar(tar: File, name: str) -> File:
 
 
 def _check(member: tarfile.TarInfo, name: str) -> None:
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts:
-        raise InvalidData(f"data.source: {name!r} holds {member.name!r}, a path that climbs out")
+    _check_path(member.name, name)
     if not (member.isreg() or member.isdir()) or member.issparse():
         raise InvalidData(
             f"data.source: {name!r} holds {member.name!r}, which is neither a file nor a folder"
         )
 
 
-def _is_data(member: tarfile.TarInfo) -> bool:
-    name = PurePosixPath(member.name).name.lower()
-    return member.isreg() and name.endswith(_DATA) and not name.startswith(".")
-
-
 def _choose(members: Sequence[tarfile.TarInfo], name: str) -> tarfile.TarInfo:
     if len(members) == 1:
         return members[0]
-    names = ", ".join(repr(member.name) for member in members[:5]) or "none"
-    raise InvalidData(
+    raise _undecided([member.name for member in members], name)
+
+
+# ---- members ----------------------------------------------------------------------------------
+
+
+def _check_path(member: str, name: str) -> None:
+    path = PurePosixPath(member)
+    if path.is_absolute() or ".." in path.parts:
+        raise InvalidData(f"data.source: {name!r} holds {member!r}, a path that climbs out")
+
+
+def _has_data(member: str) -> bool:
+    path = PurePosixPath(member)
+    hidden = path.name.startswith(".") or path.parts[0] == "__MACOSX"
+    return path.name.lower().endswith(_DATA) and not hidden
+
+
+def _undecided(members: Sequence[str], name: str) -> InvalidData:
+    names = ", ".join(map(repr, members[:5])) or "none"
+    return InvalidData(
         f"data.source: {name!r} must hold one data file ({', '.join(_DATA)}); it holds {names}"
     )

@@ -1,18 +1,32 @@
-"""From a frame to a table: which columns are dropped, the target, numbers or text.
+"""From a frame to a table: which columns are left out, the target, and what each column is.
 
 The rules of the spec's section `data` that are about columns and cells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-from fairlead.data.cells import CellError, coded, is_text, numbers, texts
+from fairlead.data import suggestions
+from fairlead.data.cells import (
+    CellError,
+    FoundType,
+    coded,
+    date_parts,
+    first_of,
+    first_text,
+    first_zero,
+    found_type,
+    numbers,
+    share_of_numbers,
+    texts,
+)
+from fairlead.data.dialect import Dialect
 from fairlead.data.fingerprint import fingerprint
 from fairlead.data.frame import Cells, Frame
 from fairlead.data.table import Features, Table
@@ -28,6 +42,7 @@ Refuse: TypeAlias = Callable[[CellError, str], NoReturn]
 
 _FEWEST_ROWS = 3  # two to fit on, one to hold out
 _LISTED = 20  # names that a message holds
+_PLAIN = Dialect()
 
 
 def assemble(frame: Frame, data: Data) -> Table:
@@ -39,10 +54,13 @@ def assemble(frame: Frame, data: Data) -> Table:
             one value, or there are too few rows.
     """
     target = _target_name(frame, data)
-    columns = _columns(frame, data, target)
+    left_out = _left_out(frame, data, target)
+    names = _feature_names(frame, data, target, left_out)
     _check_rows(frame)
+    columns = tuple(_column(frame, name, data) for name in names)
     features = features_of(frame, columns, partial(_refuse, frame, columns, data))
-    values, classes = _target(frame[target], target, data.task)
+    _check_encoded(columns, features, data.encoded)
+    values, classes = _target(frame, target, data)
     return Table(
         columns=columns,
         features=features,
@@ -50,6 +68,8 @@ def assemble(frame: Frame, data: Data) -> Table:
         target=values,
         classes=classes,
         fingerprint=fingerprint(columns, features, target, values, classes),
+        missing=frame.missing,
+        notes=tuple(_notes(left_out)),
     )
 
 
@@ -59,10 +79,23 @@ def features_of(frame: Frame, columns: Sequence[Column], refuse: Refuse) -> Feat
     Args:
         frame: Has all of them.
         columns: In the order of the result.
-        refuse: Raises, given a cell that is no number and the name of its column.
+        refuse: Raises, given a cell that is no number (or no date) and the name of its column.
     """
-    plain = [_numbers(frame, c.name, refuse) for c in columns if c.kind == "number"]
-    encoded = [coded(texts(frame[c.name])) for c in columns if c.kind == "text"]
+    dialect = frame.dialect or _PLAIN
+    for column in columns:
+        if column.name in frame.other:
+            refuse(first_of(frame[column.name], frame.other[column.name]), column.name)
+    plain = [
+        part
+        for column in columns
+        if column.kind != "text"
+        for part in _numbers(frame[column.name], column, dialect, refuse)
+    ]
+    encoded = [
+        coded(texts(frame[column.name], column.type, dialect))
+        for column in columns
+        if column.kind == "text"
+    ]
     return Features(
         numbers=_beside(plain, len(frame), np.float64),
         text=_beside([codes for codes, _ in encoded], len(frame), np.int32),
@@ -77,14 +110,16 @@ def check_missing(table: Table, data: Data) -> None:
         InvalidData: Names the first such row and column.
     """
     missing = np.isnan(table.features.numbers)
-    names = table.signature.numbers
+    names = [column.name for column in table.columns for _ in column.numbers]
     for at, name in enumerate(names):
         if missing[:, at].all():
             raise InvalidData(
                 f"data.source: column {name!r} has no value in any row; name it in data.drop"
             )
     if data.impute is None and missing.any():
-        raise InvalidData(f"data.source: {_missing(missing, names)}")
+        of_dates = np.sort(np.unique(names, return_index=True)[1])  # one part is enough of each
+        shown = [names[place] for place in of_dates.tolist()]
+        raise InvalidData(f"data.source: {_missing(missing[:, of_dates], shown)}")
 
 
 def _missing(missing: NDArray[np.bool_], names: Sequence[str]) -> str:
@@ -101,6 +136,9 @@ def _missing(missing: NDArray[np.bool_], names: Sequence[str]) -> str:
     )
 
 
+# ---- columns --------------------------------------------------------------------------------
+
+
 def _target_name(frame: Frame, data: Data) -> str:
     if data.target is None:
         raise InvalidSpec(f"data.target: name the column to predict: {_listed(frame.names)}")
@@ -114,21 +152,41 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
-def _columns(frame: Frame, data: Data, target: str) -> tuple[Column, ...]:
-    for key, names in (("drop", data.drop), ("encode", tuple(data.encode))):
+def _left_out(frame: Frame, data: Data, target: str) -> tuple[str, ...]:
+    """The columns of an index, unless the spec names them."""
+    named = {target, *data.drop, *data.encode, *data.types}
+    return tuple(name for name in frame.names if name in frame.index and name not in named)
+
+
+def _notes(left_out: Sequence[str]) -> Iterator[str]:
+    if left_out:
+        what, it = ("column", "it") if len(left_out) == 1 else ("columns", "them")
+        listed = _listed([repr(name) for name in left_out])
+        how = _listed([f"{name}: number" for name in left_out])
+        yield (
+            f"{what} {listed} left out: the index of a pandas DataFrame says nothing of a row; "
+            f"to use {it} all the same, name {it} in data.types ({{{how}}})"
+        )
+
+
+def _feature_names(
+    frame: Frame, data: Data, target: str, left_out: Sequence[str]
+) -> tuple[str, ...]:
+    for key, names in (("drop", data.drop), ("encode", data.encode), ("types", data.types)):
         for name in names:
-            _check_feature(key, name, frame, target)
-    kept = [name for name in frame.names if name != target and name not in data.drop]
+            _check_named(key, name, frame, target)
+    gone = {target, *data.drop, *left_out}
+    kept = tuple(name for name in frame.names if name not in gone)
     if not kept:
         raise InvalidSpec(f"data.drop: no column is left to predict {target!r} from")
-    return tuple(Column(name=n, kind="text" if n in data.encode else "number") for n in kept)
+    return kept
 
 
-def _check_feature(key: str, name: str, frame: Frame, target: str) -> None:
+def _check_named(key: str, name: str, frame: Frame, target: str) -> None:
     if name not in frame.names:
         hint = did_you_mean(name, frame.names) or f": {_listed(frame.names)}"
         raise InvalidSpec(f"data.{key}: the data has no column {name!r}{hint}")
-    if name == target:
+    if name == target and key != "types":
         raise InvalidSpec(f"data.{key}: {name!r} is the target")
 
 
@@ -139,6 +197,66 @@ def _check_rows(frame: Frame) -> None:
         )
 
 
+def _type_of(frame: Frame, name: str, data: Data) -> FoundType:
+    """What a column's cells are: what the spec says, or else the file, or else their look."""
+    if name in data.types:
+        return data.types[name]
+    if name in frame.other:
+        return "other"
+    return "text" if name in frame.text else found_type(frame[name], frame.dialect)
+
+
+def _column(frame: Frame, name: str, data: Data) -> Column:
+    how, found = data.encode.get(name), _type_of(frame, name, data)
+    if how == "date":
+        return Column(name=name, kind="date")
+    if how is None:
+        if found == "text":
+            _refuse_text(frame, name, data)
+        return Column(name=name, kind="number", type="boolean" if found == "boolean" else None)
+    if found == "date":
+        raise InvalidData(
+            f"data.encode: column {name!r} is {frame[name].type}, not text; encode it as a date "
+            f"({{{name}: date}})"
+        )
+    return Column(name=name, kind="text", type=_kept(found))
+
+
+def _refuse_text(frame: Frame, name: str, data: Data) -> None:
+    """Refuse a column of texts that would pass for numbers; others are refused at the cell."""
+    cells = frame[name]
+    if name in data.types:
+        raise InvalidSpec(
+            f"data.types: column {name!r} is to be text, and a model takes numbers: name it in "
+            f"data.encode ({{{name}: onehot}}), too"
+        )
+    if isinstance(numbers(cells, frame.dialect or _PLAIN), CellError):
+        return
+    zero = first_zero(cells)
+    row, why = (0, "text by the file's word") if zero is None else (zero, "text: it begins with 0")
+    if len(cells):
+        raise InvalidData(
+            f"data.source: row {row + 1}, column {name!r}: {cells[row].as_py()!r} is {why}; name "
+            f"the column in data.encode ({{{name}: onehot}}) to use it as text, in data.types "
+            f"({{{name}: number}}) to use its numbers, or in data.drop"
+        )
+
+
+def _kept(found: FoundType) -> Any:
+    return found if found in {"number", "boolean"} else None
+
+
+def _check_encoded(columns: Sequence[Column], features: Features, most: int) -> None:
+    named = [column.name for column in columns if column.kind == "text"]
+    for name, found in zip(named, features.categories, strict=True):
+        if len(found) > most:
+            raise InvalidData(
+                f"data.encode: column {name!r} holds {len(found)} different texts, and onehot "
+                f"makes a column of each; at most {most} may be (data.encoded: {len(found)} lets "
+                "them); a column that tells the rows apart belongs in data.drop"
+            )
+
+
 def _beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[np.generic]) -> NDArray[Any]:
     matrix = np.empty((rows, len(columns)), kind)
     for index, column in enumerate(columns):
@@ -146,36 +264,51 @@ def _beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[np.generic]) 
     return matrix
 
 
-def _numbers(frame: Frame, name: str, refuse: Refuse) -> NDArray[np.float64]:
-    values = numbers(frame[name])
+def _numbers(
+    cells: Cells, column: Column, dialect: Dialect, refuse: Refuse
+) -> Sequence[NDArray[np.float64]]:
+    if column.kind == "date":
+        parts = date_parts(cells)
+        if isinstance(parts, CellError):
+            refuse(parts, column.name)
+        return list(parts.T)
+    values = numbers(cells, dialect, truths=column.type == "boolean")
     if isinstance(values, CellError):
-        refuse(values, name)
-    return values
+        refuse(values, column.name)
+    return [values]
 
 
 def _refuse(
     frame: Frame, columns: Sequence[Column], data: Data, fault: CellError, name: str
 ) -> NoReturn:
     """Refuse the first cell that is no number, and with it all that would be refused after it."""
+    where = f"data.source: row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}"
+    if data.encode.get(name) == "date" or data.types.get(name) == "boolean":
+        raise InvalidData(f"{where}; correct the cell, or name the column in data.drop")
     plain = [column.name for column in columns if column.kind == "number"]
-    others = [
-        other
-        for other in plain[plain.index(name) + 1 :]
-        if isinstance(found := numbers(frame[other]), CellError) and found.why == fault.why
-    ]
-    also = f" (so has {_listed([repr(other) for other in others])})" if others else ""
-    what, it = ("the columns", "them") if others else ("the column", "it")
-    how = _listed([f"{one}: onehot" for one in (name, *others)])
-    raise InvalidData(
-        f"data.source: row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}{also}; "
-        f"name {what} in data.encode ({{{how}}}) to use {it} as text, or in data.drop"
-        f"{_missing_too(frame, plain, data)}"
+    if name in frame.other:
+        raise InvalidData(f"{where}; a model has no use for it: name the column in data.drop")
+    if key := suggestions.for_numbers(frame, name, fault):
+        raise InvalidData(f"{where}; {key}; or correct the cell, or name the column in data.drop")
+    alike = [other for other in plain[plain.index(name) + 1 :] if _is_alike(frame, other, fault)]
+    also = f" (so has {_listed([repr(other) for other in alike])})" if alike else ""
+    way_on = suggestions.for_text(frame[name], (name, *alike), most=data.encoded)
+    raise InvalidData(f"{where}{also}; {way_on}{_missing_too(frame, plain, data)}")
+
+
+def _is_alike(frame: Frame, name: str, fault: CellError) -> bool:
+    """Whether a column would be refused for the same reason, and with the same way on."""
+    found = numbers(frame[name], frame.dialect or _PLAIN)
+    return (
+        isinstance(found, CellError)
+        and found.why == fault.why
+        and not suggestions.for_numbers(frame, name, found)
     )
 
 
 def _missing_too(frame: Frame, names: Sequence[str], data: Data) -> str:
     """What is missing in those of the columns that hold numbers; empty where nothing is."""
-    found = {name: numbers(frame[name]) for name in names}
+    found = {name: numbers(frame[name], frame.dialect or _PLAIN) for name in names}
     known = {
         name: np.isnan(values)
         for name, values in found.items()
@@ -187,44 +320,88 @@ def _missing_too(frame: Frame, names: Sequence[str], data: Data) -> str:
     return f"; and {_missing(missing, list(known))}"
 
 
+# ---- the target -----------------------------------------------------------------------------
+
+
 def _target(
-    cells: Cells, name: str, task: str
+    frame: Frame, name: str, data: Data
 ) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[Scalar, ...] | None]:
+    cells, found = frame[name], _type_of(frame, name, data)
     if cells.null_count:
         row = cells.is_null().index(pa.scalar(value=True)).as_py()
-        _refuse_target(row, name)
-    if task == "regression" or (task == "auto" and not is_text(cells)):
-        return _amounts(cells, name), None
-    return _classes(cells, name)
+        _refuse_target(row, name, frame)
+    if found in {"date", "other"}:
+        raise InvalidData(
+            f"data.target: column {name!r} is {frame.other.get(name, cells.type)}, which cannot be "
+            "predicted; write it as numbers or as text"
+        )
+    if data.task == "regression" or (data.task == "auto" and found == "number"):
+        return _amounts(frame, name, data, found), None
+    if data.task == "auto" and found == "text" and name not in data.types:
+        _check_not_mixed(frame, name)
+    return _classes(frame, name, data, found)
 
 
-def _refuse_target(row: int, name: str) -> NoReturn:
+def _refuse_target(row: int, name: str, frame: Frame) -> NoReturn:
+    how = "" if frame.dialect is None else " (data.missing has the texts that stand for none)"
     raise InvalidData(
-        f"data.source: row {row + 1} has no value in the target column {name!r}; leave such rows "
-        "out of the file"
+        f"data.source: row {row + 1} has no value in the target column {name!r}{how}; leave such "
+        "rows out of the file"
     )
 
 
-def _amounts(cells: Cells, name: str) -> NDArray[np.float64]:
-    values = numbers(cells)
+def _check_not_mixed(frame: Frame, name: str) -> None:
+    """Refuse a target of numbers with a text in between: are they classes, or is it a fault?"""
+    cells = frame[name]
+    if name in frame.text or not share_of_numbers(cells, frame.dialect or _PLAIN):
+        return
+    row = first_text(cells, frame.dialect or _PLAIN)
+    if row < 0:
+        return  # numbers with leading zeros
+    fault = CellError(row=row, cell=str(cells[row].as_py()), why="text, not a number")
+    key = suggestions.for_numbers(frame, name, fault)
+    raise InvalidData(
+        f"data.target: row {row + 1}, column {name!r}: {fault.cell!r} is text, and other cells are "
+        f"numbers; {f'{key}; or ' if key else ''}correct the cell, or say data.task: "
+        "classification if all of them are classes"
+    )
+
+
+def _amounts(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[np.float64]:
+    cells = frame[name]
+    if (
+        found == "text"
+        and name not in data.types
+        and not isinstance(numbers(cells, frame.dialect or _PLAIN), CellError)
+    ):
+        raise InvalidData(
+            f"data.target: column {name!r} is text ({cells[0].as_py()!r}); data.types "
+            f"({{{name}: number}}) reads its numbers"
+        )
+    values = numbers(cells, frame.dialect or _PLAIN, truths=found == "boolean")
     if isinstance(values, CellError):
+        key = suggestions.for_numbers(frame, name, values)
         raise InvalidData(
             f"data.target: row {values.row + 1}, column {name!r}: {values.cell!r} is {values.why}; "
-            "a text target is for data.task classification"
+            f"{f'{key}; ' if key else ''}a text target is for data.task classification"
         )
     if np.isnan(values).any():
-        _refuse_target(int(np.isnan(values).argmax()), name)
+        _refuse_target(int(np.isnan(values).argmax()), name, frame)
     _check_varies(bool(np.ptp(values) > 0), cells, name)
     return values
 
 
-def _classes(cells: Cells, name: str) -> tuple[NDArray[np.int64], tuple[Scalar, ...]]:
-    if is_text(cells):
-        codes, categories = coded(texts(cells))
-        _check_varies(len(categories) > 1, cells, name)
-        return codes.astype(np.int64), categories
-    distinct, indexes = np.unique(_amounts(cells, name), return_inverse=True)
-    return indexes.astype(np.int64), tuple(_plain(value) for value in distinct.tolist())
+def _classes(
+    frame: Frame, name: str, data: Data, found: FoundType
+) -> tuple[NDArray[np.int64], tuple[Scalar, ...]]:
+    cells = frame[name]
+    if found == "number":
+        amounts = _amounts(frame, name, data, found)
+        distinct, indexes = np.unique(amounts, return_inverse=True)
+        return indexes.astype(np.int64), tuple(_plain(value) for value in distinct.tolist())
+    codes, categories = coded(texts(cells, _kept(found), frame.dialect or _PLAIN))
+    _check_varies(len(categories) > 1, cells, name)
+    return codes.astype(np.int64), categories
 
 
 def _plain(value: float) -> int | float:

@@ -1,7 +1,7 @@
-"""Cells: one column of a file as numbers or as text.
+"""Cells: one column of a file as numbers, as text, or as dates.
 
-Which texts are numbers, which mean missing, and which numbers are refused because a model would not
-get the value that the file has.
+Which texts are numbers, and which numbers are refused because a model would not get the value that
+the file has.
 """
 
 from __future__ import annotations
@@ -9,37 +9,55 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fairlead.data import dates
+from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Cells
-from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, MISSING
+from fairlead.data.lexicon import (
+    FALSE,
+    LARGEST,
+    LARGEST_WHOLE,
+    MISSING,
+    TRUE,
+    as_number,
+    as_truth,
+    number_text,
+)
+from fairlead.records import DATE_PARTS, CellType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
+FoundType: TypeAlias = Literal["number", "text", "boolean", "date", "other"]
+
+_PLAIN = Dialect()
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_THURSDAY = 3  # the first of January 1970, where Monday is 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellError:
-    """A cell that is no number a model can take."""
+    """A cell that is not what its column must be."""
 
     row: int  # from 0
     cell: str
     why: str
 
 
-def written(strings: Sequence[str | None] | Cells) -> Cells:
+def written(strings: Sequence[str | None] | Cells, missing: Sequence[str] = MISSING) -> Cells:
     """Cells of a text file: without the blanks around them, missing ones as null."""
     array = _array(strings) if isinstance(strings, (list, tuple)) else strings
     trimmed = pc.utf8_trim_whitespace(array)
-    missing = pc.is_in(trimmed, value_set=_array(MISSING))
-    return _one(pc.if_else(missing, _scalar(None, pa.string()), trimmed))
+    if not missing:
+        return _one(trimmed)
+    nothing = pc.is_in(trimmed, value_set=_array(missing))
+    return _one(pc.if_else(nothing, _scalar(None, pa.string()), trimmed))
 
 
 # pa.array, pa.scalar and to_numpy would import pandas first, where it is installed: half a second.
@@ -61,44 +79,109 @@ def _numpy(cells: Cells, missing: str) -> NDArray[Any]:
     return np.from_dlpack(_one(filled))
 
 
-def typed(array: Cells) -> Cells | None:
-    """Cells of a typed file, or None where the type is neither numbers nor text."""
+def typed(array: Cells) -> Cells:
+    """Cells of a file that says what they are; text without the blanks around it."""
     kind = array.type
     if pa.types.is_dictionary(kind):
         return typed(_one(array).dictionary_decode())
     if pa.types.is_null(kind):
         return pa.nulls(len(array), pa.float64())
-    if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
+    if pa.types.is_float16(kind):
         return _one(pc.cast(array, pa.float64()))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return written(pc.cast(array, pa.string()))
-    known = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    return _one(array) if known else None
+        return written(pc.cast(array, pa.string()), missing=("",))
+    return _one(array)
 
 
-def is_text(cells: Cells) -> bool:
-    """Whether some cell is text that is no number (or a truth value)."""
-    return bool(pa.types.is_boolean(cells.type)) or first_text(cells) is not None
+# ---- types ----------------------------------------------------------------------------------
 
 
-def first_text(cells: Cells) -> int | None:
-    """Index of the first cell that is text and no number; None where there is none."""
-    if not pa.types.is_string(cells.type):
+def found_type(cells: Cells, dialect: Dialect | None = None) -> FoundType:
+    """What a column's cells are, by the file's word or, where they are strings, by their look.
+
+    Strings are numbers where each is one and none has leading zeros, and truth values where each
+    is true or false.
+    """
+    kind = cells.type
+    if pa.types.is_string(kind):
+        return _look(cells, dialect or _PLAIN)
+    if pa.types.is_boolean(kind):
+        return "boolean"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    return "date" if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else "other"
+
+
+def _look(strings: Cells, dialect: Dialect) -> FoundType:
+    try:
+        values = _floats(strings, dialect)
+    except pa.ArrowInvalid:
+        return "boolean" if _are_truths(strings) else "text"
+    return "number" if first_zero(strings, values) is None else "text"
+
+
+def first_zero(strings: Cells, values: NDArray[np.float64] | None = None) -> int | None:
+    """Index of the first cell of digits with a leading zero, such as 007; None where none is.
+
+    Args:
+        strings: The cells.
+        values: Their numbers, where they are known: few cells need to be looked at then.
+    """
+    begins = pc.fill_null(pc.starts_with(strings, "0"), fill_value=False)
+    at = np.flatnonzero(_bools(pc.and_(begins, pc.greater(pc.binary_length(strings), 1))))
+    if values is not None:
+        at = at[(np.abs(values[at]) >= 1) | (values[at] == 0)]
+    if not len(at):
         return None
-    try:
-        _floats(cells)
-    except pa.ArrowInvalid:
-        return _first_odd(cells)
-    return None
+    first = pc.index(pc.match_substring_regex(strings, r"^0[0-9]+$"), value=True).as_py()
+    return int(first) if first >= 0 else None
 
 
-def numbers(cells: Cells) -> NDArray[np.float64] | CellError:
-    """The cells as float64 [rows], a missing one NaN; or the first that is refused."""
+def _bools(cells: Cells) -> NDArray[np.bool_]:
+    known = pc.cast(pc.fill_null(cells, fill_value=False), pa.uint8())
+    return np.from_dlpack(_one(known)).astype(np.bool_)
+
+
+def _are_truths(strings: Cells) -> bool:
+    some = [text for text in pc.unique(strings).to_pylist()[: _TRUTHS + 1] if text is not None]
+    return bool(some) and len(some) <= _TRUTHS and set(some) <= {*TRUE, *FALSE}
+
+
+_TRUTHS = len(TRUE) + len(FALSE) + 1
+
+
+# ---- numbers --------------------------------------------------------------------------------
+
+
+def numbers(
+    cells: Cells, dialect: Dialect = _PLAIN, *, truths: bool = False
+) -> NDArray[np.float64] | CellError:
+    """The cells as float64 [rows], a missing one NaN; or the first that is refused.
+
+    Args:
+        cells: Of one column.
+        dialect: How numbers are written.
+        truths: Whether they are truth values: 1 for a true one, 0 for a false one.
+    """
+    if truths:
+        return _truth_numbers(cells, dialect)
+    found = "number" if pa.types.is_string(cells.type) else found_type(cells)
+    if found != "number":
+        return first_of(cells, _WHY_NOT.get(found, f"{cells.type}, not a number"))
     try:
-        values = _floats(cells)
+        values = _floats(cells, dialect)
     except pa.ArrowInvalid:
-        return _fault(cells, _first_odd(cells), "text, not a number")
-    whole = _first_whole_beyond(cells, values)
+        return _fault(cells, first_text(cells, dialect), "text, not a number")
+    return _in_range(cells, values, dialect)
+
+
+_WHY_NOT = {"boolean": "a truth value, not a number", "date": "a date, not a number"}
+
+
+def _in_range(
+    cells: Cells, values: NDArray[np.float64], dialect: Dialect
+) -> NDArray[np.float64] | CellError:
+    whole = _first_whole_beyond(cells, values, dialect)
     if whole is not None:
         return _fault(cells, whole, "a whole number beyond 2**53, which is not kept exactly")
     infinite = np.isinf(values)
@@ -110,14 +193,118 @@ def numbers(cells: Cells) -> NDArray[np.float64] | CellError:
     return values + 0.0  # -0.0 and 0.0 say the same
 
 
-def texts(cells: Cells) -> Cells:
-    """The cells as strings: as they were written, or the shortest way to write the number."""
+def _truth_numbers(cells: Cells, dialect: Dialect) -> NDArray[np.float64] | CellError:
+    if pa.types.is_boolean(cells.type):
+        return _numpy(pc.cast(cells, pa.float64()), missing="nan") + 0.0
+    if pa.types.is_string(cells.type):
+        cells = _mapped(cells, lambda text: {"True": "1", "False": "0"}.get(as_truth(text), text))
+    values = numbers(cells, dialect)
+    if isinstance(values, CellError):
+        return values if values.why != "text, not a number" else _no_truth(cells, values.row)
+    odd = ~np.isnan(values) & (values != 0) & (values != 1)
+    return _no_truth(cells, int(odd.argmax())) if odd.any() else values
+
+
+def _no_truth(cells: Cells, row: int) -> CellError:
+    return _fault(cells, row, "no truth value (true, false, 1 or 0)")
+
+
+def first_text(strings: Cells, dialect: Dialect = _PLAIN) -> int:
+    """Index of the first string that is no number; -1 where there is none."""
+    odd = pc.invert(pc.match_substring_regex(strings, _pattern(dialect)))
+    return int(pc.index(odd, value=True).as_py())
+
+
+def share_of_numbers(strings: Cells, dialect: Dialect = _PLAIN) -> float:
+    """How many of the strings that are there are numbers, as a share."""
+    match = pc.match_substring_regex(strings, _pattern(dialect))
+    return float(pc.mean(pc.cast(match, pa.uint8())).as_py() or 0.0)
+
+
+def _pattern(dialect: Dialect) -> str:
+    point, between = re.escape(dialect.decimal), dialect.thousands
+    whole = r"\d+" if between is None else rf"(?:\d{{1,3}}(?:{re.escape(between)}\d{{3}})+|\d+)"
+    return rf"^[+-]?(?:{whole}{point}?\d*|{point}\d+)(?:[eE][+-]?\d+)?$"
+
+
+def _floats(cells: Cells, dialect: Dialect = _PLAIN) -> NDArray[np.float64]:
+    """Raises pyarrow.ArrowInvalid where a string is no number."""
+    plain = _plain(cells, dialect) if pa.types.is_string(cells.type) else cells
+    return _numpy(pc.cast(plain, pa.float64(), safe=False), missing="nan")
+
+
+def _plain(strings: Cells, dialect: Dialect) -> Cells:
+    """Strings of numbers with a point, and nothing between thousands."""
+    if dialect.decimal == "." and dialect.thousands is None:
+        return strings
+    if first_text(strings, dialect) >= 0:
+        raise pa.ArrowInvalid("a string is no number in this dialect")
+    if dialect.thousands is not None:
+        strings = pc.replace_substring(strings, dialect.thousands, "")
+    return pc.replace_substring(strings, dialect.decimal, ".")
+
+
+def _first_whole_beyond(cells: Cells, values: NDArray[np.float64], dialect: Dialect) -> int | None:
+    if pa.types.is_floating(cells.type):
+        return None
+    for row in np.flatnonzero(np.abs(values) >= LARGEST_WHOLE).tolist():
+        cell = (
+            str(_plain(cells[row : row + 1], dialect)[0])
+            if pa.types.is_string(cells.type)
+            else _exact(cells[row].as_py())
+        )
+        if _WHOLE.fullmatch(cell) and abs(int(cell)) > LARGEST_WHOLE:
+            return int(row)
+    return None
+
+
+def _exact(value: Any) -> str:
+    """A whole number or a decimal, with every digit and without zeros behind the point."""
+    text = f"{value:f}" if not isinstance(value, int) else str(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+# ---- text -----------------------------------------------------------------------------------
+
+
+def texts(cells: Cells, kind: CellType | None = None, dialect: Dialect = _PLAIN) -> Cells:
+    """The cells as strings.
+
+    Args:
+        cells: Of one column.
+        kind: What they stand for: a number is known by one text however it is written (1, 1.0),
+            and so is a truth value (True, true); other texts are as they were written.
+        dialect: How numbers are written.
+    """
     if pa.types.is_boolean(cells.type):
         return _one(pc.if_else(cells, "True", "False"))
-    if not pa.types.is_floating(cells.type):
-        return pc.cast(cells, pa.string())
+    if pa.types.is_floating(cells.type):
+        return _number_texts(cells)
+    if pa.types.is_decimal(cells.type):
+        return _array([None if v is None else _exact(v) for v in cells.to_pylist()])
+    strings = pc.cast(cells, pa.string())
+    if kind == "number":
+        return _mapped(strings, lambda text: as_number(_with_point(text, dialect)))
+    return _mapped(strings, as_truth) if kind == "boolean" else strings
+
+
+def _with_point(text: str, dialect: Dialect) -> str:
+    if (dialect.decimal == "." and dialect.thousands is None) or not re.match(
+        _pattern(dialect), text
+    ):
+        return text
+    return text.replace(dialect.thousands or "", "").replace(dialect.decimal, ".")
+
+
+def _number_texts(cells: Cells) -> Cells:
     known = pc.if_else(pc.is_nan(cells), _scalar(None, cells.type), cells)
-    return pc.cast(known, pa.string())
+    return _mapped(pc.cast(known, pa.string()), lambda text: number_text(float(text)))
+
+
+def _mapped(strings: Cells, known_by: Any) -> Cells:
+    different = pc.unique(strings)
+    said = [None if text is None else known_by(text) for text in different.to_pylist()]
+    return pc.take(_array(said), pc.index_in(strings, value_set=different))
 
 
 def coded(strings: Cells) -> tuple[NDArray[np.int32], tuple[str, ...]]:
@@ -131,6 +318,59 @@ def coded(strings: Cells) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     return _numpy(codes, missing="-1").astype(np.int32), tuple(categories)
 
 
+# ---- dates ----------------------------------------------------------------------------------
+
+
+def date_parts(cells: Cells) -> NDArray[np.float64] | CellError:
+    """The parts of each date, float64 [rows, DATE_PARTS], NaN where it is missing.
+
+    A string is a date of ISO 8601. A moment with a time zone counts in UTC.
+    """
+    found = found_type(cells)
+    if found == "date":
+        return _parts_of(cells)
+    if not pa.types.is_string(cells.type):
+        return first_of(cells, "a number, not a date of ISO 8601 (2020-01-31)")
+    different = pc.unique(cells)
+    parsed = np.empty((len(different), len(DATE_PARTS)))
+    for at, text in enumerate(different.to_pylist()):
+        try:
+            parsed[at] = dates.parts(text or "")
+        except ValueError:
+            row = int(pc.index(cells, different[at]).as_py())
+            return _fault(cells, row, "no date of ISO 8601 (2020-01-31, 2020-01-31T18:30)")
+    codes = pc.index_in(cells, value_set=different)
+    return parsed[_numpy(codes, missing="0").astype(np.intp)]
+
+
+def _parts_of(cells: Cells) -> NDArray[np.float64]:
+    unit, width = _ticks(cells.type)
+    ticks = _numpy(pc.cast(pc.cast(cells, width), pa.int64()), missing="0")
+    days, rest = np.divmod(ticks, unit)
+    moments = days.astype("datetime64[D]")
+    parts = np.column_stack(
+        [
+            moments.astype("datetime64[Y]").astype(np.int64) + 1970,
+            moments.astype("datetime64[M]").astype(np.int64) % 12 + 1,
+            (days + _THURSDAY) % 7,
+            rest * 24 // unit,
+            days,
+        ]
+    ).astype(np.float64)
+    parts[_bools(pc.is_null(cells))] = np.nan
+    return parts
+
+
+def _ticks(kind: pa.DataType) -> tuple[int, pa.DataType]:
+    """How many ticks a day has, and the type of whole numbers of the same width."""
+    if pa.types.is_date32(kind):
+        return 1, pa.int32()
+    return (_A_DAY["ms"] if pa.types.is_date64(kind) else _A_DAY[kind.unit]), pa.int64()
+
+
+# ---- faults ---------------------------------------------------------------------------------
+
+
 def _one(array: Cells) -> Cells:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
@@ -139,20 +379,6 @@ def _fault(cells: Cells, row: int, why: str) -> CellError:
     return CellError(row=row, cell=str(cells[row].as_py()), why=why)
 
 
-def _first_odd(strings: Cells) -> int:
-    odd = pc.invert(pc.match_substring_regex(strings, _NUMBER))
-    return int(pc.index(odd, value=True).as_py())
-
-
-def _floats(cells: Cells) -> NDArray[np.float64]:
-    return _numpy(pc.cast(cells, pa.float64(), safe=False), missing="nan")
-
-
-def _first_whole_beyond(cells: Cells, values: NDArray[np.float64]) -> int | None:
-    if pa.types.is_floating(cells.type):
-        return None
-    for row in np.flatnonzero(np.abs(values) >= LARGEST_WHOLE).tolist():
-        cell = str(cells[row].as_py())
-        if _WHOLE.fullmatch(cell) and abs(int(cell)) > LARGEST_WHOLE:
-            return int(row)
-    return None
+def first_of(cells: Cells, why: str) -> CellError:
+    """The first cell that is not missing; the first of all where all are."""
+    return _fault(cells, max(0, int(pc.index(pc.is_valid(cells), value=True).as_py())), why)

@@ -1,64 +1,123 @@
-"""CSV and TSV: records of cells between separators, with a header or with names from the spec."""
+"""CSV and TSV: records of cells between separators, with a header or with names from the spec.
+
+The separator is found in the first records; whether the first one has the names is asked of those
+below it.
+"""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from fairlead.data.cells import first_text, written
+from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Cells, Frame, named
+from fairlead.data.lexicon import MISSING, NUMBER
 from fairlead.errors import InvalidData, InvalidSpec
 
 _SEPARATORS = (",", ";", "|", "\t")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+_LOOKED_AT = 20  # records, to find the separator
+_COMPARED = 1000  # records that a header is compared with
+_DATA = "looks like data, not like names"
 
 
 def separator_of(text: str) -> str:
-    """The separator that a CSV file's first line uses; a comma where it uses none."""
+    """The separator of a CSV file: it parts each of the first records into as many cells.
+
+    Where several do, or none does, it is the first that the first line has outside of quotes; a
+    comma where it has none.
+    """
+    widths = {separator: _widths(text, separator) for separator in _SEPARATORS}
+    even = [one for one, found in widths.items() if len(found) == 1 and found != {1}]
     line = next(
         (found.group() for found in _LINE.finditer(text) if found.group().strip("\r\n")), ""
     )
     outside = "".join(line.split('"')[::2])
-    return next((separator for separator in _SEPARATORS if separator in outside), ",")
+    return next(
+        (separator for separator in even or _SEPARATORS if separator in outside),
+        even[0] if even else ",",
+    )
 
 
-def parse(
-    text: str, *, separator: str, columns: Sequence[str] | None = None, before: int = 0
-) -> Frame:
+def _widths(text: str, separator: str) -> set[int]:
+    """How many cells the first records have."""
+    return {len(record) for record in itertools.islice(_reader(text, separator), _LOOKED_AT)}
+
+
+def _reader(text: str, separator: str) -> Iterator[list[str]]:
+    """The records that are not empty; the file may be large."""
+    limit = csv.field_size_limit(len(text) + 1)
+    try:
+        lines = (line.group() for line in _LINE.finditer(text))
+        yield from (record for record in csv.reader(lines, delimiter=separator) if record)
+    finally:
+        csv.field_size_limit(limit)
+
+
+def parse(text: str, dialect: Dialect, *, before: int = 0) -> Frame:
     """Read CSV.
 
     Args:
         text: The file.
-        separator: One character.
-        columns: Names, where the file has no header.
+        dialect: How it is written.
         before: Rows that came before, where the text is a part of a file.
 
     Raises:
         InvalidData: There is no header, rows are ragged, or names repeat.
         InvalidSpec: `columns` are more or fewer than the file has.
     """
-    first = _first_record(text, separator)
-    headed = columns is None or tuple(first) == tuple(columns)
+    separator = dialect.separator or separator_of(text)
+    first = first_record(text, separator)
+    names, headed = _names(first, dialect)
     records = _records(text, separator, width=len(first), before=before - headed)
-    if columns is None:
-        _check_header(first)
-        return named(first, [cells.slice(1) for cells in records])
-    check_names(columns, width=len(first))
-    return named(columns, [cells.slice(int(headed)) for cells in records])
+    cells = [written(column.slice(int(headed)), dialect.missing) for column in records]
+    if headed and dialect.header is None and dialect.columns is None:
+        _check_header(first, cells)
+    return named(names, cells, dialect)
 
 
-def has_header(text: str, *, separator: str) -> bool:
+def first_record(text: str, separator: str) -> list[str]:
+    """The cells of the first record, without the blanks around them.
+
+    Raises:
+        InvalidData: The file is empty.
+    """
+    first = next(_reader(text, separator), None)
+    if first is None:
+        raise InvalidData("data.source: the file is empty")
+    return [cell.strip() for cell in first]
+
+
+def _names(first: Sequence[str], dialect: Dialect) -> tuple[Sequence[str], bool]:
+    """Names of the columns, and whether the first record has them."""
+    given, header = dialect.columns, dialect.header
+    if given is not None:
+        check_names(given, width=len(first))
+        return given, tuple(first) == tuple(given) if header is None else header
+    if header is False:
+        return [f"column_{at}" for at in range(1, len(first) + 1)], False
+    return first, True
+
+
+def has_names(text: str) -> bool:
     """Whether the first record holds some text, as names are.
 
     Raises:
         InvalidData: The file is empty.
     """
-    return first_text(written(_first_record(text, separator))) is not None
+    return not _all_numbers(first_record(text, separator_of(text)))
+
+
+def _all_numbers(cells: Sequence[str]) -> bool:
+    return all(NUMBER.fullmatch(cell) for cell in cells if cell not in MISSING)
 
 
 def check_names(columns: Sequence[str], *, width: int) -> None:
@@ -71,25 +130,35 @@ def check_names(columns: Sequence[str], *, width: int) -> None:
         raise InvalidSpec(f"data.columns: names {len(columns)} columns, and the file has {width}")
 
 
-def _first_record(text: str, separator: str) -> list[str]:
-    limit = csv.field_size_limit(len(text) + 1)
-    try:
-        lines = (line.group() for line in _LINE.finditer(text))  # the file may be large
-        records = csv.reader(lines, delimiter=separator)
-        first = next((record for record in records if record), None)
-    finally:
-        csv.field_size_limit(limit)
-    if first is None:
-        raise InvalidData("data.source: the file is empty")
-    return [cell.strip() for cell in first]
+def _check_header(first: Sequence[str], cells: Sequence[Cells]) -> None:
+    """Refuse a first record that looks like the others: the file may have no header.
+
+    A name above numbers shows a header. Without one, a number above numbers shows data, and so
+    does a text that its own column has again.
+    """
+    if _all_numbers(first):
+        raise _no_header(first, "holds numbers, not names")
+    compared = [column.slice(0, _COMPARED) for column in cells]
+    numeric = [first_text(column) < 0 and column.null_count < len(column) for column in compared]
+    like = [
+        name
+        for name, column, of_numbers in zip(first, compared, numeric, strict=True)
+        if (NUMBER.fullmatch(name) if of_numbers else name and pc.index(column, name).as_py() >= 0)
+    ]
+    above = any(
+        of_numbers and name and not NUMBER.fullmatch(name)
+        for name, of_numbers in zip(first, numeric, strict=True)
+    )
+    if like and not above:
+        raise _no_header(first, _DATA)
 
 
-def _check_header(first: Sequence[str]) -> None:
-    if first_text(written(list(first))) is None:
-        raise InvalidData(
-            f"data.source: the first row ({', '.join(first[:3])}, ...) holds numbers, not names; "
-            "name the columns in data.columns"
-        )
+def _no_header(first: Sequence[str], why: str) -> InvalidData:
+    return InvalidData(
+        f"data.source: the first row ({', '.join(first[:3])}, ...) {why}; name the columns in "
+        "data.columns, or say data.header: false (then they are column_1, column_2, ...) or "
+        "data.header: true (if these are the names)"
+    )
 
 
 def _records(text: str, separator: str, *, width: int, before: int) -> list[Cells]:
@@ -115,7 +184,7 @@ def _records(text: str, separator: str, *, width: int, before: int) -> list[Cell
     except pa.ArrowInvalid as error:
         says = _ragged(ragged[0], before) if ragged else _malformed(error)
         raise InvalidData(says) from error
-    return [written(column.combine_chunks()) for column in table.columns]
+    return [column.combine_chunks() for column in table.columns]
 
 
 def _ragged(row: Any, before: int) -> str:

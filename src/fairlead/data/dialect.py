@@ -33,6 +33,11 @@ class Dialect:
     encoding: str = "utf-8"
     missing: tuple[str, ...] = MISSING
 
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether a file may be cut at its line ends, each part with the first record before it."""
+        return self.columns is None and "\n".encode(self.encoding) == b"\n"
+
     @classmethod
     def of(cls, data: Data) -> Dialect:
         """What a spec says of its file."""

@@ -44,7 +44,7 @@ def fingerprint(
     """
     says = {
         "rows": len(features),
-        "columns": [[column.name, column.kind] for column in columns],
+        "columns": [_said(column) for column in columns],
         "categories": features.categories,
         "target": target_name,
         "classes": None if classes is None else list(classes),
@@ -54,6 +54,11 @@ def fingerprint(
     digest.update(np.ascontiguousarray(features.text, "<i4").tobytes())
     digest.update(_bits(target).tobytes() if classes is None else target.astype("<i8").tobytes())
     return digest.hexdigest()
+
+
+def _said(column: Column) -> list[str]:
+    """A column without a type is said as it always was."""
+    return [column.name, column.kind, *([column.type] if column.type else [])]
 
 
 def row_hashes(features: Features) -> NDArray[np.uint64]:

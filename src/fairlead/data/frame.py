@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from fairlead.data.dialect import Dialect
+from fairlead.data.lexicon import EMPTY
 from fairlead.errors import InvalidData
 
 Cells: TypeAlias = Any
 """An Arrow array of one column: strings as they were written, or numbers; null is missing."""
+
+_INDEX = re.compile(r"Unnamed: \d+(?:\.\d+)*|__index_level_\d+__", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +25,19 @@ class Frame:
     Args:
         names: One a column, as the file has them.
         cells: One array a column.
+        text: Names of the columns of strings that are text because the file says so; in others a
+            string may be a number as it was written.
+        index: Names of the columns that are the index of a pandas DataFrame.
+        other: What the columns are that hold neither numbers nor text nor dates.
+        dialect: Of a text file; None for files that say what their cells are.
     """
 
     names: tuple[str, ...]
     cells: tuple[Cells, ...]
+    text: frozenset[str] = frozenset()
+    index: frozenset[str] = frozenset()
+    other: Mapping[str, str] = field(default_factory=dict)
+    dialect: Dialect | None = None
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -33,24 +47,53 @@ class Frame:
         """The cells of the column of this name."""
         return self.cells[self.names.index(name)]
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Texts that stand for a missing one."""
+        return EMPTY if self.dialect is None else self.dialect.missing
+
     def renamed(self, names: Sequence[str]) -> Frame:
         """The same cells under other names."""
-        return Frame(names=tuple(names), cells=self.cells)
+        return replace(self, names=tuple(names))
 
 
-def named(names: Sequence[str], cells: Sequence[Cells]) -> Frame:
+def named(names: Sequence[str], cells: Sequence[Cells], dialect: Dialect | None = None) -> Frame:
     """A frame whose names can be told apart.
+
+    Columns without a name before the first that has one are an index that pandas wrote; one
+    without a name behind the last, and without values, is what a separator at the end of each line
+    makes, and is left out.
 
     Raises:
         InvalidData: A column has no name, or two have the same.
     """
+    given = _without_last(names, cells)
+    first = next((at for at, name in enumerate(given) if name), 0)
+    full = [name if at >= first else f"Unnamed: {at}" for at, name in enumerate(given)]
+    _check_names(full)
+    return Frame(
+        names=tuple(full),
+        cells=tuple(cells[: len(full)]),
+        index=frozenset(name for name in full if _INDEX.fullmatch(name)),
+        dialect=dialect,
+    )
+
+
+def _without_last(names: Sequence[str], cells: Sequence[Cells]) -> Sequence[str]:
+    is_empty = len(names) > 1 and not names[-1] and cells[-1].null_count == len(cells[-1])
+    return names[:-1] if is_empty else names
+
+
+def _check_names(names: Sequence[str]) -> None:
     for position, name in enumerate(names, start=1):
         if not name:
             raise InvalidData(
-                f"data.source: column {position} has no name (an index that pandas wrote? "
-                "to_csv(index=False) leaves it out)"
+                f"data.source: column {position} has no name; give it one in the file, or name "
+                "all columns in data.columns"
             )
     name, count = Counter(names).most_common(1)[0] if names else ("", 0)
     if count > 1:
-        raise InvalidData(f"data.source: {count} columns are named {name!r}; names must differ")
-    return Frame(names=tuple(names), cells=tuple(cells))
+        raise InvalidData(
+            f"data.source: {count} columns are named {name!r}; names must differ (data.columns "
+            "with data.header: true gives others)"
+        )

@@ -1,36 +1,42 @@
 """The layouts of files other than CSV, and how a file's format is detected.
 
-UCI files have one record a line, numbers between blanks; StatLib's have one over two lines after a
-header of prose. A format is detected by content, and by name where the content leaves it open.
+UCI files have one record a line, cells between blanks; StatLib's have one over two lines after a
+header of prose; JSON lines have one object a line. A format is detected by content, and by name
+where the content leaves it open.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from fairlead.data.cells import typed, written
+from fairlead.data.cells import found_type, typed, written
 from fairlead.data.delimited import check_names
-from fairlead.data.frame import Cells, Frame, named
+from fairlead.data.dialect import Dialect
+from fairlead.data.frame import Frame, named
+from fairlead.data.lexicon import EMPTY, NUMBER
 from fairlead.errors import InvalidData, InvalidSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-Format: TypeAlias = Literal["csv", "tsv", "parquet", "statlib", "uci", "idx"]
+Format: TypeAlias = Literal["csv", "tsv", "parquet", "jsonl", "statlib", "uci", "idx"]
 Records: TypeAlias = Sequence[Sequence[str]]
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_BLANKS = re.compile(r'"([^"]*)"|(\S+)')
 _HEAD = 1 << 16
+_LEAD, _BLANK = 64, b"\xef\xbb\xbf \t\r\n"
 _PAIR = 2
 
 
@@ -40,6 +46,8 @@ def format_of(content: bytes, name: str) -> Format:
         return "parquet"
     if content.startswith(b"\x00\x00") or name.endswith("-ubyte"):
         return "idx"
+    if name.endswith((".jsonl", ".ndjson")) or content[:_LEAD].lstrip(_BLANK).startswith(b"{"):
+        return "jsonl"
     if name.endswith((".tsv", ".tab")):
         return "tsv"
     if name.endswith(".csv"):
@@ -47,17 +55,20 @@ def format_of(content: bytes, name: str) -> Format:
     return _format_of_text(content[:_HEAD].decode("utf-8", "replace").splitlines()[:-1])
 
 
-def uci(text: str, columns: Sequence[str] | None) -> Frame:
+def uci(text: str, dialect: Dialect) -> Frame:
     """Read records of cells between blanks, one a line, without a header.
+
+    A text in double quotes is one cell.
 
     Raises:
         InvalidData: The file is empty or its rows are ragged.
         InvalidSpec: `columns` do not fit.
     """
-    return _frame([line.split() for line in _lines(text)], columns)
+    records = [[a or b for a, b in _BLANKS.findall(line)] for line in _lines(text)]
+    return _frame(records, dialect)
 
 
-def statlib(text: str, columns: Sequence[str] | None) -> Frame:
+def statlib(text: str, dialect: Dialect) -> Frame:
     """Read records of numbers that stand over two lines each, after a header of prose.
 
     Raises:
@@ -70,12 +81,12 @@ def statlib(text: str, columns: Sequence[str] | None) -> Frame:
     if len(halves) % _PAIR:
         raise InvalidData("data.source: the file is cut short: its last record has one line of two")
     pairs = zip(halves[::2], halves[1::2], strict=True)
-    return _frame([[*first, *second] for first, second in pairs], columns)
+    return _frame([[*first, *second] for first, second in pairs], dialect)
 
 
 def _format_of_text(lines: Sequence[str]) -> Format:
     rows = [line.split() for line in lines if line.strip()]
-    if not rows or _is_record(rows[0]):
+    if not rows or _is_record(rows[0]) or _is_quoted_record(lines, rows):
         return "uci"
     start = next((index for index in range(len(rows)) if _starts_records(rows, index)), None)
     if start is not None and _alternate(rows[start:]):
@@ -88,7 +99,13 @@ def _lines(text: str) -> list[str]:
 
 
 def _is_record(cells: Sequence[str]) -> bool:
-    return all(_NUMBER.fullmatch(cell) for cell in cells)
+    return all(NUMBER.fullmatch(cell) for cell in cells)
+
+
+def _is_quoted_record(lines: Sequence[str], rows: Records) -> bool:
+    """Whether the first line holds numbers between blanks, and texts in quotes at the end."""
+    first = next(line for line in lines if line.strip()).partition('"')[0].split()
+    return len(first) > 1 and first != rows[0] and all(map(NUMBER.fullmatch, first))
 
 
 def _starts_records(rows: Records, index: int) -> bool:
@@ -100,7 +117,7 @@ def _alternate(rows: Records) -> bool:
     return len(rows) >= _PAIR and widths[0] != widths[1] and widths[2:] == widths[:-2]
 
 
-def _frame(records: Records, columns: Sequence[str] | None) -> Frame:
+def _frame(records: Records, dialect: Dialect) -> Frame:
     if not records:
         raise InvalidData("data.source: the file has no records")
     width = len(records[0])
@@ -109,10 +126,69 @@ def _frame(records: Records, columns: Sequence[str] | None) -> Frame:
             raise InvalidData(
                 f"data.source: row {row} has {len(record)} cells, and the first has {width}"
             )
-    if columns is None:
+    if dialect.columns is None:
         raise InvalidSpec(f"data.columns: the file has no header; name its {width} columns")
-    check_names(columns, width=width)
-    return named(columns, [written(list(cells)) for cells in zip(*records, strict=True)])
+    check_names(dialect.columns, width=width)
+    columns = zip(*records, strict=True)
+    return named(
+        dialect.columns, [written(list(cells), dialect.missing) for cells in columns], dialect
+    )
+
+
+# ---- JSON lines -----------------------------------------------------------------------------
+
+
+def json_lines(text: str) -> Frame:
+    """Read JSON lines: one object of column names and values a line.
+
+    Numbers are kept as they were written. A column whose values are all strings is text; one with
+    arrays or objects is of no use, and may be there.
+
+    Raises:
+        InvalidData: A line is no JSON object, or there is none.
+    """
+    lines = enumerate(text.split("\n"), 1)
+    rows = [_object(line, number) for number, line in lines if line.strip()]
+    if not rows:
+        raise InvalidData("data.source: the file is empty")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    kinds = {name: {type(cell) for cell in cells} - {type(None)} for name, cells in columns.items()}
+    frame = named(names, [written([*map(_said, cells)], EMPTY) for cells in columns.values()])
+    return replace(
+        frame,
+        text=frozenset(name for name, found in kinds.items() if found == {str}),
+        other={name: "arrays or objects" for name, found in kinds.items() if found & {list, dict}},
+    )
+
+
+class _Number(str):
+    """A number as it was written in JSON."""
+
+    __slots__ = ()
+
+
+def _object(line: str, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line, parse_float=_Number, parse_int=_Number, parse_constant=_constant)
+    except ValueError as error:
+        hint = "; write one object a line (to_json(orient='records', lines=True))"
+        more = hint if number == 1 and line.lstrip().startswith(("[", "{")) else ""
+        raise InvalidData(f"data.source: line {number} is not JSON: {error}{more}") from error
+    if not isinstance(row, dict):
+        raise InvalidData(
+            f"data.source: line {number} is not a JSON object of column names and values"
+        )
+    return row
+
+
+def _constant(word: str) -> _Number | None:
+    """NaN is a missing number; the infinite is refused where it is used."""
+    return None if word == "NaN" else _Number(word)
+
+
+def _said(cell: Any) -> str | None:
+    return cell if cell is None or isinstance(cell, str) else str(cell)
 
 
 # ---- idx --------------------------------------------------------------------------------------
@@ -173,7 +249,7 @@ def parquet(content: bytes, *, limit: int) -> Frame:
         limit: Bytes that it may hold when unpacked.
 
     Raises:
-        InvalidData: It is damaged or too large, or a column is neither numbers nor text.
+        InvalidData: It is damaged or too large.
     """
     try:
         file = pyarrow.parquet.ParquetFile(pa.BufferReader(content))
@@ -182,8 +258,26 @@ def parquet(content: bytes, *, limit: int) -> Frame:
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InvalidData(f"data.source: the file cannot be read as Parquet: {reason}") from error
-    columns = zip(table.column_names, table.columns, strict=True)
-    return named(table.column_names, [_parquet_cells(name, column) for name, column in columns])
+    cells = [typed(column) for column in table.columns]
+    frame = named(table.column_names, cells)
+    found = dict(zip(frame.names, map(found_type, frame.cells), strict=True))
+    return replace(
+        frame,
+        text=frozenset(
+            name
+            for name, one in zip(frame.names, frame.cells, strict=True)
+            if pa.types.is_string(one.type)
+        ),
+        index=frame.index | _pandas_index(table.schema),
+        other={name: str(frame[name].type) for name in frame.names if found[name] == "other"},
+    )
+
+
+def _pandas_index(schema: pa.Schema) -> frozenset[str]:
+    """Names of the columns that the file's metadata gives as the index of a DataFrame."""
+    said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    named = said.get("index_columns", ()) if isinstance(said, dict) else ()
+    return frozenset(name for name in named if isinstance(name, str))  # a range is no column
 
 
 def _check_size(metadata: pa.parquet.FileMetaData, limit: int) -> None:
@@ -192,13 +286,3 @@ def _check_size(metadata: pa.parquet.FileMetaData, limit: int) -> None:
     size = max(cells, sum(group.total_byte_size for group in groups))
     if size > limit:
         raise InvalidData(f"data.source: unpacked the file has {size} bytes; the limit is {limit}")
-
-
-def _parquet_cells(name: str, column: Cells) -> Cells:
-    cells = typed(column)
-    if cells is None:
-        raise InvalidData(
-            f"data.source: column {name!r} is {column.type}, neither numbers nor text; write it "
-            "as one of these, or leave it out of the file"
-        )
-    return cells

@@ -1,13 +1,13 @@
 """Reading data: from the spec's section `data` to a table.
 
 Find the bytes (source.py), unpack them (archive.py), parse them into a frame (delimited.py,
-layouts.py), and assemble the table (assemble.py).
+layouts.py) as the file is written (dialect.py), and assemble the table (assemble.py), or say what
+would read it (suggestions.py).
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fairlead.data import delimited, layouts
-from fairlead.data.archive import File, unpack
+from fairlead.data.archive import File, refuse_binary, unpack
 from fairlead.data.assemble import assemble, check_missing
 from fairlead.data.catalog import ENTRIES, Entry
+from fairlead.data.dialect import Dialect
 from fairlead.data.download import Progress
 from fairlead.data.frame import Frame
-from fairlead.data.layouts import format_of
+from fairlead.data.layouts import Format, format_of
 from fairlead.data.source import Place, fetch, labels_of, name_of, place_of, place_of_entry
 from fairlead.data.table import Table
 from fairlead.errors import InvalidData, InvalidSpec, Unreachable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 
 _PIECE = 1 << 24
+_BEGIN = 1 << 12
 _UNPACKED = 4  # an archive may unpack to this many times what a download may bring
 
 
@@ -159,58 +161,85 @@ def _frame(
     file = unpack(fetch(place, settings=settings, digest=digest, progress=progress), limit=limit)
     if not file.content:
         raise InvalidData(f"data.source: {name_of(place)!r} is empty")
+    refuse_binary(file)
     form = format_of(file.content, file.name.lower()) if data.format == "auto" else data.format
     if form == "idx":
         return layouts.idx(file.content, _labels(place, settings, progress, limit))
     if form == "parquet":
         return layouts.parquet(file.content, limit=limit)
-    return _text_frame(decoded(file), form, data.columns, is_entry=data.source in ENTRIES)
+    dialect = Dialect.of(data)
+    if form == "uci" and data.missing is None:
+        dialect = replace(dialect, missing=(*dialect.missing, "?"))
+    text = decoded(file, "utf-8" if form == "jsonl" else dialect.encoding)
+    return _text_frame(text, form, dialect, is_entry=data.source in ENTRIES)
 
 
-def _text_frame(text: str, form: str, columns: Sequence[str] | None, *, is_entry: bool) -> Frame:
+def _text_frame(text: str, form: Format, dialect: Dialect, *, is_entry: bool) -> Frame:
+    if form == "jsonl":
+        return layouts.json_lines(text)
     if form == "uci":
-        return layouts.uci(text, columns)
+        return layouts.uci(text, dialect)
     if form == "statlib":
-        return layouts.statlib(text, columns)
-    separator = "\t" if form == "tsv" else delimited.separator_of(text)
+        return layouts.statlib(text, dialect)
+    if form == "tsv" and dialect.separator is None:
+        dialect = replace(dialect, separator="\t")
     # the catalog's names are for files that have none; a spec's names are what the user says
-    unused = is_entry and delimited.has_header(text, separator=separator)
-    return delimited.parse(text, separator=separator, columns=None if unused else columns)
+    unused = is_entry and delimited.has_names(text)
+    return delimited.parse(text, replace(dialect, columns=None) if unused else dialect)
 
 
-def decoded(file: File, *, before: int = 0) -> str:
+def decoded(file: File, encoding: str = "utf-8", *, before: int = 0) -> str:
     """The text of a file, without a byte order mark.
 
     Args:
         file: Its bytes.
+        encoding: Of the text.
         before: Lines that came before, where they are a part of a file.
 
     Raises:
-        InvalidData: It is not UTF-8.
+        InvalidData: It is not in this encoding.
     """
-    decoder, ends = codecs.getincrementaldecoder("utf-8-sig")(), len(file.content)
+    plain = codecs.lookup(encoding).name
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if plain == "utf-8" else plain)()
+    ends = len(file.content)
     try:
         texts = [  # in pieces, so that Ctrl-C is heeded between them
             decoder.decode(file.content[start : start + _PIECE], final=start + _PIECE >= ends)
             for start in range(0, ends, _PIECE)
         ]
-    except UnicodeDecodeError as error:
-        start = _first_odd(file.content)
+    except UnicodeError as error:
+        start = _first_odd(file.content, plain)
         row = before + file.content.count(b"\n", 0, start) + 1
-        byte = file.content[start]
         raise InvalidData(
-            f"data.source: line {row} of {file.name!r} is not UTF-8 (byte {byte:#04x}); save the "
-            "file as UTF-8"
+            f"data.source: line {row} of {file.name!r} is not {encoding.upper()} "
+            f"(byte {file.content[start]:#04x}); {_other_encoding(file.content, plain)}"
         ) from error
     return "".join(texts)
 
 
-def _first_odd(content: bytes) -> int:
-    """Where the bytes cease to be UTF-8."""
+def _other_encoding(content: bytes, encoding: str) -> str:
+    """The key that reads it, by the byte order mark or by what is likely."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "it begins as UTF-16 does: say data.encoding: utf-16"
+    if b"\0" in content[:_BEGIN]:
+        return "it looks like UTF-16: say data.encoding: utf-16-le (or utf-16-be)"
+    if encoding != "utf-8":
+        return "data.encoding names another, if it is in another"
+    return (
+        "say data.encoding: latin-1 or cp1252 if it is in one of these (files from Europe and the "
+        "Americas often are), or save it as UTF-8"
+    )
+
+
+def _first_odd(content: bytes, encoding: str) -> int:
+    """Where the bytes cease to be in this encoding."""
     try:
-        return len(content.decode())
+        content.decode(encoding)
     except UnicodeDecodeError as error:
         return error.start
+    except UnicodeError:  # of UTF-16 without a byte order mark
+        return 0
+    return len(content) - 1
 
 
 def _labels(place: Place, settings: Settings, progress: Progress | None, limit: int) -> bytes:

@@ -1,22 +1,26 @@
-"""Rows to predict: a file's columns brought into the order of a model's signature."""
+"""Rows to predict: a file's columns brought into the order of a model's signature.
+
+A text file is read in the dialect that the model's training data was written in. A number is read
+from a string, too, because the model is known to take a number there.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NoReturn, TypeAlias
+from typing import BinaryIO, Literal, NoReturn, TypeAlias
 
 from fairlead.data import delimited, layouts
-from fairlead.data.archive import File
+from fairlead.data.archive import File, refuse_binary, unpack
 from fairlead.data.assemble import features_of
-from fairlead.data.cells import CellError, written
-from fairlead.data.frame import Frame, named
+from fairlead.data.cells import CellError
+from fairlead.data.dialect import Dialect
+from fairlead.data.frame import Frame
 from fairlead.data.read import decoded
 from fairlead.data.table import Features
-from fairlead.errors import InvalidData
+from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column, Signature
 
 Format: TypeAlias = Literal["auto", "csv", "tsv", "parquet", "jsonl"]
@@ -38,6 +42,7 @@ def read_rows(
     signature: Signature,
     *,
     format: Format = "auto",  # noqa: A002 - the word of the spec and of the command line
+    dialect: Dialect | None = None,
     before: Before | None = None,
 ) -> Features:
     """Read rows to predict.
@@ -47,6 +52,7 @@ def read_rows(
         signature: What the model takes: its columns are found by name, in any order; others are
             ignored.
         format: What it is written in; told by content and name if `auto`.
+        dialect: How a text file is written; the usual way if None.
         before: What came before, where the source is a part of a file: faults are said of the file.
 
     Returns:
@@ -55,13 +61,16 @@ def read_rows(
     Raises:
         InvalidData: The file cannot be read, columns are missing, or a cell is no number.
     """
-    file, before = _content(source), before or Before()
+    packed, before = _content(source), before or Before()
     try:
-        frame = _frame(file, _format_of(file) if format == "auto" else format, before)
+        file = unpack(packed, limit=_LIMIT)
+        refuse_binary(file)
+        form = _format_of(file) if format == "auto" else format
+        frame = _frame(file, form, dialect or Dialect(), before, signature)
         _check_columns(frame, signature.columns)
         return features_of(frame, signature.columns, partial(_refuse, before.rows))
-    except InvalidData as error:
-        raise InvalidData(f"{file.name}: {str(error).removeprefix('data.source: ')}") from error
+    except (InvalidData, InvalidSpec) as error:
+        raise InvalidData(f"{packed.name}: {str(error).removeprefix('data.source: ')}") from error
 
 
 def _content(source: Path | BinaryIO) -> File:
@@ -79,46 +88,40 @@ def _format_of(file: File) -> Format:
         return "parquet"
     if start.startswith(b"{"):
         return "jsonl"
+    if file.name.lower().endswith((".jsonl", ".ndjson")):
+        return "jsonl"
     return "tsv" if file.name.lower().endswith((".tsv", ".tab")) else "csv"
 
 
-def _frame(file: File, form: Format, before: Before) -> Frame:
+def _frame(
+    file: File, form: Format, dialect: Dialect, before: Before, signature: Signature
+) -> Frame:
     if form == "parquet":
         return layouts.parquet(file.content, limit=_LIMIT)
-    text = decoded(file, before=before.lines)
     if form == "jsonl":
-        return _json_lines(text)
-    separator = "\t" if form == "tsv" else delimited.separator_of(text)
-    return delimited.parse(text, separator=separator, before=before.rows)
+        return layouts.json_lines(decoded(file))
+    text = decoded(file, dialect.encoding, before=before.lines)
+    if dialect.separator is None:
+        separator = "\t" if form == "tsv" else delimited.separator_of(text)
+        dialect = replace(dialect, separator=separator)
+    return delimited.parse(text, _headed(text, dialect, signature), before=before.rows)
 
 
-def _json_lines(text: str) -> Frame:
-    rows = [
-        _object(line, number) for number, line in enumerate(text.split("\n"), 1) if line.strip()
-    ]
-    if not rows:
-        raise InvalidData("the file is empty")
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return named(names, [written([row.get(name) for row in rows]) for name in names])
+def _headed(text: str, dialect: Dialect, signature: Signature) -> Dialect:
+    """The dialect with it decided whether the file has a header.
 
-
-def _object(line: str, number: int) -> dict[str, str | None]:
-    """One line's cells as they were written, so that a number used as text stays as it is."""
-    try:
-        row = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
-    except ValueError as error:
-        raise InvalidData(f"line {number} is not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise InvalidData(f"line {number} is not a JSON object of column names and values")
-    return {name: _cell(value, name, number) for name, value in row.items()}
-
-
-def _cell(value: Any, name: str, number: int) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return str(value)
-    raise InvalidData(f"line {number}, column {name!r}: a list or an object is no value")
+    Rows to predict have one, whatever the training data had, if it names the model's columns.
+    Where `columns` named those of the training data, they may lie without a header in that order,
+    with the target or without.
+    """
+    assert dialect.separator is not None
+    first = delimited.first_record(text, dialect.separator)
+    names = dialect.columns
+    if names is None or {column.name for column in signature.columns} <= set(first):
+        return replace(dialect, columns=None, header=True)
+    if len(first) == len(names) - 1:
+        names = tuple(name for name in names if name != signature.target)
+    return replace(dialect, columns=names, header=False)
 
 
 def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:

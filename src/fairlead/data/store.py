@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fairlead.data.table import Features, Table
-from fairlead.records import Column, Digest, File
+from fairlead.records import CellType, Column, ColumnKind, Digest, File
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,11 +46,12 @@ def save(table: Table, artifacts: Artifacts) -> Digest:
     }
     says = {
         "arrays": {name: artifacts.put(_npy(array)).digest for name, array in arrays.items()},
-        "columns": [[column.name, column.kind] for column in table.columns],
+        "columns": [[column.name, column.kind, column.type] for column in table.columns],
         "categories": table.features.categories,
         "target": table.target_name,
         "classes": table.classes,
         "fingerprint": table.fingerprint,
+        "missing": table.missing,
     }
     return artifacts.put(json.dumps(says, sort_keys=True).encode()).digest
 
@@ -64,13 +65,18 @@ def load(digest: Digest, artifacts: Artifacts) -> Table:
     says = json.loads(artifacts.get(digest))
     arrays = {name: _mapped(artifacts.path(kept)) for name, kept in says["arrays"].items()}
     return Table(
-        columns=tuple(Column(name=name, kind=kind) for name, kind in says["columns"]),
+        columns=tuple(_column(*column) for column in says["columns"]),
         features=_features(arrays, says),
         target_name=says["target"],
         target=arrays["target"],
         classes=None if says["classes"] is None else tuple(says["classes"]),
         fingerprint=says["fingerprint"],
+        missing=None if says.get("missing") is None else tuple(says["missing"]),
     )
+
+
+def _column(name: str, kind: ColumnKind, cells: CellType | None = None) -> Column:
+    return Column(name=name, kind=kind, type=cells)
 
 
 def parts(digest: Digest, artifacts: Artifacts) -> tuple[Digest, ...]:

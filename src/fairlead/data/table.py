@@ -17,7 +17,7 @@ class Features:
     """Rows of feature columns: numbers and text apart, each in the order of the columns.
 
     Args:
-        numbers: float64 [rows, number columns]; a missing number is NaN.
+        numbers: float64 [rows, numbers of the signature]; a missing number is NaN.
         text: int32 [rows, text columns]: codes into `categories`; a missing text is -1.
         categories: For each text column its texts, sorted.
     """
@@ -48,6 +48,8 @@ class Table:
         target: float64 [rows] for regression; int64 [rows], indexes into `classes`, otherwise.
         classes: The target's distinct values, sorted; None for regression.
         fingerprint: Digest of all of the above, the same for every file that says the same.
+        missing: Texts that stand for a missing one in a text column; as `Signature.missing`.
+        notes: What a person should know of how it was read, a line each; they are not kept.
     """
 
     columns: tuple[Column, ...]
@@ -56,8 +58,15 @@ class Table:
     target: NDArray[np.float64] | NDArray[np.int64]
     classes: tuple[Scalar, ...] | None
     fingerprint: str
+    missing: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def signature(self) -> Signature:
         """What a model of this table takes and gives."""
-        return Signature(columns=self.columns, target=self.target_name, classes=self.classes)
+        return Signature(
+            columns=self.columns,
+            target=self.target_name,
+            classes=self.classes,
+            missing=self.missing,
+        )

@@ -150,7 +150,10 @@ class TestRows:
             ("rooms,city,age\n1,a,inf\n", "row 1, column 'age': 'inf' is not a finite number"),
             ("rooms,city,age\n1,a\n", "row 1 has 2 cells, and the first has 3"),
             ('{"rooms": 1}\n{"rooms"\n', "line 2 is not JSON"),
-            ('{"rooms": [1]}\n', "line 1, column 'rooms': a list or an object is no value"),
+            (
+                '{"rooms": [1], "city": "a", "age": 3}\n',
+                "row 1, column 'rooms': '['1']' is arrays or objects",
+            ),
             ('{"rooms": 1}\n[1]\n', "line 2 is not a JSON object"),
             (b"\xff\xfe", "is not UTF-8"),
             ("", "the file is empty"),

@@ -13,6 +13,7 @@ import pytest
 
 from fairlead.data import delimited, layouts
 from fairlead.data.archive import File, unpack
+from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Frame
 from fairlead.errors import InvalidData, InvalidSpec
 
@@ -55,7 +56,7 @@ def special(name: str, kind: bytes, target: str = "") -> tuple[tarfile.TarInfo, 
 
 class TestCsv:
     def test_cells_are_kept_as_written_and_missing_ones_are_null(self) -> None:
-        frame = delimited.parse('a,b, c\n1.50,"x, y",007\nNA,, NaN \n', separator=",")
+        frame = delimited.parse('a,b, c\n1.50,"x, y",007\nNA,, NaN \n', Dialect(separator=","))
         assert cells(frame) == {"a": ["1.50", None], "b": ["x, y", None], "c": ["007", None]}
 
     @pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
@@ -67,76 +68,88 @@ class TestCsv:
         assert delimited.separator_of('"a,b";c\n1;2\n') == ";"
 
     def test_a_quoted_cell_may_hold_a_line_end(self) -> None:
-        frame = delimited.parse('a,b\n"x\ny",1\n', separator=",")
+        frame = delimited.parse('a,b\n"x\ny",1\n', Dialect(separator=","))
         assert cells(frame)["a"] == ["x\ny"]
 
     def test_windows_line_ends_are_line_ends(self) -> None:
-        assert cells(delimited.parse("a,b\r\n1,2\r\n", separator=",")) == {"a": ["1"], "b": ["2"]}
+        assert cells(delimited.parse("a,b\r\n1,2\r\n", Dialect(separator=","))) == {
+            "a": ["1"],
+            "b": ["2"],
+        }
 
     def test_a_ragged_row_is_named(self) -> None:
         with pytest.raises(InvalidData, match=r"row 2 has 3 cells, and the first has 2: '3,4,5'"):
-            delimited.parse("a,b\n1,2\n3,4,5\n", separator=",")
+            delimited.parse("a,b\n1,2\n3,4,5\n", Dialect(separator=","))
 
     def test_names_that_repeat_are_refused(self) -> None:
         with pytest.raises(InvalidData, match="2 columns are named 'a'"):
-            delimited.parse("a,b,a\n1,2,3\n", separator=",")
+            delimited.parse("a,b,a\n1,2,3\n", Dialect(separator=","))
 
     def test_a_column_without_a_name_is_refused(self) -> None:
-        with pytest.raises(InvalidData, match="column 1 has no name"):
-            delimited.parse(",a\n0,2\n", separator=",")
+        with pytest.raises(InvalidData, match="column 2 has no name"):
+            delimited.parse("a,,b\n0,2,3\n", Dialect(separator=","))
+
+    def test_columns_without_a_name_at_the_beginning_are_an_index(self) -> None:
+        frame = delimited.parse(",,a\nx,0,2\n", Dialect(separator=","))
+        assert frame.names == ("Unnamed: 0", "Unnamed: 1", "a")
+        assert frame.index == {"Unnamed: 0", "Unnamed: 1"}
+
+    def test_separators_at_the_ends_of_lines_make_no_column(self) -> None:
+        frame = delimited.parse("a,b,\n1,2,\n", Dialect(separator=","))
+        assert cells(frame) == {"a": ["1"], "b": ["2"]}
 
     def test_a_file_of_nothing_is_refused(self) -> None:
         with pytest.raises(InvalidData, match="empty"):
-            delimited.parse("\n\n", separator=",")
+            delimited.parse("\n\n", Dialect(separator=","))
 
     def test_a_header_of_numbers_asks_for_names(self) -> None:
         with pytest.raises(InvalidData, match=r"holds numbers, not names; .* data\.columns"):
-            delimited.parse("1,2\n3,4\n", separator=",")
+            delimited.parse("1,2\n3,4\n", Dialect(separator=","))
 
     def test_names_of_the_spec_make_the_first_row_data(self) -> None:
-        frame = delimited.parse("1,2\n3,4\n", separator=",", columns=("a", "b"))
+        frame = delimited.parse("1,2\n3,4\n", Dialect(separator=",", columns=("a", "b")))
         assert cells(frame) == {"a": ["1", "3"], "b": ["2", "4"]}
 
     def test_names_that_the_file_has_too_are_its_header(self) -> None:
-        frame = delimited.parse("a,b\n3,4\n", separator=",", columns=("a", "b"))
+        frame = delimited.parse("a,b\n3,4\n", Dialect(separator=",", columns=("a", "b")))
         assert cells(frame) == {"a": ["3"], "b": ["4"]}
 
     def test_names_of_another_number_are_refused(self) -> None:
         with pytest.raises(
             InvalidSpec, match=r"data\.columns: names 3 columns, and the file has 2"
         ):
-            delimited.parse("1,2\n", separator=",", columns=("a", "b", "c"))
+            delimited.parse("1,2\n", Dialect(separator=",", columns=("a", "b", "c")))
 
     def test_a_cell_larger_than_pythons_own_limit_is_read(self) -> None:
-        frame = delimited.parse(f"{'n' * 200_000},b\n1,2\n", separator=",")
+        frame = delimited.parse(f"{'n' * 200_000},b\n1,2\n", Dialect(separator=","))
         assert len(frame.names[0]) == 200_000
 
 
 class TestPlainLayouts:
     def test_uci_records_stand_on_one_line(self) -> None:
-        frame = layouts.uci(" 0.1  2 \n\n .3\t4\n", ("a", "b"))
+        frame = layouts.uci(" 0.1  2 \n\n .3\t4\n", Dialect(columns=("a", "b")))
         assert cells(frame) == {"a": ["0.1", ".3"], "b": ["2", "4"]}
 
     def test_uci_asks_for_names(self) -> None:
         with pytest.raises(InvalidSpec, match=r"data\.columns: the file has no header; name its 2"):
-            layouts.uci("1 2\n", None)
+            layouts.uci("1 2\n", Dialect(columns=None))
 
     def test_a_ragged_uci_row_is_named(self) -> None:
         with pytest.raises(InvalidData, match="row 2 has 1 cells, and the first has 2"):
-            layouts.uci("1 2\n3\n", ("a", "b"))
+            layouts.uci("1 2\n3\n", Dialect(columns=("a", "b")))
 
     def test_uci_without_records_is_refused(self) -> None:
         with pytest.raises(InvalidData, match="no records"):
-            layouts.uci("\n", ("a",))
+            layouts.uci("\n", Dialect(columns=("a",)))
 
     def test_statlib_records_stand_on_two_lines_after_prose(self) -> None:
-        frame = layouts.statlib(STATLIB, ("A", "B", "C", "D"))
+        frame = layouts.statlib(STATLIB, Dialect(columns=("A", "B", "C", "D")))
         assert cells(frame)["D"] == ["24.00", "21.60"]
         assert cells(frame)["A"] == ["0.1", "0.2"]
 
     def test_a_statlib_file_cut_within_a_record_is_refused(self) -> None:
         with pytest.raises(InvalidData, match="cut short"):
-            layouts.statlib(STATLIB.rsplit("\n", 2)[0], ("A", "B", "C", "D"))
+            layouts.statlib(STATLIB.rsplit("\n", 2)[0], Dialect(columns=("A", "B", "C", "D")))
 
     @pytest.mark.parametrize(
         ("content", "name", "expected"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from fairlead.data.assemble import assemble, check_missing
 from fairlead.data.delimited import parse
+from fairlead.data.dialect import Dialect
 from fairlead.data.fingerprint import row_hashes
 from fairlead.data.frame import Frame
 from fairlead.data.read import difference
@@ -31,7 +32,7 @@ def data(**says: Any) -> Data:
 
 
 def table(text: str = ROWS, **says: Any) -> Table:
-    frame = parse(text, separator=",")
+    frame = parse(text, Dialect(separator=","))
     wanted = data(**says)
     made = assemble(frame, wanted)
     check_missing(made, wanted)
@@ -75,7 +76,7 @@ class TestColumns:
 
     def test_every_column_of_texts_is_named_at_once(self) -> None:
         with pytest.raises(InvalidData) as caught:
-            table("a,b,c,d,y\nx,1,x,1,1\n2,2,y,2,2\n3,3,x,z,3\n")
+            table("a,b,c,d,y\nx,1,x,z,1\n2,2,y,2,2\ny,3,x,x,3\n")
         assert str(caught.value) == (
             "data.source: row 1, column 'a': 'x' is text, not a number (so has 'c', 'd'); name the "
             "columns in data.encode ({a: onehot, c: onehot, d: onehot}) to use them as text, or "
@@ -180,7 +181,7 @@ class TestColumns:
     ) -> None:
         wanted = Data(source="boston", **{key: named}).model_copy(update={"target": "y"})
         with pytest.raises(InvalidSpec, match=rf"data\.{key}: 'y' is the target"):
-            assemble(parse("a,y\n1,1\n2,2\n3,3\n", separator=","), wanted)
+            assemble(parse("a,y\n1,1\n2,2\n3,3\n", Dialect(separator=",")), wanted)
 
     def test_a_column_must_be_left(self) -> None:
         with pytest.raises(InvalidSpec, match=r"data\.drop: no column is left"):

@@ -18,8 +18,8 @@ from fairlead.cli.row_files import Block, Form, block, parts, write
 from fairlead.errors import Failed, Invalid, InvalidData
 
 if TYPE_CHECKING:
+    from fairlead.control.models import Predictor
     from fairlead.data.table import Features
-    from fairlead.inference import Exported
     from fairlead.records import Signature
 
 _AT_ONCE = 8192  # rows: what is predicted and written together
@@ -78,9 +78,9 @@ def command(  # noqa: PLR0913 - each is an option
 
     chosen = _form(form, output, as_json=as_json)
     with opened(ctx) as stores:
-        exported, signature = predictor(stores, model, version)
-    every = _read(rows, signature, missing=exported.found.missing)
-    predicted = (each for features in every for each in _predicted(exported, features, signature))
+        found = predictor(stores, model, version)
+    every = _read(rows, found)
+    predicted = (each for features in every for each in _predicted(found, features))
     with _target(output) as stream:
         write(predicted, stream, chosen)
 
@@ -104,15 +104,16 @@ def _form_of(output: Path) -> Form:
         ) from None
 
 
-def _read(path: Path, signature: Signature, *, missing: bool) -> Iterator[Features]:
-    """The file's rows, part by part; without `missing`, none of them may miss a number."""
+def _read(path: Path, model: Predictor) -> Iterator[Features]:
+    """The file's rows, part by part; some models take none that misses a number."""
     from fairlead.data.rows import Before, read_rows
 
     rows = 0
-    for part in parts(path):
-        features = read_rows(part, signature, before=Before(rows=rows, lines=part.lines))
-        if not missing:
-            _refuse_missing(features, signature, part.name, before=rows)
+    for part in parts(path, whole=not model.dialect.can_be_cut):
+        before = Before(rows=rows, lines=part.lines)
+        features = read_rows(part, model.signature, dialect=model.dialect, before=before)
+        if not model.exported.found.missing:
+            _refuse_missing(features, model.signature, part.name, before=rows)
         rows += len(features)
         yield features
 
@@ -129,18 +130,19 @@ def _refuse_missing(features: Features, signature: Signature, file: str, *, befo
     if not len(missing):
         return
     row, column = missing[0].tolist()
+    names = [column.name for column in signature.columns for _ in column.numbers]
     raise InvalidData(
-        f"{file}: row {before + row + 1}, column {signature.numbers[column]!r} has no value, and "
+        f"{file}: row {before + row + 1}, column {names[column]!r} has no value, and "
         "the model was trained without missing numbers: give one, or train it with data.impute"
     )
 
 
-def _predicted(exported: Exported, features: Features, signature: Signature) -> Iterator[Block]:
+def _predicted(model: Predictor, features: Features) -> Iterator[Block]:
     import numpy as np
 
     for start in range(0, max(len(features), 1), _AT_ONCE):  # no rows are a block, too
         rows = np.arange(start, min(start + _AT_ONCE, len(features)))
-        yield block(exported.predict(features.take(rows)), signature)
+        yield block(model.exported.predict(features.take(rows)), model.signature)
 
 
 @contextmanager

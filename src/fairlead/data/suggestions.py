@@ -1,0 +1,103 @@
+"""Ways on for a cell that is not what its column must be: which key of the spec would read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fairlead.data.cells import CellError, date_parts, found_type, share_of_numbers
+from fairlead.data.dialect import Dialect
+from fairlead.data.frame import Cells, Frame
+
+_MOSTLY = 0.5  # of a column: its other cells are likely faults then
+_FEW = 20  # different texts are few in any table
+_MANY = 0.5  # of the rows: more different texts than that are likely names or prose
+_SOME = 1000  # cells that are looked at for dates
+
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,.' ])\d{3})+(?:([.,])\d*)?", re.ASCII)
+_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def for_numbers(frame: Frame, name: str, fault: CellError) -> str:
+    """What would read the first cell that is no number; empty where the column is best text.
+
+    Args:
+        frame: Has the column.
+        name: Of the column.
+        fault: The cell.
+    """
+    cells = frame[name]
+    if _are_dates(cells):
+        return (
+            f"data.encode ({{{name}: date}}) uses its year, month, day of the week, hour and days "
+            "since 1970"
+        )
+    if not pa.types.is_string(cells.type):
+        return ""
+    share = share_of_numbers(cells, frame.dialect or Dialect())
+    if name in frame.text:
+        return f"data.types ({{{name}: number}}) reads its numbers" if share == 1 else ""
+    return _for_odd_cell(fault.cell, frame.dialect) if share >= _MOSTLY else ""
+
+
+def _for_odd_cell(cell: str, dialect: Dialect | None) -> str:
+    if dialect is None:
+        return "most of the column is numbers"
+    if key := _mark(cell, dialect):
+        return f"{key} reads it as a number"
+    return f"data.missing with {cell[:40]!r} in it takes it for a missing value"
+
+
+def _mark(cell: str, dialect: Dialect) -> str:
+    """The keys that would make it a number."""
+    grouped = _THOUSANDS.fullmatch(cell)
+    if grouped and (grouped[1] != "." or grouped[2] == ","):
+        keys = [f"data.thousands: {grouped[1]!r}"] if dialect.thousands != grouped[1] else []
+        point = grouped[2] or dialect.decimal
+        keys += [f"data.decimal: {point!r}"] if dialect.decimal != point else []
+        return " with ".join(keys) + (_or_decimal(cell) if grouped[1] == "," and keys else "")
+    return "data.decimal: ','" if _COMMA.fullmatch(cell) and dialect.decimal != "," else ""
+
+
+def _or_decimal(cell: str) -> str:
+    return (
+        " (or data.decimal: ',', if that is what the comma means)"
+        if cell.count(",") == 1 and "." not in cell
+        else ""
+    )
+
+
+def for_text(cells: Cells, names: Sequence[str], *, most: int) -> str:
+    """What to do about columns of text.
+
+    Args:
+        cells: Of the first of them.
+        names: Of all of them.
+        most: Texts that may be encoded.
+    """
+    what, it = ("the columns", "them") if len(names) > 1 else ("the column", "it")
+    different, rows = len(pc.unique(cells)), len(cells)
+    if len(names) == 1 and (different > most or different > max(_FEW, _MANY * rows)):
+        return (
+            f"it has {different} different texts in {rows} rows, like a name or a number of the "
+            f"row: name {what} in data.drop (data.encode with onehot would make a column of each)"
+        )
+    how = _listed([f"{name}: onehot" for name in names])
+    return f"name {what} in data.encode ({{{how}}}) to use {it} as text, or in data.drop"
+
+
+def _are_dates(cells: Cells) -> bool:
+    if pa.types.is_string(cells.type):
+        some = cells.drop_null().slice(0, _SOME)
+        return len(some) > 0 and not isinstance(date_parts(some), CellError)
+    return found_type(cells) == "date"
+
+
+_LISTED = 20  # names that a message holds
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
