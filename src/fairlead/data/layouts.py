@@ -158,8 +158,13 @@ def json_lines(text: str) -> Frame:
     return replace(
         frame,
         text=frozenset(name for name, found in kinds.items() if found == {str}),
-        other={name: "arrays or objects" for name, found in kinds.items() if found & {list, dict}},
+        other={
+            name: "an array or an object" for name, found in kinds.items() if found & {list, dict}
+        },
     )
+
+
+_NESTED = "an array or an object"
 
 
 class _Number(str):

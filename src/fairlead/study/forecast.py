@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.data import split
+from fairlead.data.summary import ColumnSummary, summaries
 from fairlead.families.family import Task
 from fairlead.families.imported import contained
 from fairlead.formatting import count
@@ -42,6 +43,7 @@ class Forecast:
     training_rows: int
     holdout_rows: int
     columns: int
+    reading: tuple[ColumnSummary, ...]
     metric: str
     workers: int
     seconds_a_fit: float | None  # of the first task; None where it was not timed
@@ -65,7 +67,9 @@ class Forecast:
 
     def _data(self) -> str:
         rows = f"{count(self.training_rows, 'row')} to train on, {self.holdout_rows} held out"
-        return f"{rows}; {count(self.columns, 'column')}"
+        width = sum(column.columns for column in self.reading)
+        encoded = f", {width} when encoded" if width != self.columns else ""
+        return f"{rows}; {count(self.columns, 'column')}{encoded}"
 
     def _trials(self) -> str:
         return f"{count(self.trials, 'trial')} in {count(self.tasks, 'task')}"
@@ -112,6 +116,7 @@ def forecast(
         training_rows=len(training),
         holdout_rows=len(held),
         columns=len(plan.table.columns),
+        reading=summaries(plan.table),
         metric=plan.metric.name,
         workers=slots,
         seconds_a_fit=one,

@@ -153,6 +153,7 @@ def _seen(plan: StudyPlan, asked: Spec) -> Iterator[str]:
     table, data = plan.table, plan.spec.data
     rows, held = split.holdout(table, data.holdout, seed=data.seed)
     split.folds(table.target[rows], plan.spec.search.folds, classes=table.classes is not None)
+    yield from table.notes
     yield from remarks.on_target(table, asked.data)
     if asked.promote.when != "never":
         yield from remarks.on_precision(table)

@@ -152,7 +152,7 @@ class TestRows:
             ('{"rooms": 1}\n{"rooms"\n', "line 2 is not JSON"),
             (
                 '{"rooms": [1], "city": "a", "age": 3}\n',
-                "row 1, column 'rooms': '['1']' is arrays or objects",
+                "row 1, column 'rooms': \"['1']\" is an array or an object",
             ),
             ('{"rooms": 1}\n[1]\n', "line 2 is not a JSON object"),
             (b"\xff\xfe", "is not UTF-8"),

@@ -8,8 +8,9 @@ import click
 
 from fairlead.cli.context import settings
 from fairlead.cli.options import spec_options
-from fairlead.cli.output import json_option, note, print_fields, print_json
+from fairlead.cli.output import json_option, note, print_fields, print_json, print_table
 
+_SHOWN = 40  # columns of the data
 _EPILOG = """\b
 Examples:
   fairlead plan examples/boston.yaml
@@ -33,7 +34,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
 ) -> None:
     """Show what a run of SPEC would do: trials, tasks, fits saved, rows, and an estimate.
 
-    Nothing is written. One fit is timed, on one fold; the estimate covers the search alone.
+    A table shows how each column is read, its missing values, and the columns that a model gets of
+    it. Nothing is written. One fit is timed, on one fold; the estimate covers the search alone.
     """
     from fairlead.spec.load import load
     from fairlead.study.forecast import forecast
@@ -50,3 +52,11 @@ def command(  # noqa: PLR0913 - click passes each option by name
         print_json(answer)
     else:
         print_fields(answer.in_words())
+        click.echo()
+        shown = answer.reading[:_SHOWN]
+        print_table(
+            ("column", "read as", "missing", "encoding", "columns", "values"),
+            [(c.name, c.read_as, c.missing, c.encoding, c.columns, c.values) for c in shown],
+        )
+        if more := len(answer.reading) - len(shown):
+            note(f"{more} more columns; --json shows all")
