@@ -5,6 +5,7 @@ And which known name was meant by one that is none.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -69,6 +70,13 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     folded = {other.casefold(): other for other in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
     return folded[near[0]] if near else None
+
+
+def yaml_key(name: str) -> str:
+    """A name as a key of YAML: in quotes where it would be read as something else without."""
+    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.\-/]*(?: [A-Za-z0-9_.\-/]+)*", name)
+    word = name.lower() in {"true", "false", "null"}
+    return name if plain and not word else "'" + name.replace("'", "''") + "'"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

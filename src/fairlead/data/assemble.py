@@ -31,7 +31,7 @@ from fairlead.data.fingerprint import fingerprint
 from fairlead.data.frame import Cells, Frame
 from fairlead.data.table import Features, Table
 from fairlead.errors import InvalidData, InvalidSpec
-from fairlead.formatting import did_you_mean
+from fairlead.formatting import did_you_mean, yaml_key
 from fairlead.records import Column, Scalar
 from fairlead.spec.document import Data
 
@@ -162,7 +162,7 @@ def _notes(left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
         what, it = ("column", "it") if len(left_out) == 1 else ("columns", "them")
         listed = _listed([repr(name) for name in left_out])
-        how = _listed([f"{name}: number" for name in left_out])
+        how = _listed([f"{yaml_key(name)}: number" for name in left_out])
         yield (
             f"{what} {listed} left out: the index of a pandas DataFrame says nothing of a row; "
             f"to use {it} all the same, name {it} in data.types ({{{how}}})"
@@ -217,18 +217,18 @@ def _column(frame: Frame, name: str, data: Data) -> Column:
     if found == "date":
         raise InvalidData(
             f"data.encode: column {name!r} is {frame[name].type}, not text; encode it as a date "
-            f"({{{name}: date}})"
+            f"({{{yaml_key(name)}: date}})"
         )
     return Column(name=name, kind="text", type=_kept(found))
 
 
 def _refuse_text(frame: Frame, name: str, data: Data) -> None:
     """Refuse a column of texts that would pass for numbers; others are refused at the cell."""
-    cells = frame[name]
+    cells, key = frame[name], yaml_key(name)
     if name in data.types:
         raise InvalidSpec(
             f"data.types: column {name!r} is to be text, and a model takes numbers: name it in "
-            f"data.encode ({{{name}: onehot}}), too"
+            f"data.encode ({{{yaml_key(name)}: onehot}}), too"
         )
     if isinstance(numbers(cells, frame.dialect or _PLAIN), CellError):
         return
@@ -237,8 +237,8 @@ def _refuse_text(frame: Frame, name: str, data: Data) -> None:
     if len(cells):
         raise InvalidData(
             f"data.source: row {row + 1}, column {name!r}: {cells[row].as_py()!r} is {why}; name "
-            f"the column in data.encode ({{{name}: onehot}}) to use it as text, in data.types "
-            f"({{{name}: number}}) to use its numbers, or in data.drop"
+            f"the column in data.encode ({{{key}: onehot}}) to use it as text, in data.types "
+            f"({{{key}: number}}) to use its numbers, or in data.drop"
         )
 
 
@@ -376,7 +376,7 @@ def _amounts(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[n
     ):
         raise InvalidData(
             f"data.target: column {name!r} is text ({cells[0].as_py()!r}); data.types "
-            f"({{{name}: number}}) reads its numbers"
+            f"({{{yaml_key(name)}: number}}) reads its numbers"
         )
     values = numbers(cells, frame.dialect or _PLAIN, truths=found == "boolean")
     if isinstance(values, CellError):

@@ -24,32 +24,44 @@ from fairlead.errors import InvalidData, InvalidSpec
 
 _SEPARATORS = (",", ";", "|", "\t")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+_NUMERIC = re.compile(r"[+-]?[0-9][0-9.,' ]*(?:[eE][+-]?[0-9]+)?")  # with whatever marks
 _LOOKED_AT = 20  # records, to find the separator
 _COMPARED = 1000  # records that a header is compared with
 _DATA = "looks like data, not like names"
 
 
-def separator_of(text: str) -> str:
+def separator_of(text: str, decimal: str = ".") -> str:
     """The separator of a CSV file: it parts each of the first records into as many cells.
 
-    Where several do, or none does, it is the first that the first line has outside of quotes; a
-    comma where it has none.
+    Where several do, it is the one with the most numbers between them, and of equals the first
+    that the first line has outside of quotes, as where none does; a comma where it has none.
+
+    Args:
+        text: The file.
+        decimal: What comes before the fraction of a number: no separator.
     """
-    widths = {separator: _widths(text, separator) for separator in _SEPARATORS}
-    even = [one for one, found in widths.items() if len(found) == 1 and found != {1}]
+    first = {one: _first_records(text, one) for one in _SEPARATORS if one != decimal}
+    even = {one: records for one, records in first.items() if _are_even(records)}
+    if even:
+        most = max(map(_numbers_in, even.values()))
+        first = {one: records for one, records in even.items() if _numbers_in(records) == most}
     line = next(
         (found.group() for found in _LINE.finditer(text) if found.group().strip("\r\n")), ""
     )
     outside = "".join(line.split('"')[::2])
-    return next(
-        (separator for separator in even or _SEPARATORS if separator in outside),
-        even[0] if even else ",",
-    )
+    return next((one for one in first if one in outside), next(iter(even), ","))
 
 
-def _widths(text: str, separator: str) -> set[int]:
-    """How many cells the first records have."""
-    return {len(record) for record in itertools.islice(_reader(text, separator), _LOOKED_AT)}
+def _first_records(text: str, separator: str) -> list[list[str]]:
+    return list(itertools.islice(_reader(text, separator), _LOOKED_AT))
+
+
+def _are_even(records: Sequence[Sequence[str]]) -> bool:
+    return len({len(record) for record in records}) == 1 and len(records[0]) > 1
+
+
+def _numbers_in(records: Sequence[Sequence[str]]) -> int:
+    return sum(bool(_NUMERIC.fullmatch(cell.strip())) for record in records for cell in record)
 
 
 def _reader(text: str, separator: str) -> Iterator[list[str]]:
@@ -74,7 +86,7 @@ def parse(text: str, dialect: Dialect, *, before: int = 0) -> Frame:
         InvalidData: There is no header, rows are ragged, or names repeat.
         InvalidSpec: `columns` are more or fewer than the file has.
     """
-    separator = dialect.separator or separator_of(text)
+    separator = dialect.separator or separator_of(text, dialect.decimal)
     first = first_record(text, separator)
     names, headed = _names(first, dialect)
     records = _records(text, separator, width=len(first), before=before - headed)

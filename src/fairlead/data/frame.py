@@ -69,7 +69,7 @@ def named(names: Sequence[str], cells: Sequence[Cells], dialect: Dialect | None 
     """
     given = _without_last(names, cells)
     first = next((at for at, name in enumerate(given) if name), 0)
-    full = [name if at >= first else f"Unnamed: {at}" for at, name in enumerate(given)]
+    full = [name if at >= first else _index_name(at, given) for at, name in enumerate(given)]
     _check_names(full)
     return Frame(
         names=tuple(full),
@@ -77,6 +77,14 @@ def named(names: Sequence[str], cells: Sequence[Cells], dialect: Dialect | None 
         index=frozenset(name for name in full if _INDEX.fullmatch(name)),
         dialect=dialect,
     )
+
+
+def _index_name(at: int, given: Sequence[str]) -> str:
+    """The name that pandas gives such a column, or one like it where that is taken."""
+    name = f"Unnamed: {at}"
+    while name in given:
+        name += ".0"
+    return name
 
 
 def _without_last(names: Sequence[str], cells: Sequence[Cells]) -> Sequence[str]:

@@ -102,7 +102,7 @@ def _frame(
         return layouts.json_lines(decoded(file))
     text = decoded(file, dialect.encoding, before=before.lines)
     if dialect.separator is None:
-        separator = "\t" if form == "tsv" else delimited.separator_of(text)
+        separator = "\t" if form == "tsv" else delimited.separator_of(text, dialect.decimal)
         dialect = replace(dialect, separator=separator)
     return delimited.parse(text, _headed(text, dialect, signature), before=before.rows)
 

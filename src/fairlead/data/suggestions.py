@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from fairlead.data.cells import CellError, date_parts, found_type, share_of_numbers
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Cells, Frame
+from fairlead.formatting import yaml_key
 
 _MOSTLY = 0.5  # of a column: its other cells are likely faults then
 _FEW = 20  # different texts are few in any table
@@ -32,14 +33,14 @@ def for_numbers(frame: Frame, name: str, fault: CellError) -> str:
     cells = frame[name]
     if _are_dates(cells):
         return (
-            f"data.encode ({{{name}: date}}) uses its year, month, day of the week, hour and days "
-            "since 1970"
+            f"data.encode ({{{yaml_key(name)}: date}}) uses its year, month, day of the week, hour "
+            "and days since 1970"
         )
     if not pa.types.is_string(cells.type):
         return ""
     share = share_of_numbers(cells, frame.dialect or Dialect())
     if name in frame.text:
-        return f"data.types ({{{name}: number}}) reads its numbers" if share == 1 else ""
+        return f"data.types ({{{yaml_key(name)}: number}}) reads its numbers" if share == 1 else ""
     return _for_odd_cell(fault.cell, frame.dialect) if share >= _MOSTLY else ""
 
 
@@ -85,7 +86,7 @@ def for_text(cells: Cells, names: Sequence[str], *, most: int) -> str:
             f"it has {different} different texts in {rows} rows, like a name or a number of the "
             f"row: name {what} in data.drop (data.encode with onehot would make a column of each)"
         )
-    how = _listed([f"{name}: onehot" for name in names])
+    how = _listed([f"{yaml_key(name)}: onehot" for name in names])
     return f"name {what} in data.encode ({{{how}}}) to use {it} as text, or in data.drop"
 
 
