@@ -15,10 +15,11 @@ from typing import BinaryIO, Literal, NoReturn, TypeAlias
 from fairlead.data import delimited, layouts
 from fairlead.data.archive import File, refuse_binary, unpack
 from fairlead.data.assemble import features_of
-from fairlead.data.cells import CellError
+from fairlead.data.cells import CellError, written
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Frame
 from fairlead.data.read import decoded
+from fairlead.data.lexicon import ONCE_MISSING
 from fairlead.data.table import Features
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column, Signature
@@ -104,7 +105,24 @@ def _frame(
     if dialect.separator is None:
         separator = "\t" if form == "tsv" else delimited.separator_of(text, dialect.decimal)
         dialect = replace(dialect, separator=separator)
-    return delimited.parse(text, _headed(text, dialect, signature), before=before.rows)
+    missing = ONCE_MISSING if signature.missing is None else signature.missing
+    headed = replace(_headed(text, dialect, signature), missing=missing)
+    frame = delimited.parse(text, headed, before=before.rows)
+    return frame if missing == dialect.missing else _numbers_missing(frame, signature, dialect)
+
+
+def _numbers_missing(frame: Frame, signature: Signature, dialect: Dialect) -> Frame:
+    """The frame without the texts that stand for a missing number.
+
+    A model that was trained on a file which tells null from text has no such text of its own, but
+    in a column of numbers they can mean nothing else.
+    """
+    plain = {column.name for column in signature.columns if column.kind != "text"}
+    cells = (
+        written(cells, dialect.missing) if name in plain else cells
+        for name, cells in zip(frame.names, frame.cells, strict=True)
+    )
+    return replace(frame, cells=tuple(cells))
 
 
 def _headed(text: str, dialect: Dialect, signature: Signature) -> Dialect:

@@ -63,7 +63,8 @@ def test_warnings_of_the_fit_that_is_timed_stay_out_of_the_plan(tmp_path: Path) 
         check=True,
     )
     assert done.stderr == ""
-    told = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    said, _, _ = done.stdout.partition("\n\n")  # before the table of columns
+    told = dict(line.split(maxsplit=1) for line in said.splitlines())
     assert told["search"] == "grid: 1 trial in 1 task"
     assert told["estimate"].startswith("search less than 1 s, from one fit of ")
     assert told["estimate"].endswith("starting the workers, the refit and the gate come on top")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.data.cells import LARGEST
-from fairlead.data.lexicon import MISSING, meant
+from fairlead.data.lexicon import ONCE_MISSING, meant
 from fairlead.data.rows import read_rows
 from fairlead.errors import Invalid, InvalidData
 from fairlead.inference import _inputs
@@ -37,7 +37,7 @@ WRITTEN = st.one_of(
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 CELLS = st.one_of(
     TEXTS.map(json.dumps),
-    st.sampled_from([json.dumps(f" {word}\t") for word in MISSING]),
+    st.sampled_from([json.dumps(f" {word}\t") for word in ONCE_MISSING]),
     st.sampled_from(["true", "false"]),
     WRITTEN,
 )
@@ -71,7 +71,7 @@ def test_the_blanks_around_a_text_are_those_of_files() -> None:
     assert [text.strip() for text in every] == trimmed
 
 
-@pytest.mark.parametrize("word", MISSING)
+@pytest.mark.parametrize("word", ONCE_MISSING)
 def test_words_that_mean_missing_are_no_text(word: str) -> None:
     assert meant(f" {word} ") == ""
 
