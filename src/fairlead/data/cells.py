@@ -53,11 +53,15 @@ class CellError:
 def written(strings: Sequence[str | None] | Cells, missing: Sequence[str] = MISSING) -> Cells:
     """Cells of a text file: without the blanks around them, missing ones as null."""
     array = _array(strings) if isinstance(strings, (list, tuple)) else strings
-    trimmed = pc.utf8_trim_whitespace(array)
-    if not missing:
-        return _one(trimmed)
-    nothing = pc.is_in(trimmed, value_set=_array(missing))
-    return _one(pc.if_else(nothing, _scalar(None, pa.string()), trimmed))
+    return without(pc.utf8_trim_whitespace(array), missing)
+
+
+def without(cells: Cells, missing: Sequence[str]) -> Cells:
+    """The cells with these strings as null."""
+    if not missing or not pa.types.is_string(cells.type):
+        return _one(cells)
+    nothing = pc.is_in(cells, value_set=_array(missing))
+    return _one(pc.if_else(nothing, _scalar(None, pa.string()), cells))
 
 
 # pa.array, pa.scalar and to_numpy would import pandas first, where it is installed: half a second.

@@ -15,11 +15,11 @@ from typing import BinaryIO, Literal, NoReturn, TypeAlias
 from fairlead.data import delimited, layouts
 from fairlead.data.archive import File, refuse_binary, unpack
 from fairlead.data.assemble import features_of
-from fairlead.data.cells import CellError, written
+from fairlead.data.cells import CellError, without
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Frame
 from fairlead.data.read import decoded
-from fairlead.data.lexicon import ONCE_MISSING
+from fairlead.data.lexicon import EMPTY, ONCE_MISSING
 from fairlead.data.table import Features
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column, Signature
@@ -97,29 +97,36 @@ def _format_of(file: File) -> Format:
 def _frame(
     file: File, form: Format, dialect: Dialect, before: Before, signature: Signature
 ) -> Frame:
+    """The file's columns, with those cells missing that the version takes for missing ones.
+
+    A text is missing as it was in the training data. Where a number is wanted, the texts of the
+    dialect can mean nothing else, though a version that was trained on a file which tells null from
+    text has none for its texts.
+    """
+    missing = ONCE_MISSING if signature.missing is None else signature.missing
     if form == "parquet":
-        return layouts.parquet(file.content, limit=_LIMIT)
+        return _without(layouts.parquet(file.content, limit=_LIMIT), signature, missing, EMPTY)
     if form == "jsonl":
-        return layouts.json_lines(decoded(file))
+        return _without(layouts.json_lines(decoded(file)), signature, missing, EMPTY)
     text = decoded(file, dialect.encoding, before=before.lines)
     if dialect.separator is None:
         separator = "\t" if form == "tsv" else delimited.separator_of(text, dialect.decimal)
         dialect = replace(dialect, separator=separator)
-    missing = ONCE_MISSING if signature.missing is None else signature.missing
-    headed = replace(_headed(text, dialect, signature), missing=missing)
+    headed = replace(_headed(text, dialect, signature), missing=EMPTY)
     frame = delimited.parse(text, headed, before=before.rows)
-    return frame if missing == dialect.missing else _numbers_missing(frame, signature, dialect)
+    return _without(frame, signature, missing, dialect.missing)
 
 
-def _numbers_missing(frame: Frame, signature: Signature, dialect: Dialect) -> Frame:
-    """The frame without the texts that stand for a missing number.
-
-    A model that was trained on a file which tells null from text has no such text of its own, but
-    in a column of numbers they can mean nothing else.
-    """
-    plain = {column.name for column in signature.columns if column.kind != "text"}
+def _without(
+    frame: Frame, signature: Signature, of_text: Sequence[str], of_numbers: Sequence[str]
+) -> Frame:
+    """The frame with these texts missing, in columns of texts and in columns of numbers."""
+    missing = {
+        column.name: of_text if column.kind == "text" else of_numbers
+        for column in signature.columns
+    }
     cells = (
-        written(cells, dialect.missing) if name in plain else cells
+        without(cells, missing.get(name, EMPTY))
         for name, cells in zip(frame.names, frame.cells, strict=True)
     )
     return replace(frame, cells=tuple(cells))
