@@ -18,8 +18,8 @@ from fairlead.data.assemble import features_of
 from fairlead.data.cells import CellError, without
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Frame
-from fairlead.data.read import decoded
 from fairlead.data.lexicon import EMPTY, ONCE_MISSING
+from fairlead.data.read import decoded
 from fairlead.data.table import Features
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column, Signature
