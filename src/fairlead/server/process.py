@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from fairlead.server.stderr import StderrRelay
 from fairlead.serving.plan import Message, Plan, Report, decode, encode
 from fairlead.serving.settings import VARIABLE, ProcessSettings, command
 from fairlead.serving.settings import encode as encode_settings
@@ -21,6 +22,7 @@ from fairlead.serving.settings import encode as encode_settings
 _READ = 1 << 16
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _STDERR = 2  # a child's standard output goes there: what a library prints is no data
+_LAST_WORDS = 0.5  # seconds that passing on what a process wrote at its end may take
 
 
 @dataclass(kw_only=True, eq=False)
@@ -36,6 +38,7 @@ class ServingProcess:
     report: Report | None = None  # its last
     received_at: float | None = None  # when its last message came
     scrape: int = 0  # its last request for the Prometheus page that is not answered; 0: none
+    stderr: StderrRelay | None = None  # where what it writes is put into lines
     _unsent: bytearray = field(default_factory=bytearray)
     _unread: bytes = b""
 
@@ -76,6 +79,8 @@ class ServingProcess:
     def close(self) -> None:
         """Close its channel; a process that lives takes that for its supervisor's end."""
         self.channel.close()
+        if self.stderr is not None:
+            self.stderr.close(_LAST_WORDS)
 
     @property
     def end(self) -> str:
@@ -104,22 +109,44 @@ def start_process(
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            child = _child(settings, listening.fileno(), theirs.fileno())
+            child, stderr = _child(settings, listening.fileno(), theirs.fileno())
         except BaseException:
             ours.close()
             raise
     ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
-    return ServingProcess(child=child, channel=ours, started_at=now, tokens=settings.tokens)
+    return ServingProcess(
+        child=child, channel=ours, started_at=now, tokens=settings.tokens, stderr=stderr
+    )
 
 
-def _child(settings: ProcessSettings, listening: int, channel: int) -> subprocess.Popen[bytes]:
+def _child(
+    settings: ProcessSettings, listening: int, channel: int
+) -> tuple[subprocess.Popen[bytes], StderrRelay | None]:
+    """The process, and what reads its standard error, where that is not this program's own."""
+    if settings.logging.form != "json":
+        return _popen(settings, listening, channel, _STDERR), None
+    source, sink = os.pipe()
+    try:
+        child = _popen(settings, listening, channel, sink)
+    except BaseException:
+        os.close(source)
+        raise
+    finally:
+        os.close(sink)
+    return child, StderrRelay(source, child.pid)
+
+
+def _popen(
+    settings: ProcessSettings, listening: int, channel: int, stderr: int
+) -> subprocess.Popen[bytes]:
     own = replace(settings, listen=(listening,), channel=channel)
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command(),
         env={**os.environ, **_ONE_THREAD, VARIABLE: encode_settings(own)},
         pass_fds=(listening, channel),
         stdin=subprocess.DEVNULL,
-        stdout=_STDERR,
+        stdout=stderr,
+        stderr=stderr,
         # Ctrl-C is the supervisor's to handle. A session of its own would keep it away, too, but
         # Linux shares the processor between sessions: each wake-up of the other's would cost more.
         process_group=0,

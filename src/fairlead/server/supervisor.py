@@ -10,9 +10,10 @@ import contextlib
 import os
 import secrets
 import socket
+import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fairlead.records import Server
@@ -29,6 +30,7 @@ from fairlead.server.startup import deploy_champions
 from fairlead.serving.http.guard import hashed
 from fairlead.serving.settings import Limits, Logging, ProcessSettings
 from fairlead.serving.telemetry.counters import Aggregate
+from fairlead.serving.telemetry.logs import is_for_people
 from fairlead.stores import Stores
 
 _PERIOD = 0.1
@@ -173,7 +175,7 @@ class _Supervisor:
             host=options.host,
             tokens=self._authenticator.tokens,
             limits=options.limits,
-            logging=options.logging,
+            logging=_resolved(options.logging),
             grace=min(options.grace, _ORPHAN_GRACE),
         )
 
@@ -215,6 +217,11 @@ class _Supervisor:
 def _unique_name() -> str:
     """A name that no other server has."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _resolved(logging: Logging) -> Logging:
+    """With the form that it has on this program's standard error; the processes may get another."""
+    return replace(logging, form="lines" if is_for_people(logging, sys.stderr) else "json")
 
 
 def _default_processes() -> int:

@@ -190,7 +190,7 @@ def test_a_server_whose_only_model_fails_its_check_is_alive_and_not_ready(home: 
         assert served.said("failed: checking revision 'v2' of model 'sums'")
         home.deploy(1)
         wait_until(served.answers)
-        assert served.status("/readyz") == 200
+        wait_until(lambda: served.status("/readyz") == 200)
 
 
 def test_what_was_checked_once_on_this_machine_is_not_checked_by_the_next_server(

@@ -102,72 +102,66 @@ def command(  # noqa: PLR0913 - click passes each option by name
     from fairlead.serving.telemetry.logs import written
 
     writing = process.Logging(form=log_form, requests=log_requests)
-    known = read_tokens(settings(ctx).tokens)
-    options = ServeOptions(
-        models=models or None,
-        host=host,
-        port=port,
-        processes=processes,
-        grace=grace,
-        tokens=tuple(each.sha256 for each in known),
-        tokens_file=settings(ctx).tokens,
-        logging=writing,
-        check_cache=settings(ctx).checked,
-    )
     with (
-        _refused(ctx, writing),
-        _opened(ctx, writing) as stores,
-        _shutdown_requests() as stop,
         written(writing) as log,
+        _refused(ctx, writing, log),
+        _opened(ctx, log) as stores,
+        _shutdown_requests() as stop,
     ):
+        known = read_tokens(settings(ctx).tokens)
+        options = ServeOptions(
+            models=models or None,
+            host=host,
+            port=port,
+            processes=processes,
+            grace=grace,
+            tokens=tuple(each.sha256 for each in known),
+            tokens_file=settings(ctx).tokens,
+            logging=writing,
+            check_cache=settings(ctx).checked,
+        )
         reporter = ServerReporter(stores, log, token=bool(known), host=host)
         serve(stores, options, shutdown=stop, on_event=reporter)
         log.info("stopped")
 
 
 @contextmanager
-def _refused(ctx: click.Context, writing: Logging) -> Iterator[None]:
+def _refused(ctx: click.Context, writing: Logging, log: logging.Logger) -> Iterator[None]:
     """Writes why it cannot serve to its log, where programs read that."""
-    from fairlead.serving.telemetry.logs import is_for_people, written
+    from fairlead.serving.telemetry.logs import is_for_people
 
     try:
         yield
-    except FairleadError as error:
-        if is_for_people(writing, sys.stderr):
+    except Exception as error:
+        if is_for_people(writing, sys.stderr) or isinstance(error, click.exceptions.Exit):
             raise
-        with written(writing) as log:
-            log.error("%s", printable(explained(error)))  # noqa: TRY400 - a message, not a fault of ours
+        if not isinstance(error, FairleadError):
+            log.exception("%s", type(error).__name__)
+            ctx.exit(1)
+        log.error("%s", printable(explained(error)))  # noqa: TRY400 - a message, not a fault of ours
         ctx.exit(exit_status(error))
 
 
 @contextmanager
-def _opened(ctx: click.Context, writing: Logging) -> Iterator[Stores]:
+def _opened(ctx: click.Context, log: logging.Logger) -> Iterator[Stores]:
     """As `opened`, with a warning where it takes long, whether by a lock or by a slow disk."""
     with ExitStack() as stack:
         ledger = settings(ctx).ledger_url.removeprefix("sqlite:///")
-        with _warned_if_slow(f"opening ledger {ledger!r}: {_SLOW}", writing):
+        with _warned_if_slow(f"opening ledger {ledger!r}: {_SLOW}", log):
             found = stack.enter_context(opened(ctx))
         yield found
 
 
 @contextmanager
-def _warned_if_slow(wait: str, writing: Logging) -> Iterator[None]:
+def _warned_if_slow(wait: str, log: logging.Logger) -> Iterator[None]:
     """Logs a warning if the block takes long."""
-    timer = threading.Timer(_LONG, _warn, (wait, writing))
+    timer = threading.Timer(_LONG, log.warning, ("%s", printable(wait)))
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        timer.join()  # the log has one writer at a time
-
-
-def _warn(text: str, writing: Logging) -> None:
-    from fairlead.serving.telemetry.logs import written
-
-    with written(writing) as log:
-        log.warning("%s", printable(text))
 
 
 @contextmanager

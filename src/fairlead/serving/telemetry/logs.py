@@ -19,6 +19,7 @@ from typing import TextIO, TypeAlias
 import msgspec
 
 from fairlead.serving.settings import Logging
+from fairlead.serving.telemetry import foreign
 
 Later: TypeAlias = Callable[[float, Callable[[], None]], object]
 
@@ -30,7 +31,7 @@ _MOST = 10_000  # lines that wait
 
 @contextmanager
 def written(settings: Logging, stream: TextIO | None = None) -> Iterator[logging.Logger]:
-    """The logger, until all its lines are written.
+    """The logger, until all its lines are written; what else is logged meanwhile is written, too.
 
     Args:
         settings: What is written, and how.
@@ -44,7 +45,8 @@ def written(settings: Logging, stream: TextIO | None = None) -> Iterator[logging
     logger = _logger(settings.level, queue)
     listener.start()
     try:
-        yield logger
+        with foreign.logged(logger, queue):
+            yield logger
     finally:
         logger.removeHandler(queue)
         listener.stop()
@@ -113,32 +115,70 @@ def _by_loop(seconds: float, call: Callable[[], None]) -> object:
     return asyncio.get_running_loop().call_later(seconds, call)
 
 
-class Objects(logging.Formatter):
+class _Formatter(logging.Formatter):
+    def raised(self, record: logging.LogRecord) -> str:
+        """The traceback, where there is one: libraries ask for it without an exception, too."""
+        error = record.exc_info
+        return self.formatException(error) if error is not None and error[0] else ""
+
+
+class Objects(_Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's line."""
         document = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
+            "at": utc(record.created),
             "level": record.levelname.lower(),
-            "message": record.getMessage(),
+            "message": _message(record),
             "process": record.process,
             **_fields(record),
         }
-        if record.exc_info:
-            document["traceback"] = self.formatException(record.exc_info)
+        if record.name != NAME:
+            document["logger"] = record.name
+        if raised := self.raised(record):
+            document["traceback"] = raised
+        return as_object(document)
+
+
+def utc(seconds: float) -> str:
+    """A time since the epoch, as it stands in a line."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{at}.{int(seconds % 1 * 1000):03d}Z"
+
+
+def as_object(document: Mapping[str, object]) -> str:
+    """A line; half a character, which a file's name may hold, is written out."""
+    try:
         return msgspec.json.encode(document).decode()
+    except UnicodeEncodeError:
+        whole = {name: _whole(value) for name, value in document.items()}
+        return msgspec.json.encode(whole).decode()
 
 
-class Lines(logging.Formatter):
+def _whole(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    return value
+
+
+def _message(record: logging.LogRecord) -> str:
+    """What it says; a library may have given it arguments that do not fit."""
+    try:
+        return record.getMessage().strip()
+    except Exception:  # noqa: BLE001 - whatever a value raises when it is written as text
+        return f"{record.msg} {record.args!r}"
+
+
+class Lines(_Formatter):
     """A line for people: of a request no more than what it asked and what came of it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's line, and what was raised below it."""
         at = time.strftime("%H:%M:%S", time.localtime(record.created))
         line = f"{at} {record.levelname.lower():7} {_in_words(record)}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        raised = self.raised(record)
+        return f"{line}\n{raised}" if raised else line
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
@@ -150,7 +190,8 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 def _in_words(record: logging.LogRecord) -> str:
     fields = _fields(record)
     if "path" not in fields:
-        return record.getMessage() + "".join(_pairs(fields))
+        source = "" if record.name == NAME else f"{record.name}: "
+        return source + _message(record) + "".join(_pairs(fields))
     asked = [fields.get(name) for name in ("code", "method", "path", "revision")]
     said = " ".join(_shown(value) for value in asked if value is not None)
     line = f"{said} {fields['milliseconds']} ms"
