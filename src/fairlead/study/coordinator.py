@@ -19,7 +19,8 @@ from fairlead.study.plan import StudyPlan
 class Coordinator:
     """One study's search.
 
-    Several may work on one study at once: what they put in is the same, and put in once.
+    Several may work on one study at once: what they put in is the same, and put in once. One that
+    is asked for fewer trials than the study has ends with these, and leaves the study as it is.
 
     Args:
         plan: What the study is made of.
@@ -40,6 +41,7 @@ class Coordinator:
         self.best: tuple[Trial, float] | None = None
         self.news = False  # whether the last `advance` saw results or put trials in
         self._plan = plan
+        self._asked = plan.search.size
         self._ledger = ledger
         self._clock = clock
         self._started = clock()
@@ -56,6 +58,11 @@ class Coordinator:
     def elapsed(self) -> float:
         """Seconds since this coordinator began."""
         return self._clock() - self._started
+
+    @property
+    def size(self) -> int:
+        """How many trials there are to be."""
+        return min(self._asked, self.study.size)
 
     def advance(self) -> bool:
         """Take in new results and carry out steps until there is nothing more to do now.
@@ -113,7 +120,7 @@ class Coordinator:
         counts = self._ledger.studies.counts(self.study.id)
         asked = self._plan.spec.search
         return decide.SearchState(
-            size=self.study.size,
+            size=self.size,
             lag=self._search.lag,
             chunk=self._search.chunk,
             added=self._added,
@@ -137,6 +144,8 @@ class Coordinator:
 
     def _finish(self, size: int) -> bool:
         """False where somebody extended the study meanwhile."""
+        if size == self.size < self.study.size and self._reached is None:
+            return True  # what follows is for whoever asked for it
         best = self._plan.metric.best([result.score for result in self._history[:size]])
         studies, of = self._ledger.studies, self.study.size
         finished = studies.finish(self.study.id, of=of, size=size, best=best)

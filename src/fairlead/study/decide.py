@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from fairlead.metrics import Metric
-from fairlead.records import Result, Run, RunStage, Study
+from fairlead.records import Result, Run, RunStage, Study, TrialRow
 
 LOW_WATER = 64
 """Ready tasks below which a study without a lag puts in its next trials."""
@@ -17,7 +17,7 @@ LOW_WATER = 64
 class SearchState:
     """How far a study's search is."""
 
-    size: int  # trials in all
+    size: int  # trials that are asked for
     lag: int | None  # None where trials need no history
     chunk: int  # trials put in at a time where trials need no history
     added: int  # trials 0 .. added - 1 are in the ledger
@@ -95,12 +95,33 @@ def reached(results: Iterable[Result], until: float | None, metric: Metric) -> i
     return next(good, None)
 
 
+def as_asked(study: Study, trials: Sequence[TrialRow], size: int, metric: Metric) -> Study:
+    """The study as a run asks for it: its first trials, where the ledger's has more.
+
+    A study of `size` trials is the beginning of a larger one, trial by trial, so it has ended where
+    these have, and the best of it is the best of these.
+
+    Args:
+        study: As the ledger has it.
+        trials: Of it, by number.
+        size: How many trials are asked for.
+        metric: Says which is the best.
+    """
+    if size >= study.size:
+        return study
+    results = [row.result for row in trials[:size]]
+    if len(results) < size or None in results:
+        return replace(study, size=size, state="searching", best=None, finished=None)
+    best = metric.best([result.score if result else None for result in results])
+    return replace(study, size=size, state="finished", best=best)
+
+
 def next_stage(run: Run, study: Study, *, refitted: bool) -> RunStage | None:
     """The stage that a run is to be in by what the ledger has of it; None where all are done.
 
     Args:
         run: The run.
-        study: Its study.
+        study: Its study, as the run asks for it.
         refitted: Whether there is a candidate of the study's best trial.
     """
     if run.verdict is not None:

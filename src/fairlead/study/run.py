@@ -21,6 +21,7 @@ from pathlib import Path
 from fairlead import manifest
 from fairlead.errors import Failed, FairleadError, Lost
 from fairlead.families.catalog import NAMES
+from fairlead.formatting import count
 from fairlead.ledger.database import PATIENCE
 from fairlead.ledger.interface import Runs
 from fairlead.ledger.store import is_current
@@ -282,7 +283,12 @@ class _Carrier:
 
     def carry(self) -> RunOutcome:
         """Go from stage to stage until the run has ended."""
-        study = self._study()
+        study, kept = self._study(), self._kept()
+        if study.size < kept.size:
+            self.stages.watch.note(
+                f"study {study.id} has {count(kept.size, 'trial')}: {study.size} are asked for, so "
+                "these are its first"
+            )
         if study.state == "finished":
             self.stages.watch.note(f"study {study.id} is finished: nothing to search")
         with self.stages.patience(study) as pause:
@@ -305,7 +311,7 @@ class _Carrier:
         try:
             stage = self._next()
             if stage == "search":  # several may: what they put in is the same, and put in once
-                self.stages.search(self._study())
+                self.stages.search(self._kept())
                 self.__dict__.pop("_found", None)
             elif self.run.holder != self.holder:
                 return self._wait()
@@ -361,14 +367,23 @@ class _Carrier:
         """Raises Lost where another process holds it by now."""
         self.run = self.stages.ledger.runs.advance(replace(run, holder=self.holder))
 
-    def _study(self) -> Study:
+    def _kept(self) -> Study:
+        """The study as the ledger has it, which may be larger than the one asked for."""
         return self.stages.ledger.studies.get(self.run.study)
+
+    def _study(self) -> Study:
+        """The study that is asked for."""
+        kept, plan = self._kept(), self.stages.plan
+        if plan.search.size >= kept.size:
+            return kept
+        trials = self.stages.ledger.studies.trials(kept.id)
+        return decide.as_asked(kept, trials, plan.search.size, plan.metric)
 
     @cached_property
     def _found(self) -> tuple[Trials, Best]:
-        """The trials of the finished study, and the best of them."""
+        """The trials of the finished study that is asked for, and the best of them."""
         study = self._study()
-        trials = Trials(self.stages.ledger.studies.trials(study.id))
+        trials = Trials(self.stages.ledger.studies.trials(study.id)[: study.size])
         best = best_of(study, trials)
         if best is None:
             raise Failed(f"study {study.id}: no trial succeeded; {_reasons(trials)}")

@@ -193,7 +193,7 @@ class Stages:
 
     def _snapshot(self, coordinator: Coordinator, before: int) -> SearchProgress:
         return SearchProgress(
-            study=coordinator.study,
+            study=replace(coordinator.study, size=coordinator.size),
             metric=self.plan.metric.name,
             counts=self.ledger.studies.counts(coordinator.study.id),
             best=coordinator.best,

@@ -7,7 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.records import Run, Study, Verdict
+from fairlead.metrics import METRICS
+from fairlead.records import Result, Run, Study, Trial, TrialRow, Verdict
 from fairlead.study import decide
 from fairlead.study.decide import Add, Finish, SearchState, Withdraw
 
@@ -93,3 +94,40 @@ def test_a_run_goes_from_stage_to_stage_by_what_the_ledger_has_of_it() -> None:
 
 def test_a_run_whose_study_was_extended_after_its_version_was_registered_does_not_go_back() -> None:
     assert decide.next_stage(replace(RUN, version=1), STUDY, refitted=False) == "judge"
+
+
+def ended(*scores: float | None) -> list[TrialRow]:
+    """Trials with these scores; None failed."""
+    return [
+        TrialRow(
+            trial=Trial(number=number, family="x", params={}),
+            state="failed" if score is None else "done",
+            result=Result(number=number, state="failed" if score is None else "done", score=score),
+        )
+        for number, score in enumerate(scores)
+    ]
+
+
+KEPT = Study(id="s", name="n", spec="{}", table="t", size=4, state="finished", best=3)
+
+
+def test_fewer_trials_are_a_study_of_their_own_with_the_best_of_them() -> None:
+    rows = ended(None, 2.0, 3.0, 1.0)
+    few = decide.as_asked(KEPT, rows, 3, METRICS["mse"])
+    assert (few.size, few.state, few.best) == (3, "finished", 1)
+    assert decide.as_asked(KEPT, rows, 3, METRICS["r2"]).best == 2
+    assert decide.as_asked(KEPT, rows, 1, METRICS["mse"]).best is None
+
+
+def test_as_many_trials_or_more_are_the_study_itself() -> None:
+    for size in (4, 5):
+        assert decide.as_asked(KEPT, ended(1, 1, 1, 1), size, METRICS["mse"]) is KEPT
+
+
+def test_fewer_trials_that_have_not_ended_are_searched() -> None:
+    kept = replace(KEPT, state="searching", best=None)
+    first, second, third, _ = ended(1, 2, 3, 4)
+    waiting = replace(second, state="waiting", result=None)
+    for rows in ([first], [first, waiting, third]):
+        few = decide.as_asked(kept, rows, 2, METRICS["mse"])
+        assert (few.size, few.state, few.best) == (2, "searching", None)
