@@ -9,7 +9,7 @@ import pytest
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
-from tests.integration.serving.rig import Process, Trained
+from tests.integration.serving.rig import Process, Reply, Trained
 
 
 @pytest.fixture
@@ -80,6 +80,45 @@ def test_texts_and_labels_go_through(
     classes = trained.candidates["kinds"].signature.classes or ()
     labels = [str(classes[index]).encode() for index in np.argmax(expected, axis=1)]
     assert answered.as_numpy("label").tolist() == labels
+
+
+def raw(process: Process, model: str, body: bytes) -> Reply:
+    path = f"/v2/models/{model}/infer"
+    return process.ask("POST", path, body, {"Inference-Header-Content-Length": "0"})
+
+
+def test_a_raw_request_is_the_data_of_the_only_input(process: Process, trained: Trained) -> None:
+    numbers = np.array(trained.numbers("houses"), dtype="<f4")
+    reply = raw(process, "houses", numbers.tobytes())
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/octet-stream")
+    length = int(reply.headers["inference-header-content-length"])
+    found = triton.InferResult.from_response_body(reply.body, header_length=length)
+    expected = np.array(trained.golden("houses")[1], dtype=np.float32)
+    assert found.as_numpy("prediction").tolist() == expected.tolist()
+    (alone,) = triton.InferResult.from_response_body(
+        *_parts(raw(process, "houses", numbers[:1].tobytes()))
+    ).as_numpy("prediction")
+    assert alone == expected[0]
+
+
+def _parts(reply: Reply) -> tuple[bytes, bool, int]:
+    return reply.body, False, int(reply.headers["inference-header-content-length"])
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "said"),
+    [
+        ("houses", 0, "no rows"),
+        ("houses", 51, "the body has 51 bytes, which is no whole number of rows: a row of the raw"),
+        ("kinds", 12, "this model takes 'numbers' [rows, 2] and 'text' [rows, "),
+    ],
+)
+def test_a_raw_request_that_cannot_be_read_is_refused_by_name(
+    process: Process, model: str, size: int, said: str
+) -> None:
+    reply = raw(process, model, bytes(size))
+    assert reply.status == 400
+    assert said in reply.error
 
 
 def test_what_is_wrong_is_told_in_the_clients_own_words(

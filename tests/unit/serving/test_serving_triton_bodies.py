@@ -14,7 +14,7 @@ from tritonclient.http import (
     InferResult,
 )
 
-from fairlead.errors import Invalid
+from fairlead.errors import Invalid, TooLarge
 from fairlead.records import Column, Signature
 from fairlead.serving.protocol.infer import Infer, parse_infer, render_infer
 
@@ -180,3 +180,38 @@ def test_nan_that_the_client_writes_into_json_is_refused_with_what_to_write() ->
     ]
     with pytest.raises(Invalid, match="NaN is no number; null is a missing one"):
         parse(inputs)
+
+
+TEXT = Signature(columns=(Column(name="town", kind="text"),), target="y")
+NUMBER = Signature(columns=(Column(name="x", kind="number"),), target="y")
+
+
+def raw(body: bytes, signature: Signature, *, missing: bool = False, most_rows: int = 9) -> Infer:
+    return parse_infer(body, 0, signature, missing=missing, most_rows=most_rows)
+
+
+def test_a_raw_text_is_one_row_without_its_length() -> None:
+    """As Triton has it: a raw input of BYTES is one element, which is the whole body."""
+    found = raw("Köln".encode(), TEXT)
+    assert found.inputs["text"].tolist() == [["Köln"]]
+    assert found.rows == 1
+    assert all(wanted.binary for wanted in found.outputs)
+
+
+def test_raw_numbers_are_held_to_the_rules_of_all_numbers() -> None:
+    values = np.array([1.5, np.nan, -0.0], dtype="<f4")
+    assert raw(values.tobytes(), NUMBER, missing=True).rows == 3
+    with pytest.raises(Invalid, match=r"input 'numbers', row 2, column 'x': the number is missing"):
+        raw(values.tobytes(), NUMBER)
+    with pytest.raises(TooLarge, match="has 3 rows; at most 2"):
+        raw(values.tobytes(), NUMBER, missing=True, most_rows=2)
+    with pytest.raises(Invalid, match="UTF-8"):
+        raw(b"\xff", TEXT)
+
+
+def test_several_texts_have_no_raw_form() -> None:
+    towns = Signature(
+        columns=(Column(name="a", kind="text"), Column(name="b", kind="text")), target="y"
+    )
+    with pytest.raises(Invalid, match=r"this model takes 'text' \[rows, 2\]: send a JSON document"):
+        raw(b"abc", towns)

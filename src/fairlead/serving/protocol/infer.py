@@ -9,6 +9,7 @@ where the names could mean both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from struct import Struct
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ from fairlead.serving.protocol.documents import (
     InferResponse,
     MetadataTensor,
     ModelMetadata,
+    Parameters,
+    RequestInput,
     ServerMetadata,
     unread,
 )
@@ -35,6 +38,8 @@ from fairlead.version import VERSION
 
 PLATFORM = "onnxruntime_onnx"  # as Triton calls it
 EXTENSIONS = ("binary_tensor_data",)
+_FP32 = 4  # bytes
+_PREFIX = Struct("<I")  # the length of an element of BYTES, before it
 
 _REQUEST = msgspec.json.Decoder(InferRequest)
 _ENCODER = msgspec.json.Encoder()
@@ -70,7 +75,7 @@ def parse_infer(
     Args:
         body: The JSON document, and binary data behind it.
         header_length: Bytes of the document (Inference-Header-Content-Length); None where it is
-            all of the body.
+            all of the body, 0 where there is none and the body is the raw data of the one input.
         signature: Of the model.
         missing: Whether the model takes missing numbers (NaN, or null in JSON).
         most_rows: That may be asked at once.
@@ -80,6 +85,10 @@ def parse_infer(
         TooLarge: There are too many rows, or numbers that take long to read.
     """
     model = intake(signature)
+    if header_length == 0:
+        inputs, rows = _raw(body, model, missing=missing, most_rows=most_rows)
+        wanted = tuple(outputs.Wanted(name=n, binary=True) for n in outputs.names(signature))
+        return Infer(inputs=inputs, rows=rows, id=None, outputs=wanted)
     document = body if header_length is None else _document(body, header_length)
     strict.check_size(document, model.most_values(most_rows), len(model.columns))
     strict.check_exponents(document)
@@ -100,6 +109,52 @@ def _document(body: bytes, length: int) -> bytes:
             f"Inference-Header-Content-Length is {length}, where the body has {len(body)} bytes"
         )
     return body[:length]
+
+
+# ---- a raw request --------------------------------------------------------------------------
+#
+# Triton's raw binary request: no document, the body is the data of the model's only input, and the
+# outputs are binary. github.com/triton-inference-server/server, docs/protocol
+
+
+def _raw(body: bytes, model: Intake, *, missing: bool, most_rows: int) -> tuple[Tensors, int]:
+    """What the model takes, and the number of rows, which follows from the body's size."""
+    names = [*model.tensors]
+    if names == ["numbers"]:
+        tensor, data = _raw_numbers(body, len(model.numbers)), body
+    elif names == ["text"] and len(model.text) == 1:
+        tensor, data = (
+            _raw_tensor("text", [1, 1], "BYTES", len(body) + _PREFIX.size),
+            _raw_text(body),
+        )
+    else:
+        raise Invalid(
+            "Inference-Header-Content-Length is 0, so the body is the raw data of the one input, "
+            f"which must be numbers or a single text; this model takes {_tensors_named(model)}: "
+            "send a JSON document before the data"
+        )
+    found = {tensor.name: located(tensor, data, 0, 0)}
+    return _inputs(found, model, missing=missing, most_rows=most_rows)
+
+
+def _raw_numbers(body: bytes, width: int) -> RequestInput:
+    rows, rest = divmod(len(body), width * _FP32)
+    if rest:
+        raise Invalid(
+            f"the body has {len(body)} bytes, which is no whole number of rows: a row of the raw "
+            f"input 'numbers' is {width} FP32, {width * _FP32} bytes"
+        )
+    return _raw_tensor("numbers", [rows, width], "FP32", len(body))
+
+
+def _raw_text(body: bytes) -> bytes:
+    """The text as an element of BYTES; its length is the body's."""
+    return _PREFIX.pack(len(body)) + body
+
+
+def _raw_tensor(name: str, shape: list[int], datatype: str, size: int) -> RequestInput:
+    parameters: Parameters = {"binary_data_size": size}
+    return RequestInput(name=name, shape=shape, datatype=datatype, parameters=parameters)
 
 
 # ---- inputs ---------------------------------------------------------------------------------
@@ -160,8 +215,11 @@ def _by_tensor(found: Mapping[str, Sent], model: Intake) -> bool:
 
 
 def _ways(model: Intake) -> str:
-    tensors = " and ".join(f"{name!r} [rows, {len(c)}]" for name, c in model.tensors.items())
-    return f"it takes {tensors}, or one input for each column"
+    return f"it takes {_tensors_named(model)}, or one input for each column"
+
+
+def _tensors_named(model: Intake) -> str:
+    return " and ".join(f"{name!r} [rows, {len(c)}]" for name, c in model.tensors.items())
 
 
 def _rows(found: Mapping[str, Sent], widths: Mapping[str, int], most_rows: int) -> int:

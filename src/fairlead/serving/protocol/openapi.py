@@ -92,7 +92,8 @@ _PARAMETERS: Mapping[str, Object] = {
     "length": {
         "name": "Inference-Header-Content-Length",
         "in": "header",
-        "description": "Bytes of the JSON document where binary data stands behind it.",
+        "description": "Bytes of the JSON document where binary data stands behind it. 0: there is "
+        "none, the body is the raw data of the model's one input, and the answer is binary.",
         "schema": {"type": "integer", "minimum": 0},
     },
     "version": {
