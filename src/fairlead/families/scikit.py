@@ -322,19 +322,40 @@ def corrected() -> dict[str, Mapping[type, Callable[..., None]]]:
 
     wrong = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
     return {
-        "custom_conversion_functions": {one: _with_integers(names[one]) for one in wrong},
+        "custom_conversion_functions": {one: _mended(names[one]) for one in wrong},
         "custom_shape_calculators": {one: get_shape_calculator(names[one]) for one in wrong},
     }
 
 
-def _with_integers(operator: str) -> Converter:
-    """Histogram boosting gives booleans where integers are expected, which onnx refuses."""
+def _mended(operator: str) -> Converter:
+    """Histogram boosting: its booleans are no integers to onnx, and its log link is left out."""
     from skl2onnx.common._registration import get_converter
 
     def convert(scope: Any, model: Any, container: Any) -> None:
-        get_converter(operator)(scope, model, _IntegerContainer(container))
+        integers = _IntegerContainer(container)
+        if getattr(model.raw_operator, "loss", None) not in {"poisson", "gamma"}:
+            get_converter(operator)(scope, model, integers)
+            return
+        scores = scope.get_unique_variable_name("scores")
+        get_converter(operator)(scope, model, _RenamingContainer(integers, scores))
+        predicted = model.outputs[0].full_name
+        container.add_node("Exp", [scores], predicted, name=scope.get_unique_operator_name("Exp"))
 
     return convert
+
+
+class _RenamingContainer:
+    """A container of skl2onnx's whose nodes give their output another name."""
+
+    def __init__(self, container: _IntegerContainer, output: str) -> None:
+        self._container = container
+        self._output = output
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, kind: str, inputs: Any, _: Any, **attributes: Any) -> None:
+        self._container.add_node(kind, inputs, self._output, **attributes)
 
 
 class _IntegerContainer:

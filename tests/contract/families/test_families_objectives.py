@@ -1,4 +1,4 @@
-"""Every objective of the boosters: its link is part of the exported form, or that is refused."""
+"""Every objective of the boosters, and scikit-learn's log links: exported with it, or refused."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ CATBOOST = {
     "two": "Logloss CrossEntropy Focal:focal_alpha=0.5;focal_gamma=2 MultiClass MultiClassOneVsAll",
     "three": "MultiClass MultiClassOneVsAll",
 }
+BOOSTING = "sklearn.ensemble:HistGradientBoostingRegressor"
 Case = tuple[str, str, dict[str, Any]]
 
 
@@ -79,6 +80,12 @@ CASES = [
     ("lightgbm", "two", {"n_estimators": 10, "sigmoid": 2.0}),
     ("lightgbm", "three", {"n_estimators": 10, "objective": "ova", "sigmoid": 0.5}),
     ("xgboost", "shares", {"n_estimators": 10, "objective": "reg:logistic", "base_score": 0.2}),
+    *[
+        (BOOSTING, "amounts", {"max_iter": 10, "loss": loss})
+        for loss in ("squared_error", "absolute_error", "poisson", "gamma")
+    ],
+    ("sklearn.linear_model:PoissonRegressor", "amounts", {}),
+    ("sklearn.linear_model:GammaRegressor", "amounts", {}),
 ]
 
 
