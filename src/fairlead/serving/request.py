@@ -175,9 +175,15 @@ class RequestContext:
 
     @property
     def leaves_much(self) -> bool:
-        """Whether so much of its body may be unread that the connection is not worth keeping."""
+        """Whether so much of its body may be unread that the connection is not worth keeping.
+
+        A client that waits for `100 Continue` may leave its body out now, and its next request must
+        not be taken for that.
+        """
         if self.read:
             return False
+        if b"expect" in self.headers:
+            return True
         length = int(self.headers.get(b"content-length", b"0"))
         return length > _SMALL or b"transfer-encoding" in self.headers
 

@@ -187,7 +187,6 @@ def test_http_1_0_is_spoken(process: Process) -> None:
         request(PREDICT, b"", "Content-Length: -1"),
         request(PREDICT, b"", "Content-Length: +3") + b"abc",
         request(PREDICT, b"", "Content-Length: 99999999999999999999999"),
-        request(PREDICT, b"", "Transfer-Encoding: gzip, chunked") + chunked(b"{}"),
         request(PREDICT, b"", "Transfer-Encoding: identity") + b"abc",
         request(PREDICT, b"", "Transfer-Encoding: xchunked") + chunked(b"{}"),
         request(PREDICT, b"", "Transfer-Encoding: chunked", "Transfer-Encoding: identity"),
@@ -200,12 +199,9 @@ def test_http_1_0_is_spoken(process: Process) -> None:
         b"GET /livez HTTP/1.1\r\nHost: local\0host\r\n\r\n",
         b"GET /livez\r\n\r\n",
         b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"{}"),
-        b"GET /livez HTTP/3.0\r\nHost: localhost\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET /\xc3\xa9 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET http://localhost HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"\0" * 100,
     ],
 )
@@ -230,16 +226,19 @@ def test_headers_behind_a_body_are_no_headers(process: Process, body: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("status", "asked"),
     [
-        b"GET /" + b"a" * 40_000,
-        request("/v2", b"", "X-Long: " + "a" * 20_000, method="GET"),
-        request("/v2", b"", *(f"X-{index}: {index}" for index in range(2_000)), method="GET"),
+        (414, b"GET /" + b"a" * 40_000),
+        (431, request("/v2", b"", "X-Long: " + "a" * 20_000, method="GET")),
+        (
+            431,
+            request("/v2", b"", *(f"X-{index}: {index}" for index in range(2_000)), method="GET"),
+        ),
     ],
 )
-def test_a_head_that_is_too_large_is_refused(strict: Process, asked: bytes) -> None:
+def test_a_head_that_is_too_large_is_refused(strict: Process, status: int, asked: bytes) -> None:
     (answered,) = strict.raw(asked + b"\r\n")
-    assert answered.status == 431
+    assert answered.status == status
 
 
 def pour(connection: socket.socket, piece: bytes) -> None:

@@ -105,6 +105,8 @@ _ARRIVING = 0.2  # seconds that a client has to answer the system's answer to it
 _ACCEPTING = 1.0  # seconds past that to accept all who wait
 _AT_ONCE = struct.pack("ii", 1, 0)  # on, and 0 seconds
 _VERSIONS = {"1.0", "1.1"}
+_METHODS = frozenset(b"GET HEAD POST PUT PATCH DELETE OPTIONS TRACE QUERY".split())  # of resources
+_FIRST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ \r\n]+ HTTP/([0-9])\.[0-9]\r?\n")
 _ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)  # a target with a host
 _FULL = refusal(
     HTTPStatus.SERVICE_UNAVAILABLE, "all connections are in use", (b"retry-after", b"1")
@@ -207,6 +209,7 @@ class Connection(HttpToolsProtocol):
         self._unsent: asyncio.TimerHandle | None = None  # for a response to be taken
         self._head_open = False  # a head has begun and is not complete
         self._head_size = 0
+        self._method: bytes | None = None  # of the newest request, once it is known
         self._unparsed = 0  # bytes since the last complete head or piece of a body
         self._in_hand = 0  # requests without a complete response
         self._last: Answer | None = None  # sent before closing, after the responses in hand
@@ -246,7 +249,7 @@ class Connection(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
-            self._refuse(error)
+            self._refuse(_refusal_of(error, data))
         else:
             self._check_progress()
 
@@ -276,10 +279,14 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._head_open = True
         self._head_size = 0
+        self._method = None
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request's line."""
-        self._count(len(url))
+        self._method = self.parser.get_method()
+        self._head_size += len(url)
+        if self._head_size > self._limits.head:
+            raise _target_too_long(self._limits.head)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -292,9 +299,12 @@ class Connection(HttpToolsProtocol):
         """A request's head is whole: it is in hand from now on."""
         self._head_open = False
         self._unparsed = 0
-        _check_head(self.parser.get_http_version(), self.headers)
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        _check_head(method, version, self.headers)
         if not self.url.startswith(b"/"):
             self.headers[:] = _headed(self.url, self.headers)
+            self.url = _path_of_all(method, self.url)
+        self.expect_100_continue &= version != "1.0"  # RFC 9110, 10.1.1
         super().on_headers_complete()
         self._in_hand += 1
         self._become_busy()
@@ -420,7 +430,7 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, error: Exception) -> None:
         """Answer what is not a request, after the requests before it, and close."""
         self._ignoring = True
-        self._last = of_error(_refusal_of(error))
+        self._last = of_error(error)
         if self._in_hand and self.cycle.more_body:
             self._drop_newest()
         if not self._in_hand:
@@ -447,7 +457,9 @@ class Connection(HttpToolsProtocol):
         if self._last is not None:
             self._refused(self._last.status)
             last = self._last
-            self.transport.write(written(last.status, (*headers_of(last), CLOSE), last.body))
+            headers = (*self.server_state.default_headers, *headers_of(last), CLOSE)
+            body = b"" if self._method == b"HEAD" else last.body
+            self.transport.write(written(last.status, headers, body))
         self._unset_keepalive_if_required()
         self.transport.write_eof()
         self.loop.call_later(self._limits.linger_seconds, self.transport.abort)
@@ -519,24 +531,51 @@ def _framing(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     return b"\r\n".join([b"POST / HTTP/1.1", *kept, b"", b""])
 
 
-def _check_head(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """What the parser lets pass and others may understand differently.
+def _check_head(method: bytes, version: str, headers: Sequence[Header]) -> None:
+    """What the parser lets pass, and we do not take or others may understand differently.
 
     Raises:
         Refused: The head is one of these.
     """
     if version not in _VERSIONS:
-        raise _bad(f"HTTP/{version} is not supported; send HTTP/1.1")
-    hosts = 0
+        raise _wrong_version(version)
+    if method not in _METHODS:
+        raise _not_implemented(method)
+    hosts, codings = 0, []
     for name, value in headers:
         if name == b"host":
             hosts += 1
-        elif name == b"transfer-encoding" and version == "1.0":
-            raise _bad("Transfer-Encoding is not of HTTP/1.0 (RFC 9112, 6.1); send Content-Length")
-        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
-            raise _bad(f"Transfer-Encoding {value.decode('latin-1')!r} is not known; send chunked")
+        elif name == b"transfer-encoding":
+            codings += value.lower().split(b",")
+        elif name == b"expect" and version != "1.0" and value.lower() != b"100-continue":
+            raise _cannot_expect(value)
+    if codings:
+        _check_codings([coding.strip() for coding in codings], version)
     if hosts > 1 or (not hosts and version == "1.1"):
         raise _bad(f"a request has one Host header, not {hosts}")
+
+
+def _check_codings(codings: Sequence[bytes], version: str) -> None:
+    """See that a body's transfer codings are chunked alone.
+
+    Raises:
+        Refused: They are not. Where the last one is not chunked, nobody can tell where the body
+            ends (RFC 9112, 6.3); else another one is not known here (RFC 9112, 6.1).
+    """
+    if version == "1.0":
+        raise _bad("Transfer-Encoding is not of HTTP/1.0 (RFC 9112, 6.1); send Content-Length")
+    if codings == [b"chunked"]:
+        return
+    status = HTTPStatus.BAD_REQUEST
+    if codings[-1] == b"chunked" and codings.count(b"chunked") == 1:
+        status = HTTPStatus.NOT_IMPLEMENTED
+    shown = b", ".join(codings).decode("latin-1")
+    raise Refused(status, f"Transfer-Encoding {shown!r} is not known; send chunked")
+
+
+def _path_of_all(method: bytes, url: bytes) -> bytes:
+    """The path of `OPTIONS *`, which asks about the server as a whole (RFC 9110, 9.3.7)."""
+    return b"/" if method == b"OPTIONS" and url == b"*" else url
 
 
 def _headed(url: bytes, headers: list[Header]) -> list[Header]:
@@ -547,11 +586,22 @@ def _headed(url: bytes, headers: list[Header]) -> list[Header]:
     return [*(one for one in headers if one[0] != b"host"), (b"host", absolute[1])]
 
 
-def _refusal_of(error: Exception) -> Refused:
-    """The response to a fault that the parser found, or one of its callbacks."""
+def _refusal_of(error: Exception, data: bytes) -> Refused:
+    """The response to a fault that the parser found, or one of its callbacks.
+
+    Args:
+        error: The fault.
+        data: What was parsed.
+    """
     cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
     if isinstance(cause, Refused):
         return cause
+    first = _FIRST_LINE.match(data)
+    if first and first[1] != b"1":
+        return _wrong_version(first[0].rsplit(b"/")[-1].strip().decode())
+    method = data.partition(b" ")[0]
+    if first and method not in _METHODS:  # else what is wrong stands further behind
+        return _not_implemented(method)
     if isinstance(cause, httptools.HttpParserError):
         return _bad(f"not an HTTP request: {cause}")
     return _bad("not an HTTP request: its target is not a path")
@@ -559,6 +609,34 @@ def _refusal_of(error: Exception) -> Refused:
 
 def _bad(message: str) -> Refused:
     return Refused(HTTPStatus.BAD_REQUEST, message)
+
+
+def _wrong_version(version: str) -> Refused:
+    """HTTP/0.9 is what the parser calls a line without a version: that is none of a request."""
+    known = version.startswith(("0", "1"))
+    status = HTTPStatus.BAD_REQUEST if known else HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+    return Refused(status, f"HTTP/{version} is not supported; send HTTP/1.1")
+
+
+def _not_implemented(method: bytes) -> Refused:
+    shown = method[:40].decode("latin-1")
+    return Refused(
+        HTTPStatus.NOT_IMPLEMENTED,
+        f"the method {shown!r} is not implemented; ask with GET, HEAD, POST or OPTIONS",
+    )
+
+
+def _cannot_expect(value: bytes) -> Refused:
+    shown = value[:80].decode("latin-1")
+    return Refused(
+        HTTPStatus.EXPECTATION_FAILED, f"Expect {shown!r} cannot be met; send 100-continue or none"
+    )
+
+
+def _target_too_long(most: int) -> Refused:
+    return Refused(
+        HTTPStatus.REQUEST_URI_TOO_LONG, f"the request's target is longer than {most} bytes"
+    )
 
 
 def _head_too_large(most: int) -> Refused:

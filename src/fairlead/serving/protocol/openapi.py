@@ -41,15 +41,19 @@ _FAULTS: Mapping[int, str] = {
     404: "No such model, version or revision is served here.",
     408: "The headers or the body came too slowly.",
     413: "The body, or the number of rows, is larger than it may be.",
+    414: "The path is longer than a head may be.",
     415: "The body is packed in a way that is not known.",
+    417: "The header Expect asks for something else than 100-continue.",
     429: "The model answers as many requests as it may.",
     431: "The headers are larger than they may be.",
     500: "The model, or the server, failed.",
+    501: "The method, or a Transfer-Encoding, is none that the server knows.",
     503: "The model did not load in time or is out of service, all connections are in use, or (of "
     "/metrics) the supervisor does not answer.",
+    505: "It is not HTTP/1.0 or HTTP/1.1.",
 }
 _NO_QUERY = "A query string is refused, whatever it says."
-_EVERYWHERE = (400, 403, 408, 431, 500, 503)
+_EVERYWHERE = (400, 403, 408, 414, 417, 431, 500, 501, 503, 505)
 _READ = (401, *_EVERYWHERE)
 _OF_MODEL = (*_READ, 404)
 _POSTED = (*_OF_MODEL, 413, 415, 429)
