@@ -5,7 +5,7 @@ The rules of the spec's section `data` that are about columns and cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -16,12 +16,13 @@ from fairlead.data import suggestions
 from fairlead.data.cells import (
     CellError,
     FoundType,
+    Look,
     coded,
     date_parts,
     first_of,
     first_text,
     first_zero,
-    found_type,
+    look,
     numbers,
     share_of_numbers,
     texts,
@@ -57,8 +58,10 @@ def assemble(frame: Frame, data: Data) -> Table:
     left_out = _left_out(frame, data, target)
     names = _feature_names(frame, data, target, left_out)
     _check_rows(frame)
-    columns = tuple(_column(frame, name, data) for name in names)
-    features = features_of(frame, columns, partial(_refuse, frame, columns, data))
+    looks = {name: _look_at(frame, name, data) for name in names}
+    columns = tuple(_column(frame, name, data, found.type) for name, found in looks.items())
+    known = {name: found.values for name, found in looks.items() if found.values is not None}
+    features = features_of(frame, columns, partial(_refuse, frame, columns, data), known)
     _check_encoded(columns, features, data.encoded)
     values, classes = _target(frame, target, data)
     return Table(
@@ -73,13 +76,19 @@ def assemble(frame: Frame, data: Data) -> Table:
     )
 
 
-def features_of(frame: Frame, columns: Sequence[Column], refuse: Refuse) -> Features:
+def features_of(
+    frame: Frame,
+    columns: Sequence[Column],
+    refuse: Refuse,
+    known: Mapping[str, NDArray[np.float64]] | None = None,
+) -> Features:
     """The rows of these columns.
 
     Args:
         frame: Has all of them.
         columns: In the order of the result.
         refuse: Raises, given a cell that is no number (or no date) and the name of its column.
+        known: Numbers of columns that were made before.
     """
     dialect = frame.dialect or _PLAIN
     for column in columns:
@@ -89,7 +98,7 @@ def features_of(frame: Frame, columns: Sequence[Column], refuse: Refuse) -> Feat
         part
         for column in columns
         if column.kind != "text"
-        for part in _numbers(frame[column.name], column, dialect, refuse)
+        for part in _numbers(frame[column.name], column, dialect, refuse, known or {})
     ]
     encoded = [
         coded(texts(frame[column.name], column.type, dialect))
@@ -197,17 +206,17 @@ def _check_rows(frame: Frame) -> None:
         )
 
 
-def _type_of(frame: Frame, name: str, data: Data) -> FoundType:
+def _look_at(frame: Frame, name: str, data: Data) -> Look:
     """What a column's cells are: what the spec says, or else the file, or else their look."""
     if name in data.types:
-        return data.types[name]
+        return Look(type=data.types[name])
     if name in frame.other:
-        return "other"
-    return "text" if name in frame.text else found_type(frame[name], frame.dialect)
+        return Look(type="other")
+    return Look(type="text") if name in frame.text else look(frame[name], frame.dialect)
 
 
-def _column(frame: Frame, name: str, data: Data) -> Column:
-    how, found = data.encode.get(name), _type_of(frame, name, data)
+def _column(frame: Frame, name: str, data: Data, found: FoundType) -> Column:
+    how = data.encode.get(name)
     if how == "date":
         return Column(name=name, kind="date")
     if how is None:
@@ -265,14 +274,19 @@ def _beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[np.generic]) 
 
 
 def _numbers(
-    cells: Cells, column: Column, dialect: Dialect, refuse: Refuse
+    cells: Cells,
+    column: Column,
+    dialect: Dialect,
+    refuse: Refuse,
+    known: Mapping[str, NDArray[np.float64]],
 ) -> Sequence[NDArray[np.float64]]:
     if column.kind == "date":
         parts = date_parts(cells)
         if isinstance(parts, CellError):
             refuse(parts, column.name)
         return list(parts.T)
-    values = numbers(cells, dialect, truths=column.type == "boolean")
+    truths = column.type == "boolean"
+    values = numbers(cells, dialect, truths=truths, values=known.get(column.name))
     if isinstance(values, CellError):
         refuse(values, column.name)
     return [values]
@@ -326,7 +340,7 @@ def _missing_too(frame: Frame, names: Sequence[str], data: Data) -> str:
 def _target(
     frame: Frame, name: str, data: Data
 ) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[Scalar, ...] | None]:
-    cells, found = frame[name], _type_of(frame, name, data)
+    cells, found = frame[name], _look_at(frame, name, data).type
     if cells.null_count:
         row = cells.is_null().index(pa.scalar(value=True)).as_py()
         _refuse_target(row, name, frame)

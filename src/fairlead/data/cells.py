@@ -100,15 +100,26 @@ def typed(array: Cells) -> Cells:
 # ---- types ----------------------------------------------------------------------------------
 
 
-def found_type(cells: Cells, dialect: Dialect | None = None) -> FoundType:
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a column's cells are, and their numbers where these had to be made to find out."""
+
+    type: FoundType
+    values: NDArray[np.float64] | None = None
+
+
+def look(cells: Cells, dialect: Dialect | None = None) -> Look:
     """What a column's cells are, by the file's word or, where they are strings, by their look.
 
     Strings are numbers where each is one and none has leading zeros, and truth values where each
     is true or false.
     """
-    kind = cells.type
-    if pa.types.is_string(kind):
+    if pa.types.is_string(cells.type):
         return _look(cells, dialect or _PLAIN)
+    return Look(type=_typed_as(cells.type))
+
+
+def _typed_as(kind: pa.DataType) -> FoundType:
     if pa.types.is_boolean(kind):
         return "boolean"
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -116,12 +127,14 @@ def found_type(cells: Cells, dialect: Dialect | None = None) -> FoundType:
     return "date" if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else "other"
 
 
-def _look(strings: Cells, dialect: Dialect) -> FoundType:
+def _look(strings: Cells, dialect: Dialect) -> Look:
     try:
         values = _floats(strings, dialect)
     except pa.ArrowInvalid:
-        return "boolean" if _are_truths(strings) else "text"
-    return "number" if first_zero(strings, values) is None else "text"
+        return Look(type="boolean" if _are_truths(strings) else "text")
+    if first_zero(strings, values) is not None:
+        return Look(type="text")
+    return Look(type="number", values=values)
 
 
 def first_zero(strings: Cells, values: NDArray[np.float64] | None = None) -> int | None:
@@ -158,7 +171,11 @@ _TRUTHS = len(TRUE) + len(FALSE) + 1
 
 
 def numbers(
-    cells: Cells, dialect: Dialect = _PLAIN, *, truths: bool = False
+    cells: Cells,
+    dialect: Dialect = _PLAIN,
+    *,
+    truths: bool = False,
+    values: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64] | CellError:
     """The cells as float64 [rows], a missing one NaN; or the first that is refused.
 
@@ -166,14 +183,15 @@ def numbers(
         cells: Of one column.
         dialect: How numbers are written.
         truths: Whether they are truth values: 1 for a true one, 0 for a false one.
+        values: The numbers, where they were made before.
     """
     if truths:
         return _truth_numbers(cells, dialect)
-    found = "number" if pa.types.is_string(cells.type) else found_type(cells)
+    found = "number" if pa.types.is_string(cells.type) else _typed_as(cells.type)
     if found != "number":
         return first_of(cells, _WHY_NOT.get(found, f"{cells.type}, not a number"))
     try:
-        values = _floats(cells, dialect)
+        values = _floats(cells, dialect) if values is None else values
     except pa.ArrowInvalid:
         return _fault(cells, first_text(cells, dialect), "text, not a number")
     return _in_range(cells, values, dialect)
@@ -330,8 +348,7 @@ def date_parts(cells: Cells) -> NDArray[np.float64] | CellError:
 
     A string is a date of ISO 8601. A moment with a time zone counts in UTC.
     """
-    found = found_type(cells)
-    if found == "date":
+    if _typed_as(cells.type) == "date":
         return _parts_of(cells)
     if not pa.types.is_string(cells.type):
         return first_of(cells, "a number, not a date of ISO 8601 (2020-01-31)")

@@ -27,6 +27,7 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _NUMERIC = re.compile(r"[+-]?[0-9][0-9.,' ]*(?:[eE][+-]?[0-9]+)?")  # with whatever marks
 _LOOKED_AT = 20  # records, to find the separator
 _COMPARED = 1000  # records that a header is compared with
+_BLOCK = 1 << 28  # bytes that are parsed at once
 _DATA = "looks like data, not like names"
 
 
@@ -181,11 +182,14 @@ def _records(text: str, separator: str, *, width: int, before: int) -> list[Cell
         return "error"
 
     names = [f"f{index}" for index in range(width)]
+    content = text.encode()
     try:
         table = pyarrow.csv.read_csv(
-            pa.BufferReader(text.encode()),
+            pa.BufferReader(content),
             # one thread: only then does Arrow know the number of a ragged row
-            read_options=pyarrow.csv.ReadOptions(column_names=names, use_threads=False),
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=names, use_threads=False, block_size=min(len(content) + 1, _BLOCK)
+            ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=separator, newlines_in_values='"' in text, invalid_row_handler=remember
             ),

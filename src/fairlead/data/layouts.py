@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from fairlead.data.cells import found_type, typed, written
+from fairlead.data.cells import look, typed, written
 from fairlead.data.delimited import check_names
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Frame, named
@@ -265,7 +265,7 @@ def parquet(content: bytes, *, limit: int) -> Frame:
         raise InvalidData(f"data.source: the file cannot be read as Parquet: {reason}") from error
     cells = [typed(column) for column in table.columns]
     frame = named(table.column_names, cells)
-    found = dict(zip(frame.names, map(found_type, frame.cells), strict=True))
+    found = dict(zip(frame.names, (look(one).type for one in frame.cells), strict=True))
     return replace(
         frame,
         text=frozenset(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fairlead.data.cells import CellError, date_parts, found_type, share_of_numbers
+from fairlead.data.cells import CellError, date_parts, look, share_of_numbers
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Cells, Frame
 from fairlead.formatting import yaml_key
@@ -94,7 +94,7 @@ def _are_dates(cells: Cells) -> bool:
     if pa.types.is_string(cells.type):
         some = cells.drop_null().slice(0, _SOME)
         return len(some) > 0 and not isinstance(date_parts(some), CellError)
-    return found_type(cells) == "date"
+    return look(cells).type == "date"
 
 
 _LISTED = 20  # names that a message holds
