@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/reading.py [ROWS] [RUNS]
 
 Seconds from the file to a table of numbers and its fingerprint, beside pandas.read_csv with the
-pyarrow engine and a matrix of float64 of what it read. Each run is a process of its own, and imports
+pyarrow engine and a matrix of float64 of what it read. Each run is a process of its own; imports
 are not counted.
 """
 

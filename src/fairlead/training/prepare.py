@@ -93,7 +93,10 @@ def one_hot(codes: Codes, categories: tuple[str, ...], texts: tuple[str, ...]) -
     places = {text: place for place, text in enumerate(texts)}
     unknown = len(texts)
     lookup = np.array([places.get(text, unknown) for text in (*categories, MISSING)])
-    rows: Floats = np.eye(unknown + 1, unknown)[lookup[codes]]
+    columns = lookup[codes]
+    known = np.flatnonzero(columns < unknown)
+    rows: Floats = np.zeros((len(codes), unknown))
+    rows[known, columns[known]] = 1.0
     return rows
 
 
