@@ -114,7 +114,7 @@ def _frame(
         dialect = replace(dialect, separator=separator)
     headed = replace(_headed(text, dialect, signature), missing=EMPTY)
     frame = delimited.parse(text, headed, before=before.rows)
-    return _without(frame, signature, missing, dialect.missing)
+    return _without(frame, signature, missing, (*dialect.missing, *missing))
 
 
 def _without(

@@ -465,6 +465,9 @@ AUTO_MPG = (
     '25.0   4   98.00      ?          2046.      19.0   71  1\t"ford pinto"\n'
     '15.0   8   350.0      165.0      3693.      11.5   70  1\t"buick skylark 320"\n'
 )
+AUTO_MPG_TO_PREDICT = (
+    "cylinders,displacement,hp,weight,acceleration,year,origin\n4,98,?,2046,19,71,1\n"
+)
 IRIS = "5.1,3.5,1.4,0.2,Iris-setosa\n4.9,3.0,1.4,0.2,Iris-setosa\n6.3,3.3,6.0,2.5,Iris-virginica\n"
 MUSHROOM = "p,x,s,n\ne,x,s,y\ne,b,s,w\np,x,y,w\n"
 
@@ -488,6 +491,9 @@ class TestUci:
         wanted = pd.read_csv(io.StringIO(AUTO_MPG), sep=r"\s+", names=names, na_values="?")
         np.testing.assert_array_equal(columns(made)["hp"], wanted["hp"])
         np.testing.assert_array_equal(columns(made)["weight"], wanted["weight"])
+        assert np.isnan(predicted(made, AUTO_MPG_TO_PREDICT).numbers[0]).tolist() == [
+            name == "hp" for name in made.signature.numbers
+        ]
         cars = table(
             tmp_path, AUTO_MPG, "data", columns=names, encode={"car": "onehot"}, impute="mean"
         )
