@@ -44,7 +44,7 @@ def fingerprint(
     """
     says = {
         "rows": len(features),
-        "columns": [_said(column) for column in columns],
+        "columns": [said(column) for column in columns],
         "categories": features.categories,
         "target": target_name,
         "classes": None if classes is None else list(classes),
@@ -56,8 +56,8 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def _said(column: Column) -> list[str]:
-    """A column without a type is said as it always was."""
+def said(column: Column) -> list[str]:
+    """A column as JSON; without a type as it always was."""
     return [column.name, column.kind, *([column.type] if column.type else [])]
 
 

@@ -136,8 +136,8 @@ def _headed(text: str, dialect: Dialect, signature: Signature) -> Dialect:
     """The dialect with it decided whether the file has a header.
 
     Rows to predict have one, whatever the training data had, if it names the model's columns.
-    Where `columns` named those of the training data, they may lie without a header in that order,
-    with the target or without.
+    Where `columns` named those of the training data, they may lie in that order, with the target or
+    without, under the header that these names replace or, as that data, without one.
     """
     assert dialect.separator is not None
     first = delimited.first_record(text, dialect.separator)
@@ -146,7 +146,7 @@ def _headed(text: str, dialect: Dialect, signature: Signature) -> Dialect:
         return replace(dialect, columns=None, header=True)
     if len(first) == len(names) - 1:
         names = tuple(name for name in names if name != signature.target)
-    return replace(dialect, columns=names, header=False)
+    return replace(dialect, columns=names, header=dialect.header is True)
 
 
 def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from fairlead.data.fingerprint import said
 from fairlead.data.table import Features, Table
 from fairlead.records import CellType, Column, ColumnKind, Digest, File
 
@@ -46,7 +47,7 @@ def save(table: Table, artifacts: Artifacts) -> Digest:
     }
     says = {
         "arrays": {name: artifacts.put(_npy(array)).digest for name, array in arrays.items()},
-        "columns": [[column.name, column.kind, column.type] for column in table.columns],
+        "columns": [said(column) for column in table.columns],
         "categories": table.features.categories,
         "target": table.target_name,
         "classes": table.classes,

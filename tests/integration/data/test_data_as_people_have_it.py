@@ -544,6 +544,16 @@ class TestUci:
         for rows in ("1,2,3,4\n", "1,2,3,4,x\n", "d,c,b,a\n4,3,2,1\n"):
             assert predicted(made, rows, dialect=dialect).numbers.tolist() == [[1, 2, 3, 4]]
 
+    def test_rows_to_predict_may_have_the_header_that_other_names_replace(
+        self, tmp_path: Path
+    ) -> None:
+        rows = "n 1,n 1,t\n1,2,3\n4,5,6\n7,8,9\n"
+        made = table(tmp_path, rows, header=True, columns=["a", "b", "y"])
+        dialect = Dialect(header=True, columns=("a", "b", "y"))
+        for content in (rows, "n 1,n 1\n1,2\n4,5\n7,8\n", "b,a\n2,1\n5,4\n8,7\n"):
+            again = predicted(made, content, dialect=dialect)
+            np.testing.assert_array_equal(again.numbers, made.features.numbers)
+
 
 class TestEuropean:
     """10: separators, marks and encodings."""
