@@ -158,7 +158,8 @@ def _target_name(frame: Frame, data: Data) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+    shown = (name if name.isprintable() else repr(name) for name in names[:_LISTED])
+    return ", ".join(shown) + (", ..." if len(names) > _LISTED else "")
 
 
 def _left_out(frame: Frame, data: Data, target: str) -> tuple[str, ...]:

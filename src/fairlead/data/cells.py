@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -38,6 +39,7 @@ FoundType: TypeAlias = Literal["number", "text", "boolean", "date", "other"]
 _PLAIN = Dialect()
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_FIRST_DAY, _LAST_DAY = ((day - date(1970, 1, 1)).days for day in (date.min, date.max))
 _THURSDAY = 3  # the first of January 1970, where Monday is 0
 
 
@@ -364,10 +366,13 @@ def date_parts(cells: Cells) -> NDArray[np.float64] | CellError:
     return parsed[_numpy(codes, missing="0").astype(np.intp)]
 
 
-def _parts_of(cells: Cells) -> NDArray[np.float64]:
+def _parts_of(cells: Cells) -> NDArray[np.float64] | CellError:
     unit, width = _ticks(cells.type)
     ticks = _numpy(pc.cast(pc.cast(cells, width), pa.int64()), missing="0")
     days, rest = np.divmod(ticks, unit)
+    beyond = (days < _FIRST_DAY) | (days > _LAST_DAY)
+    if beyond.any():
+        return _fault(cells, int(beyond.argmax()), "beyond the years 1 to 9999")
     moments = days.astype("datetime64[D]")
     parts = np.column_stack(
         [
@@ -397,7 +402,14 @@ def _one(array: Cells) -> Cells:
 
 
 def _fault(cells: Cells, row: int, why: str) -> CellError:
-    return CellError(row=row, cell=str(cells[row].as_py()), why=why)
+    return CellError(row=row, cell=_shown(cells, row), why=why)
+
+
+def _shown(cells: Cells, row: int) -> str:
+    """A cell in a message. Dates may be beyond those that Python has."""
+    if _typed_as(cells.type) == "date":
+        return str(pc.cast(cells[row : row + 1], pa.string())[0])
+    return str(cells[row].as_py())
 
 
 def first_of(cells: Cells, why: str) -> CellError:

@@ -280,7 +280,12 @@ def parquet(content: bytes, *, limit: int) -> Frame:
 
 def _pandas_index(schema: pa.Schema) -> frozenset[str]:
     """Names of the columns that the file's metadata gives as the index of a DataFrame."""
-    said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    try:
+        said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    except ValueError as error:
+        raise InvalidData(
+            f"data.source: the file's metadata of pandas is damaged: {str(error)[:100]}"
+        ) from error
     named = said.get("index_columns", ()) if isinstance(said, dict) else ()
     return frozenset(name for name in named if isinstance(name, str))  # a range is no column
 

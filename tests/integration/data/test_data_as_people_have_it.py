@@ -369,6 +369,13 @@ class TestOtherTypes:
         assert columns(made)["when.hour"] == utc.hour.tolist()
         assert columns(made)["when.year"] == utc.year.tolist()
 
+    def test_a_moment_beyond_the_years_of_dates_is_refused(self, tmp_path: Path) -> None:
+        at = np.array([0, 10**18, 1], dtype="datetime64[ms]")
+        frame = pd.DataFrame({"when": pd.Series(at), "y": [1.0, 2.0, 3.0]})
+        says = refused(tmp_path, frame, "parquet", encode={"when": "date"})
+        assert "row 2, column 'when': '" in says
+        assert "is beyond the years 1 to 9999" in says
+
     def test_a_missing_date_is_a_missing_number(self, tmp_path: Path) -> None:
         rows = "when,y\n2020-01-31,1\n,2\n2021-01-31,3\n"
         assert "row 2, column 'when' has no value" in refused(
