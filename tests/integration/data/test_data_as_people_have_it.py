@@ -759,3 +759,38 @@ def test_a_table_is_the_same_table_in_every_format(tmp_path: Path, frame: pd.Dat
             np.testing.assert_array_equal(again.numbers, one.features.numbers)
             for at in range(again.text.shape[1]):
                 assert encoded(again, at) == encoded(one.features, at)
+
+
+_CELLS = st.sampled_from(
+    ["1", "2.5", "", "NA", "True", "007", "1,5", "x", "2020-01-31", "é", "?", '"q"', "1e400", "-0"]
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(st.lists(_CELLS, min_size=2, max_size=2), min_size=3, max_size=6),
+    odd=st.binary(max_size=3),
+    separator=st.sampled_from([",", ";", "\t"]),
+    form=st.sampled_from(["csv", "data", "jsonl", "parquet"]),
+    encoding=st.sampled_from(["utf-8", "utf-16"]),
+)
+def test_any_file_is_read_or_refused_in_one_line(  # noqa: PLR0917 - each is drawn
+    tmp_path: Path,
+    rows: list[list[str]],
+    odd: bytes,
+    separator: str,
+    form: str,
+    encoding: str,
+) -> None:
+    text = "\n".join(separator.join(row) for row in [["a", "y"], *rows])
+    assert "\n" not in outcome(tmp_path, text.encode(encoding) + odd, form)
+
+
+def outcome(folder: Path, content: bytes, form: str) -> str:
+    """Why it is refused, or what it is known by."""
+    try:
+        return table(folder, content, form).fingerprint
+    except (InvalidData, InvalidSpec) as error:
+        return str(error)
