@@ -1,4 +1,4 @@
-"""From a frame to a table: which columns are left out, the target, and what each column is.
+"""From a frame to a table: which columns are left out, and what each of the others is.
 
 The rules of the spec's section `data` that are about columns and cells.
 """
@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
 from fairlead.data import suggestions
 from fairlead.data.cells import (
@@ -20,20 +19,20 @@ from fairlead.data.cells import (
     coded,
     date_parts,
     first_of,
-    first_text,
     first_zero,
+    known_by,
     look,
     numbers,
-    share_of_numbers,
     texts,
 )
 from fairlead.data.dialect import Dialect
 from fairlead.data.fingerprint import fingerprint
 from fairlead.data.frame import Cells, Frame
 from fairlead.data.table import Features, Table
+from fairlead.data.target import target_values
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.formatting import did_you_mean, yaml_key
-from fairlead.records import Column, Scalar
+from fairlead.records import Column
 from fairlead.spec.document import Data
 
 if TYPE_CHECKING:
@@ -63,7 +62,8 @@ def assemble(frame: Frame, data: Data) -> Table:
     known = {name: found.values for name, found in looks.items() if found.values is not None}
     features = features_of(frame, columns, partial(_refuse, frame, columns, data), known)
     _check_encoded(columns, features, data.encoded)
-    values, classes = _target(frame, target, data)
+    found = _look_at(frame, target, data).type
+    values, classes = target_values(frame, target, data, found)
     return Table(
         columns=columns,
         features=features,
@@ -229,7 +229,7 @@ def _column(frame: Frame, name: str, data: Data, found: FoundType) -> Column:
             f"data.encode: column {name!r} is {frame[name].type}, not text; encode it as a date "
             f"({{{yaml_key(name)}: date}})"
         )
-    return Column(name=name, kind="text", type=_kept(found))
+    return Column(name=name, kind="text", type=known_by(found))
 
 
 def _refuse_text(frame: Frame, name: str, data: Data) -> None:
@@ -250,10 +250,6 @@ def _refuse_text(frame: Frame, name: str, data: Data) -> None:
             f"the column in data.encode ({{{key}: onehot}}) to use it as text, in data.types "
             f"({{{key}: number}}) to use its numbers, or in data.drop"
         )
-
-
-def _kept(found: FoundType) -> Any:
-    return found if found in {"number", "boolean"} else None
 
 
 def _check_encoded(columns: Sequence[Column], features: Features, most: int) -> None:
@@ -333,99 +329,3 @@ def _missing_too(frame: Frame, names: Sequence[str], data: Data) -> str:
     if data.impute is not None or not missing.any():
         return ""
     return f"; and {_missing(missing, list(known))}"
-
-
-# ---- the target -----------------------------------------------------------------------------
-
-
-def _target(
-    frame: Frame, name: str, data: Data
-) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[Scalar, ...] | None]:
-    cells, found = frame[name], _look_at(frame, name, data).type
-    if cells.null_count:
-        row = cells.is_null().index(pa.scalar(value=True)).as_py()
-        _refuse_target(row, name, frame)
-    if found in {"date", "other"}:
-        raise InvalidData(
-            f"data.target: column {name!r} is {frame.other.get(name, cells.type)}, which cannot be "
-            "predicted; write it as numbers or as text"
-        )
-    if data.task == "regression" or (data.task == "auto" and found == "number"):
-        return _amounts(frame, name, data, found), None
-    if data.task == "auto" and found == "text" and name not in data.types:
-        _check_not_mixed(frame, name)
-    return _classes(frame, name, data, found)
-
-
-def _refuse_target(row: int, name: str, frame: Frame) -> NoReturn:
-    how = "" if frame.dialect is None else " (data.missing has the texts that stand for none)"
-    raise InvalidData(
-        f"data.source: row {row + 1} has no value in the target column {name!r}{how}; leave such "
-        "rows out of the file"
-    )
-
-
-def _check_not_mixed(frame: Frame, name: str) -> None:
-    """Refuse a target of numbers with a text in between: are they classes, or is it a fault?"""
-    cells = frame[name]
-    if name in frame.text or not share_of_numbers(cells, frame.dialect or _PLAIN):
-        return
-    row = first_text(cells, frame.dialect or _PLAIN)
-    if row < 0:
-        return  # numbers with leading zeros
-    fault = CellError(row=row, cell=str(cells[row].as_py()), why="text, not a number")
-    key = suggestions.for_numbers(frame, name, fault)
-    raise InvalidData(
-        f"data.target: row {row + 1}, column {name!r}: {fault.cell!r} is text, and other cells are "
-        f"numbers; {f'{key}; or ' if key else ''}correct the cell, or say data.task: "
-        "classification if all of them are classes"
-    )
-
-
-def _amounts(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[np.float64]:
-    cells = frame[name]
-    if (
-        found == "text"
-        and name not in data.types
-        and not isinstance(numbers(cells, frame.dialect or _PLAIN), CellError)
-    ):
-        raise InvalidData(
-            f"data.target: column {name!r} is text ({cells[0].as_py()!r}); data.types "
-            f"({{{yaml_key(name)}: number}}) reads its numbers"
-        )
-    values = numbers(cells, frame.dialect or _PLAIN, truths=found == "boolean")
-    if isinstance(values, CellError):
-        key = suggestions.for_numbers(frame, name, values)
-        raise InvalidData(
-            f"data.target: row {values.row + 1}, column {name!r}: {values.cell!r} is {values.why}; "
-            f"{f'{key}; ' if key else ''}a text target is for data.task classification"
-        )
-    if np.isnan(values).any():
-        _refuse_target(int(np.isnan(values).argmax()), name, frame)
-    _check_varies(bool(np.ptp(values) > 0), cells, name)
-    return values
-
-
-def _classes(
-    frame: Frame, name: str, data: Data, found: FoundType
-) -> tuple[NDArray[np.int64], tuple[Scalar, ...]]:
-    cells = frame[name]
-    if found == "number":
-        amounts = _amounts(frame, name, data, found)
-        distinct, indexes = np.unique(amounts, return_inverse=True)
-        return indexes.astype(np.int64), tuple(_plain(value) for value in distinct.tolist())
-    codes, categories = coded(texts(cells, _kept(found), frame.dialect or _PLAIN))
-    _check_varies(len(categories) > 1, cells, name)
-    return codes.astype(np.int64), categories
-
-
-def _plain(value: float) -> int | float:
-    return int(value) if value.is_integer() else value
-
-
-def _check_varies(varies: bool, cells: Cells, name: str) -> None:  # noqa: FBT001 - an assertion
-    if not varies:
-        raise InvalidData(
-            f"data.target: column {name!r} is {cells[0].as_py()!r} in every row: there is nothing "
-            "to learn"
-        )

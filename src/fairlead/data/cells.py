@@ -291,6 +291,11 @@ def _exact(value: Any) -> str:
 # ---- text -----------------------------------------------------------------------------------
 
 
+def known_by(found: FoundType) -> CellType | None:
+    """What such cells are known by where they are used as text; None: as they are written."""
+    return found if found in {"number", "boolean"} else None
+
+
 def texts(cells: Cells, kind: CellType | None = None, dialect: Dialect = _PLAIN) -> Cells:
     """The cells as strings.
 

@@ -1,0 +1,142 @@
+"""The target: the column to predict, as amounts or as classes.
+
+Numbers are amounts unless the spec says that they are classes; truth values and texts are classes.
+What is neither is refused: numbers with a text in between may be classes, or hold a fault.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+import pyarrow as pa
+
+from fairlead.data import suggestions
+from fairlead.data.cells import (
+    CellError,
+    FoundType,
+    coded,
+    first_text,
+    known_by,
+    numbers,
+    share_of_numbers,
+    texts,
+)
+from fairlead.data.dialect import Dialect
+from fairlead.data.frame import Cells, Frame
+from fairlead.errors import InvalidData
+from fairlead.formatting import yaml_key
+from fairlead.records import Scalar
+from fairlead.spec.document import Data
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_PLAIN = Dialect()
+
+
+def target_values(
+    frame: Frame, name: str, data: Data, found: FoundType
+) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[Scalar, ...] | None]:
+    """The target's values: amounts, or classes and the index of each row's.
+
+    Args:
+        frame: Has the column.
+        name: Of the target.
+        data: The spec's section.
+        found: What the column's cells are.
+
+    Returns:
+        float64 [rows] and None; or int64 [rows], indexes into the classes, and the classes, sorted.
+
+    Raises:
+        InvalidData: A cell is missing or not what it must be, or there is only one value.
+    """
+    cells = frame[name]
+    if cells.null_count:
+        row = cells.is_null().index(pa.scalar(value=True)).as_py()
+        _refuse_target(row, name, frame)
+    if found in {"date", "other"}:
+        raise InvalidData(
+            f"data.target: column {name!r} is {frame.other.get(name, cells.type)}, which cannot be "
+            "predicted; write it as numbers or as text"
+        )
+    if data.task == "regression" or (data.task == "auto" and found == "number"):
+        return _amounts(frame, name, data, found), None
+    if data.task == "auto" and found == "text" and name not in data.types:
+        _check_not_mixed(frame, name)
+    return _classes(frame, name, data, found)
+
+
+def _refuse_target(row: int, name: str, frame: Frame) -> NoReturn:
+    how = "" if frame.dialect is None else " (data.missing has the texts that stand for none)"
+    raise InvalidData(
+        f"data.source: row {row + 1} has no value in the target column {name!r}{how}; leave such "
+        "rows out of the file"
+    )
+
+
+def _check_not_mixed(frame: Frame, name: str) -> None:
+    """Refuse a target of numbers with a text in between: are they classes, or is it a fault?"""
+    cells = frame[name]
+    if name in frame.text or not share_of_numbers(cells, frame.dialect or _PLAIN):
+        return
+    row = first_text(cells, frame.dialect or _PLAIN)
+    if row < 0:
+        return  # numbers with leading zeros
+    fault = CellError(row=row, cell=str(cells[row].as_py()), why="text, not a number")
+    key = suggestions.for_numbers(frame, name, fault)
+    raise InvalidData(
+        f"data.target: row {row + 1}, column {name!r}: {fault.cell!r} is text, and other cells are "
+        f"numbers; {f'{key}; or ' if key else ''}correct the cell, or say data.task: "
+        "classification if all of them are classes"
+    )
+
+
+def _amounts(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[np.float64]:
+    cells = frame[name]
+    if (
+        found == "text"
+        and name not in data.types
+        and not isinstance(numbers(cells, frame.dialect or _PLAIN), CellError)
+    ):
+        raise InvalidData(
+            f"data.target: column {name!r} is text ({cells[0].as_py()!r}); data.types "
+            f"({{{yaml_key(name)}: number}}) reads its numbers"
+        )
+    values = numbers(cells, frame.dialect or _PLAIN, truths=found == "boolean")
+    if isinstance(values, CellError):
+        key = suggestions.for_numbers(frame, name, values)
+        raise InvalidData(
+            f"data.target: row {values.row + 1}, column {name!r}: {values.cell!r} is {values.why}; "
+            f"{f'{key}; ' if key else ''}a text target is for data.task classification"
+        )
+    if np.isnan(values).any():
+        _refuse_target(int(np.isnan(values).argmax()), name, frame)
+    _check_varies(bool(np.ptp(values) > 0), cells, name)
+    return values
+
+
+def _classes(
+    frame: Frame, name: str, data: Data, found: FoundType
+) -> tuple[NDArray[np.int64], tuple[Scalar, ...]]:
+    cells = frame[name]
+    if found == "number":
+        amounts = _amounts(frame, name, data, found)
+        distinct, indexes = np.unique(amounts, return_inverse=True)
+        return indexes.astype(np.int64), tuple(_plain(value) for value in distinct.tolist())
+    codes, categories = coded(texts(cells, known_by(found), frame.dialect or _PLAIN))
+    _check_varies(len(categories) > 1, cells, name)
+    return codes.astype(np.int64), categories
+
+
+def _plain(value: float) -> int | float:
+    return int(value) if value.is_integer() else value
+
+
+def _check_varies(varies: bool, cells: Cells, name: str) -> None:  # noqa: FBT001 - an assertion
+    if not varies:
+        raise InvalidData(
+            f"data.target: column {name!r} is {cells[0].as_py()!r} in every row: there is nothing "
+            "to learn"
+        )
