@@ -303,7 +303,7 @@ def _refuse(
         raise InvalidData(f"{where}; {key}; or correct the cell, or name the column in data.drop")
     alike = [other for other in plain[plain.index(name) + 1 :] if _is_alike(frame, other, fault)]
     also = f" (so has {_listed([repr(other) for other in alike])})" if alike else ""
-    way_on = suggestions.for_text(frame[name], (name, *alike), most=data.encoded)
+    way_on = suggestions.for_text(frame, (name, *alike), most=data.encoded)
     raise InvalidData(f"{where}{also}; {way_on}{_missing_too(frame, plain, data)}")
 
 

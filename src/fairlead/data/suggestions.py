@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -71,23 +71,38 @@ def _or_decimal(cell: str) -> str:
     )
 
 
-def for_text(cells: Cells, names: Sequence[str], *, most: int) -> str:
-    """What to do about columns of text.
+def for_text(frame: Frame, names: Sequence[str], *, most: int) -> str:
+    """What to do about columns of text: which to encode, and which to leave out.
 
     Args:
-        cells: Of the first of them.
-        names: Of all of them.
+        frame: Has the columns.
+        names: Of the columns.
         most: Texts that may be encoded.
     """
-    what, it = ("the columns", "them") if len(names) > 1 else ("the column", "it")
-    different, rows = len(pc.unique(cells)), len(cells)
-    if len(names) == 1 and (different > most or different > max(_FEW, _MANY * rows)):
-        return (
-            f"it has {different} different texts in {rows} rows, like a name or a number of the "
-            f"row: name {what} in data.drop (data.encode with onehot would make a column of each)"
-        )
-    how = _listed([f"{yaml_key(name)}: onehot" for name in names])
-    return f"name {what} in data.encode ({{{how}}}) to use {it} as text, or in data.drop"
+    different = {name: len(pc.unique(frame[name])) for name in names}
+    bound = min(most, max(_FEW, _MANY * len(frame)))
+    few = [name for name in names if different[name] <= bound]
+    many = [name for name in names if different[name] > bound]
+    if not few:
+        return f"{_are_names(many, different, len(frame))}: name {_it(many)} in data.drop"
+    what = "the column" if len(few) == 1 else "the columns"
+    how = _listed([f"{yaml_key(name)}: onehot" for name in few])
+    advice = f"name {what} in data.encode ({{{how}}}) to use {_it(few)} as text, or in data.drop"
+    if not many:
+        return advice
+    others = _listed([repr(name) for name in many])
+    return f"{advice}, and {others} in data.drop ({_are_names(many, different, len(frame))})"
+
+
+def _it(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
+
+
+def _are_names(names: Sequence[str], different: Mapping[str, int], rows: int) -> str:
+    has = "it has" if len(names) == 1 else "they have"
+    fewest = min(different[name] for name in names)
+    at_least = "" if len(names) == 1 else "at least "
+    return f"{has} {at_least}{fewest} different texts in {rows} rows, as names of rows do"
 
 
 def _are_dates(cells: Cells) -> bool:

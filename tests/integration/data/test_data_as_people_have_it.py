@@ -682,6 +682,12 @@ class TestAdvice:
         assert "data.drop" in says
         assert "{a: onehot}" not in says
 
+    def test_of_several_columns_each_has_its_advice(self, tmp_path: Path) -> None:
+        rows = "".join(f"name {at},{'fm'[at % 2]},{'xyz'[at % 3]},{at}\n" for at in range(100))
+        says = refused(tmp_path, f"name,sex,port,y\n{rows}")
+        assert "data.encode ({sex: onehot, port: onehot})" in says
+        assert "and 'name' in data.drop" in says
+
     def test_too_many_texts_are_refused_with_the_bound(self, tmp_path: Path) -> None:
         rows = "".join(f"t{at},{at}\n" for at in range(2001))
         says = refused(tmp_path, f"a,y\n{rows}", encode={"a": "onehot"})
