@@ -12,7 +12,7 @@ from fairlead.control.deployments import DeployRequest, current_details, deploy,
 from fairlead.control.endpoints import smoke_test_all
 from fairlead.control.events import Notice, NotTested, OnEvent
 from fairlead.errors import NextStep
-from fairlead.records import Deployment, Version
+from fairlead.records import Deployment, Study, Version
 from fairlead.registry.mlflow import start_mirror
 from fairlead.rollout.start import is_live, serve_settings
 from fairlead.rollout.wait import wait_until_taken
@@ -80,6 +80,13 @@ def run(  # noqa: PLR0913 - what, how, and who follows it
     if deploy is None:
         start_mirror(settings)
     return outcome
+
+
+def named(study: Study, settings: Settings) -> str:
+    """What commands know the study by: its name, or its id where another has the name by now."""
+    with open_stores(settings) as stores:
+        newest = stores.ledger.studies.get(study.name)
+    return study.name if newest.id == study.id else study.id
 
 
 def serving_options(settings: Settings, version: Version, serve: Serve) -> Sequence[Notice]:

@@ -176,6 +176,7 @@ def test_the_report_is_written_to_the_home_and_its_path_printed(home: Path) -> N
     assert done.returncode == 0, done.stderr
     path = home / "reports" / "prices-01234567.html"
     assert done.stdout == f"{path}\n"
+    assert done.stderr.startswith("study 0123456789abcdef (prices): 24 trials, finished 20")
     page = path.read_text()
     assert "Refitted on 404 training rows, its mse on 3 holdout rows is 7.5." in page
     assert "It is version 1 of the model prices, and its champion." in page
@@ -200,6 +201,7 @@ def test_a_study_that_goes_on_has_a_report(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     page = Path(done.stdout.strip()).read_text()
     assert "5 of 24 trials so far" in page
+    assert done.stderr.startswith("study 0123456789abcdef (prices): 24 trials, not finished\n")
     assert "The best trial was not refitted yet" in page
 
 

@@ -160,7 +160,7 @@ def test_an_outcome_shows_as_the_lines_that_run_prints() -> None:
 def suggested(outcome: RunOutcome, capsys: pytest.CaptureFixture[str]) -> list[str]:
     from fairlead.cli.commands.run import _show
 
-    _show(outcome, from_environment({}))
+    _show(outcome, from_environment({}), "n")
     told = capsys.readouterr().err.splitlines()
     return [line.removeprefix("next: fairlead ") for line in told if line.startswith("next: ")]
 

@@ -10,7 +10,7 @@ import click
 from fairlead import atomic
 from fairlead.cli.context import opened, settings
 from fairlead.cli.options import NonEmptyPath
-from fairlead.cli.output import note
+from fairlead.cli.output import minute, note
 
 if TYPE_CHECKING:
     from fairlead.records import Study
@@ -44,8 +44,16 @@ def command(ctx: click.Context, study: str, output: Path | None) -> None:
         material = load(found, stores)
     path = output or _default(found, settings(ctx))
     written = _write(path, render(material, library=_plotly()))
+    note(f"study {found.id} ({found.name}): {_extent(found)}")
     note(f"{size(written)}, of which Plotly's library is {size(len(_plotly()))}")
     click.echo(str(path))
+
+
+def _extent(study: Study) -> str:
+    from fairlead.formatting import count
+
+    at = study.finished
+    return f"{count(study.size, 'trial')}, {f'finished {minute(at)} UTC' if at else 'not finished'}"
 
 
 def _default(study: Study, options: Settings) -> Path:

@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         def deployed(outcome: RunOutcome) -> None:
             progress.close()
             if not as_json:
-                _show(outcome, options)
+                _show(outcome, options, _named(outcome, options))
             _deploy(outcome, options, loaded.spec.serve, token, stop=stop, as_json=as_json)
 
         with counted(keeps=True) as stop, ExitStack() as progress:
@@ -89,7 +89,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     if deploy:
         return
     if not as_json:
-        _show(outcome, options)
+        _show(outcome, options, _named(outcome, options))
     if as_json:
         print_json(outcome.to_json())
     else:
@@ -138,10 +138,17 @@ def _offer(outcome: RunOutcome, options: Settings, serve: Serve) -> None:
             reporter(notice)
 
 
-def _show(outcome: RunOutcome, options: Settings) -> None:
+def _named(outcome: RunOutcome, options: Settings) -> str:
+    from fairlead.control.runs import named
+
+    return named(outcome.study, options)
+
+
+def _show(outcome: RunOutcome, options: Settings, study: str) -> None:
+    """Print what came of the run; commands know its study by this name or id."""
     print_fields(outcome.in_words())
     model = outcome.version.model
-    for command in (f"fairlead report {model}", *_predicting(outcome)):
+    for command in (f"fairlead report {study}", *_predicting(outcome)):
         note(f"next: {command}")
     if not outcome.promoted and outcome.candidate.parity and outcome.candidate.parity.passed:
         promote = f"fairlead promote {model} {outcome.version.number} --why TEXT"
