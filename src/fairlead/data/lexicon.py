@@ -24,7 +24,7 @@ LARGEST = (2.0 - 2.0**-23) * 2.0**127  # of float32, which exported models take 
 LARGEST_WHOLE = 2**53  # float64 holds every whole number up to here, and not every one beyond
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
-_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_WHOLE = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
 _TRUTH = dict.fromkeys(TRUE, "True") | dict.fromkeys(FALSE, "False")
 
 
@@ -50,13 +50,17 @@ def number_text(value: float) -> str:
 
 def as_number(text: str) -> str:
     """The text that a number is known by, given how it was written; another text as it is."""
-    if _WHOLE.fullmatch(text):
-        return str(int(text))
+    if text.isdigit() and text[0] != "0":  # what most codes are
+        return text
+    if whole := _WHOLE.fullmatch(text):  # int() takes 4,300 digits, and these may be more
+        sign, digits = whole.groups()
+        return f"-{digits}" if sign == "-" and digits != "0" else digits
     return number_text(float(text)) if NUMBER.fullmatch(text) else text
 
 
 def as_truth(text: str) -> str:
-    """True or False, however it was written (also as 1 or 0); another text as it is."""
+    """True or False, however it was written (also as 1 or 0); of another text, `as_number`."""
     if text in _TRUTH:
         return _TRUTH[text]
-    return {"1": "True", "0": "False"}.get(as_number(text), text)
+    number = as_number(text)
+    return {"1": "True", "0": "False"}.get(number, number)
