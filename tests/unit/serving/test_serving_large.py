@@ -170,7 +170,6 @@ def test_what_is_wrong_with_a_large_request_for_inference_is_told_in_a_line(
         (rows(NUMBER, b'{"RM":9007199254740993,"CRIM":1}'), NUMBERS),
         (rows(NUMBER, b'{"RM":1e20,"CRIM":1}'), NUMBERS),
         (rows(MIX, b'{"RM":1,"town":5.0}'), MIXED),
-        (rows(MIX, b'{"RM":1,"town":true}'), MIXED),
         (tensor(flat(b"0.125", 80_000, b"1e20"), 80_000), NUMBERS),
         (tensor(flat(b"1", 200_000, b"200"), 200_000, kind=b"INT8"), NUMBERS),
     ],

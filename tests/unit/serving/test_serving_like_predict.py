@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.data.cells import LARGEST
-from fairlead.data.lexicon import ONCE_MISSING, meant
+from fairlead.data.lexicon import MISSING, ONCE_MISSING, meant
 from fairlead.data.rows import read_rows
 from fairlead.errors import Invalid, InvalidData
 from fairlead.inference import _inputs
@@ -74,6 +75,15 @@ def test_the_blanks_around_a_text_are_those_of_files() -> None:
 @pytest.mark.parametrize("word", ONCE_MISSING)
 def test_words_that_mean_missing_are_no_text(word: str) -> None:
     assert meant(f" {word} ") == ""
+
+
+@pytest.mark.parametrize("word", MISSING)
+def test_a_word_that_is_missing_in_a_csv_file_is_missing_in_a_request(word: str) -> None:
+    signature = replace(SIGNATURE, missing=MISSING)
+    features = read_rows(BytesIO(f"RM,AGE,town\n1,2,{word}\n".encode()), signature, format="csv")
+    body = json.dumps({"rows": [{"RM": 1, "AGE": 2, "town": word}]}).encode()
+    found = parse_rows(body, signature, missing=False, most_rows=1).inputs
+    assert found["text"].tolist() == _inputs(features, signature)["text"].tolist() == [[""]]
 
 
 def test_the_largest_number_is_that_of_float32() -> None:

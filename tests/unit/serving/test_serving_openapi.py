@@ -20,6 +20,16 @@ MODELS = {
     "boston": Signature(
         columns=(Column(name="town", kind="text"), Column(name="RM", kind="number")), target="MEDV"
     ),
+    "sales": Signature(
+        columns=(
+            Column(name="zip", kind="text", type="number"),
+            Column(name="sold", kind="number", type="boolean"),
+            Column(name="when", kind="date"),
+            Column(name="RM", kind="number"),
+            Column(name="new", kind="text", type="boolean"),
+        ),
+        target="MEDV",
+    ),
     "irises": Signature(
         columns=(Column(name="width", kind="number"),), target="kind", classes=("a", "b")
     ),
@@ -64,9 +74,26 @@ def test_the_examples_are_taken_by_the_models_that_they_are_for() -> None:
                 assert parse_infer(body, None, signature, missing=False, most_rows=1).rows == 1
 
 
+def test_the_examples_show_how_typed_columns_are_sent() -> None:
+    paths = document(MODELS)["paths"]
+    shown = {
+        path: item["post"]["requestBody"]["content"]["application/json"]["examples"]["sales"]
+        for path, item in paths.items()
+        if "post" in item
+    }
+    assert shown["/models/{model}:predict"]["value"]["rows"] == [
+        {"zip": 1, "sold": True, "when": "2020-01-31T18:30", "RM": 0.5, "new": True}
+    ]
+    numbers, text = shown["/v2/models/{model}/infer"]["value"]["inputs"]
+    assert numbers["data"] == [1.0, 2020, 1, 4, 18, 18292, 0.5]
+    assert text["data"] == ["1", "True"]
+    assert "ISO 8601" in paths["/models/{model}:predict"]["post"]["description"]
+    assert "ISO 8601" in paths["/v2/models/{model}/infer"]["post"]["description"]
+
+
 def test_the_models_and_the_datatypes_are_told() -> None:
     components = document(MODELS)["components"]
-    assert components["parameters"]["model"]["schema"]["enum"] == ["boston", "irises"]
+    assert components["parameters"]["model"]["schema"]["enum"] == ["boston", "sales", "irises"]
     datatype = components["schemas"]["RequestInput"]["properties"]["datatype"]
     assert datatype["enum"] == list(DATATYPES)
 

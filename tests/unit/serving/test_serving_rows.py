@@ -92,6 +92,14 @@ def test_a_whole_number_where_text_is_wanted_stays_as_it_was_written(written: st
     assert parse(body, MIXED).inputs["text"].tolist() == [[written, "a"]]
 
 
+def test_a_minus_zero_elsewhere_makes_no_whole_number_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(json, "loads")
+    body = b'{"rows": [{"town": "2020-01-31", "RM": -0.5, "RAD": 0}]}'
+    assert parse(body, MIXED).inputs["text"].tolist() == [["2020-01-31", "0"]]
+
+
 def test_a_colon_in_a_text_is_no_second_key() -> None:
     rows = parse({"rows": [{"town": "at 12:30: here", "RM": 1, "RAD": ":"}]}, MIXED)
     assert rows.inputs["text"].tolist() == [["at 12:30: here", ":"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import nan
@@ -15,6 +16,7 @@ from fairlead.serving.protocol.intake import number
 from fairlead.serving.protocol.strict import Written
 from fairlead.serving.protocol.wording import shown
 
+_WHOLE = re.compile(r"-?\d{1,20}", re.ASCII)  # as many digits as UINT64 has
 _EXACT = float(LARGEST_WHOLE - 1)  # what reads as float64 beyond it may be another whole number
 
 
@@ -112,6 +114,30 @@ def element(cell: Any, kind: Datatype) -> float:
             return _of(number(cell), kind)
         case _:
             raise ValueError(f"{named(cell)} is no {kind.name}")
+
+
+def exact_element(cell: Any, kind: Datatype) -> float:
+    """An element of a tensor of numbers, with every digit of a whole one.
+
+    Args:
+        cell: As it was decoded, or as strict.written reads it.
+        kind: Of the tensor.
+
+    Raises:
+        ValueError: It is none of this datatype.
+    """
+    if type(cell) is float:
+        return _of(cell, kind)
+    if kind.floating or kind.name == "BOOL":
+        return element(cell, kind)
+    if type(cell) is Written and _WHOLE.fullmatch(cell):
+        cell = int(cell)
+    if type(cell) is not int:
+        return element(cell, kind)
+    assert kind.stored
+    if not np.iinfo(kind.stored).min <= cell <= np.iinfo(kind.stored).max:
+        raise ValueError(f"{shown(cell)} is beyond {kind.name}")
+    return cell
 
 
 def _of(value: float, kind: Datatype) -> float:

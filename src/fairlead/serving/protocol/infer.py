@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fairlead.errors import Invalid
 from fairlead.records import Signature
 from fairlead.serving.protocol import outputs, strict
+from fairlead.serving.protocol.datatypes import BYTES
 from fairlead.serving.protocol.documents import (
     InferRequest,
     InferResponse,
@@ -30,10 +31,18 @@ from fairlead.serving.protocol.documents import (
     ServerMetadata,
     unread,
 )
-from fairlead.serving.protocol.intake import Intake, Tensors, check_rows, intake
+from fairlead.serving.protocol.intake import Intake, Tensors, check_rows, intake, texts
 from fairlead.serving.protocol.outputs import check_predicted
-from fairlead.serving.protocol.tensor import Sent, located, read_numbers, read_text, rows_of
-from fairlead.serving.protocol.wording import hint, listed, shown
+from fairlead.serving.protocol.tensor import (
+    Sent,
+    located,
+    read_cells,
+    read_numbers,
+    read_texts,
+    rows_of,
+)
+from fairlead.serving.protocol.typed_columns import NO_TRUTH, TypedColumn, is_odd_truth
+from fairlead.serving.protocol.wording import hint, listed, refused, shown
 from fairlead.version import VERSION
 
 PLATFORM = "onnxruntime_onnx"  # as Triton calls it
@@ -121,8 +130,8 @@ def _raw(body: bytes, model: Intake, *, missing: bool, most_rows: int) -> tuple[
     """What the model takes, and the number of rows, which follows from the body's size."""
     names = [*model.tensors]
     if names == ["numbers"]:
-        tensor, data = _raw_numbers(body, len(model.numbers)), body
-    elif names == ["text"] and len(model.text) == 1:
+        tensor, data = _raw_numbers(body, len(model.tensors["numbers"])), body
+    elif names == ["text"] and len(model.tensors["text"]) == 1:
         tensor, data = (
             _raw_tensor("text", [1, 1], "BYTES", len(body) + _PREFIX.size),
             _raw_text(body),
@@ -237,25 +246,56 @@ def _rows(found: Mapping[str, Sent], widths: Mapping[str, int], most_rows: int) 
 
 def _tensors(found: Mapping[str, Sent], model: Intake, rows: int, *, missing: bool) -> Tensors:
     inputs: Tensors = {}
-    if model.numbers:
-        inputs["numbers"] = read_numbers(found["numbers"], rows, model.numbers, missing=missing)
-    if model.text:
-        inputs["text"] = read_text(found["text"], rows, model.text)
+    if names := model.tensors.get("numbers"):
+        inputs["numbers"] = read_numbers(found["numbers"], rows, names, missing=missing)
+        _check_truths(found["numbers"], inputs["numbers"], model)
+    if names := model.tensors.get("text"):
+        cells = read_texts(found["text"], rows, names)
+        inputs["text"] = texts(cells, len(names), model.absent)
+        for column in model.typed:
+            if column.tensor == "text":
+                own = cells[column.at.start :: len(names)]
+                inputs["text"][:, column.at] = column.read(own, model.absent, missing=missing)
     return inputs
 
 
+def _check_truths(sent: Sent, numbers: NDArray[np.float32], model: Intake) -> None:
+    for column in model.typed:
+        if column.meaning == "truth value":
+            values = numbers[:, column.at.start]
+            odd = is_odd_truth(values)
+            if odd.any():
+                row = int(odd.argmax())
+                raise refused(sent.where, row, column.name, f"{values[row]:g} is {NO_TRUTH}")
+
+
 def _columns(found: Mapping[str, Sent], model: Intake, rows: int, *, missing: bool) -> Tensors:
-    inputs: Tensors = {}
+    plain: Tensors = {}
     if model.numbers:
-        inputs["numbers"] = np.concatenate(
+        plain["numbers"] = np.concatenate(
             [read_numbers(found[name], rows, [name], missing=missing) for name in model.numbers],
             axis=1,
         )
     if model.text:
-        inputs["text"] = np.concatenate(
-            [read_text(found[name], rows, [name]) for name in model.text], axis=1
+        plain["text"] = np.concatenate(
+            [texts(read_texts(found[name], rows, [name]), 1, model.absent) for name in model.text],
+            axis=1,
         )
-    return inputs
+    typed = [
+        _typed(found[column.name], column, model, rows, missing=missing) for column in model.typed
+    ]
+    return model.joined(plain, typed, rows)
+
+
+def _typed(
+    sent: Sent, column: TypedColumn, model: Intake, rows: int, *, missing: bool
+) -> NDArray[Any]:
+    if column.meaning == "date" and sent.kind is not BYTES:
+        raise sent.wrong(f"it is {sent.kind.name}; the model wants dates here, which are BYTES")
+    if column.meaning == "truth value" and sent.kind is BYTES:
+        raise sent.wrong("it is BYTES; the model wants truth values here, which are BOOL")
+    cells = read_cells(sent, rows, column.name)
+    return column.read(cells, model.absent, missing=missing, where=sent.where)
 
 
 # ---- the answer -----------------------------------------------------------------------------
@@ -319,25 +359,38 @@ def model_metadata(model: str, versions: Sequence[str], signature: Signature) ->
         model: Its name.
         versions: That may be asked for.
         signature: Of the model. Names of columns and classes stand in `parameters` of the tensors,
-            in the order in which the tensors hold them.
+            in the order in which the tensors hold them; and which columns are typed: `dates`, each
+            with the names of its parts, `booleans` and `codes`.
     """
+    tensors = intake(signature).tensors
     said = ModelMetadata(
         name=model,
         versions=list(versions),
         platform=PLATFORM,
-        inputs=[_input(name, columns) for name, columns in intake(signature).tensors.items()],
+        inputs=[_input(name, columns, signature) for name, columns in tensors.items()],
         outputs=[_output(name, signature) for name in outputs.names(signature)],
     )
     return dict(msgspec.to_builtins(said))
 
 
-def _input(name: str, columns: Sequence[str]) -> MetadataTensor:
+def _input(name: str, columns: Sequence[str], signature: Signature) -> MetadataTensor:
     return MetadataTensor(
         name=name,
         datatype="BYTES" if name == "text" else "FP32",
         shape=[-1, len(columns)],
-        parameters={"columns": list(columns)},
+        parameters={"columns": list(columns), **_typed_ones(name, signature)},
     )
+
+
+def _typed_ones(tensor: str, signature: Signature) -> dict[str, Any]:
+    """Which of the tensor's columns are typed; only what there is."""
+    own = [column for column in signature.columns if (column.kind == "text") == (tensor == "text")]
+    found = {
+        "dates": {column.name: list(column.numbers) for column in own if column.kind == "date"},
+        "booleans": [column.name for column in own if column.type == "boolean"],
+        "codes": [column.name for column in own if column.type == "number"],
+    }
+    return {key: names for key, names in found.items() if names}
 
 
 def _output(name: str, signature: Signature) -> MetadataTensor:

@@ -2,7 +2,7 @@
 
 They are the rules of `fairlead predict` (data/cells.py), so that the same rows are the same to the
 model whichever way they come: a number goes through float64 to float32, -0.0 is 0.0, a text loses
-the blanks around it, and words such as NA are missing.
+the blanks around it, and the texts that the version recorded as missing are missing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, meanings
+from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, ONCE_MISSING, meanings
 from fairlead.errors import Invalid, TooLarge
 from fairlead.records import Signature
 from fairlead.serving.protocol.strict import Written
+from fairlead.serving.protocol.typed_columns import LACKING, Absent, TypedColumn, typed_columns
 from fairlead.serving.protocol.wording import refused, shown
 
 Tensors: TypeAlias = dict[str, NDArray[Any]]
@@ -39,37 +40,82 @@ class Intake:
     """The columns of a model, by kind.
 
     Args:
-        numbers: Names of the number columns, in order.
-        text: Names of the text columns, in order.
-        columns: All of them, in order.
+        columns: Names of all of them, in order, as a row has them.
         known: The same, to look names up in.
-        tensors: Its inputs, each with the names of its columns.
-        pick_numbers: The values of the number columns out of a row by name.
-        pick_text: The values of the text columns out of a row by name.
+        tensors: Its inputs, each with the names of its columns; a date is several numbers.
+        numbers: Names of the number columns whose numbers it gets as they are.
+        text: Names of the text columns whose texts it gets as they are.
+        typed: The other columns.
+        places: Which columns `numbers` and `text` are of the inputs.
+        width: Of a row, by columns or in the model's inputs.
+        mixed: Whether a row may hold anything but numbers.
+        absent: Texts that stand for a missing one.
+        pick_numbers: The values of `numbers` out of a row by name.
+        pick_text: The values of `text` out of a row by name.
     """
 
-    numbers: tuple[str, ...]
-    text: tuple[str, ...]
     columns: tuple[str, ...]
     known: frozenset[str]
     tensors: Mapping[str, tuple[str, ...]]
+    numbers: tuple[str, ...]
+    text: tuple[str, ...]
+    typed: tuple[TypedColumn, ...]
+    places: Mapping[str, NDArray[np.intp]]
+    width: int
+    mixed: bool
+    absent: Absent
     pick_numbers: Pick = field(repr=False)
     pick_text: Pick = field(repr=False)
 
     def most_values(self, most_rows: int) -> int:
         """How many JSON values a request of this many rows may hold, with room for the rest."""
-        return min(MOST, _ROOM + (most_rows + _EACH) * (2 * len(self.columns) + 1))
+        return min(MOST, _ROOM + (most_rows + _EACH) * (2 * self.width + 1))
+
+    def joined(self, plain: Tensors, typed: Sequence[NDArray[Any]], rows: int) -> Tensors:
+        """The model's inputs, of those of its plain columns and of its typed ones.
+
+        Args:
+            plain: [rows, columns], each only where there are such columns.
+            typed: What was read of each typed column.
+            rows: How many.
+        """
+        if not self.typed:
+            return plain
+        inputs = {
+            name: np.empty((rows, len(names)), np.float32 if name == "numbers" else np.object_)
+            for name, names in self.tensors.items()
+        }
+        for name, values in plain.items():
+            inputs[name][:, self.places[name]] = values
+        for column, values in zip(self.typed, typed, strict=True):
+            inputs[column.tensor][:, column.at] = values
+        return inputs
 
     @classmethod
     def of(cls, signature: Signature) -> Intake:
         """What a model with this signature takes."""
-        numbers, text = signature.numbers, signature.text
+        tensors = {"numbers": signature.numbers, "text": signature.text}
+        typed = typed_columns(signature)
+        taken = {
+            (column.tensor, at) for column in typed for at in range(column.at.start, column.at.stop)
+        }
+        places = {
+            tensor: [at for at in range(len(names)) if (tensor, at) not in taken]
+            for tensor, names in tensors.items()
+        }
+        numbers, text = (tuple(tensors[name][at] for at in places[name]) for name in tensors)
+        columns = tuple(column.name for column in signature.columns)
         return cls(
+            columns=columns,
+            known=frozenset(columns),
+            tensors={name: names for name, names in tensors.items() if names},
             numbers=numbers,
             text=text,
-            columns=tuple(column.name for column in signature.columns),
-            known=frozenset((*numbers, *text)),
-            tensors={n: names for n, names in (("numbers", numbers), ("text", text)) if names},
+            typed=typed,
+            places={tensor: np.array(at, dtype=np.intp) for tensor, at in places.items()},
+            width=max(len(columns), sum(map(len, tensors.values()))),
+            mixed=bool(text or typed),
+            absent=frozenset(ONCE_MISSING if signature.missing is None else signature.missing),
             pick_numbers=picking(numbers),
             pick_text=picking(text),
         )
@@ -167,7 +213,7 @@ def _check(values: NDArray[Any], names: Sequence[str], *, missing: bool, where: 
 
 def _why(value: float) -> str:
     if np.isnan(value):
-        return "the number is missing, and the model was trained without missing numbers"
+        return f"the number {LACKING} numbers"
     if np.isinf(value):
         return f"{value} is not a finite number"
     return f"{value} is beyond 3.4e38, the largest number of a model"
@@ -200,19 +246,21 @@ def check_whole(value: int) -> None:
 # ---- text -----------------------------------------------------------------------------------
 
 
-def texts(cells: Sequence[str | int | None], width: int) -> NDArray[np.object_]:
+def texts(cells: Sequence[str | int | None], width: int, absent: Absent) -> NDArray[np.object_]:
     """Texts as the model takes them.
 
     Args:
         cells: Row by row, a missing one None.
         width: Of a row.
+        absent: Texts that stand for a missing one.
 
     Returns:
         object [rows, columns], a missing one empty.
     """
     plain = set(map(type, cells)) == {str}
     said = cells if plain else ["" if cell is None else str(cell) for cell in cells]
-    return np.array(meanings(cast("Sequence[str]", said)), dtype=np.object_).reshape((-1, width))
+    meant = meanings(cast("Sequence[str]", said), absent)
+    return np.array(meant, dtype=np.object_).reshape((-1, width))
 
 
 # ---- rows -----------------------------------------------------------------------------------

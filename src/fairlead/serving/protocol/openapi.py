@@ -6,12 +6,13 @@ The fields of requests and responses come from the Structs that decode and encod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
-from fairlead.records import Signature
+from fairlead.data.dates import parts
+from fairlead.records import CellType, Column, Signature
 from fairlead.serving.protocol import documents
 from fairlead.serving.protocol.datatypes import DATATYPES
 from fairlead.serving.protocol.intake import intake
@@ -151,8 +152,8 @@ def _rows(models: Mapping[str, Signature]) -> Object:
                 _parameters(path, "revision", "encoding"),
                 {200: answered},
                 faults=_POSTED,
-                description="Every column of the model by name, and no other; null is missing. "
-                + _NO_QUERY,
+                description="Every column of the model by name, and no other; null is missing. A "
+                "truth value is true or false (or 1 or 0), a date a text of ISO 8601. " + _NO_QUERY,
                 body=_body({JSON: {**_schema("RowsRequest"), **_examples(examples)}}),
             )
         }
@@ -208,7 +209,8 @@ def _infer(path: str, pinned: str, models: Mapping[str, Signature]) -> Object:
         {200: answered},
         faults=_POSTED,
         description="Inputs are `numbers` and `text`, or one for each column, named as the column. "
-        + _NO_QUERY,
+        "In `numbers` a truth value is 1 or 0, and a date its parts, as the model's metadata names "
+        "them; as an input of its own a column of dates is BYTES of ISO 8601. " + _NO_QUERY,
         body=_body({JSON: {**_schema("InferRequest"), **_examples(examples)}, BINARY: binary}),
     )
 
@@ -351,9 +353,18 @@ def _fault(code: int) -> Object:
 # ---- examples -------------------------------------------------------------------------------
 
 
+_DATE = "2020-01-31T18:30"
+
+
 def _rows_example(signature: Signature) -> Object:
-    values = {"number": 0.5, "text": "a"}
-    return {"rows": [{column.name: values[column.kind] for column in signature.columns}]}
+    return {"rows": [{column.name: _cell(column) for column in signature.columns}]}
+
+
+def _cell(column: Column) -> object:
+    if column.kind == "date":
+        return _DATE
+    typed: Mapping[CellType | None, object] = {"boolean": True, "number": 1}
+    return typed.get(column.type, "a" if column.kind == "text" else 0.5)
 
 
 def _infer_example(signature: Signature) -> Object:
@@ -362,8 +373,20 @@ def _infer_example(signature: Signature) -> Object:
             "name": name,
             "shape": [1, len(columns)],
             "datatype": "BYTES" if name == "text" else "FP32",
-            "data": (["a"] if name == "text" else [0.5]) * len(columns),
+            "data": list(_elements(name, signature)),
         }
         for name, columns in intake(signature).tensors.items()
     ]
     return {"inputs": inputs}
+
+
+def _elements(tensor: str, signature: Signature) -> Iterator[object]:
+    for column in signature.columns:
+        if (column.kind == "text") == (tensor == "text"):
+            match column.kind:
+                case "date":
+                    yield from parts(_DATE)
+                case "text":
+                    yield str(_cell(column))
+                case "number":
+                    yield float(bool(_cell(column))) if column.type == "boolean" else 0.5

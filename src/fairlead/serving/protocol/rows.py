@@ -8,8 +8,10 @@ reader does not take is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -79,7 +81,14 @@ def parse_rows(body: bytes, signature: Signature, *, missing: bool, most_rows: i
     if model.numbers:
         inputs["numbers"] = single(found.numbers, model.numbers, missing=missing)
     if model.text:
-        inputs["text"] = texts(list(chain.from_iterable(found.text)), len(model.text))
+        cells = list(chain.from_iterable(found.text))
+        inputs["text"] = texts(cells, len(model.text), model.absent)
+    if model.typed:
+        typed = [
+            column.read(cells, model.absent, missing=missing)
+            for column, cells in zip(model.typed, found.typed, strict=True)
+        ]
+        inputs = model.joined(inputs, typed, found.rows)
     return Rows(inputs=inputs, rows=found.rows)
 
 
@@ -130,7 +139,7 @@ def _by_class(predicted: NDArray[Any], names: Sequence[str]) -> list[dict[str, f
 def _quick(body: bytes, model: Intake, most_rows: int) -> Found | None:
     """The rows; None where they need a second look."""
     try:
-        asked = (_ROWS if model.text else _NUMBERS).decode(body)
+        asked = (_ROWS if model.mixed else _NUMBERS).decode(body)
     except strict.MALFORMED as error:
         if len(body) <= strict.CLOSELY:
             return None  # the second look says what is wrong, if anything is
@@ -141,13 +150,16 @@ def _quick(body: bytes, model: Intake, most_rows: int) -> Found | None:
         return None
     numbers, text = picked
     strict.check_keys(body, _keys(asked))
-    if model.text and not _typed(numbers, text, body):
+    if model.mixed and not _typed(numbers, text, body):
         check_numbers(numbers, model)
         return None
     values = _values(numbers)
     if values is None or (model.numbers and not _exact(values)):
         return None
-    return Found(numbers=values, text=text, rows=len(asked.rows))
+    if not model.typed:
+        return Found(numbers=values, text=text, rows=len(asked.rows))
+    typed = _picked_typed(asked, model)
+    return Found(numbers=values, text=text, rows=len(asked.rows), typed=typed) if typed else None
 
 
 def _values(numbers: Cells) -> NDArray[np.float64] | None:
@@ -182,6 +194,22 @@ def _picked(asked: RowsRequest | NumbersRequest, model: Intake) -> tuple[Cells, 
     return None
 
 
+def _picked_typed(asked: RowsRequest | NumbersRequest, model: Intake) -> Cells | None:
+    """Values of each typed column.
+
+    Raises:
+        Invalid: The rows are not of the model's columns.
+    """
+    rows, columns = asked.rows, None if asked.columns is UNSET else asked.columns
+    names = [column.name for column in model.typed]
+    keys = names if columns is None else [columns.index(name) for name in names]
+    try:
+        return [list(map(itemgetter(key), rows)) for key in keys]
+    except (LookupError, TypeError):
+        check_named(rows, columns, model)
+        return None
+
+
 def _exact(values: NDArray[np.float64]) -> bool:
     """Whether float64 holds them all, whatever they were; a missing one, too."""
     return near(values, LARGEST_WHOLE) or not bool(
@@ -202,9 +230,10 @@ def _typed(numbers: Sequence[Sequence[Any]], text: Sequence[Sequence[Any]], body
     """
     kinds = set(map(type, chain.from_iterable(text)))
     return set(map(type, chain.from_iterable(numbers))) <= _NUMBER and (
-        kinds <= _TEXT or (kinds <= _TEXT | {int} and b"-0" not in body)
+        kinds <= _TEXT or (kinds <= _TEXT | {int} and not _MINUS_ZERO(body))
     )
 
 
+_MINUS_ZERO = re.compile(rb"-0[\s,\]}]").search
 _NUMBER = frozenset((float, int, type(None)))
-_TEXT = frozenset((str, type(None)))
+_TEXT = frozenset((str, bool, type(None)))

@@ -16,9 +16,16 @@ from numpy.typing import NDArray
 from fairlead.data.lexicon import LARGEST_WHOLE
 from fairlead.errors import Invalid, TooLarge
 from fairlead.serving.protocol import strict
-from fairlead.serving.protocol.datatypes import BYTES, Datatype, datatype, element, named
+from fairlead.serving.protocol.datatypes import (
+    BYTES,
+    Datatype,
+    datatype,
+    element,
+    exact_element,
+    named,
+)
 from fairlead.serving.protocol.documents import RequestInput
-from fairlead.serving.protocol.intake import INEXACT, MOST, as_they_are, near, single, texts
+from fairlead.serving.protocol.intake import INEXACT, MOST, as_they_are, near, single
 from fairlead.serving.protocol.wording import brief, refused, shown
 
 _LENGTH = 4  # bytes before an element of BYTES that say how long it is
@@ -244,17 +251,15 @@ def _careful_numbers(data: Any, sent: Sent, rows: int, names: Sequence[str]) -> 
 # ---- text -----------------------------------------------------------------------------------
 
 
-def read_text(sent: Sent, rows: int, names: Sequence[str]) -> NDArray[np.object_]:
-    """The texts of an input: object [rows, columns], a missing one empty.
+def read_texts(sent: Sent, rows: int, names: Sequence[str]) -> Sequence[str | None]:
+    """The texts of an input, row by row, as they were sent; None where one is missing.
 
     Raises:
         Invalid: They are not of the shape, or one is no text.
     """
     if sent.kind is not BYTES:
         raise sent.wrong(f"it is {sent.kind.name}; the model wants text here, which is BYTES")
-    cells: Sequence[str | None]
-    cells = _binary_texts(sent, rows, names) if sent.binary else _json_texts(sent, rows, names)
-    return texts(cells, len(names))
+    return _binary_texts(sent, rows, names) if sent.binary else _json_texts(sent, rows, names)
 
 
 def _json_texts(sent: Sent, rows: int, names: Sequence[str]) -> list[str | None]:
@@ -328,6 +333,41 @@ def _fill(cells: list[str], content: memoryview, count: int) -> int:
         except UnicodeDecodeError as error:
             raise ValueError(f"the text is not UTF-8 at its byte {error.start}") from None
     return at
+
+
+# ---- typed columns --------------------------------------------------------------------------
+
+
+def read_cells(sent: Sent, rows: int, name: str) -> Sequence[Any]:
+    """The elements of an input of one column, of whatever datatype; None where one is missing.
+
+    A float has the digits that tell it from others of its datatype, so that 0.1 is 0.1.
+
+    Raises:
+        Invalid: They are not of the shape, or one is none of the datatype.
+    """
+    if sent.kind is BYTES:
+        return read_texts(sent, rows, [name])
+    stored = _stored(sent, rows, 1) if sent.binary else _json_elements(sent, rows, name)
+    if sent.kind.name == "BOOL":
+        _check_elements(sent, stored, [name])
+        return list(stored[:, 0].astype(np.bool_).tolist())
+    if not sent.kind.floating:
+        return list(stored[:, 0].tolist())
+    infinite = np.isinf(stored)
+    _refuse(sent, stored, infinite, [name], "is not a finite number")
+    return [None if value != value else float(str(value)) for value in stored[:, 0]]  # noqa: PLR0124 - NaN
+
+
+def _json_elements(sent: Sent, rows: int, name: str) -> NDArray[Any]:
+    """As they would be stored: [rows, 1]."""
+    found = []
+    for at, cell in enumerate(_laid_out(_read(sent), sent, rows, 1)):
+        try:
+            found.append(exact_element(cell, sent.kind))
+        except ValueError as error:
+            raise refused(sent.where, at, name, str(error)) from None
+    return np.array(found, dtype=sent.kind.stored).reshape(rows, 1)
 
 
 # ---- layout ---------------------------------------------------------------------------------

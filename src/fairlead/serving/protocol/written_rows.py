@@ -31,11 +31,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         numbers: float64 [rows, number columns], a missing one NaN.
         text: [rows][text columns], a missing one None.
         rows: How many.
+        typed: [typed columns][rows], as they were decoded or written.
     """
 
     numbers: NDArray[np.float64]
     text: Sequence[Sequence[str | int | None]]
     rows: int
+    typed: Sequence[Sequence[Any]] = ()
 
 
 def read(body: bytes, model: Intake, most_rows: int) -> Found:
@@ -55,6 +57,7 @@ def read(body: bytes, model: Intake, most_rows: int) -> Found:
     return Found(
         numbers=np.array(numbers, dtype=np.float64).reshape(len(rows), width),
         text=[[_text(row[n], n, at) for n in model.text] for at, row in enumerate(named)],
+        typed=[[row[column.name] for row in named] for column in model.typed],
         rows=len(rows),
     )
 
