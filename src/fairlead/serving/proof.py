@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fairlead.errors import Corrupt, Failed
 from fairlead.inference import Exported
 from fairlead.probabilities import within_bounds
-from fairlead.records import Scalar, Signature
+from fairlead.records import ColumnKind, Scalar, Signature
 from fairlead.serving.protocol.rows import Rows, parse_rows
 
 TOGETHER = 64
@@ -133,7 +133,8 @@ def seconds_a_row(exported: Exported, rows: Rows) -> float:
 
 
 def _zeros(signature: Signature) -> dict[str, Scalar]:
-    return {column.name: 0.0 if column.kind == "number" else "" for column in signature.columns}
+    zero: Mapping[ColumnKind, Scalar] = {"number": 0.0, "text": "", "date": "1970-01-01"}
+    return {column.name: zero[column.kind] for column in signature.columns}
 
 
 def _take(rows: Rows, places: Sequence[int] | NDArray[Any]) -> Inputs:

@@ -13,13 +13,14 @@ import json
 import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairlead.artifacts import Artifacts
+from fairlead.data import dates
 from fairlead.data.fingerprint import row_hashes
 from fairlead.data.precision import rounded
 from fairlead.data.table import Features
@@ -27,7 +28,7 @@ from fairlead.errors import Unexportable
 from fairlead.families.family import Array, Family, Fitted
 from fairlead.inference import Exported
 from fairlead.metrics import Metric
-from fairlead.records import Candidate, Parity, Signature, Trial
+from fairlead.records import Candidate, Column, Parity, Signature, Trial
 from fairlead.repository import checked_out
 from fairlead.training.export import export, parity
 from fairlead.training.prepare import Preparation
@@ -162,13 +163,21 @@ def _row(features: Features, index: int, signature: Signature) -> dict[str, obje
     texts = iter(zip(features.text[index].tolist(), features.categories, strict=True))
     row: dict[str, object] = {}
     for column in signature.columns:
-        if column.kind == "number":
-            number = next(numbers)
-            row[column.name] = None if number != number else number  # noqa: PLR0124 - NaN
-        else:
+        if column.kind == "text":
             code, categories = next(texts)
             row[column.name] = None if code < 0 else categories[code]
+        else:
+            row[column.name] = _number_cell(column, [next(numbers) for _ in column.numbers])
     return row
+
+
+def _number_cell(column: Column, numbers: Sequence[float]) -> object:
+    """What a request has of a column in place of the numbers that a model gets of it."""
+    if column.kind == "date":
+        return dates.written(*numbers)
+    if math.isnan(numbers[0]):
+        return None
+    return bool(numbers[0]) if column.type == "boolean" else numbers[0]
 
 
 def _environment(context: StudyContext) -> dict[str, object]:
