@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from fairlead.errors import FairleadError
 from fairlead.ledger.interface import Ledger
-from fairlead.records import Allowance, Bounds, Deployment, Revision, Signature, Version
+from fairlead.records import Allowance, Bounds, Column, Deployment, Revision, Signature, Version
 from fairlead.registry.registry import Registry
 from fairlead.rollout.record import author
 from fairlead.rollout.traffic_split import main_revision
@@ -180,9 +180,6 @@ def _allowance(serve: Serve) -> Allowance:
 # is not compared.
 
 
-_KINDS = {"number": "a number", "text": "text"}
-
-
 def column_changes(wanted: Signature, live: Signature, *, name: str, live_name: str) -> list[str]:
     """A line for each way in which requests that are right today would be wrong.
 
@@ -214,14 +211,22 @@ def _name_changes(wanted: Signature, live: Signature, name: str, live_name: str)
 
 
 def _kind_changes(wanted: Signature, live: Signature, name: str, live_name: str) -> Iterator[str]:
-    sent = {column.name: column.kind for column in live.columns}
+    sent = {column.name: _taken_as(column) for column in live.columns}
     for column in wanted.columns:
-        before = sent.get(column.name, column.kind)
-        if before != column.kind:
+        now = _taken_as(column)
+        before = sent.get(column.name, now)
+        if before != now:
             yield (
-                f"{name} takes column {column.name!r} as {_KINDS[column.kind]}, {live_name} as "
-                f"{_KINDS[before]}: requests that send {_KINDS[before]} may be answered 400"
+                f"{name} takes column {column.name!r} as {now}, {live_name} as {before}: requests "
+                f"that send {before} may be answered 400"
             )
+
+
+def _taken_as(column: Column) -> str:
+    """What a request has to hold; numbers and truth values are taken where text is wanted."""
+    if column.kind == "number":
+        return "a truth value" if column.type == "boolean" else "a number"
+    return {"text": "text", "date": "a date"}[column.kind]
 
 
 def _columns(names: Sequence[str]) -> str:

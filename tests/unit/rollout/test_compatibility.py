@@ -34,9 +34,16 @@ def test_each_setting_that_changes_is_named_with_both_values(
     assert told == [f"settings of `serve` change, v1-2 -> v1: {changed}"]
 
 
-def takes(**kinds: Literal["number", "text"]) -> Signature:
-    columns = tuple(Column(name=name, kind=kind) for name, kind in kinds.items())
+def takes(**kinds: Literal["number", "text", "date"] | Column) -> Signature:
+    columns = tuple(
+        kind if isinstance(kind, Column) else Column(name=name, kind=kind)
+        for name, kind in kinds.items()
+    )
     return Signature(columns=columns, target="y")
+
+
+TRUTH = Column(name="a", kind="number", type="boolean")
+CODE = Column(name="a", kind="text", type="number")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +85,38 @@ def takes(**kinds: Literal["number", "text"]) -> Signature:
                 ),
             ],
         ),
+        (
+            takes(a="date"),
+            takes(a="number"),
+            [
+                (
+                    "v4 takes column 'a' as a date, v3 as a number: requests that send a number "
+                    "may be answered 400"
+                ),
+            ],
+        ),
+        (
+            takes(a="number"),
+            takes(a=TRUTH),
+            [
+                (
+                    "v4 takes column 'a' as a number, v3 as a truth value: requests that send a "
+                    "truth value may be answered 400"
+                ),
+            ],
+        ),
+        (
+            takes(a=TRUTH),
+            takes(a="number"),
+            [
+                (
+                    "v4 takes column 'a' as a truth value, v3 as a number: requests that send a "
+                    "number may be answered 400"
+                ),
+            ],
+        ),
+        (takes(a=CODE), takes(a="text"), []),
+        (takes(a="text"), takes(a=CODE), []),
         (
             takes(b="number"),
             takes(a="number"),
