@@ -12,12 +12,15 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from fairlead.data.lexicon import ONCE_MISSING
 from fairlead.data.split import lacking
+from fairlead.data.table import Features
 from fairlead.formatting import classes
 from fairlead.metrics import Metric
-from fairlead.records import Decision, Scalar, Signature, Verdict
+from fairlead.records import Column, Decision, Scalar, Signature, Verdict
 from fairlead.registry.bootstrap import resample
 from fairlead.spec.document import Promote
 
@@ -315,6 +318,39 @@ def demand(terms: Promote) -> str:
     return f"promote.when is {asked.get(terms.when, terms.when)}"
 
 
+def comparable(mine: Signature, theirs: Signature, features: Features) -> bool:
+    """Whether both models are told the same by these rows, so that they can be compared on them.
+
+    How a number is written does not matter. What a text is known by does, and so do words that are
+    a text to one model and a missing one to the other, where there may be one among the rows.
+
+    Args:
+        mine: Signature of the version that the rows were read for.
+        theirs: Signature of the other one.
+        features: The rows.
+    """
+    if _given(mine) != _given(theirs):
+        return False
+    here, there = _absent(mine), _absent(theirs)
+    lost = bool(here - there) and bool((features.text < 0).any())
+    return not lost and (there - here).isdisjoint(chain.from_iterable(features.categories))
+
+
+def _given(signature: Signature) -> tuple[object, ...]:
+    """The target, its classes, and each column's name, kind and what its texts are known by."""
+    columns = tuple((column.name, _known_as(column)) for column in signature.columns)
+    return signature.target, signature.classes, columns
+
+
+def _known_as(column: Column) -> str:
+    of_type = column.kind == "text" and column.type is not None
+    return f"{column.type} as text" if of_type else column.kind
+
+
+def _absent(signature: Signature) -> frozenset[str]:
+    return frozenset(ONCE_MISSING if signature.missing is None else signature.missing)
+
+
 def unlike(mine: Signature, theirs: Signature, against: str) -> str:
     """Why two models with different signatures cannot be compared, and what to do about it."""
     return (
@@ -340,18 +376,22 @@ def _first_difference(mine: Signature, theirs: Signature) -> str:
         return f"target {theirs.target!r}, not {mine.target!r}"
     if mine.classes != theirs.classes:
         return f"classes {_listed(theirs.classes)}, not {_listed(mine.classes)}"
-    columns, others = set(mine.columns), set(theirs.columns)
+    columns, others = (
+        {column.name: _known_as(column) for column in side.columns} for side in (mine, theirs)
+    )
     new, gone = (
-        ", ".join(f"{column.name!r} ({column.kind})" for column in side)
-        for side in (
-            [column for column in mine.columns if column not in others],
-            [column for column in theirs.columns if column not in columns],
+        ", ".join(f"{name!r} ({kind})" for name, kind in side if (name, kind) not in other)
+        for side, other in (
+            (columns.items(), others.items()),
+            (others.items(), columns.items()),
         )
     )
     if new or gone:
         return "; ".join(
             f"{word} {names}" for word, names in (("without", new), ("with", gone)) if names
         )
+    if list(columns) == list(others):
+        return "other texts stand for a missing one"
     return "the same columns in another order"
 
 

@@ -26,7 +26,7 @@ from fairlead.records import (
     Version,
 )
 from fairlead.registry import gate, holdout_reuse
-from fairlead.registry.gate import BASELINE, unlike
+from fairlead.registry.gate import BASELINE, comparable, unlike
 from fairlead.registry.registry import Registry, disparity, parity_passed, taken_down
 from fairlead.spec.document import Promote
 
@@ -299,6 +299,7 @@ class _Hearing:
         if self._champion is None or self._rival is None:
             classes = None if mine.classes is None else len(mine.classes)
             return gate.baseline(self._holdout.training, classes, len(features)), None
-        if self._rival.signature != mine:
-            return None, unlike(mine, self._rival.signature, self._against)
+        theirs = self._rival.signature
+        if not comparable(mine, theirs, features):
+            return None, unlike(mine, theirs, self._against)
         return self._registry.exported(self._champion).predict(features), None

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from fairlead.data.table import Features
 from fairlead.errors import Failed
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Candidate, Column, Parity, Promotion, Signature
+from fairlead.registry.gate import comparable, unlike
 from fairlead.registry.judging import consider
 from fairlead.registry.registry import Registry
 from fairlead.spec.document import Promote
@@ -322,6 +324,54 @@ def test_a_champion_of_another_signature_cannot_be_compared(
     assert words in outcome.verdict.text
     assert workshop.champion() == 1
     assert workshop.consider(version, when="always").promotion is not None
+
+
+def test_a_champion_of_before_its_columns_had_types_is_compared(workshop: Workshop) -> None:
+    workshop.consider(workshop.version(0.5))
+    workshop.columns = (replace(COLUMNS[0], type="boolean"), *COLUMNS[1:])
+    made = workshop.candidate(0.0)
+    version = workshop.register(
+        replace(made, signature=replace(made.signature, missing=("", "NA", "n/a")))
+    )
+    assert workshop.consider(version).verdict.decision == "promote"
+
+
+TEXTS = Signature(columns=(*COLUMNS, Column(name="e", kind="text")), target="price")
+CODES = replace(TEXTS, columns=(*COLUMNS, Column(name="e", kind="text", type="number")))
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "texts", "words"),
+    [
+        (TEXTS, TEXTS, ["a", None], None),
+        (TEXTS, CODES, ["a"], "without 'e' (text); with 'e' (number as text)"),
+        (replace(TEXTS, missing=("", "?")), replace(TEXTS, missing=("",)), ["a"], None),
+        (
+            replace(TEXTS, missing=("", "?")),
+            replace(TEXTS, missing=("",)),
+            ["a", None],
+            "other texts stand for a missing one",
+        ),
+        (replace(TEXTS, missing=("",)), replace(TEXTS, missing=("", "?")), ["a", None], None),
+        (
+            replace(TEXTS, missing=("",)),
+            TEXTS,
+            ["a", "NA"],
+            "other texts stand for a missing one",
+        ),
+    ],
+)
+def test_a_champion_that_would_read_the_texts_otherwise_is_not_compared(
+    mine: Signature, theirs: Signature, texts: list[str | None], words: str | None
+) -> None:
+    known = tuple(sorted(text for text in texts if text is not None))
+    codes = [[-1 if text is None else known.index(text)] for text in texts]
+    features = Features(
+        numbers=np.zeros((len(texts), 4)), text=np.array(codes, np.int32), categories=(known,)
+    )
+    assert comparable(mine, theirs, features) == (words is None)
+    if words is not None:
+        assert f"({words})" in unlike(mine, theirs, "champion v1")
 
 
 def test_a_version_that_was_rolled_back_is_not_brought_back_by_running_it_again(
