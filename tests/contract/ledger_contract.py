@@ -560,7 +560,7 @@ class TasksContract:
             for number in range(MAX_FAULTS)
         ]
         assert last == [False] * (MAX_FAULTS - 1) + [True]
-        reason = f"segmentation fault {MAX_FAULTS - 1}"
+        reason = f"segmentation fault {MAX_FAULTS - 1} (after {MAX_FAULTS} attempts)"
         assert ledger.studies.results(STUDY.id)[0] == [
             Result(number=0, state="failed", reason=reason, attempts=MAX_FAULTS)
         ]
@@ -646,7 +646,8 @@ class TasksContract:
         ledger.tasks.add(STUDY.id, [refit(3)])
         for _ in range(MAX_FAULTS):
             ledger.tasks.fault(must_claim(ledger), "out of memory")
-        assert ledger.tasks.refit(STUDY.id, 3) == (None, "out of memory")
+        why = f"out of memory (after {MAX_FAULTS} attempts)"
+        assert ledger.tasks.refit(STUDY.id, 3) == (None, why)
         assert ledger.studies.counts(STUDY.id) == Counts()
         ledger.tasks.add(STUDY.id, [refit(3)])
         assert ledger.tasks.refit(STUDY.id, 3) == (None, None)

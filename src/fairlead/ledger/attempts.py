@@ -103,12 +103,13 @@ _MINE = (
 _EXTEND = _MINE.values(lease=sa.bindparam("seconds"), lease_ends=Now() + sa.bindparam("seconds"))
 _DONE = _MINE.values(state="done", candidate=sa.bindparam("made"), reason=None, **_NOBODY)
 _RELEASE = _MINE.values(state="ready", **_NOBODY)
+_IS_LAST_FAULT = tasks.c.faults + 1 >= MAX_FAULTS
 _FAULT = _MINE.values(
-    state=sa.case((tasks.c.faults + 1 >= MAX_FAULTS, "failed"), else_="ready"),
+    state=sa.case((_IS_LAST_FAULT, "failed"), else_="ready"),
     faults=tasks.c.faults + 1,
-    reason=sa.bindparam("why"),
+    reason=sa.case((_IS_LAST_FAULT, sa.bindparam("why_failed")), else_=sa.bindparam("why")),
     **_NOBODY,
-).returning(tasks.c.state)
+).returning(tasks.c.state, tasks.c.reason)
 _RESTART = (
     tasks.update()
     .where(tasks.c.id == sa.bindparam("task"))
@@ -187,7 +188,9 @@ def release(connection: sa.Connection, held: Claim, reason: str) -> None:
 
 def fault(connection: sa.Connection, held: Claim, reason: str) -> bool:
     """End the attempt as failed; True where it was the last one allowed. Raises Lost."""
-    row = _mine(connection, _FAULT, held, why=reason)
+    # The number is of its faults alone: lost leases must not change what a study says.
+    failed = f"{reason} (after {MAX_FAULTS} attempts)"
+    row = _mine(connection, _FAULT, held, why=reason, why_failed=failed)
     _append(connection, "faulted", held, row, reason)
     ended = _Ended(
         task=held.task,
@@ -196,7 +199,7 @@ def fault(connection: sa.Connection, held: Claim, reason: str) -> bool:
         trials=held.trials,
         attempts=held.attempt,
         following=row.state,
-        reason=reason,
+        reason=row.reason,
     )
     return _settle(connection, ended)
 
