@@ -20,6 +20,7 @@ from fairlead.report.picture import (
     layout,
     thinned,
 )
+from fairlead.report.words import without_candidate
 
 _TITLE = "Predicted against true"
 _KEY = "holdout"
@@ -30,7 +31,7 @@ def draw(material: Material) -> Picture:
     """The candidate's predictions for the holdout, or why there are none."""
     candidate, holdout = material.candidate, material.holdout
     if candidate is None or holdout is None:
-        caption = "The best trial was not refitted yet, so nothing was predicted."
+        caption = f"Nothing was predicted. {without_candidate(material)}"
         return Picture(key=_KEY, title=_TITLE, caption=caption)
     if candidate.signature.classes is None:
         return _numbers(candidate, holdout)

@@ -57,6 +57,7 @@ class Material:
         metric: What its trials are scored with.
         rows: Its trials by number.
         candidate: Its best trial refitted, if it came to that.
+        not_refitted: Why refitting it failed, where it did.
         holdout: The candidate's predictions, where there are any.
         version: The candidate in the registry.
         champion: Number of the version that is champion now.
@@ -69,6 +70,7 @@ class Material:
     metric: Metric
     rows: Sequence[TrialRow]
     candidate: Candidate | None = None
+    not_refitted: str | None = None
     holdout: HoldoutPredictions | None = None
     version: Version | None = None
     champion: int | None = None
@@ -124,6 +126,7 @@ def load(study: Study, stores: Stores) -> Material:
         metric=metric_of(study),
         rows=tuple(stores.ledger.studies.trials(study.id)),
         candidate=candidate,
+        not_refitted=_not_refitted(study, stores.ledger),
         holdout=_holdout(candidate, stores.artifacts) if candidate else None,
         version=version,
         champion=champion.number if champion else None,
@@ -138,6 +141,10 @@ def _refitted(study: Study, registry: Registry) -> Candidate | None:
         return None
     digest, _ = registry.ledger.tasks.refit(study.id, study.best)
     return manifest.load(registry.artifacts.get(digest)) if digest else None
+
+
+def _not_refitted(study: Study, ledger: Ledger) -> str | None:
+    return None if study.best is None else ledger.tasks.refit(study.id, study.best)[1]
 
 
 def _version(study: Study, refitted: Candidate | None, registry: Registry) -> Version | None:

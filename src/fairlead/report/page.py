@@ -23,12 +23,13 @@ from fairlead.version import VERSION
 TOP = 20
 
 
-def render(material: Material, *, library: str) -> str:
+def render(material: Material, *, library: str, trials_command: str = "") -> str:
     """The report as one HTML document.
 
     Args:
         material: What it says.
         library: The source of plotly.js.
+        trials_command: What a person types to see every trial, and why it failed.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -49,6 +50,8 @@ def render(material: Material, *, library: str) -> str:
         pictures=list(_pictures(material)),
         metric=material.metric.name,
         scored=count(len(material.scored), "trial"),
+        trials_command=trials_command,
+        failed=bool(material.ended("failed")),
         trials=[_row(scored) for scored in material.ranked[:TOP]],
         details=list(_details(material)),
         spec=json.dumps(json.loads(material.study.spec), indent=1),

@@ -51,8 +51,11 @@ def moment(at: float) -> str:
 def story(material: Material) -> Iterator[str]:
     """What happened, a sentence or two at a time."""
     yield _searched(material)
+    yield from _failed(material)
     if material.ranked:
         yield _best(material)
+    if material.study.state == "finished" and material.candidate is None:
+        yield without_candidate(material)
     if material.candidate and material.candidate.holdout_score is not None:
         yield _refitted(material)
     if material.version:
@@ -81,6 +84,21 @@ def _searched(material: Material) -> str:
         f"each scored on {search.folds} folds"
         f"{'; ' if losses else ''}{' and '.join(losses)}."
     )
+
+
+def _failed(material: Material) -> Iterator[str]:
+    for row in material.ended("failed")[:1]:
+        why = row.result.reason if row.result else None
+        yield f"Trial {row.trial.number} is the first that failed: {why or 'no reason is known'}."
+
+
+def without_candidate(material: Material) -> str:
+    """Why there is no refitted model of the best trial."""
+    if material.study.state == "finished" and not material.ranked:
+        return "No trial succeeded, so there is no model."
+    if material.not_refitted:
+        return f"Refitting the best trial failed, so there is no model: {material.not_refitted}."
+    return "The best trial was not refitted yet."
 
 
 def _best(material: Material) -> str:

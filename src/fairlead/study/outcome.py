@@ -71,6 +71,16 @@ class Trials(Sequence[TrialRow]):
         """A mapping a trial, as `fairlead trials --json` prints it."""
         return [trial_json(row) for row in self._rows]
 
+    def failures(self) -> str | None:
+        """How many failed, and why the first of them did; None where none did."""
+        failed = [row for row in self._rows if row.state == "failed"]
+        if not failed:
+            return None
+        first = failed[0]
+        why = first.result.reason if first.result and first.result.reason else "no reason is known"
+        many = f"{len(failed):,} of {count(len(self), 'trial')}"
+        return f"{many}; the first, trial {first.trial.number}, with: {why}"
+
     def to_frame(self) -> pd.DataFrame:
         """A pandas DataFrame: a row a trial, a column `params.NAME` for each parameter."""
         import pandas as pd
@@ -97,8 +107,10 @@ class RunOutcome:
     def in_words(self) -> list[tuple[str, str]]:
         """A name and a value for each line to show."""
         best, version = self.best, self.version
+        failed = self.trials.failures()
         return [
             ("best trial", f"{best.number} of {len(self.trials)}: {best.family}"),
+            *([("failed", failed)] if failed else []),
             ("parameters", params(best.params) or "the library's own"),
             (self.candidate.metric, self._scores()),
             ("exported", self._exported()),

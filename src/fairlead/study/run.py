@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fairlead import manifest
-from fairlead.errors import Failed, FairleadError, Lost
+from fairlead.errors import Failed, FairleadError, Lost, NextStep
 from fairlead.families.catalog import NAMES
 from fairlead.formatting import count
 from fairlead.ledger.database import PATIENCE
@@ -386,7 +386,12 @@ class _Carrier:
         trials = Trials(self.stages.ledger.studies.trials(study.id)[: study.size])
         best = best_of(study, trials)
         if best is None:
-            raise Failed(f"study {study.id}: no trial succeeded; {_reasons(trials)}")
+            raise Failed(
+                f"study {study.id}: no trial succeeded; {_reasons(trials)}",
+                next_steps=[
+                    NextStep(action="trials", arguments={"study": study.id}, effect="shows each")
+                ],
+            )
         return trials, best
 
     @property

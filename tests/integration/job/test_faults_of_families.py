@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.integration.job import families, specs
@@ -70,4 +72,12 @@ def test_a_study_without_a_good_trial_fails_and_says_why(place: Place) -> None:
     place.write("bad.yaml", specs.bad("raise").replace("[well, raise]", "[raise]"))
     done = place.run("run", "bad.yaml")
     assert done.returncode == 1
-    assert "RuntimeError: no luck today" in done.stderr
+    [study] = place.json("studies")
+    assert done.stderr.splitlines()[-1] == (
+        f"study {study['study']}: no trial succeeded; 2 of 2 failed with: RuntimeError: no luck "
+        f"today (bad.py:34) (after 3 attempts); `fairlead trials {study['study']}` shows each"
+    )
+    page = Path(place.run("report", "bad").stdout.strip()).read_text()
+    assert "Nothing was predicted. No trial succeeded, so there is no model." in page
+    assert f"<code>fairlead trials {study['study']}</code>" in page
+    assert "Trial 0 is the first that failed: RuntimeError: no luck today" in page

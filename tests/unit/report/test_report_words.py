@@ -20,6 +20,7 @@ def test_a_finished_study_is_told_from_its_search_to_its_standing(finished: Make
             "60 trials of forest and booster on boston (regression), by random search, each scored "
             "on 2 folds; 2 trials failed."
         ),
+        "Trial 0 is the first that failed: MemoryError: over the limit.",
         (
             "Trial 3 is the best, with a cross-validated mse of 8.125: booster with "
             "rate=0.568464, rounds=48."
@@ -35,6 +36,23 @@ def test_a_study_that_goes_on_says_how_far_it_is(searched: Make) -> None:
     study = replace(material.study, state="searching", finished=None)
     material = replace(material, study=study, rows=[*material.rows[:-1], waiting])
     assert next(iter(words.story(material))).startswith("59 of 60 trials so far of forest and")
+
+
+def test_a_study_without_a_good_trial_says_that_there_is_no_model(searched: Make) -> None:
+    told = list(words.story(searched(score=lambda _: None)))
+    assert told[0].endswith("; 60 trials failed.")
+    assert told[1:] == [
+        "Trial 0 is the first that failed: MemoryError: over the limit.",
+        "No trial succeeded, so there is no model.",
+    ]
+
+
+def test_a_refit_that_failed_says_why(searched: Make) -> None:
+    material = replace(searched(), not_refitted="killed by SIGKILL (after 3 attempts)")
+    assert list(words.story(material))[-1] == (
+        "Refitting the best trial failed, so there is no model: killed by SIGKILL (after 3 "
+        "attempts)."
+    )
 
 
 @pytest.mark.parametrize(

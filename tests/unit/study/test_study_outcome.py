@@ -146,8 +146,9 @@ OUTCOME = RunOutcome(
 
 def test_an_outcome_shows_as_the_lines_that_run_prints() -> None:
     lines = repr(OUTCOME).splitlines()
-    assert lines[:5] == [
+    assert lines[:6] == [
         "best trial  2 of 3: ridge",
+        "failed      1 of 3 trials; the first, trial 1, with: no luck",
         "parameters  alpha=0.000551245",
         "mse         15.9912 cross-validated, 16.5 on 1 holdout row",
         "exported    ONNX, 4.31 kB; 1 of 1 holdout row as the trained model",
@@ -163,6 +164,16 @@ def suggested(outcome: RunOutcome, capsys: pytest.CaptureFixture[str]) -> list[s
     _show(outcome, from_environment({}), "n")
     told = capsys.readouterr().err.splitlines()
     return [line.removeprefix("next: fairlead ") for line in told if line.startswith("next: ")]
+
+
+def test_where_trials_failed_the_command_that_shows_why_is_named(capsys: Any) -> None:
+    from fairlead.cli.commands.run import _show
+
+    shows_why = "`fairlead trials n` shows why trials failed"
+    well = dataclasses.replace(OUTCOME, trials=Trials([TRIALS[0], TRIALS[2]]))
+    for outcome, said in ((OUTCOME, True), (well, False)):
+        _show(outcome, from_environment({}), "n")
+        assert (shows_why in capsys.readouterr().err) == said
 
 
 def test_predict_is_suggested_only_as_it_would_work(capsys: Any) -> None:

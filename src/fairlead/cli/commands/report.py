@@ -9,6 +9,7 @@ import click
 
 from fairlead import atomic
 from fairlead.cli.context import opened, settings
+from fairlead.cli.next_steps import command_line
 from fairlead.cli.options import NonEmptyPath
 from fairlead.cli.output import minute, note
 
@@ -35,6 +36,7 @@ _DIGITS = 8  # of the id, in the file's name
 @click.pass_context
 def command(ctx: click.Context, study: str, output: Path | None) -> None:
     """Write the report of STUDY, one HTML file that needs no network, and print its path."""
+    from fairlead.errors import NextStep
     from fairlead.formatting import size
     from fairlead.report.material import load
     from fairlead.report.page import render
@@ -43,7 +45,9 @@ def command(ctx: click.Context, study: str, output: Path | None) -> None:
         found = stores.ledger.studies.get(study)
         material = load(found, stores)
     path = output or _default(found, settings(ctx))
-    written = _write(path, render(material, library=_plotly()))
+    trials = command_line(NextStep(action="trials", arguments={"study": found.id}))
+    page = render(material, library=_plotly(), trials_command=trials)
+    written = _write(path, page)
     note(f"study {found.id} ({found.name}): {_extent(found)}")
     note(f"{size(written)}, of which Plotly's library is {size(len(_plotly()))}")
     click.echo(str(path))

@@ -150,6 +150,8 @@ def _show(outcome: RunOutcome, options: Settings, study: str) -> None:
     model = outcome.version.model
     for command in (f"fairlead report {study}", *_predicting(outcome)):
         note(f"next: {command}")
+    if outcome.trials.failures():
+        note(f"`fairlead trials {study}` shows why trials failed")
     if not outcome.promoted and outcome.candidate.parity and outcome.candidate.parity.passed:
         promote = f"fairlead promote {model} {outcome.version.number} --why TEXT"
         note(f"`{promote}` makes it the champion all the same")
