@@ -137,10 +137,11 @@ def _standing(registry: Registry, champion: Version) -> GateOutcome:
     if latest.verdict is not None:
         return GateOutcome(verdict=latest.verdict, note=f"{said}; its verdict was:")
     metric = registry.candidate(champion).metric
-    against = f"champion v{champion.number}"
-    return GateOutcome(
-        verdict=_without_rows(f"{said} ({latest.kind}: {latest.why})", against, metric)
+    text = (
+        f"champion already: a person made v{champion.number} the champion "
+        f"({latest.kind}: {latest.why})"
     )
+    return GateOutcome(verdict=_without_rows(text, f"champion v{champion.number}", metric))
 
 
 def _enter(
@@ -155,10 +156,10 @@ def _enter(
     return None
 
 
-def _without_rows(why: str, against: str, metric: str) -> Verdict:
+def _without_rows(text: str, against: str, metric: str) -> Verdict:
     return Verdict(
         decision="keep",
-        text=f"kept, not promoted: {why}",
+        text=text,
         against=against,
         metric=metric,
         rows=0,
@@ -236,7 +237,8 @@ class _Hearing:
     def _verdict(self) -> Verdict:
         metric = self._candidate.metric
         if self._refused:
-            return _without_rows(self._refused, self._against, metric)
+            text = f"kept, not promoted: {self._refused}"
+            return _without_rows(text, self._against, metric)
         return gate.judge(self._case(), metric=METRICS[metric], terms=self._terms)
 
     def _refusal(self) -> str | None:

@@ -184,7 +184,9 @@ def test_a_champion_by_a_persons_will_has_no_verdict_but_the_reason(workshop: Wo
     version = workshop.version(30.0)
     workshop.registry.promote(MODEL, version.number, why="the boss says so")
     outcome = workshop.consider(version)
-    assert "v1 is the champion already (promote: the boss says so)" in outcome.verdict.text
+    assert outcome.verdict.text == (
+        "champion already: a person made v1 the champion (promote: the boss says so)"
+    )
     assert (outcome.note, workshop.ledger.versions.judgements(MODEL)) == (None, [])
 
 
@@ -377,10 +379,14 @@ def test_a_champion_that_would_read_the_texts_otherwise_is_not_compared(
 def test_a_version_that_was_rolled_back_is_not_brought_back_by_running_it_again(
     workshop: Workshop,
 ) -> None:
-    workshop.consider(workshop.version(0.5))
+    before = workshop.version(0.5)
+    workshop.consider(before)
     better = workshop.version(0.0)
     workshop.consider(better)
     workshop.registry.rollback(MODEL, why="complaints")
+    assert workshop.consider(before).verdict.text == (
+        "champion already: a person made v1 the champion (rollback: complaints)"
+    )
     outcome = workshop.consider(better, when="always")
     assert workshop.champion() == 1
     assert "rollback: complaints" in outcome.verdict.text
