@@ -7,7 +7,7 @@ split one would fit the same prefix twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from fairlead.families.family import Family
 from fairlead.records import Trial
@@ -33,11 +33,6 @@ def tasks(
     for trial in trials:
         groups.setdefault(_fit(trial, family_of(trial.family)), []).append(trial)
     return [tuple(group) for group in groups.values()]
-
-
-def fits_saved(grouped: Iterable[Sequence[Trial]], *, folds: int) -> int:
-    """How many fits of the search sharing spares: one a fold for every trial but a task's first."""
-    return folds * sum(len(trials) - 1 for trials in grouped)
 
 
 def _fit(trial: Trial, family: Family) -> Hashable:

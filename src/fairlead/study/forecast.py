@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 import warnings
 from collections.abc import Sequence
@@ -10,13 +11,15 @@ from pathlib import Path
 
 from fairlead.data import split
 from fairlead.data.summary import ColumnSummary, summaries
+from fairlead.errors import FairleadError
 from fairlead.families.family import Task
 from fairlead.families.imported import contained
 from fairlead.formatting import count
-from fairlead.records import Trial
+from fairlead.records import Study, Trial
 from fairlead.search import share
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec
+from fairlead.study import decide
 from fairlead.study import plan as plans
 from fairlead.study.plan import StudyPlan
 from fairlead.training.fit import Fold, Recipe, prepared_folds
@@ -25,6 +28,30 @@ _MOST_GROUPED = 20_000
 """Trials that are grouped into tasks and counted; a larger search is taken in proportion."""
 _LONGEST = 200
 """Characters that are shown of a library's message on a fit that failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownStudy:
+    """A study that the ledger has of what is planned.
+
+    Args:
+        id: Its id.
+        finished: Whether a run finds nothing to search.
+        done: Trials of those asked for that have ended.
+        size: Trials that are asked for; of a finished study, those that it has.
+    """
+
+    id: str
+    finished: bool
+    done: int
+    size: int
+
+    def in_words(self) -> str:
+        """How far it is."""
+        if self.finished:
+            return f"{self.id} is finished: {count(self.size, 'trial')}; a run shows it"
+        are = "is" if self.done == 1 else "are"
+        return f"{self.id} goes on: {self.done:,} of {count(self.size, 'trial')} {are} done"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +65,7 @@ class Forecast:
     trials: int
     tasks: int
     folds: int
+    learns: bool  # whether trials follow from results, so that those that repeat are not known
     fits: int
     fits_saved: int
     training_rows: int
@@ -48,6 +76,7 @@ class Forecast:
     workers: int
     seconds_a_fit: float | None  # of the first task; None where it was not timed
     seconds: float | None  # of the whole search
+    study: KnownStudy | None  # that a run would go on with; None where it would be a new one
     remarks: tuple[str, ...]  # what a person should know before it is run
 
     def in_words(self) -> list[tuple[str, str]]:
@@ -58,9 +87,11 @@ class Forecast:
             ("task", f"{self.task} of {self.target!r}"),
             ("search", f"{self.method}: {self._trials()}"),
             ("score", f"{self.metric}, {count(self.folds, 'fold')}"),
-            ("fits", f"{self.fits}, and {self.fits_saved} saved by sharing"),
+            ("fits", self._fits()),
             ("workers", str(self.workers)),
         ]
+        if self.study is not None:
+            lines.append(("study", self.study.in_words()))
         if self.seconds is not None and self.seconds_a_fit is not None:
             lines.append(("estimate", self._estimate(self.seconds, self.seconds_a_fit)))
         return lines
@@ -73,6 +104,10 @@ class Forecast:
 
     def _trials(self) -> str:
         return f"{count(self.trials, 'trial')} in {count(self.tasks, 'task')}"
+
+    def _fits(self) -> str:
+        most = "at most " if self.learns else ""
+        return f"{most}{self.fits:,}, and {self.fits_saved:,} saved by sharing"
 
     def _estimate(self, seconds: float, one: float) -> str:
         search = f"search {_about(seconds)}, from one fit of {one:.2g} s"
@@ -97,22 +132,25 @@ def forecast(
     plan = plans.make(spec, base=base, settings=settings)
     training, held = split.holdout(plan.table, spec.data.holdout, seed=spec.data.seed)
     groups = _groups(plan)
-    looked_at = sum(len(group) for group in groups)
-    scale = plan.search.size / looked_at
+    extent = _extent(plan, groups)
     slots, folds = workers or plans.slots(plan), spec.search.folds
-    timed = _time_one(plan, groups[0]) if timing else _Timed()
+    known, remarks = _known(plan, settings)
+    searched = known is not None and known.finished
+    timed = _time_one(plan, groups[0]) if timing and not searched else _Timed()
     one = timed.seconds
-    lengths = [_length(group, plan) for group in groups]
+    fits = extent.tasks * folds
+    left = 1.0 if known is None else 1 - known.done / known.size
     return Forecast(
         name=spec.name,
         task=plan.task,
         target=plan.table.target_name,
         method=spec.search.method,
         trials=plan.search.size,
-        tasks=round(len(groups) * scale),
+        tasks=extent.tasks,
         folds=folds,
-        fits=round(len(groups) * folds * scale),
-        fits_saved=round(share.fits_saved(groups, folds=folds) * scale),
+        learns=extent.learns,
+        fits=fits,
+        fits_saved=plan.search.size * folds - fits,
         training_rows=len(training),
         holdout_rows=len(held),
         columns=len(plan.table.columns),
@@ -120,17 +158,80 @@ def forecast(
         metric=plan.metric.name,
         workers=slots,
         seconds_a_fit=one,
-        seconds=None if one is None else one * folds * scale * sum(lengths) / lengths[0] / slots,
-        remarks=(*plan.remarks, *timed.remarks),
+        seconds=None if one is None else one * folds * extent.longest * left / slots,
+        study=known,
+        remarks=(*plan.remarks, *remarks, *timed.remarks),
     )
 
 
+def _known(plan: StudyPlan, settings: Settings) -> tuple[KnownStudy | None, Sequence[str]]:
+    """The study that a run would go on with, and what is to be said where that is not known."""
+    try:
+        study = plans.known(plan, settings)
+        rows = [] if study is None else plans.trials_of(study, settings)
+    except FairleadError as error:
+        return None, [f"whether this study was run before is not known: {error}"]
+    if study is None:
+        return None, ()
+    asked = decide.as_asked(study, rows, plan.search.size, plan.metric)
+    finished = asked.state == "finished" and not _is_to_grow(plan, asked)
+    size = asked.size if finished else plan.search.size
+    done = sum(row.result is not None for row in rows[:size])
+    return KnownStudy(id=study.id, finished=finished, done=done, size=size), ()
+
+
+def _is_to_grow(plan: StudyPlan, study: Study) -> bool:
+    """Whether more trials are asked for than a finished study has.
+
+    One that `time` or `until` ended has fewer than were asked for, and stays as it is.
+    """
+    search = plan.spec.search
+    return plan.search.size > study.size and search.time is None and search.until is None
+
+
 def _groups(plan: StudyPlan) -> Sequence[tuple[Trial, ...]]:
-    lag = plan.search.lag
-    count = min(plan.search.size, _MOST_GROUPED if lag is None else lag + 1)
-    trials = [plan.search.suggest(number, ()) for number in range(count)]
+    """Trials by the fits that they share, as a run puts them in: a chunk of them at a time.
+
+    Of a search that learns, these are those that need no result.
+    """
+    search = plan.search
+    many = min(search.size, _MOST_GROUPED if search.lag is None else search.lag + 1)
+    chunk = search.chunk if search.lag is None else many
     prune = plan.spec.search.prune is not None
-    return share.tasks(trials, plan.families.__getitem__, prune=prune)
+    groups: list[tuple[Trial, ...]] = []
+    for first in range(0, many, chunk):
+        trials = [search.suggest(number, ()) for number in range(first, min(many, first + chunk))]
+        groups.extend(share.tasks(trials, plan.families.__getitem__, prune=prune))
+    return groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Extent:
+    """How much there is to fit."""
+
+    tasks: int
+    longest: float  # fits on one fold, in those of the longest trial of the first task
+    learns: bool
+
+
+def _extent(plan: StudyPlan, groups: Sequence[tuple[Trial, ...]]) -> _Extent:
+    """All tasks of a search, from those that are known.
+
+    A search that learns puts its later trials in one by one, as results come: each is taken for a
+    task of its own. Of any other, what is too much to look at is like what was looked at.
+    """
+    lengths = [_length(group, plan) for group in groups]
+    looked_at = sum(len(group) for group in groups)
+    more = plan.search.size - looked_at
+    if plan.search.lag is None:
+        scale = plan.search.size / looked_at
+        tasks, length = round(len(groups) * scale), scale * sum(lengths)
+    else:
+        each = statistics.fmean(_length([trial], plan) for group in groups for trial in group)
+        tasks, length = len(groups) + more, sum(lengths) + more * each
+    return _Extent(
+        tasks=tasks, longest=length / lengths[0], learns=more > 0 and plan.search.lag is not None
+    )
 
 
 def _length(group: Sequence[Trial], plan: StudyPlan) -> int:

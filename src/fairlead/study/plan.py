@@ -19,8 +19,9 @@ from fairlead.data.table import Table
 from fairlead.families import catalog
 from fairlead.families.family import Family, Task
 from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import is_current, open_ledger
 from fairlead.metrics import Metric, metric_for
-from fairlead.records import Limits, Study, Trial
+from fairlead.records import Limits, Study, Trial, TrialRow
 from fairlead.search import catalog as methods
 from fairlead.search.search import DEFAULT_TRIALS, Search
 from fairlead.search.values import combinations, first, texts
@@ -222,7 +223,7 @@ def keep(plan: StudyPlan, ledger: Ledger, artifacts: Artifacts, *, fresh: bool) 
     known = _generations(plan.identity, ledger)
     number = known + 1 if fresh else max(known, 1)
     study = Study(
-        id=plan.identity if number == 1 else f"{plan.identity}-{number}",
+        id=_name(plan.identity, number),
         name=plan.spec.name,
         spec=canonical(plan.spec),
         table=store.save(plan.table, artifacts),
@@ -237,9 +238,32 @@ def _generations(identity: str, ledger: Ledger) -> int:
     """How many studies of this identity there are."""
     ids = {study.id for study in ledger.studies.all()}
     number = 0
-    while (identity if number == 0 else f"{identity}-{number + 1}") in ids:
+    while _name(identity, number + 1) in ids:
         number += 1
     return number
+
+
+def _name(identity: str, generation: int) -> str:
+    """The id of a study of this identity, by its number among these from 1."""
+    return identity if generation == 1 else f"{identity}-{generation}"
+
+
+def known(plan: StudyPlan, settings: Settings) -> Study | None:
+    """The study that a run of the plan would go on with; None where there is none.
+
+    Nothing is written: no ledger is created, and one of an older Fairlead is left as it is.
+    """
+    if not is_current(settings.ledger_url):
+        return None
+    with open_ledger(settings.ledger_url) as ledger:
+        generations = _generations(plan.identity, ledger)
+        return ledger.studies.get(_name(plan.identity, generations)) if generations else None
+
+
+def trials_of(study: Study, settings: Settings) -> Sequence[TrialRow]:
+    """The trials of a known study."""
+    with open_ledger(settings.ledger_url) as ledger:
+        return ledger.studies.trials(study.id)
 
 
 def slots(plan: StudyPlan) -> int:

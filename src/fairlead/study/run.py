@@ -24,7 +24,6 @@ from fairlead.families.catalog import NAMES
 from fairlead.formatting import count
 from fairlead.ledger.database import PATIENCE
 from fairlead.ledger.interface import Runs
-from fairlead.ledger.store import is_current
 from fairlead.records import Candidate, Run, RunStage, Study, Version
 from fairlead.runners.local import LocalRunner
 from fairlead.runners.runner import Runner
@@ -124,7 +123,7 @@ def _check(
     Neither is done where a study of its identity shows that they were checked. The user's own are
     checked all the same: there may be something to say of them.
     """
-    known = _is_known(plan, settings)
+    known = plans.known(plan, settings) is not None
     if known and all(name in NAMES for name in plan.families):
         return ()
     if request.forkserver is None:
@@ -134,13 +133,6 @@ def _check(
         idle = plans.cores() - 1  # one is busy with the fork server's imports
         runner.start_ahead(settings.ledger_url, settings.artifacts_url, min(wanted, idle))
     return check_in_child(plan.to_check, settings, request.forkserver)
-
-
-def _is_known(plan: StudyPlan, settings: Settings) -> bool:
-    if not is_current(settings.ledger_url):
-        return False
-    with open_stores(settings) as stores:
-        return any(study.id == plan.identity for study in stores.ledger.studies.all())
 
 
 def local_runner(settings: Settings, forkserver: str | None = None) -> LocalRunner:

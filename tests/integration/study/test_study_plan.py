@@ -14,6 +14,7 @@ from fairlead.errors import InvalidSpec
 from fairlead.settings import Settings
 from fairlead.spec.load import load
 from fairlead.study import plan as plans
+from fairlead.study.forecast import forecast
 from fairlead.study.plan import StudyPlan
 
 MINE = """\
@@ -155,6 +156,32 @@ def test_a_search_that_must_repeat_its_trials_is_remarked_on(folder: Path) -> No
     assert planned(folder, endless).remarks == ()
     one = planned(folder, "search.over=[{family: 'sklearn.linear_model:Ridge'}]")
     assert "only 1 trial exists" in one.remarks[0]
+
+
+THREE = "search.over=[{family: linear, params: {alpha: [0.1, 1.0, 10.0]}}]"
+
+
+@pytest.mark.parametrize(
+    ("method", "fits", "most"),
+    [
+        ("random", 3 * 3, ""),  # a fit for each of the three, on three folds
+        ("tpe", 3 * (3 + 11), "at most "),  # nine are known; each of the others is its own
+    ],
+)
+def test_fits_are_whole_trials_on_every_fold_where_trials_repeat(
+    folder: Path, method: str, fits: int, most: str
+) -> None:
+    loaded = load(folder / "own.yaml", sets=(THREE, "search.trials=20", f"search.method={method}"))
+    said = forecast(
+        loaded.spec,
+        base=loaded.base,
+        settings=Settings(home=folder / "home"),
+        workers=1,
+        timing=False,
+    )
+    assert (said.fits, said.fits_saved) == (fits, 20 * 3 - fits)
+    assert dict(said.in_words())["fits"] == f"{most}{fits}, and {60 - fits} saved by sharing"
+    assert not (folder / "home").exists()
 
 
 OWN = "search.over=[{family: './mine.py:Rounded', params: {alpha: {low: 0.1, high: 1}}}]"
