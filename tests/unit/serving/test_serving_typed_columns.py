@@ -9,6 +9,7 @@ import json
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -27,6 +28,7 @@ from fairlead.errors import Invalid, InvalidData, TooLarge
 from fairlead.inference import _inputs
 from fairlead.records import Column, Signature
 from fairlead.serving.protocol import strict
+from fairlead.serving.protocol.datatypes import DATATYPES
 from fairlead.serving.protocol.infer import model_metadata, parse_infer
 from fairlead.serving.protocol.rows import parse_rows
 
@@ -613,6 +615,61 @@ def test_the_metadata_says_which_columns_are_typed() -> None:
     assert text["parameters"] == {"columns": TEXT, "booleans": ["new"], "codes": ["zip"]}
     plain = Signature(columns=(Column(name="x", kind="number"),), target="y")
     assert model_metadata("m", ["1"], plain)["inputs"][0]["parameters"] == {"columns": ["x"]}
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.datetimes().map(str),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.fixed_dictionaries(dict.fromkeys(ROW, ANYTHING)), st.booleans())
+def test_whatever_a_cell_holds_it_is_taken_or_refused_in_a_line(row: Row, missing: bool) -> None:  # noqa: FBT001 - drawn
+    for cells in ({**ROW, name: cell} for name, cell in row.items()):
+        for body in (as_rows([cells]), as_arrays([cells]), as_large_rows([cells] * 30)):
+            with suppress(Invalid):
+                found = parse(body, missing=missing)
+                assert found["numbers"].shape[1] == len(NUMBERS)
+                assert missing or np.isfinite(found["numbers"]).all()
+                assert all(type(text) is str for text in found["text"].ravel())
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from([*BY_COLUMN]),
+    st.sampled_from([*DATATYPES]),
+    st.lists(ANYTHING, min_size=3, max_size=3),
+)
+def test_whatever_an_element_is_it_is_taken_or_refused_in_a_line(
+    name: str, datatype: str, data: list[Any]
+) -> None:
+    with suppress(Invalid):
+        found = by_column(binary=False, **{name: (datatype, data)})
+        assert found["numbers"].shape == (3, len(NUMBERS))
+        assert not np.isinf(found["numbers"]).any()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([*BY_COLUMN]), st.sampled_from([*DATATYPES]), st.binary(max_size=40))
+def test_whatever_bytes_an_input_has_they_are_taken_or_refused_in_a_line(
+    name: str, datatype: str, content: bytes
+) -> None:
+    parts = {n: packed(n, *one) for n, one in BY_COLUMN.items()}
+    head = {"name": name, "datatype": datatype, "shape": [3]}
+    parts[name] = ({**head, "parameters": {"binary_data_size": len(content)}}, content)
+    with suppress(Invalid):
+        found = infer([one for one, _ in parts.values()], b"".join(c for _, c in parts.values()))
+        assert found["numbers"].shape == (3, len(NUMBERS))
+        assert not np.isinf(found["numbers"]).any()
 
 
 # ---- large documents ------------------------------------------------------------------------

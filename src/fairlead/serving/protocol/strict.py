@@ -35,8 +35,8 @@ _LEAST = 5 * _COSTLY  # bytes of so many of them, for 1e308 is the shortest
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _AT_ONCE = 1 << 16  # bytes of a document that are looked through together
 _CLOSER = (
-    "what is sent needs a closer look (a number where text is wanted, or one of 2**53 or more), "
-    f"which is for JSON documents of at most {CLOSELY} bytes; send fewer rows at once"
+    "what is sent needs a closer look (a fraction where text is wanted, or a number of 2**53 or "
+    f"more), which is for JSON documents of at most {CLOSELY} bytes; send fewer rows at once"
 )
 _DEEP = "the body holds too many arrays or objects inside each other"
 
