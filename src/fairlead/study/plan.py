@@ -156,8 +156,10 @@ def _seen(plan: StudyPlan, asked: Spec) -> Iterator[str]:
     split.folds(table.target[rows], plan.spec.search.folds, classes=table.classes is not None)
     yield from table.notes
     yield from remarks.on_target(table, asked.data)
+    yield from remarks.on_row_numbers(table)
     if asked.promote.when != "never":
         yield from remarks.on_precision(table)
+    yield from remarks.on_few(held, asked.promote)
     yield from remarks.on_holdout(table, held, data.holdout)
     yield from remarks.on_trials(plan.spec.search)
 

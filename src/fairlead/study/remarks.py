@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from fairlead.data import precision, split
 from fairlead.data.table import Table
 from fairlead.formatting import classes, count
+from fairlead.registry.gate import MIN_ROWS
 from fairlead.search import catalog
 from fairlead.search.search import DEFAULT_TRIALS
 from fairlead.search.values import combinations
-from fairlead.spec.document import Data, Holdout, Search
+from fairlead.spec.document import Data, Holdout, Promote, Search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _BINARY = 2
 _LABELS = 10  # whole numbers that are likelier to be names of classes than amounts
+_SOME = 20  # rows, of which hardly any rise one after another, or are 1 to n, by chance
 _SHARED = 5  # rows that each of them has then, on average
 
 
@@ -47,6 +49,52 @@ def on_precision(table: Table) -> Iterator[str]:
     """Columns whose numbers an exported model cannot tell apart."""
     if columns := precision.rounded(table.features, table.signature):
         yield f"{precision.advice(columns)}; otherwise it may not predict what was trained"
+
+
+def on_row_numbers(table: Table) -> Iterator[str]:
+    """Columns that number the rows: a model may learn their order, which new rows do not have."""
+    found = [
+        column.name
+        for column in table.columns
+        if column.kind == "number" and _numbers_rows(_values(table, column.name))
+    ]
+    if found:
+        named = ", ".join(map(repr, found))
+        if len(found) == 1:
+            yield f"column {named} looks like a number of the row; name it in data.drop if it is"
+        else:
+            yield f"columns {named} look like numbers of the row; name in data.drop those that are"
+
+
+def _values(table: Table, name: str) -> NDArray[np.float64]:
+    return table.features.numbers[:, table.signature.numbers.index(name)]
+
+
+def _numbers_rows(values: NDArray[np.float64]) -> bool:
+    """Whether these are whole numbers, none twice, that rise, fall, or are 1 to n in any order."""
+    import numpy as np
+
+    if len(values) < _SOME or not (np.isfinite(values) & (values == np.floor(values))).all():
+        return False
+    steps = np.diff(values)
+    if bool((steps > 0).all() or (steps < 0).all()):
+        return True
+    return bool((np.diff(np.sort(values)) == 1).all())
+
+
+def on_few(held: NDArray[np.intp], promote: Promote) -> Iterator[str]:
+    """A holdout on which the gate cannot judge, whatever the candidate is.
+
+    Args:
+        held: Indexes of its rows.
+        promote: The spec's.
+    """
+    if len(held) < MIN_ROWS and promote.when in {"better", "confident"}:
+        yield (
+            f"data.holdout: its {count(len(held), 'row')} {'is' if len(held) == 1 else 'are'} too "
+            f"few to judge on, {MIN_ROWS} are needed, so no version becomes champion by itself; "
+            "raise its share, or add rows"
+        )
 
 
 def on_holdout(table: Table, held: NDArray[np.intp], holdout: Holdout) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def ridge(strength, solver):
     return Ridge(alpha=strength, solver=solver)
 """
 ROWS = "x,kind,amount,churned,stars\n" + "".join(
-    f"{i * 7 % 13},{'abc'[i % 3]},{i * i}.5,{i % 2},{i % 5}\n" for i in range(60)
+    f"{i * 7 % 13},{'abc'[i % 3]},{i * i}.5,{i % 2},{i % 5}\n" for i in range(300)
 )
 
 
@@ -136,6 +137,71 @@ def test_numbers_that_look_like_classes_are_remarked_on(folder: Path) -> None:
 )
 def test_a_target_that_is_clear_is_not_remarked_on(folder: Path, sets: tuple[str, ...]) -> None:
     assert planned(folder, *sets).remarks == ()
+
+
+NUMBERED = "search.over=[{family: linear, params: {alpha: {low: 0.1, high: 1}}}]"
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"id": range(1, 201)}, "column 'id' looks like a number of the row; name it in"),
+        ({"id": range(200, 0, -1)}, "column 'id' looks"),
+        ({"id": [(i * 73) % 200 + 7 for i in range(200)]}, "column 'id' looks"),
+        ({"id": [i * i for i in range(200)]}, "column 'id' looks"),
+        (
+            {"id": range(200), "line": range(2, 202)},
+            "columns 'id', 'line' look like numbers of the row; name in data.drop those that are",
+        ),
+    ],
+    ids=["rising", "falling", "shuffled", "with gaps", "two"],
+)
+def test_columns_that_number_the_rows_are_remarked_on(
+    folder: Path, columns: dict[str, Sequence[int]], said: str
+) -> None:
+    [remark] = numbered(folder, columns).remarks
+    assert remark.startswith(said)
+    drop = f"data.drop={sorted(columns)}"
+    assert planned(folder, NUMBERED, drop).remarks == ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [i // 2 for i in range(200)],
+        [i + 0.5 for i in range(200)],
+        [(i * 73) % 200 + 1000 * (i % 2) for i in range(200)],
+    ],
+    ids=["some twice", "fractions", "far apart and in no order"],
+)
+def test_columns_of_other_numbers_are_not(folder: Path, values: Sequence[float]) -> None:
+    assert numbered(folder, {"id": values}).remarks == ()
+
+
+def numbered(folder: Path, columns: Mapping[str, Sequence[float]]) -> StudyPlan:
+    """The plan of 200 rows with these columns beside two others."""
+    lines = [",".join([*columns, "x", "amount"])]
+    for i in range(200):
+        own = [str(values[i]) for values in columns.values()]
+        lines.append(",".join([*own, str(i * 7 % 13), f"{i * i}.5"]))
+    (folder / "rows.csv").write_text("\n".join(lines))
+    return planned(folder, NUMBERED, "data.drop=[]")
+
+
+def test_a_holdout_that_is_too_few_to_judge_on_is_remarked_on(folder: Path) -> None:
+    [remark] = planned(
+        folder, NUMBERED, "data.holdout.share=0.02", "data.holdout.by=random"
+    ).remarks
+    assert remark == (
+        "data.holdout: its 6 rows are too few to judge on, 30 are needed, so no version becomes "
+        "champion by itself; raise its share, or add rows"
+    )
+    for when in ("always", "never"):
+        assert (
+            planned(folder, NUMBERED, "data.holdout.share=0.02", f"promote.when={when}").remarks
+            == ()
+        )
+    assert planned(folder, NUMBERED, "data.holdout={share: 0.5, by: random}").remarks == ()
 
 
 def test_a_metric_for_classes_says_how_numbers_become_classes(folder: Path) -> None:
