@@ -24,6 +24,7 @@ from fairlead.data.lexicon import (
     LARGEST,
     LARGEST_WHOLE,
     MISSING,
+    NUMBER,
     TRUE,
     as_number,
     as_truth,
@@ -196,7 +197,17 @@ def numbers(
         values = _floats(cells, dialect) if values is None else values
     except pa.ArrowInvalid:
         return _fault(cells, first_text(cells, dialect), "text, not a number")
-    return _in_range(cells, values, dialect)
+    return _in_range(cells, _without_missing(values, dialect), dialect)
+
+
+def _without_missing(values: NDArray[np.float64], dialect: Dialect) -> NDArray[np.float64]:
+    """A number that stands for a missing one does so however it is written: 999 and 999.0."""
+    words = [float(text) for text in _missing_numbers(dialect)]
+    return np.where(np.isin(values, words), np.nan, values) if words else values
+
+
+def _missing_numbers(dialect: Dialect) -> list[str]:
+    return [text for text in dialect.missing if NUMBER.fullmatch(text)]
 
 
 _WHY_NOT = {"boolean": "a truth value, not a number", "date": "a date, not a number"}
@@ -313,7 +324,8 @@ def texts(cells: Cells, kind: CellType | None = None, dialect: Dialect = _PLAIN)
         return _array([None if v is None else _exact(v) for v in cells.to_pylist()])
     strings = pc.cast(cells, pa.string())
     if kind == "number":
-        return _mapped(strings, lambda text: as_number(_with_point(text, dialect)))
+        said = _mapped(strings, lambda text: as_number(_with_point(text, dialect)))
+        return without(said, [as_number(text) for text in _missing_numbers(dialect)])
     return _mapped(strings, as_truth) if kind == "boolean" else strings
 
 

@@ -114,7 +114,9 @@ def _frame(
         dialect = replace(dialect, separator=separator)
     headed = replace(_headed(text, dialect, signature), missing=EMPTY)
     frame = delimited.parse(text, headed, before=before.rows)
-    return _without(frame, signature, missing, (*dialect.missing, *missing))
+    of_numbers = (*dialect.missing, *missing)
+    frame = replace(frame, dialect=replace(headed, missing=of_numbers))
+    return _without(frame, signature, missing, of_numbers)
 
 
 def _without(

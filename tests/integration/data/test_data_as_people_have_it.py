@@ -239,6 +239,18 @@ class TestMissing:
         made = table(tmp_path, content, impute=0.0)
         assert np.isnan(made.features.numbers[:, 0]).tolist() == [False, True, False]
 
+    def test_a_number_is_missing_however_it_is_written(self, tmp_path: Path) -> None:
+        rows = "a,y\n1,1\n999,2\n999.0,3\n9.99e2,4\n"
+        wanted = pd.read_csv(io.StringIO(rows), na_values=["999"])["a"].isna()
+        made = table(tmp_path, rows, missing=["999"], impute=0.0)
+        assert np.isnan(made.features.numbers[:, 0]).tolist() == wanted.tolist()
+        dialect = Dialect(missing=("999",))
+        again = predicted(made, rows, dialect=dialect)
+        np.testing.assert_array_equal(again.numbers, made.features.numbers)
+        codes = table(tmp_path, rows, missing=["999"], encode={"a": "onehot"})
+        assert encoded(codes.features) == ["1", None, None, None]
+        assert encoded(predicted(codes, rows, dialect=dialect)) == ["1", None, None, None]
+
     def test_no_text_is_missing_where_the_list_is_empty(self, tmp_path: Path) -> None:
         says = refused(tmp_path, "a,y\n1,1\nNA,2\n3,3\n", missing=[])
         assert "row 2, column 'a': 'NA' is text" in says

@@ -17,15 +17,21 @@ from fairlead.data.table import Features
 from fairlead.families.catalog import family
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
-from fairlead.records import Candidate, Column, Params, Parity, Signature, Version
+from fairlead.records import Candidate, Column, Params, Parity, Signature, Study, Version
 from fairlead.registry.judging import GateOutcome, Holdout, consider
 from fairlead.registry.registry import Registry
 from fairlead.settings import Settings
-from fairlead.spec.document import Data, Promote
+from fairlead.spec.document import Data, FamilySpace, Promote, Search, Spec, canonical
 from fairlead.training.export import export
 from fairlead.training.prepare import Preparation
 
 MODEL = "prices"
+STUDY = "s" * 64
+SPEC = Spec(
+    name=MODEL,
+    data=Data(source="rows.csv", target="price"),
+    search=Search(over=(FamilySpace(family="linear"),)),
+)
 COLUMNS = tuple(Column(name=name, kind="number") for name in "abcd")
 PASSED = Parity(rows=100, beyond=0, worst=1e-6, tolerance=1e-4, passed=True)
 
@@ -69,7 +75,7 @@ class Workshop:
             "training_rows.npy": self.registry.artifacts.put(_npy(np.sort(row_hashes(features)))),
         }
         made = Candidate(
-            study="s" * 64,
+            study=STUDY,
             trial=int(error * 1000),
             family="linear",
             params=params,
@@ -116,4 +122,7 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
     settings = Settings(home=tmp_path / "home")
     with open_ledger(settings.ledger_url) as ledger:
         registry = Registry(ledger, Artifacts(settings.artifacts_url))
+        ledger.studies.open(
+            Study(id=STUDY, name=MODEL, spec=canonical(SPEC), table="t" * 64, size=10)
+        )
         yield Workshop(settings=settings, ledger=ledger, registry=registry)
