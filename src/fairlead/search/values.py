@@ -42,6 +42,13 @@ def texts(values: Values) -> tuple[str, ...]:
     return tuple(value for value in listed if isinstance(value, str))
 
 
+def whole_ends(values: Values) -> tuple[int, int] | None:
+    """Both ends of a range of whole numbers without a step; None of all else."""
+    if isinstance(values, Range) and values.whole and values.step is None:
+        return int(values.low), int(values.high)
+    return None
+
+
 def index_of(values: Values, value: Scalar) -> int | None:
     """Index of the first value that is this one, in type too (1, 1.0 and True are three)."""
     if isinstance(values, Range):

@@ -24,7 +24,7 @@ from fairlead.metrics import Metric, metric_for
 from fairlead.records import Limits, Study, Trial, TrialRow
 from fairlead.search import catalog as methods
 from fairlead.search.search import DEFAULT_TRIALS, Search
-from fairlead.search.values import combinations, first, texts
+from fairlead.search.values import combinations, first, texts, whole_ends
 from fairlead.settings import Settings
 from fairlead.spec.document import Search as SearchSpec
 from fairlead.spec.document import Spec, canonical, identity
@@ -68,6 +68,14 @@ class StudyPlan:
             ),
             texts=tuple(
                 {name: texts(values) for name, values in (space.params or {}).items()}
+                for space in over
+            ),
+            whole=tuple(
+                {
+                    name: ends
+                    for name, values in (space.params or {}).items()
+                    if (ends := whole_ends(values))
+                }
                 for space in over
             ),
             sources=self.sources,

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
 from fairlead.families.family import Family, Task
 from fairlead.records import Params
+from fairlead.spec.space import Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class FamiliesToCheck:
         names: As the spec writes them.
         params: Of each, the first value of every parameter.
         texts: Of each, all values of every parameter that are text.
+        whole: Of each, the ends of every range of whole numbers without a step.
         sources: Content of the files of `./file.py:Name` families.
         task: What the data is for.
         to_export: Whether their models are to be exported.
@@ -33,6 +36,7 @@ class FamiliesToCheck:
     names: Sequence[str]
     params: Sequence[Params]
     texts: Sequence[Mapping[str, Sequence[str]]]
+    whole: Sequence[Mapping[str, tuple[int, int]]]
     sources: Mapping[str, bytes]
     task: Task
     to_export: bool
@@ -46,7 +50,7 @@ def check_families(asked: FamiliesToCheck) -> tuple[str, ...]:
 
     Returns:
         Remarks, a line each: families whose models could become champion but for having no ONNX
-        form.
+        form, and ranges of whole numbers that were hardly meant to be.
 
     Raises:
         InvalidSpec: A family does not take a parameter, or cannot do the task; the message begins
@@ -62,7 +66,8 @@ def check_families(asked: FamiliesToCheck) -> tuple[str, ...]:
         for name, value in params.items():
             with about(f"search.over[{index}].params.{name}"):
                 family.check({**needed, name: value}, asked.task)
-    return tuple(_unexportable(families, asked)) if asked.to_export else ()
+    unexportable = _unexportable(families, asked) if asked.to_export else ()
+    return (*unexportable, *_whole(families, asked))
 
 
 @contextmanager
@@ -83,6 +88,31 @@ def _unexportable(families: Sequence[Family], asked: FamiliesToCheck) -> Iterato
         ]
         for why in dict.fromkeys(reasons):
             yield f"search.over[{index}].family: it cannot become champion: {why}"
+
+
+def _whole(families: Sequence[Family], asked: FamiliesToCheck) -> Iterator[str]:
+    """Ranges that draw whole numbers for a parameter that takes those between, too."""
+    for index, (family, ranges) in enumerate(zip(families, asked.whole, strict=True)):
+        defaults = _defaults(family, asked.params[index], asked.task) if ranges else {}
+        searched = family.space(asked.task) if ranges else {}
+        for name, (low, high) in ranges.items():
+            own = searched.get(name)
+            if (
+                (isinstance(own, Range) and not own.whole)
+                or isinstance(defaults.get(name), float)
+                or (defaults.get(name) is None and (low, high) == (0, 1))
+            ):
+                yield (
+                    f"search.over[{index}].params.{name}: {{low: {low}, high: {high}}} draws whole "
+                    f"numbers alone; {{low: {low}.0, high: {high}.0}} draws those between, too"
+                )
+
+
+def _defaults(family: Family, params: Params, task: Task) -> Mapping[str, Any]:
+    """The library's defaults; of a pipeline, those of its last step."""
+    needed = {name: params[name] for name in family.needed() & params.keys()}
+    found = family.build(needed, task, seed=0, threads=1).get_params()
+    return {name.rpartition("__")[2]: value for name, value in found.items()}
 
 
 def _variants(params: Params, texts: Mapping[str, Sequence[str]]) -> Iterator[Params]:

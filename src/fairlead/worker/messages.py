@@ -50,6 +50,7 @@ class CheckFamilies:
     names: Sequence[str]
     params: Sequence[Params]
     texts: Sequence[Mapping[str, Sequence[str]]]
+    whole: Sequence[Mapping[str, tuple[int, int]]]
     sources: Mapping[str, str]  # base64
     task: Task
     to_export: bool

@@ -250,6 +250,32 @@ def test_fits_are_whole_trials_on_every_fold_where_trials_repeat(
     assert not (folder / "home").exists()
 
 
+@pytest.mark.parametrize(
+    ("family", "params", "name"),
+    [
+        ("linear", "alpha: {low: 1, high: 5}", "alpha"),  # searched as a fraction
+        ("'sklearn.linear_model:Ridge'", "alpha: {low: 1, high: 5}", "alpha"),  # 1.0 by default
+        ("extra_trees", "ccp_alpha: {low: 0, high: 2}, max_depth: {low: 1, high: 5}", "ccp_alpha"),
+        ("'./mine.py:Shifted'", "tol: 0.1, alpha: {low: 1, high: 5}", "alpha"),
+        ("xgboost", "gamma: {low: 0, high: 1}, max_depth: {low: 0, high: 2}", "gamma"),
+        ("lightgbm", "subsample: {low: 0, high: 1}, num_leaves: {low: 2, high: 5}", "subsample"),
+    ],
+)
+def test_whole_ends_of_a_parameter_that_takes_fractions_are_remarked_on(
+    folder: Path, family: str, params: str, name: str
+) -> None:
+    if family in {"xgboost", "lightgbm"}:
+        pytest.importorskip(family)
+    plan = planned(folder, f"search.over=[{{family: {family}, params: {{{params}}}}}]")
+    [remark] = [line for line in plan.remarks if "whole numbers" in line]
+    assert remark.startswith(f"search.over[0].params.{name}: {{low: ")
+    low, high = plan.to_check.whole[0][name]
+    assert remark.endswith(f"{{low: {low}.0, high: {high}.0}} draws those between, too")
+    fractions = params.replace(f"{{low: {low}, high: {high}}}", f"{{low: {low}.0, high: {high}.0}}")
+    plan = planned(folder, f"search.over=[{{family: {family}, params: {{{fractions}}}}}]")
+    assert not [line for line in plan.remarks if "whole numbers" in line]
+
+
 OWN = "search.over=[{family: './mine.py:Rounded', params: {alpha: {low: 0.1, high: 1}}}]"
 
 

@@ -247,6 +247,7 @@ def asked(
         names=(name,),
         params=(params,),
         texts=({},),
+        whole=({name: (0, 1) for name in params if name == "alpha"},),
         sources=sources,
         task="regression",
         to_export=to_export,
