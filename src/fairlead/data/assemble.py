@@ -72,7 +72,7 @@ def assemble(frame: Frame, data: Data) -> Table:
         classes=classes,
         fingerprint=fingerprint(columns, features, target, values, classes),
         missing=frame.missing,
-        notes=tuple(_notes(left_out)),
+        notes=tuple(_notes(frame, data, left_out)),
     )
 
 
@@ -153,6 +153,8 @@ def _target_name(frame: Frame, data: Data) -> str:
         raise InvalidSpec(f"data.target: name the column to predict: {_listed(frame.names)}")
     if data.target not in frame.names:
         hint = did_you_mean(data.target, frame.names) or f": {_listed(frame.names)}"
+        if frame.dialect is not None and len(frame.names) == 1:
+            hint = f": it has one, {frame.names[0]!r}; data.separator says what parts the cells"
         raise InvalidSpec(f"data.target: the data has no column {data.target!r}{hint}")
     return data.target
 
@@ -168,14 +170,17 @@ def _left_out(frame: Frame, data: Data, target: str) -> tuple[str, ...]:
     return tuple(name for name in frame.names if name in frame.index and name not in named)
 
 
-def _notes(left_out: Sequence[str]) -> Iterator[str]:
+def _notes(frame: Frame, data: Data, left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
         what, it = ("column", "it") if len(left_out) == 1 else ("columns", "them")
         listed = _listed([repr(name) for name in left_out])
-        how = _listed([f"{yaml_key(name)}: number" for name in left_out])
+        found = {name: _look_at(frame, name, data).type for name in left_out}
+        are_numbers = set(found.values()) == {"number"}
+        key, said = ("types", {"number": "number"}) if are_numbers else ("encode", {"date": "date"})
+        how = _listed([f"{yaml_key(name)}: {said.get(found[name], 'onehot')}" for name in left_out])
         yield (
             f"{what} {listed} left out: the index of a pandas DataFrame says nothing of a row; "
-            f"to use {it} all the same, name {it} in data.types ({{{how}}})"
+            f"to use {it} all the same, name {it} in data.{key} ({{{how}}})"
         )
 
 

@@ -90,7 +90,9 @@ def parse(text: str, dialect: Dialect, *, before: int = 0) -> Frame:
     separator = dialect.separator or separator_of(text, dialect.decimal)
     first = first_record(text, separator)
     names, headed = _names(first, dialect)
+    text = text if text.endswith(("\r", "\n")) else f"{text}\n"
     records = _records(text, separator, width=len(first), before=before - headed)
+    _check_closed(text, records, names, before=before - headed)
     cells = [written(column.slice(int(headed)), dialect.missing) for column in records]
     if headed and dialect.header is None and dialect.columns is None:
         _check_header(first, cells)
@@ -198,16 +200,51 @@ def _records(text: str, separator: str, *, width: int, before: int) -> list[Cell
             ),
         )
     except pa.ArrowInvalid as error:
-        says = _ragged(ragged[0], before) if ragged else _malformed(error)
+        says = _ragged(ragged[0], before, separator) if ragged else _malformed(error)
         raise InvalidData(says) from error
     return [column.combine_chunks() for column in table.columns]
 
 
-def _ragged(row: Any, before: int) -> str:
+def _ragged(row: Any, before: int, separator: str) -> str:
+    number, found, wanted = before + row.number, row.actual_columns, row.expected_columns
     return (
-        f"data.source: row {before + row.number} has {row.actual_columns} cells, and the first "
-        f"has {row.expected_columns}: {row.text[:60]!r}"
+        f"data.source: row {number} has {found} cells, and the first has {wanted}: "
+        f"{row.text[:60]!r}{_why_ragged(row, separator, is_first=number == 1)}"
     )
+
+
+def _why_ragged(row: Any, separator: str, *, is_first: bool) -> str:
+    """What such a row is often a sign of, and the way on; empty where it may be anything."""
+    more = row.actual_columns - row.expected_columns
+    if "\n" in row.text.strip():
+        return "; a quote that opens a cell there may not be closed: close it, or double it"
+    if more == 1 and row.text.rstrip().endswith(separator):
+        return (
+            "; a separator at the end of a line makes one cell more: write one at the end of the "
+            "first line, too, or none"
+        )
+    if more > 0 and is_first:
+        return "; if lines stand above those of the table, leave them out of the file"
+    return ""
+
+
+def _check_closed(
+    text: str, columns: Sequence[Cells], names: Sequence[str], *, before: int
+) -> None:
+    """Refuse a last cell whose quote nothing closes: the rest of the file would be its text.
+
+    Such a cell holds the end of the last line; a closed one that ends so has a quote behind it.
+    """
+    if '"' not in text or not len(columns[-1]):
+        return
+    last = columns[-1][-1].as_py()
+    if text.endswith('"' + last.replace('"', '""')):
+        row = before + len(columns[-1])
+        where = f"row {row}, column {names[-1]!r}" if row else "the first line"
+        raise InvalidData(
+            f"data.source: {where}: nothing closes the quote before {last.strip()[:40]!r}; close "
+            'it, or write "" for one that is part of the text, in a cell between quotes'
+        )
 
 
 def _malformed(error: pa.ArrowInvalid) -> str:

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -46,13 +47,18 @@ def format_of(content: bytes, name: str) -> Format:
         return "parquet"
     if content.startswith(b"\x00\x00") or name.endswith("-ubyte"):
         return "idx"
-    if name.endswith((".jsonl", ".ndjson")) or content[:_LEAD].lstrip(_BLANK).startswith(b"{"):
+    if name.endswith((".jsonl", ".ndjson", ".json")) or begins_as_json(content):
         return "jsonl"
     if name.endswith((".tsv", ".tab")):
         return "tsv"
     if name.endswith(".csv"):
         return "csv"
     return _format_of_text(content[:_HEAD].decode("utf-8", "replace").splitlines()[:-1])
+
+
+def begins_as_json(content: bytes) -> bool:
+    """Whether a file begins with an object, or with an array of objects."""
+    return re.match(rb"\{|\[\s*\{", content[:_LEAD].lstrip(_BLANK)) is not None
 
 
 def uci(text: str, dialect: Dialect) -> Frame:
@@ -151,6 +157,12 @@ def json_lines(text: str) -> Frame:
     rows = [_object(line, number) for number, line in lines if line.strip()]
     if not rows:
         raise InvalidData("data.source: the file is empty")
+    if (
+        len(rows) == 1
+        and rows[0]
+        and all(isinstance(value, (dict, list)) for value in rows[0].values())
+    ):
+        raise InvalidData(f"data.source: line 1 holds whole columns, not a row{_ONE_A_LINE}")
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row.get(name) for row in rows] for name in names}
     kinds = {name: {type(cell) for cell in cells} - {type(None)} for name, cells in columns.items()}
@@ -175,16 +187,33 @@ class _Number(str):
 
 def _object(line: str, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(line, parse_float=_Number, parse_int=_Number, parse_constant=_constant)
+        row = json.loads(
+            line,
+            parse_float=_Number,
+            parse_int=_Number,
+            parse_constant=_constant,
+            object_pairs_hook=_without_repeats,
+        )
     except ValueError as error:
-        hint = "; write one object a line (to_json(orient='records', lines=True))"
-        more = hint if number == 1 and line.lstrip().startswith(("[", "{")) else ""
+        more = _ONE_A_LINE if number == 1 and line.lstrip().startswith(("[", "{")) else ""
         raise InvalidData(f"data.source: line {number} is not JSON: {error}{more}") from error
     if not isinstance(row, dict):
         raise InvalidData(
             f"data.source: line {number} is not a JSON object of column names and values"
+            f"{_ONE_A_LINE}"
         )
     return row
+
+
+_ONE_A_LINE = "; write one object a line (to_json(orient='records', lines=True))"
+
+
+def _without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name, count = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"an object has the key {name!r} {count} times")
+    return found
 
 
 def _constant(word: str) -> _Number | None:

@@ -87,9 +87,7 @@ def _format_of(file: File) -> Format:
     start = file.content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"PAR1"):
         return "parquet"
-    if start.startswith(b"{"):
-        return "jsonl"
-    if file.name.lower().endswith((".jsonl", ".ndjson")):
+    if file.name.lower().endswith((".jsonl", ".ndjson", ".json")) or layouts.begins_as_json(start):
         return "jsonl"
     return "tsv" if file.name.lower().endswith((".tsv", ".tab")) else "csv"
 

@@ -18,6 +18,7 @@ _FEW = 20  # different texts are few in any table
 _MANY = 0.5  # of the rows: more different texts than that are likely names or prose
 _SOME = 1000  # cells that are looked at for dates
 
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,.' ])\d{3})+(?:([.,])\d*)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", re.ASCII)
 
@@ -36,8 +37,8 @@ def for_numbers(frame: Frame, name: str, fault: CellError) -> str:
             f"data.encode ({{{yaml_key(name)}: date}}) uses its year, month, day of the week, hour "
             "and days since 1970"
         )
-    if not pa.types.is_string(cells.type):
-        return ""
+    if not pa.types.is_string(cells.type) or _WHOLE.fullmatch(fault.cell):
+        return ""  # a whole number is refused for its size, and is exact as a text
     share = share_of_numbers(cells, frame.dialect or Dialect())
     if name in frame.text:
         return f"data.types ({{{yaml_key(name)}: number}}) reads its numbers" if share == 1 else ""

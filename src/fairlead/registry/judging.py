@@ -222,7 +222,10 @@ class _Hearing:
         verdict = self._verdict()
         fault = None
         if not self._refused and not parity_passed(self._candidate):
-            text = f"kept, not promoted: {disparity(self._candidate)}; as it is: {verdict.text}"
+            text = (
+                f"kept, not promoted: {disparity(self._candidate)}; by its score it would be "
+                f"{verdict.text}"
+            )
             verdict = replace(verdict, decision="keep", text=text)
             fault = None if self._terms.when == "never" else text
         judgement = Judgement(
