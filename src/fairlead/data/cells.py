@@ -288,7 +288,10 @@ def _first_whole_beyond(cells: Cells, values: NDArray[np.float64], dialect: Dial
             if pa.types.is_string(cells.type)
             else _exact(cells[row].as_py())
         )
-        if _WHOLE.fullmatch(cell) and abs(int(cell)) > LARGEST_WHOLE:
+        # the nearest float64 of 2**53 + 1 is 2**53; int() takes 4,300 digits
+        if _WHOLE.fullmatch(cell) and (
+            abs(values[row]) > LARGEST_WHOLE or int(cell.lstrip("+-0")) > LARGEST_WHOLE
+        ):
             return int(row)
     return None
 

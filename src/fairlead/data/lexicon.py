@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Sequence
 
@@ -25,6 +26,7 @@ LARGEST_WHOLE = 2**53  # float64 holds every whole number up to here, and not ev
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 _WHOLE = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
+_NOT_ZERO = re.compile(r"[^eE]*[1-9]", re.ASCII)
 _TRUTH = dict.fromkeys(TRUE, "True") | dict.fromkeys(FALSE, "False")
 
 
@@ -49,13 +51,20 @@ def number_text(value: float) -> str:
 
 
 def as_number(text: str) -> str:
-    """The text that a number is known by, given how it was written; another text as it is."""
+    """The text that a number is known by, given how it was written; another text as it is.
+
+    One that float64 has only as infinite or as 0 (an id such as 39e1804) is known as it is written.
+    """
     if text.isdigit() and text[0] != "0":  # what most codes are
         return text
     if whole := _WHOLE.fullmatch(text):  # int() takes 4,300 digits, and these may be more
         sign, digits = whole.groups()
         return f"-{digits}" if sign == "-" and digits != "0" else digits
-    return number_text(float(text)) if NUMBER.fullmatch(text) else text
+    if not NUMBER.fullmatch(text):
+        return text
+    value = float(text)
+    is_kept = math.isfinite(value) and (value != 0 or not _NOT_ZERO.match(text))
+    return number_text(value) if is_kept else text
 
 
 def as_truth(text: str) -> str:

@@ -151,6 +151,20 @@ class TestNumbers:
         kept = table(tmp_path, rows, encode=TEXT, types={"b": "text"})
         assert texts(kept) == ["1E1", "10", "2E1"]
 
+    def test_ids_that_look_like_numbers_beyond_any_are_not_one_text(self, tmp_path: Path) -> None:
+        rows = "b,y\n39e1804,1\n12e999,2\n1e-400,3\n0e5,4\n"
+        assert pd.read_csv(io.StringIO(rows))["b"].tolist() == [np.inf, np.inf, 0, 0]
+        made = table(tmp_path, rows, encode=TEXT)
+        assert texts(made) == ["39e1804", "12e999", "1e-400", "0"]
+        asked = read_rows(io.BytesIO(b"b\n39e1804\n"), made.signature)
+        assert asked.categories == (("39e1804",),)
+
+    @pytest.mark.parametrize("digits", [400, 5000])
+    def test_a_number_of_many_digits_is_named(self, tmp_path: Path, digits: int) -> None:
+        says = refused(tmp_path, f"a,y\n1,1\n2,2\n{'9' * digits},3\n")
+        assert "row 3, column 'a': '999" in says
+        assert "a whole number beyond 2**53" in says
+
 
 class TestJson:
     def test_a_key_that_is_there_twice_is_refused(self, tmp_path: Path) -> None:
