@@ -6,7 +6,7 @@ from a string, too, because the model is known to take a number there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from fairlead.data.lexicon import EMPTY, ONCE_MISSING
 from fairlead.data.read import decoded
 from fairlead.data.table import Features
 from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.formatting import nearest
 from fairlead.records import Column, Signature
 
 Format: TypeAlias = Literal["auto", "csv", "tsv", "parquet", "jsonl"]
@@ -150,11 +151,23 @@ def _headed(text: str, dialect: Dialect, signature: Signature) -> Dialect:
 
 
 def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:
-    missing = [repr(column.name) for column in columns if column.name not in frame.names]
-    if missing:
-        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        names = f"{', '.join(missing[:_NAMED])}{more}"
-        raise InvalidData(f"the model needs the columns {names}, which are not there")
+    missing = [column.name for column in columns if column.name not in frame.names]
+    if not missing:
+        return
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    names = f"{', '.join(map(repr, missing[:_NAMED]))}{more}"
+    needs, are = ("column", "is") if len(missing) == 1 else ("columns", "are")
+    hint = _hint(missing[:_NAMED], set(frame.names) - {column.name for column in columns})
+    raise InvalidData(f"the model needs the {needs} {names}, which {are} not there{hint}")
+
+
+def _hint(missing: Sequence[str], others: Collection[str]) -> str:
+    """A clause that names the file's other columns that are like missing ones; mostly empty."""
+    like = {near: name for name in missing if (near := nearest(name, sorted(others)))}
+    if not like:
+        return ""
+    have, meant = (" and ".join(map(repr, names)) for names in (like, like.values()))
+    return f"; the file has {have}: did you mean {meant}?"
 
 
 def _refuse(before: int, fault: CellError, name: str) -> NoReturn:

@@ -19,3 +19,36 @@ def test_a_few_of_many_missing_columns_are_named() -> None:
     assert str(caught.value) == (
         f"rows: the model needs the columns {named} and 44 more, which are not there"
     )
+
+
+SIGNATURE = Signature(
+    columns=tuple(Column(name=name, kind="number") for name in ("age", "bmi", "sex")),
+    target="y",
+)
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (
+            b"age,BMI,sex",
+            (
+                "the model needs the column 'bmi', which is not there; the file has 'BMI': did you "
+                "mean 'bmi'?"
+            ),
+        ),
+        (b"age,weight,sex", "the model needs the column 'bmi', which is not there"),
+        (
+            b"ages,bmi_,sex",
+            (
+                "the model needs the columns 'age', 'bmi', which are not there; the file has 'ages' "
+                "and 'bmi_': did you mean 'age' and 'bmi'?"
+            ),
+        ),
+    ],
+    ids=["one", "nothing like it", "two"],
+)
+def test_a_column_of_another_spelling_is_pointed_out(header: bytes, said: str) -> None:
+    with pytest.raises(InvalidData) as caught:
+        read_rows(io.BytesIO(header + b"\n1,2,3\n"), SIGNATURE)
+    assert str(caught.value) == f"rows: {said}"
