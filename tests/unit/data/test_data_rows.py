@@ -41,8 +41,8 @@ SIGNATURE = Signature(
         (
             b"ages,bmi_,sex",
             (
-                "the model needs the columns 'age', 'bmi', which are not there; the file has 'ages' "
-                "and 'bmi_': did you mean 'age' and 'bmi'?"
+                "the model needs the columns 'age', 'bmi', which are not there; the file has "
+                "'ages' and 'bmi_': did you mean 'age' and 'bmi'?"
             ),
         ),
     ],
