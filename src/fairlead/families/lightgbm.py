@@ -145,7 +145,6 @@ _LOG_LINKED = {"gamma", "poisson", "tweedie"}
 """Objectives whose trees add up to a logarithm, which the converter knows."""
 _LINKS = {"binary": SIGMOID, "cross_entropy": SIGMOID, "cross_entropy_lambda": SOFTPLUS}
 """What other objectives make of the trees' sum as amounts; of those not named, it is the amount."""
-_NEVER = "write promote: {when: never}"
 _SHARED = {  # under these a test proves every prefix equal to its own fit
     "boosting_type",
     "class_weight",
@@ -279,12 +278,11 @@ class LightGBM(Scikit):
 
     @property
     def _linear(self) -> str:
-        return f"{self.name}: ONNX has no trees with linear_tree; leave it out, or {_NEVER}"
+        return f"{self.name}: ONNX has no trees with linear_tree; leave it out"
 
     def _no_probabilities(self, objective: str) -> str:
         return (
-            f"{self.name}: objective {objective!r} gives no probabilities of classes; leave it "
-            f"out, or {_NEVER}"
+            f"{self.name}: objective {objective!r} gives no probabilities of classes; leave it out"
         )
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:

@@ -26,7 +26,7 @@ from fairlead.probabilities import within_bounds
 from fairlead.records import Params
 from fairlead.spec.space import Space
 
-_ADVICE = "write promote: {when: never}, or use an estimator of scikit-learn"
+_ADVICE = "use an estimator of scikit-learn"
 _SENTENCE = 240  # characters of another library's message that are passed on
 
 

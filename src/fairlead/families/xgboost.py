@@ -111,7 +111,6 @@ _OF_CLASSES = {
 }
 """Objectives whose probabilities of two classes have an ONNX form; of more classes, XGBoost takes
 multi:softprob in place of any other."""
-_NEVER = "write promote: {when: never}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,20 +163,17 @@ class XGBoost(Scikit):
         """DART's trees have weights, which the converter drops."""
         if booster == "gbtree":
             return None
-        return (
-            f"{self.name}: booster {booster!r} predicts something else in ONNX; use 'gbtree', or "
-            "write promote: {when: never}"
-        )
+        return f"{self.name}: booster {booster!r} predicts something else in ONNX; use 'gbtree'"
 
     def _without_link(self, objective: Scalar, task: Task) -> str | None:
         if objective is None:
             return None
         if task == "regression" and objective == "binary:hinge":
-            return f"{self.name}: objective {objective!r} has no ONNX form for amounts; {_NEVER}"
+            return f"{self.name}: objective {objective!r} has no ONNX form for amounts"
         if task == "classification" and objective not in _OF_CLASSES:
             return (
                 f"{self.name}: with two classes, objective {objective!r} gives no probabilities; "
-                f"use 'binary:logistic', or {_NEVER}"
+                "use 'binary:logistic'"
             )
         return None
 

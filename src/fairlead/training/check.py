@@ -18,6 +18,8 @@ from fairlead.families.family import Family, Task
 from fairlead.records import Params
 from fairlead.spec.space import Range
 
+_NEVER = "write promote: {when: never} where it need not"
+
 
 @dataclass(frozen=True, kw_only=True)
 class FamiliesToCheck:
@@ -87,7 +89,7 @@ def _unexportable(families: Sequence[Family], asked: FamiliesToCheck) -> Iterato
             if (why := _reason(family, one, asked.task))
         ]
         for why in dict.fromkeys(reasons):
-            yield f"search.over[{index}].family: it cannot become champion: {why}"
+            yield f"search.over[{index}].family: it cannot become champion: {why}; {_NEVER}"
 
 
 def _whole(families: Sequence[Family], asked: FamiliesToCheck) -> Iterator[str]:

@@ -262,8 +262,7 @@ def test_a_subclass_that_predicts_in_its_own_way_is_known_not_to_be_exported(
 ) -> None:
     family = catalog.family(f"./mine.py:{name}", base=offspring)
     assert family.unexportable({}, "regression") == (
-        f"./mine.py:{name}: there is no converter for 'Rounded'; write promote: {{when: never}}, "
-        "or use an estimator of scikit-learn"
+        f"./mine.py:{name}: there is no converter for 'Rounded'; use an estimator of scikit-learn"
     )
 
 
@@ -291,6 +290,6 @@ def test_what_a_converter_says_is_one_sentence_about_the_users_file(offspring: P
     with pytest.raises(Unexportable) as caught:
         family.onnx(fitted, width=2)
     assert str(caught.value) == (
-        "./mine.py:voting: converting it failed with KeyError: <class './mine.py.Rounded'>; write "
-        "promote: {when: never}, or use an estimator of scikit-learn"
+        "./mine.py:voting: converting it failed with KeyError: <class './mine.py.Rounded'>; use "
+        "an estimator of scikit-learn"
     )

@@ -281,7 +281,11 @@ OWN = "search.over=[{family: './mine.py:Rounded', params: {alpha: {low: 0.1, hig
 
 def test_an_estimator_that_cannot_become_champion_is_remarked_on(folder: Path) -> None:
     [remark] = planned(folder, OWN).remarks
-    assert remark.startswith("search.over[0].family: it cannot become champion: ./mine.py:Rounded")
+    assert remark == (
+        "search.over[0].family: it cannot become champion: ./mine.py:Rounded: there is no "
+        "converter for 'Rounded'; use an estimator of scikit-learn; write promote: {when: never} "
+        "where it need not"
+    )
     assert planned(folder, OWN, "promote.when=never").remarks == ()
     assert planned(folder, OWN.replace("Rounded", "Shifted")).remarks == ()
 
