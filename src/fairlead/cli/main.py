@@ -208,8 +208,9 @@ def _refuse_usage(error: click.ClickException) -> int:
     if context is None or isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
     else:
-        path = context.command_path
-        _print(f"{path}: {error.format_message()} Try `{path} --help`.")
+        path, said = context.command_path, error.format_message()
+        stop = "" if said.endswith((".", "?", "!")) else "."
+        _print(f"{path}: {said}{stop} Try `{path} --help`.")
     return error.exit_code
 
 

@@ -84,7 +84,11 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, unfolded: Collection[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    unfolded: Collection[str] = (),
+    empty: str = "there is none",
 ) -> None:
     """Print a table as wide as the terminal, or 80 columns, without blanks around it.
 
@@ -96,14 +100,19 @@ def print_table(
         columns: Headings.
         rows: One value a column; numbers stand right, None is a dash.
         unfolded: Headings of short columns that read badly when folded, such as times.
+        empty: The message in place of a table without a row.
     """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    kept = [list(row) for row in rows]
+    if not kept:
+        note(empty)
+        return
+
     console = Console(width=None if sys.stdout.isatty() else _width(), highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    kept = [list(row) for row in rows]
     cells = [[_cell(value) for value in row] for row in kept]
     for index, width in enumerate(_widths(console, columns, cells, unfolded)):
         table.add_column(

@@ -332,7 +332,8 @@ def _report(settings: Settings, stores: Stores) -> int:
     except Exception as error:  # noqa: BLE001 - MLflow's stores raise whatever their drivers raise
         _log(f"MLflow's registry at {without_password(uri)!r} is behind: {_first_line(error)}")
         return _AWAY
-    _log(f"MLflow's registry at {without_password(uri)!r} received {reported} entries")
+    entries = "1 entry" if reported == 1 else f"{reported} entries"
+    _log(f"MLflow's registry at {without_password(uri)!r} received {entries}")
     return 0
 
 

@@ -153,7 +153,7 @@ def _override(tree: Node, override: str) -> Node:
     if not equals or not _KEY.fullmatch(key):
         raise InvalidSpec(f"{where}: give it as key=value, such as search.trials=20")
     try:
-        value = _flat(yaml.parse(text, where), Place(source=where))
+        value = _flat(yaml.parse(text, where), Place(source="--set"))  # what is said names the key
         return tree.replaced(_parts(key), value)
     except InvalidSpec as error:
         raise InvalidSpec(f"{where}: {str(error).removeprefix(f'{where}:').strip()}") from None

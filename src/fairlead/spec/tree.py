@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from fairlead.errors import InvalidSpec
+from fairlead.formatting import count
 from fairlead.records import Scalar
 
 MAX_NODES = 20_000  # after aliases are expanded; a spec of 500 columns has about 1,000
@@ -89,7 +90,7 @@ def listing(place: Place, items: Sequence[Node]) -> Node:
 
 def _with_item(node: Node, index: int, item: Node) -> list[Node]:
     if not isinstance(node.value, tuple) or index >= len(node.value):
-        there = f"{len(node.value)} items" if isinstance(node.value, tuple) else "no list"
+        there = count(len(node.value), "item") if isinstance(node.value, tuple) else "no list"
         raise InvalidSpec(f"[{index}] is not there: {there}")
     return [*node.value[:index], item, *node.value[index + 1 :]]
 

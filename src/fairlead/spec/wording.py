@@ -111,7 +111,7 @@ def _path(loc: Sequence[str | int]) -> KeyPath:
 
 
 def _about(path: KeyPath, sentence: str, value: object) -> Complaint:
-    said = sentence if "must not" in sentence else f"{sentence}, not {shown(value)}"
+    said = sentence if " not " in sentence else f"{sentence}, not {shown(value)}"
     return Complaint(path=path, text=f"{written(path)} {said}")
 
 

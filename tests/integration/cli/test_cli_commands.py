@@ -89,6 +89,19 @@ def test_an_unknown_option_suggests_the_nearest() -> None:
     assert line.startswith("fairlead doctor: No such option '--jsn'. Did you mean '--json'?")
 
 
+def test_an_argument_too_many_is_told_in_whole_sentences() -> None:
+    assert said(run("trials", "a", "5")) == (
+        "fairlead trials: Got unexpected extra argument (5). Try `fairlead trials --help`.\n"
+    )
+
+
+def test_a_list_of_nothing_says_so_and_prints_no_table(tmp_path: Path) -> None:
+    done = run("token", "list", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "there is no token: `fairlead token add NAME` adds one\n"
+    assert run("token", "list", "--json", cwd=tmp_path).stdout == "[]\n"
+
+
 def test_a_missing_argument_is_one_line() -> None:
     assert said(run("new")).startswith("fairlead new: Missing argument 'DIR'.")
 

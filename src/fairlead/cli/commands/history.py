@@ -30,7 +30,8 @@ def command(ctx: click.Context, *, model: str, as_json: bool) -> None:
         print_json(found)
     else:
         lines = timeline(found.promotions, found.judgements)
-        print_table(_COLUMNS, lines, unfolded=_COLUMNS[:1])
+        none = "no version was judged or promoted yet"
+        print_table(_COLUMNS, lines, unfolded=_COLUMNS[:1], empty=none)
 
 
 def timeline(

@@ -52,7 +52,8 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         print_csv(_COLUMNS, [list(_exact(each).values()) for each in found])
     else:
-        print_table(_HEADINGS, map(_words, found), unfolded=(_CREATED,))
+        none = "there is no model yet"
+        print_table(_HEADINGS, map(_words, found), unfolded=(_CREATED,), empty=none)
 
 
 def _exact(model: ModelSummary) -> dict[str, Any]:

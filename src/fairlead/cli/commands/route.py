@@ -104,7 +104,9 @@ def _show(seen: ModelTraffic, *, everything: bool, as_json: bool) -> None:
         return
     over = [] if everything else [each for each in seen.revisions if each.state in _OVER]
     rows = [_row(each, seen.route) for each in seen.revisions if each not in over]
-    print_table(("revision", "traffic", "state", _SINCE, "why"), rows, unfolded=(_SINCE,))
+    columns = ("revision", "traffic", "state", _SINCE, "why")
+    none = "there is no revision that may be routed" if over else "there is no revision yet"
+    print_table(columns, rows, unfolded=(_SINCE,), empty=none)
     for line in [*_of_hidden(over), *_remarks(seen)]:
         note(line)
 
@@ -195,7 +197,8 @@ def _show_history(history: TrafficHistory, *, as_json: bool) -> None:
         *((each.at, None, each.kind, None, of_end(each, reasons)) for each in ends),
     ]
     shown = [(second(at), *rest) for at, *rest in sorted(rows, key=lambda row: row[0])]
-    print_table((_WHEN, "route", "what", "traffic", "why"), shown, unfolded=(_WHEN,))
+    columns = (_WHEN, "route", "what", "traffic", "why")
+    print_table(columns, shown, unfolded=(_WHEN,), empty="there was no route yet")
 
 
 def of_end(event: ServingEvent, shown: Collection[str]) -> str:

@@ -40,7 +40,8 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
     else:
-        print_table(("study", "name", "state", "trials", "best"), [_words(row) for row in rows])
+        columns = ("study", "name", "state", "trials", "best")
+        print_table(columns, [_words(row) for row in rows], empty="there is no study yet")
 
 
 def _row(ledger: Ledger, study: Study) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from fairlead.cli.context import settings
 from fairlead.cli.output import json_option, minute, note, print_json, print_table, utc
 
 _FOLLOWS = "running servers follow within a second"
+_NONE = "there is no token: `fairlead token add NAME` adds one"
 _EPILOG = """\b
 Examples:
   fairlead token add shop > shop.token
@@ -50,7 +51,7 @@ def listed(ctx: click.Context, *, as_json: bool) -> None:
         print_json([{"name": each.name, "created": utc(each.created)} for each in known])
     else:
         rows = [(each.name, minute(each.created)) for each in known]
-        print_table(("token", "created (UTC)"), rows, unfolded=("created (UTC)",))
+        print_table(("token", "created (UTC)"), rows, unfolded=("created (UTC)",), empty=_NONE)
 
 
 @command.command()

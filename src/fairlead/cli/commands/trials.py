@@ -49,7 +49,7 @@ def command(
 
 def _table(rows: Sequence[TrialRow]) -> None:
     columns = ("trial", "state", "score", "seconds", "parameters")
-    print_table(columns, [_row(row) for row in rows])
+    print_table(columns, [_row(row) for row in rows], empty="the study has no trial yet")
 
 
 def _row(row: TrialRow) -> tuple[object, ...]:
