@@ -5,11 +5,12 @@ The rules of the spec's section `data` that are about columns and cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
+import pyarrow.compute as pc
 
 from fairlead.data import suggestions
 from fairlead.data.cells import (
@@ -32,7 +33,7 @@ from fairlead.data.table import Features, Table
 from fairlead.data.target import target_values
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.formatting import did_you_mean, yaml_key
-from fairlead.records import Column
+from fairlead.records import Column, Scalar
 from fairlead.spec.document import Data
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def assemble(frame: Frame, data: Data) -> Table:
         classes=classes,
         fingerprint=fingerprint(columns, features, target, values, classes),
         missing=frame.missing,
-        notes=tuple(_notes(frame, data, left_out)),
+        notes=(
+            *_index_notes(frame, data, left_out),
+            *_line_notes(frame, _found_texts(columns, features, target, classes)),
+        ),
     )
 
 
@@ -170,7 +174,7 @@ def _left_out(frame: Frame, data: Data, target: str) -> tuple[str, ...]:
     return tuple(name for name in frame.names if name in frame.index and name not in named)
 
 
-def _notes(frame: Frame, data: Data, left_out: Sequence[str]) -> Iterator[str]:
+def _index_notes(frame: Frame, data: Data, left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
         what, it = ("column", "it") if len(left_out) == 1 else ("columns", "them")
         listed = _listed([repr(name) for name in left_out])
@@ -181,6 +185,36 @@ def _notes(frame: Frame, data: Data, left_out: Sequence[str]) -> Iterator[str]:
         yield (
             f"{what} {listed} left out: the index of a pandas DataFrame says nothing of a row; "
             f"to use {it} all the same, name {it} in data.{key} ({{{how}}})"
+        )
+
+
+def _found_texts(
+    columns: Sequence[Column], features: Features, target: str, classes: Sequence[Scalar] | None
+) -> Iterator[tuple[str, str]]:
+    """The name of a column and each text that it holds."""
+    named = [column.name for column in columns if column.kind == "text"]
+    for name, texts_of in zip(named, features.categories, strict=True):
+        yield from ((name, text) for text in texts_of)
+    yield from ((target, text) for text in classes or () if isinstance(text, str))
+
+
+def _line_notes(frame: Frame, found: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """The first text of each column of a CSV file that holds the end of a line.
+
+    Rows are lost in it where its quote was to be closed, and the next quote closed it.
+    """
+    if frame.dialect is None:
+        return
+    broken: dict[str, str] = {}
+    for name, text in found:
+        if "\n" in text or "\r" in text:
+            broken.setdefault(name, text)
+    for name, text in broken.items():
+        row = int(pc.index(frame[name], text).as_py())
+        where = f"row {row + 1}, column" if row >= 0 else "column"
+        yield (
+            f"{where} {name!r}: {text[:60]!r} holds the end of a line; if its quote was to be "
+            "closed before, rows are lost in it"
         )
 
 

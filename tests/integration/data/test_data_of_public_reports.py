@@ -66,6 +66,18 @@ class TestQuotes:
         assert "row 2 has 2 cells" in says
         assert "a quote that opens a cell there may not be closed" in says
 
+    def test_closed_by_the_next_quote_the_text_is_noted(self, tmp_path: Path) -> None:
+        rows = 'a,b,y\n1,x,1\n2,"x,2\n3,x,3\n4,"z,4\n5,x,5\n6,x,6\n'
+        assert len(pd.read_csv(io.StringIO(rows))) == 4
+        (note,) = table(tmp_path, rows, encode=TEXT).notes
+        assert note.startswith("row 2, column 'b': 'x,2\\n3,x,3\\n4,z' holds the end of a line")
+        assert table(tmp_path, rows.replace('"', ""), encode=TEXT).notes == ()
+
+    def test_in_a_class_it_is_noted_as_well(self, tmp_path: Path) -> None:
+        rows = 'a,y\n1,x\n2,"x\n3,z\n4,"\n5,z\n6,x\n'
+        (note,) = table(tmp_path, rows).notes
+        assert note.startswith("row 2, column 'y': 'x\\n3,z\\n4,' holds the end of a line")
+
     def test_in_the_header_it_is_the_first_line(self, tmp_path: Path) -> None:
         assert "the first line: nothing closes the quote" in refused(tmp_path, 'y,"a\n1,2\n2,3\n')
 
