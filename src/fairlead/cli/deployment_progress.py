@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fairlead.cli.next_steps import command_line, with_commands
+from fairlead.cli.next_steps import command_line, program, with_commands
 from fairlead.cli.output import note, utc
 from fairlead.errors import NextStep
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _EVERY = 10.0
 """Seconds between two lines about the same wait."""
-_NO_SERVER = "no server serves it now: the next `fairlead serve` follows the route"
 
 
 class Reporter:
@@ -58,11 +57,15 @@ class Reporter:
                 was, now = traffic_in_words(before), traffic_in_words(route)
                 click.echo(f"{route.model}: route {route.number}, {now} (was {was})")
             case events.RouteFollowed(servers=servers):
-                note("every serving process follows it" if servers else _NO_SERVER)
+                note("every serving process follows it" if servers else _no_server())
             case events.SmokeTestPassed(url=url, seconds=seconds):
                 note(passed(url, seconds))
             case events.NotTested(error=error):
                 note(f"not tested from here: {with_commands(str(error), error.next_steps)}")
+
+
+def _no_server() -> str:
+    return f"no server serves it now: the next `{program()} serve` follows the route"
 
 
 def passed(url: str, seconds: float) -> str:
@@ -85,7 +88,9 @@ def waited(stores: Stores, deployment: Deployment, *, timeout: float | None = No
         with shown(deployment) as on_look:
             return wait(stores, deployment, on_look=on_look, timeout=timeout)
     except KeyboardInterrupt:
-        note(f"not waiting any more: the deployment goes on (`fairlead route {deployment.model}`)")
+        note(
+            f"not waiting any more: the deployment goes on (`{program()} route {deployment.model}`)"
+        )
         raise
 
 
@@ -285,6 +290,6 @@ def note_unchanged(promoted: Promoted) -> None:
     from fairlead.control.endpoints import traffic_in_words
 
     if promoted.promotion is not None and promoted.live is not None:
-        deploy = f"fairlead deploy {promoted.promotion.model}"
+        deploy = f"{program()} deploy {promoted.promotion.model}"
         live = traffic_in_words(promoted.live)
         note(f"live as before: {live}; to serve v{promoted.promotion.version}: {deploy}")

@@ -7,8 +7,12 @@ positional, and how a value that the person has to choose is called, is read off
 from __future__ import annotations
 
 import importlib
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 
@@ -36,10 +40,20 @@ def command_line(step: NextStep) -> str:
     """
     command = _command(step.action)
     parameters = {each.name: each for each in command.params}
-    words = ["fairlead", *step.action.split(".")]
+    words = [program(), *step.action.split(".")]
     for name, value in step.arguments.items():
         words.extend(_words(command, parameters[name], value))
     return " ".join(words)
+
+
+def program() -> str:
+    """What a person types for `fairlead`: the path as it was called, where a shell needs it."""
+    called = sys.argv[0] if sys.argv else ""
+    if Path(called).name != "fairlead":  # `python -m fairlead`, or a program that imports it
+        return "fairlead"
+    found = shutil.which("fairlead")
+    same = found is not None and os.path.realpath(found) == os.path.realpath(called)
+    return "fairlead" if same else shlex.quote(called)
 
 
 def _command(action: str) -> click.Command:

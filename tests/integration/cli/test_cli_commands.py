@@ -95,6 +95,23 @@ def test_an_argument_too_many_is_told_in_whole_sentences() -> None:
     )
 
 
+def test_the_next_command_is_named_as_this_one_was_called(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin" / "fairlead"
+    script.write_text(f"#!{sys.executable}\nfrom fairlead.cli.main import main\nmain()\n")
+    script.chmod(0o755)
+    for name, path, called in (("a", tmp_path, "bin/fairlead"), ("b", script.parent, "fairlead")):
+        done = subprocess.run(
+            ["bin/fairlead", "new", name],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": str(path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr == f"next: {called} run {name}/{name}.yaml\n"
+
+
 def test_a_list_of_nothing_says_so_and_prints_no_table(tmp_path: Path) -> None:
     done = run("token", "list", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,24 @@ def test_a_subcommand_is_named_with_its_group() -> None:
 def test_a_value_that_a_shell_would_split_is_quoted() -> None:
     step = NextStep(action="deploy", arguments={"model": "a b"})
     assert command_line(step) == "fairlead deploy 'a b'"
+
+
+def test_a_command_is_named_by_its_path_where_no_shell_would_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = tmp_path / "a b" / "fairlead", tmp_path / "other" / "fairlead"
+    for program in (own, other):
+        program.parent.mkdir()
+        program.touch(mode=0o755)
+    step = NextStep(action="report", arguments={"study": "prices"})
+    monkeypatch.setattr(sys, "argv", [str(own)])
+    for path, said in (
+        (tmp_path, f"'{own}'"),
+        (other.parent, f"'{own}'"),  # which is another installation
+        (own.parent, "fairlead"),
+    ):
+        monkeypatch.setenv("PATH", str(path))
+        assert command_line(step) == f"{said} report prices"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import click
 
 from fairlead.cli.context import opened
 from fairlead.cli.deployment_progress import Reporter, in_words, waited
+from fairlead.cli.next_steps import program
 from fairlead.cli.options import VersionNumber
 from fairlead.cli.output import json_option, note, print_fields, print_json
 
@@ -125,6 +126,6 @@ def _leave(stores: Stores, deployment: Deployment, warnings: list[str], *, as_js
             f"({steps} %)"
         )
     if servers(stores, deployment.model):
-        note(f"`fairlead route {deployment.model}` shows its progress")
+        note(f"`{program()} route {deployment.model}` shows its progress")
     else:
-        note("no server serves it now: the next `fairlead serve` carries it out")
+        note(f"no server serves it now: the next `{program()} serve` carries it out")

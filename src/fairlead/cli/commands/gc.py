@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fairlead.cli.context import opened, settings
+from fairlead.cli.next_steps import program
 from fairlead.cli.output import json_option, note, print_json, print_table
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _conclude(garbage: Garbage, *, deleted: bool) -> None:
         note("nothing to remove")
         return
     total = f"{count} files, {_megabytes(garbage.size)} MB"
-    note(f"removed {total}" if deleted else f"{total}; `fairlead gc --delete` removes them")
+    note(f"removed {total}" if deleted else f"{total}; `{program()} gc --delete` removes them")
 
 
 def _as_json(garbage: Garbage, *, deleted: bool) -> dict[str, object]:

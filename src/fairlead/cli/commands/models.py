@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fairlead.cli.context import opened, settings
+from fairlead.cli.next_steps import program
 from fairlead.cli.output import (
     csv_option,
     json_option,
@@ -44,7 +45,7 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
     with opened(ctx) as stores:
         found, problem = models(stores, settings(ctx))
     if problem:
-        note(f"{problem} (the next `fairlead run` or `fairlead models` tries again)")
+        note(f"{problem} (the next `{program()} run` or `{program()} models` tries again)")
     if as_json:
         live = [each.live.traffic if each.live else None for each in found]
         rows = [{**_exact(each), "live": at} for each, at in zip(found, live, strict=True)]

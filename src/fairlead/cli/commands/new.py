@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from fairlead.cli.next_steps import program
 from fairlead.cli.output import note
 from fairlead.errors import Failed, Invalid
 
@@ -50,7 +51,7 @@ def command(folder: Path, example: str | None) -> None:
         raise Failed(f"writing into {str(folder)!r}: {error}") from error
     for file in files:
         click.echo(str(file.path))
-    note(f"next: fairlead run {shlex.quote(str(files[0].path))}")
+    note(f"next: {program()} run {shlex.quote(str(files[0].path))}")
 
 
 def _plain(folder: Path) -> _File:

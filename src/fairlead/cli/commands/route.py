@@ -11,6 +11,7 @@ import click
 
 from fairlead.cli.context import opened, settings
 from fairlead.cli.deployment_progress import Reporter
+from fairlead.cli.next_steps import program
 from fairlead.cli.options import token_option
 from fairlead.cli.output import json_option, note, print_json, print_table, second
 
@@ -105,7 +106,7 @@ def _show(seen: ModelTraffic, *, everything: bool, as_json: bool) -> None:
     over = [] if everything else [each for each in seen.revisions if each.state in _OVER]
     rows = [_row(each, seen.route) for each in seen.revisions if each not in over]
     columns = ("revision", "traffic", "state", _SINCE, "why")
-    none = "there is no revision that may be routed" if over else "there is no revision yet"
+    none = "no revision is in use" if over else "there is no revision yet"
     print_table(columns, rows, unfolded=(_SINCE,), empty=none)
     for line in [*_of_hidden(over), *_remarks(seen)]:
         note(line)
@@ -139,10 +140,10 @@ def _of_nobody(seen: ModelTraffic) -> str:
     """What is known where no server has reported within its lease."""
     newest = seen.last_heard_of
     if newest is None:
-        return f"no server serves it now: `fairlead serve {seen.model}`"
+        return f"no server serves it now: `{program()} serve {seen.model}`"
     return (
         f"no server has reported since {second(newest.seen)} UTC ({newest.url}): it may "
-        f"answer all the same; where it does not, `fairlead serve {seen.model}`"
+        f"answer all the same; where it does not, `{program()} serve {seen.model}`"
     )
 
 
@@ -155,7 +156,7 @@ def _is_news(deployment: Deployment, route: Route | None) -> bool:
 
 def _of_route(seen: ModelTraffic) -> str:
     if seen.route is None:
-        return f"no traffic yet: `fairlead deploy {seen.model}` deploys its champion"
+        return f"no traffic yet: `{program()} deploy {seen.model}` deploys its champion"
     route = seen.route
     named = f"route {route.number} since {second(route.at)} UTC ({route.kind}): {route.why}"
     return named if route.traffic else f"out of service by {named}"

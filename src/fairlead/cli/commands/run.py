@@ -11,6 +11,7 @@ import click
 from fairlead.cli.context import settings
 from fairlead.cli.deployment_progress import Reporter, in_words, waited
 from fairlead.cli.interrupts import counted
+from fairlead.cli.next_steps import program
 from fairlead.cli.options import spec_options, token_option
 from fairlead.cli.output import json_option, note, print_fields, print_json
 
@@ -148,12 +149,12 @@ def _show(outcome: RunOutcome, options: Settings, study: str) -> None:
     """Print what came of the run; commands know its study by this name or id."""
     print_fields(outcome.in_words())
     model = outcome.version.model
-    for command in (f"fairlead report {study}", *_predicting(outcome)):
+    for command in (f"{program()} report {study}", *_predicting(outcome)):
         note(f"next: {command}")
     if outcome.trials.failures():
-        note(f"`fairlead trials {study}` shows why trials failed")
+        note(f"`{program()} trials {study}` shows why trials failed")
     if not outcome.promoted and outcome.candidate.parity and outcome.candidate.parity.passed:
-        promote = f"fairlead promote {model} {outcome.version.number} --why TEXT"
+        promote = f"{program()} promote {model} {outcome.version.number} --why TEXT"
         note(f"`{promote}` makes it the champion all the same")
     note(f"all state is in {options.home}")
 
@@ -162,5 +163,5 @@ def _predicting(outcome: RunOutcome) -> list[str]:
     """How to predict with what came of the run; nothing where it was not exported."""
     if outcome.candidate.parity is None:
         return []
-    command = f"fairlead predict {outcome.version.model} ROWS.csv"
+    command = f"{program()} predict {outcome.version.model} ROWS.csv"
     return [command if outcome.promoted else f"{command} --version {outcome.version.number}"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from fairlead.cli.context import settings
+from fairlead.cli.next_steps import program
 from fairlead.cli.output import json_option, minute, note, print_json, print_table, utc
 
 _FOLLOWS = "running servers follow within a second"
-_NONE = "there is no token: `fairlead token add NAME` adds one"
 _EPILOG = """\b
 Examples:
   fairlead token add shop > shop.token
@@ -51,7 +51,8 @@ def listed(ctx: click.Context, *, as_json: bool) -> None:
         print_json([{"name": each.name, "created": utc(each.created)} for each in known])
     else:
         rows = [(each.name, minute(each.created)) for each in known]
-        print_table(("token", "created (UTC)"), rows, unfolded=("created (UTC)",), empty=_NONE)
+        none = f"there is no token: `{program()} token add NAME` adds one"
+        print_table(("token", "created (UTC)"), rows, unfolded=("created (UTC)",), empty=none)
 
 
 @command.command()
