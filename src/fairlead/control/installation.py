@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fairlead.errors import FairleadError
+from fairlead.machine import usable_cores
 from fairlead.settings import Settings
 
 if TYPE_CHECKING:
@@ -112,8 +113,7 @@ def _version(name: str) -> str | None:
 
 
 def _cores() -> Check:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Check(name="cores", state="ok", text=f"{usable} usable of {os.cpu_count()}")
+    return Check(name="cores", state="ok", text=f"{usable_cores()} usable of {os.cpu_count()}")
 
 
 def _memory() -> Check:

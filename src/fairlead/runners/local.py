@@ -11,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import IO, Self, TypeAlias
 
 from fairlead.errors import Failed
+from fairlead.machine import unique_name
 from fairlead.runners.runner import WorkerGroup, WorkerStatus
 
 Process: TypeAlias = subprocess.Popen[bytes]
@@ -100,7 +99,7 @@ class LocalRunner:
         """
         stores = ["--ledger", ledger, "--artifacts", artifacts]
         for _ in range(count):
-            name = _new_name()
+            name = unique_name()
             arguments = [*stores, "worker", "--name", name, "--assigned"]
             nothing = subprocess.DEVNULL
             with contextlib.suppress(OSError):  # `ensure` will say so
@@ -163,7 +162,7 @@ class LocalRunner:
             name, process = self._ahead.pop()
             if _assign(process, group, log := self._log(name)):
                 return _Worker(name=name, process=process, log=log)
-        name = _new_name()
+        name = unique_name()
         with (log := self._log(name)).open("wb") as output:
             environ = {**self._environ, **group.environ}
             process = self._spawn(group.arguments(name), output, environ)
@@ -191,10 +190,6 @@ class LocalRunner:
                 lambda: [worker.process for worker in tuple(processes)], seconds=self._stopped
             )
             self._watchdogs[key].start()
-
-
-def _new_name() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 def _assign(process: Process, group: WorkerGroup, log: Path) -> bool:

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ValidationError
 from fairlead.errors import InvalidSpec
 from fairlead.families.family import Family, Task
 from fairlead.records import Result, Trial
-from fairlead.search.search import Method, Search, SearchRequest, visible
+from fairlead.search.search import DEFAULT_TRIALS, Method, Search, SearchRequest, visible
+from fairlead.search.values import combinations
+from fairlead.spec.document import Search as SearchSpec
 from fairlead.spec.document import Spec
 from fairlead.spec.methods import METHODS
 from fairlead.spec.wording import shown
@@ -65,6 +67,28 @@ def search_for(
     return Pruned(
         method=search, lag=asked.lag, folds=asked.folds, greater_is_better=greater_is_better
     )
+
+
+def different_trials(search: SearchSpec) -> int | None:
+    """How many trials a search can have that differ; None where they are endless.
+
+    Args:
+        search: With the parameters of every family written out.
+    """
+    points = [combinations(space.params or {}) for space in search.over]
+    return None if None in points else sum(one for one in points if one is not None)
+
+
+def most_trials(search: SearchSpec) -> int:
+    """How many trials a search may spend: those asked for, of a grid no more than it has.
+
+    Args:
+        search: With the parameters of every family written out.
+    """
+    different = different_trials(search)
+    if different is None or not method(search.method).exhaustive:
+        return search.trials or DEFAULT_TRIALS
+    return min(different, search.trials or different)
 
 
 def options(spec: Spec) -> BaseModel:

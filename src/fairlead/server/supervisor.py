@@ -7,15 +7,14 @@ thread of its own.
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import socket
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fairlead.machine import unique_name, usable_cores
 from fairlead.records import Server
 from fairlead.rollout.smoke_test import Endpoint
 from fairlead.rollout.verification import CheckCache, Verifications
@@ -189,7 +188,7 @@ class _Supervisor:
         return Reconciler(
             ledger=self._stores.ledger,
             server=Server(
-                id=_unique_name(),
+                id=unique_name(),
                 url=self._address.url,
                 processes=self._count,
                 models=options.models,
@@ -214,11 +213,6 @@ class _Supervisor:
         )
 
 
-def _unique_name() -> str:
-    """A name that no other server has."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-
-
 def _resolved(logging: Logging) -> Logging:
     """With the form that it has on this program's standard error; the processes may get another."""
     return replace(logging, form="lines" if is_for_people(logging, sys.stderr) else "json")
@@ -226,7 +220,7 @@ def _resolved(logging: Logging) -> Logging:
 
 def _default_processes() -> int:
     """One a core; at least two, so that one answers while another is replaced."""
-    return max(2, min(len(os.sched_getaffinity(0)), 4))
+    return max(2, min(usable_cores(), 4))
 
 
 def _serialized(on_event: Callable[[ServerEvent], None]) -> Callable[[ServerEvent], None]:

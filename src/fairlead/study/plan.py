@@ -6,7 +6,6 @@ the plan's identity.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,13 +19,13 @@ from fairlead.families import catalog
 from fairlead.families.family import Family, Task
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import is_current, open_ledger
+from fairlead.machine import usable_cores
 from fairlead.metrics import Metric, metric_for
 from fairlead.records import Limits, Study, Trial, TrialRow
 from fairlead.search import catalog as methods
-from fairlead.search.search import DEFAULT_TRIALS, Search
-from fairlead.search.values import combinations, first, texts, whole_ends
+from fairlead.search.search import Search
+from fairlead.search.values import first, texts, whole_ends
 from fairlead.settings import Settings
-from fairlead.spec.document import Search as SearchSpec
 from fairlead.spec.document import Spec, canonical, identity
 from fairlead.study import remarks
 from fairlead.training.check import FamiliesToCheck, about, check_families
@@ -283,18 +282,4 @@ def slots(plan: StudyPlan) -> int:
 
 def most_slots(spec: Spec) -> int:
     """The cores, divided by the threads of a fit; at least 1, and no more than trials can be."""
-    return max(1, min(cores() // spec.search.threads, _most_trials(spec.search)))
-
-
-def _most_trials(search: SearchSpec) -> int:
-    points = [combinations(space.params or {}) for space in search.over]
-    if not methods.method(search.method).exhaustive or None in points:
-        return search.trials or DEFAULT_TRIALS
-    grid = sum(count for count in points if count is not None)
-    return min(grid, search.trials or grid)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    affinity = hasattr(os, "sched_getaffinity")
-    return (len(os.sched_getaffinity(0)) if affinity else os.cpu_count()) or 1
+    return max(1, min(usable_cores() // spec.search.threads, methods.most_trials(spec.search)))

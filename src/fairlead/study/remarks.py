@@ -10,8 +10,6 @@ from fairlead.data.table import Table
 from fairlead.formatting import classes, count
 from fairlead.registry.gate import MIN_ROWS
 from fairlead.search import catalog
-from fairlead.search.search import DEFAULT_TRIALS
-from fairlead.search.values import combinations
 from fairlead.spec.document import Data, Holdout, Promote, Search
 
 if TYPE_CHECKING:
@@ -119,12 +117,8 @@ def on_trials(search: Search) -> Iterator[str]:
     Args:
         search: With the parameters of every family written out.
     """
-    asked = search.trials or DEFAULT_TRIALS
-    spaces = [combinations(space.params or {}) for space in search.over]
-    if catalog.method(search.method).exhaustive or None in spaces:
-        return
-    different = sum(points for points in spaces if points is not None)
-    if different < asked:
+    different, asked = catalog.different_trials(search), catalog.most_trials(search)
+    if different is not None and different < asked:
         be = "trial exists" if different == 1 else "different trials exist"
         yield (
             f"search.trials: only {different} {be}, and {asked} are drawn, so some are repeated; "

@@ -8,9 +8,6 @@ end, and takes the run over where the lease ends before the run does.
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +21,7 @@ from fairlead.families.catalog import NAMES
 from fairlead.formatting import count
 from fairlead.ledger.database import PATIENCE
 from fairlead.ledger.interface import Runs
+from fairlead.machine import unique_name, usable_cores
 from fairlead.records import Candidate, Run, RunStage, Study, Version
 from fairlead.runners.local import LocalRunner
 from fairlead.runners.runner import Runner
@@ -130,7 +128,7 @@ def _check(
         return check_families(plan.to_check)
     if not known:
         wanted = plans.most_slots(plan.spec) if request.workers is None else request.workers
-        idle = plans.cores() - 1  # one is busy with the fork server's imports
+        idle = usable_cores() - 1  # one is busy with the fork server's imports
         runner.start_ahead(settings.ledger_url, settings.artifacts_url, min(wanted, idle))
     return check_in_child(plan.to_check, settings, request.forkserver)
 
@@ -229,7 +227,7 @@ def _carry(
     lease: float,
     deploy: Callable[[RunOutcome], None] | None,
 ) -> RunOutcome:
-    holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    holder = unique_name()
     with _Lease(stages.ledger.runs, run.id, holder, seconds=lease):
         return _Carrier(run=run, stages=stages, holder=holder, lease=lease, deploy=deploy).carry()
 

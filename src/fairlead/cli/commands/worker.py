@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -16,6 +14,7 @@ import click
 
 from fairlead.cli.context import opened, settings
 from fairlead.cli.output import note
+from fairlead.machine import unique_name
 
 _EPILOG = """\b
 Examples:
@@ -53,7 +52,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     options = settings(ctx)
     with opened(ctx) as stores:
         worker = Worker(
-            name=name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+            name=name or unique_name(),
             ledger=stores.ledger,
             artifacts=options.artifacts_url,
             cache=options.artifacts_cache,
