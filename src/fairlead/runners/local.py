@@ -23,7 +23,7 @@ from typing import IO, Self, TypeAlias
 
 from fairlead.errors import Failed
 from fairlead.machine import unique_name
-from fairlead.runners.runner import WorkerGroup, WorkerStatus
+from fairlead.runners.runner import WorkerGroup, WorkerStatus, of_stores
 
 Process: TypeAlias = subprocess.Popen[bytes]
 
@@ -97,13 +97,13 @@ class LocalRunner:
             artifacts: URL of their artefact store.
             count: How many.
         """
-        stores = ["--ledger", ledger, "--artifacts", artifacts]
+        environ = {**self._environ, **of_stores(ledger, artifacts)}
         for _ in range(count):
             name = unique_name()
-            arguments = [*stores, "worker", "--name", name, "--assigned"]
+            arguments = ["worker", "--name", name, "--assigned"]
             nothing = subprocess.DEVNULL
             with contextlib.suppress(OSError):  # `ensure` will say so
-                self._ahead.append((name, self._spawn(arguments, nothing, self._environ)))
+                self._ahead.append((name, self._spawn(arguments, nothing, environ)))
 
     def ensure(self, group: WorkerGroup, count: int) -> None:
         """Start as many workers as the group lacks of `count` that are alive."""
@@ -164,7 +164,7 @@ class LocalRunner:
                 return _Worker(name=name, process=process, log=log)
         name = unique_name()
         with (log := self._log(name)).open("wb") as output:
-            environ = {**self._environ, **group.environ}
+            environ = {**self._environ, **group.variables}
             process = self._spawn(group.arguments(name), output, environ)
         return _Worker(name=name, process=process, log=log)
 
@@ -174,12 +174,13 @@ class LocalRunner:
     def _spawn(
         self, arguments: Sequence[str], output: int | IO[bytes], environ: Mapping[str, str]
     ) -> Process:
+        program = [sys.executable, "-P", "-m", "fairlead", "--home", str(self._home)]
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-P", "-m", "fairlead", *arguments, "--until-eof"],
+            [*program, *arguments, "--until-eof"],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            env={**environ, "FAIRLEAD_HOME": str(self._home)},
+            env=environ,
             start_new_session=True,  # Ctrl-C is the caller's to handle
         )
 

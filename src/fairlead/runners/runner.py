@@ -32,9 +32,16 @@ class WorkerGroup:
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def arguments(self, name: str) -> list[str]:
-        """The arguments of `fairlead` for the worker of this name, wherever it runs."""
-        stores = ["--ledger", self.ledger, "--artifacts", self.artifacts]
-        return [*stores, "worker", "--study", self.study, "--name", name]
+        """The arguments of `fairlead` for the worker of this name, wherever it runs.
+
+        Everybody on a machine can read these: what may hold a password is in `variables`.
+        """
+        return ["worker", "--study", self.study, "--name", name]
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The environment variables that each of them gets."""
+        return {**self.environ, **of_stores(self.ledger, self.artifacts)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +59,11 @@ class WorkerStatus:
     def alive(self) -> bool:
         """Whether it has not ended."""
         return self.state != "ended"
+
+
+def of_stores(ledger: str, artifacts: str) -> Mapping[str, str]:
+    """The environment variables that tell a worker where the stores are."""
+    return {"FAIRLEAD_LEDGER": ledger, "FAIRLEAD_ARTIFACTS": artifacts}
 
 
 class Runner(Protocol):

@@ -166,4 +166,4 @@ def _watch(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    main(int(sys.argv[1]), os.environ["FAIRLEAD_ARTIFACTS"], sys.argv[2], int(sys.argv[3]))

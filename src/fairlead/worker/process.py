@@ -76,7 +76,6 @@ class SpawnedProcess:
                 "-m",
                 "fairlead.worker.child",
                 str(connection),
-                store.url,
                 store.cache,
                 str(os.getpid()),
             ],
@@ -85,7 +84,12 @@ class SpawnedProcess:
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C is the worker's to handle
-            env={**os.environ, **threads_of_libraries(threads), "PYTHONUNBUFFERED": "1"},
+            env={
+                **os.environ,
+                **threads_of_libraries(threads),
+                "PYTHONUNBUFFERED": "1",
+                "FAIRLEAD_ARTIFACTS": store.url,  # which may hold a password: arguments are public
+            },
         )
         self.pid: int | None = self._process.pid
 
