@@ -10,6 +10,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import tarfile
 import zipfile
 import zlib
@@ -31,16 +32,17 @@ _WORKBOOKS = {
 }
 _NOT_READ = {
     b"\xd0\xcf\x11\xe0": "an Excel workbook of before 2007",
-    b"ARROW1": "an Arrow (Feather) file",
-    b"FEA1": "a Feather file",
+    b"ARROW1\0\0": "an Arrow (Feather) file",
     b"\x89HDF": "an HDF5 file",
     b"SQLite format 3": "an SQLite database",
     b"Obj\x01": "an Avro file",
-    b"ORC": "an ORC file",
     b"\x80\x04\x95": "a pickle",
     b"\x80\x05\x95": "a pickle",
-    b"%PDF": "a PDF document",
+    b"%PDF-": "a PDF document",
 }
+_ENDS_AS_WELL = {b"FEA1": (b"FEA1", "a Feather file"), b"ORC": (b"ORC", "an ORC file")}
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_PAGE = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +101,32 @@ def refuse_binary(file: File) -> None:
     Raises:
         InvalidData: Names what it is, and what to save instead.
     """
+    if file.content.startswith(_POINTER):
+        raise InvalidData(
+            f"data.source: {file.name!r} is a pointer of Git LFS, not the file itself; fetch that "
+            "with git lfs pull"
+        )
+    if _PAGE.match(file.content):
+        raise InvalidData(
+            f"data.source: {file.name!r} is a web page (HTML), not a table; it may be what a "
+            "server said in place of the file, or a page about it"
+        )
+    if what := _program_of(file.content):
+        raise InvalidData(
+            f"data.source: {file.name!r} is {what}, which is not read; save the table as CSV "
+            "or Parquet"
+        )
+
+
+def _program_of(content: bytes) -> str | None:
+    """What a file is by its beginning; where that may be a column's name, by its end as well."""
     for begins, what in _NOT_READ.items():
-        if file.content.startswith(begins):
-            raise InvalidData(
-                f"data.source: {file.name!r} is {what}, which is not read; save the table as CSV "
-                "or Parquet"
-            )
+        if content.startswith(begins):
+            return what
+    for begins, (ends, what) in _ENDS_AS_WELL.items():
+        if content.startswith(begins) and ends in content[-len(ends) - 1 :]:
+            return what
+    return None
 
 
 def _inner_name(name: str, suffix: str) -> str:

@@ -214,7 +214,17 @@ def decoded(file: File, encoding: str = "utf-8", *, before: int = 0) -> str:
             f"data.source: line {row} of {file.name!r} is not {encoding.upper()} "
             f"(byte {file.content[start]:#04x}); {_other_encoding(file.content, plain)}"
         ) from error
+    if plain == "utf-8" and not before and _is_wide(file.content[:_BEGIN]):
+        raise InvalidData(
+            f"data.source: every second byte of {file.name!r} is 0; "
+            f"{_other_encoding(file.content, plain)}"
+        )
     return "".join(texts)
+
+
+def _is_wide(start: bytes) -> bool:
+    """Whether a text has two bytes a character: UTF-16 without a mark is UTF-8 with NUL bytes."""
+    return any(half and half.count(0) > len(half) // 2 for half in (start[::2], start[1::2]))
 
 
 def _other_encoding(content: bytes, encoding: str) -> str:

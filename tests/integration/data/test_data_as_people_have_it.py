@@ -662,7 +662,7 @@ class TestArchives:
             (zipped(xl__workbook_xml=b"<x/>"), "is an Excel workbook"),
             (zipped(content_xml=b"<x/>"), "is an OpenDocument spreadsheet"),
             (b"\xd0\xcf\x11\xe0" + b"0" * 99, "is an Excel workbook of before 2007"),
-            (b"ARROW1" + b"0" * 99, "is an Arrow"),
+            (b"ARROW1\0\0" + b"0" * 99, "is an Arrow"),
         ],
     )
     def test_others_are_refused_by_what_they_are(

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather
+import pyarrow.orc
 import pyarrow.parquet
 import pytest
 
@@ -121,6 +123,40 @@ class TestLines:
     def test_a_mark_of_utf_8_is_no_part_of_the_first_name(self, tmp_path: Path) -> None:
         made = table(tmp_path, b'\xef\xbb\xbf"a","y"\n1,7\n2,8\n3,9\n')
         assert made.signature.numbers == ("a",)
+
+
+class TestOtherFiles:
+    @pytest.mark.parametrize("name", ["FEA1", "ORC", "ORCHARD", "%PDF_share"])
+    def test_a_column_may_be_named_as_another_format_begins(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        made = table(tmp_path, f"{name},y\n1,7\n2,8\n3,9\n")
+        assert made.signature.numbers == (name,)
+
+    def test_feather_and_orc_are_named(self, tmp_path: Path) -> None:
+        frame = pa.table({"a": [1, 2, 3], "y": [1, 2, 3]})
+        (tmp_path / "one").write_bytes(b"FEA1" + bytes(100) + b"FEA1")
+        pyarrow.feather.write_feather(frame, tmp_path / "two")
+        pyarrow.orc.write_table(frame, tmp_path / "three")
+        for name, says in (("one", "a Feather"), ("two", "an Arrow"), ("three", "an ORC")):
+            assert f"is {says}" in refused(tmp_path, (tmp_path / name).read_bytes())
+
+    def test_a_pointer_of_git_lfs_is_named(self, tmp_path: Path) -> None:
+        text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+        for name in ("rows.csv", "rows.parquet", "rows.jsonl"):
+            assert "is a pointer of Git LFS" in refused(tmp_path, text, name)
+
+    @pytest.mark.parametrize(
+        "page", ["<!DOCTYPE html>\n<p>gone", "\n<html><body>404</body></html>"]
+    )
+    def test_a_web_page_is_named(self, tmp_path: Path, page: str) -> None:
+        assert "is a web page (HTML), not a table" in refused(tmp_path, page)
+
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    def test_utf_16_without_a_mark_is_named_and_read(self, tmp_path: Path, encoding: str) -> None:
+        rows = "a,y\n1,7\n2,8\n3,9\n".encode(encoding)
+        assert "it looks like UTF-16: say data.encoding" in refused(tmp_path, rows)
+        assert table(tmp_path, rows, encoding=encoding).target.tolist() == [7, 8, 9]
 
 
 class TestNumbers:
