@@ -52,6 +52,11 @@ class Settings:
         return self.ledger or f"{_SQLITE}{self.home.absolute() / 'ledger.db'}"
 
     @property
+    def ledger_setting(self) -> str:
+        """The setting that says where the ledger is: what to change where that is wrong."""
+        return "$FAIRLEAD_LEDGER" if self.ledger else "$FAIRLEAD_HOME"
+
+    @property
     def artifacts_url(self) -> str:
         """URL of the artefact store."""
         return self.artifacts or (self.home.absolute() / "artifacts").as_uri()

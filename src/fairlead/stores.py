@@ -45,7 +45,10 @@ def open_stores(settings: Settings) -> Stores:
         Unreachable: The artefact store's server did not answer.
     """
     artifacts = open_artifacts(settings)
-    return Stores(ledger=open_ledger(settings.ledger_url), artifacts=artifacts)
+    return Stores(
+        ledger=open_ledger(settings.ledger_url, setting=settings.ledger_setting),
+        artifacts=artifacts,
+    )
 
 
 def open_artifacts(settings: Settings) -> Artifacts:

@@ -43,9 +43,10 @@ def opened(ctx: click.Context) -> Iterator[Stores]:
 
     options = settings(ctx)
     if not exists(options.ledger_url):
+        name = "it with --ledger" if options.ledger else "its home with --home"
         raise NotFound(
             f"there is no ledger in {options.ledger or str(options.home)!r}: run a spec first, or "
-            "name its home with --home or $FAIRLEAD_HOME",
+            f"name {name} or {options.ledger_setting}",
             code="no_ledger",
         )
     with open_stores(options) as stores:

@@ -176,17 +176,17 @@ def _ledger(settings: Settings) -> Check:
     try:
         if not exists(settings.ledger_url):
             return Check(name="ledger", state="ok", text="none yet; the first run makes it")
-        return _revision(settings.ledger_url)
+        return _revision(settings)
     except FairleadError as error:
         return Check(name="ledger", state="fail", text=str(error))
 
 
-def _revision(url: str) -> Check:
+def _revision(settings: Settings) -> Check:
     """Read the ledger's revision without bringing it up to date."""
     from fairlead.ledger.schema import HEAD
     from fairlead.ledger.store import MIGRATIONS, revision
 
-    found = revision(url)
+    found = revision(settings.ledger_url, setting=settings.ledger_setting)
     if found == HEAD:
         return Check(name="ledger", state="ok", text=f"revision {found}")
     if not found or any((MIGRATIONS / "versions").glob(f"{found}*.py")):

@@ -49,12 +49,21 @@ def model_lock(model: str) -> str:
     return f"model:{model}"
 
 
+HOME = "$FAIRLEAD_HOME"
+"""The setting that says where a ledger is unless another one names it."""
+
+
 class Database(Protocol):
     """A database that a ledger is in. Safe to use from several threads, not over a fork."""
 
     @property
     def name(self) -> str:
         """What to call it in messages."""
+        ...
+
+    @property
+    def setting(self) -> str:
+        """The setting that says where it is: what messages advise to change."""
         ...
 
     def refuse_emptied(self) -> None:

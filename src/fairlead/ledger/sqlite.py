@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from fairlead.errors import Busy, Corrupt, Failed, FairleadError, Invalid
-from fairlead.ledger.database import PATIENCE, Now, Value
+from fairlead.ledger.database import HOME, PATIENCE, Now, Value
 
 _READING = ("BEGIN", "PRAGMA schema_version")  # the second one takes the snapshot
 _DURABLE = ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
@@ -45,7 +45,7 @@ _FAULTS: dict[int, tuple[type[FairleadError], str]] = {
     sqlite3.SQLITE_IOERR: (Failed, "the disk is full or failing; see to it and run it again"),
     sqlite3.SQLITE_CANTOPEN: (Invalid, "it cannot be opened; is its folder there and writable?"),
     sqlite3.SQLITE_READONLY: (Invalid, "it cannot be written; check who owns it and its folder"),
-    sqlite3.SQLITE_NOTADB: (Invalid, "it is no SQLite file; choose another $FAIRLEAD_HOME"),
+    sqlite3.SQLITE_NOTADB: (Invalid, "it is no SQLite file; choose another {setting}"),
     sqlite3.SQLITE_CORRUPT: (Corrupt, "it is damaged; restore it from a backup"),
     sqlite3.SQLITE_BUSY: (Busy, "others are writing to it, or one was stopped in it; run it again"),
 }
@@ -57,12 +57,15 @@ def _now(*_: Any, **__: Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
-def open_database(location: Path | str, *, patience: float = PATIENCE) -> SqliteDatabase:
+def open_database(
+    location: Path | str, *, patience: float = PATIENCE, setting: str = HOME
+) -> SqliteDatabase:
     """The database of a file, whose folder is made if need be.
 
     Args:
         location: A file, or a URL such as sqlite:////srv/fairlead/ledger.db.
         patience: Seconds that a transaction waits for others before it raises Busy.
+        setting: What named the location, for advice.
 
     Raises:
         Invalid: The location is no file, or its folder cannot be made.
@@ -74,7 +77,7 @@ def open_database(location: Path | str, *, patience: float = PATIENCE) -> Sqlite
     except OSError as error:
         raise Invalid(f"ledger {str(file)!r}: its folder cannot be made: {error}") from error
     refuse_emptied(file)
-    return SqliteDatabase(file, patience=patience)
+    return SqliteDatabase(file, patience=patience, setting=setting)
 
 
 def exists(location: Path | str) -> bool:
@@ -111,9 +114,11 @@ class SqliteDatabase:
         file: The file; its folder must be there. SQLite keeps its log beside it, and there is a
             file there by which writers take turns.
         patience: Seconds that a transaction waits for others before it raises Busy.
+        setting: What named the file, for advice.
     """
 
-    def __init__(self, file: Path, *, patience: float = PATIENCE) -> None:
+    def __init__(self, file: Path, *, patience: float = PATIENCE, setting: str = HOME) -> None:
+        self.setting = setting
         self.file = file.absolute()
         self.name = str(self.file)
         self._patience = patience
@@ -135,7 +140,7 @@ class SqliteDatabase:
         if mode != "wal":
             raise Failed(
                 f"ledger {self.name!r}: its file system cannot share memory between processes; "
-                "point $FAIRLEAD_HOME at a local disk"
+                f"point {self.setting} at a local disk"
             )
 
     def read(self, query: Callable[[sa.Connection], Value]) -> Value:
@@ -200,7 +205,8 @@ class SqliteDatabase:
 
     def _explained(self, error: sa.exc.DatabaseError) -> Exception:
         kind, advice = _FAULTS.get(_code(error), (None, ""))
-        return kind(f"ledger {self.name!r}: {advice} ({error.orig})") if kind else error
+        advised = advice.format(setting=self.setting)
+        return kind(f"ledger {self.name!r}: {advised} ({error.orig})") if kind else error
 
 
 def refuse_emptied(file: Path) -> None:

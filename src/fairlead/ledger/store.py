@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from fairlead.errors import Invalid
 from fairlead.ledger import sqlite
-from fairlead.ledger.database import PATIENCE, Database, now
+from fairlead.ledger.database import HOME, PATIENCE, Database, now
 from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.routes import SqlRoutes
 from fairlead.ledger.runs import SqlRuns
@@ -26,7 +26,7 @@ from fairlead.records import Digest
 class _Module(Protocol):
     """What the module of a database offers; `location` is a URL of its scheme."""
 
-    def open_database(self, location: Path | str, *, patience: float) -> Database: ...
+    def open_database(self, location: Path | str, *, patience: float, setting: str) -> Database: ...
 
     def exists(self, location: Path | str) -> bool: ...
 
@@ -83,18 +83,21 @@ class SqlLedger:
         self._database.close()
 
 
-def open_ledger(location: Path | str, *, patience: float = PATIENCE) -> SqlLedger:
+def open_ledger(
+    location: Path | str, *, patience: float = PATIENCE, setting: str = HOME
+) -> SqlLedger:
     """Open the ledger, creating it or bringing an older one up to date.
 
     Args:
         location: A file, or a URL such as sqlite:////srv/fairlead/ledger.db.
         patience: Seconds that a transaction waits for others before it raises Busy.
+        setting: What named the location, for advice.
 
     Raises:
         Invalid: The location is no ledger, cannot be written, or a newer Fairlead made it.
         Corrupt: It was a ledger and has been emptied.
     """
-    database = open_database(location, patience=patience)
+    database = open_database(location, patience=patience, setting=setting)
     try:
         bring_to_head(database)
     except BaseException:
@@ -103,14 +106,16 @@ def open_ledger(location: Path | str, *, patience: float = PATIENCE) -> SqlLedge
     return SqlLedger(database)
 
 
-def open_database(location: Path | str, *, patience: float = PATIENCE) -> Database:
+def open_database(
+    location: Path | str, *, patience: float = PATIENCE, setting: str = HOME
+) -> Database:
     """The database of a ledger as it is, not brought up to date.
 
     Raises:
         Invalid: No ledger can be there.
         Corrupt: It was a ledger and has been emptied.
     """
-    return _database(location).open_database(location, patience=patience)
+    return _database(location).open_database(location, patience=patience, setting=setting)
 
 
 def exists(location: Path | str) -> bool:
@@ -118,14 +123,14 @@ def exists(location: Path | str) -> bool:
     return _database(location).exists(location)
 
 
-def is_current(location: Path | str) -> bool:
+def is_current(location: Path | str, *, setting: str = HOME) -> bool:
     """Whether a ledger is there whose tables are as this program knows them; changes nothing."""
-    return exists(location) and revision(location) == HEAD
+    return exists(location) and revision(location, setting=setting) == HEAD
 
 
-def revision(location: Path | str) -> str:
+def revision(location: Path | str, *, setting: str = HOME) -> str:
     """The revision of the tables that are there, not brought up to date; empty for none."""
-    database = open_database(location)
+    database = open_database(location, setting=setting)
     try:
         return database.read(lambda connection: revision_of(connection, database.name))
     finally:
@@ -197,13 +202,16 @@ def create_tables(connection: sa.Connection) -> None:
     connection.execute(_STAMPS.insert(), {"version_num": HEAD})
 
 
-def migrate(connection: sa.Connection, name: str, *, scripts: Path = MIGRATIONS) -> None:
+def migrate(
+    connection: sa.Connection, name: str, *, scripts: Path = MIGRATIONS, setting: str = HOME
+) -> None:
     """Run the migrations that the ledger lacks, in the transaction of the connection.
 
     Args:
         connection: Of a write transaction.
         name: The ledger's, for messages.
         scripts: The folder of the migrations.
+        setting: What named the ledger, for advice.
 
     Raises:
         Invalid: The ledger's revision is none of them: a newer Fairlead made it.
@@ -219,7 +227,7 @@ def migrate(connection: sa.Connection, name: str, *, scripts: Path = MIGRATIONS)
     except CommandError as error:
         raise Invalid(
             f"ledger {name!r}: a newer Fairlead made it ({error}); upgrade Fairlead, or "
-            "choose another $FAIRLEAD_HOME"
+            f"choose another {setting}"
         ) from error
 
 
@@ -230,4 +238,4 @@ def _change(connection: sa.Connection, database: Database) -> None:
         database.refuse_emptied()
         create_tables(connection)
     elif found != HEAD:
-        migrate(connection, database.name)
+        migrate(connection, database.name, setting=database.setting)

@@ -262,16 +262,16 @@ def known(plan: StudyPlan, settings: Settings) -> Study | None:
 
     Nothing is written: no ledger is created, and one of an older Fairlead is left as it is.
     """
-    if not is_current(settings.ledger_url):
+    if not is_current(settings.ledger_url, setting=settings.ledger_setting):
         return None
-    with open_ledger(settings.ledger_url) as ledger:
+    with open_ledger(settings.ledger_url, setting=settings.ledger_setting) as ledger:
         generations = _generations(plan.identity, ledger)
         return ledger.studies.get(_name(plan.identity, generations)) if generations else None
 
 
 def trials_of(study: Study, settings: Settings) -> Sequence[TrialRow]:
     """The trials of a known study."""
-    with open_ledger(settings.ledger_url) as ledger:
+    with open_ledger(settings.ledger_url, setting=settings.ledger_setting) as ledger:
         return ledger.studies.trials(study.id)
 
 

@@ -144,6 +144,22 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
     )
 
 
+def test_a_ledger_that_cannot_be_used_is_told_with_the_setting_that_names_it(
+    tmp_path: Path,
+) -> None:
+    other, nowhere = tmp_path / "other.db", str(tmp_path / "none.db")
+    for file in (other, tmp_path / ".fairlead" / "ledger.db"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("this is no database, whatever its name says" * 9)
+    assert "choose another $FAIRLEAD_HOME (" in said(run("studies", cwd=tmp_path))
+    for environ in ({"FAIRLEAD_LEDGER": str(other)}, {"FAIRLEAD_LEDGER": f"sqlite:///{other}"}):
+        line = said(run("studies", cwd=tmp_path, **environ))
+        assert line.startswith(f"ledger {str(other)!r}: it is no SQLite file; choose another ")
+        assert "another $FAIRLEAD_LEDGER (" in line
+    line = said(run("studies", cwd=tmp_path, FAIRLEAD_LEDGER=nowhere))
+    assert line.endswith("run a spec first, or name it with --ledger or $FAIRLEAD_LEDGER\n")
+
+
 def test_an_empty_home_is_told_and_not_made(tmp_path: Path) -> None:
     line = said(run("--home", "none", "gc", cwd=tmp_path))
     assert line.startswith(f"there is no ledger in {str(tmp_path / 'none')!r}")
