@@ -24,7 +24,6 @@ from fairlead.data.lexicon import (
     LARGEST,
     LARGEST_WHOLE,
     MISSING,
-    NUMBER,
     TRUE,
     as_number,
     as_truth,
@@ -207,7 +206,12 @@ def _without_missing(values: NDArray[np.float64], dialect: Dialect) -> NDArray[n
 
 
 def _missing_numbers(dialect: Dialect) -> list[str]:
-    return [text for text in dialect.missing if NUMBER.fullmatch(text)]
+    """Those of the texts that are numbers in the dialect, with a point."""
+    return [
+        _with_point(text, dialect)
+        for text in dialect.missing
+        if re.match(_pattern(dialect), text, re.ASCII)
+    ]
 
 
 _WHY_NOT = {"boolean": "a truth value, not a number", "date": "a date, not a number"}
@@ -216,9 +220,10 @@ _WHY_NOT = {"boolean": "a truth value, not a number", "date": "a date, not a num
 def _in_range(
     cells: Cells, values: NDArray[np.float64], dialect: Dialect
 ) -> NDArray[np.float64] | CellError:
-    whole = _first_whole_beyond(cells, values, dialect)
-    if whole is not None:
-        return _fault(cells, whole, "a whole number beyond 2**53, which is not kept exactly")
+    beyond = _first_beyond(cells, values, dialect)
+    if beyond is not None:
+        what = "decimal" if getattr(cells.type, "scale", 0) > 0 else "whole number"
+        return _fault(cells, beyond, f"a {what} beyond 2**53, which is not kept exactly")
     infinite = np.isinf(values)
     if infinite.any():
         return _fault(cells, int(infinite.argmax()), "not a finite number")
@@ -264,8 +269,12 @@ def _pattern(dialect: Dialect) -> str:
 
 def _floats(cells: Cells, dialect: Dialect = _PLAIN) -> NDArray[np.float64]:
     """Raises pyarrow.ArrowInvalid where a string is no number."""
-    plain = _plain(cells, dialect) if pa.types.is_string(cells.type) else cells
-    return _numpy(pc.cast(plain, pa.float64(), safe=False), missing="nan")
+    if not pa.types.is_string(cells.type):
+        return _numpy(pc.cast(cells, pa.float64(), safe=False), missing="nan")
+    values = _numpy(pc.cast(_plain(cells, dialect), pa.float64(), safe=False), missing="nan")
+    if np.count_nonzero(np.isnan(values)) > cells.null_count:
+        raise pa.ArrowInvalid("nan stands for a missing number only where data.missing has it")
+    return values
 
 
 def _plain(strings: Cells, dialect: Dialect) -> Cells:
@@ -279,7 +288,7 @@ def _plain(strings: Cells, dialect: Dialect) -> Cells:
     return pc.replace_substring(strings, dialect.decimal, ".")
 
 
-def _first_whole_beyond(cells: Cells, values: NDArray[np.float64], dialect: Dialect) -> int | None:
+def _first_beyond(cells: Cells, values: NDArray[np.float64], dialect: Dialect) -> int | None:
     if pa.types.is_floating(cells.type):
         return None
     for row in np.flatnonzero(np.abs(values) >= LARGEST_WHOLE).tolist():
@@ -292,6 +301,8 @@ def _first_whole_beyond(cells: Cells, values: NDArray[np.float64], dialect: Dial
         if _WHOLE.fullmatch(cell) and (
             abs(values[row]) > LARGEST_WHOLE or int(cell.lstrip("+-0")) > LARGEST_WHOLE
         ):
+            return int(row)
+        if pa.types.is_decimal(cells.type) and abs(values[row]) > LARGEST_WHOLE:
             return int(row)
     return None
 
@@ -321,15 +332,19 @@ def texts(cells: Cells, kind: CellType | None = None, dialect: Dialect = _PLAIN)
     """
     if pa.types.is_boolean(cells.type):
         return _one(pc.if_else(cells, "True", "False"))
-    if pa.types.is_floating(cells.type):
-        return _number_texts(cells)
-    if pa.types.is_decimal(cells.type):
-        return _array([None if v is None else _exact(v) for v in cells.to_pylist()])
-    strings = pc.cast(cells, pa.string())
+    strings = _strings(cells)
     if kind == "number":
         said = _mapped(strings, lambda text: as_number(_with_point(text, dialect)))
         return without(said, [as_number(text) for text in _missing_numbers(dialect)])
     return _mapped(strings, as_truth) if kind == "boolean" else strings
+
+
+def _strings(cells: Cells) -> Cells:
+    if pa.types.is_floating(cells.type):
+        return _number_texts(cells)
+    if pa.types.is_decimal(cells.type):
+        return _array([None if v is None else _exact(v) for v in cells.to_pylist()])
+    return pc.cast(cells, pa.string())
 
 
 def _with_point(text: str, dialect: Dialect) -> str:
@@ -372,6 +387,8 @@ def date_parts(cells: Cells) -> NDArray[np.float64] | CellError:
     """
     if _typed_as(cells.type) == "date":
         return _parts_of(cells)
+    if cells.null_count == len(cells):
+        return np.full((len(cells), len(DATE_PARTS)), np.nan)
     if not pa.types.is_string(cells.type):
         return first_of(cells, "a number, not a date of ISO 8601 (2020-01-31)")
     different = pc.unique(cells)

@@ -26,6 +26,7 @@ LARGEST_WHOLE = 2**53  # float64 holds every whole number up to here, and not ev
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 _WHOLE = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
+_POINT = re.compile(r"([+-]?)0*(\d*\.\d*)", re.ASCII)
 _NOT_ZERO = re.compile(r"[^eE]*[1-9]", re.ASCII)
 _TRUTH = dict.fromkeys(TRUE, "True") | dict.fromkeys(FALSE, "False")
 
@@ -53,7 +54,8 @@ def number_text(value: float) -> str:
 def as_number(text: str) -> str:
     """The text that a number is known by, given how it was written; another text as it is.
 
-    One that float64 has only as infinite or as 0 (an id such as 39e1804) is known as it is written.
+    One that float64 has only as infinite or as 0 (an id such as 39e1804) is known as it is written,
+    and one beyond 2**53 by all of its digits.
     """
     if text.isdigit() and text[0] != "0":  # what most codes are
         return text
@@ -63,6 +65,8 @@ def as_number(text: str) -> str:
     if not NUMBER.fullmatch(text):
         return text
     value = float(text)
+    if abs(value) > LARGEST_WHOLE and (point := _POINT.fullmatch(text)):
+        return point[1].replace("+", "") + point[2].rstrip("0").rstrip(".")
     is_kept = math.isfinite(value) and (value != 0 or not _NOT_ZERO.match(text))
     return number_text(value) if is_kept else text
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fairlead.data.cells import CellError, date_parts, look, share_of_numbers
+from fairlead.data.cells import CellError, date_parts, first_text, look, share_of_numbers
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Cells, Frame
 from fairlead.formatting import yaml_key
@@ -19,7 +21,7 @@ _MANY = 0.5  # of the rows: more different texts than that are likely names or p
 _SOME = 1000  # cells that are looked at for dates
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,.' ])\d{3})+(?:([.,])\d*)?", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,.' \u2019\u00a0\u202f])\d{3})+(?:([.,])\d*)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", re.ASCII)
 
 
@@ -32,7 +34,7 @@ def for_numbers(frame: Frame, name: str, fault: CellError) -> str:
         fault: The cell.
     """
     cells = frame[name]
-    if _are_dates(cells):
+    if are_dates(cells):
         return (
             f"data.encode ({{{yaml_key(name)}: date}}) uses its year, month, day of the week, hour "
             "and days since 1970"
@@ -42,33 +44,50 @@ def for_numbers(frame: Frame, name: str, fault: CellError) -> str:
     share = share_of_numbers(cells, frame.dialect or Dialect())
     if name in frame.text:
         return f"data.types ({{{yaml_key(name)}: number}}) reads its numbers" if share == 1 else ""
-    return _for_odd_cell(fault.cell, frame.dialect) if share >= _MOSTLY else ""
+    return _for_odd_cell(fault.cell, frame.dialect) if share >= _MOSTLY else for_marks(frame, name)
+
+
+def for_marks(frame: Frame, name: str) -> str:
+    """The keys that read a column most of which is numbers in another dialect; mostly empty."""
+    cells, dialect = frame[name], frame.dialect
+    if dialect is None or (row := first_text(cells, dialect)) < 0:
+        return ""
+    cell = cells[row].as_py()
+    marks = _marks(cell, dialect)
+    decimal, thousands = (marks.get(key, getattr(dialect, key)) for key in ("decimal", "thousands"))
+    other = replace(dialect, decimal=decimal, thousands=thousands)
+    if not marks or share_of_numbers(cells, other) < _MOSTLY:
+        return ""
+    return f"{_as_keys(marks, cell)} reads it as a number"
 
 
 def _for_odd_cell(cell: str, dialect: Dialect | None) -> str:
     if dialect is None:
         return "most of the column is numbers"
-    if key := _mark(cell, dialect):
-        return f"{key} reads it as a number"
+    if marks := _marks(cell, dialect):
+        return f"{_as_keys(marks, cell)} reads it as a number"
     return f"data.missing with {cell[:40]!r} in it takes it for a missing value"
 
 
-def _mark(cell: str, dialect: Dialect) -> str:
-    """The keys that would make it a number."""
+def _marks(cell: str, dialect: Dialect) -> dict[str, str]:
+    """The marks of a dialect that would make the cell a number, where they are not this one's."""
     grouped = _THOUSANDS.fullmatch(cell)
-    if grouped and (grouped[1] != "." or grouped[2] == ","):
-        keys = [f"data.thousands: {grouped[1]!r}"] if dialect.thousands != grouped[1] else []
-        point = grouped[2] or dialect.decimal
-        keys += [f"data.decimal: {point!r}"] if dialect.decimal != point else []
-        return " with ".join(keys) + (_or_decimal(cell) if grouped[1] == "," and keys else "")
-    return "data.decimal: ','" if _COMMA.fullmatch(cell) and dialect.decimal != "," else ""
+    if grouped and grouped[1] != (grouped[2] or dialect.decimal):
+        found = {"thousands": grouped[1], "decimal": grouped[2] or dialect.decimal}
+    else:
+        found = {"decimal": ","} if _COMMA.fullmatch(cell) else {}
+    return {key: mark for key, mark in found.items() if getattr(dialect, key) != mark}
 
 
-def _or_decimal(cell: str) -> str:
-    return (
-        " (or data.decimal: ',', if that is what the comma means)"
-        if cell.count(",") == 1 and "." not in cell
-        else ""
+def _as_keys(marks: Mapping[str, str], cell: str) -> str:
+    """The keys of the spec, as YAML has them."""
+    keys = [
+        f"data.{key}: {repr(mark) if mark.isascii() else json.dumps(mark)}"
+        for key, mark in marks.items()
+    ]
+    either = marks.get("thousands") == "," and cell.count(",") == 1 and "." not in cell
+    return " with ".join(keys) + (
+        " (or data.decimal: ',', if that is what the comma means)" if either else ""
     )
 
 
@@ -106,7 +125,8 @@ def _are_names(names: Sequence[str], different: Mapping[str, int], rows: int) ->
     return f"{has} {at_least}{fewest} different texts in {rows} rows, as names of rows do"
 
 
-def _are_dates(cells: Cells) -> bool:
+def are_dates(cells: Cells) -> bool:
+    """Whether the first of the cells that are there are dates."""
     if pa.types.is_string(cells.type):
         some = cells.drop_null().slice(0, _SOME)
         return len(some) > 0 and not isinstance(date_parts(some), CellError)

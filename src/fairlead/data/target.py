@@ -56,11 +56,13 @@ def target_values(
     if cells.null_count:
         row = cells.is_null().index(pa.scalar(value=True)).as_py()
         _refuse_target(row, name, frame)
-    if found in {"date", "other"}:
+    if found in {"date", "other"} or name in frame.other:
         raise InvalidData(
             f"data.target: column {name!r} is {frame.other.get(name, cells.type)}, which cannot be "
             "predicted; write it as numbers or as text"
         )
+    if data.task != "classification" and name not in data.types:
+        _check_no_dates(frame, name)
     if data.task == "regression" or (data.task == "auto" and found == "number"):
         return _amounts(frame, name, data, found), None
     if data.task == "auto" and found == "text" and name not in data.types:
@@ -76,19 +78,37 @@ def _refuse_target(row: int, name: str, frame: Frame) -> NoReturn:
     )
 
 
-def _check_not_mixed(frame: Frame, name: str) -> None:
-    """Refuse a target of numbers with a text in between: are they classes, or is it a fault?"""
+def _check_no_dates(frame: Frame, name: str) -> None:
+    """Refuse a target of texts that are dates: each of them would be a class."""
     cells = frame[name]
-    if name in frame.text or not share_of_numbers(cells, frame.dialect or _PLAIN):
+    if suggestions.are_dates(cells):
+        raise InvalidData(
+            f"data.target: row 1, column {name!r}: {cells[0].as_py()!r} is a date, which cannot be "
+            "predicted; write it as numbers, or say data.task: classification if the dates are "
+            "classes"
+        )
+
+
+def _check_not_mixed(frame: Frame, name: str) -> None:
+    """Refuse a target of numbers with a text in between: are they classes, or is it a fault?
+
+    So is one whose numbers are written in another dialect, such as with a decimal comma.
+    """
+    cells = frame[name]
+    if name in frame.text:
+        return
+    marks = suggestions.for_marks(frame, name)
+    if not marks and not share_of_numbers(cells, frame.dialect or _PLAIN):
         return
     row = first_text(cells, frame.dialect or _PLAIN)
     if row < 0:
         return  # numbers with leading zeros
     fault = CellError(row=row, cell=str(cells[row].as_py()), why="text, not a number")
     key = suggestions.for_numbers(frame, name, fault)
+    others = "text, not a number" if marks else "text, and other cells are numbers"
     raise InvalidData(
-        f"data.target: row {row + 1}, column {name!r}: {fault.cell!r} is text, and other cells are "
-        f"numbers; {f'{key}; or ' if key else ''}correct the cell, or say data.task: "
+        f"data.target: row {row + 1}, column {name!r}: {fault.cell!r} is {others}; "
+        f"{f'{key}; or ' if key else ''}correct the cell, or say data.task: "
         "classification if all of them are classes"
     )
 
@@ -109,12 +129,18 @@ def _amounts(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[n
         key = suggestions.for_numbers(frame, name, values)
         raise InvalidData(
             f"data.target: row {values.row + 1}, column {name!r}: {values.cell!r} is {values.why}; "
-            f"{f'{key}; ' if key else ''}a text target is for data.task classification"
+            f"{f'{key}; ' if key else ''}{_for_classes(name, data)}"
         )
     if np.isnan(values).any():
         _refuse_target(int(np.isnan(values).argmax()), name, frame)
     _check_varies(bool(np.ptp(values) > 0), cells, name)
     return values
+
+
+def _for_classes(name: str, data: Data) -> str:
+    if data.task == "classification":
+        return f"data.types ({{{yaml_key(name)}: text}}) makes classes of its texts"
+    return "a text target is for data.task classification"
 
 
 def _classes(
@@ -125,9 +151,20 @@ def _classes(
         amounts = _amounts(frame, name, data, found)
         distinct, indexes = np.unique(amounts, return_inverse=True)
         return indexes.astype(np.int64), tuple(_plain(value) for value in distinct.tolist())
+    if found == "boolean":
+        _check_truths(frame, name)
     codes, categories = coded(texts(cells, known_by(found), frame.dialect or _PLAIN))
     _check_varies(len(categories) > 1, cells, name)
     return codes.astype(np.int64), categories
+
+
+def _check_truths(frame: Frame, name: str) -> None:
+    fault = numbers(frame[name], frame.dialect or _PLAIN, truths=True)
+    if isinstance(fault, CellError):
+        raise InvalidData(
+            f"data.target: row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}; "
+            f"correct the cell, or leave {name!r} out of data.types"
+        )
 
 
 def _plain(value: float) -> int | float:

@@ -7,6 +7,7 @@ import decimal
 import gzip
 import io
 import lzma
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from fairlead.data.dialect import Dialect
 from fairlead.data.read import read
@@ -812,3 +814,122 @@ def outcome(folder: Path, content: bytes, form: str) -> str:
         return table(folder, content, form).fingerprint
     except (InvalidData, InvalidSpec) as error:
         return str(error)
+
+
+class TestNothingIsTakenForSomethingElse:
+    """What was read as something else without a word."""
+
+    prices = "a;y\n" + "".join(f"{n};{n},5\n" for n in range(30))
+
+    def test_amounts_with_a_decimal_comma_are_no_classes(self, tmp_path: Path) -> None:
+        says = refused(tmp_path, self.prices)
+        assert "data.target: row 1, column 'y': '0,5' is text, not a number" in says
+        assert "data.decimal: ','" in says
+        made = table(tmp_path, self.prices, decimal=",")
+        assert made.classes is None
+        assert made.target.tolist() == [n + 0.5 for n in range(30)]
+        assert table(tmp_path, self.prices, task="classification").classes is not None
+
+    @pytest.mark.parametrize(
+        ("cells", "key", "reads"),
+        [
+            ([f"{n},5" for n in range(30)], "data.decimal: ','", {"decimal": ","}),
+            ([f"{n % 3},5" for n in range(30)], "data.decimal: ','", {"decimal": ","}),
+            ([f"1,{n:03}.5" for n in range(30)], "data.thousands: ','", {"thousands": ","}),
+            (
+                [f"1.{n:03},5" for n in range(30)],
+                "data.thousands: '.' with data.decimal: ','",
+                {"thousands": ".", "decimal": ","},
+            ),
+        ],
+        ids=["decimal", "few", "thousands", "both"],
+    )
+    def test_a_column_of_numbers_in_another_dialect_is_no_text(
+        self, tmp_path: Path, cells: list[str], key: str, reads: dict[str, str]
+    ) -> None:
+        text = "a;y\n" + "".join(f"{cell};{n}\n" for n, cell in enumerate(cells))
+        says = refused(tmp_path, text)
+        assert f"{key} reads it as a number" in says or f"{key} (or" in says
+        assert "onehot" not in says
+        frame = pd.read_csv(io.StringIO(text), sep=";", **({"decimal": "."} | reads))
+        assert columns(table(tmp_path, text, **reads)) == {"a": frame["a"].tolist()}
+
+    @pytest.mark.parametrize("blank", ["\u00a0", "\u202f", "\u2019"])
+    def test_a_mark_that_cannot_be_seen_is_named_as_yaml_has_it(
+        self, tmp_path: Path, blank: str
+    ) -> None:
+        text = f"a,y\n1{blank}137,1\n20,2\n30,3\n"
+        says = refused(tmp_path, text)
+        (key,) = re.findall(r'data\.(thousands: "[^"]*")', says)
+        made = table(tmp_path, text, **YAML(typ="safe").load(key))
+        assert columns(made) == {"a": [1137, 20, 30]}
+
+    @pytest.mark.parametrize("form", FORMATS)
+    def test_dates_are_no_classes(self, tmp_path: Path, form: str) -> None:
+        frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "y": pd.date_range("2020-01-31", periods=3)})
+        assert "which cannot be predicted" in refused(tmp_path, frame, form)
+
+    @pytest.mark.parametrize("cells", ["yes,no,yes", "1,2,1"])
+    def test_a_target_of_truth_values_holds_no_others(self, tmp_path: Path, cells: str) -> None:
+        text = "a,y\n" + "".join(f"{n},{cell}\n" for n, cell in enumerate(cells.split(",")))
+        says = refused(tmp_path, text, types={"y": "boolean"})
+        assert "is no truth value (true, false, 1 or 0)" in says
+
+    def test_nan_is_missing_only_where_the_spec_says_so(self, tmp_path: Path) -> None:
+        text = "a,y\nnan,1\n2,2\n-,3\n4,4\n"
+        says = refused(tmp_path, text, missing=["-"], impute="mean")
+        assert "row 1, column 'a': 'nan' is text, not a number; data.missing" in says
+        made = table(tmp_path, text, missing=["-", "nan"], impute="mean")
+        np.testing.assert_array_equal(made.features.numbers[:, 0], [np.nan, 2, np.nan, 4])
+        lines = '{"a": 1, "y": 1}\n{"a": "nan", "y": 2}\n{"a": 3, "y": 3}\n'
+        assert "'nan' is text, not a number" in refused(tmp_path, lines, "jsonl", impute="mean")
+
+    def test_a_number_that_is_missing_is_one_of_the_dialect(self, tmp_path: Path) -> None:
+        text = "a;y\n-9,90;1\n-9,9;2\n1,5;3\n2;4\n"
+        made = table(tmp_path, text, decimal=",", missing=["-9,9", "1.5"], impute="mean")
+        np.testing.assert_array_equal(made.features.numbers[:, 0], [np.nan, np.nan, 1.5, 2])
+
+    def test_a_decimal_beyond_what_is_kept_is_refused(self, tmp_path: Path) -> None:
+        amounts = [decimal.Decimal("12345678901234567.89"), decimal.Decimal(2), decimal.Decimal(3)]
+        frame = pd.DataFrame({"a": amounts, "y": [1.0, 2.0, 3.0]})
+        says = refused(tmp_path, frame, "parquet")
+        assert "'12345678901234567.89' is a decimal beyond 2**53" in says
+        assert encoded(table(tmp_path, frame, "parquet", encode={"a": "onehot"}).features) == [
+            "12345678901234567.89", "2", "3",
+        ]  # fmt: skip
+
+    def test_a_number_too_large_for_classes_is_one_as_text(self, tmp_path: Path) -> None:
+        text = "a,y\n1,9007199254740993\n2,9007199254740992\n3,9007199254740993\n"
+        says = refused(tmp_path, text, task="classification")
+        assert "data.types ({y: text})" in says
+        made = table(tmp_path, text, types={"y": "text"})
+        assert made.classes == ("9007199254740992", "9007199254740993")
+
+    @pytest.mark.parametrize("cells", [[[1], [2], [1]], [{"x": 1}, {"x": 2}, {"x": 1}]])
+    @pytest.mark.parametrize("form", ["parquet", "jsonl"])
+    def test_lists_are_no_classes_whatever_their_type_is_said_to_be(
+        self, tmp_path: Path, form: str, cells: list[Any]
+    ) -> None:
+        frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "y": cells})
+        says = refused(tmp_path, frame, form, types={"y": "text"})
+        assert "column 'y'" in says
+        assert "cannot be predicted" in says
+
+    @pytest.mark.parametrize(
+        "cells",
+        [[1.0, 0.0, None], [decimal.Decimal(1), decimal.Decimal(0), None], [True, False, None]],
+    )
+    def test_a_truth_value_used_as_text_is_one_text_in_rows_to_predict(
+        self, tmp_path: Path, cells: list[Any]
+    ) -> None:
+        made = table(tmp_path, "a,y\nTrue,1\nFalse,2\nTrue,3\n", encode={"a": "onehot"})
+        rows = tmp_path / "rows.parquet"
+        pd.DataFrame({"a": cells}).to_parquet(rows)
+        assert encoded(read_rows(rows, made.signature)) == ["True", "False", None]
+
+    def test_dates_may_all_be_missing_in_rows_to_predict(self, tmp_path: Path) -> None:
+        text = "a,y\n2020-01-31,1\n2020-02-01,2\n2020-02-01,3\n"
+        made = table(tmp_path, text, encode={"a": "date"})
+        rows = tmp_path / "rows.parquet"
+        pd.DataFrame({"a": [None, None]}).to_parquet(rows)
+        assert np.isnan(read_rows(rows, made.signature).numbers).all()

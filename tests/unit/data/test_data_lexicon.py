@@ -30,6 +30,22 @@ def test_a_number_may_have_more_digits_than_python_turns_into_one() -> None:
     assert as_number("-" + "0" * 5_000) == "0"
 
 
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("12345678901234567.10", "12345678901234567.1"),
+        ("+0012345678901234567.2", "12345678901234567.2"),
+        ("-1152921504606846977.0", "-1152921504606846977"),
+        ("1152921504606846977.", "1152921504606846977"),
+        ("1.5e3", "1500"),
+        ("0.10", "0.1"),
+    ],
+)
+def test_a_number_beyond_what_float64_keeps_is_known_by_its_digits(text: str, known: str) -> None:
+    assert as_number(text) == known
+    assert as_number(known) == known
+
+
 @pytest.mark.parametrize("text", ["", "a", "1_000", "1,5", "٣", "0x1", "²", "nan", "+", "1 2"])
 def test_what_is_no_number_stays(text: str) -> None:
     assert as_number(text) == as_truth(text) == text
