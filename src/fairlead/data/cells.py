@@ -207,11 +207,7 @@ def _without_missing(values: NDArray[np.float64], dialect: Dialect) -> NDArray[n
 
 def _missing_numbers(dialect: Dialect) -> list[str]:
     """Those of the texts that are numbers in the dialect, with a point."""
-    return [
-        _with_point(text, dialect)
-        for text in dialect.missing
-        if re.match(_pattern(dialect), text, re.ASCII)
-    ]
+    return [_with_point(text, dialect) for text in dialect.missing if is_number_in(text, dialect)]
 
 
 _WHY_NOT = {"boolean": "a truth value, not a number", "date": "a date, not a number"}
@@ -253,6 +249,11 @@ def first_text(strings: Cells, dialect: Dialect = _PLAIN) -> int:
     """Index of the first string that is no number; -1 where there is none."""
     odd = pc.invert(pc.match_substring_regex(strings, _pattern(dialect)))
     return int(pc.index(odd, value=True).as_py())
+
+
+def is_number_in(text: str, dialect: Dialect) -> bool:
+    """Whether a text is a number as the dialect writes them."""
+    return re.match(_pattern(dialect), text, re.ASCII) is not None
 
 
 def share_of_numbers(strings: Cells, dialect: Dialect = _PLAIN) -> float:

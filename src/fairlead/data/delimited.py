@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
+import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from fairlead.data.cells import first_text, written
+from fairlead.data.cells import first_text, is_number_in, written
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Cells, Frame, named
 from fairlead.data.lexicon import MISSING, NUMBER
@@ -36,8 +37,9 @@ _DATA = "looks like data, not like names"
 def separator_of(text: str, decimal: str = ".") -> str:
     """The separator of a CSV file: it parts each of the first records into as many cells.
 
-    Where several do, it is the one with the most numbers between them, and of equals the first
-    that the first line has outside of quotes, as where none does; a comma where it has none.
+    Where several do, it is the one with the most numbers between them and the fewest other cells
+    (1,5;2,5 is two), and of equals the first that the first line has outside of quotes, as where
+    none does; a comma where it has none.
 
     Args:
         text: The file.
@@ -46,8 +48,8 @@ def separator_of(text: str, decimal: str = ".") -> str:
     first = {one: _first_records(text, one) for one in _SEPARATORS if one != decimal}
     even = {one: records for one, records in first.items() if _are_even(records)}
     if even:
-        most = max(map(_numbers_in, even.values()))
-        first = {one: records for one, records in even.items() if _numbers_in(records) == most}
+        best = max(map(_likeness, even.values()))
+        first = {one: records for one, records in even.items() if _likeness(records) == best}
     line = next(
         (found.group() for found in _LINE.finditer(text) if found.group().strip("\r\n")), ""
     )
@@ -63,8 +65,11 @@ def _are_even(records: Sequence[Sequence[str]]) -> bool:
     return len({len(record) for record in records}) == 1 and len(records[0]) > 1
 
 
-def _numbers_in(records: Sequence[Sequence[str]]) -> int:
-    return sum(bool(_NUMERIC.fullmatch(cell.strip())) for record in records for cell in record)
+def _likeness(records: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """How much they look like a table: how many numbers there are, among how few other cells."""
+    cells = [cell.strip() for record in records for cell in record]
+    found = sum(bool(_NUMERIC.fullmatch(cell)) for cell in cells)
+    return found, (found - len(cells) if found else 0)
 
 
 def _reader(text: str, separator: str) -> Iterator[list[str]]:
@@ -97,7 +102,7 @@ def parse(text: str, dialect: Dialect, *, before: int = 0) -> Frame:
     _check_closed(text, records, names, before=before - headed)
     cells = [written(column.slice(int(headed)), dialect.missing) for column in records]
     if headed and dialect.header is None and dialect.columns is None:
-        _check_header(first, cells)
+        _check_header(first, cells, dialect)
     return named(names, cells, dialect)
 
 
@@ -120,8 +125,13 @@ def _names(first: Sequence[str], dialect: Dialect) -> tuple[Sequence[str], bool]
         check_names(given, width=len(first))
         return given, tuple(first) == tuple(given) if header is None else header
     if header is False:
-        return [f"column_{at}" for at in range(1, len(first) + 1)], False
+        return column_names(len(first)), False
     return first, True
+
+
+def column_names(width: int) -> list[str]:
+    """What columns are called that neither the file nor the spec names."""
+    return [f"column_{at}" for at in range(1, width + 1)]
 
 
 def has_names(text: str) -> bool:
@@ -147,24 +157,30 @@ def check_names(columns: Sequence[str], *, width: int) -> None:
         raise InvalidSpec(f"data.columns: names {len(columns)} columns, and the file has {width}")
 
 
-def _check_header(first: Sequence[str], cells: Sequence[Cells]) -> None:
+def _check_header(first: Sequence[str], cells: Sequence[Cells], dialect: Dialect) -> None:
     """Refuse a first record that looks like the others: the file may have no header.
 
     A name above numbers shows a header. Without one, a number above numbers shows data, and so
     does a text that its own column has again.
     """
-    if _all_numbers(first):
+    is_number = [is_number_in(name, dialect) for name in first]
+    is_missing = [name in dialect.missing or not name for name in first]
+    if all(map(operator.or_, is_number, is_missing)):
         raise _no_header(first, "holds numbers, not names")
     compared = [column.slice(0, _COMPARED) for column in cells]
-    numeric = [first_text(column) < 0 and column.null_count < len(column) for column in compared]
+    numeric = [
+        first_text(column, dialect) < 0 and column.null_count < len(column) for column in compared
+    ]
     like = [
         name
-        for name, column, of_numbers in zip(first, compared, numeric, strict=True)
-        if (NUMBER.fullmatch(name) if of_numbers else name and pc.index(column, name).as_py() >= 0)
+        for name, number, column, of_numbers in zip(
+            first, is_number, compared, numeric, strict=True
+        )
+        if (number if of_numbers else name and pc.index(column, name).as_py() >= 0)
     ]
     above = any(
-        of_numbers and name and not NUMBER.fullmatch(name)
-        for name, of_numbers in zip(first, numeric, strict=True)
+        of_numbers and not number and not missing
+        for of_numbers, number, missing in zip(numeric, is_number, is_missing, strict=True)
     )
     if like and not above:
         raise _no_header(first, _DATA)

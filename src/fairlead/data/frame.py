@@ -97,7 +97,7 @@ def _check_names(names: Sequence[str]) -> None:
         if not name:
             raise InvalidData(
                 f"data.source: column {position} has no name; give it one in the file, or name "
-                "all columns in data.columns"
+                "all columns in data.columns with data.header: true"
             )
     name, count = Counter(names).most_common(1)[0] if names else ("", 0)
     if count > 1:

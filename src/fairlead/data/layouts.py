@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from fairlead.data.cells import look, typed, written
-from fairlead.data.delimited import check_names
+from fairlead.data.delimited import check_names, column_names
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Frame, named
 from fairlead.data.lexicon import EMPTY, NUMBER
@@ -62,7 +62,7 @@ def begins_as_json(content: bytes) -> bool:
 
 
 def uci(text: str, dialect: Dialect) -> Frame:
-    """Read records of cells between blanks, one a line, without a header.
+    """Read records of cells between blanks, one a line; without a header, unless one is asked for.
 
     A text in double quotes is one cell.
 
@@ -105,7 +105,9 @@ def _lines(text: str) -> list[str]:
 
 
 def _is_record(cells: Sequence[str]) -> bool:
-    return all(NUMBER.fullmatch(cell) for cell in cells)
+    """Whether all of them are numbers, but for a missing one."""
+    known = [cell for cell in cells if cell != "?"]
+    return len(known) > 0 and all(map(NUMBER.fullmatch, known))
 
 
 def _is_quoted_record(lines: Sequence[str], rows: Records) -> bool:
@@ -132,13 +134,21 @@ def _frame(records: Records, dialect: Dialect) -> Frame:
             raise InvalidData(
                 f"data.source: row {row} has {len(record)} cells, and the first has {width}"
             )
-    if dialect.columns is None:
-        raise InvalidSpec(f"data.columns: the file has no header; name its {width} columns")
-    check_names(dialect.columns, width=width)
-    columns = zip(*records, strict=True)
-    return named(
-        dialect.columns, [written(list(cells), dialect.missing) for cells in columns], dialect
-    )
+    names = _names(records[0], dialect)
+    columns = zip(*records[bool(dialect.header) :], strict=True)
+    return named(names, [written(list(cells), dialect.missing) for cells in columns], dialect)
+
+
+def _names(first: Sequence[str], dialect: Dialect) -> Sequence[str]:
+    if dialect.columns is not None:
+        check_names(dialect.columns, width=len(first))
+        return dialect.columns
+    if dialect.header is None:
+        raise InvalidSpec(
+            f"data.columns: the file has no header; name its {len(first)} columns, or say "
+            "data.header: false (then they are column_1, column_2, ...) or true (if it has one)"
+        )
+    return first if dialect.header else column_names(len(first))
 
 
 # ---- JSON lines -----------------------------------------------------------------------------
@@ -194,6 +204,9 @@ def _object(line: str, number: int) -> dict[str, Any]:
             parse_constant=_constant,
             object_pairs_hook=_without_repeats,
         )
+        _check_whole(line, row)
+    except RecursionError as error:
+        raise InvalidData(f"data.source: line {number} is nested too deep") from error
     except ValueError as error:
         more = _ONE_A_LINE if number == 1 and line.lstrip().startswith(("[", "{")) else ""
         raise InvalidData(f"data.source: line {number} is not JSON: {error}{more}") from error
@@ -206,6 +219,16 @@ def _object(line: str, number: int) -> dict[str, Any]:
 
 
 _ONE_A_LINE = "; write one object a line (to_json(orient='records', lines=True))"
+
+
+def _check_whole(line: str, row: Any) -> None:
+    """Refuse half of a pair of UTF-16, which JSON can write and no text can hold."""
+    if "\\ud" not in line.lower():
+        return
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a character, a \\u escape without its other") from None
 
 
 def _without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

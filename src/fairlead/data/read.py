@@ -170,13 +170,13 @@ def _frame(
     dialect = Dialect.of(data)
     if form == "uci" and data.missing is None:
         dialect = replace(dialect, missing=(*dialect.missing, "?"))
-    text = decoded(file, "utf-8" if form == "jsonl" else dialect.encoding)
+    if form == "jsonl":
+        return layouts.json_lines(decoded(file, way_on="JSON is UTF-8: save it so"))
+    text = decoded(file, dialect.encoding)
     return _text_frame(text, form, dialect, is_entry=data.source in ENTRIES)
 
 
 def _text_frame(text: str, form: Format, dialect: Dialect, *, is_entry: bool) -> Frame:
-    if form == "jsonl":
-        return layouts.json_lines(text)
     if form == "uci":
         return layouts.uci(text, dialect)
     if form == "statlib":
@@ -188,18 +188,21 @@ def _text_frame(text: str, form: Format, dialect: Dialect, *, is_entry: bool) ->
     return delimited.parse(text, replace(dialect, columns=None) if unused else dialect)
 
 
-def decoded(file: File, encoding: str = "utf-8", *, before: int = 0) -> str:
-    """The text of a file, without a byte order mark.
+def decoded(
+    file: File, encoding: str = "utf-8", *, before: int = 0, way_on: str | None = None
+) -> str:
+    """The text of a file, without a byte order mark; one of UTF-8 says what it is.
 
     Args:
         file: Its bytes.
         encoding: Of the text.
         before: Lines that came before, where they are a part of a file.
+        way_on: What to do where it is in another; which key of the spec reads it if None.
 
     Raises:
         InvalidData: It is not in this encoding.
     """
-    plain = codecs.lookup(encoding).name
+    plain = "utf-8" if file.content.startswith(codecs.BOM_UTF8) else codecs.lookup(encoding).name
     decoder = codecs.getincrementaldecoder("utf-8-sig" if plain == "utf-8" else plain)()
     ends = len(file.content)
     try:
@@ -211,13 +214,13 @@ def decoded(file: File, encoding: str = "utf-8", *, before: int = 0) -> str:
         start = _first_odd(file.content, plain)
         row = before + file.content.count(b"\n", 0, start) + 1
         raise InvalidData(
-            f"data.source: line {row} of {file.name!r} is not {encoding.upper()} "
-            f"(byte {file.content[start]:#04x}); {_other_encoding(file.content, plain)}"
+            f"data.source: line {row} of {file.name!r} is not {plain.upper()} "
+            f"(byte {file.content[start]:#04x}); {way_on or _other_encoding(file.content, plain)}"
         ) from error
     if plain == "utf-8" and not before and _is_wide(file.content[:_BEGIN]):
         raise InvalidData(
             f"data.source: every second byte of {file.name!r} is 0; "
-            f"{_other_encoding(file.content, plain)}"
+            f"{way_on or _other_encoding(file.content, plain)}"
         )
     return "".join(texts)
 
@@ -229,6 +232,8 @@ def _is_wide(start: bytes) -> bool:
 
 def _other_encoding(content: bytes, encoding: str) -> str:
     """The key that reads it, by the byte order mark or by what is likely."""
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "it begins as UTF-32 does: say data.encoding: utf-32"
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "it begins as UTF-16 does: say data.encoding: utf-16"
     if b"\0" in content[:_BEGIN]:

@@ -106,8 +106,9 @@ def _frame(
     if form == "parquet":
         return _without(layouts.parquet(file.content, limit=_LIMIT), signature, missing, EMPTY)
     if form == "jsonl":
-        return _without(layouts.json_lines(decoded(file)), signature, missing, EMPTY)
-    text = decoded(file, dialect.encoding, before=before.lines)
+        text = decoded(file, way_on="JSON is UTF-8: save it so")
+        return _without(layouts.json_lines(text), signature, missing, EMPTY)
+    text = decoded(file, dialect.encoding, before=before.lines, way_on=_save_as(dialect.encoding))
     if dialect.separator is None:
         separator = "\t" if form == "tsv" else delimited.separator_of(text, dialect.decimal)
         dialect = replace(dialect, separator=separator)
@@ -116,6 +117,10 @@ def _frame(
     of_numbers = (*dialect.missing, *missing)
     frame = replace(frame, dialect=replace(headed, missing=of_numbers))
     return _without(frame, signature, missing, of_numbers)
+
+
+def _save_as(encoding: str) -> str:
+    return f"save it as {encoding.upper()}, as the training data was"
 
 
 def _without(

@@ -10,7 +10,14 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fairlead.data.cells import CellError, date_parts, first_text, look, share_of_numbers
+from fairlead.data.cells import (
+    CellError,
+    date_parts,
+    first_text,
+    look,
+    numbers,
+    share_of_numbers,
+)
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Cells, Frame
 from fairlead.formatting import yaml_key
@@ -22,6 +29,7 @@ _SOME = 1000  # cells that are looked at for dates
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,.' \u2019\u00a0\u202f])\d{3})+(?:([.,])\d*)?", re.ASCII)
+_DATE = r"^[0-9]{1,4}([./-])[0-9]{1,2}[./-][0-9]{1,4}([ T][0-9:.]+.*)?$"
 _COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", re.ASCII)
 
 
@@ -33,18 +41,47 @@ def for_numbers(frame: Frame, name: str, fault: CellError) -> str:
         name: Of the column.
         fault: The cell.
     """
-    cells = frame[name]
+    cells, key = frame[name], yaml_key(name)
     if are_dates(cells):
         return (
-            f"data.encode ({{{yaml_key(name)}: date}}) uses its year, month, day of the week, hour "
-            "and days since 1970"
+            f"data.encode ({{{key}: date}}) uses its year, month, day of the week, hour and days "
+            "since 1970"
         )
+    if not isinstance(numbers(cells, frame.dialect or Dialect(), truths=True), CellError):
+        return f"data.types ({{{key}: boolean}}) reads its truth values"
     if not pa.types.is_string(cells.type) or _WHOLE.fullmatch(fault.cell):
         return ""  # a whole number is refused for its size, and is exact as a text
+    return _for_strings(frame, name, fault)
+
+
+def _for_strings(frame: Frame, name: str, fault: CellError) -> str:
+    cells, key = frame[name], yaml_key(name)
     share = share_of_numbers(cells, frame.dialect or Dialect())
     if name in frame.text:
-        return f"data.types ({{{yaml_key(name)}: number}}) reads its numbers" if share == 1 else ""
-    return _for_odd_cell(fault.cell, frame.dialect) if share >= _MOSTLY else for_marks(frame, name)
+        return f"data.types ({{{key}: number}}) reads its numbers" if share == 1 else ""
+    if share < _MOSTLY:
+        return for_marks(frame, name) or _for_dates(cells, name)
+    if fault.row == 0 and _begins_with_names(frame):
+        return "data.header: true takes the first row for names"
+    return _for_odd_cell(fault.cell, frame.dialect)
+
+
+def _begins_with_names(frame: Frame) -> bool:
+    """Whether the first row, which the spec says to be data, holds no number."""
+    if frame.dialect is None or frame.dialect.header:
+        return False
+    return all(first_text(cells[:1], frame.dialect) == 0 for cells in frame.cells)
+
+
+def _for_dates(cells: Cells, name: str) -> str:
+    """What dates in another form than ISO 8601's ask for; empty where most are none."""
+    match = pc.match_substring_regex(cells, _DATE)
+    if (pc.mean(pc.cast(match, pa.uint8())).as_py() or 0.0) < _MOSTLY:
+        return ""
+    return (
+        f"write dates as ISO 8601 does (2020-01-31), and data.encode ({{{yaml_key(name)}: date}}) "
+        "uses them"
+    )
 
 
 def for_marks(frame: Frame, name: str) -> str:

@@ -933,3 +933,109 @@ class TestNothingIsTakenForSomethingElse:
         rows = tmp_path / "rows.parquet"
         pd.DataFrame({"a": [None, None]}).to_parquet(rows)
         assert np.isnan(read_rows(rows, made.signature).numbers).all()
+
+
+class TestFollowedAdvice:
+    """What a refusal advises is tried: it reads the file, or is another thing that is true."""
+
+    @pytest.mark.parametrize(
+        ("text", "advice", "tried", "read"),
+        [
+            (
+                "a,y\nTrue,1\n0,2\n1,3\n",
+                "data.types ({a: boolean})",
+                {"types": {"a": "boolean"}},
+                [1, 0, 1],
+            ),
+            ("p,q\n1,2\n2,3\n3,4\n", "data.header: true", {"header": True}, [1, 2, 3]),
+            (
+                "a,,y\n1,2,3\n1,3,4\n2,3,5\n",
+                "data.columns with data.header: true",
+                {"columns": ("a", "b", "y"), "header": True, "drop": ("b",)},
+                [1, 1, 2],
+            ),
+            ("1,5;2,5\n2,5;3,5\n1,5;4,5\n", "data.decimal: ','", {"decimal": ","}, [1.5, 2.5, 1.5]),
+        ],
+        ids=["truths", "header", "no name", "decimal"],
+    )
+    def test_it_reads_the_file(
+        self, tmp_path: Path, text: str, advice: str, tried: dict[str, Any], read: list[float]
+    ) -> None:
+        says: dict[str, Any] = {} if "y\n" in text else {"columns": ("a", "y")}
+        assert advice in refused(tmp_path, text, **says)
+        assert columns(table(tmp_path, text, **(says | tried))) == {"a": read}
+
+    def test_a_first_row_with_a_number_is_no_header(self, tmp_path: Path) -> None:
+        says = refused(tmp_path, "n/k,1\n2,3\n3,4\n", columns=("a", "y"))
+        assert "data.missing with 'n/k'" in says
+
+    def test_dates_in_another_form_are_neither_text_nor_names(self, tmp_path: Path) -> None:
+        rows = "".join(f"{day:02}/01/2020,{day}\n" for day in range(1, 31))
+        says = refused(tmp_path, f"a,y\n{rows}")
+        assert "write dates as ISO 8601 does (2020-01-31)" in says
+        assert "onehot" not in says
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+    def test_json_in_another_encoding_is_to_be_saved(self, tmp_path: Path, encoding: str) -> None:
+        content = '{"a": "é", "y": 1}\n'.encode(encoding)
+        assert "JSON is UTF-8: save it so" in refused(tmp_path, content, "jsonl")
+        made = table(tmp_path, "a,y\n1,1\n2,2\n3,3\n")
+        with pytest.raises(InvalidData, match="JSON is UTF-8: save it so"):
+            predicted(made, b'{"a": 1, "b": "\xe9"}')
+
+    def test_rows_in_another_encoding_are_to_be_saved_as_the_training_data(
+        self, tmp_path: Path
+    ) -> None:
+        made = table(tmp_path, "a,y\n1,1\n2,2\n3,3\n")
+        with pytest.raises(InvalidData, match="save it as UTF-8, as the training data was"):
+            predicted(made, "a,b\n1,é\n".encode("latin-1"))
+
+    def test_utf_32_is_named(self, tmp_path: Path) -> None:
+        content = "a,y\n1,1\n2,2\n3,3\n".encode("utf-32")
+        assert "data.encoding: utf-32" in refused(tmp_path, content)
+        assert columns(table(tmp_path, content, encoding="utf-32")) == {"a": [1, 2, 3]}
+
+    def test_a_mark_of_utf_8_says_more_than_the_spec(self, tmp_path: Path) -> None:
+        content = "ä,y\n1,1\n2,2\n3,3\n".encode("utf-8-sig")
+        assert columns(table(tmp_path, content, encoding="latin-1")) == {"ä": [1, 2, 3]}
+
+    @pytest.mark.parametrize("first", ["NA,3.5,u", "?,3.5,u"])
+    def test_a_missing_value_is_no_name(self, tmp_path: Path, first: str) -> None:
+        rows = f"{first}\n" + "1.0,2.5,v\n3,4.5,u\n" * 3
+        says = refused(tmp_path, rows, target="u", missing=["?", "NA"])
+        assert "looks like data, not like names" in says
+
+    @pytest.mark.parametrize(
+        "line", ['{"a": "\\ud800", "y": 1}', '{"a": 1, "b": ' + "[" * 100_000 + "}"]
+    )
+    def test_json_that_no_text_can_hold_is_refused_in_a_line(
+        self, tmp_path: Path, line: str
+    ) -> None:
+        assert "line 1" in refused(tmp_path, line + "\n", "jsonl")
+        made = table(tmp_path, "a,y\n1,1\n2,2\n3,3\n")
+        with pytest.raises(InvalidData, match="line 1"):
+            predicted(made, line)
+
+
+class TestBlanksBetween:
+    """The keys of files without separators."""
+
+    def test_a_first_record_may_miss_a_number(self, tmp_path: Path) -> None:
+        text = "? 2.0\n1 3.0\n2 4\n"
+        made = table(tmp_path, text, source="r.data", columns=("a", "y"), impute="mean")
+        frame = pd.read_csv(io.StringIO(text), sep=r"\s+", names=["a", "y"], na_values="?")
+        np.testing.assert_array_equal(made.features.numbers[:, 0], frame["a"])
+
+    def test_a_header_is_read_where_the_spec_has_one(self, tmp_path: Path) -> None:
+        text = "a   b  y\n1   2  3\n2   3  4\n3   4  5\n"
+        says: dict[str, Any] = {"source": "r.data", "format": "uci"}
+        frame = pd.read_csv(io.StringIO(text), sep=r"\s+")
+        made = table(tmp_path, text, header=True, **says)
+        assert columns(made) == frame[["a", "b"]].to_dict("list")
+        assert made.target.tolist() == frame["y"].tolist()
+
+    def test_columns_have_names_where_there_is_no_header(self, tmp_path: Path) -> None:
+        says: dict[str, Any] = {"source": "r.data", "target": "column_2"}
+        assert "data.header: false" in refused(tmp_path, "1 2\n2 3\n3 4\n", **says)
+        made = table(tmp_path, "1 2\n2 3\n3 4\n", header=False, **says)
+        assert columns(made) == {"column_1": [1, 2, 3]}
