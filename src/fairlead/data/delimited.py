@@ -11,7 +11,7 @@ import csv
 import itertools
 import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -82,13 +82,16 @@ def _reader(text: str, separator: str) -> Iterator[list[str]]:
         csv.field_size_limit(limit)
 
 
-def parse(text: str, dialect: Dialect, *, before: int = 0) -> Frame:
+def parse(
+    text: str, dialect: Dialect, *, before: int = 0, wanted: Collection[str] | None = None
+) -> Frame:
     """Read CSV.
 
     Args:
         text: The file.
         dialect: How it is written.
         before: Rows that came before, where the text is a part of a file.
+        wanted: Columns that are used; all if None.
 
     Raises:
         InvalidData: There is no header, rows are ragged, or names repeat.
@@ -103,7 +106,7 @@ def parse(text: str, dialect: Dialect, *, before: int = 0) -> Frame:
     cells = [written(column.slice(int(headed)), dialect.missing) for column in records]
     if headed and dialect.header is None and dialect.columns is None:
         _check_header(first, cells, dialect)
-    return named(names, cells, dialect)
+    return named(names, cells, dialect, wanted=wanted)
 
 
 def first_record(text: str, separator: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -57,12 +57,24 @@ class Frame:
         return replace(self, names=tuple(names))
 
 
-def named(names: Sequence[str], cells: Sequence[Cells], dialect: Dialect | None = None) -> Frame:
+def named(
+    names: Sequence[str],
+    cells: Sequence[Cells],
+    dialect: Dialect | None = None,
+    *,
+    wanted: Collection[str] | None = None,
+) -> Frame:
     """A frame whose names can be told apart.
 
     Columns without a name before the first that has one are an index that pandas wrote; one
     without a name behind the last, and without values, is what a separator at the end of each line
     makes, and is left out.
+
+    Args:
+        names: Of the columns, as the file has them.
+        cells: Of the columns.
+        dialect: Of a text file.
+        wanted: The names that must be told apart; all if None.
 
     Raises:
         InvalidData: A column has no name, or two have the same.
@@ -70,7 +82,7 @@ def named(names: Sequence[str], cells: Sequence[Cells], dialect: Dialect | None 
     given = _without_last(names, cells)
     first = next((at for at, name in enumerate(given) if name), 0)
     full = [name if at >= first else _index_name(at, given) for at, name in enumerate(given)]
-    _check_names(full)
+    _check_names(full if wanted is None else [name for name in full if name in wanted])
     return Frame(
         names=tuple(full),
         cells=tuple(cells[: len(full)]),

@@ -13,7 +13,7 @@ import math
 import re
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -298,12 +298,13 @@ def _idx_array(content: bytes, what: str) -> NDArray[Any]:
 # ---- Parquet ----------------------------------------------------------------------------------
 
 
-def parquet(content: bytes, *, limit: int) -> Frame:
+def parquet(content: bytes, *, limit: int, wanted: Collection[str] | None = None) -> Frame:
     """Read a Parquet file.
 
     Args:
         content: The file.
         limit: Bytes that it may hold when unpacked.
+        wanted: Columns that are used; all if None.
 
     Raises:
         InvalidData: It is damaged or too large.
@@ -316,7 +317,7 @@ def parquet(content: bytes, *, limit: int) -> Frame:
         reason = " ".join(str(error).split())[:200]
         raise InvalidData(f"data.source: the file cannot be read as Parquet: {reason}") from error
     cells = [typed(column) for column in table.columns]
-    frame = named(table.column_names, cells)
+    frame = named(table.column_names, cells, wanted=wanted)
     found = dict(zip(frame.names, (look(one).type for one in frame.cells), strict=True))
     return replace(
         frame,

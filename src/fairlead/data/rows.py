@@ -103,8 +103,10 @@ def _frame(
     text has none for its texts.
     """
     missing = ONCE_MISSING if signature.missing is None else signature.missing
+    wanted = {column.name for column in signature.columns}
     if form == "parquet":
-        return _without(layouts.parquet(file.content, limit=_LIMIT), signature, missing, EMPTY)
+        frame = layouts.parquet(file.content, limit=_LIMIT, wanted=wanted)
+        return _without(frame, signature, missing, EMPTY)
     if form == "jsonl":
         text = decoded(file, way_on="JSON is UTF-8: save it so")
         return _without(layouts.json_lines(text), signature, missing, EMPTY)
@@ -113,7 +115,7 @@ def _frame(
         separator = "\t" if form == "tsv" else delimited.separator_of(text, dialect.decimal)
         dialect = replace(dialect, separator=separator)
     headed = replace(_headed(text, dialect, signature), missing=EMPTY)
-    frame = delimited.parse(text, headed, before=before.rows)
+    frame = delimited.parse(text, headed, before=before.rows, wanted=wanted)
     of_numbers = (*dialect.missing, *missing)
     frame = replace(frame, dialect=replace(headed, missing=of_numbers))
     return _without(frame, signature, missing, of_numbers)
@@ -162,8 +164,20 @@ def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
     names = f"{', '.join(map(repr, missing[:_NAMED]))}{more}"
     needs, are = ("column", "is") if len(missing) == 1 else ("columns", "are")
-    hint = _hint(missing[:_NAMED], set(frame.names) - {column.name for column in columns})
+    hint = _of_one(frame) or _hint(
+        missing[:_NAMED], set(frame.names) - {column.name for column in columns}
+    )
     raise InvalidData(f"the model needs the {needs} {names}, which {are} not there{hint}")
+
+
+def _of_one(frame: Frame) -> str:
+    """A clause for a file whose cells something else parts; mostly empty."""
+    if frame.dialect is None or len(frame.names) > 1 or frame.names[0].isidentifier():
+        return ""
+    return (
+        f"; the file has one column, {frame.names[0][:60]!r}, where {frame.dialect.separator!r} "
+        "parts cells"
+    )
 
 
 def _hint(missing: Sequence[str], others: Collection[str]) -> str:

@@ -249,7 +249,7 @@ class Holdout(_Section):
         if self.stratify and self.by != "random":
             raise Inside(
                 ("stratify",),
-                f"needs by: random; by {self.by}, a row's side follows from the row alone",
+                f"needs by: random; by {self.by}, a row's side follows from the row, not its class",
             )
         return self
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
+from fairlead.data.dialect import Dialect
 from fairlead.data.rows import read_rows
 from fairlead.errors import InvalidData
 from fairlead.records import Column, Signature
@@ -52,3 +55,21 @@ def test_a_column_of_another_spelling_is_pointed_out(header: bytes, said: str) -
     with pytest.raises(InvalidData) as caught:
         read_rows(io.BytesIO(header + b"\n1,2,3\n"), SIGNATURE)
     assert str(caught.value) == f"rows: {said}"
+
+
+def test_columns_that_the_model_does_not_know_may_have_any_name() -> None:
+    rows = b"age,x,x,bmi,,sex\n1,8,9,2,7,3\n"
+    assert read_rows(io.BytesIO(rows), SIGNATURE).numbers.tolist() == [[1, 2, 3]]
+    cells = [pa.array([value]) for value in (1, 8, 9, 2, 3)]
+    file = io.BytesIO()
+    names = ["age", "x", "x", "bmi", "sex"]
+    pyarrow.parquet.write_table(pa.Table.from_arrays(cells, names=names), file)
+    file.seek(0)
+    assert read_rows(file, SIGNATURE).numbers.tolist() == [[1, 2, 3]]
+    with pytest.raises(InvalidData, match="2 columns are named 'age'"):
+        read_rows(io.BytesIO(b"age,age,bmi,sex\n1,1,2,3\n"), SIGNATURE)
+
+
+def test_a_file_with_another_separator_is_told_of_it() -> None:
+    with pytest.raises(InvalidData, match="one column, 'age,bmi,sex', where ';' parts cells"):
+        read_rows(io.BytesIO(b"age,bmi,sex\n1,2,3\n"), SIGNATURE, dialect=Dialect(separator=";"))
