@@ -113,7 +113,7 @@ def _is_record(cells: Sequence[str]) -> bool:
 def _is_quoted_record(lines: Sequence[str], rows: Records) -> bool:
     """Whether the first line holds numbers between blanks, and texts in quotes at the end."""
     first = next(line for line in lines if line.strip()).partition('"')[0].split()
-    return len(first) > 1 and first != rows[0] and all(map(NUMBER.fullmatch, first))
+    return len(first) > 1 and first != rows[0] and _is_record(first)
 
 
 def _starts_records(rows: Records, index: int) -> bool:

@@ -1020,10 +1020,13 @@ class TestFollowedAdvice:
 class TestBlanksBetween:
     """The keys of files without separators."""
 
-    def test_a_first_record_may_miss_a_number(self, tmp_path: Path) -> None:
-        text = "? 2.0\n1 3.0\n2 4\n"
-        made = table(tmp_path, text, source="r.data", columns=("a", "y"), impute="mean")
-        frame = pd.read_csv(io.StringIO(text), sep=r"\s+", names=["a", "y"], na_values="?")
+    @pytest.mark.parametrize("end", ["", '  "ford pinto"'])
+    def test_a_first_record_may_miss_a_number(self, tmp_path: Path, end: str) -> None:
+        text = f"? 2.0{end}\n1 3.0{end}\n2 4{end}\n"
+        names = ["a", "y", "name"][: 3 if end else 2]
+        says: dict[str, Any] = {"columns": names, "drop": names[2:], "impute": "mean"}
+        made = table(tmp_path, text, source="r.data", **says)
+        frame = pd.read_csv(io.StringIO(text), sep=r"\s+", names=names, na_values="?")
         np.testing.assert_array_equal(made.features.numbers[:, 0], frame["a"])
 
     def test_a_header_is_read_where_the_spec_has_one(self, tmp_path: Path) -> None:
