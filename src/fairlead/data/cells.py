@@ -399,9 +399,14 @@ def date_parts(cells: Cells) -> NDArray[np.float64] | CellError:
             parsed[at] = dates.parts(text or "")
         except ValueError:
             row = int(pc.index(cells, different[at]).as_py())
-            return _fault(cells, row, "no date of ISO 8601 (2020-01-31, 2020-01-31T18:30)")
+            return _fault(cells, row, _no_date(text))
     codes = pc.index_in(cells, value_set=different)
     return parsed[_numpy(codes, missing="0").astype(np.intp)]
+
+
+def _no_date(text: str) -> str:
+    why = "no date of ISO 8601 (2020-01-31, 2020-01-31T18:30)"
+    return f"{why}; pandas writes one with date_format='iso'" if text.isdigit() else why
 
 
 def _parts_of(cells: Cells) -> NDArray[np.float64] | CellError:

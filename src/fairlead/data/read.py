@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 24
 _BEGIN = 1 << 12
+_SINGLE_BYTES = {"iso8859-1", "iso8859-15", "cp1252", "cp1250", "cp1251", "latin-1"}
 _UNPACKED = 4  # an archive may unpack to this many times what a download may bring
 
 
@@ -217,12 +218,28 @@ def decoded(
             f"data.source: line {row} of {file.name!r} is not {plain.upper()} "
             f"(byte {file.content[start]:#04x}); {way_on or _other_encoding(file.content, plain)}"
         ) from error
+    if plain in _SINGLE_BYTES and _is_utf8(file.content):
+        raise InvalidData(
+            f"data.source: {file.name!r} is UTF-8, and read as {plain.upper()} its letters would "
+            f"be others; {way_on or 'say data.encoding: utf-8'}"
+        )
     if plain == "utf-8" and not before and _is_wide(file.content[:_BEGIN]):
         raise InvalidData(
             f"data.source: every second byte of {file.name!r} is 0; "
             f"{way_on or _other_encoding(file.content, plain)}"
         )
     return "".join(texts)
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Whether it has letters beyond ASCII, each as UTF-8 writes it: by chance that is not so."""
+    if content.isascii():
+        return False
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_wide(start: bytes) -> bool:

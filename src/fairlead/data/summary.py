@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_SHOWN = 3  # texts, or classes
+
+
 @dataclass(frozen=True, kw_only=True)
 class ColumnSummary:
     """One column.
@@ -39,6 +42,15 @@ class ColumnSummary:
 def summaries(table: Table) -> tuple[ColumnSummary, ...]:
     """The feature columns, in the order of the file."""
     return tuple(_summaries(table))
+
+
+def of_target(table: Table) -> str:
+    """The target's values: from the least to the largest, or the classes."""
+    if table.classes is None:
+        return _between(np.asarray(table.target), is_date=False)
+    shown = ", ".join(str(label)[:20] for label in table.classes[:_SHOWN])
+    more = ", ..." if len(table.classes) > _SHOWN else ""
+    return f"{len(table.classes)} classes: {shown}{more}"
 
 
 def _summaries(table: Table) -> Iterator[ColumnSummary]:
@@ -74,9 +86,6 @@ def _between(values: NDArray[np.float64], *, is_date: bool) -> str:
         return f"{low:g} to {high:g}"
     days = np.array([low, high]).astype("datetime64[D]")
     return f"{days[0]} to {days[1]}"
-
-
-_SHOWN = 3
 
 
 def _of_text(column: Column, table: Table, at: int) -> ColumnSummary:

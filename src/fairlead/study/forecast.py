@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.data import split
-from fairlead.data.summary import ColumnSummary, summaries
+from fairlead.data.summary import ColumnSummary, of_target, summaries
 from fairlead.errors import FairleadError
 from fairlead.families.family import Task
 from fairlead.families.imported import contained
@@ -61,6 +61,7 @@ class Forecast:
     name: str
     task: Task
     target: str
+    target_values: str
     method: str
     trials: int
     tasks: int
@@ -84,7 +85,7 @@ class Forecast:
         lines = [
             ("name", self.name),
             ("data", self._data()),
-            ("task", f"{self.task} of {self.target!r}"),
+            ("task", f"{self.task} of {self.target!r} ({self.target_values})"),
             ("search", f"{self.method}: {self._trials()}"),
             ("score", f"{self.metric}, {count(self.folds, 'fold')}"),
             ("fits", self._fits()),
@@ -144,6 +145,7 @@ def forecast(
         name=spec.name,
         task=plan.task,
         target=plan.table.target_name,
+        target_values=of_target(plan.table),
         method=spec.search.method,
         trials=plan.search.size,
         tasks=extent.tasks,

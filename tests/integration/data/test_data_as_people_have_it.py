@@ -615,6 +615,18 @@ class TestEuropean:
         again = predicted(made, rows.encode(encoding), dialect=Dialect(encoding=encoding))
         assert encoded(again) == ["Zürich", "Köln", "Zürich"]
 
+    @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+    def test_utf_8_is_not_read_as_another(self, tmp_path: Path, encoding: str) -> None:
+        rows = "Ort,y\nZürich,1\nKöln,2\nZürich,3\n"
+        says = refused(tmp_path, rows, encode={"Ort": "onehot"}, encoding=encoding)
+        assert "is UTF-8" in says
+        assert "data.encoding: utf-8" in says
+        made = table(tmp_path, rows.encode(encoding), encode={"Ort": "onehot"}, encoding=encoding)
+        with pytest.raises(InvalidData, match="is UTF-8, and read as"):
+            predicted(made, rows, dialect=Dialect(encoding=encoding))
+        plain = rows.replace("ü", "u").replace("ö", "o")
+        assert encoded(predicted(made, plain, dialect=Dialect(encoding=encoding)))[1] == "Koln"
+
     def test_rows_to_predict_are_read_in_the_dialect(self, tmp_path: Path) -> None:
         made = table(tmp_path, "a;y\n1,5;1\n2,5;2\n3,5;3\n", decimal=",")
         assert predicted(made, "a;b\n4,5;x\n", dialect=Dialect(decimal=",")).numbers.tolist() == [
