@@ -304,7 +304,7 @@ def fairlead(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_task_is_in_the_answer_of_plan_and_its_remark_beside_it(folder: Path) -> None:
     said = fairlead(folder, "plan", "own.yaml", "--no-timing")
-    assert "task     regression of 'churned'\n" in said.stdout
+    assert "task     regression of 'churned' (0 to 1)\n" in said.stdout
     assert "taken as a number" in said.stderr
     answer = json.loads(fairlead(folder, "plan", "own.yaml", "--no-timing", "--json").stdout)
     assert (answer["task"], answer["target"]) == ("regression", "churned")
