@@ -113,7 +113,7 @@ def test_its_models_are_saved_safely_and_predict_the_same_once_loaded(folder: Pa
     fitted = family.fit(family.build({}, "regression", seed=1, threads=1), X, Y, classes=None)
     loaded = family.load(family.save(fitted), classes=None)
     assert np.array_equal(family.predict(loaded, X), family.predict(fitted, X))
-    with pytest.raises(Unexportable, match="there is no converter for 'Middle'; write"):
+    with pytest.raises(Unexportable, match="there is no converter for 'Middle'; use an estimator"):
         family.onnx(fitted, width=2)
 
 
