@@ -6,12 +6,11 @@ below it.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import itertools
 import operator
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -30,7 +29,6 @@ _NUMERIC = re.compile(r"[+-]?[0-9][0-9.,' ]*(?:[eE][+-]?[0-9]+)?")  # with whate
 _LOOKED_AT = 20  # records, to find the separator
 _COMPARED = 1000  # records that a header is compared with
 _BLOCK = 1 << 28  # bytes that are parsed at once
-_BLOCK_OF_THREAD = 1 << 23  # the same, of each thread
 _DATA = "looks like data, not like names"
 
 
@@ -198,53 +196,32 @@ def _no_header(first: Sequence[str], why: str) -> InvalidData:
 
 
 def _records(text: str, separator: str, *, width: int, before: int) -> list[Cells]:
-    """The cells of each column.
-
-    Arrow's threads are fast, but only without them is the number of a ragged row known, and a cell
-    may be as long as the file: what they refuse is read once more without them.
-    """
-    content = text.encode()
-    quoted = '"' in text
-    with contextlib.suppress(pa.ArrowInvalid):
-        table = _table(content, separator, width, quoted=quoted, threads=True)
-        return [column.combine_chunks() for column in table.columns]
     ragged: list[Any] = []
 
     def remember(row: Any) -> str:
         ragged.append(row)
         return "error"
 
+    names = [f"f{index}" for index in range(width)]
+    content = text.encode()
     try:
-        table = _table(content, separator, width, quoted=quoted, ragged=remember)
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(content),
+            # one thread: only then does Arrow know the number of a ragged row
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=names, use_threads=False, block_size=min(len(content) + 1, _BLOCK)
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=separator, newlines_in_values='"' in text, invalid_row_handler=remember
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            ),
+        )
     except pa.ArrowInvalid as error:
         says = _ragged(ragged[0], before, separator) if ragged else _malformed(error)
         raise InvalidData(says) from error
     return [column.combine_chunks() for column in table.columns]
-
-
-def _table(  # noqa: PLR0913 - how Arrow is to read it
-    content: bytes,
-    separator: str,
-    width: int,
-    *,
-    quoted: bool,
-    threads: bool = False,
-    ragged: Callable[[Any], str] | None = None,
-) -> pa.Table:
-    names = [f"f{index}" for index in range(width)]
-    block = _BLOCK_OF_THREAD if threads else _BLOCK
-    return pyarrow.csv.read_csv(
-        pa.BufferReader(content),
-        read_options=pyarrow.csv.ReadOptions(
-            column_names=names, use_threads=threads, block_size=min(len(content) + 1, block)
-        ),
-        parse_options=pyarrow.csv.ParseOptions(
-            delimiter=separator, newlines_in_values=quoted, invalid_row_handler=ragged
-        ),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-        ),
-    )
 
 
 def _ragged(row: Any, before: int, separator: str) -> str:
