@@ -43,7 +43,6 @@ Refuse: TypeAlias = Callable[[CellError, str], NoReturn]
 
 _FEWEST_ROWS = 3  # two to fit on, one to hold out
 _LISTED = 20  # names that a message holds
-_PLAIN = Dialect()
 
 
 def assemble(frame: Frame, data: Data) -> Table:
@@ -94,7 +93,7 @@ def features_of(
         refuse: Raises, given a cell that is no number (or no date) and the name of its column.
         known: Numbers of columns that were made before.
     """
-    dialect = frame.dialect or _PLAIN
+    dialect = frame.spelling
     for column in columns:
         if column.name in frame.other:
             refuse(first_of(frame[column.name], frame.other[column.name]), column.name)
@@ -252,7 +251,7 @@ def _look_at(frame: Frame, name: str, data: Data) -> Look:
         return Look(type=data.types[name])
     if name in frame.other:
         return Look(type="other")
-    return Look(type="text") if name in frame.text else look(frame[name], frame.dialect)
+    return Look(type="text") if name in frame.text else look(frame[name], frame.spelling)
 
 
 def _column(frame: Frame, name: str, data: Data, found: FoundType) -> Column:
@@ -279,7 +278,7 @@ def _refuse_text(frame: Frame, name: str, data: Data) -> None:
             f"data.types: column {name!r} is to be text, and a model takes numbers: name it in "
             f"data.encode ({{{yaml_key(name)}: onehot}}), too"
         )
-    if isinstance(numbers(cells, frame.dialect or _PLAIN), CellError):
+    if isinstance(numbers(cells, frame.spelling), CellError):
         return
     zero = first_zero(cells)
     row, why = (0, "text by the file's word") if zero is None else (zero, "text: it begins with 0")
@@ -348,7 +347,7 @@ def _refuse(
 
 def _is_alike(frame: Frame, name: str, fault: CellError) -> bool:
     """Whether a column would be refused for the same reason, and with the same way on."""
-    found = numbers(frame[name], frame.dialect or _PLAIN)
+    found = numbers(frame[name], frame.spelling)
     return (
         isinstance(found, CellError)
         and found.why == fault.why
@@ -358,7 +357,7 @@ def _is_alike(frame: Frame, name: str, fault: CellError) -> bool:
 
 def _missing_too(frame: Frame, names: Sequence[str], data: Data) -> str:
     """What is missing in those of the columns that hold numbers; empty where nothing is."""
-    found = {name: numbers(frame[name], frame.dialect or _PLAIN) for name in names}
+    found = {name: numbers(frame[name], frame.spelling) for name in names}
     known = {
         name: np.isnan(values)
         for name, values in found.items()

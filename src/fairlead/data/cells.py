@@ -7,7 +7,7 @@ the file has.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairlead.data import dates
-from fairlead.data.dialect import Dialect
+from fairlead.data.dialect import PLAIN, Dialect
 from fairlead.data.frame import Cells
 from fairlead.data.lexicon import (
+    EMPTY,
     FALSE,
     LARGEST,
     LARGEST_WHOLE,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 FoundType: TypeAlias = Literal["number", "text", "boolean", "date", "other"]
 
-_PLAIN = Dialect()
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _FIRST_DAY, _LAST_DAY = ((day - date(1970, 1, 1)).days for day in (date.min, date.max))
@@ -95,7 +95,7 @@ def typed(array: Cells) -> Cells:
     if pa.types.is_float16(kind):
         return _one(pc.cast(array, pa.float64()))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return written(pc.cast(array, pa.string()), missing=("",))
+        return written(pc.cast(array, pa.string()), missing=EMPTY)
     return _one(array)
 
 
@@ -110,18 +110,19 @@ class Look:
     values: NDArray[np.float64] | None = None
 
 
-def look(cells: Cells, dialect: Dialect | None = None) -> Look:
+def look(cells: Cells, dialect: Dialect = PLAIN) -> Look:
     """What a column's cells are, by the file's word or, where they are strings, by their look.
 
     Strings are numbers where each is one and none has leading zeros, and truth values where each
     is true or false.
     """
     if pa.types.is_string(cells.type):
-        return _look(cells, dialect or _PLAIN)
-    return Look(type=_typed_as(cells.type))
+        return _look(cells, dialect)
+    return Look(type=typed_as(cells.type))
 
 
-def _typed_as(kind: pa.DataType) -> FoundType:
+def typed_as(kind: pa.DataType) -> FoundType:
+    """What cells of a type are that is not of strings."""
     if pa.types.is_boolean(kind):
         return "boolean"
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -174,7 +175,7 @@ _TRUTHS = len(TRUE) + len(FALSE) + 1
 
 def numbers(
     cells: Cells,
-    dialect: Dialect = _PLAIN,
+    dialect: Dialect = PLAIN,
     *,
     truths: bool = False,
     values: NDArray[np.float64] | None = None,
@@ -189,7 +190,7 @@ def numbers(
     """
     if truths:
         return _truth_numbers(cells, dialect)
-    found = "number" if pa.types.is_string(cells.type) else _typed_as(cells.type)
+    found = "number" if pa.types.is_string(cells.type) else typed_as(cells.type)
     if found != "number":
         return first_of(cells, _WHY_NOT.get(found, f"{cells.type}, not a number"))
     try:
@@ -245,7 +246,7 @@ def _no_truth(cells: Cells, row: int) -> CellError:
     return _fault(cells, row, "no truth value (true, false, 1 or 0)")
 
 
-def first_text(strings: Cells, dialect: Dialect = _PLAIN) -> int:
+def first_text(strings: Cells, dialect: Dialect = PLAIN) -> int:
     """Index of the first string that is no number; -1 where there is none."""
     odd = pc.invert(pc.match_substring_regex(strings, _pattern(dialect)))
     return int(pc.index(odd, value=True).as_py())
@@ -256,7 +257,7 @@ def is_number_in(text: str, dialect: Dialect) -> bool:
     return re.match(_pattern(dialect), text, re.ASCII) is not None
 
 
-def share_of_numbers(strings: Cells, dialect: Dialect = _PLAIN) -> float:
+def share_of_numbers(strings: Cells, dialect: Dialect = PLAIN) -> float:
     """How many of the strings that are there are numbers, as a share."""
     match = pc.match_substring_regex(strings, _pattern(dialect))
     return float(pc.mean(pc.cast(match, pa.uint8())).as_py() or 0.0)
@@ -268,7 +269,7 @@ def _pattern(dialect: Dialect) -> str:
     return rf"^[+-]?(?:{whole}{point}?\d*|{point}\d+)(?:[eE][+-]?\d+)?$"
 
 
-def _floats(cells: Cells, dialect: Dialect = _PLAIN) -> NDArray[np.float64]:
+def _floats(cells: Cells, dialect: Dialect = PLAIN) -> NDArray[np.float64]:
     """Raises pyarrow.ArrowInvalid where a string is no number."""
     if not pa.types.is_string(cells.type):
         return _numpy(pc.cast(cells, pa.float64(), safe=False), missing="nan")
@@ -280,7 +281,7 @@ def _floats(cells: Cells, dialect: Dialect = _PLAIN) -> NDArray[np.float64]:
 
 def _plain(strings: Cells, dialect: Dialect) -> Cells:
     """Strings of numbers with a point, and nothing between thousands."""
-    if dialect.decimal == "." and dialect.thousands is None:
+    if dialect.is_plain:
         return strings
     if first_text(strings, dialect) >= 0:
         raise pa.ArrowInvalid("a string is no number in this dialect")
@@ -322,7 +323,7 @@ def known_by(found: FoundType) -> CellType | None:
     return found if found in {"number", "boolean"} else None
 
 
-def texts(cells: Cells, kind: CellType | None = None, dialect: Dialect = _PLAIN) -> Cells:
+def texts(cells: Cells, kind: CellType | None = None, dialect: Dialect = PLAIN) -> Cells:
     """The cells as strings.
 
     Args:
@@ -349,9 +350,7 @@ def _strings(cells: Cells) -> Cells:
 
 
 def _with_point(text: str, dialect: Dialect) -> str:
-    if (dialect.decimal == "." and dialect.thousands is None) or not re.match(
-        _pattern(dialect), text
-    ):
+    if dialect.is_plain or not is_number_in(text, dialect):
         return text
     return text.replace(dialect.thousands or "", "").replace(dialect.decimal, ".")
 
@@ -361,9 +360,9 @@ def _number_texts(cells: Cells) -> Cells:
     return _mapped(pc.cast(known, pa.string()), lambda text: number_text(float(text)))
 
 
-def _mapped(strings: Cells, known_by: Any) -> Cells:
+def _mapped(strings: Cells, meaning: Callable[[str], str]) -> Cells:
     different = pc.unique(strings)
-    said = [None if text is None else known_by(text) for text in different.to_pylist()]
+    said = [None if text is None else meaning(text) for text in different.to_pylist()]
     return pc.take(_array(said), pc.index_in(strings, value_set=different))
 
 
@@ -386,7 +385,7 @@ def date_parts(cells: Cells) -> NDArray[np.float64] | CellError:
 
     A string is a date of ISO 8601. A moment with a time zone counts in UTC.
     """
-    if _typed_as(cells.type) == "date":
+    if typed_as(cells.type) == "date":
         return _parts_of(cells)
     if cells.null_count == len(cells):
         return np.full((len(cells), len(DATE_PARTS)), np.nan)
@@ -450,7 +449,7 @@ def _fault(cells: Cells, row: int, why: str) -> CellError:
 
 def _shown(cells: Cells, row: int) -> str:
     """A cell in a message. Dates may be beyond those that Python has."""
-    if _typed_as(cells.type) == "date":
+    if typed_as(cells.type) == "date":
         return str(pc.cast(cells[row : row + 1], pa.string())[0])
     return str(cells[row].as_py())
 

@@ -34,6 +34,11 @@ class Dialect:
     missing: tuple[str, ...] = MISSING
 
     @property
+    def is_plain(self) -> bool:
+        """Whether numbers are written as Python writes them."""
+        return self.decimal == "." and self.thousands is None
+
+    @property
     def can_be_cut(self) -> bool:
         """Whether a file may be cut at its line ends, each part with the first record before it."""
         return self.columns is None and "\n".encode(self.encoding) == b"\n"
@@ -50,3 +55,7 @@ class Dialect:
             encoding=data.encoding,
             missing=MISSING if data.missing is None else data.missing,
         )
+
+
+PLAIN = Dialect()
+"""The usual way."""

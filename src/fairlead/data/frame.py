@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from fairlead.data.dialect import Dialect
+from fairlead.data.dialect import PLAIN, Dialect
 from fairlead.data.lexicon import EMPTY
 from fairlead.errors import InvalidData
 
@@ -46,6 +46,11 @@ class Frame:
     def __getitem__(self, name: str) -> Cells:
         """The cells of the column of this name."""
         return self.cells[self.names.index(name)]
+
+    @property
+    def spelling(self) -> Dialect:
+        """How numbers are written in strings: as the dialect says, or else the plain way."""
+        return self.dialect or PLAIN
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from fairlead.data.cells import look, typed, written
+from fairlead.data.cells import typed, typed_as, written
 from fairlead.data.delimited import check_names, column_names
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Frame, named
@@ -180,9 +180,7 @@ def json_lines(text: str) -> Frame:
     return replace(
         frame,
         text=frozenset(name for name, found in kinds.items() if found == {str}),
-        other={
-            name: "an array or an object" for name, found in kinds.items() if found & {list, dict}
-        },
+        other={name: _NESTED for name, found in kinds.items() if found & {list, dict}},
     )
 
 
@@ -318,16 +316,17 @@ def parquet(content: bytes, *, limit: int, wanted: Collection[str] | None = None
         raise InvalidData(f"data.source: the file cannot be read as Parquet: {reason}") from error
     cells = [typed(column) for column in table.columns]
     frame = named(table.column_names, cells, wanted=wanted)
-    found = dict(zip(frame.names, (look(one).type for one in frame.cells), strict=True))
+    kinds = {name: one.type for name, one in zip(frame.names, frame.cells, strict=True)}
+    text = frozenset(name for name, kind in kinds.items() if pa.types.is_string(kind))
     return replace(
         frame,
-        text=frozenset(
-            name
-            for name, one in zip(frame.names, frame.cells, strict=True)
-            if pa.types.is_string(one.type)
-        ),
+        text=text,
         index=frame.index | _pandas_index(table.schema),
-        other={name: str(frame[name].type) for name in frame.names if found[name] == "other"},
+        other={
+            name: str(kind)
+            for name, kind in kinds.items()
+            if name not in text and typed_as(kind) == "other"
+        },
     )
 
 

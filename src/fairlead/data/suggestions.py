@@ -47,7 +47,7 @@ def for_numbers(frame: Frame, name: str, fault: CellError) -> str:
             f"data.encode ({{{key}: date}}) uses its year, month, day of the week, hour and days "
             "since 1970"
         )
-    if not isinstance(numbers(cells, frame.dialect or Dialect(), truths=True), CellError):
+    if not isinstance(numbers(cells, frame.spelling, truths=True), CellError):
         return f"data.types ({{{key}: boolean}}) reads its truth values"
     if not pa.types.is_string(cells.type) or _WHOLE.fullmatch(fault.cell):
         return ""  # a whole number is refused for its size, and is exact as a text
@@ -56,7 +56,7 @@ def for_numbers(frame: Frame, name: str, fault: CellError) -> str:
 
 def _for_strings(frame: Frame, name: str, fault: CellError) -> str:
     cells, key = frame[name], yaml_key(name)
-    share = share_of_numbers(cells, frame.dialect or Dialect())
+    share = share_of_numbers(cells, frame.spelling)
     if name in frame.text:
         return f"data.types ({{{key}: number}}) reads its numbers" if share == 1 else ""
     if share < _MOSTLY:

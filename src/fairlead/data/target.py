@@ -22,7 +22,6 @@ from fairlead.data.cells import (
     share_of_numbers,
     texts,
 )
-from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Cells, Frame
 from fairlead.errors import InvalidData
 from fairlead.formatting import yaml_key
@@ -31,8 +30,6 @@ from fairlead.spec.document import Data
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_PLAIN = Dialect()
 
 
 def target_values(
@@ -98,9 +95,9 @@ def _check_not_mixed(frame: Frame, name: str) -> None:
     if name in frame.text:
         return
     marks = suggestions.for_marks(frame, name)
-    if not marks and not share_of_numbers(cells, frame.dialect or _PLAIN):
+    if not marks and not share_of_numbers(cells, frame.spelling):
         return
-    row = first_text(cells, frame.dialect or _PLAIN)
+    row = first_text(cells, frame.spelling)
     if row < 0:
         return  # numbers with leading zeros
     fault = CellError(row=row, cell=str(cells[row].as_py()), why="text, not a number")
@@ -118,13 +115,13 @@ def _amounts(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[n
     if (
         found == "text"
         and name not in data.types
-        and not isinstance(numbers(cells, frame.dialect or _PLAIN), CellError)
+        and not isinstance(numbers(cells, frame.spelling), CellError)
     ):
         raise InvalidData(
             f"data.target: column {name!r} is text ({cells[0].as_py()!r}); data.types "
             f"({{{yaml_key(name)}: number}}) reads its numbers"
         )
-    values = numbers(cells, frame.dialect or _PLAIN, truths=found == "boolean")
+    values = numbers(cells, frame.spelling, truths=found == "boolean")
     if isinstance(values, CellError):
         key = suggestions.for_numbers(frame, name, values)
         raise InvalidData(
@@ -153,13 +150,13 @@ def _classes(
         return indexes.astype(np.int64), tuple(_plain(value) for value in distinct.tolist())
     if found == "boolean":
         _check_truths(frame, name)
-    codes, categories = coded(texts(cells, known_by(found), frame.dialect or _PLAIN))
+    codes, categories = coded(texts(cells, known_by(found), frame.spelling))
     _check_varies(len(categories) > 1, cells, name)
     return codes.astype(np.int64), categories
 
 
 def _check_truths(frame: Frame, name: str) -> None:
-    fault = numbers(frame[name], frame.dialect or _PLAIN, truths=True)
+    fault = numbers(frame[name], frame.spelling, truths=True)
     if isinstance(fault, CellError):
         raise InvalidData(
             f"data.target: row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}; "
