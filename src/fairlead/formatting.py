@@ -13,6 +13,7 @@ from fairlead.records import Params, Scalar
 
 _THOUSAND = 1000
 _NAMED = 5  # classes of a list
+_LISTED = 20  # names of a list
 _TIED = "\N{NO-BREAK SPACE}"
 
 
@@ -51,6 +52,12 @@ def classes(labels: Sequence[Scalar]) -> str:
         named.append(f"{more:,} more")
     several = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else "".join(named)
     return f"class {several}" if len(labels) == 1 else f"classes {several}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a message, the first twenty; one that is no line of text as Python writes it."""
+    shown = (name if name.isprintable() else repr(name) for name in names[:_LISTED])
+    return ", ".join(shown) + (", ..." if len(names) > _LISTED else "")
 
 
 def laid_out(fields: Sequence[tuple[str, str]], *, width: int = 80) -> str:

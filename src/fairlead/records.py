@@ -199,6 +199,11 @@ class Signature:
         return tuple(name for column in self.columns for name in column.numbers)
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """For each of `numbers` the name of the column that it is of."""
+        return tuple(column.name for column in self.columns for _ in column.numbers)
+
+    @property
     def text(self) -> tuple[str, ...]:
         """Names of the text columns, in order."""
         return tuple(column.name for column in self.columns if column.kind == "text")

@@ -32,7 +32,7 @@ from fairlead.data.frame import Cells, Frame
 from fairlead.data.table import Features, Table
 from fairlead.data.target import target_values
 from fairlead.errors import InvalidData, InvalidSpec
-from fairlead.formatting import did_you_mean, yaml_key
+from fairlead.formatting import did_you_mean, listed, yaml_key
 from fairlead.records import Column, Scalar
 from fairlead.spec.document import Data
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 Refuse: TypeAlias = Callable[[CellError, str], NoReturn]
 
 _FEWEST_ROWS = 3  # two to fit on, one to hold out
-_LISTED = 20  # names that a message holds
 
 
 def assemble(frame: Frame, data: Data) -> Table:
@@ -122,7 +121,7 @@ def check_missing(table: Table, data: Data) -> None:
         InvalidData: Names the first such row and column.
     """
     missing = np.isnan(table.features.numbers)
-    names = [column.name for column in table.columns for _ in column.numbers]
+    names = table.signature.sources
     for at, name in enumerate(names):
         if missing[:, at].all():
             raise InvalidData(
@@ -139,7 +138,7 @@ def _missing(missing: NDArray[np.bool_], names: Sequence[str]) -> str:
     row, at = np.argwhere(missing)[0].tolist()
     others = int(missing.sum()) - 1
     also = [repr(names[place]) for place in np.flatnonzero(missing.any(axis=0)).tolist()]
-    where = f", in {_listed(also)}" if len(also) > 1 else ""
+    where = f", in {listed(also)}" if len(also) > 1 else ""
     cells = "1 more cell is" if others == 1 else f"{others} more cells are"
     more = f" ({cells} missing{where})" if others else ""
     return (
@@ -153,18 +152,13 @@ def _missing(missing: NDArray[np.bool_], names: Sequence[str]) -> str:
 
 def _target_name(frame: Frame, data: Data) -> str:
     if data.target is None:
-        raise InvalidSpec(f"data.target: name the column to predict: {_listed(frame.names)}")
+        raise InvalidSpec(f"data.target: name the column to predict: {listed(frame.names)}")
     if data.target not in frame.names:
-        hint = did_you_mean(data.target, frame.names) or f": {_listed(frame.names)}"
+        hint = did_you_mean(data.target, frame.names) or f": {listed(frame.names)}"
         if frame.dialect is not None and len(frame.names) == 1:
             hint = f": it has one, {frame.names[0]!r}; data.separator says what parts the cells"
         raise InvalidSpec(f"data.target: the data has no column {data.target!r}{hint}")
     return data.target
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = (name if name.isprintable() else repr(name) for name in names[:_LISTED])
-    return ", ".join(shown) + (", ..." if len(names) > _LISTED else "")
 
 
 def _left_out(frame: Frame, data: Data, target: str) -> tuple[str, ...]:
@@ -176,24 +170,31 @@ def _left_out(frame: Frame, data: Data, target: str) -> tuple[str, ...]:
 def _index_notes(frame: Frame, data: Data, left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
         what, it = ("column", "it") if len(left_out) == 1 else ("columns", "them")
-        listed = _listed([repr(name) for name in left_out])
+        names = listed([repr(name) for name in left_out])
         found = {name: _look_at(frame, name, data).type for name in left_out}
         are_numbers = set(found.values()) == {"number"}
         key, said = ("types", {"number": "number"}) if are_numbers else ("encode", {"date": "date"})
-        how = _listed([f"{yaml_key(name)}: {said.get(found[name], 'onehot')}" for name in left_out])
+        how = listed([f"{yaml_key(name)}: {said.get(found[name], 'onehot')}" for name in left_out])
         yield (
-            f"{what} {listed} left out: the index of a pandas DataFrame says nothing of a row; "
+            f"{what} {names} left out: the index of a pandas DataFrame says nothing of a row; "
             f"to use {it} all the same, name {it} in data.{key} ({{{how}}})"
         )
+
+
+def _encoded(
+    columns: Sequence[Column], features: Features
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The name of each text column, and its texts."""
+    named = (column.name for column in columns if column.kind == "text")
+    return zip(named, features.categories, strict=True)
 
 
 def _found_texts(
     columns: Sequence[Column], features: Features, target: str, classes: Sequence[Scalar] | None
 ) -> Iterator[tuple[str, str]]:
     """The name of a column and each text that it holds."""
-    named = [column.name for column in columns if column.kind == "text"]
-    for name, texts_of in zip(named, features.categories, strict=True):
-        yield from ((name, text) for text in texts_of)
+    for name, found in _encoded(columns, features):
+        yield from ((name, text) for text in found)
     yield from ((target, text) for text in classes or () if isinstance(text, str))
 
 
@@ -232,7 +233,7 @@ def _feature_names(
 
 def _check_named(key: str, name: str, frame: Frame, target: str) -> None:
     if name not in frame.names:
-        hint = did_you_mean(name, frame.names) or f": {_listed(frame.names)}"
+        hint = did_you_mean(name, frame.names) or f": {listed(frame.names)}"
         raise InvalidSpec(f"data.{key}: the data has no column {name!r}{hint}")
     if name == target and key != "types":
         raise InvalidSpec(f"data.{key}: {name!r} is the target")
@@ -291,8 +292,7 @@ def _refuse_text(frame: Frame, name: str, data: Data) -> None:
 
 
 def _check_encoded(columns: Sequence[Column], features: Features, most: int) -> None:
-    named = [column.name for column in columns if column.kind == "text"]
-    for name, found in zip(named, features.categories, strict=True):
+    for name, found in _encoded(columns, features):
         if len(found) > most:
             raise InvalidData(
                 f"data.encode: column {name!r} holds {len(found)} different texts, and onehot "
@@ -340,7 +340,7 @@ def _refuse(
     if key := suggestions.for_numbers(frame, name, fault):
         raise InvalidData(f"{where}; {key}; or correct the cell, or name the column in data.drop")
     alike = [other for other in plain[plain.index(name) + 1 :] if _is_alike(frame, other, fault)]
-    also = f" (so has {_listed([repr(other) for other in alike])})" if alike else ""
+    also = f" (so has {listed([repr(other) for other in alike])})" if alike else ""
     way_on = suggestions.for_text(frame, (name, *alike), most=data.encoded)
     raise InvalidData(f"{where}{also}; {way_on}{_missing_too(frame, plain, data)}")
 

@@ -31,6 +31,11 @@ _NOT_ZERO = re.compile(r"[^eE]*[1-9]", re.ASCII)
 _TRUTH = dict.fromkeys(TRUE, "True") | dict.fromkeys(FALSE, "False")
 
 
+def missing_texts(recorded: Collection[str] | None) -> frozenset[str]:
+    """The texts that stand for a missing one, given what a signature has recorded of them."""
+    return frozenset(ONCE_MISSING if recorded is None else recorded)
+
+
 def meant(text: str, missing: Collection[str] = ONCE_MISSING) -> str:
     """A text without the blanks around it; empty where it stands for a missing one."""
     trimmed = text.strip()

@@ -18,7 +18,7 @@ from fairlead.data.assemble import features_of
 from fairlead.data.cells import CellError, without
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Frame
-from fairlead.data.lexicon import EMPTY, ONCE_MISSING
+from fairlead.data.lexicon import EMPTY, missing_texts
 from fairlead.data.read import decoded
 from fairlead.data.table import Features
 from fairlead.errors import InvalidData, InvalidSpec
@@ -102,7 +102,7 @@ def _frame(
     dialect can mean nothing else, though a version that was trained on a file which tells null from
     text has none for its texts.
     """
-    missing = ONCE_MISSING if signature.missing is None else signature.missing
+    missing = tuple(missing_texts(signature.missing))
     wanted = {column.name for column in signature.columns}
     if form == "parquet":
         frame = layouts.parquet(file.content, limit=_LIMIT, wanted=wanted)

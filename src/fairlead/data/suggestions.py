@@ -20,7 +20,7 @@ from fairlead.data.cells import (
 )
 from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Cells, Frame
-from fairlead.formatting import yaml_key
+from fairlead.formatting import listed, yaml_key
 
 _MOSTLY = 0.5  # of a column: its other cells are likely faults then
 _FEW = 20  # different texts are few in any table
@@ -143,11 +143,11 @@ def for_text(frame: Frame, names: Sequence[str], *, most: int) -> str:
     if not few:
         return f"{_are_names(many, different, len(frame))}: name {_it(many)} in data.drop"
     what = "the column" if len(few) == 1 else "the columns"
-    how = _listed([f"{yaml_key(name)}: onehot" for name in few])
+    how = listed([f"{yaml_key(name)}: onehot" for name in few])
     advice = f"name {what} in data.encode ({{{how}}}) to use {_it(few)} as text, or in data.drop"
     if not many:
         return advice
-    others = _listed([repr(name) for name in many])
+    others = listed([repr(name) for name in many])
     return f"{advice}, and {others} in data.drop ({_are_names(many, different, len(frame))})"
 
 
@@ -168,10 +168,3 @@ def are_dates(cells: Cells) -> bool:
         some = cells.drop_null().slice(0, _SOME)
         return len(some) > 0 and not isinstance(date_parts(some), CellError)
     return look(cells).type == "date"
-
-
-_LISTED = 20  # names that a message holds
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from fairlead.data.lexicon import ONCE_MISSING
+from fairlead.data.lexicon import missing_texts
 from fairlead.data.split import lacking
 from fairlead.data.table import Features
 from fairlead.formatting import classes
@@ -331,7 +331,7 @@ def comparable(mine: Signature, theirs: Signature, features: Features) -> bool:
     """
     if _given(mine) != _given(theirs):
         return False
-    here, there = _absent(mine), _absent(theirs)
+    here, there = missing_texts(mine.missing), missing_texts(theirs.missing)
     lost = bool(here - there) and bool((features.text < 0).any())
     return not lost and (there - here).isdisjoint(chain.from_iterable(features.categories))
 
@@ -345,10 +345,6 @@ def _given(signature: Signature) -> tuple[object, ...]:
 def _known_as(column: Column) -> str:
     of_type = column.kind == "text" and column.type is not None
     return f"{column.type} as text" if of_type else column.kind
-
-
-def _absent(signature: Signature) -> frozenset[str]:
-    return frozenset(ONCE_MISSING if signature.missing is None else signature.missing)
 
 
 def unlike(mine: Signature, theirs: Signature, against: str) -> str:

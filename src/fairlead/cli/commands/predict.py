@@ -130,9 +130,8 @@ def _refuse_missing(features: Features, signature: Signature, file: str, *, befo
     if not len(missing):
         return
     row, column = missing[0].tolist()
-    names = [column.name for column in signature.columns for _ in column.numbers]
     raise InvalidData(
-        f"{file}: row {before + row + 1}, column {names[column]!r} has no value, and "
+        f"{file}: row {before + row + 1}, column {signature.sources[column]!r} has no value, and "
         "the model was trained without missing numbers: give one, or train it with data.impute"
     )
 

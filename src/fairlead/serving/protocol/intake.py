@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, ONCE_MISSING, meanings
+from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, meanings, missing_texts
 from fairlead.errors import Invalid, TooLarge
 from fairlead.records import Signature
 from fairlead.serving.protocol.strict import Written
@@ -115,7 +115,7 @@ class Intake:
             places={tensor: np.array(at, dtype=np.intp) for tensor, at in places.items()},
             width=max(len(columns), sum(map(len, tensors.values()))),
             mixed=bool(text or typed),
-            absent=frozenset(ONCE_MISSING if signature.missing is None else signature.missing),
+            absent=missing_texts(signature.missing),
             pick_numbers=picking(numbers),
             pick_text=picking(text),
         )
