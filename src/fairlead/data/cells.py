@@ -25,6 +25,7 @@ from fairlead.data.lexicon import (
     LARGEST,
     LARGEST_WHOLE,
     MISSING,
+    NO_TRUTH,
     TRUE,
     as_number,
     as_truth,
@@ -40,7 +41,6 @@ FoundType: TypeAlias = Literal["number", "text", "boolean", "date", "other"]
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _FIRST_DAY, _LAST_DAY = ((day - date(1970, 1, 1)).days for day in (date.min, date.max))
-_THURSDAY = 3  # the first of January 1970, where Monday is 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +243,7 @@ def _truth_numbers(cells: Cells, dialect: Dialect) -> NDArray[np.float64] | Cell
 
 
 def _no_truth(cells: Cells, row: int) -> CellError:
-    return _fault(cells, row, "no truth value (true, false, 1 or 0)")
+    return _fault(cells, row, NO_TRUTH)
 
 
 def first_text(strings: Cells, dialect: Dialect = PLAIN) -> int:
@@ -404,8 +404,8 @@ def date_parts(cells: Cells) -> NDArray[np.float64] | CellError:
 
 
 def _no_date(text: str) -> str:
-    why = "no date of ISO 8601 (2020-01-31, 2020-01-31T18:30)"
-    return f"{why}; pandas writes one with date_format='iso'" if text.isdigit() else why
+    how = "; pandas writes one with date_format='iso'" if text.isdigit() else ""
+    return f"{dates.NO_DATE}{how}"
 
 
 def _parts_of(cells: Cells) -> NDArray[np.float64] | CellError:
@@ -415,16 +415,7 @@ def _parts_of(cells: Cells) -> NDArray[np.float64] | CellError:
     beyond = (days < _FIRST_DAY) | (days > _LAST_DAY)
     if beyond.any():
         return _fault(cells, int(beyond.argmax()), "beyond the years 1 to 9999")
-    moments = days.astype("datetime64[D]")
-    parts = np.column_stack(
-        [
-            moments.astype("datetime64[Y]").astype(np.int64) + 1970,
-            moments.astype("datetime64[M]").astype(np.int64) % 12 + 1,
-            (days + _THURSDAY) % 7,
-            rest * 24 // unit,
-            days,
-        ]
-    ).astype(np.float64)
+    parts = dates.parts_of(days, rest * 24 // unit)
     parts[_bools(pc.is_null(cells))] = np.nan
     return parts
 

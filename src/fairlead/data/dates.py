@@ -1,7 +1,7 @@
 """Dates as numbers: the parts of records.DATE_PARTS, in UTC.
 
 A date is written as ISO 8601 has it. The parts are the same for files, which hold columns of them,
-and for requests; no library is imported for the latter.
+and for requests.
 """
 
 from __future__ import annotations
@@ -9,9 +9,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from math import isnan, nan
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _EPOCH = date(1970, 1, 1)
 _MISSING = (nan, nan, nan, nan, nan)
+_THURSDAY = 3  # which that day was, where Monday is 0
+NO_DATE = "no date of ISO 8601 (2020-01-31, 2020-01-31T18:30)"
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 Parts = tuple[float, float, float, float, float]
@@ -39,6 +46,20 @@ def parts(text: str) -> Parts:
     return _of(moment)
 
 
+def parts_of(days: NDArray[np.int64], hours: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The parts of many dates: [dates, DATE_PARTS].
+
+    Args:
+        days: Since 1970-01-01.
+        hours: Of the day.
+    """
+    import numpy as np
+
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    columns = [months // 12 + 1970, months % 12 + 1, (days + _THURSDAY) % 7, hours, days]
+    return np.column_stack(columns).astype(np.float64)
+
+
 def written(year: float, month: float, dayofweek: float, hour: float, days: float) -> str | None:
     """A date that has these parts; None where they are missing."""
     _ = year, month, dayofweek  # which follow from the days
@@ -48,7 +69,7 @@ def written(year: float, month: float, dayofweek: float, hour: float, days: floa
 
 
 def _says(text: str) -> str:
-    return f"{text[:40]!r} is no date of ISO 8601 (2020-01-31, 2020-01-31T18:30)"
+    return f"{text[:40]!r} is {NO_DATE}"
 
 
 def _of(moment: datetime) -> Parts:

@@ -20,6 +20,7 @@ MISSING = (
 """What stands for a missing value in text files: pandas' list, and NAN and Null."""
 EMPTY = ("",)
 """What stands for a missing text where files tell null from text."""
+NO_TRUTH = "no truth value (true, false, 1 or 0)"
 TRUE, FALSE = ("True", "true", "TRUE"), ("False", "false", "FALSE")
 LARGEST = (2.0 - 2.0**-23) * 2.0**127  # of float32, which exported models take and give
 LARGEST_WHOLE = 2**53  # float64 holds every whole number up to here, and not every one beyond

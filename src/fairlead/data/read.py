@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 24
 _BEGIN = 1 << 12
-_SINGLE_BYTES = {"iso8859-1", "iso8859-15", "cp1252", "cp1250", "cp1251", "latin-1"}
+_SINGLE_BYTES = {"iso8859-1", "iso8859-15", "cp1252", "cp1250", "cp1251"}
 _UNPACKED = 4  # an archive may unpack to this many times what a download may bring
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
+from fairlead.data.lexicon import NO_TRUTH
 from fairlead.errors import Invalid
 from fairlead.records import Signature
 from fairlead.serving.protocol import outputs, strict
@@ -41,7 +42,7 @@ from fairlead.serving.protocol.tensor import (
     read_texts,
     rows_of,
 )
-from fairlead.serving.protocol.typed_columns import NO_TRUTH, TypedColumn, is_odd_truth
+from fairlead.serving.protocol.typed_columns import TypedColumn, is_odd_truth
 from fairlead.serving.protocol.wording import hint, listed, refused, shown
 from fairlead.version import VERSION
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlead.data import dates
-from fairlead.data.lexicon import as_number, as_truth, meanings, meant, number_text
+from fairlead.data.lexicon import NO_TRUTH, as_number, as_truth, meanings, meant, number_text
 from fairlead.records import DATE_PARTS, Column, Signature
 from fairlead.serving.protocol.strict import Written
 from fairlead.serving.protocol.wording import refused, shown
@@ -121,8 +121,6 @@ _NESTED = "an array or an object is no value"
 
 # ---- truth values ---------------------------------------------------------------------------
 
-NO_TRUTH = "no truth value (true, false, 1 or 0)"
-
 
 def _truths(cells: Sequence[Any], _: Absent) -> NDArray[np.float64]:
     """1 or 0: [rows, 1]."""
@@ -206,7 +204,6 @@ def _why_no_text(cell: Any) -> str | None:
 
 _MANY = 24  # dates that take as long together as one by one
 _EPOCH = date(1970, 1, 1).toordinal()
-_THURSDAY = 3  # which that day was
 _HOUR, _ZONE = attrgetter("hour"), attrgetter("tzinfo")
 _DASHES = itemgetter(slice(4, 8, 3))  # of a date that is written as year, month and day
 
@@ -243,16 +240,7 @@ def _parts(texts: Sequence[str]) -> NDArray[np.float64] | None:
         return None
     count = len(moments)
     days = np.fromiter(map(datetime.toordinal, moments), np.int64, count) - _EPOCH
-    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    hours = np.fromiter(map(_HOUR, moments), np.int64, count)
-    named: Mapping[str, NDArray[np.int64]] = {
-        "year": months // 12 + 1970,
-        "month": months % 12 + 1,
-        "dayofweek": (days + _THURSDAY) % 7,
-        "hour": hours,
-        "days": days,
-    }
-    return np.column_stack([named[part] for part in DATE_PARTS]).astype(np.float64)
+    return dates.parts_of(days, np.fromiter(map(_HOUR, moments), np.int64, count))
 
 
 def _one_by_one(texts: Sequence[str]) -> NDArray[np.float64]:
