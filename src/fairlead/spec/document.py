@@ -103,20 +103,15 @@ def _imputation(value: Any) -> Any:
     return value
 
 
-def _encodings(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        raise ValueError(  # noqa: TRY004 - Pydantic collects ValueErrors only
-            "must be a mapping from columns to how each is encoded, such as {city: onehot}"
-        )
-    return value
+def _of_columns(to: str) -> BeforeValidator:
+    """Refuses what is no mapping from columns."""
 
+    def check(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"must be a mapping from columns to {to}")  # noqa: TRY004 - Pydantic collects ValueErrors only
+        return value
 
-def _types(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        raise ValueError(  # noqa: TRY004 - Pydantic collects ValueErrors only
-            "must be a mapping from columns to what each holds, such as {zip: text}"
-        )
-    return value
+    return BeforeValidator(check)
 
 
 def _separator(value: str) -> str:
@@ -204,9 +199,12 @@ Imputation: TypeAlias = Annotated[
     Literal["mean", "median", "most_frequent"] | float, BeforeValidator(_imputation)
 ]
 Encodings: TypeAlias = Annotated[
-    Mapping[str, Literal["onehot", "date"]], BeforeValidator(_encodings)
+    Mapping[str, Literal["onehot", "date"]],
+    _of_columns("how each is encoded, such as {city: onehot}"),
 ]
-Types: TypeAlias = Annotated[Mapping[str, CellType], BeforeValidator(_types)]
+Types: TypeAlias = Annotated[
+    Mapping[str, CellType], _of_columns("what each holds, such as {zip: text}")
+]
 Mark: TypeAlias = Annotated[str, AfterValidator(_mark)]
 Separator: TypeAlias = Annotated[str, AfterValidator(_separator)]
 Encoding: TypeAlias = Annotated[str, AfterValidator(_encoding)]
