@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fairlead.errors import Corrupt, InvalidSpec
+from fairlead.errors import Corrupt, InvalidSpec, Unexportable
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.onnx_graph import EXP, finished, transform, trees_of
 from fairlead.families.parameters import FILES, SEED, SILENT, STOPPING, THREADS, Names
@@ -68,8 +68,13 @@ _SYNONYMS = (  # each group is one parameter, and CatBoost accepts any one of it
     ("max_leaves", "num_leaves"),
     ("loss_function", "objective"),
 )
+_LOSSES = _SYNONYMS[-1]
 _LOG_LINKED = {"Poisson", "Tweedie"}
 """Losses whose trees add up to the logarithm of the prediction."""
+_OF_SEVERAL = {"MultiQuantile", "RMSEWithUncertainty"}
+"""Losses that give several amounts a row."""
+_OF_LABELS = {"MultiLogloss", "MultiCrossEntropy"}
+"""Losses that take each class for a label of its own."""
 _SHARED = {  # under these a test proves every prefix equal to its own fit
     *_ROUNDS,
     *_RATES,
@@ -110,7 +115,7 @@ class CatBoost(Scikit):
         return Names(known=known, reserved=_RESERVED)
 
     def check(self, params: Params, task: Task) -> None:
-        """Refuse unknown names, and two names of one parameter."""
+        """Refuse unknown names, two names of one parameter, and losses that nothing can score."""
         super().check(params, task)
         for group in _SYNONYMS:
             given = [name for name in group if name in params]
@@ -119,6 +124,28 @@ class CatBoost(Scikit):
                     f"family {self.name!r}: {given[0]!r} and {given[1]!r} are one parameter: "
                     "give one of them"
                 )
+        if why := self._without_amount(_asked_loss(params)):
+            raise InvalidSpec(why)
+
+    def unexportable(self, params: Params, task: Task) -> str | None:  # noqa: ARG002 - the same for both
+        """By a loss that gives more than an amount, or no probabilities of classes."""
+        return self._without_form(_asked_loss(params))
+
+    def _without_form(self, loss: str) -> str | None:
+        if loss in _OF_LABELS:
+            return (
+                f"{self.name}: loss {loss!r} takes each class for a label of its own, which has no "
+                "ONNX form; use 'Logloss' or 'MultiClass'"
+            )
+        return self._without_amount(loss)
+
+    def _without_amount(self, loss: str) -> str | None:
+        if loss not in _OF_SEVERAL:
+            return None
+        return (
+            f"{self.name}: loss {loss!r} predicts several amounts for a row, where one is wanted; "
+            "use 'RMSE' or 'Quantile:alpha=0.9'"
+        )
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
         """Rounds, learning rate, and regularisation."""
@@ -172,9 +199,15 @@ class CatBoost(Scikit):
             yield predicted if fitted.classes is None else widened(predicted, fitted)
 
     def onnx(self, fitted: Fitted, *, width: int) -> bytes:
-        """The model as CatBoost converts it, with the links that it leaves out."""
-        converted = converting(self.name, lambda: _convert(fitted.model))
+        """The model as CatBoost converts it, with the links that it leaves out.
+
+        Raises:
+            Unexportable: It has no ONNX form, or CatBoost is known to convert it wrongly.
+        """
         loss = _loss(fitted.model)
+        if why := self._without_form(loss):
+            raise Unexportable(why)
+        converted = converting(self.name, lambda: _convert(fitted.model))
         if loss == "MultiClassOneVsAll":  # converted as if it were MultiClass
             transform(trees_of(converted), "LOGISTIC")
         link = EXP if loss in _LOG_LINKED else ()
@@ -224,7 +257,16 @@ def _predict(model: Any, x: Array, classes: int | None, end: int) -> Array:
 
 def _loss(model: Any) -> str:
     """Name of the loss function, without its parameters."""
-    return str(model.get_all_params().get("loss_function", "")).partition(":")[0]
+    return _named(model.get_all_params().get("loss_function"))
+
+
+def _asked_loss(params: Params) -> str:
+    """As `_loss`, of the parameters that it is given by."""
+    return _named(next((params[name] for name in _LOSSES if name in params), None))
+
+
+def _named(loss: object) -> str:
+    return str(loss or "").partition(":")[0]
 
 
 def _refuse_cut_short(saved: Saved) -> None:

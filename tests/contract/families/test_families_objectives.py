@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fairlead.data.table import Features
-from fairlead.errors import Unexportable
+from fairlead.errors import InvalidSpec, Unexportable
 from fairlead.families import catalog
 from fairlead.families.family import Fitted
 from fairlead.inference import Exported
@@ -52,8 +52,8 @@ LIGHTGBM = {
 }
 CATBOOST = {
     "amounts": (
-        "RMSE MAE LogCosh Quantile Quantile:alpha=0.3 Expectile:alpha=0.3 LogLinQuantile MAPE "
-        "Poisson Huber:delta=1 Lq:q=3 Tweedie:variance_power=1.5"
+        "RMSE MultiRMSE MAE LogCosh Quantile Quantile:alpha=0.3 Expectile:alpha=0.3 "
+        "LogLinQuantile MAPE Poisson Huber:delta=1 Lq:q=3 Tweedie:variance_power=1.5"
     ),
     "shares": "RMSE Poisson Tweedie:variance_power=1.2",
     "two": "Logloss CrossEntropy Focal:focal_alpha=0.5;focal_gamma=2 MultiClass MultiClassOneVsAll",
@@ -175,6 +175,10 @@ REFUSED = [
         {"boosting_type": "rf", "subsample": 0.5, "subsample_freq": 1},
         "trees are averaged",
     ),
+    ("catboost", "amounts", {"loss_function": "RMSEWithUncertainty"}, "several amounts for a row"),
+    ("catboost", "amounts", {"objective": "MultiQuantile:alpha=0.1,0.9"}, "several amounts for a"),
+    ("catboost", "two", {"loss_function": "MultiLogloss"}, "a label of its own"),
+    ("catboost", "two", {"objective": "MultiCrossEntropy"}, "a label of its own"),
 ]
 
 
@@ -196,3 +200,10 @@ def test_what_has_an_exported_form_is_not_refused_before_a_fit(
     task = "regression" if TARGETS[target][1] is None else "classification"
     if target != "three" or name != "xgboost":  # it takes multi:softprob in place of any other
         assert catalog.family(name, base=Path()).unexportable(params, task) is None
+
+
+@pytest.mark.parametrize("loss", ["RMSEWithUncertainty", "MultiQuantile:alpha=0.1,0.9"])
+def test_a_loss_of_several_amounts_is_refused_since_nothing_can_score_them(loss: str) -> None:
+    family = catalog.family("catboost", base=Path())
+    with pytest.raises(InvalidSpec, match="predicts several amounts for a row, where one is want"):
+        family.check({"loss_function": loss}, "regression")
