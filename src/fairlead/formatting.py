@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
+from reprlib import Repr
 
 from fairlead.records import Params, Scalar
 
 _THOUSAND = 1000
 _NAMED = 5  # classes of a list
 _LISTED = 20  # names of a list
+_SHOWN = 80  # characters of a value that is someone else's
 _TIED = "\N{NO-BREAK SPACE}"
 
 
@@ -52,6 +55,36 @@ def classes(labels: Sequence[Scalar]) -> str:
         named.append(f"{more:,} more")
     several = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else "".join(named)
     return f"class {several}" if len(labels) == 1 else f"classes {several}"
+
+
+class _Cut(Repr):
+    """Shows a value in a few characters, without a walk through all of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = _SHOWN
+
+
+_CUT = _Cut()
+
+
+def shown(value: object) -> str:
+    """A value of a file or of a client as Python writes it, cut where it is long."""
+    return _CUT.repr(value)
+
+
+def quoted(names: Collection[str]) -> str:
+    """Names in a message as Python writes them, the first twenty: 'a', 'b' and 3 more."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(shown(name) for name in islice(names, _LISTED)) + more
+
+
+def lacking(names: Collection[str], noun: str = "column") -> str:
+    """Names that are wanted, and are not there: the column 'x', which is not there."""
+    one = len(names) == 1
+    return (
+        f"the {noun}{'' if one else 's'} {quoted(names)}, which {'is' if one else 'are'} not there"
+    )
 
 
 def listed(names: Sequence[str]) -> str:

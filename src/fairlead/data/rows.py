@@ -22,12 +22,12 @@ from fairlead.data.lexicon import EMPTY, missing_texts
 from fairlead.data.read import decoded
 from fairlead.data.table import Features
 from fairlead.errors import InvalidData, InvalidSpec
-from fairlead.formatting import nearest
+from fairlead.formatting import lacking, nearest
 from fairlead.records import Column, Signature
 
 Format: TypeAlias = Literal["auto", "csv", "tsv", "parquet", "jsonl"]
 
-_NAMED = 20  # of the columns that are missing, in a message
+_NAMED = 20  # of the columns that are missing, compared with the file's others
 _LIMIT = 1 << 32  # bytes that a Parquet file of rows may hold when unpacked
 
 
@@ -161,13 +161,10 @@ def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:
     missing = [column.name for column in columns if column.name not in frame.names]
     if not missing:
         return
-    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-    names = f"{', '.join(map(repr, missing[:_NAMED]))}{more}"
-    needs, are = ("column", "is") if len(missing) == 1 else ("columns", "are")
     hint = _of_one(frame) or _hint(
         missing[:_NAMED], set(frame.names) - {column.name for column in columns}
     )
-    raise InvalidData(f"the model needs the {needs} {names}, which {are} not there{hint}")
+    raise InvalidData(f"the model needs {lacking(missing)}{hint}")
 
 
 def _of_one(frame: Frame) -> str:

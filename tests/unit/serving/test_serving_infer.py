@@ -142,6 +142,17 @@ def test_a_column_called_like_a_tensor_is_found() -> None:
     np.testing.assert_array_equal(by_tensor.inputs["numbers"], [[1, 2]])
 
 
+def test_a_byte_order_mark_before_the_document_is_ignored() -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(asked(ROW)).encode()
+    np.testing.assert_array_equal(parse(body).inputs["numbers"], [[1, 6.5]])
+
+
+def test_a_byte_order_mark_counts_in_the_length_of_the_document_before_binary_data() -> None:
+    array = np.array([[1, 6.5]], "<f4")
+    body = b"\xef\xbb\xbf" + json.dumps(asked(stored(array, "FP32"))).encode()
+    np.testing.assert_array_equal(parse(body, binary=array.tobytes()).inputs["numbers"], array)
+
+
 def test_null_stands_for_a_missing_number() -> None:
     infer = parse(asked(numbers([None, 1])), missing=True)
     np.testing.assert_array_equal(infer.inputs["numbers"], [[np.nan, 1]])
@@ -319,7 +330,7 @@ F4 = np.zeros((1, 2), "<f4")
             "input 'number': the model takes none of this name; did you mean",
         ),
         (asked({**ROW, "name": "zzz"}), "there is 'numbers', 'CRIM', 'RM'"),
-        (asked(column("RM", [1])), "the inputs 'CRIM' are not there"),
+        (asked(column("RM", [1])), "the model needs the input 'CRIM', which is not there"),
         (asked(ROW, column("RM", [1])), "not there"),
         (
             asked(column("RM", [1]), column("CRIM", [1, 2])),

@@ -86,7 +86,7 @@ def nothing_slow(monkeypatch: pytest.MonkeyPatch) -> None:
             "row 20001: the model takes no column '0'",
         ),
         (b'{"rows":[],' + KEYS + b"}", NUMBERS, "Object contains unknown field `0`"),
-        (rows(NUMBER, b'{"CRIM":1}'), NUMBERS, "row 20001: the model needs the columns 'RM'"),
+        (rows(NUMBER, b'{"CRIM":1}'), NUMBERS, "row 20001: the model needs the column 'RM'"),
         (rows(NUMBER, b'{"CRYM":1,"RM":2}'), NUMBERS, "column 'CRYM'; did you mean 'CRIM'?"),
         (rows(NUMBER, b"[1,2]"), NUMBERS, "row 20001 is no object"),
         (

@@ -53,6 +53,17 @@ def test_columns_are_found_by_name_in_any_order() -> None:
     assert "text" not in rows.inputs
 
 
+@pytest.mark.parametrize("numbers", [b'{"RM": 1, "CRIM": 2}', b'{"RM": 1.0, "CRIM": -0}'])
+def test_a_byte_order_mark_before_the_document_is_ignored_as_it_is_of_files(
+    numbers: bytes,
+) -> None:
+    body = b'{"rows": [%s]}' % numbers
+    expected = parse(body).inputs["numbers"]
+    np.testing.assert_array_equal(parse(b"\xef\xbb\xbf" + body).inputs["numbers"], expected)
+    told = refusal(b'\xef\xbb\xbf{"rows": [{"RM": 1, "RM": 2, "CRIM": 2}]}')
+    assert told == "the body has the key 'RM' twice in one object"
+
+
 def test_columns_may_be_named_once_for_all_rows() -> None:
     rows = parse({"rows": [[6.5, 1], [5, 2.25]], "columns": ["RM", "CRIM"]})
     np.testing.assert_array_equal(rows.inputs["numbers"], [[1, 6.5], [2.25, 5]])
@@ -146,7 +157,8 @@ def test_a_large_number_is_read_with_a_second_look() -> None:
             {"rows": [{"RM": 1, "CRIM": 1}, {"RM": 2**53 + 1, "CRIM": 1}]},
             "row 2, column 'RM': 9007199254740993 is a whole number beyond 2**53",
         ),
-        ({"rows": [{"RM": 1}]}, "row 1: the model needs the columns 'CRIM', which are not there"),
+        ({"rows": [{"RM": 1}]}, "row 1: the model needs the column 'CRIM', which is not there"),
+        ({"rows": [{}]}, "row 1: the model needs the columns 'CRIM', 'RM', which are not there"),
         ({"rows": [{"RM": 1, "CRIM": 1, "CRYM": 2}]}, "no column 'CRYM'; did you mean 'CRIM'?"),
         ({"rows": []}, "no rows"),
         ({"rows": [5]}, "row 1 is no object"),
@@ -163,7 +175,7 @@ def test_a_large_number_is_read_with_a_second_look() -> None:
         ),
         ({"rows": [[1, 2]], "columns": ["RM", 5]}, "`columns` is not a list of names"),
         ({"rows": [[1, 2]], "columns": ["RM", "RM"]}, "`columns` names 'RM' twice"),
-        ({"rows": [[1]], "columns": ["RM"]}, "`columns`: the model needs the columns 'CRIM'"),
+        ({"rows": [[1]], "columns": ["RM"]}, "`columns`: the model needs the column 'CRIM'"),
         (
             {"rows": [[1, 2, 3]], "columns": ["RM", "CRIM", "x"]},
             "`columns`: the model takes no column 'x'",
@@ -177,7 +189,7 @@ def test_a_large_number_is_read_with_a_second_look() -> None:
         (b'{"rows": [{"RM": 1, "CRIM": 2}]} x', "not JSON"),
         (b'{"rows": [{"RM": 1, "CRIM": 2}', "not JSON"),
         (b'{"rows": [{"RM": 01, "CRIM": 2}]}', "not JSON"),
-        (b'\xef\xbb\xbf{"rows": [{"RM": 1, "CRIM": 2}]}', "not JSON"),
+        (b' \xef\xbb\xbf{"rows": [{"RM": 1, "CRIM": 2}]}', "not JSON"),
         (b"", "not JSON"),
         (b'{"rows": [{"R\xff": 1}]}', "not UTF-8: byte 13"),
         ('{"rows": []}'.encode("utf-16"), "not UTF-8"),

@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 
 from fairlead.data.lexicon import LARGEST_WHOLE
+from fairlead.formatting import shown
 from fairlead.serving.protocol.intake import number
 from fairlead.serving.protocol.strict import Written
-from fairlead.serving.protocol.wording import shown
 
 _WHOLE = re.compile(r"-?\d{1,20}", re.ASCII)  # as many digits as UINT64 has
 _EXACT = float(LARGEST_WHOLE - 1)  # what reads as float64 beyond it may be another whole number

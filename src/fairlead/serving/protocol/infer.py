@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fairlead.data.lexicon import NO_TRUTH
 from fairlead.errors import Invalid
+from fairlead.formatting import lacking, shown
 from fairlead.records import Signature
 from fairlead.serving.protocol import outputs, strict
 from fairlead.serving.protocol.datatypes import BYTES
@@ -43,7 +44,7 @@ from fairlead.serving.protocol.tensor import (
     rows_of,
 )
 from fairlead.serving.protocol.typed_columns import TypedColumn, is_odd_truth
-from fairlead.serving.protocol.wording import hint, listed, refused, shown
+from fairlead.serving.protocol.wording import hint, refused
 from fairlead.version import VERSION
 
 PLATFORM = "onnxruntime_onnx"  # as Triton calls it
@@ -99,14 +100,15 @@ def parse_infer(
         inputs, rows = _raw(body, model, missing=missing, most_rows=most_rows)
         wanted = tuple(outputs.Wanted(name=n, binary=True) for n in outputs.names(signature))
         return Infer(inputs=inputs, rows=rows, id=None, outputs=wanted)
-    document = body if header_length is None else _document(body, header_length)
+    length = len(body) if header_length is None else header_length
+    document = strict.unmarked(_document(body, length))
     strict.check_size(document, model.most_values(most_rows), len(model.columns))
     strict.check_exponents(document)
     request = strict.read(_REQUEST, document)
     _check_names(request, model)
     wanted = outputs.wanted(request, outputs.names(signature))
     strict.check_keys(document, request.keys(), lambda: unread(document))
-    found = _sent(request, body, len(document))
+    found = _sent(request, body, length)
     inputs, rows = _inputs(found, model, missing=missing, most_rows=most_rows)
     return Infer(
         inputs=inputs, rows=rows, id=None if request.id is UNSET else request.id, outputs=wanted
@@ -221,7 +223,7 @@ def _by_tensor(found: Mapping[str, Sent], model: Intake) -> bool:
     if found.keys() == model.known:
         return False
     wanted = model.tensors if found.keys() & model.tensors.keys() else model.columns
-    raise Invalid(f"the inputs {listed([n for n in wanted if n not in found])} are not there")
+    raise Invalid(f"the model needs {lacking([n for n in wanted if n not in found], 'input')}")
 
 
 def _ways(model: Intake) -> str:

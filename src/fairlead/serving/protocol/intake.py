@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from fairlead.data.lexicon import LARGEST, LARGEST_WHOLE, meanings, missing_texts
 from fairlead.errors import Invalid, TooLarge
+from fairlead.formatting import shown
 from fairlead.records import Signature
 from fairlead.serving.protocol.strict import Written
 from fairlead.serving.protocol.typed_columns import LACKING, Absent, TypedColumn, typed_columns
-from fairlead.serving.protocol.wording import refused, shown
+from fairlead.serving.protocol.wording import refused
 
 Tensors: TypeAlias = dict[str, NDArray[Any]]
 Pick: TypeAlias = Callable[[Any], tuple[Any, ...]]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlead.errors import Failed, Invalid
+from fairlead.formatting import shown
 from fairlead.records import Scalar, Signature
 from fairlead.serving.protocol.datatypes import DATATYPES
 from fairlead.serving.protocol.documents import (
@@ -25,7 +26,7 @@ from fairlead.serving.protocol.documents import (
     RequestOutput,
     ResponseOutput,
 )
-from fairlead.serving.protocol.wording import hint, shown
+from fairlead.serving.protocol.wording import hint
 
 LabelType: TypeAlias = Literal["BYTES", "BOOL", "INT64", "FP64"]
 

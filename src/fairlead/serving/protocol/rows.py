@@ -73,7 +73,7 @@ def parse_rows(body: bytes, signature: Signature, *, missing: bool, most_rows: i
         Invalid: In one line, with row and column.
         TooLarge: There are too many rows, or numbers that take long to read.
     """
-    model = intake(signature)
+    model, body = intake(signature), strict.unmarked(body)
     strict.check_size(body, model.most_values(most_rows), len(model.columns))
     strict.check_exponents(body)
     found = _quick(body, model, most_rows) or written_rows.read(body, model, most_rows)

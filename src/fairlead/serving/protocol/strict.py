@@ -1,5 +1,7 @@
 """Strict JSON: UTF-8, one value, no duplicate key, no NaN, no lone surrogate, bounded depth.
 
+A byte order mark before the document is left out (`unmarked`), as it is of files.
+
 Documents are decoded by msgspec, which refuses all of these but duplicate keys. Each key has a
 colon, so a document with no more colons outside of texts than decoded keys has no duplicate.
 
@@ -10,6 +12,7 @@ documents; for a large one the decoder's own message is passed on.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -45,6 +48,11 @@ class Written(str):
     """A number as it was written."""
 
     __slots__ = ()
+
+
+def unmarked(document: bytes) -> bytes:
+    """The document without UTF-8's byte order mark, which a parser may ignore (RFC 8259, 8.1)."""
+    return document.removeprefix(codecs.BOM_UTF8)
 
 
 def read(decoder: msgspec.json.Decoder[Kind], document: bytes | msgspec.Raw) -> Kind:

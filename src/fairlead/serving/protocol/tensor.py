@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fairlead.data.lexicon import LARGEST_WHOLE
 from fairlead.errors import Invalid, TooLarge
+from fairlead.formatting import shown
 from fairlead.serving.protocol import strict
 from fairlead.serving.protocol.datatypes import (
     BYTES,
@@ -26,7 +27,7 @@ from fairlead.serving.protocol.datatypes import (
 )
 from fairlead.serving.protocol.documents import RequestInput
 from fairlead.serving.protocol.intake import INEXACT, MOST, as_they_are, near, single
-from fairlead.serving.protocol.wording import brief, refused, shown
+from fairlead.serving.protocol.wording import brief, refused
 
 _LENGTH = 4  # bytes before an element of BYTES that say how long it is
 _EXACT = 2  # bytes of a number, of whatever kind, that float32 keeps as it is

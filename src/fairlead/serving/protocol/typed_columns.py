@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from fairlead.data import dates
 from fairlead.data.lexicon import NO_TRUTH, as_number, as_truth, meanings, meant, number_text
+from fairlead.formatting import shown
 from fairlead.records import DATE_PARTS, Column, Signature
 from fairlead.serving.protocol.strict import Written
-from fairlead.serving.protocol.wording import refused, shown
+from fairlead.serving.protocol.wording import refused
 
 Absent: TypeAlias = frozenset[str]
 Meaning: TypeAlias = Literal["truth value", "date", "code", "truth text"]

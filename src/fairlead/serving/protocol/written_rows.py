@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlead.errors import Invalid
+from fairlead.formatting import lacking, shown
 from fairlead.serving.protocol import strict
 from fairlead.serving.protocol.intake import Intake, check_rows, number
 from fairlead.serving.protocol.strict import Written
-from fairlead.serving.protocol.wording import hint, listed, refused, shown
+from fairlead.serving.protocol.wording import hint, refused
 
 _FIELDS = ("rows", "columns")
 
@@ -194,5 +195,5 @@ def _check_names(names: Collection[str], model: Intake, where: str) -> None:
             f"{where}the model takes no column {shown(extra)}{hint(extra, model.columns)}"
         )
     if len(names) < len(model.known):
-        lacking = [name for name in model.columns if name not in names]
-        raise Invalid(f"{where}the model needs the columns {listed(lacking)}, which are not there")
+        wanted = [name for name in model.columns if name not in names]
+        raise Invalid(f"{where}the model needs {lacking(wanted)}")
