@@ -105,7 +105,8 @@ def test_every_datatype_is_the_same_in_json_and_in_binary(
     array = data.draw(arrays(kind.stored, (3, 1), elements=elements))
     values = array.astype(bool) if datatype == "BOOL" else array
     listed = values.tolist() if nested else values.ravel().tolist()
-    signature = Signature(columns=(Column(name="x", kind="number"),), target="y")
+    kept = "boolean" if datatype == "BOOL" else None
+    signature = Signature(columns=(Column(name="x", kind="number", type=kept),), target="y")
     head = {"name": "x", "shape": [3, 1], "datatype": datatype}
     in_json = json.dumps({"inputs": [{**head, "data": listed}]}).encode()
     size = {"binary_data_size": array.nbytes}

@@ -67,7 +67,6 @@ def test_tensors_arrive_as_they_were_sent(*, binary: bool) -> None:
 @pytest.mark.parametrize(
     ("datatype", "dtype"),
     [
-        ("BOOL", np.bool_),
         ("INT8", np.int8),
         ("INT16", np.int16),
         ("INT32", np.int32),

@@ -462,6 +462,56 @@ IN_JSON_AND_BINARY = pytest.mark.parametrize("binary", [False, True], ids=["JSON
 
 
 @IN_JSON_AND_BINARY
+def test_truth_values_are_no_numbers(*, binary: bool) -> None:
+    with pytest.raises(Invalid, match="input 'RM': it is BOOL; the model wants numbers here"):
+        by_column(binary=binary, RM=("BOOL", [True, False, True]))
+
+
+@IN_JSON_AND_BINARY
+def test_a_tensor_of_numbers_and_truth_values_is_not_of_truth_values(*, binary: bool) -> None:
+    wanted = "input 'numbers': it is BOOL; the model wants numbers here, as in column 'RM'"
+    with pytest.raises(Invalid, match=wanted):
+        truths([True, False], SOLD_AND_ROOMS, binary=binary)
+
+
+@IN_JSON_AND_BINARY
+def test_a_tensor_of_truth_values_may_say_so(*, binary: bool) -> None:
+    assert truths([True, False], SOLD_AND_NEW, binary=binary).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("binary", "odd", "told"),
+    [(True, 2, "2 is no BOOL"), (False, 1, "1 is no BOOL"), (False, None, "null is no BOOL")],
+)
+def test_what_is_no_bool_is_refused_at_its_place(*, binary: bool, odd: Any, told: str) -> None:
+    with pytest.raises(Invalid, match=f"input 'numbers', row 1, column 'new': {told}"):
+        truths([True, odd], SOLD_AND_NEW, binary=binary)
+
+
+SOLD_AND_ROOMS = Signature(
+    columns=(
+        Column(name="sold", kind="number", type="boolean"),
+        Column(name="RM", kind="number"),
+    ),
+    target="MEDV",
+)
+SOLD_AND_NEW = Signature(
+    columns=tuple(Column(name=name, kind="number", type="boolean") for name in ("sold", "new")),
+    target="MEDV",
+)
+
+
+def truths(data: Sequence[Any], signature: Signature, *, binary: bool) -> NDArray[Any]:
+    head: Row = {"name": "numbers", "datatype": "BOOL", "shape": [1, len(data)]}
+    content = bytes(map(int, data)) if binary else b""
+    head |= {"parameters": {"binary_data_size": len(content)}} if binary else {"data": data}
+    document = json.dumps({"inputs": [head]}).encode()
+    length = len(document) if binary else None
+    found = parse_infer(document + content, length, signature, missing=False, most_rows=10)
+    return found.inputs["numbers"]
+
+
+@IN_JSON_AND_BINARY
 def test_each_column_may_be_an_input(*, binary: bool) -> None:
     found = by_column(binary=binary)
     assert {name: column_of(found, name) for name in WANTED} == WANTED

@@ -250,6 +250,8 @@ def _rows(found: Mapping[str, Sent], widths: Mapping[str, int], most_rows: int) 
 def _tensors(found: Mapping[str, Sent], model: Intake, rows: int, *, missing: bool) -> Tensors:
     inputs: Tensors = {}
     if names := model.tensors.get("numbers"):
+        truths = {column.name for column in model.typed if column.meaning == "truth value"}
+        _check_numbers(found["numbers"], [name for name in names if name not in truths])
         inputs["numbers"] = read_numbers(found["numbers"], rows, names, missing=missing)
         _check_truths(found["numbers"], inputs["numbers"], model)
     if names := model.tensors.get("text"):
@@ -260,6 +262,13 @@ def _tensors(found: Mapping[str, Sent], model: Intake, rows: int, *, missing: bo
                 own = cells[column.at.start :: len(names)]
                 inputs["text"][:, column.at] = column.read(own, model.absent, missing=missing)
     return inputs
+
+
+def _check_numbers(sent: Sent, names: Sequence[str]) -> None:
+    """Refuse truth values where numbers are wanted, as a plain row's `true` is refused there."""
+    if sent.kind.name == "BOOL" and names:
+        column = "" if sent.tensor.name == names[0] else f", as in column {shown(names[0])}"
+        raise sent.wrong(f"it is BOOL; the model wants numbers here{column}")
 
 
 def _check_truths(sent: Sent, numbers: NDArray[np.float32], model: Intake) -> None:
@@ -274,6 +283,8 @@ def _check_truths(sent: Sent, numbers: NDArray[np.float32], model: Intake) -> No
 
 def _columns(found: Mapping[str, Sent], model: Intake, rows: int, *, missing: bool) -> Tensors:
     plain: Tensors = {}
+    for name in model.numbers:
+        _check_numbers(found[name], [name])
     if model.numbers:
         plain["numbers"] = np.concatenate(
             [read_numbers(found[name], rows, [name], missing=missing) for name in model.numbers],
