@@ -23,12 +23,17 @@ from fairlead.data.frame import Cells, Frame, named
 from fairlead.data.lexicon import MISSING, NUMBER
 from fairlead.errors import InvalidData, InvalidSpec
 
-_SEPARATORS = (",", ";", "|", "\t")
+SEPARATORS = (",", ";", "|", "\t")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _NUMERIC = re.compile(r"[+-]?[0-9][0-9.,' ]*(?:[eE][+-]?[0-9]+)?")  # with whatever marks
 _LOOKED_AT = 20  # records, to find the separator
 _COMPARED = 1000  # records that a header is compared with
 _BLOCK = 1 << 28  # bytes that are parsed at once
+_SHOWN = 3  # cells of a record, in a message
+WAY_ON = (
+    "say data.header: true (if it has names, which those of data.columns replace) or data.header: "
+    "false (if it is data)"
+)
 _DATA = "looks like data, not like names"
 
 
@@ -43,7 +48,7 @@ def separator_of(text: str, decimal: str = ".") -> str:
         text: The file.
         decimal: What comes before the fraction of a number: no separator.
     """
-    first = {one: _first_records(text, one) for one in _SEPARATORS if one != decimal}
+    first = {one: _first_records(text, one) for one in SEPARATORS if one != decimal}
     even = {one: records for one, records in first.items() if _are_even(records)}
     if even:
         best = max(map(_likeness, even.values()))
@@ -81,7 +86,12 @@ def _reader(text: str, separator: str) -> Iterator[list[str]]:
 
 
 def parse(
-    text: str, dialect: Dialect, *, before: int = 0, wanted: Collection[str] | None = None
+    text: str,
+    dialect: Dialect,
+    *,
+    before: int = 0,
+    wanted: Collection[str] | None = None,
+    way_on: str = WAY_ON,
 ) -> Frame:
     """Read CSV.
 
@@ -90,6 +100,7 @@ def parse(
         dialect: How it is written.
         before: Rows that came before, where the text is a part of a file.
         wanted: Columns that are used; all if None.
+        way_on: What to do where the first record looks like names, and `columns` gives others.
 
     Raises:
         InvalidData: There is no header, rows are ragged, or names repeat.
@@ -102,8 +113,10 @@ def parse(
     records = _records(text, separator, width=len(first), before=before - headed)
     _check_closed(text, records, names, before=before - headed)
     cells = [written(column.slice(int(headed)), dialect.missing) for column in records]
-    if headed and dialect.header is None and dialect.columns is None:
+    if dialect.header is None and dialect.columns is None:
         _check_header(first, cells, dialect)
+    elif dialect.header is None and not headed:
+        _check_no_header(first, cells, dialect, way_on)
     return named(names, cells, dialect, wanted=wanted)
 
 
@@ -187,9 +200,26 @@ def _check_header(first: Sequence[str], cells: Sequence[Cells], dialect: Dialect
         raise _no_header(first, _DATA)
 
 
+def _check_no_header(
+    first: Sequence[str], cells: Sequence[Cells], dialect: Dialect, way_on: str
+) -> None:
+    """Refuse a first record that may have names: texts that their own columns never have again."""
+    below = [column.slice(1, _COMPARED) for column in cells]
+    is_number = (is_number_in(name, dialect) for name in first)
+    is_missing = (name in dialect.missing or not name for name in first)
+    if not len(below[0]) or any(is_number) or any(is_missing):
+        return
+    if all(pc.index(column, name).as_py() < 0 for name, column in zip(first, below, strict=True)):
+        names = ", ".join(first[:3])
+        raise InvalidData(
+            f"data.source: the first row ({names}{', ...' if len(first) > _SHOWN else ''}) looks "
+            f"like names, and data.columns gives others; {way_on}"
+        )
+
+
 def _no_header(first: Sequence[str], why: str) -> InvalidData:
     return InvalidData(
-        f"data.source: the first row ({', '.join(first[:3])}, ...) {why}; name the columns in "
+        f"data.source: the first row ({', '.join(first[:_SHOWN])}, ...) {why}; name the columns in "
         "data.columns, or say data.header: false (then they are column_1, column_2, ...) or "
         "data.header: true (if these are the names)"
     )

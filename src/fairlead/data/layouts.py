@@ -53,7 +53,7 @@ def format_of(content: bytes, name: str) -> Format:
         return "tsv"
     if name.endswith(".csv"):
         return "csv"
-    return _format_of_text(content[:_HEAD].decode("utf-8", "replace").splitlines()[:-1])
+    return format_of_text(content)
 
 
 def begins_as_json(content: bytes) -> bool:
@@ -70,8 +70,12 @@ def uci(text: str, dialect: Dialect) -> Frame:
         InvalidData: The file is empty or its rows are ragged.
         InvalidSpec: `columns` do not fit.
     """
-    records = [[a or b for a, b in _BLANKS.findall(line)] for line in _lines(text)]
-    return _frame(records, dialect)
+    return _frame(records_of(text), dialect)
+
+
+def records_of(text: str) -> list[list[str]]:
+    """The cells between blanks of each line that has some; a text in double quotes is one cell."""
+    return [[a or b for a, b in _BLANKS.findall(line)] for line in _lines(text)]
 
 
 def statlib(text: str, dialect: Dialect) -> Frame:
@@ -90,7 +94,11 @@ def statlib(text: str, dialect: Dialect) -> Frame:
     return _frame([[*first, *second] for first, second in pairs], dialect)
 
 
-def _format_of_text(lines: Sequence[str]) -> Format:
+def format_of_text(content: bytes) -> Format:
+    """Tell the format of a text file by its first lines."""
+    lines = content[:_HEAD].decode("utf-8", "replace").splitlines()
+    if len(content) > _HEAD:
+        del lines[-1]  # it may be cut
     rows = [line.split() for line in lines if line.strip()]
     if not rows or _is_record(rows[0]) or _is_quoted_record(lines, rows):
         return "uci"

@@ -25,7 +25,7 @@ from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.formatting import lacking, nearest
 from fairlead.records import Column, Signature
 
-Format: TypeAlias = Literal["auto", "csv", "tsv", "parquet", "jsonl"]
+Format: TypeAlias = Literal["auto", "csv", "tsv", "parquet", "jsonl", "uci", "statlib"]
 
 _NAMED = 20  # of the columns that are missing, compared with the file's others
 _LIMIT = 1 << 32  # bytes that a Parquet file of rows may hold when unpacked
@@ -67,8 +67,9 @@ def read_rows(
     try:
         file = unpack(packed, limit=_LIMIT)
         refuse_binary(file)
-        form = _format_of(file) if format == "auto" else format
-        frame = _frame(file, form, dialect or Dialect(), before, signature)
+        dialect = dialect or Dialect()
+        form = _format_of(file, dialect, signature) if format == "auto" else format
+        frame = _frame(file, form, dialect, before, signature)
         _check_columns(frame, signature.columns)
         return features_of(frame, signature.columns, partial(_refuse, before.rows))
     except (InvalidData, InvalidSpec) as error:
@@ -84,13 +85,36 @@ def _content(source: Path | BinaryIO) -> File:
         raise InvalidData(f"{source}: cannot be read: {error.strerror or error}") from error
 
 
-def _format_of(file: File) -> Format:
+def _format_of(file: File, dialect: Dialect, signature: Signature) -> Format:
     start = file.content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"PAR1"):
         return "parquet"
     if file.name.lower().endswith((".jsonl", ".ndjson", ".json")) or layouts.begins_as_json(start):
         return "jsonl"
-    return "tsv" if file.name.lower().endswith((".tsv", ".tab")) else "csv"
+    if file.name.lower().endswith((".tsv", ".tab")):
+        return "tsv"
+    return _format_between_blanks(file.content, dialect, signature) or "csv"
+
+
+def _format_between_blanks(
+    content: bytes, dialect: Dialect, signature: Signature
+) -> Literal["uci", "statlib"] | None:
+    """How cells lie between blanks; None where separators part them.
+
+    Rows lie so under a header of the model's columns, or without one where `columns` named those of
+    the training data.
+    """
+    found = None if dialect.columns is None else layouts.format_of_text(content)
+    if found == "uci" or found == "statlib":  # noqa: PLR1714 - which tells the type
+        return found
+    line = content.strip().split(b"\n", 1)[0].decode("utf-8", "replace")
+    first = [] if set(line) & set(delimited.SEPARATORS) else layouts.records_of(line)
+    has_names = bool(first) and len(first[0]) > 1 and _names(signature) <= set(first[0])
+    return "uci" if has_names else None
+
+
+def _names(signature: Signature) -> set[str]:
+    return {column.name for column in signature.columns}
 
 
 def _frame(
@@ -103,7 +127,7 @@ def _frame(
     text has none for its texts.
     """
     missing = tuple(missing_texts(signature.missing))
-    wanted = {column.name for column in signature.columns}
+    wanted = _names(signature)
     if form == "parquet":
         frame = layouts.parquet(file.content, limit=_LIMIT, wanted=wanted)
         return _without(frame, signature, missing, EMPTY)
@@ -111,14 +135,36 @@ def _frame(
         text = decoded(file, way_on="JSON is UTF-8: save it so")
         return _without(layouts.json_lines(text), signature, missing, EMPTY)
     text = decoded(file, dialect.encoding, before=before.lines, way_on=_save_as(dialect.encoding))
+    frame = _text_frame(text, form, dialect, before, signature)
+    of_numbers = (*dialect.missing, *missing)
+    assert frame.dialect
+    frame = replace(frame, dialect=replace(frame.dialect, missing=of_numbers))
+    return _without(frame, signature, missing, of_numbers)
+
+
+def _text_frame(
+    text: str, form: Format, dialect: Dialect, before: Before, signature: Signature
+) -> Frame:
+    """The cells as they are written; no text is a missing one yet, but for the empty one."""
+    dialect = replace(dialect, missing=EMPTY)
+    if form == "statlib":
+        return layouts.statlib(text, dialect)
+    if form == "uci":
+        first = next(iter(layouts.records_of(text)), [])
+        headed = _headed(first, dialect, signature)
+        return layouts.uci(text, replace(headed, header=bool(headed.header)))
     if dialect.separator is None:
         separator = "\t" if form == "tsv" else delimited.separator_of(text, dialect.decimal)
         dialect = replace(dialect, separator=separator)
-    headed = replace(_headed(text, dialect, signature), missing=EMPTY)
-    frame = delimited.parse(text, headed, before=before.rows, wanted=wanted)
-    of_numbers = (*dialect.missing, *missing)
-    frame = replace(frame, dialect=replace(headed, missing=of_numbers))
-    return _without(frame, signature, missing, of_numbers)
+    assert dialect.separator is not None
+    headed = _headed(delimited.first_record(text, dialect.separator), dialect, signature)
+    return delimited.parse(
+        text,
+        headed,
+        before=before.rows,
+        wanted=_names(signature),
+        way_on=f"write {', '.join(map(repr, headed.columns or ()))} there",
+    )
 
 
 def _save_as(encoding: str) -> str:
@@ -140,21 +186,19 @@ def _without(
     return replace(frame, cells=tuple(cells))
 
 
-def _headed(text: str, dialect: Dialect, signature: Signature) -> Dialect:
-    """The dialect with it decided whether the file has a header.
+def _headed(first: Sequence[str], dialect: Dialect, signature: Signature) -> Dialect:
+    """The dialect with the names of the file's columns.
 
     Rows to predict have one, whatever the training data had, if it names the model's columns.
     Where `columns` named those of the training data, they may lie in that order, with the target or
     without, under the header that these names replace or, as that data, without one.
     """
-    assert dialect.separator is not None
-    first = delimited.first_record(text, dialect.separator)
     names = dialect.columns
-    if names is None or {column.name for column in signature.columns} <= set(first):
+    if names is None or _names(signature) <= set(first):
         return replace(dialect, columns=None, header=True)
     if len(first) == len(names) - 1:
         names = tuple(name for name in names if name != signature.target)
-    return replace(dialect, columns=names, header=dialect.header is True)
+    return replace(dialect, columns=names)
 
 
 def _check_columns(frame: Frame, columns: Sequence[Column]) -> None:

@@ -23,7 +23,7 @@ from fairlead.data.cells import (
     texts,
 )
 from fairlead.data.frame import Cells, Frame
-from fairlead.errors import InvalidData
+from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.formatting import yaml_key
 from fairlead.records import Scalar
 from fairlead.spec.document import Data
@@ -48,6 +48,7 @@ def target_values(
 
     Raises:
         InvalidData: A cell is missing or not what it must be, or there is only one value.
+        InvalidSpec: Amounts are to be predicted of what is to be text.
     """
     cells = frame[name]
     if cells.null_count:
@@ -60,6 +61,11 @@ def target_values(
         )
     if data.task != "classification" and name not in data.types:
         _check_no_dates(frame, name)
+    if data.task == "regression" and data.types.get(name) == "text":
+        raise InvalidSpec(
+            f"data.types: {name!r} is the target, and data.task: regression predicts numbers; "
+            f"leave out one of them, or say {{{yaml_key(name)}: number}} to read numbers from text"
+        )
     if data.task == "regression" or (data.task == "auto" and found == "number"):
         return _amounts(frame, name, data, found), None
     if data.task == "auto" and found == "text" and name not in data.types:

@@ -486,6 +486,8 @@ AUTO_MPG = (
     '25.0   4   98.00      ?          2046.      19.0   71  1\t"ford pinto"\n'
     '15.0   8   350.0      165.0      3693.      11.5   70  1\t"buick skylark 320"\n'
 )
+AUTO_MPG_NAMES = ["y", "cylinders", "displacement", "hp", "weight", "acceleration", "year"]
+AUTO_MPG_NAMES += ["origin", "car"]
 AUTO_MPG_TO_PREDICT = (
     "cylinders,displacement,hp,weight,acceleration,year,origin\n4,98,?,2046,19,71,1\n"
 )
@@ -497,17 +499,7 @@ class TestUci:
     """9: the layouts of the UCI repository."""
 
     def test_runs_of_blanks_with_quoted_text_at_the_end(self, tmp_path: Path) -> None:
-        names = [
-            "y",
-            "cylinders",
-            "displacement",
-            "hp",
-            "weight",
-            "acceleration",
-            "year",
-            "origin",
-            "car",
-        ]
+        names = AUTO_MPG_NAMES
         made = table(tmp_path, AUTO_MPG, "data", columns=names, drop=["car"], impute="mean")
         wanted = pd.read_csv(io.StringIO(AUTO_MPG), sep=r"\s+", names=names, na_values="?")
         np.testing.assert_array_equal(columns(made)["hp"], wanted["hp"])
@@ -564,6 +556,40 @@ class TestUci:
         dialect = Dialect(columns=names)
         for rows in ("1,2,3,4\n", "1,2,3,4,x\n", "d,c,b,a\n4,3,2,1\n"):
             assert predicted(made, rows, dialect=dialect).numbers.tolist() == [[1, 2, 3, 4]]
+
+    @pytest.mark.parametrize("form", ["auto", "uci"])
+    def test_rows_to_predict_may_lie_between_blanks(self, tmp_path: Path, form: str) -> None:
+        names = AUTO_MPG_NAMES
+        made = table(
+            tmp_path, AUTO_MPG, "data", columns=names, encode={"car": "onehot"}, impute="mean"
+        )
+        dialect = Dialect(columns=tuple(names))
+        wanted = pd.read_csv(io.StringIO(AUTO_MPG), sep=r"\s+", names=names, na_values="?")
+        without = "".join(f"{line.split(maxsplit=1)[1]}\n" for line in AUTO_MPG.splitlines())
+        headed = f"{' '.join(names)}\n{AUTO_MPG}"
+        mixed = wanted[names[::-1]].to_csv(index=False)
+        for rows in (AUTO_MPG, without, headed, AUTO_MPG.splitlines()[0]):
+            found = predicted(made, rows, dialect=dialect, format=form)
+            count = len(found)
+            np.testing.assert_array_equal(found.numbers, made.features.numbers[:count])
+            assert encoded(found) == wanted["car"].tolist()[:count]
+        found = predicted(made, mixed, dialect=dialect)
+        np.testing.assert_array_equal(found.numbers, made.features.numbers)
+
+    def test_rows_to_predict_may_lie_between_blanks_under_a_header(self, tmp_path: Path) -> None:
+        rows = "a  b y\n1 2 3\n4  5 6\n7 8  9\n"
+        made = table(tmp_path, rows, "data", header=True, format="uci")
+        dialect = Dialect(header=True)
+        for content in (rows, "b a\n2 1\n5 4\n8 7\n", "y,b,a\n0,2,1\n0,5,4\n0,8,7\n"):
+            found = predicted(made, content, dialect=dialect)
+            np.testing.assert_array_equal(found.numbers, made.features.numbers)
+
+    def test_rows_to_predict_may_lie_over_two_lines(self, tmp_path: Path) -> None:
+        rows = "Prose.\n\n 1 2 3\n 4 5\n 6 7 8\n 9 10\n 11 12 13\n 14 15\n"
+        names = ("a", "b", "c", "d", "y")
+        made = table(tmp_path, rows, "data", columns=names)
+        found = predicted(made, rows, dialect=Dialect(columns=names))
+        np.testing.assert_array_equal(found.numbers, made.features.numbers)
 
     def test_rows_to_predict_may_have_the_header_that_other_names_replace(
         self, tmp_path: Path
@@ -833,6 +859,34 @@ class TestNothingIsTakenForSomethingElse:
     """What was read as something else without a word."""
 
     prices = "a;y\n" + "".join(f"{n};{n},5\n" for n in range(30))
+
+    @pytest.mark.parametrize(
+        "rows",
+        ["p,q\nu,x\nv,z\nu,x\n", "p,q\n1,x\n2,z\n3,x\n", "p,q\nu,1\nv,2\nw,1\n"],
+        ids=["texts", "numbers and texts", "texts and numbers"],
+    )
+    def test_a_header_under_other_names_is_no_row(self, tmp_path: Path, rows: str) -> None:
+        only = {"columns": ["a", "y"], "encode": {"a": "onehot"}}
+        says = refused(tmp_path, rows, **only)
+        assert "the first row (p, q) looks like names, and data.columns gives others" in says
+        assert len(table(tmp_path, rows, header=True, **only).features) == 3
+        made = table(tmp_path, "u,x\nv,z\nu,x\n", **only)
+        with pytest.raises(InvalidData, match=r"looks like names.*; write 'a', 'y' there"):
+            predicted(made, rows, dialect=Dialect(columns=("a", "y")))
+
+    @pytest.mark.parametrize("rows", ["p,q\nu,x\nv,z\n", "p,q\nu,x\np,z\n", "p,1\nu,2\nv,3\n"])
+    def test_a_first_row_is_a_row_where_the_spec_or_the_others_show_it(
+        self, tmp_path: Path, rows: str
+    ) -> None:
+        says = {"header": False} if "p,z" not in rows and "p,1" not in rows else {}
+        made = table(tmp_path, rows, columns=["a", "y"], encode={"a": "onehot"}, **says)
+        assert len(made.features) == 3
+
+    def test_numbers_are_not_predicted_of_what_is_to_be_text(self, tmp_path: Path) -> None:
+        rows = "a,y\n1,1\n2,2\n3,5\n"
+        says = refused(tmp_path, rows, types={"y": "text"}, task="regression")
+        assert says.startswith("data.types: 'y' is the target, and data.task: regression")
+        assert table(tmp_path, rows, types={"y": "text"}).classes == ("1", "2", "5")
 
     def test_amounts_with_a_decimal_comma_are_no_classes(self, tmp_path: Path) -> None:
         says = refused(tmp_path, self.prices)
