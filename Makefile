@@ -51,7 +51,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 lock: $(VENV)/.dev  ## write the lock files again from pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade uv
-	$(LOCK) --upgrade --all-extras -o requirements/dev.txt
+	$(LOCK) --upgrade --extra dev -o requirements/dev.txt
 	$(LOCK) --upgrade --constraint requirements/dev.txt -o requirements/run.txt
 
 clean:  ## delete .venv and what the tools cached (never .fairlead)

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZES = {"run": "0.8 GB", "dev": "1.6 GB", "newest": "1.6 GB"}
+SIZES = {"run": "0.8 GB", "dev": "1.8 GB", "newest": "1.8 GB"}
 INCLUDED = {"run": ("run",), "dev": ("run", "dev"), "newest": ()}
 WAITS = (2, 10)  # seconds before a failed download is tried again
 WHEELS = ("--only-binary", ":all:", "--progress-bar", "off")
