@@ -50,7 +50,7 @@ def params(of: Params) -> str:
 
 def classes(labels: Sequence[Scalar]) -> str:
     """Classes by name: class 'a', classes 1 and 2, classes 1, 2, 3, 4, 5 and 7 more."""
-    named = [repr(label) for label in labels[:_NAMED]]
+    named = [shown(label) for label in labels[:_NAMED]]
     if (more := len(labels) - len(named)) > 0:
         named.append(f"{more:,} more")
     several = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else "".join(named)

@@ -32,7 +32,7 @@ from fairlead.data.frame import Cells, Frame
 from fairlead.data.table import Features, Table
 from fairlead.data.target import target_values
 from fairlead.errors import InvalidData, InvalidSpec
-from fairlead.formatting import did_you_mean, listed, yaml_key
+from fairlead.formatting import did_you_mean, listed, shown, yaml_key
 from fairlead.records import Column, Scalar
 from fairlead.spec.document import Data
 
@@ -213,7 +213,7 @@ def _line_notes(frame: Frame, found: Iterable[tuple[str, str]]) -> Iterator[str]
         row = int(pc.index(frame[name], text).as_py())
         where = f"row {row + 1}, column" if row >= 0 else "column"
         yield (
-            f"{where} {name!r}: {text[:60]!r} holds the end of a line; if its quote was to be "
+            f"{where} {name!r}: {shown(text)} holds the end of a line; if its quote was to be "
             "closed before, rows are lost in it"
         )
 
@@ -285,8 +285,8 @@ def _refuse_text(frame: Frame, name: str, data: Data) -> None:
     row, why = (0, "text by the file's word") if zero is None else (zero, "text: it begins with 0")
     if len(cells):
         raise InvalidData(
-            f"data.source: row {row + 1}, column {name!r}: {cells[row].as_py()!r} is {why}; name "
-            f"the column in data.encode ({{{key}: onehot}}) to use it as text, in data.types "
+            f"data.source: row {row + 1}, column {name!r}: {shown(cells[row].as_py())} is {why}; "
+            f"name the column in data.encode ({{{key}: onehot}}) to use it as text, in data.types "
             f"({{{key}: number}}) to use its numbers, or in data.drop"
         )
 
@@ -331,7 +331,7 @@ def _refuse(
     frame: Frame, columns: Sequence[Column], data: Data, fault: CellError, name: str
 ) -> NoReturn:
     """Refuse the first cell that is no number, and with it all that would be refused after it."""
-    where = f"data.source: row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}"
+    where = f"data.source: row {fault.row + 1}, column {name!r}: {shown(fault.cell)} is {fault.why}"
     if data.encode.get(name) == "date" or data.types.get(name) == "boolean":
         raise InvalidData(f"{where}; correct the cell, or name the column in data.drop")
     plain = [column.name for column in columns if column.kind == "number"]

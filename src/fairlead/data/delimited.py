@@ -30,9 +30,10 @@ _LOOKED_AT = 20  # records, to find the separator
 _COMPARED = 1000  # records that a header is compared with
 _BLOCK = 1 << 28  # bytes that are parsed at once
 _SHOWN = 3  # cells of a record, in a message
+_BEGUN = 40  # characters of each
 WAY_ON = (
-    "say data.header: true (if it has names, which those of data.columns replace) or data.header: "
-    "false (if it is data)"
+    "data.columns gives others; say data.header: true (if it has names, which those of "
+    "data.columns replace) or data.header: false (if it is data)"
 )
 _DATA = "looks like data, not like names"
 
@@ -100,7 +101,8 @@ def parse(
         dialect: How it is written.
         before: Rows that came before, where the text is a part of a file.
         wanted: Columns that are used; all if None.
-        way_on: What to do where the first record looks like names, and `columns` gives others.
+        way_on: The end of what is said where the first record looks like names, and `columns`
+            gives others.
 
     Raises:
         InvalidData: There is no header, rows are ragged, or names repeat.
@@ -210,19 +212,24 @@ def _check_no_header(
     if not len(below[0]) or any(is_number) or any(is_missing):
         return
     if all(pc.index(column, name).as_py() < 0 for name, column in zip(first, below, strict=True)):
-        names = ", ".join(first[:3])
+        more = ", ..." if len(first) > _SHOWN else ""
         raise InvalidData(
-            f"data.source: the first row ({names}{', ...' if len(first) > _SHOWN else ''}) looks "
-            f"like names, and data.columns gives others; {way_on}"
+            f"data.source: the first row ({_begun(first)}{more}) looks like names, and {way_on}"
         )
 
 
 def _no_header(first: Sequence[str], why: str) -> InvalidData:
     return InvalidData(
-        f"data.source: the first row ({', '.join(first[:_SHOWN])}, ...) {why}; name the columns in "
+        f"data.source: the first row ({_begun(first)}, ...) {why}; name the columns in "
         "data.columns, or say data.header: false (then they are column_1, column_2, ...) or "
         "data.header: true (if these are the names)"
     )
+
+
+def _begun(first: Sequence[str]) -> str:
+    """How a record begins, as it is written."""
+    cells = first[:_SHOWN]
+    return ", ".join(name if len(name) <= _BEGUN else f"{name[:_BEGUN]}..." for name in cells)
 
 
 def _records(text: str, separator: str, *, width: int, before: int) -> list[Cells]:

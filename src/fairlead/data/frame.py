@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from fairlead.data.dialect import PLAIN, Dialect
 from fairlead.data.lexicon import EMPTY
 from fairlead.errors import InvalidData
+from fairlead.formatting import shown
 
 Cells: TypeAlias = Any
 """An Arrow array of one column: strings as they were written, or numbers; null is missing."""
@@ -79,7 +80,7 @@ def named(
         names: Of the columns, as the file has them.
         cells: Of the columns.
         dialect: Of a text file.
-        wanted: The names that must be told apart; all if None.
+        wanted: The columns that a model takes: the names that must be told apart; all if None.
 
     Raises:
         InvalidData: A column has no name, or two have the same.
@@ -87,7 +88,10 @@ def named(
     given = _without_last(names, cells)
     first = next((at for at, name in enumerate(given) if name), 0)
     full = [name if at >= first else _index_name(at, given) for at, name in enumerate(given)]
-    _check_names(full if wanted is None else [name for name in full if name in wanted])
+    if wanted is None:
+        _check_names(full, dialect)
+    else:
+        _check_unique([name for name in full if name in wanted], "leave one out of the file")
     return Frame(
         names=tuple(full),
         cells=tuple(cells[: len(full)]),
@@ -109,16 +113,21 @@ def _without_last(names: Sequence[str], cells: Sequence[Cells]) -> Sequence[str]
     return names[:-1] if is_empty else names
 
 
-def _check_names(names: Sequence[str]) -> None:
+def _check_names(names: Sequence[str], dialect: Dialect | None) -> None:
     for position, name in enumerate(names, start=1):
         if not name:
+            others = ", or name all columns in data.columns with data.header: true"
             raise InvalidData(
-                f"data.source: column {position} has no name; give it one in the file, or name "
-                "all columns in data.columns with data.header: true"
+                f"data.source: column {position} has no name; give it one in the file"
+                f"{others if dialect else ''}"
             )
+    given = "data.columns with data.header: true gives others"
+    _check_unique(names, given if dialect else "rename one in the file")
+
+
+def _check_unique(names: Sequence[str], way_on: str) -> None:
     name, count = Counter(names).most_common(1)[0] if names else ("", 0)
     if count > 1:
         raise InvalidData(
-            f"data.source: {count} columns are named {name!r}; names must differ (data.columns "
-            "with data.header: true gives others)"
+            f"data.source: {count} columns are named {shown(name)}; names must differ: {way_on}"
         )

@@ -27,6 +27,7 @@ from fairlead.data.dialect import Dialect
 from fairlead.data.frame import Frame, named
 from fairlead.data.lexicon import EMPTY, NUMBER
 from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.formatting import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,11 +163,15 @@ def _names(first: Sequence[str], dialect: Dialect) -> Sequence[str]:
 # ---- JSON lines -----------------------------------------------------------------------------
 
 
-def json_lines(text: str) -> Frame:
+def json_lines(text: str, wanted: Collection[str] | None = None) -> Frame:
     """Read JSON lines: one object of column names and values a line.
 
     Numbers are kept as they were written. A column whose values are all strings is text; one with
     arrays or objects is of no use, and may be there.
+
+    Args:
+        text: The file.
+        wanted: Columns that are used; all if None.
 
     Raises:
         InvalidData: A line is no JSON object, or there is none.
@@ -184,7 +189,8 @@ def json_lines(text: str) -> Frame:
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row.get(name) for row in rows] for name in names}
     kinds = {name: {type(cell) for cell in cells} - {type(None)} for name, cells in columns.items()}
-    frame = named(names, [written([*map(_said, cells)], EMPTY) for cells in columns.values()])
+    cells = [written([*map(_said, column)], EMPTY) for column in columns.values()]
+    frame = named(names, cells, wanted=wanted)
     return replace(
         frame,
         text=frozenset(name for name, found in kinds.items() if found == {str}),
@@ -241,7 +247,7 @@ def _without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         name, count = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"an object has the key {name!r} {count} times")
+        raise ValueError(f"an object has the key {shown(name)} {count} times")
     return found
 
 

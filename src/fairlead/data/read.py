@@ -25,6 +25,7 @@ from fairlead.data.layouts import Format, format_of
 from fairlead.data.source import Place, fetch, labels_of, name_of, place_of, place_of_entry
 from fairlead.data.table import Table
 from fairlead.errors import InvalidData, InvalidSpec, Unreachable
+from fairlead.formatting import shown
 from fairlead.records import Column, Digest
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
@@ -356,6 +357,6 @@ def _first(found: NDArray[Any], wanted: NDArray[Any], names: tuple[str, ...]) ->
         return ""
     row, at = np.argwhere(differs)[0].tolist()
     return (
-        f"row {row + 1}, column {names[at]!r} is {found[row, at].item()!r}, "
-        f"not {wanted[row, at].item()!r}"
+        f"row {row + 1}, column {names[at]!r} is {shown(found[row, at].item())}, "
+        f"not {shown(wanted[row, at].item())}"
     )

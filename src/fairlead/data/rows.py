@@ -22,7 +22,7 @@ from fairlead.data.lexicon import EMPTY, missing_texts
 from fairlead.data.read import decoded
 from fairlead.data.table import Features
 from fairlead.errors import InvalidData, InvalidSpec
-from fairlead.formatting import lacking, nearest
+from fairlead.formatting import count, lacking, listed, nearest, quoted, shown
 from fairlead.records import Column, Signature
 
 Format: TypeAlias = Literal["auto", "csv", "tsv", "parquet", "jsonl", "uci", "statlib"]
@@ -133,7 +133,7 @@ def _frame(
         return _without(frame, signature, missing, EMPTY)
     if form == "jsonl":
         text = decoded(file, way_on="JSON is UTF-8: save it so")
-        return _without(layouts.json_lines(text), signature, missing, EMPTY)
+        return _without(layouts.json_lines(text, wanted), signature, missing, EMPTY)
     text = decoded(file, dialect.encoding, before=before.lines, way_on=_save_as(dialect.encoding))
     frame = _text_frame(text, form, dialect, before, signature)
     of_numbers = (*dialect.missing, *missing)
@@ -148,7 +148,7 @@ def _text_frame(
     """The cells as they are written; no text is a missing one yet, but for the empty one."""
     dialect = replace(dialect, missing=EMPTY)
     if form == "statlib":
-        return layouts.statlib(text, dialect)
+        return _statlib(text, dialect)
     if form == "uci":
         first = next(iter(layouts.records_of(text)), [])
         headed = _headed(first, dialect, signature)
@@ -163,8 +163,18 @@ def _text_frame(
         headed,
         before=before.rows,
         wanted=_names(signature),
-        way_on=f"write {', '.join(map(repr, headed.columns or ()))} there",
+        way_on=f"not those of the training data; write {quoted(headed.columns or ())} there",
     )
+
+
+def _statlib(text: str, dialect: Dialect) -> Frame:
+    try:
+        return layouts.statlib(text, dialect)
+    except InvalidSpec as error:  # of `columns`, which is all that can be wrong there
+        names = listed(dialect.columns or ())
+        raise InvalidData(
+            f"its records have not as many cells as those of the training data: {names}"
+        ) from error
 
 
 def _save_as(encoding: str) -> str:
@@ -192,12 +202,23 @@ def _headed(first: Sequence[str], dialect: Dialect, signature: Signature) -> Dia
     Rows to predict have one, whatever the training data had, if it names the model's columns.
     Where `columns` named those of the training data, they may lie in that order, with the target or
     without, under the header that these names replace or, as that data, without one.
+
+    Raises:
+        InvalidData: The first record has neither the names nor as many cells as there are.
     """
-    names = dialect.columns
-    if names is None or _names(signature) <= set(first):
+    names, wanted = dialect.columns, _names(signature)
+    if names is None or wanted <= set(first):
         return replace(dialect, columns=None, header=True)
     if len(first) == len(names) - 1:
         names = tuple(name for name in names if name != signature.target)
+    if len(first) != len(names):
+        if wanted & set(first):  # a header that lacks some of them
+            return replace(dialect, columns=None, header=True)
+        raise InvalidData(
+            f"the first line has {count(len(first), 'cell')} and does not name the model's "
+            f"columns; write their names there, or as many cells as the training data has, with "
+            f"its target or without: {listed(names)}"
+        )
     return replace(dialect, columns=names)
 
 
@@ -232,5 +253,5 @@ def _hint(missing: Sequence[str], others: Collection[str]) -> str:
 
 def _refuse(before: int, fault: CellError, name: str) -> NoReturn:
     raise InvalidData(
-        f"row {before + fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}"
+        f"row {before + fault.row + 1}, column {name!r}: {shown(fault.cell)} is {fault.why}"
     )

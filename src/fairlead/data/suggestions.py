@@ -26,6 +26,7 @@ _MOSTLY = 0.5  # of a column: its other cells are likely faults then
 _FEW = 20  # different texts are few in any table
 _MANY = 0.5  # of the rows: more different texts than that are likely names or prose
 _SOME = 1000  # cells that are looked at for dates
+_TEXT = 40  # characters of a text that stands in an advice
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,.' \u2019\u00a0\u202f])\d{3})+(?:([.,])\d*)?", re.ASCII)
@@ -103,7 +104,8 @@ def _for_odd_cell(cell: str, dialect: Dialect | None) -> str:
         return "most of the column is numbers"
     if marks := _marks(cell, dialect):
         return f"{_as_keys(marks, cell)} reads it as a number"
-    return f"data.missing with {cell[:40]!r} in it takes it for a missing value"
+    text = repr(cell) if len(cell) <= _TEXT else "its whole text"
+    return f"data.missing with {text} in it takes it for a missing value"
 
 
 def _marks(cell: str, dialect: Dialect) -> dict[str, str]:

@@ -24,7 +24,7 @@ from fairlead.data.cells import (
 )
 from fairlead.data.frame import Cells, Frame
 from fairlead.errors import InvalidData, InvalidSpec
-from fairlead.formatting import yaml_key
+from fairlead.formatting import shown, yaml_key
 from fairlead.records import Scalar
 from fairlead.spec.document import Data
 
@@ -86,9 +86,9 @@ def _check_no_dates(frame: Frame, name: str) -> None:
     cells = frame[name]
     if suggestions.are_dates(cells):
         raise InvalidData(
-            f"data.target: row 1, column {name!r}: {cells[0].as_py()!r} is a date, which cannot be "
-            "predicted; write it as numbers, or say data.task: classification if the dates are "
-            "classes"
+            f"data.target: row 1, column {name!r}: {shown(cells[0].as_py())} is a date, which "
+            "cannot be predicted; write it as numbers, or say data.task: classification if the "
+            "dates are classes"
         )
 
 
@@ -110,7 +110,7 @@ def _check_not_mixed(frame: Frame, name: str) -> None:
     key = suggestions.for_numbers(frame, name, fault)
     others = "text, not a number" if marks else "text, and other cells are numbers"
     raise InvalidData(
-        f"data.target: row {row + 1}, column {name!r}: {fault.cell!r} is {others}; "
+        f"data.target: row {row + 1}, column {name!r}: {shown(fault.cell)} is {others}; "
         f"{f'{key}; or ' if key else ''}correct the cell, or say data.task: "
         "classification if all of them are classes"
     )
@@ -124,15 +124,14 @@ def _amounts(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[n
         and not isinstance(numbers(cells, frame.spelling), CellError)
     ):
         raise InvalidData(
-            f"data.target: column {name!r} is text ({cells[0].as_py()!r}); data.types "
+            f"data.target: column {name!r} is text ({shown(cells[0].as_py())}); data.types "
             f"({{{yaml_key(name)}: number}}) reads its numbers"
         )
     values = numbers(cells, frame.spelling, truths=found == "boolean")
     if isinstance(values, CellError):
         key = suggestions.for_numbers(frame, name, values)
         raise InvalidData(
-            f"data.target: row {values.row + 1}, column {name!r}: {values.cell!r} is {values.why}; "
-            f"{f'{key}; ' if key else ''}{_for_classes(name, data)}"
+            f"{_said(values, name)}; {f'{key}; ' if key else ''}{_for_classes(name, data)}"
         )
     if np.isnan(values).any():
         _refuse_target(int(np.isnan(values).argmax()), name, frame)
@@ -165,9 +164,12 @@ def _check_truths(frame: Frame, name: str) -> None:
     fault = numbers(frame[name], frame.spelling, truths=True)
     if isinstance(fault, CellError):
         raise InvalidData(
-            f"data.target: row {fault.row + 1}, column {name!r}: {fault.cell!r} is {fault.why}; "
-            f"correct the cell, or leave {name!r} out of data.types"
+            f"{_said(fault, name)}; correct the cell, or leave {name!r} out of data.types"
         )
+
+
+def _said(fault: CellError, name: str) -> str:
+    return f"data.target: row {fault.row + 1}, column {name!r}: {shown(fault.cell)} is {fault.why}"
 
 
 def _plain(value: float) -> int | float:
@@ -177,6 +179,6 @@ def _plain(value: float) -> int | float:
 def _check_varies(varies: bool, cells: Cells, name: str) -> None:  # noqa: FBT001 - an assertion
     if not varies:
         raise InvalidData(
-            f"data.target: column {name!r} is {cells[0].as_py()!r} in every row: there is nothing "
-            "to learn"
+            f"data.target: column {name!r} is {shown(cells[0].as_py())} in every row: there is "
+            "nothing to learn"
         )

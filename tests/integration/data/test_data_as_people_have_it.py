@@ -28,6 +28,7 @@ from fairlead.records import Column
 from fairlead.settings import Settings
 from fairlead.spec.document import Data
 
+LONG = "7" * 5000
 FORMATS = ("csv", "parquet", "jsonl")
 
 
@@ -307,6 +308,46 @@ class TestOneOddCell:
     def test_said_to_be_classes_they_are(self, tmp_path: Path) -> None:
         made = table(tmp_path, "a,y\n1,5\n2,x\n3,5\n", task="classification")
         assert made.classes == ("5", "x")
+
+
+class TestLongCells:
+    """A cell that is refused is shown in a few characters."""
+
+    @pytest.mark.parametrize(
+        ("head", "cells", "says"),
+        [
+            ("x,y", f"1,{LONG}", {}),
+            ("x,y", f"1,{LONG}.5", {}),
+            ("x,y", f"{LONG},1", {}),
+            ("x,y", f"{LONG}.5,1", {}),
+            ("x,y", f"q{LONG},1", {}),
+            ("x,y", f"1,q{LONG}", {}),
+            ("x,y", f"q{LONG},1", {"types": {"x": "number"}}),
+            ("x,y", f"q{LONG},1", {"types": {"x": "boolean"}}),
+            ("x,y", f"q{LONG},1", {"encode": {"x": "date"}}),
+            ("x,y", f"1,q{LONG}", {"task": "regression"}),
+            ("x,y", f"1,q{LONG}", {"types": {"y": "boolean"}}),
+            ("x,y", f"1,{LONG},3", {}),
+            ("x,y", f"0{LONG},1", {}),
+            (f"1,{LONG}", "1,2", {}),
+        ],
+    )
+    def test_it_is_cut_in_every_message(
+        self, tmp_path: Path, head: str, cells: str, says: dict[str, Any]
+    ) -> None:
+        rows = [f"{i},{i * 2}" for i in range(2, 9)]
+        message = refused(tmp_path, "\n".join([head, cells, *rows, ""]), **says)
+        assert len(message) < 500
+        assert "7777" in message
+
+    def test_a_target_of_one_long_text_is_cut(self, tmp_path: Path) -> None:
+        message = refused(tmp_path, "x,y\n" + f"1,q{LONG}\n" * 5)
+        assert len(message) < 200
+
+    def test_a_text_that_is_cut_is_no_advice(self, tmp_path: Path) -> None:
+        rows = "".join(f"{i},{i}\n" for i in range(9))
+        message = refused(tmp_path, f"x,y\n{rows}q{LONG},1\n")
+        assert "data.missing with its whole text in it" in message
 
 
 class TestCodes:
