@@ -332,8 +332,10 @@ def _refuse(
 ) -> NoReturn:
     """Refuse the first cell that is no number, and with it all that would be refused after it."""
     where = f"data.source: row {fault.row + 1}, column {name!r}: {shown(fault.cell)} is {fault.why}"
-    if data.encode.get(name) == "date" or data.types.get(name) == "boolean":
-        raise InvalidData(f"{where}; correct the cell, or name the column in data.drop")
+    if data.encode.get(name) == "date":
+        raise InvalidData(f"{where}; {suggestions.for_odd_date(fault.cell)}")
+    if data.types.get(name) == "boolean":
+        raise InvalidData(f"{where}; {suggestions.for_truths(frame, name, most=data.encoded)}")
     plain = [column.name for column in columns if column.kind == "number"]
     if name in frame.other:
         raise InvalidData(f"{where}; a model has no use for it: name the column in data.drop")

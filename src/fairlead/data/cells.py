@@ -246,6 +246,11 @@ def _no_truth(cells: Cells, row: int) -> CellError:
     return _fault(cells, row, NO_TRUTH)
 
 
+def are_words(strings: Cells) -> NDArray[np.bool_]:
+    """Which of the strings are truth values in words, bool [rows]."""
+    return _bools(pc.is_in(strings, value_set=_array([*TRUE, *FALSE])))
+
+
 def first_text(strings: Cells, dialect: Dialect = PLAIN) -> int:
     """Index of the first string that is no number; -1 where there is none."""
     odd = pc.invert(pc.match_substring_regex(strings, _pattern(dialect)))

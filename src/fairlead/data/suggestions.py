@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from fairlead.data.cells import (
     CellError,
+    are_words,
     date_parts,
     first_text,
     look,
@@ -128,6 +129,35 @@ def _as_keys(marks: Mapping[str, str], cell: str) -> str:
     return " with ".join(keys) + (
         " (or data.decimal: ',', if that is what the comma means)" if either else ""
     )
+
+
+def for_truths(frame: Frame, name: str, *, most: int) -> str:
+    """What to do about a feature of truth values of which a cell is none.
+
+    Args:
+        frame: Has the column.
+        name: Of the column.
+        most: Texts that may be encoded.
+    """
+    cells = frame[name]
+    if not are_texts(cells, frame.spelling):
+        return "correct the cell, or name the column in data.drop"
+    way_on = for_text(frame, (name,), most=most)
+    return f"its cells are texts: leave {name!r} out of data.types; {way_on}"
+
+
+def are_texts(cells: Cells, dialect: Dialect) -> bool:
+    """Whether no cell is a number, and most are no truth values either."""
+    if not pa.types.is_string(cells.type) or share_of_numbers(cells, dialect):
+        return False
+    return bool(are_words(cells).mean() < _MOSTLY)
+
+
+def for_odd_date(cell: str) -> str:
+    """What to do about a cell that is to be a date: rewrite all of them if it is one elsewhere."""
+    if re.match(_DATE, cell):
+        return "write the dates of the column in this form, or name it in data.drop"
+    return "correct the cell, or name the column in data.drop"
 
 
 def for_text(frame: Frame, names: Sequence[str], *, most: int) -> str:

@@ -15,6 +15,7 @@ from fairlead.data import suggestions
 from fairlead.data.cells import (
     CellError,
     FoundType,
+    are_words,
     coded,
     first_text,
     known_by,
@@ -95,7 +96,8 @@ def _check_no_dates(frame: Frame, name: str) -> None:
 def _check_not_mixed(frame: Frame, name: str) -> None:
     """Refuse a target of numbers with a text in between: are they classes, or is it a fault?
 
-    So is one whose numbers are written in another dialect, such as with a decimal comma.
+    So is one whose numbers are written in another dialect, such as with a decimal comma, and one of
+    truth values in words with a number in between.
     """
     cells = frame[name]
     if name in frame.text:
@@ -106,6 +108,7 @@ def _check_not_mixed(frame: Frame, name: str) -> None:
     row = first_text(cells, frame.spelling)
     if row < 0:
         return  # numbers with leading zeros
+    _check_truths_alike(frame, name)
     fault = CellError(row=row, cell=str(cells[row].as_py()), why="text, not a number")
     key = suggestions.for_numbers(frame, name, fault)
     others = "text, not a number" if marks else "text, and other cells are numbers"
@@ -113,6 +116,30 @@ def _check_not_mixed(frame: Frame, name: str) -> None:
         f"data.target: row {row + 1}, column {name!r}: {shown(fault.cell)} is {others}; "
         f"{f'{key}; or ' if key else ''}correct the cell, or say data.task: "
         "classification if all of them are classes"
+    )
+
+
+_MOSTLY = 0.5  # of a column: its other cells are the odd ones
+
+
+def _check_truths_alike(frame: Frame, name: str) -> None:
+    """Refuse truth values of which some are words and some are 1 or 0, and words among others."""
+    words = are_words(frame[name])
+    fault = numbers(frame[name], frame.spelling, truths=True)
+    mostly = bool(words.mean() >= _MOSTLY)
+    if isinstance(fault, CellError):
+        if mostly:
+            raise InvalidData(
+                f"{_said(fault, name)}, and other cells are; correct the cell, or say data.task: "
+                "classification if all of them are classes"
+            )
+        return
+    row = int((words != mostly).argmax())
+    kinds = ("0 or 1", "true or false")
+    odd = CellError(row=row, cell=str(frame[name][row].as_py()), why=kinds[not mostly])
+    raise InvalidData(
+        f"{_said(odd, name)}, and other cells are {kinds[mostly]}; data.types "
+        f"({{{yaml_key(name)}: boolean}}) takes both for truth values; or write them alike"
     )
 
 
@@ -163,9 +190,14 @@ def _classes(
 def _check_truths(frame: Frame, name: str) -> None:
     fault = numbers(frame[name], frame.spelling, truths=True)
     if isinstance(fault, CellError):
-        raise InvalidData(
-            f"{_said(fault, name)}; correct the cell, or leave {name!r} out of data.types"
-        )
+        raise InvalidData(f"{_said(fault, name)}; {_for_truths(frame, name)}")
+
+
+def _for_truths(frame: Frame, name: str) -> str:
+    """What to do about a target that is said to be of truth values, and holds another cell."""
+    if suggestions.are_texts(frame[name], frame.spelling):
+        return f"leave {name!r} out of data.types: its texts are classes then"
+    return f"correct the cell, or leave {name!r} out of data.types"
 
 
 def _said(fault: CellError, name: str) -> str:

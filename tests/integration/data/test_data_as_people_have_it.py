@@ -983,6 +983,75 @@ class TestNothingIsTakenForSomethingElse:
         says = refused(tmp_path, text, types={"y": "boolean"})
         assert "is no truth value (true, false, 1 or 0)" in says
 
+    @pytest.mark.parametrize(
+        ("cells", "says"),
+        [
+            (
+                "True,true,0,False",
+                (
+                    "row 3, column 'y': '0' is 0 or 1, and other cells are true or false; "
+                    "data.types ({y: boolean}) takes both for truth values; or write them alike"
+                ),
+            ),
+            (
+                "1,0,0,true,1",
+                (
+                    "row 4, column 'y': 'true' is true or false, and other cells are 0 or 1; "
+                    "data.types ({y: boolean}) takes both for truth values; or write them alike"
+                ),
+            ),
+            (
+                "True,False,true,2",
+                (
+                    "row 4, column 'y': '2' is no truth value (true, false, 1 or 0), and other "
+                    "cells are; correct the cell, or say data.task: classification if all of "
+                    "them are classes"
+                ),
+            ),
+        ],
+        ids=["a digit", "a word", "another number"],
+    )
+    def test_a_target_of_truth_values_that_are_not_alike_is_refused_at_the_odd_cell(
+        self, tmp_path: Path, cells: str, says: str
+    ) -> None:
+        text = "a,y\n" + "".join(f"{n},{cell}\n" for n, cell in enumerate(cells.split(",")))
+        assert refused(tmp_path, text) == f"data.target: {says}"
+
+    def test_truth_values_that_are_not_alike_are_read_as_is_advised(self, tmp_path: Path) -> None:
+        made = table(tmp_path, "a,y\n1,True\n2,true\n3,0\n", types={"y": "boolean"})
+        assert made.classes == ("False", "True")
+
+    def test_two_texts_are_no_truth_values_and_are_used_as_texts(self, tmp_path: Path) -> None:
+        text = "a,y\n" + "".join(f"{('ja', 'nein')[n % 2]},{n}\n" for n in range(8))
+        says = refused(tmp_path, text, types={"a": "boolean"})
+        assert says == (
+            "data.source: row 1, column 'a': 'ja' is no truth value (true, false, 1 or 0); its "
+            "cells are texts: leave 'a' out of data.types; name the column in data.encode "
+            "({a: onehot}) to use it as text, or in data.drop"
+        )
+        assert table(tmp_path, text, encode={"a": "onehot"}).columns[0].kind == "text"
+
+    def test_as_a_target_they_are_classes_without_a_type(self, tmp_path: Path) -> None:
+        text = "a,y\n" + "".join(f"{n},{('ja', 'nein')[n % 2]}\n" for n in range(8))
+        says = refused(tmp_path, text, types={"y": "boolean"})
+        assert says.endswith("leave 'y' out of data.types: its texts are classes then")
+        assert table(tmp_path, text).classes == ("ja", "nein")
+
+    def test_an_odd_cell_among_truth_values_is_to_be_corrected(self, tmp_path: Path) -> None:
+        text = "a,y\n" + "".join(f"{cell},{n}\n" for n, cell in enumerate(["true"] * 5 + ["ja"]))
+        says = refused(tmp_path, text, types={"a": "boolean"})
+        assert says.endswith("correct the cell, or name the column in data.drop")
+
+    @pytest.mark.parametrize("cell", ["31.01.2020", "01/31/2020"])
+    def test_dates_in_another_form_are_to_be_written_as_iso_8601_does(
+        self, tmp_path: Path, cell: str
+    ) -> None:
+        says = refused(tmp_path, f"a,y\n{cell},1\n{cell},2\n{cell},3\n", encode={"a": "date"})
+        assert says == (
+            f"data.source: row 1, column 'a': '{cell}' is no date of ISO 8601 (2020-01-31, "
+            "2020-01-31T18:30); write the dates of the column in this form, or name it in data.drop"
+        )
+
     def test_nan_is_missing_only_where_the_spec_says_so(self, tmp_path: Path) -> None:
         text = "a,y\nnan,1\n2,2\n-,3\n4,4\n"
         says = refused(tmp_path, text, missing=["-"], impute="mean")
