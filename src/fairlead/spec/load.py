@@ -7,7 +7,9 @@ YAML becomes a tree (yaml.py), `--set` replaces parts of it, the tree becomes a 
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -24,6 +26,7 @@ from fairlead.spec.wording import Complaint, complaints
 
 MAX_BYTES = 1 << 20
 _KEY = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+|\[\d+\])*")
+_MARKS = {"#", "|", ">"}  # of a comment, and of a text on the lines below
 _ABOUT = re.compile(rf"({_KEY.pattern})(?::| must | is )")
 _PART = re.compile(r"\.?([\w-]+)|\[(\d+)\]")
 
@@ -153,10 +156,26 @@ def _override(tree: Node, override: str) -> Node:
     if not equals or not _KEY.fullmatch(key):
         raise InvalidSpec(f"{where}: give it as key=value, such as search.trials=20")
     try:
-        value = _flat(yaml.parse(text, where), Place(source="--set"))  # what is said names the key
+        value = _flat(_value(key, text, where), Place(source="--set"))  # what is said names the key
         return tree.replaced(_parts(key), value)
     except InvalidSpec as error:
         raise InvalidSpec(f"{where}: {str(error).removeprefix(f'{where}:').strip()}") from None
+
+
+def _value(key: str, text: str, where: str) -> Node | None:
+    """What YAML makes of a value; one that it takes for a mark of its own is to be quoted."""
+    begin, quoted = text.strip()[:1], json.dumps(text, ensure_ascii=False)
+    way_on = f"a text such as this needs quotes: --set {shlex.quote(f'{key}={quoted}')}"
+    try:
+        node = yaml.parse(text, where)
+    except InvalidSpec as error:
+        if begin in {"[", "{"}:  # is more likely a list that is not closed
+            raise
+        raise InvalidSpec(f"YAML cannot read the value {text!r}; {way_on}") from error
+    is_empty = node is None or node.value == ""
+    if is_empty and text and (not begin or begin in _MARKS):
+        raise InvalidSpec(f"YAML reads nothing in the value {text!r}; {way_on}")
+    return node
 
 
 def _flat(node: Node | None, place: Place) -> Node:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -249,6 +251,23 @@ def test_an_override_without_a_value_is_null(file: Path) -> None:
 )
 def test_an_override_that_fits_nowhere_is_named(file: Path, override: str, said: str) -> None:
     assert refusal(file, override).startswith(f"--set {override}: {said}")
+
+
+@pytest.mark.parametrize("text", [",", "@x", "*x", "%x", "!x", '"x', "a: b: c", "`", "}"])
+def test_a_value_that_yaml_cannot_read_is_to_be_quoted(file: Path, text: str) -> None:
+    quoted = shlex.quote(f"data.target={json.dumps(text)}")
+    override = f"data.target={text}"
+    assert refusal(file, override) == (
+        f"--set {override}: YAML cannot read the value {text!r}; a text such as this needs quotes: "
+        f"--set {quoted}"
+    )
+    assert loaded(file, *shlex.split(quoted)).spec.data.target == text
+
+
+@pytest.mark.parametrize("text", ["|", ">", "#", "# id", " "])
+def test_a_value_of_which_yaml_reads_nothing_is_to_be_quoted(file: Path, text: str) -> None:
+    told = refusal(file, f"data.target={text}")
+    assert f"YAML reads nothing in the value {text!r}; a text such as this needs quotes" in told
 
 
 @pytest.mark.parametrize(
