@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from fairlead.cli.main import COMMANDS, NAMES
 from fairlead.families import catalog
+from fairlead.spec.load import load
 
 ROOT = Path(__file__).parents[3]
 RIDGE = """
@@ -110,6 +112,16 @@ def test_the_next_command_is_named_as_this_one_was_called(tmp_path: Path) -> Non
             check=True,
         )
         assert done.stderr == f"next: {called} run {name}/{name}.yaml\n"
+
+
+def test_what_a_new_spec_has_as_a_comment_is_a_spec_without_its_mark(tmp_path: Path) -> None:
+    assert run("new", "prices", cwd=tmp_path).returncode == 0
+    path = tmp_path / "prices" / "prices.yaml"
+    path.write_text(re.sub(r"(?m)^( *)# (\w+:|  )", r"\1\2", path.read_text()))
+    data = load(path).spec.data
+    assert (data.decimal, data.encoding, data.missing) == (",", "cp1252", ("", "?"))
+    assert (data.encode, data.types) == ({"city": "onehot", "sold": "date"}, {"zip": "text"})
+    assert (data.drop, data.impute) == (("id",), "median")
 
 
 def test_a_list_of_nothing_says_so_and_prints_no_table(tmp_path: Path) -> None:
