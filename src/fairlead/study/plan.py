@@ -164,6 +164,7 @@ def _seen(plan: StudyPlan, asked: Spec) -> Iterator[str]:
     yield from table.notes
     yield from remarks.on_target(table, asked.data)
     yield from remarks.on_row_numbers(table)
+    yield from remarks.on_copies(table)
     if asked.promote.when != "never":
         yield from remarks.on_precision(table)
     yield from remarks.on_few(held, asked.promote)

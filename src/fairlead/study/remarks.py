@@ -64,6 +64,51 @@ def on_row_numbers(table: Table) -> Iterator[str]:
             yield f"columns {named} look like numbers of the row; name in data.drop those that are"
 
 
+def on_copies(table: Table) -> Iterator[str]:
+    """Columns that hold the target: the same number, or one value for each class, in every row."""
+    found = list(_amount_copies(table) if table.classes is None else _class_copies(table))
+    if found:
+        named, one = ", ".join(map(repr, found)), len(found) == 1
+        yield (
+            f"{'column' if one else 'columns'} {named} {'holds' if one else 'hold'} the target "
+            f"{table.target_name!r} in every row, so a model learns nothing else; name "
+            f"{'it' if one else 'them'} in data.drop if {'it is' if one else 'they are'} not known "
+            "before the target is"
+        )
+
+
+def _amount_copies(table: Table) -> Iterator[str]:
+    import numpy as np
+
+    for column in table.columns:
+        if column.kind == "number":
+            values = _values(table, column.name)
+            if values[0] == table.target[0] and np.array_equal(values, table.target):
+                yield column.name
+
+
+def _class_copies(table: Table) -> Iterator[str]:
+    """Columns in which each class has a value of its own; of few rows, that may be chance."""
+    import numpy as np
+
+    _, first, classes = np.unique(table.target, return_index=True, return_inverse=True)
+    if len(classes) < _SOME:
+        return
+    for column in table.columns:
+        if column.kind == "date":
+            continue
+        values = (
+            _values(table, column.name) if column.kind == "number" else _codes(table, column.name)
+        )
+        own = values[first]
+        if len(np.unique(own)) == len(own) and bool((values == own[classes]).all()):
+            yield column.name
+
+
+def _codes(table: Table, name: str) -> NDArray[np.int32]:
+    return table.features.text[:, table.signature.text.index(name)]
+
+
 def _values(table: Table, name: str) -> NDArray[np.float64]:
     return table.features.numbers[:, table.signature.numbers.index(name)]
 

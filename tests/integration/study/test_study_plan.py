@@ -279,6 +279,61 @@ def test_whole_ends_of_a_parameter_that_takes_fractions_are_remarked_on(
 OWN = "search.over=[{family: './mine.py:Rounded', params: {alpha: {low: 0.1, high: 1}}}]"
 
 
+def copies(folder: Path, rows: str, target: str, *sets: str) -> list[str]:
+    (folder / "rows.csv").write_text(rows)
+    found = planned(folder, f"data.target={target}", "data.drop=[]", *sets).remarks
+    return [line for line in found if "the target" in line]
+
+
+def test_a_column_that_is_the_target_is_remarked_on(folder: Path) -> None:
+    amounts = [(i * 37 % 101) / 4 for i in range(60)]
+    head = "x,copy,again,y\n"
+    rows = "".join(f"{i % 7},{y},{y:.3e},{y}\n" for i, y in enumerate(amounts))
+    [remark] = copies(folder, head + rows, "y")
+    assert remark == (
+        "columns 'copy', 'again' hold the target 'y' in every row, so a model learns nothing else; "
+        "name them in data.drop if they are not known before the target is"
+    )
+    [remark] = copies(folder, head + rows.replace("0,0.0,", "0,0.5,", 1), "y")
+    assert remark == (
+        "column 'again' holds the target 'y' in every row, so a model learns nothing else; name it "
+        "in data.drop if it is not known before the target is"
+    )
+
+
+KINDS = "".join(
+    f"{i * 5 % 11},{'abc'[i % 3]},{(7, 2, 5)[i % 3]},{'zyx'[i % 3]}\n" for i in range(60)
+)
+
+
+def test_a_column_with_a_value_for_each_class_is_remarked_on(folder: Path) -> None:
+    rows = f"x,kind,code,name\n{KINDS}"
+    [remark] = copies(folder, rows, "kind", "data.encode={name: onehot}")
+    assert remark == (
+        "columns 'code', 'name' hold the target 'kind' in every row, so a model learns nothing "
+        "else; name them in data.drop if they are not known before the target is"
+    )
+    assert copies(folder, rows, "kind", "data.drop=[code, name]") == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (KINDS.replace(",a,7,z", ",a,7,", 1), "column 'code' holds"),  # a text is missing
+        (KINDS.replace(",a,7,z", ",a,2,z", 1), "column 'name' holds"),
+        (KINDS.replace(",a,7,z", ",a,8,w", 1), ""),  # a class has two values
+        (KINDS.replace(",5,x", ",2,y"), ""),  # two classes have one value
+        ("".join(KINDS.splitlines(keepends=True)[:18]), ""),  # few rows
+    ],
+    ids=["missing", "another", "two of one", "one of two", "few"],
+)
+def test_a_column_that_only_nearly_says_the_class_is_not(
+    folder: Path, rows: str, said: str
+) -> None:
+    found = copies(folder, f"x,kind,code,name\n{rows}", "kind", "data.encode={name: onehot}")
+    assert [line[: len(said)] for line in found] == ([said] if said else [])
+
+
 def test_an_estimator_that_cannot_become_champion_is_remarked_on(folder: Path) -> None:
     [remark] = planned(folder, OWN).remarks
     assert remark == (
