@@ -69,3 +69,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def _may_fork(item: pytest.Item) -> bool:
     return item.nodeid.startswith(FORKED) and not item.get_closest_marker("new_interpreters")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL by which a PostgreSQL server is administered; its databases are made by tests."""
+    from tests.support.postgres import VARIABLE, PostgresServer
+
+    if url := os.environ.get(VARIABLE):
+        yield url
+        return
+    # What a power cut would take is gone with the server anyway.
+    server = PostgresServer(fsync="off", max_connections=200)
+    try:
+        yield server.url
+    finally:
+        server.close()

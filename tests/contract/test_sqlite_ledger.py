@@ -12,9 +12,8 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.compiler import compiles
 
-from fairlead.ledger.database import Now, Value
+from fairlead.ledger.database import Value
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.sqlite import SqliteDatabase
 from fairlead.ledger.store import SqlLedger, bring_to_head, open_ledger
@@ -24,11 +23,6 @@ from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.runs_contract import RunsContract
 from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
-
-
-@compiles(Now, "postgresql")
-def _now(*_: object, **__: object) -> str:
-    return "extract(epoch from clock_timestamp())"
 
 
 class TestSqliteLedger(LedgerContract, RunsContract, ServingContract, ConcurrentContract):

@@ -94,10 +94,16 @@ _LOSE = (
         state=sa.bindparam("next"), lost=tasks.c.lost + 1, reason=sa.bindparam("why"), **_NOBODY
     )
 )
-# Every later write of an attempt: this task, under this token, still running.
+# Every later write of an attempt: this task, under this token, by this worker, still running. A
+# server that crashed may give a token again whose claim it lost: so the token alone is not enough.
 _MINE = (
     tasks.update()
-    .where(tasks.c.id == sa.bindparam("task"), tasks.c.token == sa.bindparam("fence"), _IS_RUNNING)
+    .where(
+        tasks.c.id == sa.bindparam("task"),
+        tasks.c.token == sa.bindparam("fence"),
+        tasks.c.worker == sa.bindparam("by"),
+        _IS_RUNNING,
+    )
     .returning(tasks.c.study, Now().label("now"))
 )
 _EXTEND = _MINE.values(lease=sa.bindparam("seconds"), lease_ends=Now() + sa.bindparam("seconds"))
@@ -317,7 +323,7 @@ def _started(started: Claim, lease: float) -> dict[str, object]:
 def _mine(
     connection: sa.Connection, statement: sa.UpdateBase, held: Claim, **values: object
 ) -> Row:
-    keys = {"task": held.task, "fence": held.token}
+    keys = {"task": held.task, "fence": held.token, "by": held.worker}
     row = connection.execute(statement, keys | values).one_or_none()
     if row is None:
         raise Lost(

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import sqlalchemy as sa
 
 from fairlead.errors import Invalid
-from fairlead.ledger import sqlite
+from fairlead.ledger import postgres, sqlite
 from fairlead.ledger.database import HOME, PATIENCE, Database, now
 from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.routes import SqlRoutes
@@ -31,7 +31,11 @@ class _Module(Protocol):
     def exists(self, location: Path | str) -> bool: ...
 
 
-_DATABASES: Mapping[str, _Module] = {"sqlite": sqlite}  # by the scheme of their URLs
+_DATABASES: Mapping[str, _Module] = {  # by the scheme of their URLs
+    "sqlite": sqlite,
+    "postgresql": postgres,
+    "postgres": postgres,
+}
 _SOURCES = sa.select(studies.c.sources).distinct()
 _DIGESTS = sa.union(
     sa.select(studies.c.table_digest),
@@ -141,7 +145,10 @@ def _database(location: Path | str) -> _Module:
     scheme, separator, _ = str(location).partition("://")
     kind = scheme if separator else "sqlite"
     if kind not in _DATABASES:
-        raise Invalid(f"ledger {location!r}: it must be a file, or a URL like sqlite:///FILE")
+        raise Invalid(
+            f"ledger {location!r}: it must be a file, or a URL like sqlite:///FILE or "
+            "postgresql://USER@HOST/DATABASE"
+        )
     return _DATABASES[kind]
 
 
@@ -162,6 +169,7 @@ def _digests(connection: sa.Connection) -> Sequence[Digest]:
 MIGRATIONS = Path(__file__).parent / "migrations"
 _NEW = ""  # the revision of a database without tables
 _LOCK = "schema"
+_OF_DATABASE = "fairlead_"  # begins the names of tables that are the database's own affair
 _STAMPS = sa.table("alembic_version", sa.column("version_num", sa.String))
 
 
@@ -184,11 +192,12 @@ def revision_of(connection: sa.Connection, name: str) -> str:
     Raises:
         Invalid: There are tables, but not those of a ledger.
     """
-    tables = set(sa.inspect(connection).get_table_names())
+    found = sa.inspect(connection).get_table_names()
+    tables = {table for table in found if not table.startswith(_OF_DATABASE)}
     if not tables:
         return _NEW
-    if not {"alembic_version", "studies"} <= tables:
-        raise Invalid(f"ledger {name!r}: a database of something else; choose another file")
+    if not {"alembic_version", "studies", "tasks", "champions"} <= tables:
+        raise Invalid(f"ledger {name!r}: a database of something else; choose another")
     return str(connection.execute(sa.select(_STAMPS)).scalar_one())
 
 

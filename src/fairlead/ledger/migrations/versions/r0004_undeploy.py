@@ -1,7 +1,7 @@
 """Routes without traffic, of the kind 'undeploy'.
 
-A check is changed only by making its table anew. Foreign keys cannot be switched off inside of a
-transaction, so the rows that name routes stand aside meanwhile.
+SQLite changes a check only by making its table anew. Foreign keys cannot be switched off inside of
+a transaction, so the rows that name routes stand aside meanwhile.
 """
 
 from __future__ import annotations
@@ -17,9 +17,21 @@ depends_on = None
 _IN_FORCE = sa.table("routes_in_force", sa.column("model"), sa.column("number"))
 
 
+_KINDS = "kind IN ('deploy', 'set', 'undo', 'undeploy')"
+
+
 def upgrade() -> None:
-    """Make the table of routes anew, with all that is in it."""
+    """Change the check of what routes there are."""
     connection = op.get_bind()
+    if connection.dialect.name == "sqlite":
+        _make_anew(connection)
+    else:
+        op.drop_constraint(op.f("routes_kind_ck"), "routes")
+        op.create_check_constraint(op.f("routes_kind_ck"), "routes", _KINDS)
+
+
+def _make_anew(connection: sa.Connection) -> None:
+    """Make the table of routes anew, with all that is in it."""
     in_force = [row._asdict() for row in connection.execute(sa.select(_IN_FORCE))]
     connection.execute(_IN_FORCE.delete())
     _create("routes_anew")
@@ -43,9 +55,7 @@ def _create(name: str) -> None:
         sa.Column("deployment", sa.Integer(), nullable=True),
         sa.Column("before", sa.Integer(), nullable=True),
         sa.Column("at", sa.Double(), nullable=False),
-        sa.CheckConstraint(
-            "kind IN ('deploy', 'set', 'undo', 'undeploy')", name=op.f("routes_kind_ck")
-        ),
+        sa.CheckConstraint(_KINDS, name=op.f("routes_kind_ck")),
         sa.ForeignKeyConstraint(
             ["model", "before"], [f"{name}.model", f"{name}.number"], name="routes_before_fk"
         ),

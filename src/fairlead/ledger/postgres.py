@@ -1,0 +1,369 @@
+"""The ledger's database on a PostgreSQL server: everything in which PostgreSQL differs.
+
+Transactions read what is committed, and wait for the rows and the named locks that others hold. A
+deadlock, a serialization failure, or a server that went away makes a transaction run again.
+
+A connection that is lost during COMMIT leaves open whether it came about. So each durable write
+also writes its number in the row of its connection (`fairlead_sessions`): whoever lost one looks
+the number up once the old transaction is over. A claim or a heartbeat, which need not last, is run
+again: what it wrote is fenced, and ends with its lease.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+
+from fairlead.errors import Busy, Failed, FairleadError, Invalid, Unreachable
+from fairlead.ledger.database import HOME, PATIENCE, Now, Value
+
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_CONNECT = 10  # seconds that a connection may take
+_CONNECTIONS = 4  # of a process that are kept open; more come and go
+_MORE = 12
+_SHORTEST_WAIT = 0.002  # seconds
+_LONGEST_WAIT = 1.0
+_CHANCE = random.SystemRandom()  # no seed of the user's can put workers in step
+_AGAIN = {"40001", "40P01"}  # a serialization failure, a deadlock
+_AWAY = {  # the server went away, is starting, or has no room for a connection
+    *("08000", "08001", "08003", "08004", "08006", "25P03"),
+    *("53300", "57P01", "57P02", "57P03", "57P05"),
+}
+_LOCKED = "55P03"
+_FAULTS: dict[str, tuple[type[FairleadError], str]] = {
+    _LOCKED: (Busy, "others hold what this writes; run it again"),
+    "53100": (Failed, "the server's disk is full; free some space and run the command again"),
+    "53200": (Failed, "the server has no memory left; see to it and run it again"),
+    "28000": (Invalid, "the server lets this user not in; see {setting}"),
+    "28P01": (Invalid, "the server refuses the password; see {setting}"),
+    "3D000": (Invalid, "there is no such database; create it, or choose another {setting}"),
+    "3F000": (Invalid, "there is no such schema; create it, or choose another {setting}"),
+    "42501": (Invalid, "the role lacks a right; `fairlead ledger grants` says which it needs"),
+    "25006": (Invalid, "the server takes no writes; name the primary in {setting}"),
+}
+
+
+@compiles(Now, "postgresql")
+def _now(*_: Any, **__: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+def open_database(
+    location: Path | str, *, patience: float = PATIENCE, setting: str = HOME
+) -> PostgresDatabase:
+    """The database that a URL names: postgresql://user:password@host:5432/database.
+
+    Parameters of libpq may follow (?sslmode=verify-full&sslrootcert=ca.pem). Without a password in
+    it, libpq looks for one in $PGPASSWORD, $PGPASSFILE and ~/.pgpass.
+
+    Args:
+        location: The URL.
+        patience: Seconds that a transaction waits for others, and for the server, before it fails.
+        setting: What named the location, for advice.
+
+    Raises:
+        Invalid: It is no URL of a database, the driver is not installed, or the server lets nobody
+            in with it.
+        Unreachable: No server answers.
+    """
+    database = PostgresDatabase(_url(str(location)), patience=patience, setting=setting)
+    database.connect()
+    return database
+
+
+def exists(location: Path | str) -> bool:
+    """Whether a server can be asked; who asks it is told what is wrong."""
+    _url(str(location))
+    return True
+
+
+class PostgresDatabase:
+    """One database of a PostgreSQL server.
+
+    Args:
+        url: Of the database.
+        patience: Seconds that a transaction waits for others, and for the server, before it fails.
+        setting: What named the URL, for advice.
+    """
+
+    def __init__(self, url: sa.URL, *, patience: float = PATIENCE, setting: str = HOME) -> None:
+        self.setting = setting
+        self.name = _shown(url)
+        self._patience = patience
+        self._engine = _engine(url, patience)
+
+    def connect(self) -> None:
+        """Connect for the first time: a server that does not answer by then is not waited for.
+
+        Raises:
+            Invalid: The server lets nobody in with this URL.
+            Unreachable: No server answers.
+        """
+        try:
+            self._engine.connect().close()
+        except sa.exc.DBAPIError as error:
+            self.close()
+            raise self._explained(error) from error
+
+    def refuse_emptied(self) -> None:
+        """A server keeps its files; nothing beside them shows what was in them."""
+
+    def prepare(self) -> None:
+        """Make the table of the connections' numbers, which every durable write needs."""
+        if self.read(_is_prepared):
+            return
+        self.write(
+            lambda connection: connection.exec_driver_sql(_SESSIONS), lock="sessions", durable=False
+        )
+
+    def read(self, query: Callable[[sa.Connection], Value]) -> Value:
+        """Run a function that reads one state of the ledger and blocks nobody."""
+
+        def read() -> Value:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql(_READ)
+                return query(connection)
+
+        return self._repeated(read, self._patience)
+
+    def write(
+        self,
+        change: Callable[[sa.Connection], Value],
+        *,
+        lock: str | None = None,
+        durable: bool = True,
+        patience: float | None = None,
+    ) -> Value:
+        """Run a function in a transaction that holds the lock, and commit it."""
+        longest = self._patience if patience is None else min(patience, self._patience)
+
+        def write() -> Value:
+            with self._engine.connect() as connection:
+                mark = _Mark.next(connection) if durable else None
+                connection.exec_driver_sql(_beginning(longest, lock, mark))
+                value = change(connection)
+                self._commit(connection, mark, longest)
+                return value
+
+        return self._repeated(write, longest)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def _repeated(self, work: Callable[[], Value], patience: float) -> Value:
+        """The work's value; run again where the database asks for it, while there is patience."""
+        backoff = _Backoff(patience)
+        while True:
+            try:
+                return work()
+            except sa.exc.TimeoutError as error:  # every connection of this process is in use
+                raise Busy(f"ledger {self.name!r}: {error}") from error
+            except sa.exc.DBAPIError as error:
+                if not (_is_to_repeat(error) and backoff.wait()):
+                    raise self._explained(error) from error
+
+    def _commit(self, connection: sa.Connection, mark: _Mark | None, patience: float) -> None:
+        try:
+            connection.exec_driver_sql("COMMIT")
+        except sa.exc.DBAPIError as error:
+            if mark is None or not _is_away(error):
+                raise
+            if not self._has_come_about(mark, patience):
+                raise
+
+    def _has_come_about(self, mark: _Mark, patience: float) -> bool:
+        """Whether the write of this mark was committed, once its transaction is over."""
+
+        def look() -> bool:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql(_beginning(patience))
+                last = connection.execute(_LAST, {"session": mark.session}).scalar_one()
+                connection.exec_driver_sql("COMMIT")
+                return bool(last >= mark.number)
+
+        try:
+            return self._repeated(look, self._patience)
+        except FairleadError as error:
+            raise Unreachable(
+                f"{error}; it went away during a commit: whether that came about is not known, so "
+                "look before you ask for it again"
+            ) from error
+
+    def _explained(self, error: sa.exc.DBAPIError) -> Exception:
+        kind, advice = _FAULTS.get(_code(error), (None, ""))
+        why = _first_line(error.orig)
+        if kind is not None:
+            return kind(f"ledger {self.name!r}: {advice.format(setting=self.setting)} ({why})")
+        if _is_away(error):
+            return Unreachable(
+                f"ledger {self.name!r}: no connection to the server: {why}; see that it runs, and "
+                f"that {self.setting} is right"
+            )
+        return error
+
+
+class _Backoff:
+    """The waits before each further try, up to so many seconds: random, and ever longer."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._longest = _SHORTEST_WAIT
+
+    def wait(self) -> bool:
+        """Wait for the next try; False, at once, where there is no time left for one."""
+        if time.monotonic() > self._until:
+            return False
+        time.sleep(_CHANCE.uniform(0, self._longest))
+        self._longest = min(2 * self._longest, _LONGEST_WAIT)
+        return True
+
+
+class _Mark:
+    """The number of a durable write of one connection.
+
+    Args:
+        session: Names the connection.
+        number: From 1, rising.
+    """
+
+    def __init__(self, session: str, number: int) -> None:
+        self.session = session
+        self.number = number
+
+    @classmethod
+    def next(cls, connection: sa.Connection) -> _Mark:
+        """The mark of the next durable write of this connection."""
+        known = connection.info
+        known["session"] = known.get("session") or uuid.uuid4().hex
+        known["writes"] = known.get("writes", 0) + 1
+        return cls(known["session"], known["writes"])
+
+
+# Its name says whose it is: other programs have tables of sessions.
+_SESSIONS = """
+CREATE TABLE IF NOT EXISTS fairlead_sessions (
+    id VARCHAR NOT NULL CONSTRAINT fairlead_sessions_pk PRIMARY KEY,
+    writes BIGINT NOT NULL,
+    since TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 50)
+"""
+_INSERT = "INSERT INTO fairlead_sessions VALUES"
+# Waits for the end of a transaction that writes the row; where there is none, none was committed.
+_LAST = sa.text(
+    f"{_INSERT} (:session, 0, now()) ON CONFLICT (id) DO UPDATE SET writes = "
+    "fairlead_sessions.writes RETURNING writes"
+)
+
+
+def _is_prepared(connection: sa.Connection) -> bool:
+    found = connection.exec_driver_sql("SELECT to_regclass('fairlead_sessions')")
+    return found.scalar_one() is not None
+
+
+def _beginning(patience: float, lock: str | None = None, mark: _Mark | None = None) -> str:
+    """What comes before a change, in one message to the server."""
+    said = [_WRITE, f"SET LOCAL lock_timeout = {max(1, int(1000 * patience))}"]
+    if lock is not None:
+        said.append(f"SELECT pg_advisory_xact_lock({_key(lock)})")
+    if mark is None:
+        said.append("SET LOCAL synchronous_commit = off")
+    else:
+        said.append(
+            f"{_INSERT} ('{mark.session}', {mark.number}, now()) "
+            "ON CONFLICT (id) DO UPDATE SET writes = excluded.writes"
+        )
+    if mark is not None and mark.number == 1:
+        said.append("DELETE FROM fairlead_sessions WHERE since < now() - interval '7 days'")
+    return "; ".join(said)
+
+
+def _key(lock: str) -> int:
+    """The number that PostgreSQL knows a named lock by."""
+    digest = hashlib.blake2b(f"fairlead:{lock}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _url(text: str) -> sa.URL:
+    try:
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise Invalid(f"ledger: the URL of its database cannot be read: {error}") from error
+    if not url.database:
+        raise Invalid(f"ledger {_shown(url)!r}: the URL names no database")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _shown(url: sa.URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=True)
+
+
+def _engine(url: sa.URL, patience: float) -> sa.Engine:
+    """Transactions are begun by hand: SQLAlchemy's "begin" event costs a third of a statement."""
+    try:
+        engine = sa.create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            use_native_hstore=False,
+            pool_size=_CONNECTIONS,
+            max_overflow=_MORE,
+            pool_timeout=patience,
+            connect_args=_arguments(url),
+        )
+    except ImportError as error:
+        raise Invalid(
+            f"ledger {_shown(url)!r}: its driver is not installed: pip install "
+            "'fairlead[postgresql]'"
+        ) from error
+    sa.event.listen(engine, "connect", _limit)
+    return engine
+
+
+def _arguments(url: sa.URL) -> dict[str, object]:
+    """What libpq is told where the URL does not say: to notice in time that a server is gone."""
+    wanted: dict[str, object] = {
+        "connect_timeout": _CONNECT,
+        "application_name": "fairlead",
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,  # milliseconds
+    }
+    return {name: value for name, value in wanted.items() if name not in url.query}
+
+
+def _limit(connection: Any, _record: object) -> None:
+    """Let the server end a transaction whose process was stopped or cut off in it."""
+    connection.execute(
+        "SELECT set_config('idle_in_transaction_session_timeout', '20s', false) "
+        "WHERE current_setting('idle_in_transaction_session_timeout') = '0'"
+    )
+
+
+def _is_to_repeat(error: sa.exc.DBAPIError) -> bool:
+    return _code(error) in _AGAIN or _is_away(error)
+
+
+def _is_away(error: sa.exc.DBAPIError) -> bool:
+    """Whether the server, or the connection to it, is no more; a refused connection has no code."""
+    code = _code(error)
+    if code:
+        return code in _AWAY
+    return isinstance(error, sa.exc.OperationalError) or error.connection_invalidated
+
+
+def _code(error: sa.exc.DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def _first_line(error: object) -> str:
+    return " ".join(str(error).split("\n", 1)[0].split())[:300]

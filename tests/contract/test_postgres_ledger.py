@@ -1,0 +1,67 @@
+"""The PostgreSQL ledger does what every ledger does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
+from tests.contract.concurrent_contract import ConcurrentContract
+from tests.contract.ledger_contract import LedgerContract
+from tests.contract.ledger_machine import LedgerMachine
+from tests.contract.runs_contract import RunsContract
+from tests.contract.serving_contract import ServingContract
+from tests.contract.serving_machine import ServingMachine
+from tests.support.postgres import database
+
+
+class TestPostgresLedger(LedgerContract, RunsContract, ServingContract, ConcurrentContract):
+    @pytest.fixture
+    def location(self, postgres: str) -> Iterator[str]:
+        with database(postgres) as url:
+            yield url
+
+
+class PostgresDatabases:
+    """A new ledger for each run of a machine."""
+
+    server: ClassVar[str]
+
+    def open(self) -> Ledger:
+        self.databases = ExitStack()
+        url = self.databases.enter_context(database(self.server))
+        return open_ledger(url)
+
+    def teardown(self) -> None:
+        super().teardown()  # type: ignore[misc] # of the machine that it is mixed into
+        self.databases.close()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _server(postgres: str) -> None:
+    PostgresDatabases.server = postgres
+
+
+class PostgresMachine(PostgresDatabases, LedgerMachine):
+    pass
+
+
+class PostgresServingMachine(PostgresDatabases, ServingMachine):
+    pass
+
+
+RUNS = settings(
+    max_examples=20,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+TestPostgresMachine = PostgresMachine.TestCase
+TestPostgresMachine.settings = RUNS
+TestPostgresServingMachine = PostgresServingMachine.TestCase
+TestPostgresServingMachine.settings = RUNS
