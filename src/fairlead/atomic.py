@@ -54,6 +54,22 @@ def replaced(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
+@contextmanager
+def renamed(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
+    """As `replaced`, for a file that others write: gives its name, at which there is none yet."""
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder outlive a power cut."""
     handle = os.open(folder, os.O_RDONLY)

@@ -36,6 +36,11 @@ def size(many: int) -> str:
     return f"{amount:.3g} {unit}"
 
 
+def without_password(url: str) -> str:
+    """The URL with its password, if any, left out."""
+    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", url)
+
+
 def value(one: Scalar) -> str:
     """A parameter's value as YAML writes it; a float to six digits."""
     if isinstance(one, bool) or one is None:

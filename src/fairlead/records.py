@@ -218,6 +218,14 @@ class File:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CacheFolder:
+    """A folder for local copies of artefacts."""
+
+    path: str
+    size: int = 20_000_000_000  # bytes that they may have together
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parity:
     """How far the exported model's predictions on the holdout are from the trained one's.
 

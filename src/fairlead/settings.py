@@ -7,13 +7,17 @@ two stores (ledger, artefacts) are named by URLs; all else is kept in folders of
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.errors import Invalid
+from fairlead.records import CacheFolder
 
 _SQLITE = "sqlite:///"
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS |= {f"{letter}I": 1 << 10 * power for power, letter in enumerate("KMGT", start=1)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,7 @@ class Settings:
             ($FAIRLEAD_ALLOW_PRIVATE_URLS=1).
         max_download: Bytes that one download may bring ($FAIRLEAD_MAX_DOWNLOAD).
         download_seconds: Seconds that one download may take ($FAIRLEAD_DOWNLOAD_SECONDS).
+        cache_size: Bytes that local copies of artefacts may have ($FAIRLEAD_CACHE_SIZE).
         lease: Seconds a worker may be silent before its task is given to another
             ($FAIRLEAD_LEASE).
     """
@@ -44,6 +49,7 @@ class Settings:
     allow_private_urls: bool = False
     max_download: int = 1 << 30
     download_seconds: float = 300.0
+    cache_size: int = CacheFolder.size
     lease: float = 10.0
 
     @property
@@ -62,9 +68,9 @@ class Settings:
         return self.artifacts or (self.home.absolute() / "artifacts").as_uri()
 
     @property
-    def artifacts_cache(self) -> Path:
+    def artifacts_cache(self) -> CacheFolder:
         """The folder of local copies of artefacts, where their store is no local folder."""
-        return self.home.absolute() / "artifacts-cache"
+        return CacheFolder(path=str(self.home.absolute() / "artifacts-cache"), size=self.cache_size)
 
     @property
     def downloads(self) -> Path:
@@ -126,6 +132,7 @@ def from_environment(
         allow_private_urls=environ.get("FAIRLEAD_ALLOW_PRIVATE_URLS", "") == "1",
         max_download=_whole(environ, "FAIRLEAD_MAX_DOWNLOAD", 1 << 30),
         download_seconds=_positive(environ, "FAIRLEAD_DOWNLOAD_SECONDS", 300.0),
+        cache_size=_bytes(environ, "FAIRLEAD_CACHE_SIZE", CacheFolder.size),
         lease=_positive(environ, "FAIRLEAD_LEASE", 10.0, most=86_400.0),
     )
 
@@ -162,3 +169,14 @@ def _whole(environ: Mapping[str, str], name: str, default: int) -> int:
     if value != int(value):
         raise Invalid(f"${name} must be a whole number of at least 1, not {environ[name]!r}")
     return int(value)
+
+
+def _bytes(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, "")
+    if not text:
+        return default
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]I?|)B?", text.strip().upper(), re.ASCII)
+    many = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    if many < 1:
+        raise Invalid(f"${name} must be a number of bytes such as 20GB or 500MiB, not {text!r}")
+    return many

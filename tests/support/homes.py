@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 
 
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of this test session have in common."""
+    root = factory.getbasetemp()
+    return root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """The folder of this name; the first process that asks makes it, the others wait for that.
 
     Tests read it or copy it.
     """
-    root = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
+    root = shared_folder(factory)
     folder, made = root / name, root / f"{name}.made"
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -21,10 +21,36 @@ from fairlead.artifacts.backend import Stored, damaged, digest_of_file, is_diges
 from fairlead.errors import Corrupt, Failed
 from fairlead.records import Digest
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT}
 _CHUNK = 1 << 20
 
 _Identity: TypeAlias = tuple[int, int, int]  # inode, bytes, nanoseconds of the last change
+
+
+class Verified:
+    """The files that this process has read and found to be what their names say."""
+
+    def __init__(self) -> None:
+        self._known: dict[Digest, _Identity] = {}
+
+    def check(self, digest: Digest, file: Path) -> None:
+        """Read the file, unless it is the very one that was read before: tables are large.
+
+        Raises:
+            Corrupt: It is damaged.
+            OSError: It cannot be read.
+        """
+        identity = _identity(file)
+        if self._known.get(digest) == identity:
+            return
+        found, size = digest_of_file(file)
+        if found != digest:
+            raise damaged(digest, str(file), size)
+        self._known[digest] = identity
+
+    def note(self, digest: Digest, file: Path) -> None:
+        """The file is sound as it is."""
+        self._known[digest] = _identity(file)
 
 
 class FolderBackend:
@@ -32,7 +58,7 @@ class FolderBackend:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._verified: dict[Digest, _Identity] = {}
+        self._verified = Verified()
 
     def write(self, digest: Digest, content: bytes) -> None:
         """Keep these bytes."""
@@ -50,7 +76,7 @@ class FolderBackend:
     def path(self, digest: Digest) -> Path:
         """The file of this digest, verified."""
         with self._found(digest) as file:
-            self._verify(digest, file)
+            self._verified.check(digest, file)
             return file
 
     def exists(self, digest: Digest) -> bool:
@@ -67,7 +93,7 @@ class FolderBackend:
     def delete(self, digest: Digest, *, unless_after: float | None) -> None:
         """Remove the file; nobody is about to find it, to store it again, or to replace it."""
         file = self._file(digest)
-        with suppress(FileNotFoundError), _locked(file.parent, fcntl.LOCK_EX):
+        with suppress(FileNotFoundError), locked(file.parent, fcntl.LOCK_EX):
             if unless_after is None or file.stat().st_mtime <= unless_after:
                 file.unlink()
 
@@ -91,21 +117,11 @@ class FolderBackend:
         except OSError as error:
             raise Failed(f"reading artefact {digest}: {error}") from error
 
-    def _verify(self, digest: Digest, file: Path) -> None:
-        """Read the file, unless it is the very one that was read before: tables are large."""
-        identity = _identity(file)
-        if self._verified.get(digest) == identity:
-            return
-        found, size = digest_of_file(file)
-        if found != digest:
-            raise damaged(digest, str(file), size)
-        self._verified[digest] = identity
-
     def _keep(self, digest: Digest, fill: Callable[[BinaryIO], object]) -> None:
         file = self._file(digest)
-        with _as_failed(f"storing artefact {digest} under {str(self._root)!r}"):
-            _make_folder(file.parent)
-            with _locked(file.parent, fcntl.LOCK_SH):
+        with as_failed(f"storing artefact {digest} under {str(self._root)!r}"):
+            make_folder(file.parent)
+            with locked(file.parent, fcntl.LOCK_SH):
                 if self._renewed(digest):
                     return
                 # Read-only: nobody edits by accident what others know by its digest.
@@ -116,9 +132,9 @@ class FolderBackend:
         """Whether the file is there and sound; it is then as new to the garbage collector."""
         file = self._file(digest)
         try:
-            self._verify(digest, file)
+            self._verified.check(digest, file)
             os.utime(file)
-            self._verified[digest] = _identity(file)
+            self._verified.note(digest, file)
         except (OSError, Corrupt):
             return False
         return True
@@ -145,14 +161,15 @@ def _copy(source: Path, target: BinaryIO, digest: Digest) -> None:
         raise Failed(f"storing {str(source)!r}: it changed while it was read; try again")
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make the folder, if it is not there, so that a power cut leaves it there."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         atomic.sync_folder(folder.parent)
 
 
 @contextmanager
-def _locked(folder: Path, how: int) -> Iterator[None]:
+def locked(folder: Path, how: int) -> Iterator[None]:
     """Writers share a folder, and who deletes has it alone; the kernel unlocks when they die."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -164,9 +181,10 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
 
 
 @contextmanager
-def _as_failed(doing: str) -> Iterator[None]:
+def as_failed(doing: str) -> Iterator[None]:
+    """Errors of a local disk, in one line."""
     try:
         yield
     except OSError as error:
-        full = "the disk is full; free some space" if error.errno in _FULL else str(error)
+        full = "the disk is full; free some space" if error.errno in FULL else str(error)
         raise Failed(f"{doing}: {full}, and run the command again") from error

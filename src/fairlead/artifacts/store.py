@@ -20,8 +20,10 @@ from fairlead.artifacts.backend import (
 )
 from fairlead.artifacts.folder import FolderBackend
 from fairlead.artifacts.remote import FsspecBackend
+from fairlead.artifacts.s3 import S3Backend
 from fairlead.errors import Failed
-from fairlead.records import Digest, File
+from fairlead.formatting import without_password
+from fairlead.records import CacheFolder, Digest, File
 
 
 class Artifacts:
@@ -37,9 +39,9 @@ class Artifacts:
         Unreachable: The URL's server did not answer.
     """
 
-    def __init__(self, root: Path | str, *, cache: Path | str | None = None) -> None:
+    def __init__(self, root: Path | str, *, cache: CacheFolder | None = None) -> None:
         self._root = str(root)
-        self._cache = None if cache is None else Path(cache)
+        self._cache = cache
         self._backend = _backend(root, self._cache)
 
     @property
@@ -48,16 +50,17 @@ class Artifacts:
         return self._root
 
     @property
-    def cache(self) -> str | None:
+    def cache(self) -> CacheFolder | None:
         """The folder of local copies, for another process to open it with."""
-        return None if self._cache is None else str(self._cache)
+        return self._cache
 
     def put(self, content: bytes) -> File:
         """Store these bytes; a damaged file of theirs is mended.
 
         Raises:
-            Failed: The disk is full, or cannot be written; nothing is left behind.
-            Unreachable: The server did not answer.
+            Failed: The disk is full or cannot be written, or the server refuses; nothing is left
+                behind.
+            Unreachable: The server did not answer, or not in time.
         """
         digest = digest_of(content)
         self._backend.write(digest, content)
@@ -86,7 +89,7 @@ class Artifacts:
         """
         content = self._backend.read(checked_digest(digest))
         if digest_of(content) != digest:
-            raise damaged(digest, self._root, len(content))
+            raise damaged(digest, without_password(self._root), len(content))
         return content
 
     def path(self, digest: Digest) -> Path:
@@ -125,9 +128,11 @@ class Artifacts:
         return self._backend.stale_temporaries(older_than=older_than)
 
 
-def _backend(root: Path | str, cache: Path | None) -> ArtifactBackend:
+def _backend(root: Path | str, cache: CacheFolder | None) -> ArtifactBackend:
     if isinstance(root, Path) or "://" not in root:
         return FolderBackend(Path(root).absolute())
     if root.startswith("file://"):  # not through fsspec, which does not care about crashes
         return FolderBackend(Path(unquote(urlsplit(root).path)))
+    if root.startswith(("s3://", "s3a://")):
+        return S3Backend(root, cache)
     return FsspecBackend(root, cache)

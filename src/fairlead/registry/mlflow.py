@@ -13,7 +13,6 @@ import argparse
 import fcntl
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +29,7 @@ from typing import Any
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
+from fairlead.formatting import without_password
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, Version
 from fairlead.settings import Settings, from_environment
@@ -261,11 +261,6 @@ def catch_up(settings: Settings, ledger: Ledger) -> State:
         return State(uri=OFF, pending=0)
     note = _run_mirror(settings) if ledger.outbox.pending(1) else None
     return State(uri=uri, pending=len(ledger.outbox.pending()), note=note)
-
-
-def without_password(uri: str) -> str:
-    """The URI with its password, if any, left out."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", uri)
 
 
 def _run_mirror(settings: Settings) -> str | None:

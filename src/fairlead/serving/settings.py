@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from fairlead.records import CacheFolder
+
 _MEBIBYTE = 1 << 20
 
 
@@ -73,7 +75,7 @@ class ProcessSettings:
         listen: Numbers of the listening sockets that it inherits.
         channel: Number of its end of the socket pair, for messages of plan.py.
         artifacts: URL of the artefact store.
-        artifacts_cache: Folder of local copies of artefacts, where the store is no local folder.
+        artifacts_cache: Local copies of artefacts, where the store is no local folder.
         host: The name or address that was asked to be bound; clients may name it.
         tokens: SHA-256 of the tokens that are admitted; empty: everybody on this machine.
         limits: What it takes from its clients.
@@ -85,7 +87,7 @@ class ProcessSettings:
     listen: tuple[int, ...]
     channel: int
     artifacts: str
-    artifacts_cache: str | None = None
+    artifacts_cache: CacheFolder | None = None
     host: str = "127.0.0.1"
     tokens: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)

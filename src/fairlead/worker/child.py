@@ -19,6 +19,7 @@ from pathlib import Path
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError
+from fairlead.records import CacheFolder
 from fairlead.training.check import FamiliesToCheck, check_families
 from fairlead.training.refit import refit
 from fairlead.training.study_context import StudyContext
@@ -38,17 +39,19 @@ from fairlead.worker.messages import (
 )
 
 
-def main(descriptor: int, artifacts: str, cache: str, parent: int) -> None:
+def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: int) -> None:
     """Answer requests until the worker closes its end.
 
     Args:
         descriptor: File descriptor of the connection to the worker.
         artifacts: URL of the artefact store.
         cache: Folder of local copies of artefacts.
+        cache_size: Bytes that these may have.
         parent: Process id of the worker; when it dies, so does this process.
     """
     _die_with(parent)
-    session, me = StudySession(Artifacts(artifacts, cache=Path(cache))), os.getpid()
+    copies = CacheFolder(path=cache, size=cache_size)
+    session, me = StudySession(Artifacts(artifacts, cache=copies)), os.getpid()
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as requests:
         for line in requests:
             for answer in _answers(session, line):
@@ -166,4 +169,10 @@ def _watch(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), os.environ["FAIRLEAD_ARTIFACTS"], sys.argv[2], int(sys.argv[3]))
+    main(
+        int(sys.argv[1]),
+        os.environ["FAIRLEAD_ARTIFACTS"],
+        sys.argv[2],
+        int(sys.argv[3]),
+        int(sys.argv[4]),
+    )

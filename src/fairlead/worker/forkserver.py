@@ -140,13 +140,14 @@ class ArtifactStore:
 
     url: str
     cache: str
+    cache_size: int  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForkRequest:
     """A request for a child, with its environment and working folder."""
 
-    store: tuple[str, str]  # URL and cache of the artefacts
+    store: tuple[str, str, int]  # URL and cache of the artefacts, and how large that may become
     environ: Mapping[str, str]
     folder: str
 
@@ -166,7 +167,9 @@ class ForkedProcess:
 
     def __init__(self, path: str, store: ArtifactStore, *, connection: int, output: int) -> None:
         request = ForkRequest(
-            store=(store.url, store.cache), environ=dict(os.environ), folder=str(Path.cwd())
+            store=(store.url, store.cache, store.cache_size),
+            environ=dict(os.environ),
+            folder=str(Path.cwd()),
         )
         self.pid: int | None = None  # unknown until it was forked
         self._status: int | None = None

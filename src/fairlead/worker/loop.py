@@ -15,11 +15,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 from fairlead.errors import Lost
 from fairlead.ledger.interface import Ledger
-from fairlead.records import Claim, Limits, Study
+from fairlead.records import CacheFolder, Claim, Limits, Study
 from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Observation
 from fairlead.worker.forkserver import tell_idle
@@ -71,7 +70,7 @@ class Worker:
         name: Unique among those alive.
         ledger: Where tasks come from and results go.
         artifacts: URL of the artefact store.
-        cache: Folder of local copies of artefacts, where the store is no local folder.
+        cache: Local copies of artefacts, where the store is no local folder.
         lease: Seconds of a lease.
         study: Work on this study only.
         forkserver: The socket of a fork server that forks its children.
@@ -81,7 +80,7 @@ class Worker:
     name: str
     ledger: Ledger
     artifacts: str
-    cache: Path
+    cache: CacheFolder
     lease: float
     study: str | None = None
     forkserver: str | None = None

@@ -18,8 +18,8 @@ from collections import deque
 from collections.abc import Sequence
 from io import FileIO
 from multiprocessing.connection import wait
-from pathlib import Path
 
+from fairlead.records import CacheFolder
 from fairlead.worker.forkserver import ArtifactStore, ForkedProcess, threads_of_libraries
 from fairlead.worker.messages import Answer, Request, decode, encode
 
@@ -77,6 +77,7 @@ class SpawnedProcess:
                 "fairlead.worker.child",
                 str(connection),
                 store.cache,
+                str(store.cache_size),
                 str(os.getpid()),
             ],
             pass_fds=[connection],
@@ -119,18 +120,18 @@ class Child:
 
     Args:
         artifacts: URL of the artefact store.
-        cache: Folder of local copies of artefacts.
+        cache: Local copies of artefacts.
         threads: Of one fit.
         forkserver: The socket of a fork server, which is asked where it has as many threads.
     """
 
     def __init__(
-        self, *, artifacts: str, cache: Path, threads: int, forkserver: str | None = None
+        self, *, artifacts: str, cache: CacheFolder, threads: int, forkserver: str | None = None
     ) -> None:
         own_end, child_end = socket.socketpair()
         reading, writing = os.pipe()
         self._process = _started(
-            ArtifactStore(url=artifacts, cache=str(cache)),
+            ArtifactStore(url=artifacts, cache=cache.path, cache_size=cache.size),
             forkserver if threads == 1 else None,
             connection=child_end.fileno(),
             output=writing,

@@ -17,6 +17,7 @@ from tests.lacking import lacking
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt, Failed, Invalid, Unreachable
+from fairlead.records import CacheFolder
 
 CONTENT = b"0123456789" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -201,7 +202,7 @@ def test_a_url_without_a_cache_gives_bytes_but_no_path() -> None:
 
 
 def test_a_damaged_file_of_the_cache_is_fetched_again(tmp_path: Path) -> None:
-    store = Artifacts("memory://cached", cache=tmp_path)
+    store = Artifacts("memory://cached", cache=CacheFolder(path=str(tmp_path)))
     store.put(CONTENT)
     path = store.path(DIGEST)
     path.chmod(0o644)
@@ -210,7 +211,7 @@ def test_a_damaged_file_of_the_cache_is_fetched_again(tmp_path: Path) -> None:
 
 
 def test_a_cached_file_needs_no_server(tmp_path: Path) -> None:
-    store = Artifacts("memory://gone", cache=tmp_path)
+    store = Artifacts("memory://gone", cache=CacheFolder(path=str(tmp_path)))
     store.put(CONTENT)
     path = store.path(DIGEST)
     fsspec.filesystem("memory").rm("/gone", recursive=True)

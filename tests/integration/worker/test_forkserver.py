@@ -18,7 +18,7 @@ import pytest
 
 from fairlead.data import store
 from fairlead.errors import Failed, InvalidSpec
-from fairlead.records import TaskKind, Trial
+from fairlead.records import CacheFolder, TaskKind, Trial
 from fairlead.settings import Settings
 from fairlead.spec.load import load
 from fairlead.stores import open_artifacts
@@ -116,7 +116,9 @@ def test_a_child_with_several_threads_is_a_program_of_its_own(tmp_path: Path, se
 
 
 def forked(server: str, folder: Path) -> tuple[Child, psutil.Process]:
-    child = Child(artifacts=str(folder), cache=folder, threads=1, forkserver=server)
+    child = Child(
+        artifacts=str(folder), cache=CacheFolder(path=str(folder)), threads=1, forkserver=server
+    )
     waited(lambda: child.exit_status() is None and child._process.pid)
     assert child._process.pid is not None
     return child, psutil.Process(child._process.pid)
@@ -154,9 +156,9 @@ def test_a_forked_child_has_the_memory_streams_and_surroundings_of_its_own(
 
 WORKER = """
 import sys, time
-from pathlib import Path
+from fairlead.records import CacheFolder
 from fairlead.worker.process import Child
-child = Child(artifacts=".", cache=Path("."), threads=1, forkserver=sys.argv[1])
+child = Child(artifacts=".", cache=CacheFolder(path="."), threads=1, forkserver=sys.argv[1])
 while child.exit_status() is None and child._process.pid is None:
     time.sleep(0.01)
 print(child._process.pid, flush=True)
@@ -184,7 +186,12 @@ def test_children_die_with_the_server_and_the_next_is_a_program_of_its_own(tmp_p
         assert not child.refused
         child.end()
         waited(lambda: not process.is_running(), seconds=5)
-        following = Child(artifacts=str(tmp_path), cache=tmp_path, threads=1, forkserver=path)
+        following = Child(
+            artifacts=str(tmp_path),
+            cache=CacheFolder(path=str(tmp_path)),
+            threads=1,
+            forkserver=path,
+        )
         assert not isinstance(following._process, ForkedProcess)
         following.end()
     assert not Path(path).exists()

@@ -30,6 +30,24 @@ def test_a_download_may_bring_whole_bytes(text: str, size: int) -> None:
     assert from_environment({DOWNLOAD: text}).max_download == size
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("", 20 * 10**9), ("1", 1), ("500MB", 500 * 10**6), ("2 GiB", 2 << 30), ("1.5k", 1500),
+     ("1tb", 10**12)],
+)  # fmt: skip
+def test_a_cache_has_a_size_as_people_write_it(text: str, size: int) -> None:
+    assert from_environment({"FAIRLEAD_CACHE_SIZE": text}).artifacts_cache.size == size
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "GB", "20 XB", "0.1", "1e9", "20GBs", "nan"])
+def test_a_cache_of_no_size_is_refused(text: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        from_environment({"FAIRLEAD_CACHE_SIZE": text})
+    assert str(caught.value) == (
+        f"$FAIRLEAD_CACHE_SIZE must be a number of bytes such as 20GB or 500MiB, not {text!r}"
+    )
+
+
 def test_a_time_may_have_parts_of_a_second() -> None:
     assert from_environment({"FAIRLEAD_LEASE": "0.5"}).lease == 0.5
 

@@ -1,0 +1,252 @@
+"""Artefacts in a bucket of S3, or of a server that speaks as S3 does.
+
+Where the server is and who we are it gets as all programs do, from the environment, profiles and
+roles that botocore knows; nothing of that stands in the URL.
+
+An upload says the SHA-256 of its bytes, which the server verifies, and that it is to make a new
+object. Where there is one already, the server's ETag tells whether it holds the right bytes: it is
+the MD5 of an object, or of the MD5s of its parts. A sound one gets a new time of change by a copy
+onto itself; any other is overwritten. So a request whose answer was lost may be made again.
+
+botocore tries again, with growing pauses, what failed on the way or what the server could not do
+now; for how long at most is the caller's bound (remote.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from fairlead.artifacts.backend import digest_of
+from fairlead.artifacts.folder import as_failed
+from fairlead.artifacts.remote import FsspecBackend, changed
+from fairlead.errors import Failed, FairleadError, Invalid, Unreachable
+from fairlead.records import CacheFolder, Digest
+
+PART = 16 << 20
+"""Bytes of a part. What is smaller than two of them is uploaded by one request."""
+_AT_ONCE = 4  # parts on their way together
+_LOOKED_FOR = 1 << 20  # so many bytes are not sent before it is known that they are wanted
+_OPTIONS = {
+    "skip_instance_cache": True,  # credentials belong to a store, not to the process
+    "max_concurrency": 1,  # a download in one piece goes on where it was cut
+    "config_kwargs": {
+        "connect_timeout": 5.0,
+        "read_timeout": 20.0,
+        "response_checksum_validation": "when_required",  # the digest says more
+        "retries": {"mode": "standard", "total_max_attempts": 12},
+    },
+}
+_THERE_ALREADY = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
+_NO_CONDITIONS = {"NotImplemented", "501"}  # a store that has no conditional puts
+_KEYS = "see AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_SESSION = "get new credentials, or see AWS_SESSION_TOKEN"
+_MAY_NOT = (
+    "the server refuses this to whom the credentials belong; see that they are the right ones, "
+    "and may list, read, write and delete there"
+)
+_REGION = "the bucket is in another region; set AWS_DEFAULT_REGION"
+_REFUSALS = {
+    "InvalidAccessKeyId": f"the server does not know the access key; {_KEYS}",
+    "InvalidClientTokenId": f"the server does not know the access key; {_KEYS}",
+    "SignatureDoesNotMatch": f"the secret key is not that of the access key; {_KEYS}",
+    "ExpiredToken": f"the credentials have expired; {_SESSION}",
+    "InvalidToken": f"the server does not accept the session token; {_SESSION}",
+    "TokenRefreshRequired": f"the credentials have expired; {_SESSION}",
+    "RequestTimeTooSkewed": "this machine's clock is not the server's; set it",
+    "NoSuchBucket": "there is no such bucket at that server; make it, or name another",
+    **dict.fromkeys(("AccessDenied", "AllAccessDisabled", "AccountProblem", "403"), _MAY_NOT),
+    **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed", "301"), _REGION),
+}
+"""What the server's codes mean where no other try will help."""
+
+
+class S3Backend(FsspecBackend):
+    """A bucket that keeps artefacts, under a prefix.
+
+    Args:
+        url: s3://bucket/prefix.
+        cache: Where local files are kept; without one there are none.
+
+    Raises:
+        Invalid: The URL holds credentials, or s3fs is not installed.
+    """
+
+    def __init__(self, url: str, cache: CacheFolder | None) -> None:
+        if "@" in urlsplit(url).netloc:
+            raise Invalid(
+                "artefact store: an s3:// URL holds no credentials, which would be shown with it; "
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
+        super().__init__(url, cache, options=_OPTIONS, package="fairlead[s3]")
+        self._bucket, _, _ = self._root.partition("/")
+
+    def write(self, digest: Digest, content: bytes) -> None:
+        """Keep these bytes."""
+        etag = _etag(content[start : start + PART] for start in range(0, len(content) or 1, PART))
+        with self._answering(digest):
+            if len(content) >= _LOOKED_FOR and self._renewed(digest, etag):
+                return
+            if self._created(digest, content, etag) or self._renewed(digest, etag):
+                return
+            self._upload(digest, etag, lambda: self._put(digest, content, "overwrite"))
+
+    def copy(self, digest: Digest, source: Path) -> None:
+        """Keep a copy of this file."""
+        with as_failed(f"storing {str(source)!r} as an artefact"):
+            size = source.stat().st_size
+            content = source.read_bytes() if size < 2 * PART else None
+        if content is not None:
+            if digest_of(content) != digest:
+                raise changed(source)
+            self.write(digest, content)
+            return
+        with as_failed(f"storing {str(source)!r} as an artefact"):
+            etag = _checked_etag(source, digest)
+        with self._answering(digest):
+            if not self._renewed(digest, etag):
+                self._upload(digest, etag, lambda: self._put_file(digest, source, size))
+                if not self._is_sound(digest, etag):  # or the server's ETags are no MD5s
+                    self._check_unchanged(digest, source)
+
+    def _put(self, digest: Digest, content: bytes, mode: str) -> None:
+        checksum = base64.b64encode(bytes.fromhex(digest)).decode()
+        self._files.pipe_file(
+            self._name(digest),
+            content,
+            mode=mode,
+            chunksize=PART,
+            max_concurrency=_AT_ONCE,
+            ChecksumSHA256=checksum,
+            **self._within(len(content)),
+        )
+
+    def _put_file(self, digest: Digest, source: Path, size: int) -> None:
+        self._files.put_file(
+            str(source),
+            self._name(digest),
+            chunksize=PART,
+            max_concurrency=_AT_ONCE,
+            **self._within(size),
+        )
+
+    def _created(self, digest: Digest, content: bytes, etag: str) -> bool:
+        """Make a new object; False if there is one, or the server cannot tell."""
+        try:
+            self._upload(digest, etag, lambda: self._put(digest, content, "create"))
+        except OSError as error:
+            if isinstance(error, FileExistsError) or _code(error) in _THERE_ALREADY:
+                return False
+            if _code(error) in _NO_CONDITIONS:
+                return False
+            raise
+        return True
+
+    def _upload(self, digest: Digest, etag: str, upload: Callable[[], None]) -> None:
+        """Upload. The answer to the end of one in parts may be lost: then it is not known again."""
+        try:
+            upload()
+        except FileNotFoundError as error:
+            if _code(error) != "NoSuchUpload" or not self._is_sound(digest, etag):
+                raise
+
+    def _renewed(self, digest: Digest, etag: str) -> bool:
+        """Whether a sound object is there; it is then as new to the garbage collector."""
+        if not self._is_sound(digest, etag):
+            return False
+        key = self._name(digest).partition("/")[2]
+        source = {"Bucket": self._bucket, "Key": key}
+        try:
+            self._files.call_s3(
+                "copy_object",
+                Bucket=self._bucket,
+                Key=key,
+                CopySource=source,
+                MetadataDirective="REPLACE",
+                **self._within(),
+            )
+        except OSError:  # it is gone, or too large for that: uploading it says more
+            return False
+        return True
+
+    def _is_sound(self, digest: Digest, etag: str) -> bool:
+        try:
+            found = self._files.info(self._name(digest), **self._within())
+        except FileNotFoundError:
+            return False
+        return bool(found.get("ETag", "").strip('"') == etag)
+
+    def _check_unchanged(self, digest: Digest, source: Path) -> None:
+        with as_failed(f"storing {str(source)!r} as an artefact"):
+            try:
+                _checked_etag(source, digest)
+            except Failed:
+                self._files.rm_file(self._name(digest), **self._within())
+                raise
+
+    def _modified(self, name: str, found: Mapping[str, Any] | None) -> float:
+        """When the object was last changed, to the second as S3 tells of a single object."""
+        found = found or self._files.info(name, **self._within())
+        return float(int(found["LastModified"].timestamp()))
+
+    def _meaning(self, error: Exception) -> FairleadError | None:
+        if why := _refusal(error):
+            return Failed(f"artefact store {self._url!r}: {why}", code="store_refused")
+        if _code(error) == "NoSuchUpload":
+            return Unreachable(
+                f"artefact store {self._url!r}: it has lost an upload; run the command again"
+            )
+        return None
+
+
+def _refusal(error: Exception) -> str | None:
+    """Why the server, or botocore, will never do this, and what to do about it."""
+    from botocore.exceptions import NoCredentialsError, PartialCredentialsError, ProfileNotFound
+
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
+        return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if isinstance(error, ValueError):
+        return f"{error}; see AWS_ENDPOINT_URL"
+    return _REFUSALS.get(_code(error), _MAY_NOT if isinstance(error, PermissionError) else None)
+
+
+def _code(error: BaseException) -> str:
+    """The code that an error of the server has; empty where it is another error."""
+    for each in (error, error.__cause__):
+        response = getattr(each, "response", None)
+        if isinstance(response, dict):
+            return str(response.get("Error", {}).get("Code", ""))
+    return ""
+
+
+def _etag(parts: Iterable[bytes]) -> str:
+    """The ETag of what is uploaded in these parts, the way that `PART` says."""
+    sums, size, whole = [], 0, hashlib.md5(usedforsecurity=False)
+    for part in parts:
+        size += len(part)
+        sums.append(hashlib.md5(part, usedforsecurity=False).digest())
+        if size < 2 * PART:
+            whole.update(part)
+    if size < 2 * PART:
+        return whole.hexdigest()
+    return f"{hashlib.md5(b''.join(sums), usedforsecurity=False).hexdigest()}-{len(sums)}"
+
+
+def _checked_etag(source: Path, digest: Digest) -> str:
+    """The ETag of a file whose bytes have this digest. Raises Failed where they have another."""
+    hashed = hashlib.sha256()
+    with source.open("rb") as file:
+        etag = _etag(_hashing(file, hashed.update))
+    if hashed.hexdigest() != digest:
+        raise changed(source)
+    return etag
+
+
+def _hashing(file: BinaryIO, update: Callable[[bytes], None]) -> Iterator[bytes]:
+    while part := file.read(PART):
+        update(part)
+        yield part
