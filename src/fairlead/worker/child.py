@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
-from fairlead.errors import FairleadError
+from fairlead.errors import FairleadError, Transient
 from fairlead.records import CacheFolder
 from fairlead.training.check import FamiliesToCheck, check_families
 from fairlead.training.refit import refit
@@ -137,7 +137,8 @@ def _answered(handle: Callable[[], Answer], *, token: int) -> Answer:
     try:
         return handle()
     except FairleadError as error:
-        return Raised(token=token, reason=str(error))
+        transient = isinstance(error, Transient)
+        return Raised(token=token, reason=str(error), transient=transient)
     except Exception as error:  # noqa: BLE001 - whatever a model raises is reported, not hidden
         return Raised(token=token, reason=_describe(error))
 

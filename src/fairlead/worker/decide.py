@@ -98,13 +98,22 @@ class ReportLost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GiveBack:
+    """Release the task and wait a while: what it needs is away, as another time it may not be."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Release:
     """Release the task unfinished."""
 
     reason: str
 
 
-Step: TypeAlias = Wait | ExtendLease | MarkBegun | CommitResult | ReportFault | ReportLost | Release
+Step: TypeAlias = (
+    Wait | ExtendLease | MarkBegun | CommitResult | ReportFault | ReportLost | GiveBack | Release
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +152,8 @@ def _answered(attempt: Attempt, answer: Answer, *, go_on: bool) -> Step:
     if isinstance(answer, StudyReady | FamiliesChecked) or answer.token != attempt.token:
         return ReportFault(reason="answered another task than the one it was given", replace=True)
     match answer:
+        case Raised(reason=reason, transient=True):
+            return GiveBack(reason=reason)
         case Raised(reason=reason):
             return ReportFault(reason=reason, replace=False)
         case Began():

@@ -28,6 +28,9 @@ from fairlead.worker.process import Child
 _SOONEST, _LATEST = 0.005, 0.5
 """Seconds between two claims: doubled from the first to the last while there is no task."""
 
+_AWAY = 5.0
+"""Seconds until the next claim, where the artefact store did not answer."""
+
 
 @dataclass
 class WorkerStop:
@@ -218,6 +221,10 @@ class Worker:
                 self.note(f"task {claim.task} attempt {claim.attempt}: its process was killed")
                 self._end_child()
                 tasks.lose(self.name)
+            case decide.GiveBack(reason=reason):
+                self.note(f"task {claim.task} attempt {claim.attempt}: {reason}")
+                tasks.release(claim, reason)
+                self._idle(_AWAY)
             case decide.Release(reason=reason):
                 self._end_child()
                 tasks.release(claim, reason)

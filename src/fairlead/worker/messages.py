@@ -99,6 +99,7 @@ class Raised:
 
     token: int
     reason: str
+    transient: bool = False  # no fault of the task: the artefact store did not answer
 
 
 Request: TypeAlias = OpenStudy | TaskRequest | CheckFamilies

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from fairlead.records import Claim, NewTask, Result, Study, Trial
 from fairlead.settings import Settings
 from fairlead.spec.load import load
 from fairlead.study import plan as plans
+from fairlead.worker import loop
 from fairlead.worker.loop import Worker
 
 SPEC = """
@@ -44,9 +47,15 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
+    with made_shop(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def made_shop(tmp_path: Path, *, artifacts: str = "") -> Iterator[Shop]:
     (tmp_path / "ridge.yaml").write_text(SPEC)
     loaded = load(tmp_path / "ridge.yaml", sets=())
-    settings = Settings(home=tmp_path / "home")
+    settings = Settings(home=tmp_path / "home", artifacts=artifacts)
     plan = plans.make(loaded.spec, base=loaded.base, settings=settings)
     with open_ledger(settings.ledger_url) as ledger:
         study = plans.keep(plan, ledger, Artifacts(settings.artifacts_url), fresh=False)
@@ -86,6 +95,36 @@ def test_a_worker_told_to_stop_while_it_takes_its_next_task_gives_that_back(shop
     assert shop.history() == [("claimed", 1), ("committed", 1), ("claimed", 2), ("released", 2)]
     counts = shop.ledger.studies.counts(shop.study.id)
     assert (counts.ready, counts.running, counts.done) == (2, 0, 1)
+
+
+def test_trials_wait_for_a_store_that_is_away_and_none_of_them_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, aside = tmp_path / "store", tmp_path / "aside"
+    with made_shop(tmp_path, artifacts=f"local://{store}") as shop:
+        monkeypatch.setattr(loop, "_AWAY", 0.05)
+        store.rename(aside)
+        store.write_text("a file, in which nothing can be")
+        noted: list[str] = []
+
+        def note(line: str) -> None:
+            noted.append(line)
+            if len(noted) == 4:  # more than the faults that a task may have
+                store.unlink()
+                aside.rename(store)
+
+        class Ends(SqlTasks):
+            def claim(self, *args: Any, **given: Any) -> Claim | None:
+                if (found := super().claim(*args, **given)) is None:
+                    shop.worker.stop.ask()
+                return found
+
+        shop.ledger.tasks, shop.worker.note = Ends(shop.ledger._database), note
+        shop.worker.run()
+        counts = shop.ledger.studies.counts(shop.study.id)
+    assert all("see that the server answers" in line for line in noted)
+    assert len(noted) == 4
+    assert (counts.done, counts.failed) == (3, 0)
 
 
 class Late(SqlTasks):

@@ -102,6 +102,12 @@ def test_an_exception_is_a_fault_and_the_child_may_go_on() -> None:
     assert step == decide.ReportFault(reason="ValueError: no", replace=False)
 
 
+def test_a_store_that_does_not_answer_is_no_fault_of_the_task() -> None:
+    raised = Raised(token=7, reason="no answer in time", transient=True)
+    step = decide.next_step(attempt(), Observation(now=1, answer=raised))
+    assert step == decide.GiveBack(reason="no answer in time")
+
+
 def test_a_signal_of_its_own_is_a_fault_that_names_it_and_what_was_printed_last() -> None:
     observed = Observation(now=1, exit_status=-signal.SIGSEGV, last_line="about to crash")
     step = decide.next_step(attempt(), observed)

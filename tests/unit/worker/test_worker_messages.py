@@ -68,6 +68,7 @@ def test_every_float_of_a_result_arrives_to_the_last_bit(results: tuple[Result, 
         Began(token=1),
         FamiliesChecked(remarks=("one", "two")),
         Raised(token=1, reason="no"),
+        Raised(token=1, reason="away", transient=True),
         Refitted(token=1, candidate="ab"),
     ],
 )
