@@ -1,0 +1,1 @@
+"""How idle workers hear that tasks are ready."""
