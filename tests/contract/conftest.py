@@ -7,6 +7,7 @@ pytest.register_assert_rewrite(
     "tests.contract.concurrent_contract",
     "tests.contract.ledger_contract",
     "tests.contract.ledger_machine",
+    "tests.contract.queue_contract",
     "tests.contract.runner_contract",
     "tests.contract.runs_contract",
     "tests.contract.serving_contract",
