@@ -123,7 +123,7 @@ def from_environment(
     """
     return Settings(
         home=(home or Path(environ.get("FAIRLEAD_HOME") or ".fairlead")).absolute(),
-        ledger=_ledger_url(ledger or environ.get("FAIRLEAD_LEDGER", "")),
+        ledger=ledger_url(ledger or environ.get("FAIRLEAD_LEDGER", "")),
         artifacts=_artifacts_url(artifacts or environ.get("FAIRLEAD_ARTIFACTS", "")),
         data=tuple(
             Path(part) for part in environ.get("FAIRLEAD_DATA", "").split(os.pathsep) if part
@@ -137,8 +137,11 @@ def from_environment(
     )
 
 
-def _ledger_url(text: str) -> str:
-    """The URL, which a file may stand for; other processes may have another current folder."""
+def ledger_url(text: str) -> str:
+    """The URL of a ledger, which a file may stand for; empty stays empty.
+
+    The file's path becomes absolute: other processes may have another current folder.
+    """
     if not text or ("://" in text and not text.startswith(_SQLITE)):
         return text
     return _SQLITE + str(Path(text.removeprefix(_SQLITE)).absolute())

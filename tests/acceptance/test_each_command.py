@@ -36,6 +36,7 @@ def test_each_command_does_its_work(place: Place) -> None:
     assert "v1" in done("history", "ridge")
     assert "equal" in done("reproduce", "ridge", "1")
     done("gc")
+    assert "current" in done("ledger", "status")
 
     used.append("worker")
     worker = place.start("worker", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -62,6 +62,7 @@ COMMANDS = {
         "families": "List the kinds of models that can be trained.",
         "schema": "Print the JSON Schema of a spec, for editors.",
         "doctor": "Check this installation.",
+        "ledger": "Show, upgrade or copy the ledger; print its database's rights.",
         "gc": "List, and with --delete remove, artefacts that nothing names.",
     },
 }

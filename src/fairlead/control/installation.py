@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -184,16 +185,21 @@ def _ledger(settings: Settings) -> Check:
 def _revision(settings: Settings) -> Check:
     """Read the ledger's revision without bringing it up to date."""
     from fairlead.ledger.schema import HEAD
-    from fairlead.ledger.store import MIGRATIONS, revision
+    from fairlead.ledger.store import open_database, revision_of, standing
 
-    found = revision(settings.ledger_url, setting=settings.ledger_setting)
-    if found == HEAD:
-        return Check(name="ledger", state="ok", text=f"revision {found}")
-    if not found or any((MIGRATIONS / "versions").glob(f"{found}*.py")):
-        text = f"revision {found or 'none'}; the next command brings it to {HEAD}"
-        return Check(name="ledger", state="ok", text=text)
-    text = f"revision {found} of a newer Fairlead (this one knows {HEAD}); upgrade Fairlead"
-    return Check(name="ledger", state="fail", text=text)
+    with closing(open_database(settings.ledger_url, setting=settings.ledger_setting)) as database:
+        found = database.read(lambda connection: revision_of(connection, database.name))
+    match standing(found):
+        case "current":
+            return Check(name="ledger", state="ok", text=f"revision {found}")
+        case "newer":
+            text = f"revision {found} of a newer Fairlead (this one knows {HEAD}); upgrade Fairlead"
+            return Check(name="ledger", state="fail", text=text)
+        case "older" if not database.upgrades_on_opening:
+            text = f"revision {found} of an older Fairlead; upgrade the ledger to {HEAD}"
+            return Check(name="ledger", state="fail", text=text)
+    text = f"revision {found or 'none'}; the next command brings it to {HEAD}"
+    return Check(name="ledger", state="ok", text=text)
 
 
 def _mlflow(settings: Settings) -> Check:

@@ -18,6 +18,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.sql.functions import FunctionElement
 
+from fairlead.ledger.upkeep import Upkeep
+
 Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 Value = TypeVar("Value")
 
@@ -64,6 +66,19 @@ class Database(Protocol):
     @property
     def setting(self) -> str:
         """The setting that says where it is: what messages advise to change."""
+        ...
+
+    @property
+    def upgrades_on_opening(self) -> bool:
+        """Whether opening an older ledger brings its tables up to date.
+
+        Not where it is shared with programs of other machines, which may be older still.
+        """
+        ...
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """What its status, copies and rights are asked of."""
         ...
 
     def refuse_emptied(self) -> None:

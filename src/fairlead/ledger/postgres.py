@@ -22,8 +22,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from fairlead.errors import Busy, Failed, FairleadError, Invalid, Unreachable
+from fairlead.errors import Busy, Failed, FairleadError, Invalid, NextStep, Unreachable
 from fairlead.ledger.database import HOME, PATIENCE, Now, Value
+from fairlead.ledger.postgres_upkeep import PostgresUpkeep
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
@@ -47,8 +48,13 @@ _FAULTS: dict[str, tuple[type[FairleadError], str]] = {
     "28P01": (Invalid, "the server refuses the password; see {setting}"),
     "3D000": (Invalid, "there is no such database; create it, or choose another {setting}"),
     "3F000": (Invalid, "there is no such schema; create it, or choose another {setting}"),
-    "42501": (Invalid, "the role lacks a right; `fairlead ledger grants` says which it needs"),
+    "42501": (Invalid, "the role lacks a right"),
     "25006": (Invalid, "the server takes no writes; name the primary in {setting}"),
+}
+_STEPS = {
+    "42501": NextStep(
+        action="ledger.grants", arguments={"role": None}, effect="prints those that it needs"
+    )
 }
 
 
@@ -58,7 +64,11 @@ def _now(*_: Any, **__: Any) -> str:
 
 
 def open_database(
-    location: Path | str, *, patience: float = PATIENCE, setting: str = HOME
+    location: Path | str,
+    *,
+    patience: float = PATIENCE,
+    setting: str = HOME,
+    restoring: bool = False,  # noqa: ARG001 - nothing beside a database shows what was in it
 ) -> PostgresDatabase:
     """The database that a URL names: postgresql://user:password@host:5432/database.
 
@@ -69,6 +79,7 @@ def open_database(
         location: The URL.
         patience: Seconds that a transaction waits for others, and for the server, before it fails.
         setting: What named the location, for advice.
+        restoring: Whether a ledger is about to be put there.
 
     Raises:
         Invalid: It is no URL of a database, the driver is not installed, or the server lets nobody
@@ -95,8 +106,11 @@ class PostgresDatabase:
         setting: What named the URL, for advice.
     """
 
+    upgrades_on_opening = False
+
     def __init__(self, url: sa.URL, *, patience: float = PATIENCE, setting: str = HOME) -> None:
         self.setting = setting
+        self.upkeep = PostgresUpkeep()
         self.name = _shown(url)
         self._patience = patience
         self._engine = _engine(url, patience)
@@ -200,10 +214,11 @@ class PostgresDatabase:
             ) from error
 
     def _explained(self, error: sa.exc.DBAPIError) -> Exception:
-        kind, advice = _FAULTS.get(_code(error), (None, ""))
-        why = _first_line(error.orig)
+        code, why = _code(error), _first_line(error.orig)
+        kind, advice = _FAULTS.get(code, (None, ""))
         if kind is not None:
-            return kind(f"ledger {self.name!r}: {advice.format(setting=self.setting)} ({why})")
+            text = f"ledger {self.name!r}: {advice.format(setting=self.setting)} ({why})"
+            return kind(text, next_steps=[_STEPS[code]] if code in _STEPS else ())
         if _is_away(error):
             return Unreachable(
                 f"ledger {self.name!r}: no connection to the server: {why}; see that it runs, and "

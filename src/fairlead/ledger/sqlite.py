@@ -29,6 +29,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from fairlead.errors import Busy, Corrupt, Failed, FairleadError, Invalid
 from fairlead.ledger.database import HOME, PATIENCE, Now, Value
+from fairlead.ledger.sqlite_upkeep import SqliteUpkeep
 
 _READING = ("BEGIN", "PRAGMA schema_version")  # the second one takes the snapshot
 _DURABLE = ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
@@ -58,7 +59,11 @@ def _now(*_: Any, **__: Any) -> str:
 
 
 def open_database(
-    location: Path | str, *, patience: float = PATIENCE, setting: str = HOME
+    location: Path | str,
+    *,
+    patience: float = PATIENCE,
+    setting: str = HOME,
+    restoring: bool = False,
 ) -> SqliteDatabase:
     """The database of a file, whose folder is made if need be.
 
@@ -66,6 +71,7 @@ def open_database(
         location: A file, or a URL such as sqlite:////srv/fairlead/ledger.db.
         patience: Seconds that a transaction waits for others before it raises Busy.
         setting: What named the location, for advice.
+        restoring: Whether a ledger is about to be put there: artefacts may lie beside it then.
 
     Raises:
         Invalid: The location is no file, or its folder cannot be made.
@@ -76,7 +82,7 @@ def open_database(
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Invalid(f"ledger {str(file)!r}: its folder cannot be made: {error}") from error
-    refuse_emptied(file)
+    refuse_emptied(file, restoring=restoring)
     return SqliteDatabase(file, patience=patience, setting=setting)
 
 
@@ -117,10 +123,13 @@ class SqliteDatabase:
         setting: What named the file, for advice.
     """
 
+    upgrades_on_opening = True
+
     def __init__(self, file: Path, *, patience: float = PATIENCE, setting: str = HOME) -> None:
         self.setting = setting
         self.file = file.absolute()
         self.name = str(self.file)
+        self.upkeep = SqliteUpkeep(self.file)
         self._patience = patience
         self._queue = self.file.with_name(f"{self.file.name}-turn")
         self._engine = _engine(self.file)
@@ -209,11 +218,15 @@ class SqliteDatabase:
         return kind(f"ledger {self.name!r}: {advised} ({error.orig})") if kind else error
 
 
-def refuse_emptied(file: Path) -> None:
+def refuse_emptied(file: Path, *, restoring: bool = False) -> None:
     """Refuse an empty file, or none, beside what only a ledger leaves.
 
     Before SQLite opens it: SQLite deletes the log beside an empty file, and the log may hold
     everything. It makes one only once the file has its first page.
+
+    Args:
+        file: The ledger's.
+        restoring: Whether artefacts beside it are no fault; a log always is.
 
     Raises:
         Corrupt: It was a ledger and has been emptied.
@@ -221,7 +234,9 @@ def refuse_emptied(file: Path) -> None:
     """
     log = file.with_name(f"{file.name}-wal")
     logged = log if log.exists() and log.stat().st_size else None
-    left = _artifacts(file) or logged  # looked for first: others may be making file and artefacts
+    left = (
+        None if restoring else _artifacts(file)
+    ) or logged  # looked for first: others may be making file and artefacts
     if not file.exists() or file.stat().st_size < _HEADER:
         _refuse_beside(left, file)
 
@@ -308,7 +323,7 @@ def _code(error: sa.exc.DatabaseError) -> int:
 
 
 def _file(location: Path | str) -> Path:
-    if isinstance(location, Path) or "://" not in location:
+    if isinstance(location, Path) or (location and "://" not in location):
         return Path(location)
     scheme, _, file = location.partition(":///")
     if scheme != "sqlite" or not file:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self, TypeAlias
 
 import sqlalchemy as sa
 
-from fairlead.errors import Invalid
+from fairlead.errors import Invalid, NextStep
 from fairlead.ledger import postgres, sqlite
 from fairlead.ledger.database import HOME, PATIENCE, Database, now
 from fairlead.ledger.deployments import SqlDeployments
@@ -26,7 +26,9 @@ from fairlead.records import Digest
 class _Module(Protocol):
     """What the module of a database offers; `location` is a URL of its scheme."""
 
-    def open_database(self, location: Path | str, *, patience: float, setting: str) -> Database: ...
+    def open_database(
+        self, location: Path | str, *, patience: float, setting: str, restoring: bool
+    ) -> Database: ...
 
     def exists(self, location: Path | str) -> bool: ...
 
@@ -92,13 +94,15 @@ def open_ledger(
 ) -> SqlLedger:
     """Open the ledger, creating it or bringing an older one up to date.
 
+    An older one on a server is left alone: programs of its version may be using it.
+
     Args:
         location: A file, or a URL such as sqlite:////srv/fairlead/ledger.db.
         patience: Seconds that a transaction waits for others before it raises Busy.
         setting: What named the location, for advice.
 
     Raises:
-        Invalid: The location is no ledger, cannot be written, or a newer Fairlead made it.
+        Invalid: The location is no ledger, cannot be written, or another Fairlead made it.
         Corrupt: It was a ledger and has been emptied.
     """
     database = open_database(location, patience=patience, setting=setting)
@@ -111,15 +115,27 @@ def open_ledger(
 
 
 def open_database(
-    location: Path | str, *, patience: float = PATIENCE, setting: str = HOME
+    location: Path | str,
+    *,
+    patience: float = PATIENCE,
+    setting: str = HOME,
+    restoring: bool = False,
 ) -> Database:
     """The database of a ledger as it is, not brought up to date.
+
+    Args:
+        location: A file, or a URL.
+        patience: Seconds that a transaction waits for others before it raises Busy.
+        setting: What named the location, for advice.
+        restoring: Whether a ledger is about to be put there; one that was emptied is no fault then.
 
     Raises:
         Invalid: No ledger can be there.
         Corrupt: It was a ledger and has been emptied.
     """
-    return _database(location).open_database(location, patience=patience, setting=setting)
+    return _database(location).open_database(
+        location, patience=patience, setting=setting, restoring=restoring
+    )
 
 
 def exists(location: Path | str) -> bool:
@@ -146,10 +162,18 @@ def _database(location: Path | str) -> _Module:
     kind = scheme if separator else "sqlite"
     if kind not in _DATABASES:
         raise Invalid(
-            f"ledger {location!r}: it must be a file, or a URL like sqlite:///FILE or "
+            f"ledger {_without_password(str(location))!r}: it must be a file, or a URL like "
+            "sqlite:///FILE or "
             "postgresql://USER@HOST/DATABASE"
         )
     return _DATABASES[kind]
+
+
+def _without_password(location: str) -> str:
+    try:
+        return sa.make_url(location).render_as_string(hide_password=True)
+    except (sa.exc.ArgumentError, ValueError):
+        return location.partition("://")[0] + "://..."
 
 
 def _digests(connection: sa.Connection) -> Sequence[Digest]:
@@ -163,27 +187,68 @@ def _digests(connection: sa.Connection) -> Sequence[Digest]:
 #
 # A database without tables becomes a ledger at once, without Alembic, which takes longer to load
 # than all the rest. An older ledger goes through the migrations, in one transaction; what they
-# change stands in migrations/versions. A newer one is refused and left alone.
+# change stands in migrations/versions. A newer one is refused and left alone, and so is an older
+# one that programs of other machines share, until somebody asks for the upgrade.
 
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMA_LOCK = "schema"
+"""The named lock of whoever makes or changes tables."""
+
 _NEW = ""  # the revision of a database without tables
-_LOCK = "schema"
 _OF_DATABASE = "fairlead_"  # begins the names of tables that are the database's own affair
 _STAMPS = sa.table("alembic_version", sa.column("version_num", sa.String))
 
+Standing: TypeAlias = Literal["empty", "current", "older", "newer"]
 
-def bring_to_head(database: Database) -> None:
+
+def bring_to_head(database: Database, *, upgrade: bool = False) -> str:
     """Create the ledger in a new database, migrate an older one, leave a current one alone.
 
+    Args:
+        database: Of the ledger.
+        upgrade: Whether an older one is migrated also where its database is shared.
+
+    Returns:
+        The revision that was found; empty where there were no tables.
+
     Raises:
-        Invalid: The database is something else, or from a newer Fairlead.
+        Invalid: The database is something else, from a newer Fairlead, or from an older one that
+            is not to be upgraded by the way.
         Corrupt: It was a ledger and has been emptied.
     """
     found = database.read(lambda connection: revision_of(connection, database.name))
+    if not upgrade:
+        _refuse_older(found, database)
     database.prepare()
     if found != HEAD:
-        database.write(lambda connection: _change(connection, database), lock=_LOCK)
+        database.write(lambda connection: _change(connection, database), lock=SCHEMA_LOCK)
+    return found
+
+
+def standing(revision: str) -> Standing:
+    """How the tables of this revision stand to those that this program knows."""
+    if revision == _NEW:
+        return "empty"
+    if revision == HEAD:
+        return "current"
+    return "older" if revision in _revisions() else "newer"
+
+
+def _revisions() -> set[str]:
+    """Those that there are migrations for, by the names of their files; needs no Alembic."""
+    files = (MIGRATIONS / "versions").glob("r*_*.py")
+    return {file.stem.partition("_")[0].removeprefix("r") for file in files}
+
+
+def _refuse_older(found: str, database: Database) -> None:
+    if standing(found) == "older" and not database.upgrades_on_opening:
+        raise Invalid(
+            f"ledger {database.name!r}: an older Fairlead made it (revision {found}, this one has "
+            f"{HEAD}); its workers and servers must have ended before",
+            code="older_ledger",
+            next_steps=(NextStep(action="ledger.upgrade", effect="brings it up to date"),),
+        )
 
 
 def revision_of(connection: sa.Connection, name: str) -> str:
