@@ -24,7 +24,7 @@ RouteKind: TypeAlias = Literal["deploy", "set", "undo", "undeploy"]
 ColumnKind: TypeAlias = Literal["number", "text", "date"]
 CellType: TypeAlias = Literal["number", "text", "boolean"]
 RunStage: TypeAlias = Literal["search", "refit", "register", "judge", "deploy"]
-RunState: TypeAlias = Literal["running", "done", "failed"]
+RunState: TypeAlias = Literal["running", "done", "failed", "cancelled"]
 DeploymentState: TypeAlias = Literal["running", "done", "undone", "failed", "superseded"]
 
 
@@ -54,6 +54,10 @@ class Study:
     best: int | None = None  # number of the best trial, once finished
     created: float = 0.0
     finished: float | None = None
+    priority: int = 0  # its tasks go before those of a lower one
+    paused: bool = False  # whether its tasks wait
+    needs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each family the packages, and their versions, that a worker must have for its tasks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +116,19 @@ class NewTask:
 
     kind: TaskKind
     trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a worker has for tasks.
+
+    Args:
+        packages: The installed packages and their versions.
+        memory: Bytes that a task may use there; None where that is not known.
+    """
+
+    packages: Mapping[str, str]
+    memory: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -451,6 +468,20 @@ class ServingEvent:
     route: int | None = None
     deployment: int | None = None
     at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetWorker:
+    """A worker that is alive, as the ledger knows it."""
+
+    name: str
+    host: str
+    process: int
+    offer: Offer
+    study: str | None = None  # id of the one that it works on, where it is for one only
+    used: int = 0  # bytes of memory that it and its child held when they were seen
+    started: float = 0.0
+    seen: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

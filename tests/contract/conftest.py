@@ -5,6 +5,7 @@ import pytest
 pytest.register_assert_rewrite(
     "tests.contract.artifacts_contract",
     "tests.contract.concurrent_contract",
+    "tests.contract.fleet_contract",
     "tests.contract.ledger_contract",
     "tests.contract.ledger_machine",
     "tests.contract.queue_contract",

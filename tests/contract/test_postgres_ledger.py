@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from tests.contract.concurrent_contract import ConcurrentContract
+from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.runs_contract import RunsContract
@@ -20,7 +21,9 @@ from tests.contract.serving_machine import ServingMachine
 from tests.support.postgres import database
 
 
-class TestPostgresLedger(LedgerContract, RunsContract, ServingContract, ConcurrentContract):
+class TestPostgresLedger(
+    LedgerContract, FleetContract, RunsContract, ServingContract, ConcurrentContract
+):
     @pytest.fixture
     def location(self, postgres: str) -> Iterator[str]:
         with database(postgres) as url:

@@ -18,6 +18,7 @@ from fairlead.ledger.interface import Ledger
 from fairlead.ledger.sqlite import SqliteDatabase
 from fairlead.ledger.store import SqlLedger, bring_to_head, open_ledger
 from tests.contract.concurrent_contract import ConcurrentContract
+from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.runs_contract import RunsContract
@@ -25,7 +26,9 @@ from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
 
 
-class TestSqliteLedger(LedgerContract, RunsContract, ServingContract, ConcurrentContract):
+class TestSqliteLedger(
+    LedgerContract, FleetContract, RunsContract, ServingContract, ConcurrentContract
+):
     @pytest.fixture
     def location(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/ledger.db"
@@ -68,7 +71,7 @@ class Demanding(SqliteDatabase):
             assert not self.reading or "FOR UPDATE" not in said
 
 
-class TestDemandingLedger(LedgerContract, RunsContract, ServingContract):
+class TestDemandingLedger(LedgerContract, FleetContract, RunsContract, ServingContract):
     @pytest.fixture
     def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
         database = Demanding(tmp_path / "ledger.db")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fairlead.errors import FairleadError
-from fairlead.machine import usable_cores
+from fairlead.machine import SAME_PACKAGES, usable_cores
 from fairlead.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _LITTLE_MEMORY = 1 << 30
 _SKEW = 2.0  # seconds; file systems round times to as much
 _PATIENCE = 5.0  # seconds for a server to answer
 _HEAVY = ("xgboost", "lightgbm", "catboost", "frames")
-_ALSO = {"xgboost-cpu": "xgboost"}  # the same library, built for GPUs too
 _OFF = "none"  # as $FAIRLEAD_MLFLOW_URI: there is no mirror
 
 
@@ -94,7 +93,7 @@ def _packages() -> Iterator[Check]:
 def _package(requirement: Requirement, *, missing: Literal["warn", "fail"], install: str) -> Check:
     name = requirement.name
     advice = f"pip install --upgrade '{install}'"
-    found = _version(name) or _version(_ALSO.get(name, name))
+    found = _version(name) or _version(SAME_PACKAGES.get(name, name))
     if found is None:
         return Check(name=name, state=missing, text=f"not installed: {advice}")
     if not requirement.specifier.contains(found, prereleases=True):

@@ -17,11 +17,11 @@ from typing import Literal, TypeAlias
 import sqlalchemy as sa
 
 from fairlead.errors import Lost
-from fairlead.ledger import events, results
+from fairlead.ledger import events, results, turns
 from fairlead.ledger.database import Now, Row, now
 from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST
 from fairlead.ledger.schema import leaving_workers, studies, tasks
-from fairlead.records import Claim, Event, Result, TaskKind, Trial
+from fairlead.records import Claim, Event, Offer, Result, TaskKind, Trial
 
 Next: TypeAlias = Literal["ready", "failed"]
 
@@ -63,17 +63,16 @@ _OLDEST = (
         Now().label("now"),
     )
     .join(studies, studies.c.number == tasks.c.study)
-    .where(_IS_READY, ~_IS_LEAVING)
+    .where(
+        _IS_READY,
+        tasks.c.study == sa.bindparam("of"),
+        tasks.c.family == sa.bindparam("family"),
+    )
     .order_by(tasks.c.id)
     .limit(sa.literal_column("1"))
     .with_for_update(skip_locked=True, of=tasks)
 )
-_OLDEST_OF_STUDY = _OLDEST.where(studies.c.id == sa.bindparam("of"))
-_ANY_READY = sa.exists().where(_IS_READY)
-_ANY_READY_OF_STUDY = sa.exists().where(studies.c.id == sa.bindparam("of"), studies.c.ready > 0)
-_ANY_ENDED = sa.exists().where(_IS_RUNNING, _HAS_ENDED)
-_CLAIMABLE = sa.select(_ANY_READY | _ANY_ENDED)
-_CLAIMABLE_OF_STUDY = sa.select(_ANY_READY_OF_STUDY | _ANY_ENDED)
+_ANY_ENDED = sa.select(sa.exists().where(_IS_RUNNING, _HAS_ENDED))
 
 _START = (
     tasks.update()
@@ -156,21 +155,32 @@ class _Ended:
     reason: str
 
 
-def claimable(connection: sa.Connection, study: str | None) -> bool:
+def claimable(
+    connection: sa.Connection, worker: str, *, study: str | None, offer: Offer | None
+) -> bool:
     """Whether a claim may find something. Takes no lock, so that idle workers disturb nobody."""
-    if study is None:
-        return bool(connection.execute(_CLAIMABLE).scalar_one())
-    return bool(connection.execute(_CLAIMABLE_OF_STUDY, {"of": study}).scalar_one())
+    ready = turns.by_turn(turns.queues(connection, worker, study), offer)
+    return bool(ready) or bool(connection.execute(_ANY_ENDED).scalar_one())
 
 
 def claim(
-    connection: sa.Connection, worker: str, *, lease: float, study: str | None
+    connection: sa.Connection,
+    worker: str,
+    *,
+    lease: float,
+    study: str | None,
+    offer: Offer | None,
 ) -> Claim | None:
-    """Take the oldest ready task, once those whose lease has ended are ready again."""
+    """Take the ready task whose turn it is, once those whose lease has ended are ready again."""
     for ended in connection.execute(_ENDED).all():
         _lose(connection, ended)
-    task = _oldest(connection, worker, study)
-    return None if task is None else _start(connection, task, worker, lease)
+    queues = turns.queues(connection, worker, study)
+    for queue in turns.by_turn(queues, offer):
+        head = {"of": queue.study, "family": queue.family}
+        task = connection.execute(_OLDEST, head).one_or_none()
+        if task is not None:  # others have not taken the whole queue since
+            return _start(connection, task, worker, lease)
+    return None
 
 
 def heartbeat(connection: sa.Connection, held: Claim, lease: float) -> None:
@@ -283,13 +293,6 @@ def after_lost(lost: int) -> Next:
     return "failed" if lost >= MAX_LOST else "ready"
 
 
-def _oldest(connection: sa.Connection, worker: str, study: str | None) -> Row | None:
-    """None, too, where the worker is asked to leave."""
-    if study is None:
-        return connection.execute(_OLDEST, {"by": worker}).one_or_none()
-    return connection.execute(_OLDEST_OF_STUDY, {"of": study, "by": worker}).one_or_none()
-
-
 def _start(connection: sa.Connection, task: Row, worker: str, lease: float) -> Claim:
     attempt = task.attempts + 1
     event = Event(kind="claimed", at=task.now, task=task.id, attempt=attempt, worker=worker)
@@ -305,7 +308,7 @@ def _start(connection: sa.Connection, task: Row, worker: str, lease: float) -> C
         lease_ends=task.now + lease,
     )
     connection.execute(_START, _started(started, lease))
-    results.count(connection, task.study, ready=-1, running=1)
+    results.count(connection, task.study, ready=-1, running=1, served=token)
     return started
 
 
@@ -391,6 +394,7 @@ def _split(connection: sa.Connection, ended: _Ended) -> None:
             "study": ended.study,
             "kind": ended.kind,
             "state": "ready",
+            "family": other[0].family,
             "trials": other,
             "attempts": ended.attempts,
         }

@@ -3,16 +3,17 @@
 The Protocols that every ledger keeps, and the rules in words; each has a test in the contract
 suite:
 
-1. One transaction claims: the oldest ready task, its attempt number, a new fencing token, and a
-   lease that the ledger's own clock ends. A running task whose lease has ended counts as ready;
-   so does one whose lease ends further ahead than any lease may (the clock was set back).
+1. One transaction claims: the ready task whose turn it is, its attempt number, a new fencing token,
+   and a lease that the ledger's own clock ends. A running task whose lease has ended counts as
+   ready; so does one whose lease ends further ahead than any lease may (the clock was set back).
 2. Every later write of an attempt names its token and must change exactly one running task;
    otherwise `Lost` is raised and nothing is written. A trial has at most one result.
 3. A fault (`fault`) counts: after MAX_FAULTS the task's trial fails with the last reason. A lease
    that ended, and a release, do not; after MAX_LOST ended leases it fails as 'workers lost'. Trials
    that share the task get a task each before any of them fails: one may have spoiled the others.
 4. Histories (attempts, judgements, promotions, routes, events) are appended to, never updated.
-5. `counts` costs O(1) and `claim` O(log n) in the number of trials.
+5. `counts` costs O(1) and `claim` O(log n) in the number of trials; `claim` costs a step more for
+   each study and family that has ready tasks.
 6. A model has one route in force and at most one deployment that runs. Both change by
    compare-and-set, and in one transaction where they change together. A deployment is carried out
    under a lease; what its server writes after another took it is refused.
@@ -34,8 +35,10 @@ from fairlead.records import (
     Deployment,
     Digest,
     Event,
+    FleetWorker,
     Judgement,
     NewTask,
+    Offer,
     Promotion,
     Result,
     Revision,
@@ -94,6 +97,18 @@ class Studies(Protocol):
         """
         ...
 
+    def prioritize(self, study: str, priority: int) -> None:
+        """Let its tasks go before those of studies of a lower priority."""
+        ...
+
+    def pause(self, study: str) -> None:
+        """Let its ready tasks wait until `resume`; running ones go on."""
+        ...
+
+    def resume(self, study: str) -> None:
+        """Let its ready tasks be taken again."""
+        ...
+
     def withdraw(self, study: str) -> None:
         """Let no ready task of kind 'trials' start any more; running ones go on."""
         ...
@@ -115,8 +130,9 @@ class Studies(Protocol):
     def events(self, study: str) -> Sequence[Event]:
         """The study's history, the oldest line first.
 
-        Kinds: opened, extended, finished; and of attempts claimed, committed, faulted, released,
-        lost (its lease ended), withdrawn (the study finished without it).
+        Kinds: opened, extended, finished, prioritized, paused, resumed; and of attempts claimed,
+        committed, faulted, released, lost (its lease ended), withdrawn (the study finished, or its
+        run was cancelled, without it).
         """
         ...
 
@@ -135,13 +151,19 @@ class Tasks(Protocol):
         """
         ...
 
-    def claim(self, worker: str, *, lease: float, study: str | None = None) -> Claim | None:
-        """Take the oldest ready task (of this study), or None where there is none.
+    def claim(
+        self, worker: str, *, lease: float, study: str | None = None, offer: Offer | None = None
+    ) -> Claim | None:
+        """Take the ready task whose turn it is, or None where there is none.
+
+        Studies take turns: the one of the highest priority, of equals the one that was served
+        longest ago; of that the oldest task. Those of a paused study wait.
 
         Args:
             worker: Name of the worker, unique among those alive.
             lease: Seconds until it must be heard of again.
             study: Take tasks of this study only.
+            offer: What the worker has: no task is taken that needs more. None for everything.
         """
         ...
 
@@ -162,7 +184,13 @@ class Tasks(Protocol):
         ...
 
     def commit_and_claim(
-        self, claim: Claim, results: Sequence[Result], *, lease: float, study: str | None = None
+        self,
+        claim: Claim,
+        results: Sequence[Result],
+        *,
+        lease: float,
+        study: str | None = None,
+        offer: Offer | None = None,
     ) -> Claim | None:
         """`commit`, then `claim` for the same worker, in one transaction.
 
@@ -475,6 +503,30 @@ class Servers(Protocol):
         ...
 
 
+class Workers(Protocol):
+    """The workers that are alive, and what each has for tasks."""
+
+    def seen(self, worker: FleetWorker, *, lease: float) -> None:
+        """Note that it is alive for so many seconds more, and the memory that it holds.
+
+        Written at first, and once less than half of the lease is left: so asking often costs
+        little. `seen` is the time of that, `started` that of the first time; they are given here.
+        """
+        ...
+
+    def gone(self, worker: str) -> None:
+        """Forget it, and that it was asked to leave."""
+        ...
+
+    def alive(self) -> Sequence[FleetWorker]:
+        """Those whose lease has not ended, the oldest first."""
+        ...
+
+    def silent(self) -> Sequence[FleetWorker]:
+        """Those whose lease has ended and that did not say goodbye, while they are remembered."""
+        ...
+
+
 class Runs(Protocol):
     """Runs of specs, and who carries them.
 
@@ -517,6 +569,20 @@ class Runs(Protocol):
 
     def release(self, run: str, holder: str) -> None:
         """Let another process carry it, if this one does."""
+        ...
+
+    def cancel(self, run: str, reason: str) -> Run:
+        """End the run; trials of its study that no other run wants are withdrawn.
+
+        One that has ended stays what it is. What a running attempt commits is kept; one whose task
+        was withdrawn comes too late.
+
+        Returns:
+            The run as it is by then.
+
+        Raises:
+            NotFound: There is no such run.
+        """
         ...
 
     def advance(self, run: Run) -> Run:
@@ -576,6 +642,11 @@ class Ledger(Protocol):
     @property
     def servers(self) -> Servers:
         """The serving programs that are alive."""
+        ...
+
+    @property
+    def workers(self) -> Workers:
+        """The workers that are alive."""
         ...
 
     @property

@@ -21,7 +21,10 @@ _NAMES = ("ready", "running", "done", "failed", "pruned", "results")
 _COUNT = (
     studies.update()
     .where(studies.c.number == sa.bindparam("study"))
-    .values({name: studies.c[name] + sa.bindparam(f"more_{name}") for name in _NAMES})
+    .values(
+        {name: studies.c[name] + sa.bindparam(f"more_{name}") for name in _NAMES}
+        | {"served": sa.func.coalesce(sa.bindparam("token", type_=sa.BigInteger), studies.c.served)}
+    )
     .returning(studies.c.results)
 )
 _COUNTS = sa.select(*(studies.c[name] for name in _NAMES[:-1])).where(
@@ -65,19 +68,21 @@ _SINCE = (
 )
 
 
-def count(connection: sa.Connection, study: int, **more: int) -> int:
+def count(connection: sa.Connection, study: int, *, served: int | None = None, **more: int) -> int:
     """Add to the counters of a study.
 
     Args:
         connection: Of the transaction that changes what is counted.
         study: Number of the study.
+        served: Token of a claim of one of its tasks, where there is a new one.
         **more: Name of a counter to what is added to it.
 
     Returns:
         The number of results there are now.
     """
     changes = {f"more_{name}": more.get(name, 0) for name in _NAMES}
-    return int(connection.execute(_COUNT, {"study": study, **changes}).scalar_one())
+    values = {"study": study, "token": served, **changes}
+    return int(connection.execute(_COUNT, values).scalar_one())
 
 
 def recount(connection: sa.Connection, study: int) -> None:

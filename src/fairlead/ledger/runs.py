@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from fairlead.errors import Lost, NotFound
+from fairlead.ledger import attempts
 from fairlead.ledger.database import (
     Database,
     Now,
@@ -37,6 +38,9 @@ _SAME = _OF_STUDY.where(
     _IS_RUNNING, runs.c.spec == sa.bindparam("spec"), runs.c.deploy == sa.bindparam("deploy")
 ).limit(1)
 _COUNT = sa.select(sa.func.count()).where(runs.c.study == sa.bindparam("of"))
+_OTHERS = sa.select(sa.func.count()).where(
+    runs.c.study == sa.bindparam("of"), runs.c.id != sa.bindparam("which"), _IS_RUNNING
+)
 _CHANGE = runs.update().where(runs.c.id == sa.bindparam("which"))
 _TAKE = _CHANGE.values(
     holder=sa.bindparam("by"), lease=sa.bindparam("seconds"), lease_ends=sa.bindparam("ends")
@@ -92,6 +96,13 @@ class SqlRuns:
             durable=False,
         )
 
+    def cancel(self, run: str, reason: str) -> Run:
+        """End the run; trials of its study that no other run wants are withdrawn."""
+        study = self.get(run).study
+        return self._database.write(
+            lambda connection: _cancel(connection, run, reason), lock=study_lock(study)
+        )
+
     def advance(self, run: Run) -> Run:
         """Write how far the run is; one that ends is held by nobody any more."""
         # A stage alone may be lost in a power cut: it is found out again.
@@ -145,6 +156,20 @@ def _take(connection: sa.Connection, run: str, holder: str, lease: float) -> Row
         held = {"which": run, "by": holder, "seconds": lease, "ends": row.now + lease}
         connection.execute(_TAKE, held)
     return _row(connection, run)
+
+
+def _cancel(connection: sa.Connection, run: str, reason: str) -> Run:
+    row = _row(connection, run)
+    others = connection.execute(_OTHERS, {"of": row.study, "which": run}).scalar_one()
+    if row.state == "running" and not others:
+        attempts.lock_open(connection, row.study)  # rows of tasks before those of their study
+        attempts.withdraw_ready(connection, row.study)
+        attempts.withdraw_running(connection, row.study)
+    row = _row(connection, run, locked=True)
+    if row.state == "running":
+        ended = {"as": "cancelled", "why": reason, "at": row.now, "to": row.stage}
+        connection.execute(_END, ended | {"which": run, "made": row.version, "said": row.verdict})
+    return _run(_row(connection, run))
 
 
 def _advance(connection: sa.Connection, run: Run) -> Run:

@@ -13,9 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fairlead.records import Allowance, Bounds, Trial, Verdict
+from fairlead.records import Allowance, Bounds, Offer, Trial, Verdict
 
-HEAD = "0007"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0008"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -84,6 +84,7 @@ _TRIALS = Json(_trials)
 _VERDICT = Json(lambda found: Verdict(**found))
 _ALLOWANCE = Json(lambda found: Allowance(**found))
 _BOUNDS = Json(lambda found: Bounds(**found))
+_OFFER = Json(lambda found: Offer(**found))
 _MAPPING, _TUPLE = Json(dict), Json(tuple)
 
 
@@ -119,6 +120,11 @@ studies = sa.Table(
     _counter("failed"),
     _counter("pruned"),
     _counter("results"),  # every result there is, those beyond `size` too: the last mark
+    _counter("priority"),
+    sa.Column("paused", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("needs", _MAPPING, nullable=False, server_default=sa.text("'{}'")),
+    # The token of the last claim of one of its tasks: the lowest has waited longest.
+    sa.Column("served", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     _one_of("state", "searching", "finished"),
     sa.Index("studies_name", "name"),
 )
@@ -140,6 +146,7 @@ tasks = sa.Table(
     sa.Column("study", _KEY, sa.ForeignKey("studies.number"), nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False),
+    sa.Column("family", sa.String, nullable=False, server_default=sa.text("''")),
     sa.Column("trials", _TRIALS, nullable=False),
     sa.Column("refit", sa.Integer),  # number of the trial that a 'refit' task is about
     _counter("attempts"),
@@ -160,7 +167,14 @@ _READY = tasks.c.state == sa.literal_column("'ready'")
 _RUNNING = tasks.c.state == sa.literal_column("'running'")
 _REFIT = tasks.c.kind == sa.literal_column("'refit'")
 _LIVE_REFIT = _REFIT & (tasks.c.state != sa.literal_column("'failed'"))
-sa.Index("tasks_ready", tasks.c.id, sqlite_where=_READY, postgresql_where=_READY)
+sa.Index(
+    "tasks_ready",
+    tasks.c.study,
+    tasks.c.family,
+    tasks.c.id,
+    sqlite_where=_READY,
+    postgresql_where=_READY,
+)
 sa.Index("tasks_running", tasks.c.lease_ends, sqlite_where=_RUNNING, postgresql_where=_RUNNING)
 sa.Index("tasks_of_study", tasks.c.study, tasks.c.state, tasks.c.id)
 sa.Index(
@@ -421,9 +435,24 @@ runs = sa.Table(
     sa.Column("lease", sa.Double),  # seconds
     sa.Column("lease_ends", sa.Double),
     _one_of("stage", "search", "refit", "register", "judge", "deploy"),
-    _one_of("state", "running", "done", "failed"),
+    _one_of("state", "running", "done", "failed", "cancelled"),
     sa.CheckConstraint("state = 'running' OR holder IS NULL", name="holder"),
     sa.Index("runs_study", "study", "number"),
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("host", sa.String, nullable=False),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("offer", _OFFER, nullable=False),
+    sa.Column("study", sa.String),
+    sa.Column("used", sa.BigInteger, nullable=False),  # bytes
+    sa.Column("started", sa.Double, nullable=False),
+    sa.Column("seen", sa.Double, nullable=False),
+    sa.Column("lease", sa.Double, nullable=False),  # seconds
+    sa.Column("lease_ends", sa.Double, nullable=False),
 )
 
 # Of workers that are alive: a row goes when its worker has ended.

@@ -20,6 +20,7 @@ from fairlead.ledger.servers import SqlServers
 from fairlead.ledger.studies import SqlStudies
 from fairlead.ledger.tasks import SqlTasks
 from fairlead.ledger.versions import SqlOutbox, SqlVersions
+from fairlead.ledger.workers import SqlWorkers
 from fairlead.records import Digest
 
 
@@ -70,6 +71,7 @@ class SqlLedger:
         self.routes = SqlRoutes(database)
         self.deployments = SqlDeployments(database)
         self.servers = SqlServers(database)
+        self.workers = SqlWorkers(database)
         self.runs = SqlRuns(database)
         self.roots = SqlRoots(database)
 

@@ -45,6 +45,9 @@ _EXTEND = _CHANGE.values(
     best=None,
     finished=None,
 )
+_NEED = _CHANGE.values(needs=sa.bindparam("packages", type_=studies.c.needs.type))
+_PRIORITIZE = _CHANGE.values(priority=sa.bindparam("to"))
+_PAUSE = _CHANGE.values(paused=sa.bindparam("to"))
 _FINISH = _CHANGE.values(
     size=sa.bindparam("to"),
     best=sa.bindparam("winner"),
@@ -90,6 +93,28 @@ class SqlStudies:
     def results(self, study: str, *, after: int = 0) -> tuple[Sequence[Result], int]:
         """Results that were committed after the given mark, and the mark to give next time."""
         return self._database.read(lambda connection: results.since(connection, study, after))
+
+    def prioritize(self, study: str, priority: int) -> None:
+        """Let its tasks go before those of studies of a lower priority."""
+        self._change(study, _PRIORITIZE, priority, kind="prioritized", text=f"to {priority}")
+
+    def pause(self, study: str) -> None:
+        """Let its ready tasks wait; running ones go on."""
+        self._change(study, _PAUSE, True, kind="paused")  # noqa: FBT003 - the column's value
+
+    def resume(self, study: str) -> None:
+        """Let its ready tasks be taken again."""
+        self._change(study, _PAUSE, False, kind="resumed")  # noqa: FBT003 - the column's value
+
+    def _change(
+        self, study: str, statement: sa.UpdateBase, to: int, *, kind: str, text: str = ""
+    ) -> None:
+        def change(connection: sa.Connection) -> None:
+            number = row_of(connection, study).number
+            connection.execute(statement, {"study": number, "to": to})
+            events.append(connection, number, Event(kind=kind, at=now(connection), text=text))
+
+        self._database.write(change, lock=study_lock(study))
 
     def withdraw(self, study: str) -> None:
         """Let no ready task of kind 'trials' start any more; running ones go on."""
@@ -172,7 +197,7 @@ def _trials(connection: sa.Connection, study: str) -> Sequence[TrialRow]:
 
 def _to_do(connection: sa.Connection, row: Row, study: Study) -> bool:
     """Whether opening the study, which is there, has anything to write."""
-    if study.size > row.asked:
+    if study.size > row.asked or study.needs != row.needs:
         return True
     # A coordinator that withdrew and then died left a search that nobody would go on with.
     return row.state == "searching" and attempts.any_withdrawn(connection, row.number)
@@ -183,8 +208,11 @@ def _open(connection: sa.Connection, study: Study) -> Row:
     row = connection.execute(_BY_ID, {"id": study.id}).one_or_none()
     if row is None:
         _create(connection, study)
-    elif study.size > row.asked:
-        _extend(connection, row.number, study.size)
+    else:
+        if study.size > row.asked:
+            _extend(connection, row.number, study.size)
+        if study.needs != row.needs:
+            connection.execute(_NEED, {"study": row.number, "packages": study.needs})
     opened = row_of(connection, study.id)
     if opened.state == "searching":
         attempts.restore(connection, opened)
@@ -203,6 +231,9 @@ def _create(connection: sa.Connection, study: Study) -> None:
         size=study.size,
         limit_seconds=study.limits.seconds,
         limit_memory=study.limits.memory,
+        priority=study.priority,
+        paused=study.paused,
+        needs=study.needs,
         state="searching",
         created=at,
     )
@@ -243,6 +274,9 @@ def _study(row: Row) -> Study:
         size=row.size,
         sources=row.sources,
         limits=Limits(seconds=row.limit_seconds, memory=row.limit_memory),
+        priority=row.priority,
+        paused=row.paused,
+        needs=row.needs,
         state=row.state,
         best=row.best,
         created=row.created,

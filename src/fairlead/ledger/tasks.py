@@ -17,7 +17,7 @@ from fairlead.ledger import attempts, results
 from fairlead.ledger.database import Database, Row, study_lock
 from fairlead.ledger.schema import studies, tasks, trials
 from fairlead.ledger.studies import row_of
-from fairlead.records import Claim, Digest, NewTask, Result
+from fairlead.records import Claim, Digest, NewTask, Offer, Result
 
 _AT_ONCE = 1000  # tasks that one transaction adds: others write in between
 _KNOWN = sa.select(trials.c.number).where(
@@ -63,13 +63,16 @@ class SqlTasks:
                 durable=first + _AT_ONCE >= len(tasks),  # what comes before the last is durable too
             )
 
-    def claim(self, worker: str, *, lease: float, study: str | None = None) -> Claim | None:
-        """Take the oldest ready task (of this study), or None where there is none."""
-        if not self._database.read(lambda connection: attempts.claimable(connection, study)):
+    def claim(
+        self, worker: str, *, lease: float, study: str | None = None, offer: Offer | None = None
+    ) -> Claim | None:
+        """Take the ready task whose turn it is, or None where there is none."""
+        look = partial(attempts.claimable, worker=worker, study=study, offer=offer)
+        if not self._database.read(look):
             return None
         # After a power cut no worker is left that a claim or a heartbeat could matter to.
         return self._database.write(
-            lambda connection: attempts.claim(connection, worker, lease=lease, study=study),
+            partial(attempts.claim, worker=worker, lease=lease, study=study, offer=offer),
             durable=False,
         )
 
@@ -85,14 +88,20 @@ class SqlTasks:
         self._database.write(lambda connection: _commit(connection, claim, results))
 
     def commit_and_claim(
-        self, claim: Claim, results: Sequence[Result], *, lease: float, study: str | None = None
+        self,
+        claim: Claim,
+        results: Sequence[Result],
+        *,
+        lease: float,
+        study: str | None = None,
+        offer: Offer | None = None,
     ) -> Claim | None:
         """Commit, then take the next task for the same worker, in one transaction."""
         _check(claim, results)
 
         def commit_and_claim(connection: sa.Connection) -> Claim | None:
             _commit(connection, claim, results)
-            return attempts.claim(connection, claim.worker, lease=lease, study=study)
+            return attempts.claim(connection, claim.worker, lease=lease, study=study, offer=offer)
 
         return self._database.write(commit_and_claim)
 
@@ -220,6 +229,7 @@ def _row(study: Row, task: NewTask) -> dict[str, Any]:
         "study": study.number,
         "kind": task.kind,
         "state": _first_state(study, task),
+        "family": task.trials[0].family,
         "trials": task.trials,
         "refit": task.trials[0].number if task.kind == "refit" else None,
     }

@@ -19,7 +19,7 @@ from fairlead.families import catalog
 from fairlead.families.family import Family, Task
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import is_current, open_ledger
-from fairlead.machine import usable_cores
+from fairlead.machine import normalised, usable_cores
 from fairlead.metrics import Metric, metric_for
 from fairlead.records import Limits, Study, Trial, TrialRow
 from fairlead.search import catalog as methods
@@ -29,6 +29,7 @@ from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, identity
 from fairlead.study import remarks
 from fairlead.training.check import FamiliesToCheck, about, check_families
+from fairlead.version import VERSION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,11 @@ class StudyPlan:
             task=self.task,
             to_export=self.spec.promote.when != "never",
         )
+
+    @property
+    def needs(self) -> Mapping[str, Mapping[str, str]]:
+        """For each family the packages, and their versions, that decide what its fits give."""
+        return {name: _packages(family) for name, family in self.families.items()}
 
     @property
     def identity(self) -> str:
@@ -240,8 +246,19 @@ def keep(plan: StudyPlan, ledger: Ledger, artifacts: Artifacts, *, fresh: bool) 
         sources={name: artifacts.put(source).digest for name, source in plan.sources.items()},
         size=plan.search.size,
         limits=Limits(seconds=plan.spec.search.task_time, memory=plan.spec.search.task_memory),
+        needs=plan.needs,
     )
     return ledger.studies.open(study)
+
+
+def _packages(family: Family) -> Mapping[str, str]:
+    """Files, which versions name by their digests, travel with the study."""
+    versions = {
+        normalised(package): version
+        for package, version in family.versions().items()
+        if not version.startswith("sha256:")
+    }
+    return {**versions, "fairlead": VERSION}
 
 
 def _generations(identity: str, ledger: Ledger) -> int:

@@ -11,19 +11,24 @@ import json
 import os
 import random
 import select
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
-from fairlead.errors import Lost
+from fairlead.errors import Busy, FairleadError, Lost, Unreachable
 from fairlead.ledger.interface import Ledger
-from fairlead.records import CacheFolder, Claim, Limits, Study
+from fairlead.machine import own_memory
+from fairlead.records import CacheFolder, Claim, FleetWorker, Limits, Offer, Study
 from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Observation
 from fairlead.worker.forkserver import tell_idle
 from fairlead.worker.messages import OpenStudy, Refitted, TaskRequest, TrialsScored
 from fairlead.worker.process import Child
+
+Answered = TypeVar("Answered")
 
 _SOONEST, _LATEST = 0.005, 0.5
 """Seconds between two claims: doubled from the first to the last while there is no task."""
@@ -76,6 +81,7 @@ class Worker:
         cache: Local copies of artefacts, where the store is no local folder.
         lease: Seconds of a lease.
         study: Work on this study only.
+        offer: What this machine has for tasks.
         forkserver: The socket of a fork server that forks its children.
         note: Called with a line of text for each event.
     """
@@ -86,20 +92,26 @@ class Worker:
     cache: CacheFolder
     lease: float
     study: str | None = None
+    offer: Offer | None = None
     forkserver: str | None = None
     note: Callable[[str], None] = lambda _line: None
     stop: WorkerStop = field(default_factory=WorkerStop)
     _child: Child | None = None
     _study: Study | None = None
+    _report_due: float = 0.0
+    _last_fault: str = ""
 
     def run(self) -> None:
         """Work until asked to stop."""
         try:
+            self._report()
             if self.study is not None:
                 self._open_ahead(self.study)
             self._work()
         finally:
             self._end_child()
+            with contextlib.suppress(FairleadError):  # its lease ends by itself
+                self.ledger.workers.gone(self.name)
 
     def _open_ahead(self, study_id: str) -> None:
         """Have the child load what tasks of this study need, before one is claimed.
@@ -115,6 +127,7 @@ class Worker:
         while isinstance(step := decide.until_ready(sent, observe()), decide.Wait):
             child.wait(min(step.seconds, _LATEST), [self.stop.wake])
             self._leave_if_asked()
+            self._report()
         if step.replace:
             self._end_child()
         elif step.ready:
@@ -124,6 +137,7 @@ class Worker:
         pause = _SOONEST
         claim: Claim | None = None
         while not self.stop.after_task:
+            self._report()
             claim = claim or self._claim()
             if claim is not None:
                 pause = _SOONEST
@@ -139,15 +153,55 @@ class Worker:
 
     def _leave_if_asked(self) -> None:
         """Stop where the ledger lists this worker as leaving: it gives such a worker no task."""
-        if not self.stop.after_task and self.ledger.tasks.is_leaving(self.name):
+        if not self.stop.after_task and self._patiently(
+            lambda: self.ledger.tasks.is_leaving(self.name)
+        ):
             self.stop.ask()
 
     def _claim(self) -> Claim | None:
-        return self.ledger.tasks.claim(self.name, lease=self.lease, study=self.study)
+        return self._patiently(
+            lambda: self.ledger.tasks.claim(
+                self.name, lease=self.lease, study=self.study, offer=self.offer
+            )
+        )
 
     def _release(self, claim: Claim) -> None:
         with contextlib.suppress(Lost):
             self.ledger.tasks.release(claim, decide.STOPPED)
+
+    def _patiently(self, ask: Callable[[], Answered]) -> Answered:
+        """What the ledger answers, however long it is away; a stop at once ends the wait.
+
+        What is not heard of the ledger cannot go wrong there: a lease that ends meanwhile is found
+        out by the next write under it.
+        """
+        while True:
+            try:
+                return ask()
+            except (Busy, Unreachable) as error:
+                if self.stop.at_once:
+                    raise
+                if str(error) != self._last_fault:
+                    self._last_fault = str(error)
+                    self.note(f"{error}; trying again")
+                self._idle(_LATEST)
+
+    def _report(self) -> None:
+        """Let the ledger know, now and then, that this worker is alive and what it holds."""
+        if self.offer is None or time.monotonic() < self._report_due:
+            return
+        self._report_due = time.monotonic() + self.lease / 3
+        child = 0 if self._child is None else self._child.memory() or 0
+        worker = FleetWorker(
+            name=self.name,
+            host=socket.gethostname(),
+            process=os.getpid(),
+            offer=self.offer,
+            study=self.study,
+            used=child + own_memory(),
+        )
+        with contextlib.suppress(Busy, Unreachable):  # it is said again soon
+            self.ledger.workers.seen(worker, lease=self.lease)
 
     def _idle(self, seconds: float) -> None:
         select.select([self.stop.wake], [], [], seconds * random.uniform(0.5, 1.0))
@@ -180,13 +234,14 @@ class Worker:
                 case decide.Wait(seconds=seconds):
                     child.wait(seconds, [self.stop.wake])
                 case decide.ExtendLease():
-                    self.ledger.tasks.heartbeat(claim, lease=self.lease)
+                    self._report()
+                    self._patiently(lambda: self.ledger.tasks.heartbeat(claim, lease=self.lease))
                     attempt = replace(attempt, extended=time.monotonic())
                 case decide.MarkBegun():
                     child.has_open = study.id if claim.kind == "trials" else None
                     attempt = replace(attempt, began=time.monotonic())
                 case end:
-                    return self._conclude(claim, end)
+                    return self._patiently(partial(self._conclude, claim, end))
 
     def _observe(self, child: Child, limits: Limits) -> Observation:
         self.stop.drain()
@@ -207,7 +262,9 @@ class Worker:
         tasks = self.ledger.tasks
         match end:
             case decide.CommitResult(answer=TrialsScored(results=results), go_on=True):
-                return tasks.commit_and_claim(claim, results, lease=self.lease, study=self.study)
+                return tasks.commit_and_claim(
+                    claim, results, lease=self.lease, study=self.study, offer=self.offer
+                )
             case decide.CommitResult(answer=TrialsScored(results=results)):
                 tasks.commit(claim, results)
             case decide.CommitResult(answer=Refitted(candidate=candidate)):
@@ -232,7 +289,7 @@ class Worker:
 
     def _study_of(self, study_id: str) -> Study:
         if self._study is None or self._study.id != study_id:
-            self._study = self.ledger.studies.get(study_id)
+            self._study = self._patiently(lambda: self.ledger.studies.get(study_id))
         return self._study
 
     def _child_for(self, study: Study) -> Child:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from fairlead.artifacts import Artifacts
+from fairlead.errors import Unreachable
 from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.ledger.tasks import SqlTasks
-from fairlead.records import Claim, NewTask, Result, Study, Trial
+from fairlead.machine import installed_packages, usable_memory
+from fairlead.records import Claim, Counts, FleetWorker, NewTask, Offer, Result, Study, Trial
 from fairlead.settings import Settings
 from fairlead.spec.load import load
 from fairlead.study import plan as plans
@@ -81,9 +85,9 @@ class StopsAt(SqlTasks):
     worker: Worker
 
     def commit_and_claim(
-        self, claim: Claim, results: Sequence[Result], *, lease: float, study: str | None = None
+        self, claim: Claim, results: Sequence[Result], *, lease: float, **how: Any
     ) -> Claim | None:
-        following = super().commit_and_claim(claim, results, lease=lease, study=study)
+        following = super().commit_and_claim(claim, results, lease=lease, **how)
         self.worker.stop.ask()
         return following
 
@@ -133,13 +137,13 @@ class Late(SqlTasks):
     late = True
 
     def commit_and_claim(
-        self, claim: Claim, results: Sequence[Result], *, lease: float, study: str | None = None
+        self, claim: Claim, results: Sequence[Result], *, lease: float, **how: Any
     ) -> Claim | None:
         if self.late:
             self.late = False
             self.lose(claim.worker)
             assert self.claim("holder", lease=lease) is not None
-        following = super().commit_and_claim(claim, results, lease=lease, study=study)
+        following = super().commit_and_claim(claim, results, lease=lease, **how)
         if following is None:
             self.worker.stop.ask()
         return following
@@ -162,11 +166,11 @@ def test_the_child_of_a_study_is_ready_before_a_task_is_held(shop: Shop) -> None
     looked: list[tuple[str | None, int]] = []
 
     class Looks(SqlTasks):
-        def claim(self, worker: str, *, lease: float, study: str | None = None) -> Claim | None:
+        def claim(self, worker: str, *, lease: float, **how: Any) -> Claim | None:
             child = shop.worker._child
             looked.append((child.has_open if child else None, self.open(shop.study.id)))
             shop.worker.stop.ask()
-            return super().claim(worker, lease=lease, study=study)
+            return super().claim(worker, lease=lease, **how)
 
     shop.ledger.tasks = Looks(shop.ledger._database)
     shop.worker.run()
@@ -177,11 +181,76 @@ def test_a_worker_for_any_study_has_no_child_before_its_first_task(shop: Shop) -
     looked: list[object] = []
 
     class Looks(SqlTasks):
-        def claim(self, worker: str, *, lease: float, study: str | None = None) -> Claim | None:
+        def claim(self, worker: str, *, lease: float, **how: Any) -> Claim | None:
             looked.append(shop.worker._child)
             shop.worker.stop.ask()
-            return super().claim(worker, lease=lease, study=study)
+            return super().claim(worker, lease=lease, **how)
 
     shop.ledger.tasks, shop.worker.study = Looks(shop.ledger._database), None
     shop.worker.run()
     assert looked == [None]
+
+
+def test_a_worker_is_in_the_fleet_from_its_start_to_its_end(shop: Shop) -> None:
+    seen: list[FleetWorker] = []
+
+    class Looks(SqlTasks):
+        def commit_and_claim(
+            self, claim: Claim, results: Sequence[Result], *, lease: float, **how: Any
+        ) -> Claim | None:
+            seen.extend(shop.ledger.workers.alive())
+            shop.worker.stop.ask()
+            return super().commit_and_claim(claim, results, lease=lease, **how)
+
+    shop.ledger.tasks = Looks(shop.ledger._database)
+    shop.worker.offer = Offer(packages=installed_packages(), memory=usable_memory())
+    shop.worker.run()
+    assert [(one.name, one.study, one.process) for one in seen] == [
+        ("w", shop.study.id, os.getpid())
+    ]
+    assert seen[0].offer == shop.worker.offer
+    assert 10 << 20 < seen[0].used < 4 << 30
+    assert shop.ledger.workers.alive() == []
+
+
+def test_a_worker_takes_no_task_of_a_study_whose_library_it_has_in_another_version(
+    shop: Shop,
+) -> None:
+    assert shop.study.needs["sklearn.linear_model:Ridge"].keys() == {"scikit-learn", "fairlead"}
+    packages = installed_packages()
+    for other in ({"scikit-learn": "0.1"}, {"fairlead": "9.9"}):
+        offer = Offer(packages={**packages, **other})
+        assert shop.ledger.tasks.claim("w", lease=60, offer=offer) is None
+    assert shop.ledger.tasks.claim("w", lease=60, offer=Offer(packages=packages)) is not None
+
+
+def test_a_worker_goes_on_when_a_ledger_that_was_away_is_back(shop: Shop) -> None:
+    """Away before a claim, at a heartbeat and at a commit; each is asked for again."""
+    noted: list[str] = []
+
+    class Away(SqlTasks):
+        calls: ClassVar[Counter[str]] = Counter()
+
+        def _fails(self, what: str) -> None:
+            self.calls[what] += 1
+            if self.calls[what] in {1, 2}:
+                raise Unreachable(f"no ledger for a {what}")
+
+        def claim(self, worker: str, *, lease: float, **how: Any) -> Claim | None:
+            self._fails("claim")
+            return super().claim(worker, lease=lease, **how)
+
+        def commit_and_claim(
+            self, claim: Claim, results: Sequence[Result], *, lease: float, **how: Any
+        ) -> Claim | None:
+            self._fails("commit")
+            following = super().commit_and_claim(claim, results, lease=lease, **how)
+            if following is None:
+                shop.worker.stop.ask()
+            return following
+
+    shop.ledger.tasks, shop.worker.note = Away(shop.ledger._database), noted.append
+    shop.worker.run()
+    assert noted == [f"no ledger for a {what}; trying again" for what in ("claim", "commit")]
+    assert shop.ledger.studies.counts(shop.study.id) == Counts(done=3)
+    assert [kind for kind, _ in shop.history()] == ["claimed", "committed"] * 3

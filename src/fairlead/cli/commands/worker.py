@@ -14,7 +14,8 @@ import click
 
 from fairlead.cli.context import opened, settings
 from fairlead.cli.output import note
-from fairlead.machine import unique_name
+from fairlead.machine import installed_packages, unique_name, usable_memory
+from fairlead.records import Offer
 
 _EPILOG = """\b
 Examples:
@@ -58,6 +59,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
             cache=options.artifacts_cache,
             lease=options.lease,
             study=stores.ledger.studies.get(study).id if study else None,
+            offer=Offer(packages=installed_packages(), memory=usable_memory()),
             forkserver=forkserver,
             note=note,
         )

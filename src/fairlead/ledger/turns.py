@@ -1,0 +1,138 @@
+"""Whose turn it is: which of the ready tasks a worker is to take.
+
+Ready tasks stand in queues, one for each study and family. A worker takes from the study of the
+highest priority, and of equals from the one that was served longest ago, so that a study of a
+million trials does not hold up one of ten; of that study it takes the oldest task that it can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from fairlead.ledger.schema import leaving_workers, studies, tasks
+from fairlead.records import Offer
+
+# A literal, not a parameter: only so does SQLite know that the partial index serves.
+_READY: sa.ColumnClause[str] = sa.literal_column("'ready'")
+_NUMBER = sa.select(studies.c.number).where(studies.c.id == sa.bindparam("of")).scalar_subquery()
+_IS_LEAVING = sa.exists().where(leaving_workers.c.worker == sa.bindparam("by"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskQueue:
+    """The ready tasks of one study and family.
+
+    Args:
+        study: Its number.
+        family: Of the tasks' trials; empty where it is not known.
+        oldest: Id of the oldest task.
+        priority: Of the study.
+        served: Token of the study's last claim.
+        needs: Packages, and their versions, that a worker must have.
+        memory: Bytes that a task may use; None for no limit.
+    """
+
+    study: int
+    family: str
+    oldest: int
+    priority: int
+    served: int
+    needs: dict[str, str]
+    memory: int | None
+
+
+def by_turn(queues: Sequence[TaskQueue], offer: Offer | None) -> list[TaskQueue]:
+    """The queues that a worker can take from, in the order in which it is to try.
+
+    Args:
+        queues: All there are.
+        offer: What the worker has; None for everything.
+    """
+    able = [queue for queue in queues if offer is None or not lacking(queue, offer)]
+    return sorted(able, key=lambda one: (-one.priority, one.served, one.study, one.oldest))
+
+
+def lacking(queue: TaskQueue, offer: Offer) -> str:
+    """Why a worker can do none of these tasks; empty where it can."""
+    for package, version in sorted(queue.needs.items()):
+        found = offer.packages.get(package)
+        if found != version:
+            return f"{package} {version} is needed, and it has {found or 'none'}"
+    if queue.memory is not None and offer.memory is not None and queue.memory > offer.memory:
+        return f"a task may use {queue.memory} bytes of memory, and it has {offer.memory}"
+    return ""
+
+
+def queues(connection: sa.Connection, worker: str, study: str | None) -> list[TaskQueue]:
+    """The queues that are not empty; none for a worker that is asked to leave.
+
+    Args:
+        connection: Of any transaction; no row is locked.
+        worker: Its name.
+        study: Id of the one study that it works on, if it does.
+    """
+    if study is None:
+        rows = connection.execute(_QUEUES, {"by": worker})
+    else:
+        rows = connection.execute(_QUEUES_OF_STUDY, {"by": worker, "of": study})
+    return [
+        TaskQueue(
+            study=row.study,
+            family=row.family,
+            oldest=row.id,
+            priority=row.priority,
+            served=row.served,
+            needs=row.needs.get(row.family, {}),
+            memory=row.limit_memory,
+        )
+        for row in rows
+    ]
+
+
+def _queues(*, of_study: bool) -> sa.Select[*tuple[Any, ...]]:
+    """One probe of the index a queue: from the head of each to the head of the next."""
+    head, task, other = tasks.alias("head"), tasks.alias("task"), tasks.alias("other")
+    one: sa.ColumnClause[int] = sa.literal_column("1")
+
+    def first(table: Any, *conditions: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+        return (
+            sa.select(table.c.id, table.c.study, table.c.family)
+            .where(table.c.state == _READY, *conditions)
+            .order_by(table.c.study, table.c.family, table.c.id)
+            .limit(one)
+        )
+
+    begin = first(head, *([head.c.study == _NUMBER] if of_study else []))
+    heads = sa.select(begin.subquery("first")).cte("heads", recursive=True)
+    following = [first(other, other.c.study == heads.c.study, other.c.family > heads.c.family)]
+    if not of_study:
+        following.append(first(other, other.c.study > heads.c.study))
+    ids = [
+        one.with_only_columns(other.c.id).correlate(heads).scalar_subquery() for one in following
+    ]
+    heads = heads.union_all(
+        sa.select(task.c.id, task.c.study, task.c.family)
+        .select_from(heads)
+        .join(task, task.c.id == sa.func.coalesce(*ids, None))
+    )
+    return (
+        sa.select(
+            heads.c.id,
+            heads.c.study,
+            heads.c.family,
+            studies.c.priority,
+            studies.c.served,
+            studies.c.needs,
+            studies.c.limit_memory,
+        )
+        .join(studies, studies.c.number == heads.c.study)
+        .where(~studies.c.paused, ~_IS_LEAVING)
+    )
+
+
+_QUEUES = _queues(of_study=False)
+_QUEUES_OF_STUDY = _queues(of_study=True)

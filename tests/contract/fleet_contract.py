@@ -1,0 +1,226 @@
+"""What every ledger does for a fleet: turns, needs, pauses, and who is alive."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from fairlead.errors import Lost, NotFound
+from fairlead.ledger.interface import Ledger
+from fairlead.records import Claim, Counts, FleetWorker, Limits, NewTask, Offer, Run, Study, Trial
+from tests.contract.ledger_contract import LEASE, STUDY, done, must_claim, wait_until_past
+
+LARGE = replace(STUDY, id="a" * 64, name="large", size=1000)
+SMALL = replace(STUDY, id="b" * 64, name="small")
+WORKER = FleetWorker(
+    name="w", host="here", process=7, offer=Offer(packages={"xgboost": "3.1"}, memory=1 << 33)
+)
+
+
+def opened(ledger: Ledger, study: Study, count: int, family: str = "forest") -> None:
+    ledger.studies.open(study)
+    trials = [Trial(number=number, family=family, params={}) for number in range(count)]
+    ledger.tasks.add(study.id, [NewTask(kind="trials", trials=(trial,)) for trial in trials])
+
+
+def claimed(ledger: Ledger, count: int, **how: Offer) -> list[Claim]:
+    claims = [ledger.tasks.claim("w", lease=LEASE, **how) for _ in range(count)]
+    return [claim for claim in claims if claim]
+
+
+def names(claims: list[Claim]) -> str:
+    return "".join(claim.study[0] for claim in claims)
+
+
+class TurnsContract:
+    def test_a_large_study_does_not_hold_up_a_small_one(self, ledger: Ledger) -> None:
+        opened(ledger, LARGE, 500)
+        opened(ledger, SMALL, 3)
+        assert names(claimed(ledger, 8)) == "abababaa"
+
+    def test_turns_hold_over_commits(self, ledger: Ledger) -> None:
+        opened(ledger, LARGE, 50)
+        opened(ledger, SMALL, 10)
+        claim: Claim | None = must_claim(ledger)
+        taken = []
+        while claim and len(taken) < 12:
+            taken.append(claim)
+            result = [done(claim.trials[0].number)]
+            claim = ledger.tasks.commit_and_claim(claim, result, lease=LEASE)
+        assert Counter(names(taken)) == {"a": 6, "b": 6}
+
+    def test_a_higher_priority_goes_first(self, ledger: Ledger) -> None:
+        opened(ledger, LARGE, 50)
+        opened(ledger, replace(SMALL, priority=5), 3)
+        assert ledger.studies.get(SMALL.id).priority == 5
+        assert names(claimed(ledger, 4)) == "bbba"
+
+    def test_a_priority_may_change(self, ledger: Ledger) -> None:
+        opened(ledger, LARGE, 50)
+        opened(ledger, SMALL, 10)
+        ledger.studies.prioritize(LARGE.id, 1)
+        assert names(claimed(ledger, 3)) == "aaa"
+        ledger.studies.prioritize(LARGE.id, -1)
+        assert names(claimed(ledger, 3)) == "bbb"
+        events = [one for one in ledger.studies.events(LARGE.id) if one.kind == "prioritized"]
+        assert [event.text for event in events] == ["to 1", "to -1"]
+
+    def test_tasks_of_one_study_go_by_age_whatever_their_family(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        trials = [Trial(number=n, family="ab"[n % 2], params={}) for n in range(6)]
+        ledger.tasks.add(STUDY.id, [NewTask(kind="trials", trials=(one,)) for one in trials])
+        taken = [claim.trials[0].number for claim in claimed(ledger, 7)]
+        assert taken == [0, 1, 2, 3, 4, 5]
+
+    def test_a_paused_study_waits_and_what_runs_goes_on(self, ledger: Ledger) -> None:
+        opened(ledger, STUDY, 5)
+        claim = must_claim(ledger)
+        ledger.studies.pause(STUDY.id)
+        assert ledger.studies.get(STUDY.id).paused
+        assert ledger.tasks.claim("v", lease=LEASE) is None
+        assert ledger.tasks.commit_and_claim(claim, [done(0)], lease=LEASE) is None
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=4, done=1)
+        ledger.studies.resume(STUDY.id)
+        assert must_claim(ledger).trials[0].number == 1
+        kinds = [event.kind for event in ledger.studies.events(STUDY.id)]
+        assert kinds == ["opened", "claimed", "paused", "committed", "resumed", "claimed"]
+
+    @pytest.mark.parametrize("change", ["pause", "resume"])
+    def test_what_is_not_there_is_not_changed(self, ledger: Ledger, change: str) -> None:
+        with pytest.raises(NotFound):
+            getattr(ledger.studies, change)("nothing")
+
+
+class NeedsContract:
+    def test_a_worker_takes_what_it_has_the_packages_for(self, ledger: Ledger) -> None:
+        needs = {"xgb": {"xgboost": "3.1", "fairlead": "1"}, "cat": {"catboost": "1.2"}}
+        ledger.studies.open(replace(STUDY, needs=needs))
+        trials = [Trial(number=n, family="xgb" if n < 3 else "cat", params={}) for n in range(6)]
+        ledger.tasks.add(STUDY.id, [NewTask(kind="trials", trials=(one,)) for one in trials])
+        cat = Offer(packages={"catboost": "1.2", "xgboost": "3.0", "fairlead": "1"})
+        none = Offer(packages={"xgboost": "3.1"})
+        assert ledger.tasks.claim("w", lease=LEASE, offer=none) is None
+        assert [claim.trials[0].number for claim in claimed(ledger, 4, offer=cat)] == [3, 4, 5]
+        both = Offer(packages={**cat.packages, "xgboost": "3.1"})
+        assert [claim.trials[0].number for claim in claimed(ledger, 4, offer=both)] == [0, 1, 2]
+
+    def test_the_next_task_is_one_that_the_worker_can_do(self, ledger: Ledger) -> None:
+        needs = {"xgb": {"xgboost": "3.1"}, "cat": {"catboost": "1.2"}}
+        ledger.studies.open(replace(STUDY, needs=needs))
+        trials = [Trial(number=n, family=("xgb", "cat")[n % 2], params={}) for n in range(4)]
+        ledger.tasks.add(STUDY.id, [NewTask(kind="trials", trials=(one,)) for one in trials])
+        offer = Offer(packages={"catboost": "1.2"})
+        claim = ledger.tasks.claim("w", lease=LEASE, offer=offer)
+        assert claim
+        following = ledger.tasks.commit_and_claim(claim, [done(1)], lease=LEASE, offer=offer)
+        assert following
+        assert following.trials[0].number == 3
+        assert ledger.tasks.commit_and_claim(following, [done(3)], lease=LEASE, offer=offer) is None
+
+    def test_a_worker_with_too_little_memory_takes_no_task(self, ledger: Ledger) -> None:
+        opened(ledger, replace(STUDY, limits=Limits(memory=1 << 30)), 2)
+        little = Offer(packages={}, memory=(1 << 30) - 1)
+        assert ledger.tasks.claim("w", lease=LEASE, offer=little) is None
+        assert ledger.tasks.claim("w", lease=LEASE, offer=Offer(packages={})) is not None
+        assert ledger.tasks.claim("w", lease=LEASE, offer=replace(little, memory=1 << 30))
+
+    def test_a_refit_needs_what_its_trial_did(self, ledger: Ledger) -> None:
+        ledger.studies.open(replace(STUDY, needs={"cat": {"catboost": "1.2"}}))
+        trial = Trial(number=0, family="cat", params={})
+        ledger.tasks.add(STUDY.id, [NewTask(kind="refit", trials=(trial,))])
+        assert ledger.tasks.claim("w", lease=LEASE, offer=Offer(packages={})) is None
+        assert ledger.tasks.claim("w", lease=LEASE, offer=Offer(packages={"catboost": "1.2"}))
+
+    def test_opening_again_with_other_needs_keeps_the_new_ones(self, ledger: Ledger) -> None:
+        ledger.studies.open(replace(STUDY, needs={"f": {"p": "1"}}))
+        again = ledger.studies.open(replace(STUDY, needs={"f": {"p": "2"}}))
+        assert again.needs == {"f": {"p": "2"}}
+        assert ledger.studies.get(STUDY.id) == again
+
+
+class WorkersContract:
+    def test_a_worker_that_was_seen_is_alive_until_it_is_gone(self, ledger: Ledger) -> None:
+        before = ledger.now()
+        ledger.workers.seen(WORKER, lease=LEASE)
+        (alive,) = ledger.workers.alive()
+        assert before <= alive.started == alive.seen <= ledger.now()
+        assert alive == replace(WORKER, started=alive.started, seen=alive.seen)
+        ledger.workers.gone("w")
+        assert ledger.workers.alive() == ledger.workers.silent() == []
+
+    def test_one_that_is_not_heard_of_is_silent(self, ledger: Ledger) -> None:
+        ledger.workers.seen(WORKER, lease=0.001)
+        ledger.workers.seen(replace(WORKER, name="v"), lease=LEASE)
+        wait_until_past(ledger, ledger.now() + 0.002)
+        assert [one.name for one in ledger.workers.alive()] == ["v"]
+        assert [one.name for one in ledger.workers.silent()] == ["w"]
+        ledger.workers.seen(WORKER, lease=LEASE)
+        assert [one.name for one in ledger.workers.alive()] == ["w", "v"]
+
+    def test_being_seen_again_soon_writes_nothing(self, ledger: Ledger) -> None:
+        ledger.workers.seen(WORKER, lease=LEASE)
+        first = ledger.workers.alive()
+        ledger.workers.seen(replace(WORKER, used=5), lease=LEASE)
+        assert ledger.workers.alive() == first
+        ledger.workers.seen(replace(WORKER, used=5), lease=LEASE / 4)
+        (again,) = ledger.workers.alive()
+        assert again.used == 5
+        assert again.started == first[0].started
+
+    def test_who_is_gone_is_not_asked_to_leave_any_more(self, ledger: Ledger) -> None:
+        ledger.workers.seen(WORKER, lease=LEASE)
+        ledger.tasks.ask_to_leave(["w"])
+        ledger.workers.gone("w")
+        assert not ledger.tasks.is_leaving("w")
+
+
+class CancelContract:
+    RUN = Run(id="", study=STUDY.id, spec="{}")
+
+    def test_a_cancelled_run_has_ended_and_its_trials_are_withdrawn(self, ledger: Ledger) -> None:
+        opened(ledger, STUDY, 3)
+        run = ledger.runs.take(ledger.runs.open(self.RUN).id, "h", lease=LEASE)
+        claim = must_claim(ledger)
+        ended = ledger.runs.cancel(run.id, "no longer wanted")
+        assert (ended.state, ended.reason, ended.holder) == ("cancelled", "no longer wanted", None)
+        assert ledger.runs.get(run.id) == ended
+        assert ledger.tasks.claim("v", lease=LEASE) is None
+        with pytest.raises(Lost):
+            ledger.tasks.commit(claim, [done(0)])
+        with pytest.raises(Lost, match="is cancelled by now"):
+            ledger.runs.advance(run)
+        assert ledger.runs.cancel(run.id, "again") == ended
+
+    def test_what_another_run_wants_goes_on(self, ledger: Ledger) -> None:
+        opened(ledger, STUDY, 3)
+        run = ledger.runs.open(self.RUN)
+        other = ledger.runs.open(replace(self.RUN, spec='{"promote": {}}'))
+        ledger.runs.cancel(run.id, "")
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=3)
+        ledger.runs.cancel(other.id, "")
+        assert ledger.studies.counts(STUDY.id) == Counts()
+
+    def test_asked_for_again_it_is_another_run_that_goes_on(self, ledger: Ledger) -> None:
+        opened(ledger, STUDY, 3)
+        run = ledger.runs.open(self.RUN)
+        ledger.runs.cancel(run.id, "")
+        ledger.studies.open(STUDY)
+        again = ledger.runs.open(self.RUN)
+        assert again.id != run.id
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=3)
+
+    def test_one_that_is_done_stays_done(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        run = ledger.runs.take(ledger.runs.open(self.RUN).id, "h", lease=LEASE)
+        finished = ledger.runs.advance(replace(run, state="done"))
+        assert ledger.runs.cancel(run.id, "late") == finished
+
+    def test_an_unknown_run_is_refused(self, ledger: Ledger) -> None:
+        with pytest.raises(NotFound):
+            ledger.runs.cancel("nothing", "")
+
+
+class FleetContract(TurnsContract, NeedsContract, WorkersContract, CancelContract):
+    """All of it."""
