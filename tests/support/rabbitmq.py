@@ -113,6 +113,16 @@ class Broker:
     def resume(self) -> None:
         self._server.send_signal(signal.SIGCONT)
 
+    def control(self, *arguments: str) -> None:
+        """What an operator does with rabbitmqctl, which takes seconds."""
+        subprocess.run(
+            [str(program().with_name("rabbitmqctl")), *arguments],
+            env=self._environment(),
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+        )
+
     def close(self) -> None:
         """End it, and its epmd, by their ids."""
         while self._processes:

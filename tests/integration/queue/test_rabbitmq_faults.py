@@ -215,6 +215,22 @@ def test_a_broker_that_answers_nothing_holds_nobody_up(
     heard(queue)
 
 
+def test_a_broker_short_of_memory_takes_no_hints_until_it_has_some(
+    broker: Broker, opened: Open, notices: list[str]
+) -> None:
+    """It leaves connections open, says that they are blocked, and goes on delivering."""
+    teller, hearer = opened(patience=0.5), opened()
+    assert announced(teller)
+    broker.control("set_vm_memory_high_watermark", "0.000001")
+    try:
+        wait_until(lambda: not announced(teller), every=0.1)
+        hearer.acknowledge(heard(hearer))
+    finally:
+        broker.control("set_vm_memory_high_watermark", "0.4")
+    wait_until(lambda: announced(teller), every=0.1)
+    assert notices == []
+
+
 def test_a_queue_is_closed_though_the_broker_answers_nothing(broker: Broker, opened: Open) -> None:
     queue = opened(patience=0.5)
     assert announced(queue)
