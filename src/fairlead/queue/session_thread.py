@@ -166,7 +166,7 @@ class ThreadedQueue:
             ) from None
 
     def next(self, timeout: float) -> Delivery | None:
-        """Consume until a hint comes. What it brings is told at once, before the rest is done."""
+        """Consume until a hint comes, and no longer."""
         deadline = time.monotonic() + timeout
         if not self._turn_of_next.acquire(timeout=max(0.0, timeout)):
             return None
@@ -266,6 +266,7 @@ class ThreadedQueue:
         except Invalid as error:
             session.bury(message, str(error))
             return
+        session.cancel()
         delivery = Delivery(hint=hint, receipt=_Receipt(session=session, tag=message.tag))
         with self._state:
             waiting, self._waiting = self._waiting, None
@@ -273,7 +274,6 @@ class ThreadedQueue:
                 waiting.set_result(delivery)
         if waiting is None:
             session.give_back(message.tag)
-        session.cancel()
 
     def _found(self, session: Session) -> None:
         with self._state:

@@ -29,6 +29,7 @@ class Scripted:
         self.may_confirm = threading.Event()
         self.may_confirm.set()
         self.when_consumed: list[Message] = []
+        self.when_cancelled: Callable[[], object] = lambda: None
 
     def publish(self, body: bytes) -> None:
         self.done.append("publishing")
@@ -42,6 +43,7 @@ class Scripted:
 
     def cancel(self) -> None:
         self.consuming = False
+        self.when_cancelled()
 
     def acknowledge(self, tag: int) -> None:
         self.done.append(("acknowledged", tag))
@@ -100,22 +102,15 @@ def test_a_hint_that_comes_when_nobody_waits_any_more_goes_back(
     wait_until(lambda: not session.consuming)
 
 
-def test_the_hint_is_told_and_no_more_are_asked_for(session: Scripted, opened: Open) -> None:
+def test_no_more_are_asked_for_when_the_hint_is_told(session: Scripted, opened: Open) -> None:
     queue = opened()
     session.when_consumed.append(message(1))
+    session.when_cancelled = lambda: session.done.append(("told", queue._waiting is None))
     delivery = queue.next(DEADLINE)
     assert delivery is not None
-    wait_until(lambda: not session.consuming)
+    assert session.done == [("told", False)]
     queue.acknowledge(delivery)
     wait_until(lambda: ("acknowledged", 1) in session.done)
-
-
-def test_each_wait_asks_anew_however_soon_it_follows(session: Scripted, opened: Open) -> None:
-    """The broker sends no second message to a consumer whose first is not acknowledged."""
-    queue = opened()
-    for tag in range(200):
-        session.when_consumed.append(message(tag))
-        assert queue.next(DEADLINE) is not None
 
 
 def test_what_was_given_up_before_its_turn_is_not_published(
