@@ -40,11 +40,14 @@ _ADD_AND_DELETE = _May(insert=True, delete=True)
 _STUDY = (
     *("number", "id", "name", "spec", "table_digest", "sources", "asked", "size"),
     *("limit_seconds", "limit_memory", "state", "best", "created", "finished"),
+    *("priority", "paused", "needs"),
 )
 # All but what a study is: its counters change with each task.
 _COUNT = _May(change=True, fixed=frozenset(_STUDY))
 # A shared fit that fails is split into new tasks.
-_ATTEMPT = _May(insert=True, change=True, fixed=frozenset({"id", "study", "kind", "refit"}))
+_ATTEMPT = _May(
+    insert=True, change=True, fixed=frozenset({"id", "study", "kind", "family", "refit"})
+)
 
 _WORKER: Mapping[str, _May] = {
     "studies": _COUNT,
@@ -53,6 +56,7 @@ _WORKER: Mapping[str, _May] = {
     "results": _ADD,
     "events": _ADD,
     "leaving_workers": _May(delete=True),
+    "workers": _ALL,
 }
 _SERVER: Mapping[str, _May] = {
     "revisions": _May(change=True),
@@ -82,6 +86,7 @@ _CONTROLLER: Mapping[str, _May] = {
     "servers": _ALL,
     "runs": _CHANGE,
     "leaving_workers": _ADD_AND_DELETE,
+    "workers": _ALL,
 }
 
 

@@ -12,7 +12,18 @@ import sqlalchemy as sa
 from fairlead.ledger.interface import MAX_FAULTS, Ledger
 from fairlead.ledger.schema import metadata
 from fairlead.ledger.store import open_database
-from fairlead.records import Basis, Judgement, Limits, NewTask, Result, Run, Server, Trial
+from fairlead.records import (
+    Basis,
+    FleetWorker,
+    Judgement,
+    Limits,
+    NewTask,
+    Offer,
+    Result,
+    Run,
+    Server,
+    Trial,
+)
 from tests.contract.ledger_contract import (
     LEASE,
     STUDY,
@@ -41,6 +52,8 @@ def fill(ledger: Ledger) -> None:
     _served(ledger)
     ledger.runs.take(ledger.runs.open(_run()).id, "carrier", lease=LEASE)
     ledger.tasks.ask_to_leave(["leaving"])
+    offer = Offer(packages={"xgboost": "3.1"}, memory=1 << 33)
+    ledger.workers.seen(FleetWorker(name="w", host="h", process=1, offer=offer), lease=LEASE)
 
 
 def _searched(ledger: Ledger) -> None:

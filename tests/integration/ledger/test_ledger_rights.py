@@ -36,7 +36,7 @@ from tests.integration.ledger.filling import fill, rows
 from tests.support.postgres import database, of_database
 
 _COUNT = itertools.count()
-_OF_WORKERS = {"leaving_workers", "fairlead_sessions"}
+_OF_WORKERS = {"leaving_workers", "workers", "fairlead_sessions"}
 
 
 @pytest.fixture
