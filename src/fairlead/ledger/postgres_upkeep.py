@@ -20,13 +20,15 @@ _SERVER = sa.text(
     " current_setting('max_connections')::int AS most,"
     " current_setting('superuser_reserved_connections')::int"
     " + coalesce(current_setting('reserved_connections', true), '0')::int AS reserved,"
-    " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS used"
+    # pg_stat_activity would not say of others' sessions whether they are clients.
+    " (SELECT sum(numbackends) FROM pg_stat_database)::int AS used"
 )
 _SIZE = sa.text(
     "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class"
     " WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
 )
 _ESTIMATE = sa.text("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(:table)")
+_MAY_READ = sa.text("SELECT has_table_privilege(:table, 'SELECT')")
 _SEQUENCE = sa.text("SELECT pg_get_serial_sequence(:table, :column)")
 _CONTINUE = sa.text("SELECT setval(:sequence, :last, :given)")
 _HERE = sa.text("SELECT current_database() AS database, current_schema() AS schema")
@@ -50,6 +52,11 @@ class PostgresUpkeep:
             role=server.role,
             connections=connections,
         )
+
+    def may_read(self, connection: sa.Connection, table: sa.Table) -> bool:
+        """Whether the role may: that of a worker has no right to what workers have no need of."""
+        said = connection.execute(_MAY_READ, {"table": _quoted(table.name)})
+        return bool(said.scalar_one())
 
     def rows(self, connection: sa.Connection, table: sa.Table) -> RowCount:
         """How many rows a table has: as the server last estimated it, where these are many."""

@@ -27,6 +27,14 @@ class SqliteUpkeep:
         """The library, and the size of the file with its log."""
         return Description(kind="sqlite", version=sqlite3.sqlite_version, size=self._size())
 
+    def may_read(
+        self,
+        connection: sa.Connection,  # noqa: ARG002 - the Protocol's
+        table: sa.Table,  # noqa: ARG002 - the Protocol's
+    ) -> bool:
+        """Who may read the file may read each table."""
+        return True
+
     def rows(self, connection: sa.Connection, table: sa.Table) -> RowCount:
         """How many rows a table has."""
         counted = connection.execute(sa.select(sa.func.count()).select_from(table))

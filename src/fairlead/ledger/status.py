@@ -6,7 +6,7 @@ Nothing is changed, and no older ledger is brought up to date, to find this out.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -32,7 +32,7 @@ class LedgerStatus:
             ledger.
         revision: Of its tables; empty where there are none.
         head: The revision that this program knows.
-        tables: How many rows each has.
+        tables: How many rows each has; None where the role may not read it.
         leases: How many leases are alive, by the table that they are in.
         clock: Seconds that the database's clock is ahead of this machine's.
     """
@@ -42,7 +42,7 @@ class LedgerStatus:
     state: State
     revision: str
     head: str
-    tables: Mapping[str, RowCount]
+    tables: Mapping[str, RowCount | None]
     leases: Mapping[str, int]
     clock: float
 
@@ -94,14 +94,17 @@ def refuse_leases(alive: Mapping[str, int], name: str, step: NextStep) -> None:
 def _status(connection: sa.Connection, database: Database, clock: float) -> LedgerStatus:
     state, revision = _state(connection, database.name)
     tables = [] if state == "other" else _tables(connection)
+    upkeep = database.upkeep
+    readable = [table for table in tables if upkeep.may_read(connection, table)]
+    counts = {table.name: upkeep.rows(connection, table) for table in readable}
     return LedgerStatus(
         ledger=database.name,
-        database=database.upkeep.description(connection),
+        database=upkeep.description(connection),
         state=state,
         revision=revision,
         head=HEAD,
-        tables={table.name: database.upkeep.rows(connection, table) for table in tables},
-        leases=live_leases(connection) if tables else {},
+        tables={table.name: counts.get(table.name) for table in tables},
+        leases=_live_leases(connection, readable),
         clock=clock,
     )
 
@@ -124,6 +127,13 @@ def _tables(connection: sa.Connection) -> list[sa.Table]:
     """The ledger's tables that are there: an older one has fewer."""
     there = set(sa.inspect(connection).get_table_names())
     return [table for table in metadata.sorted_tables if table.name in there]
+
+
+def _live_leases(connection: sa.Connection, tables: Iterable[sa.Table]) -> Mapping[str, int]:
+    at = now(connection)
+    leased = [table for table in tables if {"lease", "lease_ends"} <= {*table.c.keys()}]
+    counts = {table.name: _alive(connection, table, at) for table in leased}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _alive(connection: sa.Connection, table: sa.Table, at: float) -> int:

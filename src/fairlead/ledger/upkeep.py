@@ -77,6 +77,10 @@ class Upkeep(Protocol):
         """What the database is."""
         ...
 
+    def may_read(self, connection: sa.Connection, table: sa.Table) -> bool:
+        """Whether whoever is connected may read the table."""
+        ...
+
     def rows(self, connection: sa.Connection, table: sa.Table) -> RowCount:
         """How many rows a table has."""
         ...

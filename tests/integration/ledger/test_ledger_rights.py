@@ -11,14 +11,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from psycopg import sql
 
-from fairlead.control.ledger import Purpose, grants
+from fairlead.control.ledger import Purpose, grants, ledger_status
 from fairlead.errors import FairleadError, Invalid
 from fairlead.ledger.interface import MAX_FAULTS
 from fairlead.ledger.rights import _CONTROLLER
 from fairlead.ledger.schema import metadata
 from fairlead.ledger.store import open_ledger
+from fairlead.ledger.upkeep import RowCount
 from fairlead.records import Counts, Run, Server, ServingEvent
 from fairlead.settings import Settings
 from tests.contract.ledger_contract import (
@@ -165,6 +167,18 @@ def test_a_worker_can_do_nothing_else(url: str) -> None:
             "SELECT setval('events_id_seq', 1)",
         )
         may_not_change_the_schema(named)
+
+
+def test_a_worker_is_shown_what_it_may_see(url: str) -> None:
+    with open_ledger(url) as owner, role(url, "worker") as named:
+        fill(owner)
+        shown = ledger_status(Settings(home=Path(), ledger=named))
+        assert (shown.state, shown.database.role) == ("current", sa.make_url(named).username)
+        assert shown.leases == {"tasks": 1}
+        assert shown.tables["promotions"] is None
+        assert shown.tables["tasks"] == RowCount(rows=len(rows(url)["tasks"]))
+        assert shown.database.connections
+        assert shown.database.connections.used >= 2  # the owner's are among them
 
 
 def test_a_controller_can_do_all_that_people_ask_for(url: str) -> None:

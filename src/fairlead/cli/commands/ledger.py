@@ -59,7 +59,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     if found.tables:
         click.echo()
         rows = [
-            (f"{name} (estimated)" if each.estimated else name, each.rows)
+            (f"{name} (estimated)" if each and each.estimated else name, each and each.rows)
             for name, each in found.tables.items()
         ]
         print_table(("table", "rows"), rows)
