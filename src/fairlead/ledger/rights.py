@@ -1,9 +1,9 @@
 """What the roles of a ledger's database may do, each no more than its programs need.
 
-A worker claims tasks and ends attempts. A server follows routes and carries deployments out. A
-controller is whoever runs the commands of a person (`run`, `deploy`, `promote`): it writes
-everything, but histories are only appended to. A reader looks. Nobody of these makes, changes or
-drops tables: that is the owner's, who upgrades the ledger.
+A worker claims tasks and ends attempts. A server begins the first deployments of champions and
+carries deployments out. A controller is whoever runs the commands of a person (`run`, `deploy`,
+`promote`): it writes everything, but histories are only appended to. A reader looks. Nobody of
+these makes, changes or drops tables: that is the owner's, who upgrades the ledger.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ _WORKER: Mapping[str, _May] = {
     "leaving_workers": _May(delete=True),
     "workers": _ALL,
 }
+# A server that starts deploys champions that have no route.
 _SERVER: Mapping[str, _May] = {
-    "revisions": _May(change=True),
-    "deployments": _May(change=True),
+    "revisions": _CHANGE,
+    "deployments": _CHANGE,
     "routes": _ADD,
     "routes_in_force": _CHANGE,
     "serving_events": _ADD,

@@ -174,7 +174,7 @@ def test_a_worker_is_shown_what_it_may_see(url: str) -> None:
         fill(owner)
         shown = ledger_status(Settings(home=Path(), ledger=named))
         assert (shown.state, shown.database.role) == ("current", sa.make_url(named).username)
-        assert shown.leases == {"tasks": 1}
+        assert shown.leases == {"tasks": 1, "workers": 1}
         assert shown.tables["promotions"] is None
         assert shown.tables["tasks"] == RowCount(rows=len(rows(url)["tasks"]))
         assert shown.database.connections
@@ -201,8 +201,10 @@ def test_a_controller_can_do_all_that_people_ask_for(url: str) -> None:
 def test_a_server_can_carry_out_deployments_and_nothing_else(url: str) -> None:
     with open_ledger(url) as owner, role(url, "server") as named, open_ledger(named) as ledger:
         for manifest in "abc":
-            revise(owner, owner.versions.register(version(manifest=manifest)).number)
-        change(owner, {"v1": 100})
+            owner.versions.register(version(manifest=manifest))
+        revise(owner, 2)
+        ledger.deployments.begin(deployment(revise(ledger, 1).name))
+        change(ledger, {"v1": 100})
         begin(owner)
 
         server = Server(id="s", url="http://127.0.0.1:1", processes=2)
@@ -218,7 +220,7 @@ def test_a_server_can_carry_out_deployments_and_nothing_else(url: str) -> None:
         lacks_the_right(
             lambda: ledger.versions.register(version(manifest="z")),
             lambda: ledger.versions.promote(promotion(1, None)),
-            lambda: ledger.deployments.begin(deployment("v3")),
+            lambda: ledger.outbox.sent(1),
             lambda: ledger.studies.open(STUDY),
         )
         assert deletable(named) == {"servers", "fairlead_sessions"}
