@@ -14,10 +14,11 @@ import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fairlead.artifacts.backend import Stored, digest_of, digest_of_file, is_digest, missing
 from fairlead.artifacts.cache import Cache
+from fairlead.artifacts.folder import as_failed
 from fairlead.errors import Failed, FairleadError, Invalid, Unreachable
 from fairlead.formatting import without_password
 from fairlead.records import CacheFolder, Digest
@@ -37,26 +38,38 @@ class FsspecBackend:
     Args:
         url: Of a folder; fsspec knows its protocol.
         cache: Where local files are kept; without one there are none.
-        options: Of the file system.
-        package: What lacks where the protocol's package is not installed.
 
     Raises:
         Invalid: fsspec does not know the URL, or lacks a package for it.
         Unreachable: The server did not answer.
     """
 
-    def __init__(
-        self,
-        url: str,
-        cache: CacheFolder | None,
-        *,
-        options: Mapping[str, Any] | None = None,
-        package: str | None = None,
-    ) -> None:
-        self._url = without_password(url)
-        self._files, self._root = _open_url(url, options or {}, package)
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Of the file system."""
+
+    def __init__(self, url: str, cache: CacheFolder | None) -> None:
+        self._url, self._given = without_password(url), url
+        self._opened: tuple[Any, str] | None = None
         self._cache = None if cache is None else Cache(cache, source=self._url)
-        self._folders = not _OBJECT_STORES.intersection(_protocols(self._files))
+        self._check()
+
+    def _check(self) -> None:
+        """See that there is such a file system."""
+        self._open()
+
+    def _open(self) -> tuple[Any, str]:
+        """The file system, and the name of the URL's folder in it."""
+        if self._opened is None:
+            self._opened = _open_url(self._given, self.options)
+        return self._opened
+
+    @property
+    def _files(self) -> Any:
+        return self._open()[0]
+
+    @property
+    def _root(self) -> str:
+        return self._open()[1]
 
     def write(self, digest: Digest, content: bytes) -> None:
         """Keep these bytes."""
@@ -68,7 +81,9 @@ class FsspecBackend:
         with self._answering(digest):
             name, within = self._ready(digest), self._within(source.stat().st_size)
             self._files.put_file(str(source), name, **within)
-        if digest_of_file(source)[0] != digest:
+        with as_failed(f"storing {str(source)!r} as an artefact"):
+            found, _ = digest_of_file(source)
+        if found != digest:
             self.delete(digest, unless_after=None)
             raise changed(source)
 
@@ -123,7 +138,7 @@ class FsspecBackend:
 
     def _ready(self, digest: Digest) -> str:
         """The object's name, once its folder is there, where the server has folders."""
-        if self._folders:
+        if not _OBJECT_STORES.intersection(_protocols(self._files)):
             self._files.makedirs(f"{self._root}/{digest[:2]}", exist_ok=True)
         return self._name(digest)
 
@@ -171,7 +186,7 @@ class FsspecBackend:
                 raise missing(digest, self._url) from None
             doing = "artefacts" if digest is None else f"artefact {digest}"
             raise Unreachable(
-                f"{doing} in {self._url!r}: {_said(error)}; see that the server answers and "
+                f"{doing} in {self._url!r}: {in_a_line(error)}; see that the server answers and "
                 "accepts your credentials, and run the command again"
             ) from error
 
@@ -181,7 +196,7 @@ def changed(source: Path) -> Failed:
     return Failed(f"storing {str(source)!r}: it changed while it was read; try again")
 
 
-def _said(error: Exception) -> str:
+def in_a_line(error: Exception) -> str:
     """What an error says, in one line."""
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
@@ -192,17 +207,14 @@ def _protocols(files: Any) -> set[str]:
     return {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
 
 
-def _open_url(url: str, options: Mapping[str, Any], package: str | None) -> tuple[Any, str]:
+def _open_url(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     import fsspec
 
     shown = without_password(url)
     try:
         files, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
-    except ImportError as error:
-        advice = f"pip install '{package}'" if package else f"{error}"
-        raise Invalid(f"artefact store {shown!r}: a package is missing: {advice}") from error
-    except ValueError as error:
-        raise Invalid(f"artefact store {shown!r}: {_said(error)}") from error
+    except (ImportError, ValueError) as error:
+        raise Invalid(f"artefact store {shown!r}: {in_a_line(error)}") from error
     except OSError as error:
         raise Unreachable(
             f"artefact store {shown!r}: {error}; see that the server answers"

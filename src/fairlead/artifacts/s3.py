@@ -16,14 +16,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 from urllib.parse import urlsplit
 
 from fairlead.artifacts.backend import digest_of
 from fairlead.artifacts.folder import as_failed
-from fairlead.artifacts.remote import FsspecBackend, changed
+from fairlead.artifacts.remote import FsspecBackend, changed, in_a_line
 from fairlead.errors import Failed, FairleadError, Invalid, Unreachable
 from fairlead.records import CacheFolder, Digest
 
@@ -31,16 +32,6 @@ PART = 16 << 20
 """Bytes of a part. What is smaller than two of them is uploaded by one request."""
 _AT_ONCE = 4  # parts on their way together
 _LOOKED_FOR = 1 << 20  # so many bytes are not sent before it is known that they are wanted
-_OPTIONS = {
-    "skip_instance_cache": True,  # credentials belong to a store, not to the process
-    "max_concurrency": 1,  # a download in one piece goes on where it was cut
-    "config_kwargs": {
-        "connect_timeout": 5.0,
-        "read_timeout": 20.0,
-        "response_checksum_validation": "when_required",  # the digest says more
-        "retries": {"mode": "standard", "total_max_attempts": 12},
-    },
-}
 _THERE_ALREADY = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 _NO_CONDITIONS = {"NotImplemented", "501"}  # a store that has no conditional puts
 _KEYS = "see AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -63,6 +54,10 @@ _REFUSALS = {
     **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed", "301"), _REGION),
 }
 """What the server's codes mean where no other try will help."""
+_WRONG = range(400, 500)  # the HTTP status of a request that is wrong
+_AGAIN = {408, 409, 412, 429}  # ... save these
+_ON_THE_WAY = {"BadDigest", "IncompleteBody", "RequestTimeout", "XAmzContentSHA256Mismatch"}
+"""What has gone wrong with a request on its way, as a server puts it."""
 
 
 class S3Backend(FsspecBackend):
@@ -73,8 +68,19 @@ class S3Backend(FsspecBackend):
         cache: Where local files are kept; without one there are none.
 
     Raises:
-        Invalid: The URL holds credentials, or s3fs is not installed.
+        Invalid: The URL holds credentials or names no bucket, or s3fs is not installed.
     """
+
+    options: ClassVar[Mapping[str, Any]] = {
+        "skip_instance_cache": True,  # credentials belong to a store, not to the process
+        "max_concurrency": 1,  # a download in one piece goes on where it was cut
+        "config_kwargs": {
+            "connect_timeout": 5.0,
+            "read_timeout": 20.0,
+            "response_checksum_validation": "when_required",  # the digest says more
+            "retries": {"mode": "standard", "total_max_attempts": 12},
+        },
+    }
 
     def __init__(self, url: str, cache: CacheFolder | None) -> None:
         if "@" in urlsplit(url).netloc:
@@ -82,8 +88,16 @@ class S3Backend(FsspecBackend):
                 "artefact store: an s3:// URL holds no credentials, which would be shown with it; "
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
-        super().__init__(url, cache, options=_OPTIONS, package="fairlead[s3]")
-        self._bucket, _, _ = self._root.partition("/")
+        if not urlsplit(url).netloc:
+            raise Invalid(f"artefact store {url!r}: it names no bucket, as s3://bucket/prefix does")
+        super().__init__(url, cache)
+
+    def _check(self) -> None:
+        """See that s3fs is there; importing it takes longer than many a command."""
+        if importlib.util.find_spec("s3fs") is None:
+            raise Invalid(
+                f"artefact store {self._url!r}: a package is missing: pip install 'fairlead[s3]'"
+            )
 
     def write(self, digest: Digest, content: bytes) -> None:
         """Keep these bytes."""
@@ -158,12 +172,12 @@ class S3Backend(FsspecBackend):
         """Whether a sound object is there; it is then as new to the garbage collector."""
         if not self._is_sound(digest, etag):
             return False
-        key = self._name(digest).partition("/")[2]
-        source = {"Bucket": self._bucket, "Key": key}
+        bucket, _, key = self._name(digest).partition("/")
+        source = {"Bucket": bucket, "Key": key}
         try:
             self._files.call_s3(
                 "copy_object",
-                Bucket=self._bucket,
+                Bucket=bucket,
                 Key=key,
                 CopySource=source,
                 MetadataDirective="REPLACE",
@@ -194,7 +208,7 @@ class S3Backend(FsspecBackend):
         return float(int(found["LastModified"].timestamp()))
 
     def _meaning(self, error: Exception) -> FairleadError | None:
-        if why := _refusal(error):
+        if why := _never_asked(error) or _refusal(error):
             return Failed(f"artefact store {self._url!r}: {why}", code="store_refused")
         if _code(error) == "NoSuchUpload":
             return Unreachable(
@@ -203,24 +217,44 @@ class S3Backend(FsspecBackend):
         return None
 
 
-def _refusal(error: Exception) -> str | None:
-    """Why the server, or botocore, will never do this, and what to do about it."""
-    from botocore.exceptions import NoCredentialsError, PartialCredentialsError, ProfileNotFound
+def _never_asked(error: Exception) -> str | None:
+    """Why botocore does not ask the server, and what to do about it."""
+    from botocore import exceptions as botocore
 
-    if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
+    if isinstance(error, botocore.NoCredentialsError | botocore.PartialCredentialsError):
         return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    if isinstance(error, ValueError):
-        return f"{error}; see AWS_ENDPOINT_URL"
-    return _REFUSALS.get(_code(error), _MAY_NOT if isinstance(error, PermissionError) else None)
+    if isinstance(error, botocore.ProfileNotFound):
+        return f"{error}; see AWS_PROFILE"
+    if isinstance(error, ValueError | botocore.ParamValidationError):
+        return f"{in_a_line(error)}; see AWS_ENDPOINT_URL and the bucket's name"
+    return None
+
+
+def _refusal(error: Exception) -> str | None:
+    """Why the server will never do this, and what to do about it."""
+    code, status = _code(error), _answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if code in _REFUSALS:
+        return _REFUSALS[code]
+    if isinstance(error, PermissionError):
+        return _MAY_NOT
+    if isinstance(error, FileNotFoundError) or code in _ON_THE_WAY:
+        return None
+    wrong = status in _WRONG and status not in _AGAIN
+    return f"the server refuses this: {in_a_line(error)} ({code})" if wrong else None
 
 
 def _code(error: BaseException) -> str:
     """The code that an error of the server has; empty where it is another error."""
+    return str(_answer(error).get("Error", {}).get("Code", ""))
+
+
+def _answer(error: BaseException) -> dict[str, Any]:
+    """What the server answered, where that is what the error is about."""
     for each in (error, error.__cause__):
         response = getattr(each, "response", None)
         if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code", ""))
-    return ""
+            return response
+    return {}
 
 
 def _etag(parts: Iterable[bytes]) -> str:

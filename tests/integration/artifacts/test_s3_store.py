@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.lacking import lacking
-from tests.support.faulty_proxy import FaultyProxy, Handler
+from tests.support.faulty_proxy import Answer, FaultyProxy, Handler
 from tests.support.s3 import READER, READER_SECRET, S3, prefix
 
 from fairlead.artifacts import Artifacts
@@ -160,9 +160,10 @@ def test_a_bucket_that_is_not_there_is_told_and_not_made(s3: S3) -> None:
              "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_CONFIG_FILE": os.devnull},
             "no credentials were found",
         ),
-        ({"AWS_ENDPOINT_URL": "nonsense"}, "AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL": "nonsense"}, "see AWS_ENDPOINT_URL"),
+        ({"AWS_PROFILE": "nobody"}, "see AWS_PROFILE"),
     ],
-    ids=["secret", "key", "none", "endpoint"],
+    ids=["secret", "key", "none", "endpoint", "profile"],
 )  # fmt: skip
 def test_wrong_credentials_are_told_in_one_line_that_shows_none(
     url: str,
@@ -206,6 +207,39 @@ def test_a_url_that_holds_credentials_is_refused_without_showing_them() -> None:
     with pytest.raises(Invalid, match="AWS_ACCESS_KEY_ID") as caught:
         Artifacts("s3://me:hush@bucket/prefix")
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_name_that_no_bucket_can_have_is_told_in_one_line() -> None:
+    with pytest.raises(Failed, match="the bucket's name") as caught:
+        Artifacts("s3://no such name!/prefix").put(CONTENT)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_url_without_a_bucket_is_refused() -> None:
+    with pytest.raises(Invalid, match="it names no bucket"):
+        Artifacts("s3://")
+
+
+def test_a_request_that_the_server_holds_wrong_is_not_made_again(
+    s3: S3, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b"<Error><Code>InvalidRequest</Code><Message>Not like that</Message></Error>"
+    wrong = Answer(status=400, headers=[("Content-Type", "application/xml")], body=body)
+    with FaultyProxy(s3.endpoint).running() as proxy:
+        planned = proxy.plan(lambda handler: handler.answer(wrong), method="PUT")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        with pytest.raises(Failed, match=r"refuses this: .*Not like that \(InvalidRequest\)"):
+            Artifacts(url).put(CONTENT)
+        assert planned.met == 1
+
+
+def test_opening_a_store_imports_nothing_that_is_not_used_yet(tmp_path: Path) -> None:
+    program = (
+        "import sys; from fairlead.artifacts import Artifacts; Artifacts('s3://bucket/prefix')\n"
+        "assert not {'fsspec', 's3fs', 'botocore'} & {*sys.modules}\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
