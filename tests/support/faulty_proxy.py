@@ -97,15 +97,16 @@ class FaultyProxy:
 
     Args:
         server: URL of what is behind it.
+        port: Of its own; a free one unless given.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, *, port: int = 0) -> None:
         self.server = urlsplit(server)
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._planned: list[Planned] = []
         handler = type("Bound", (Handler,), {"proxy": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import wait_until
 
 from fairlead.artifacts import cache as caches
 from fairlead.artifacts.cache import Cache
@@ -139,6 +142,24 @@ for turn in range(60):
 """
     running = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(4)]
     assert [each.wait() for each in running] == [0] * 4
+
+
+def test_a_file_that_is_replaced_while_it_is_asked_for_is_the_one_that_stays(
+    tmp_path: Path,
+) -> None:
+    cache = made(tmp_path, files=10)
+    path = made(tmp_path, files=10).path(digest(0), fetch(0))
+    with path.open("rb") as removing, ThreadPoolExecutor(1) as threads:
+        fcntl.flock(removing, fcntl.LOCK_EX)
+        asked = threads.submit(cache.path, digest(0), not_wanted)
+        waiting = re.compile(rf"-> FLOCK .*:{path.stat().st_ino} ")
+        wait_until(lambda: waiting.search(Path("/proc/locks").read_text()))
+        path.unlink()
+        path.write_bytes(content(0))
+        removing.close()
+        assert asked.result(60).read_bytes() == content(0)
+    made(tmp_path, files=0.1).path(digest(1), fetch(1))
+    assert path.exists()
 
 
 def test_other_bytes_than_those_wanted_are_not_kept(tmp_path: Path) -> None:
