@@ -194,9 +194,15 @@ class Operator:
         self.channel.confirm_delivery()
 
     def count(self, queue: str) -> int:
+        """How many messages wait."""
         declared = self.channel.queue_declare(queue, passive=True)
         assert declared.method.message_count is not None
         return declared.method.message_count
+
+    def consumers(self, queue: str) -> int:
+        declared = self.channel.queue_declare(queue, passive=True)
+        assert declared.method.consumer_count is not None
+        return declared.method.consumer_count
 
     def put(self, body: bytes) -> None:
         self.channel.basic_publish("", self.tasks, body)
