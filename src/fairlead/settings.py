@@ -28,6 +28,8 @@ class Settings:
         home: Folder of the logs, the reports, and the stores that no URL names ($FAIRLEAD_HOME).
         ledger: URL of the ledger's database ($FAIRLEAD_LEDGER); a SQLite file in home if empty.
         artifacts: URL of the artefact store ($FAIRLEAD_ARTIFACTS); a folder in home if empty.
+        queue: URL of what tells idle workers of tasks ($FAIRLEAD_QUEUE); the server of the ledger,
+            where it has one that can, if empty; "none" for nothing.
         data: Mirror folders that are tried before a download ($FAIRLEAD_DATA, separated by the
             system's path separator).
         mlflow: URI of MLflow's registry ($FAIRLEAD_MLFLOW_URI); a SQLite file in home if empty;
@@ -44,6 +46,7 @@ class Settings:
     home: Path
     ledger: str = ""
     artifacts: str = ""
+    queue: str = ""
     data: tuple[Path, ...] = ()
     mlflow: str = ""
     allow_private_urls: bool = False
@@ -125,6 +128,7 @@ def from_environment(
         home=(home or Path(environ.get("FAIRLEAD_HOME") or ".fairlead")).absolute(),
         ledger=ledger_url(ledger or environ.get("FAIRLEAD_LEDGER", "")),
         artifacts=_artifacts_url(artifacts or environ.get("FAIRLEAD_ARTIFACTS", "")),
+        queue=environ.get("FAIRLEAD_QUEUE", ""),
         data=tuple(
             Path(part) for part in environ.get("FAIRLEAD_DATA", "").split(os.pathsep) if part
         ),

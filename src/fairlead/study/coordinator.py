@@ -15,6 +15,9 @@ from fairlead.search import share
 from fairlead.study import decide
 from fairlead.study.plan import StudyPlan
 
+_TELL_AGAIN = 5.0
+"""Seconds after which workers are told again of tasks that still wait."""
+
 
 class Coordinator:
     """One study's search.
@@ -27,6 +30,8 @@ class Coordinator:
         study: As the ledger has it.
         ledger: Where trials go and results come from.
         clock: Monotonic seconds.
+        tell: Called with the number of tasks that are ready when some were put in, and now and then
+            while some wait: whoever was to hear of it may not have.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class Coordinator:
         ledger: Ledger,
         *,
         clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[int], None] = lambda _ready: None,
     ) -> None:
         self.study = study
         self.best: tuple[Trial, float] | None = None
@@ -44,6 +50,8 @@ class Coordinator:
         self._asked = plan.search.size
         self._ledger = ledger
         self._clock = clock
+        self._tell = tell
+        self._told = clock()
         self._started = clock()
         self._trials = {row.trial.number: row.trial for row in ledger.studies.trials(study.id)}
         self._search = plan.resumed(tuple(self._trials.values()))
@@ -118,6 +126,8 @@ class Coordinator:
 
     def _progress(self) -> decide.SearchState:
         counts = self._ledger.studies.counts(self.study.id)
+        if counts.ready and self._clock() - self._told > _TELL_AGAIN:
+            self._tell_again(counts.ready)
         asked = self._plan.spec.search
         return decide.SearchState(
             size=self.size,
@@ -141,6 +151,12 @@ class Coordinator:
         tasks = [NewTask(kind="trials", trials=tuple(group)) for group in groups]
         self._ledger.tasks.add(self.study.id, tasks)
         self._added = last
+        if tasks:
+            self._tell_again(len(tasks))
+
+    def _tell_again(self, ready: int) -> None:
+        self._told = self._clock()
+        self._tell(ready)
 
     def _finish(self, size: int) -> bool:
         """False where somebody extended the study meanwhile."""

@@ -130,7 +130,7 @@ def _run(
             study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=False)
         runner = local_runner(settings)
         with at_work(
-            plan, stores, settings, runner, workers=workers, watch=watch, stop=stop
+            plan, study, stores, settings, runner, workers=workers, watch=watch, stop=stop
         ) as stages:
             study = stages.search(study)
             trials = Trials(stores.ledger.studies.trials(study.id))

@@ -27,7 +27,7 @@ from fairlead.runners.local import LocalRunner
 from fairlead.runners.runner import Runner
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, parse_canonical
-from fairlead.stores import Stores, open_stores
+from fairlead.stores import Stores, announcing, open_stores
 from fairlead.study import decide
 from fairlead.study import plan as plans
 from fairlead.study.outcome import Best, RunOutcome, Trials, best_of
@@ -108,7 +108,14 @@ def run(
                 )
                 begun = stores.ledger.runs.open(asked)
             with at_work(
-                plan, stores, settings, runner, workers=request.workers, watch=watch, stop=stop
+                plan,
+                study,
+                stores,
+                settings,
+                runner,
+                workers=request.workers,
+                watch=watch,
+                stop=stop,
             ) as stages:
                 return _carry(begun, stages, settings.lease, request.deploy)
 
@@ -175,7 +182,7 @@ def resume(  # noqa: PLR0913 - which, where, how, and who is called
             plan = plans.restored(parse_canonical(found.spec), study, stores.artifacts)
         runner = local_runner(settings)
         with at_work(
-            plan, stores, settings, runner, workers=workers, watch=watch, stop=stop
+            plan, study, stores, settings, runner, workers=workers, watch=watch, stop=stop
         ) as stages:
             return _carry(found, stages, settings.lease, deploy)
 
@@ -189,6 +196,7 @@ def opened(settings: Settings, stop: StopRequest) -> Stores:
 @contextmanager
 def at_work(  # noqa: PLR0913 - what, where, by whom, and who is called
     plan: StudyPlan,
+    study: Study,
     stores: Stores,
     settings: Settings,
     runner: Runner,
@@ -201,6 +209,7 @@ def at_work(  # noqa: PLR0913 - what, where, by whom, and who is called
 
     Args:
         plan: What it is about.
+        study: As the ledger has it.
         stores: Where everything is written.
         settings: Say where workers find the stores.
         runner: Where they run.
@@ -209,8 +218,12 @@ def at_work(  # noqa: PLR0913 - what, where, by whom, and who is called
         stop: Looked at while waiting.
     """
     count = plans.slots(plan) if workers is None else workers
-    with StudyWorkers(runner, stores.ledger, count=count) as started:
+    with (
+        announcing(settings, notice=watch.note, study=study.id) as tell,
+        StudyWorkers(runner, stores.ledger, count=count) as started,
+    ):
         yield Stages(
+            tell=tell,
             plan=plan,
             ledger=stores.ledger,
             artifacts=stores.artifacts,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -56,6 +56,7 @@ class Stages:
         settings: Say where a worker finds the stores.
         watch: Called with what happens.
         stop: Looked at while waiting.
+        tell: Tells workers that so many tasks are ready.
     """
 
     plan: StudyPlan
@@ -65,12 +66,13 @@ class Stages:
     settings: Settings
     watch: ProgressListener
     stop: StopRequest
+    tell: Callable[[int], None] = lambda _ready: None
 
     def search(self, study: Study) -> Study:
         """Search until the study is finished."""
         self.watch.stage("searching")
         self._start_workers(study)
-        coordinator = Coordinator(self.plan, study, self.ledger)
+        coordinator = Coordinator(self.plan, study, self.ledger, tell=self.tell)
         before = self._done(study)
         with self.patience(study) as pause:
             while coordinator.advance():
@@ -89,6 +91,7 @@ class Stages:
     def _refit_now(self, study: Study, row: TrialRow) -> str:
         self.watch.stage(f"refitting trial {row.trial.number} on all training rows")
         self.ledger.tasks.add(study.id, [NewTask(kind="refit", trials=(row.trial,))])
+        self.tell(1)
         self._start_workers(study)
         threading.Thread(target=preload, name="preload", daemon=True).start()
         with self.patience(study) as pause:

@@ -21,6 +21,7 @@ from typing import TypeVar
 from fairlead.errors import Busy, FairleadError, Lost, Unreachable
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import own_memory
+from fairlead.queue.interface import Delivery, Queue
 from fairlead.records import CacheFolder, Claim, FleetWorker, Limits, Offer, Study
 from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Observation
@@ -32,6 +33,8 @@ Answered = TypeVar("Answered")
 
 _SOONEST, _LATEST = 0.005, 0.5
 """Seconds between two claims: doubled from the first to the last while there is no task."""
+_LATEST_WITH_QUEUE = 4.0
+"""The same where a queue tells of tasks."""
 
 _AWAY = 5.0
 """Seconds until the next claim, where the artefact store did not answer."""
@@ -82,6 +85,7 @@ class Worker:
         lease: Seconds of a lease.
         study: Work on this study only.
         offer: What this machine has for tasks.
+        queue: Tells when there may be tasks; without one the worker looks again and again.
         forkserver: The socket of a fork server that forks its children.
         note: Called with a line of text for each event.
     """
@@ -93,6 +97,7 @@ class Worker:
     lease: float
     study: str | None = None
     offer: Offer | None = None
+    queue: Queue | None = None
     forkserver: str | None = None
     note: Callable[[str], None] = lambda _line: None
     stop: WorkerStop = field(default_factory=WorkerStop)
@@ -100,6 +105,7 @@ class Worker:
     _study: Study | None = None
     _report_due: float = 0.0
     _last_fault: str = ""
+    _hint: Delivery | None = None
 
     def run(self) -> None:
         """Work until asked to stop."""
@@ -139,6 +145,7 @@ class Worker:
         while not self.stop.after_task:
             self._report()
             claim = claim or self._claim()
+            self._acknowledge()
             if claim is not None:
                 pause = _SOONEST
                 claim = self._attempt(claim)
@@ -146,10 +153,28 @@ class Worker:
                 self._leave_if_asked()
                 if pause == _SOONEST and self.forkserver is not None:
                     tell_idle(self.forkserver)
-                self._idle(pause)
-                pause = min(2 * pause, _LATEST)
+                self._await_tasks(pause)
+                pause = min(2 * pause, _LATEST if self.queue is None else _LATEST_WITH_QUEUE)
         if claim is not None:  # asked to stop while it was being claimed
             self._release(claim)
+
+    def _await_tasks(self, seconds: float) -> None:
+        """Wait for a hint, or for the next look into the ledger: a hint may be lost."""
+        if self.queue is None:
+            self._idle(seconds)
+            return
+        until = time.monotonic() + seconds * random.uniform(0.5, 1.0)
+        while self._hint is None and not self.stop.after_task:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self._hint = self.queue.next(min(left, _LATEST))
+
+    def _acknowledge(self) -> None:
+        """What the hint told of was looked for, and is claimed if it was there."""
+        if self._hint is not None and self.queue is not None:
+            self.queue.acknowledge(self._hint)
+        self._hint = None
 
     def _leave_if_asked(self) -> None:
         """Stop where the ledger lists this worker as leaving: it gives such a worker no task."""

@@ -45,20 +45,23 @@ def command(  # noqa: PLR0913 - click passes each option by name
     SIGINT (Ctrl-C) or SIGTERM finishes the running task and ends; a second one ends at once and
     releases the task.
     """
-    from fairlead import stores as _stores  # noqa: F401 - imported before the wait
+    from fairlead.stores import open_queue  # imported before the wait
     from fairlead.worker.loop import Worker
 
     if assigned and (study := _assignment()) is None:
         return
     options = settings(ctx)
     with opened(ctx) as stores:
+        of = stores.ledger.studies.get(study).id if study else None
+        queue = open_queue(options, notice=note, study=of or "")
         worker = Worker(
             name=name or unique_name(),
             ledger=stores.ledger,
             artifacts=options.artifacts_url,
             cache=options.artifacts_cache,
             lease=options.lease,
-            study=stores.ledger.studies.get(study).id if study else None,
+            study=of,
+            queue=queue,
             offer=Offer(packages=installed_packages(), memory=usable_memory()),
             forkserver=forkserver,
             note=note,
@@ -68,7 +71,11 @@ def command(  # noqa: PLR0913 - click passes each option by name
         if until_eof:
             at_once = partial(worker.stop.ask, at_once=True)
             threading.Thread(target=_at_eof, args=(at_once,), daemon=True).start()
-        worker.run()
+        try:
+            worker.run()
+        finally:
+            if queue is not None:
+                queue.close()
 
 
 def _assignment() -> str | None:
