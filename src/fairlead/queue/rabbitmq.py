@@ -35,7 +35,6 @@ except ImportError:
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
 
-REFUSED = "queue_refused"
 REASON = "x-fairlead-reason"
 _BLOCKED = 60  # seconds that a broker short of memory or disk may keep a publisher waiting
 _TRIES, _BETWEEN_TRIES = 5, 0.1  # of a publish that is refused though the queue is empty
@@ -333,7 +332,7 @@ def _ssl_options(address: Address) -> pika.SSLOptions:
 
 def _described(error: BaseException, address: Address) -> Unreachable:
     cause = _cause(error)
-    code: str | None = REFUSED
+    is_refusal = True
     match cause:
         case amqp.ProbableAuthenticationError() | amqp.AuthenticationError():
             what = (
@@ -350,12 +349,13 @@ def _described(error: BaseException, address: Address) -> Unreachable:
         case amqp.ChannelClosed():
             what = f"refused: {_text(cause)}"
         case amqp.UnroutableError():
-            what, code = "has the queue no longer; it is declared again", None
+            what, is_refusal = "has the queue no longer; it is declared again", False
         case amqp.NackError():
-            what, code = "did not take a hint", None
+            what, is_refusal = "did not take a hint", False
         case _:
-            what, code = f"does not answer: {_text(cause)}", None
-    return Unreachable(f"RabbitMQ at {address} {what}", code=code)
+            what, is_refusal = f"does not answer: {_text(cause)}", False
+    message = f"RabbitMQ at {address} {what}"
+    return Unreachable(message, code="queue_refused") if is_refusal else Unreachable(message)
 
 
 def _cause(error: BaseException) -> BaseException:

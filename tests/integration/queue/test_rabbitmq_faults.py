@@ -20,7 +20,7 @@ from tests.support.waiting import DEADLINE, wait_until
 
 from fairlead.errors import Invalid, Unreachable
 from fairlead.queue.interface import Delivery, Hint, Queue
-from fairlead.queue.rabbitmq import REFUSED, Limits, open_queue
+from fairlead.queue.rabbitmq import Limits, open_queue
 
 HINT = Hint(study="ab" * 8, ready=2)
 HELD = 2_000
@@ -297,7 +297,7 @@ def test_a_wrong_password_is_one_clear_line(
     )
     with pytest.raises(Unreachable) as caught:
         queue.announce(HINT)
-    assert (str(caught.value), caught.value.code) == (said, REFUSED)
+    assert (str(caught.value), caught.value.code) == (said, "queue_refused")
     wait_until(lambda: queue.next(1.0) is None)
     assert notices == [f"{said}; workers look into the ledger meanwhile"]
     assert capfd.readouterr() == ("", "")
@@ -336,7 +336,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     wait_until(lambda: notices)
     with pytest.raises(Unreachable, match=r"could not agree on TLS: .*certificate") as caught:
         queue.announce(HINT)
-    assert caught.value.code == REFUSED
+    assert caught.value.code == "queue_refused"
 
 
 def test_files_that_are_missing_are_refused_at_once(tmp_path: Path) -> None:
