@@ -499,3 +499,100 @@ class Server:
     def serves(self, model: str) -> bool:
         """Whether it answers for the model, once that has a route."""
         return self.models is None or model in self.models
+
+
+# ---- how many workers -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyLoad:
+    """What one study has for workers to do.
+
+    Args:
+        study: Its id.
+        name: Its name.
+        priority: Its tasks go before those of a lower one.
+        ready: Tasks that a worker may take now.
+        running: Tasks that a worker has.
+        seconds: Mean time of its last tasks; None where none has ended yet.
+        longest: Seconds for which the longest of its running tasks has been running.
+        lacking: Why no worker of this kind can take its ready tasks; empty where some can.
+    """
+
+    study: str
+    name: str
+    priority: int = 0
+    ready: int = 0
+    running: int = 0
+    seconds: float | None = None
+    longest: float = 0.0
+    lacking: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What there is to do for workers of one kind.
+
+    Args:
+        at: When, by the ledger's clock.
+        studies: Those that have open tasks and are not paused, the highest priority first.
+        busy: The workers that have a task, whatever its study.
+    """
+
+    at: float
+    studies: tuple[StudyLoad, ...] = ()
+    busy: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Autoscaler:
+    """Who decides how many workers there are, under a name, and what they have cost.
+
+    Args:
+        name: What its workers and decisions go by.
+        holder: The process that decides; None for nobody.
+        workers: Names of the workers that it has.
+        spent: Worker-seconds since it began.
+        began: When a process took it that nobody had before.
+    """
+
+    name: str
+    holder: str | None = None
+    workers: tuple[str, ...] = ()
+    spent: float = 0.0
+    began: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingDecision:
+    """An entry of the list of decisions on how many workers there are.
+
+    Args:
+        autoscaler: Its name.
+        cause: The rule that it follows from, in a word; see `autoscale/decide.py`.
+        reason: In a line, for a person.
+        wanted: Workers that there are to be.
+        there: Workers that were there, those that were starting included, without leaving ones.
+        starting: Of `there`, those that were still starting.
+        busy: Of `there`, those that had a task.
+        ready: Tasks that waited.
+        running: Tasks that some worker had.
+        start: How many were started.
+        leave: Names of those that were asked to leave.
+        spent: Worker-seconds so far.
+        at: When; given by the ledger.
+    """
+
+    autoscaler: str
+    cause: str
+    reason: str
+    wanted: int
+    there: int = 0
+    starting: int = 0
+    busy: int = 0
+    ready: int = 0
+    running: int = 0
+    start: int = 0
+    leave: tuple[str, ...] = ()
+    spent: float = 0.0
+    at: float = 0.0

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
+from tests.contract.autoscaling_contract import AutoscalingContract
 from tests.contract.concurrent_contract import ConcurrentContract
 from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import LedgerContract
@@ -22,7 +23,12 @@ from tests.support.postgres import database
 
 
 class TestPostgresLedger(
-    LedgerContract, FleetContract, RunsContract, ServingContract, ConcurrentContract
+    LedgerContract,
+    FleetContract,
+    RunsContract,
+    AutoscalingContract,
+    ServingContract,
+    ConcurrentContract,
 ):
     @pytest.fixture
     def location(self, postgres: str) -> Iterator[str]:

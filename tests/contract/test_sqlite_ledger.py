@@ -17,6 +17,7 @@ from fairlead.ledger.database import Value
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.sqlite import SqliteDatabase
 from fairlead.ledger.store import SqlLedger, bring_to_head, open_ledger
+from tests.contract.autoscaling_contract import AutoscalingContract
 from tests.contract.concurrent_contract import ConcurrentContract
 from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import LedgerContract
@@ -27,7 +28,12 @@ from tests.contract.serving_machine import ServingMachine
 
 
 class TestSqliteLedger(
-    LedgerContract, FleetContract, RunsContract, ServingContract, ConcurrentContract
+    LedgerContract,
+    FleetContract,
+    RunsContract,
+    AutoscalingContract,
+    ServingContract,
+    ConcurrentContract,
 ):
     @pytest.fixture
     def location(self, tmp_path: Path) -> str:
@@ -71,7 +77,9 @@ class Demanding(SqliteDatabase):
             assert not self.reading or "FOR UPDATE" not in said
 
 
-class TestDemandingLedger(LedgerContract, FleetContract, RunsContract, ServingContract):
+class TestDemandingLedger(
+    LedgerContract, FleetContract, RunsContract, AutoscalingContract, ServingContract
+):
     @pytest.fixture
     def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
         database = Demanding(tmp_path / "ledger.db")

@@ -29,6 +29,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from fairlead.records import (
+    Autoscaler,
     Basis,
     Claim,
     Counts,
@@ -37,6 +38,7 @@ from fairlead.records import (
     Event,
     FleetWorker,
     Judgement,
+    Load,
     NewTask,
     Offer,
     Promotion,
@@ -45,6 +47,7 @@ from fairlead.records import (
     RevisionState,
     Route,
     Run,
+    ScalingDecision,
     Server,
     ServingEvent,
     Study,
@@ -54,6 +57,7 @@ from fairlead.records import (
 
 MAX_FAULTS = 3
 MAX_LOST = 10
+KEPT_DECISIONS = 10_000
 
 
 class Studies(Protocol):
@@ -595,6 +599,65 @@ class Runs(Protocol):
         ...
 
 
+class Autoscaling(Protocol):
+    """How many workers there are: what there is to do, who decides, and what was decided.
+
+    One process at a time decides under a name, as a run is carried by one.
+    """
+
+    def load(self, *, offer: Offer | None = None, study: str | None = None) -> Load:
+        """What there is to do; it costs the same at any number of tasks and results.
+
+        A running task whose lease has ended counts as ready, as for `Tasks.claim`.
+
+        Args:
+            offer: What the workers have; None for everything.
+            study: Id of the one study that they work on, if they do.
+        """
+        ...
+
+    def take(self, autoscaler: Autoscaler, *, lease: float) -> Autoscaler:
+        """Hold the name that nobody holds (or whose lease has ended) from now on.
+
+        Held already, the lease is extended, and `workers` and `spent` are written, where the
+        workers are others, or less than half of the lease is left. Who takes it after another's
+        lease has ended goes on with what that one has spent.
+
+        Args:
+            autoscaler: Its `holder` is the process, of a name that is unique among those alive.
+            lease: Seconds.
+
+        Returns:
+            The autoscaler as it is by then: held by `holder`, or by whom it names; at the moment
+            in which it is taken with the workers that the last one had.
+        """
+        ...
+
+    def release(self, name: str, holder: str) -> None:
+        """Let another process have the name, if this one does, and begin anew there."""
+        ...
+
+    def all(self) -> Sequence[Autoscaler]:
+        """Every autoscaler, by name; one whose lease has ended is held by nobody."""
+        ...
+
+    def decided(self, decision: ScalingDecision, *, holder: str) -> ScalingDecision:
+        """Append a decision, and with it what was spent; `at` is given here.
+
+        The last KEPT_DECISIONS of each autoscaler are kept.
+
+        Raises:
+            Lost: The process does not hold the name any more; nothing was written.
+        """
+        ...
+
+    def decisions(
+        self, autoscaler: str | None = None, *, limit: int = 100
+    ) -> Sequence[ScalingDecision]:
+        """The last decisions (of this one), the newest first."""
+        ...
+
+
 class Roots(Protocol):
     """Names that keep artefacts from being collected."""
 
@@ -652,6 +715,11 @@ class Ledger(Protocol):
     @property
     def runs(self) -> Runs:
         """Runs of specs, and who carries them."""
+        ...
+
+    @property
+    def autoscaling(self) -> Autoscaling:
+        """How many workers there are, and why."""
         ...
 
     @property

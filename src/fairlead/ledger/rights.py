@@ -88,6 +88,8 @@ _CONTROLLER: Mapping[str, _May] = {
     "runs": _CHANGE,
     "leaving_workers": _ADD_AND_DELETE,
     "workers": _ALL,
+    "autoscalers": _CHANGE,
+    "scaling_decisions": _ADD_AND_DELETE,  # old ones go
 }
 
 

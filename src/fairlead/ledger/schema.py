@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from fairlead.records import Allowance, Bounds, Offer, Trial, Verdict
 
-HEAD = "0008"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0009"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -458,4 +458,37 @@ workers = sa.Table(
 # Of workers that are alive: a row goes when its worker has ended.
 leaving_workers = sa.Table(
     "leaving_workers", metadata, sa.Column("worker", sa.String, primary_key=True)
+)
+
+autoscalers = sa.Table(
+    "autoscalers",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("workers", _TUPLE, nullable=False),  # their names
+    sa.Column("spent", sa.Double, nullable=False),  # worker-seconds
+    sa.Column("began", sa.Double, nullable=False),
+    sa.Column("holder", sa.String),  # this and the next two: who decides
+    sa.Column("lease", sa.Double),  # seconds
+    sa.Column("lease_ends", sa.Double),
+)
+
+# The last ones of each autoscaler: older ones are deleted as new ones come.
+scaling_decisions = sa.Table(
+    "scaling_decisions",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("autoscaler", sa.String, sa.ForeignKey("autoscalers.name"), nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("cause", sa.String, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("wanted", sa.Integer, nullable=False),
+    sa.Column("there", sa.Integer, nullable=False),
+    sa.Column("starting", sa.Integer, nullable=False),
+    sa.Column("busy", sa.Integer, nullable=False),
+    sa.Column("ready", sa.Integer, nullable=False),
+    sa.Column("running", sa.Integer, nullable=False),
+    sa.Column("start", sa.Integer, nullable=False),
+    sa.Column("leave", _TUPLE, nullable=False),  # names of workers
+    sa.Column("spent", sa.Double, nullable=False),
+    sa.Index("scaling_decisions_autoscaler", "autoscaler", "id"),
 )

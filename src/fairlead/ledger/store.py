@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from fairlead.errors import Invalid, NextStep
 from fairlead.ledger import postgres, sqlite
+from fairlead.ledger.autoscaling import SqlAutoscaling
 from fairlead.ledger.database import HOME, PATIENCE, Database, now
 from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.routes import SqlRoutes
@@ -73,6 +74,7 @@ class SqlLedger:
         self.servers = SqlServers(database)
         self.workers = SqlWorkers(database)
         self.runs = SqlRuns(database)
+        self.autoscaling = SqlAutoscaling(database)
         self.roots = SqlRoots(database)
 
     def now(self) -> float:

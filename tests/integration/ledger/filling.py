@@ -13,6 +13,7 @@ from fairlead.ledger.interface import MAX_FAULTS, Ledger
 from fairlead.ledger.schema import metadata
 from fairlead.ledger.store import open_database
 from fairlead.records import (
+    Autoscaler,
     Basis,
     FleetWorker,
     Judgement,
@@ -21,6 +22,7 @@ from fairlead.records import (
     Offer,
     Result,
     Run,
+    ScalingDecision,
     Server,
     Trial,
 )
@@ -54,6 +56,16 @@ def fill(ledger: Ledger) -> None:
     ledger.tasks.ask_to_leave(["leaving"])
     offer = Offer(packages={"xgboost": "3.1"}, memory=1 << 33)
     ledger.workers.seen(FleetWorker(name="w", host="h", process=1, offer=offer), lease=LEASE)
+    _scaled(ledger)
+
+
+def _scaled(ledger: Ledger) -> None:
+    scaler = Autoscaler(name="local", holder="h", workers=("w1",), spent=1 / 3)
+    ledger.autoscaling.take(scaler, lease=LEASE)
+    decision = ScalingDecision(
+        autoscaler="local", cause="work", reason=_TEXT, wanted=2, leave=("w1",), spent=1 / 3
+    )
+    ledger.autoscaling.decided(decision, holder="h")
 
 
 def _searched(ledger: Ledger) -> None:

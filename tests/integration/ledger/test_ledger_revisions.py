@@ -57,7 +57,7 @@ SERVED: dict[str, tuple[list[str], list[object], list[str]]] = {
         ["v1 done", "v1-2 superseded"],
     ),
 }
-SERVED["0008"] = SERVED["0007"] = SERVED["0006"] = SERVED["0005"] = SERVED["0004"]
+SERVED["0009"] = SERVED["0008"] = SERVED["0007"] = SERVED["0006"] = SERVED["0005"] = SERVED["0004"]
 
 
 def served(ledger: Ledger) -> tuple[list[str], list[object], list[str]]:
@@ -154,6 +154,8 @@ def test_a_recorded_ledger_opens_with_all_that_was_in_it(tmp_path: Path, dump: P
         cancelled = [("search", "cancelled", None)] if dump.stem >= "0008" else []
         assert ran == [*cancelled, *([("judge", "done", 1)] if dump.stem >= "0005" else [])]
         assert ledger.tasks.is_leaving("worker-1") == (dump.stem >= "0005")
+        decided = [(one.cause, one.wanted, one.leave) for one in ledger.autoscaling.decisions()]
+        assert decided == ([("work", 2, ("w1",))] if dump.stem >= "0009" else [])
         assert ledger.studies.open(study) == study
     with sqlite3.connect(tmp_path / "ledger.db") as opened:
         assert opened.execute("PRAGMA foreign_key_check").fetchall() == []

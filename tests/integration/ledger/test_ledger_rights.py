@@ -190,8 +190,11 @@ def test_a_controller_can_do_all_that_people_ask_for(url: str) -> None:
         assert ledger.tasks.lose("running") == 1
         assert ledger.tasks.lose("leaving") == 0
         assert ledger.roots.digests()
-        assert deletable(named) == _OF_WORKERS | {"outbox", "servers"}
-        histories = "events results versions judgements promotions routes serving_events trials"
+        assert deletable(named) == _OF_WORKERS | {"outbox", "servers", "scaling_decisions"}
+        histories = (
+            "events results versions judgements promotions routes serving_events trials "
+            "scaling_decisions"
+        )
         may_not(
             named, *(f"UPDATE {table} SET {_column(table)} = NULL" for table in histories.split())
         )
