@@ -87,3 +87,44 @@ class TestLocalRunner(RunnerContract):
         (worker,) = runner.look(group.key)
         wait_until(lambda: not self.alive(runner, group))
         assert "f" * 16 in runner.logs(group.key, worker.name)
+
+    def test_one_that_was_started_ahead_is_for_one_study(
+        self, runner: LocalRunner, group: WorkerGroup
+    ) -> None:
+        runner.start_ahead(group.ledger, group.artifacts, 1)
+        (ahead,) = started_ahead()
+        runner.ensure(replace(group, study=None), 1)
+        assert len(self.running(runner, group, 1)) == 1
+        wait_until(lambda: not ahead.is_running())
+
+
+class TestLocalRunnerOfAnyStudy(RunnerContract):
+    """The same of workers that work on whatever there is."""
+
+    @pytest.fixture
+    def runner(self, tmp_path: Path) -> LocalRunner:
+        return LocalRunner(home=tmp_path, logs=tmp_path / "logs", stopped=20.0)
+
+    @pytest.fixture
+    def group(self, tmp_path: Path) -> WorkerGroup:
+        with open_ledger(tmp_path / "ledger.db"):
+            pass
+        return WorkerGroup(
+            key="any",
+            study=None,
+            ledger=f"sqlite:///{tmp_path / 'ledger.db'}",
+            artifacts=(tmp_path / "artifacts").as_uri(),
+        )
+
+    def kill(self, runner: Runner, group: WorkerGroup, worker: str) -> None:
+        TestLocalRunner().kill(runner, group, worker)
+
+    def test_they_say_that_they_are_for_no_study_in_particular(
+        self, runner: LocalRunner, group: WorkerGroup, tmp_path: Path
+    ) -> None:
+        runner.ensure(group, 1)
+        with open_ledger(tmp_path / "ledger.db") as ledger:
+            (seen,) = wait_until(ledger.workers.alive)
+            assert seen.study is None
+            ledger.tasks.ask_to_leave([seen.name])
+            wait_until(lambda: not self.alive(runner, group))

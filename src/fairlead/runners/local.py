@@ -158,7 +158,7 @@ class LocalRunner:
         self._ahead.clear()
 
     def _start(self, group: WorkerGroup) -> _Worker:
-        while self._ahead:
+        while self._ahead and group.study is not None:  # those wait for the study that they are for
             name, process = self._ahead.pop()
             if _assign(process, group, log := self._log(name)):
                 return _Worker(name=name, process=process, log=log)

@@ -1,4 +1,4 @@
-"""A runner: where the worker processes of a study run.
+"""A runner: where worker processes run.
 
 A runner knows workers by the key of their group and by name. It starts the same program
 everywhere, `fairlead worker`, and says how each of them is. Which of them are needed, and what
@@ -19,14 +19,14 @@ class WorkerGroup:
 
     Args:
         key: What the runner knows the group by.
-        study: Id of the study whose tasks they work on.
+        study: Id of the study whose tasks they work on; None for those of any.
         ledger: URL of the ledger's database.
         artifacts: URL of the artefact store.
         environ: Environment variables that they get on top.
     """
 
     key: str
-    study: str
+    study: str | None
     ledger: str
     artifacts: str
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +36,8 @@ class WorkerGroup:
 
         Everybody on a machine can read these: what may hold a password is in `variables`.
         """
-        return ["worker", "--study", self.study, "--name", name]
+        study = [] if self.study is None else ["--study", self.study]
+        return ["worker", *study, "--name", name]
 
     @property
     def variables(self) -> Mapping[str, str]:

@@ -26,6 +26,13 @@ def early_ends(before: int, ended: Iterable[WorkerStatus]) -> int:
     return before
 
 
+def early_end_reason(runner: Runner, key: str, worker: WorkerStatus) -> str:
+    """Why workers of a group end as soon as they start, as one of them printed it."""
+    lines = runner.logs(key, worker.name).split("\n")
+    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+    return f"workers end as soon as they start ({worker.why}): {last} (more in {worker.log})"
+
+
 class StudyWorkers:
     """The workers that one run has; a context manager that ends them.
 
@@ -65,7 +72,8 @@ class StudyWorkers:
             self._reap(worker)
         self._early = early_ends(self._early, ended)
         if self._early >= MOST_EARLY:
-            raise Failed(self._about(ended[-1]))
+            assert self._group is not None
+            raise Failed(early_end_reason(self._runner, self._group.key, ended[-1]))
         if ended and self._group and not self.draining:
             self._runner.ensure(self._group, self._count)
 
@@ -83,12 +91,6 @@ class StudyWorkers:
     def _reap(self, worker: WorkerStatus) -> None:
         self._ledger.tasks.lose(worker.name)
         self._reaped.add(worker.name)
-
-    def _about(self, worker: WorkerStatus) -> str:
-        assert self._group is not None
-        lines = self._runner.logs(self._group.key, worker.name).split("\n")
-        last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-        return f"workers end as soon as they start ({worker.why}): {last} (more in {worker.log})"
 
     def __enter__(self) -> Self:
         return self
