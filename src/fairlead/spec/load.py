@@ -10,12 +10,13 @@ import contextlib
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fairlead.errors import Invalid, InvalidData, InvalidSpec, NextStep
 from fairlead.formatting import nearest
@@ -23,6 +24,8 @@ from fairlead.spec import yaml
 from fairlead.spec.document import Spec
 from fairlead.spec.tree import KeyPath, Node, Place, listing, mapping
 from fairlead.spec.wording import Complaint, complaints
+
+Document = TypeVar("Document", bound=BaseModel)
 
 MAX_BYTES = 1 << 20
 _KEY = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+|\[\d+\])*")
@@ -99,22 +102,43 @@ def load(path: Path, *, sets: Sequence[str] = ()) -> Loaded:
     _refuse_no_mapping(tree)
     for override in sets:
         tree = _override(tree, override)
-    return Loaded(spec=_checked(tree), path=path, base=path.parent, text=text, tree=tree)
+    return Loaded(spec=_checked(tree, Spec), path=path, base=path.parent, text=text, tree=tree)
 
 
-def _read(path: Path) -> str:
+def load_document(path: Path, document: type[Document], *, kind: str) -> Document:
+    """Read another document that people write, as strictly as a spec.
+
+    Args:
+        path: The YAML file.
+        document: What it is to be.
+        kind: What it is called in messages.
+
+    Raises:
+        InvalidSpec: As for `load`.
+    """
+    tree = yaml.parse(_read(path, kind), str(path))
+    if tree is None or tree.value is None:
+        raise InvalidSpec(f"{path}: is empty; known keys: {', '.join(document.model_fields)}")
+    if not isinstance(tree.value, Mapping):
+        found = "a list" if isinstance(tree.value, tuple) else "a single value"
+        keys = ", ".join(document.model_fields)
+        raise InvalidSpec(f"{tree.place}: a {kind} is a mapping ({keys}), not {found}")
+    return _checked(tree, document)
+
+
+def _read(path: Path, kind: str = "spec") -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise InvalidSpec(f"{path}: there is no such file{_other_file(path)}") from None
     except IsADirectoryError:
-        raise InvalidSpec(f"{path}: is a folder; name the spec (a YAML file) in it") from None
+        raise InvalidSpec(f"{path}: is a folder; name the {kind} (a YAML file) in it") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidSpec(f"{path}: cannot be read: {reason}") from None
     if len(content) > MAX_BYTES:
-        raise InvalidSpec(f"{path}: is larger than {MAX_BYTES >> 20} MiB; is it a spec?")
+        raise InvalidSpec(f"{path}: is larger than {MAX_BYTES >> 20} MiB; is it a {kind}?")
     return _decoded(content, path)
 
 
@@ -190,12 +214,15 @@ def _flat(node: Node | None, place: Place) -> Node:
     return Node(place=place, value=node.value)
 
 
-def _checked(tree: Node) -> Spec:
+def _checked(tree: Node, document: type[Document]) -> Document:
     try:
-        return Spec.model_validate(tree.plain())
+        return document.model_validate(tree.plain())
     except ValidationError as error:
         found = sorted(
-            ((_complained(tree, complaint), complaint.text) for complaint in complaints(error)),
+            (
+                (_complained(tree, complaint), complaint.text)
+                for complaint in complaints(error, document)
+            ),
             key=itemgetter(0),  # of those at one place, the first of the section's keys
         )
     place, text = found[0]

@@ -6,7 +6,7 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -53,9 +53,14 @@ class Complaint:
     about: Literal["value", "key", "absence"] = "value"
 
 
-def complaints(error: ValidationError) -> list[Complaint]:
-    """What Pydantic found, without what only follows from something else that it found."""
-    found = [_complaint(detail) for detail in error.errors(include_url=False)]
+def complaints(error: ValidationError, document: type[BaseModel] = Spec) -> list[Complaint]:
+    """What Pydantic found, without what only follows from something else that it found.
+
+    Args:
+        error: What it raised.
+        document: What the document was to be.
+    """
+    found = [_complaint(detail, document) for detail in error.errors(include_url=False)]
     return [one for one in found if not any(_follows(one, other) for other in found)]
 
 
@@ -79,14 +84,14 @@ def _follows(one: Complaint, other: Complaint) -> bool:
     return inside or (beside and nearest(str(other.path[-1]), [str(one.path[-1])]) is not None)
 
 
-def _complaint(detail: Any) -> Complaint:
+def _complaint(detail: Any, document: type[BaseModel]) -> Complaint:
     path, kind, value = _path(detail["loc"]), detail["type"], detail["input"]
     context = detail.get("ctx", {})
     if kind == "missing":
-        text = f"{written(path)} is missing: {_described(path)}"
+        text = f"{written(path)} is missing: {_described(path, document)}"
         return Complaint(path=path, text=text, about="absence")
     if kind == "extra_forbidden":
-        return Complaint(path=path, text=_unknown(path), about="key")
+        return Complaint(path=path, text=_unknown(path, document), about="key")
     if kind == "literal_error":
         return Complaint(path=path, text=_no_choice(path, value, context["expected"]))
     if kind in _BOUNDS:
@@ -128,21 +133,22 @@ def _no_choice(path: KeyPath, value: object, expected: str) -> str:
     return sentence + did_you_mean(str(value), choices)
 
 
-def _unknown(path: KeyPath) -> str:
-    known = list(_section(path[:-1]).model_fields)
+def _unknown(path: KeyPath, document: type[BaseModel]) -> str:
+    known = list(_section(path[:-1], document).model_fields)
     hint = did_you_mean(str(path[-1]), known) or f"; known: {', '.join(known)}"
     return f"{written(path)} is not known{hint}"
 
 
-def _described(path: KeyPath) -> str:
-    return str(_section(path[:-1]).model_fields[str(path[-1])].description)
+def _described(path: KeyPath, document: type[BaseModel]) -> str:
+    return str(_section(path[:-1], document).model_fields[str(path[-1])].description)
 
 
-def _section(path: KeyPath) -> type[BaseModel]:
+def _section(path: KeyPath, document: type[BaseModel]) -> type[BaseModel]:
     """The model of the section at this path."""
     if path[:2] == ("search", "over") and len(path) > 2:  # noqa: PLR2004 - inside of an item
         return Range if len(path) >= _PARAMS else FamilySpace
-    section: type[BaseModel] = Spec
+    section: Any = document
     for key in path:
-        section = cast("type[BaseModel]", section.model_fields[str(key)].annotation)
-    return section
+        item = isinstance(key, int)
+        section = get_args(section)[0] if item else section.model_fields[str(key)].annotation
+    return cast("type[BaseModel]", section)
