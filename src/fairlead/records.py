@@ -132,6 +132,45 @@ class Offer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaskQueue:
+    """The ready tasks of one study and family.
+
+    Args:
+        number: Of the study, in the ledger.
+        study: Its id.
+        family: Of the tasks' trials; empty where it is not known.
+        oldest: Id of the oldest task.
+        priority: Of the study.
+        served: Token of the study's last claim.
+        needs: Packages, and their versions, that a worker must have.
+        memory: Bytes that a task may use; None for no limit.
+    """
+
+    number: int
+    study: str
+    family: str
+    oldest: int
+    priority: int
+    served: int
+    needs: Mapping[str, str]
+    memory: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningTask:
+    """A task that a worker has in hand."""
+
+    task: int
+    study: str
+    kind: TaskKind
+    trials: tuple[int, ...]  # their numbers
+    attempt: int
+    worker: str
+    since: float
+    lease_ends: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """One attempt's right to a task, until its lease ends."""
 

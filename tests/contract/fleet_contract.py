@@ -92,6 +92,26 @@ class TurnsContract:
         with pytest.raises(NotFound):
             getattr(ledger.studies, change)("nothing")
 
+    def test_what_waits_and_what_runs_can_be_seen(self, ledger: Ledger) -> None:
+        opened(ledger, LARGE, 3)
+        opened(ledger, replace(SMALL, priority=1, needs={"forest": {"p": "1"}}), 2)
+        before = ledger.now()
+        claim = must_claim(ledger)
+        (running,) = ledger.tasks.running()
+        assert (running.study, running.trials, running.worker) == (SMALL.id, (0,), "w")
+        assert (running.task, running.attempt) == (claim.task, 1)
+        assert before <= running.since <= ledger.now() <= running.lease_ends
+        waiting = ledger.tasks.waiting()
+        assert [(queue.study, queue.family) for queue in waiting] == [
+            (SMALL.id, "forest"),
+            (LARGE.id, "forest"),
+        ]
+        assert waiting[0].needs == {"p": "1"}
+        ledger.studies.pause(LARGE.id)
+        assert len(ledger.tasks.waiting()) == 1
+        ledger.tasks.commit(claim, [done(0)])
+        assert ledger.tasks.running() == []
+
 
 class NeedsContract:
     def test_a_worker_takes_what_it_has_the_packages_for(self, ledger: Ledger) -> None:

@@ -176,7 +176,7 @@ def claim(
         _lose(connection, ended)
     queues = turns.queues(connection, worker, study)
     for queue in turns.by_turn(queues, offer):
-        head = {"of": queue.study, "family": queue.family}
+        head = {"of": queue.number, "family": queue.family}
         task = connection.execute(_OLDEST, head).one_or_none()
         if task is not None:  # others have not taken the whole queue since
             return _start(connection, task, worker, lease)

@@ -47,10 +47,12 @@ from fairlead.records import (
     RevisionState,
     Route,
     Run,
+    RunningTask,
     ScalingDecision,
     Server,
     ServingEvent,
     Study,
+    TaskQueue,
     TrialRow,
     Version,
 )
@@ -234,6 +236,14 @@ class Tasks(Protocol):
         """What the refit of this trial came to: (candidate, None), (None, why it failed), or
         (None, None) while it is not known.
         """
+        ...
+
+    def waiting(self) -> Sequence[TaskQueue]:
+        """The ready tasks that a worker may take, by study and family, in the order of turns."""
+        ...
+
+    def running(self) -> Sequence[RunningTask]:
+        """The tasks that workers have in hand, the oldest first."""
         ...
 
     def open(self, study: str | None = None) -> int:

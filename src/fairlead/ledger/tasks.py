@@ -13,11 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from fairlead.errors import Invalid
-from fairlead.ledger import attempts, results
+from fairlead.ledger import attempts, results, turns
 from fairlead.ledger.database import Database, Row, study_lock
-from fairlead.ledger.schema import studies, tasks, trials
+from fairlead.ledger.schema import events, studies, tasks, trials
 from fairlead.ledger.studies import row_of
-from fairlead.records import Claim, Digest, NewTask, Offer, Result
+from fairlead.records import Claim, Digest, NewTask, Offer, Result, RunningTask, TaskQueue
 
 _AT_ONCE = 1000  # tasks that one transaction adds: others write in between
 _KNOWN = sa.select(trials.c.number).where(
@@ -42,6 +42,22 @@ _REFIT = (
     )
     .order_by(tasks.c.id.desc())
     .limit(1)
+)
+_RUNNING = (
+    sa.select(
+        tasks.c.id,
+        studies.c.id.label("study_id"),
+        tasks.c.kind,
+        tasks.c.trials,
+        tasks.c.attempts,
+        tasks.c.worker,
+        events.c.at,
+        tasks.c.lease_ends,
+    )
+    .join(studies, studies.c.number == tasks.c.study)
+    .join(events, events.c.id == tasks.c.token)  # the claim
+    .where(tasks.c.state == sa.literal_column("'running'"))
+    .order_by(tasks.c.id)
 )
 _OPEN = sa.select(sa.func.coalesce(sa.func.sum(studies.c.ready + studies.c.running), 0))
 _OPEN_OF_STUDY = _OPEN.where(studies.c.id == sa.bindparam("id"))
@@ -137,6 +153,17 @@ class SqlTasks:
         """What the refit of this trial came to."""
         return self._database.read(lambda connection: _refit(connection, study, trial))
 
+    def waiting(self) -> Sequence[TaskQueue]:
+        """The ready tasks that a worker may take, by study and family, in the order of turns."""
+        queues = self._database.read(lambda connection: turns.queues(connection, "", None))
+        return turns.by_turn(queues, None)
+
+    def running(self) -> Sequence[RunningTask]:
+        """The tasks that workers have in hand, the oldest first."""
+        return self._database.read(
+            lambda connection: [_running(row) for row in connection.execute(_RUNNING)]
+        )
+
     def open(self, study: str | None = None) -> int:
         """Number of tasks that are ready or running (of this study)."""
         return self._database.read(lambda connection: _open(connection, study))
@@ -167,6 +194,19 @@ def _refit(connection: sa.Connection, study: str, trial: int) -> tuple[Digest | 
     if row is None:
         return None, None
     return row.candidate, row.reason if row.state == "failed" else None
+
+
+def _running(row: Row) -> RunningTask:
+    return RunningTask(
+        task=row.id,
+        study=row.study_id,
+        kind=row.kind,
+        trials=tuple(trial.number for trial in row.trials),
+        attempt=row.attempts,
+        worker=row.worker,
+        since=row.at,
+        lease_ends=row.lease_ends,
+    )
 
 
 def _open(connection: sa.Connection, study: str | None) -> int:

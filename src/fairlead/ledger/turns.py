@@ -8,41 +8,17 @@ million trials does not hold up one of ten; of that study it takes the oldest ta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from fairlead.ledger.schema import leaving_workers, studies, tasks
-from fairlead.records import Offer
+from fairlead.records import Offer, TaskQueue
 
 # A literal, not a parameter: only so does SQLite know that the partial index serves.
 _READY: sa.ColumnClause[str] = sa.literal_column("'ready'")
 _NUMBER = sa.select(studies.c.number).where(studies.c.id == sa.bindparam("of")).scalar_subquery()
 _IS_LEAVING = sa.exists().where(leaving_workers.c.worker == sa.bindparam("by"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskQueue:
-    """The ready tasks of one study and family.
-
-    Args:
-        study: Its number.
-        family: Of the tasks' trials; empty where it is not known.
-        oldest: Id of the oldest task.
-        priority: Of the study.
-        served: Token of the study's last claim.
-        needs: Packages, and their versions, that a worker must have.
-        memory: Bytes that a task may use; None for no limit.
-    """
-
-    study: int
-    family: str
-    oldest: int
-    priority: int
-    served: int
-    needs: dict[str, str]
-    memory: int | None
 
 
 def by_turn(queues: Sequence[TaskQueue], offer: Offer | None) -> list[TaskQueue]:
@@ -53,7 +29,7 @@ def by_turn(queues: Sequence[TaskQueue], offer: Offer | None) -> list[TaskQueue]
         offer: What the worker has; None for everything.
     """
     able = [queue for queue in queues if offer is None or not lacking(queue, offer)]
-    return sorted(able, key=lambda one: (-one.priority, one.served, one.study, one.oldest))
+    return sorted(able, key=lambda one: (-one.priority, one.served, one.number, one.oldest))
 
 
 def lacking(queue: TaskQueue, offer: Offer) -> str:
@@ -81,7 +57,8 @@ def queues(connection: sa.Connection, worker: str, study: str | None) -> list[Ta
         rows = connection.execute(_QUEUES_OF_STUDY, {"by": worker, "of": study})
     return [
         TaskQueue(
-            study=row.study,
+            number=row.study,
+            study=row.study_id,
             family=row.family,
             oldest=row.id,
             priority=row.priority,
@@ -124,6 +101,7 @@ def _queues(*, of_study: bool) -> sa.Select[*tuple[Any, ...]]:
             heads.c.id,
             heads.c.study,
             heads.c.family,
+            studies.c.id.label("study_id"),
             studies.c.priority,
             studies.c.served,
             studies.c.needs,
