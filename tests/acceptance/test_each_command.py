@@ -6,6 +6,7 @@ import json
 import shlex
 import signal
 import subprocess
+from collections.abc import Callable
 
 from fairlead.cli.main import NAMES
 from tests.acceptance.conftest import Place
@@ -38,8 +39,7 @@ def test_each_command_does_its_work(place: Place) -> None:
     done("gc")
     assert "current" in done("ledger", "status")
 
-    used.append("worker")
-    worker = place.start("worker", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    worker = submitted_and_carried(place, done, used)
     serving = place.serve()
     used.append("serve")
     row = shlex.split(serving.until("curl "))[-1]
@@ -58,3 +58,27 @@ def test_each_command_does_its_work(place: Place) -> None:
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(60) == 0
     assert {*used} == {*NAMES}
+
+
+def submitted_and_carried(
+    place: Place, done: Callable[..., str], used: list[str]
+) -> subprocess.Popen[bytes]:
+    """A run of the fleet's; returns its worker."""
+    run = done("submit", "ridge.yaml", "--set", "search.over[0].params.alpha=[0.8]").strip()
+    assert "wait: no worker is alive" in place.run("fleet").stderr
+    done("pause", run)
+    used += ["controller", "worker"]
+    controller = place.start("controller", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    worker = place.start("worker", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: json.loads(done("fleet", "--json"))["alive"])
+    assert done("adjust", run, "--priority", "3").strip() == run
+    done("resume", run)
+    assert json.loads(done("watch", run, "--json"))["version"] == 4
+    assert "committed" in done("logs", run)
+    controller.send_signal(signal.SIGTERM)
+    assert controller.wait(60) == 0
+    other = done("submit", "ridge.yaml", "--fresh").strip()
+    assert "cancelled" in done("cancel", other, "--why", "a test")
+    states = [row["run"]["state"] for row in json.loads(done("runs", "--json"))]
+    assert states[:2] == ["cancelled", "done"]
+    return worker

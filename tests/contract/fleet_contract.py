@@ -237,6 +237,21 @@ class CancelContract:
         finished = ledger.runs.advance(replace(run, state="done"))
         assert ledger.runs.cancel(run.id, "late") == finished
 
+    def test_a_run_that_nobody_carries_is_an_orphan(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        run = ledger.runs.open(self.RUN)
+        other = ledger.runs.open(replace(self.RUN, spec='{"other": 1}'))
+        assert ledger.runs.orphans() == [run, other]
+        ledger.runs.take(run.id, "h", lease=LEASE)
+        assert ledger.runs.orphans() == [other]
+        ledger.runs.cancel(other.id, "")
+        assert ledger.runs.orphans() == []
+        ledger.runs.release(run.id, "h")
+        assert ledger.runs.orphans() == [run]
+        ledger.runs.take(run.id, "h", lease=0.001)
+        wait_until_past(ledger, ledger.now() + 0.002)
+        assert [one.id for one in ledger.runs.orphans()] == [run.id]
+
     def test_an_unknown_run_is_refused(self, ledger: Ledger) -> None:
         with pytest.raises(NotFound):
             ledger.runs.cancel("nothing", "")

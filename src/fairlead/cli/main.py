@@ -40,6 +40,19 @@ COMMANDS = {
         "trials": "List the trials of a study.",
         "report": "Write a study's report, one HTML file.",
     },
+    "The fleet": {
+        "submit": "Submit a spec for a controller and workers to carry out.",
+        "runs": "List the runs.",
+        "watch": "Show the progress of a run, from anywhere.",
+        "logs": "Print what happened to a run's tasks.",
+        "adjust": "Change a run while it goes on.",
+        "pause": "Let the tasks of a run wait.",
+        "resume": "Let the tasks of a run be taken again.",
+        "cancel": "End a run.",
+        "controller": "Carry submitted runs from stage to stage.",
+        "worker": "Claim and carry out tasks, on any machine.",
+        "fleet": "List the workers that are alive.",
+    },
     "Models": {
         "models": "List the models and what is live.",
         "predict": "Predict rows of a file with a model.",
@@ -57,8 +70,7 @@ COMMANDS = {
         "test-endpoint": "Smoke-test the live endpoint with its golden rows.",
         "token": "Add, list and remove the bearer tokens of servers.",
     },
-    "Workers and upkeep": {
-        "worker": "Claim and carry out tasks, as the workers of `run` do.",
+    "Upkeep": {
         "families": "List the kinds of models that can be trained.",
         "schema": "Print the JSON Schema of a spec, for editors.",
         "doctor": "Check this installation.",

@@ -46,11 +46,15 @@ class VersionNumber(click.ParamType[int]):
 
 def spec_options(command: Command) -> Command:
     """Give the command what it takes to plan or run a spec: SPEC, `--workers` and `--set`."""
-    sets = click.option(
-        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key of the spec."
-    )
     spec = click.argument("spec", type=click.Path(path_type=Path))
-    return spec(workers_option(sets(command)))
+    return spec(workers_option(sets_option(command)))
+
+
+def sets_option(command: Command) -> Command:
+    """Give the command `--set`, as its argument `sets`."""
+    return click.option(
+        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key of the spec."
+    )(command)
 
 
 def token_option(command: Command) -> Command:

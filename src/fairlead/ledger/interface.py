@@ -566,6 +566,10 @@ class Runs(Protocol):
         """The runs (of this study), the newest first."""
         ...
 
+    def orphans(self) -> Sequence[Run]:
+        """Those that run and that nobody carries, the oldest first."""
+        ...
+
     def take(self, run: str, holder: str, *, lease: float) -> Run:
         """Hold a run that runs and that nobody holds (or whose lease has ended) from now on.
 

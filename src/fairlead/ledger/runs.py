@@ -34,6 +34,7 @@ _ONE = _ROW.where(runs.c.id == sa.bindparam("id"))
 _ONE_LOCKED = _ONE.with_for_update(of=runs)
 _ALL = _ROW.order_by(runs.c.number.desc())
 _OF_STUDY = _ALL.where(studies.c.id == sa.bindparam("study"))
+_GOING_ON = _ROW.where(_IS_RUNNING).order_by(runs.c.number)
 _SAME = _OF_STUDY.where(
     _IS_RUNNING, runs.c.spec == sa.bindparam("spec"), runs.c.deploy == sa.bindparam("deploy")
 ).limit(1)
@@ -78,6 +79,11 @@ class SqlRuns:
         return self._database.read(
             lambda connection: [_run(row) for row in connection.execute(query, of)]
         )
+
+    def orphans(self) -> Sequence[Run]:
+        """Those that run and that nobody carries, the oldest first."""
+        rows = self._database.read(lambda connection: connection.execute(_GOING_ON).all())
+        return [_run(row) for row in rows if _is_free(row)]
 
     def take(self, run: str, holder: str, *, lease: float) -> Run:
         """Hold the run from now on, unless another does, or it has ended."""
@@ -146,6 +152,10 @@ def _is_to_take(row: Row, holder: str, lease: float) -> bool:
         return False
     if row.holder == holder:
         return lease_is_due(row.now, lease=lease, ends=row.lease_ends)
+    return _is_free(row)
+
+
+def _is_free(row: Row) -> bool:
     return row.holder is None or lease_has_ended(row.now, lease=row.lease, ends=row.lease_ends)
 
 

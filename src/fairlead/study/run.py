@@ -16,11 +16,12 @@ from functools import cached_property
 from pathlib import Path
 
 from fairlead import manifest
+from fairlead.artifacts import Artifacts
 from fairlead.errors import Failed, FairleadError, Lost, NextStep
 from fairlead.families.catalog import NAMES
 from fairlead.formatting import count
 from fairlead.ledger.database import PATIENCE
-from fairlead.ledger.interface import Runs
+from fairlead.ledger.interface import Ledger, Runs
 from fairlead.machine import unique_name, usable_cores
 from fairlead.records import Candidate, Run, RunStage, Study, Version
 from fairlead.runners.local import LocalRunner
@@ -30,7 +31,8 @@ from fairlead.spec.document import Spec, canonical, parse_canonical
 from fairlead.stores import Stores, announcing, open_stores
 from fairlead.study import decide
 from fairlead.study import plan as plans
-from fairlead.study.outcome import Best, RunOutcome, Trials, best_of
+from fairlead.study.coordinator import Coordinator
+from fairlead.study.outcome import Best, RunOutcome, Trials, best_of, metric_of
 from fairlead.study.plan import StudyPlan
 from fairlead.study.progress import ProgressListener
 from fairlead.study.stages import Stages
@@ -99,14 +101,7 @@ def run(
             watch.note(remark)
         with opened(settings, stop) as stores:
             with stop.at_once():
-                study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=request.fresh)
-                asked = Run(
-                    id="",
-                    study=study.id,
-                    spec=canonical(plan.spec),
-                    deploy=request.deploy is not None,
-                )
-                begun = stores.ledger.runs.open(asked)
+                begun, study = _begin(plan, request, stores)
             with at_work(
                 plan,
                 study,
@@ -118,6 +113,55 @@ def run(
                 stop=stop,
             ) as stages:
                 return _carry(begun, stages, settings.lease, request.deploy)
+
+
+def submit(
+    request: RunRequest,
+    settings: Settings,
+    watch: ProgressListener,
+    stop: StopRequest | None = None,
+    *,
+    priority: int | None = None,
+) -> Run:
+    """Put a spec into the stores, its data and code with it, for another process to carry.
+
+    Its first tasks are there when this returns: workers need not wait for who carries the run.
+
+    Args:
+        request: What to run; its workers are those that are there anyway.
+        settings: The installation's.
+        watch: Called with what happens.
+        stop: Heeded at once.
+        priority: Of its study; as it is if None.
+
+    Returns:
+        The run; one of this study and spec that goes on is the same.
+
+    Raises:
+        Invalid: The spec or the data cannot be used; nothing was written.
+        Stopped: It was asked to stop.
+    """
+    stop = stop or StopRequest()
+    with stop.at_once():
+        watch.stage("reading the data")
+        plan = plans.make(
+            request.spec, base=request.base, settings=settings, downloaded=watch.downloaded
+        )
+    for remark in plan.remarks:
+        watch.note(remark)
+    with opened(settings, stop) as stores, stop.at_once():
+        run, study = _begin(plan, request, stores)
+        if priority is not None and priority != study.priority:
+            stores.ledger.studies.prioritize(study.id, priority)
+        with announcing(settings, notice=watch.note, study=study.id) as tell:
+            Coordinator(plan, study, stores.ledger, tell=tell).advance()
+        return run
+
+
+def _begin(plan: StudyPlan, request: RunRequest, stores: Stores) -> tuple[Run, Study]:
+    study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=request.fresh)
+    asked = Run(id="", study=study.id, spec=canonical(plan.spec), deploy=request.deploy is not None)
+    return stores.ledger.runs.open(asked), study
 
 
 def _check(
@@ -158,6 +202,7 @@ def resume(  # noqa: PLR0913 - which, where, how, and who is called
     *,
     workers: int | None = None,
     deploy: Callable[[RunOutcome], None] | None = None,
+    alone: bool = False,
 ) -> RunOutcome:
     """Carry a run to its end from wherever it is, given its id and the stores alone.
 
@@ -168,9 +213,11 @@ def resume(  # noqa: PLR0913 - which, where, how, and who is called
         stop: Looked at while waiting.
         workers: As for `run`.
         deploy: As for `run`, where the run has that stage.
+        alone: Whether to leave the run to another process that carries it, rather than to help.
 
     Raises:
         NotFound: There is no such run.
+        Lost: Another process carries it, and this one was to do that alone.
         Failed: As for `run`, or the run has failed before.
         Stopped: As for `run`.
     """
@@ -184,7 +231,7 @@ def resume(  # noqa: PLR0913 - which, where, how, and who is called
         with at_work(
             plan, study, stores, settings, runner, workers=workers, watch=watch, stop=stop
         ) as stages:
-            return _carry(found, stages, settings.lease, deploy)
+            return _carry(found, stages, settings.lease, deploy, alone=alone)
 
 
 def opened(settings: Settings, stop: StopRequest) -> Stores:
@@ -239,10 +286,14 @@ def _carry(
     stages: Stages,
     lease: float,
     deploy: Callable[[RunOutcome], None] | None,
+    *,
+    alone: bool = False,
 ) -> RunOutcome:
     holder = unique_name()
     with _Lease(stages.ledger.runs, run.id, holder, seconds=lease):
-        return _Carrier(run=run, stages=stages, holder=holder, lease=lease, deploy=deploy).carry()
+        return _Carrier(
+            run=run, stages=stages, holder=holder, lease=lease, deploy=deploy, alone=alone
+        ).carry()
 
 
 class _Lease(threading.Thread):
@@ -282,6 +333,7 @@ class _Carrier:
     holder: str
     lease: float
     deploy: Callable[[RunOutcome], None] | None
+    alone: bool = False
     _waits_for: str | None = field(default=None, init=False)
 
     def carry(self) -> RunOutcome:
@@ -298,10 +350,11 @@ class _Carrier:
             while self._look().state == "running":
                 if self.run.verdict is not None and self.run.deploy and self.deploy is None:
                     break  # the last stage is for a process that can deploy
+                if self.alone and self.run.holder != self.holder:
+                    raise Lost(f"run {self.run.id!r} is carried by {self.run.holder!r}")
                 if not self._step():
                     pause(news=False)
-        if self.run.state == "failed":
-            raise Failed(self.run.reason)
+        refuse_unfinished(self.run)
         return self._outcome
 
     def _look(self) -> Run:
@@ -376,32 +429,16 @@ class _Carrier:
 
     def _study(self) -> Study:
         """The study that is asked for."""
-        kept, plan = self._kept(), self.stages.plan
-        if plan.search.size >= kept.size:
-            return kept
-        trials = self.stages.ledger.studies.trials(kept.id)
-        return decide.as_asked(kept, trials, plan.search.size, plan.metric)
+        return _as_asked(self._kept(), self.stages.plan.search.size, self.stages.ledger)
 
     @cached_property
     def _found(self) -> tuple[Trials, Best]:
         """The trials of the finished study that is asked for, and the best of them."""
-        study = self._study()
-        trials = Trials(self.stages.ledger.studies.trials(study.id)[: study.size])
-        best = best_of(study, trials)
-        if best is None:
-            raise Failed(
-                f"study {study.id}: no trial succeeded; {_reasons(trials)}",
-                next_steps=[
-                    NextStep(action="trials", arguments={"study": study.id}, effect="shows each")
-                ],
-            )
-        return trials, best
+        return _found_in(self._study(), self.stages.ledger)
 
     @property
     def _candidate(self) -> Candidate:
-        digest, _ = self.stages.ledger.tasks.refit(self.run.study, self._found[1].number)
-        assert digest is not None  # a run is beyond that stage only with it
-        return manifest.load(self.stages.artifacts.get(digest))
+        return _candidate_of(self._found[1], self.run, self.stages.ledger, self.stages.artifacts)
 
     @property
     def _version(self) -> Version:
@@ -410,19 +447,74 @@ class _Carrier:
 
     @property
     def _outcome(self) -> RunOutcome:
-        trials, best = self._found
-        version = self._version
-        champion = self.stages.ledger.versions.champion(version.model)
-        assert self.run.verdict is not None
-        return RunOutcome(
-            study=self._study(),
-            best=best,
-            trials=trials,
-            candidate=self._candidate,
-            version=version,
-            promoted=champion is not None and champion.number == version.number,
-            verdict=self.run.verdict,
+        return outcome_of(self.run, self.stages.ledger, self.stages.artifacts)
+
+
+def refuse_unfinished(run: Run) -> None:
+    """Refuse a run that ended without a version.
+
+    Raises:
+        Failed: It failed, or was cancelled; says why.
+    """
+    if run.state == "failed":
+        raise Failed(run.reason)
+    if run.state == "cancelled":
+        why = f": {run.reason}" if run.reason else ""
+        raise Failed(f"run {run.id!r} was cancelled{why}", code="run_cancelled")
+
+
+def outcome_of(run: Run, ledger: Ledger, artifacts: Artifacts) -> RunOutcome:
+    """What came of a run that is done, or is judged and waits for its deployment.
+
+    Args:
+        run: As the ledger has it.
+        ledger: Where its study and version are.
+        artifacts: Where its candidate is.
+    """
+    asked = parse_canonical(run.spec).search.trials
+    kept = ledger.studies.get(run.study)
+    study = kept if asked is None else _as_asked(kept, asked, ledger)
+    trials, best = _found_in(study, ledger)
+    assert run.version is not None
+    assert run.verdict is not None
+    version = ledger.versions.get(study.name, run.version)
+    champion = ledger.versions.champion(version.model)
+    return RunOutcome(
+        study=study,
+        best=best,
+        trials=trials,
+        candidate=_candidate_of(best, run, ledger, artifacts),
+        version=version,
+        promoted=champion is not None and champion.number == version.number,
+        verdict=run.verdict,
+    )
+
+
+def _as_asked(kept: Study, size: int, ledger: Ledger) -> Study:
+    """The study of so many trials, where the ledger has a larger one."""
+    if size >= kept.size:
+        return kept
+    return decide.as_asked(kept, ledger.studies.trials(kept.id), size, metric_of(kept))
+
+
+def _found_in(study: Study, ledger: Ledger) -> tuple[Trials, Best]:
+    """Raises Failed where no trial succeeded."""
+    trials = Trials(ledger.studies.trials(study.id)[: study.size])
+    best = best_of(study, trials)
+    if best is None:
+        raise Failed(
+            f"study {study.id}: no trial succeeded; {_reasons(trials)}",
+            next_steps=[
+                NextStep(action="trials", arguments={"study": study.id}, effect="shows each")
+            ],
         )
+    return trials, best
+
+
+def _candidate_of(best: Best, run: Run, ledger: Ledger, artifacts: Artifacts) -> Candidate:
+    digest, _ = ledger.tasks.refit(run.study, best.number)
+    assert digest is not None  # a run is beyond that stage only with it
+    return manifest.load(artifacts.get(digest))
 
 
 def _reasons(trials: Trials) -> str:

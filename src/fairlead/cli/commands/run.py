@@ -72,7 +72,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         def deployed(outcome: RunOutcome) -> None:
             progress.close()
             if not as_json:
-                _show(outcome, options, _named(outcome, options))
+                show_outcome(outcome, options)
             _deploy(outcome, options, loaded.spec.serve, token, stop=stop, as_json=as_json)
 
         with counted(keeps=True) as stop, ExitStack() as progress:
@@ -89,11 +89,10 @@ def command(  # noqa: PLR0913 - click passes each option by name
             )
     if deploy:
         return
-    if not as_json:
-        _show(outcome, options, _named(outcome, options))
     if as_json:
         print_json(outcome.to_json())
     else:
+        show_outcome(outcome, options)
         _offer(outcome, options, loaded.spec.serve)
 
 
@@ -139,10 +138,11 @@ def _offer(outcome: RunOutcome, options: Settings, serve: Serve) -> None:
             reporter(notice)
 
 
-def _named(outcome: RunOutcome, options: Settings) -> str:
+def show_outcome(outcome: RunOutcome, options: Settings) -> None:
+    """Print what came of a run, and what may be done next."""
     from fairlead.control.runs import named
 
-    return named(outcome.study, options)
+    _show(outcome, options, named(outcome.study, options))
 
 
 def _show(outcome: RunOutcome, options: Settings, study: str) -> None:
@@ -156,7 +156,8 @@ def _show(outcome: RunOutcome, options: Settings, study: str) -> None:
     if not outcome.promoted and outcome.candidate.parity and outcome.candidate.parity.passed:
         promote = f"{program()} promote {model} {outcome.version.number} --why TEXT"
         note(f"`{promote}` makes it the champion all the same")
-    note(f"all state is in {options.home}")
+    if not (options.ledger or options.artifacts):
+        note(f"all state is in {options.home}")
 
 
 def _predicting(outcome: RunOutcome) -> list[str]:

@@ -1,0 +1,29 @@
+"""`fairlead cancel`: a run ends, and its trials with it."""
+
+from __future__ import annotations
+
+import click
+
+from fairlead.cli.context import opened
+
+_EPILOG = """\b
+Example:
+  fairlead cancel boston-prices --why "wrong data"
+RUN is a run's id, or the name of its study, or its id or the start of that.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("run")
+@click.option("--why", default="", help="The reason, kept with the run.")
+@click.pass_context
+def command(ctx: click.Context, run: str, why: str) -> None:
+    """End RUN: its tasks are withdrawn unless another run wants them; results are kept.
+
+    Submitted or run again, the spec goes on where it was.
+    """
+    from fairlead.control.submitted import cancel, find
+
+    with opened(ctx) as stores:
+        ended = cancel(stores.ledger, find(stores.ledger, run), why)
+    click.echo(f"{ended.id} cancelled")

@@ -1,0 +1,70 @@
+"""`fairlead submit`: a spec into the stores, for a controller and workers to carry out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fairlead.cli.context import settings
+from fairlead.cli.interrupts import counted
+from fairlead.cli.next_steps import program
+from fairlead.cli.options import sets_option
+from fairlead.cli.output import json_option, note, print_json
+
+_EPILOG = """\b
+Examples:
+  fairlead submit examples/boston.yaml
+  fairlead submit examples/boston.yaml --deploy --priority 5
+  fairlead watch $(fairlead submit examples/boston.yaml)
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("spec", type=click.Path(path_type=Path))
+@sets_option
+@click.option("--fresh", is_flag=True, help="Search again, even if this study is finished.")
+@click.option("--deploy", is_flag=True, help="If it becomes champion, have it deployed and tested.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-1000, 1000),
+    help="Its tasks go before those of a lower one (default: 0).",
+)
+@json_option
+@click.pass_context
+def command(  # noqa: PLR0913 - click passes each option by name
+    ctx: click.Context,
+    spec: Path,
+    sets: tuple[str, ...],
+    *,
+    fresh: bool,
+    deploy: bool,
+    priority: int | None,
+    as_json: bool,
+) -> None:
+    """Submit SPEC and print the run's id.
+
+    Its data, its code and its first tasks go into the stores. Workers (`fairlead worker`) carry
+    out its tasks, and a controller (`fairlead controller`) takes it from stage to stage: on any
+    machines that reach the same ledger and artefact store.
+    """
+    from fairlead.cli.progress import watching
+    from fairlead.control.submitted import submit
+    from fairlead.spec.load import load
+
+    loaded = load(spec, sets=sets)
+    with counted(keeps=False) as stop, watching(quiet=False) as watch:
+        run = submit(
+            loaded,
+            settings(ctx),
+            fresh=fresh,
+            deploy=deploy,
+            priority=priority,
+            watch=watch,
+            stop=stop,
+        )
+    if as_json:
+        print_json(run)
+    else:
+        click.echo(run.id)
+        note(f"`{program()} watch {run.id}` shows its progress")

@@ -1,0 +1,175 @@
+"""A controller: carries runs that nobody carries, each in a thread of its own.
+
+Any number of controllers may be there: one holds a run at a time, under a lease, and another takes
+it where that ends before the run does. Workers are those that are there anyway.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from fairlead.control.deployments import wait
+from fairlead.control.events import Event, Notice
+from fairlead.control.runs import deploy_and_test
+from fairlead.errors import Busy, Failed, FairleadError, Lost, Unreachable
+from fairlead.records import Deployment, Route, Run
+from fairlead.registry.mlflow import start_mirror
+from fairlead.settings import Settings
+from fairlead.spec.document import parse_canonical
+from fairlead.stores import Stores, open_stores
+from fairlead.study import run as runs
+from fairlead.study.outcome import RunOutcome
+from fairlead.study.progress import SearchProgress
+from fairlead.study.stop import Stopped, StopRequest
+
+_EVERY = 0.5
+"""Seconds between two looks for runs that nobody carries."""
+_AFTER_FAULT = 30.0
+"""Seconds after which a run is carried again whose carrying ended by a fault of ours."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(kw_only=True)
+class Controller:
+    """Carries runs until it is asked to stop.
+
+    Args:
+        settings: Say where the stores are.
+        most: Runs that it carries at once.
+        workers: Local workers that it starts for each; 0 leaves the work to others.
+        note: Called with a line for what happens; from any thread.
+        token: For the servers that a deployment's smoke test asks.
+    """
+
+    settings: Settings
+    most: int = 8
+    workers: int = 0
+    note: Note
+    token: str | None = None
+    _stops: dict[str, StopRequest] = field(default_factory=dict, init=False)
+    _threads: dict[str, threading.Thread] = field(default_factory=dict, init=False)
+    _not_before: dict[str, float] = field(default_factory=dict, init=False)
+    _wake: threading.Event = field(default_factory=threading.Event, init=False)
+    _stopping: int = field(default=0, init=False)
+
+    def run(self) -> None:
+        """Carry what there is to carry; ends once it was asked to stop and has let go of all."""
+        with open_stores(self.settings) as stores:
+            while not self._stopping:
+                self._take_up(stores)
+                self._wake.wait(_EVERY)
+        for thread in self._threads.values():
+            thread.join()
+
+    def stop(self) -> None:
+        """Let go of the runs: each keeps what is done, and another controller goes on with it.
+
+        Called by a signal's handler; a second time ends local workers at once.
+        """
+        self._stopping += 1
+        self._wake.set()
+        for request in list(self._stops.values()):
+            request.asked += 1
+
+    def _take_up(self, stores: Stores) -> None:
+        self._forget_ended()
+        if len(self._threads) >= self.most:
+            return
+        try:
+            orphans = stores.ledger.runs.orphans()
+        except (Busy, Unreachable) as error:
+            self.note(f"{error}; trying again")
+            return
+        for run in orphans[: self.most - len(self._threads)]:
+            if run.id not in self._threads and time.monotonic() > self._not_before.get(run.id, 0):
+                self._start(run)
+
+    def _forget_ended(self) -> None:
+        for name in [name for name, one in self._threads.items() if not one.is_alive()]:
+            self._threads.pop(name).join()
+            self._stops.pop(name, None)
+
+    def _start(self, run: Run) -> None:
+        self._stops[run.id] = StopRequest()
+        thread = threading.Thread(
+            target=self._carry, args=(run, self._stops[run.id]), name=f"run {run.id}", daemon=True
+        )
+        self._threads[run.id] = thread
+        thread.start()
+
+    def _carry(self, run: Run, stop: StopRequest) -> None:
+        say = partial(_say, self.note, run.id)
+        say("taken up")
+        try:
+            outcome = runs.resume(
+                run.id,
+                self.settings,
+                _Lines(say),
+                stop,
+                workers=self.workers,
+                deploy=partial(self._deploy, run, stop, say),
+                alone=True,
+            )
+        except (Lost, Busy, Unreachable) as error:
+            say(f"{error}; let go of")
+        except Stopped:
+            say("let go of")
+        except FairleadError as error:
+            say(str(error) if isinstance(error, Failed) else f"{error}; tried again later")
+        except Exception as error:  # noqa: BLE001 - one run's fault must not end the others
+            say(f"{type(error).__name__}: {error}; tried again later")
+        else:
+            say(f"done: {outcome.version.model} v{outcome.version.number}")
+            return
+        self._not_before[run.id] = time.monotonic() + _AFTER_FAULT
+
+    def _deploy(self, run: Run, stop: StopRequest, say: Note, outcome: RunOutcome) -> None:
+        start_mirror(self.settings)
+        deploy_and_test(
+            self.settings,
+            outcome.version,
+            parse_canonical(run.spec).serve,
+            token=self.token,
+            stop=stop,
+            wait=_wait,
+            on_event=partial(_report, say),
+        )
+
+
+class _Lines:
+    """Says the stages of a run, each in a line; its progress is for who watches it."""
+
+    def __init__(self, say: Note) -> None:
+        self._say = say
+
+    def stage(self, name: str) -> None:
+        """Say it."""
+        self._say(name)
+
+    def downloaded(self, done: int, total: int | None) -> None:
+        """Say nothing."""
+
+    def searching(self, snapshot: SearchProgress) -> None:
+        """Say nothing."""
+
+    def note(self, line: str) -> None:
+        """Say it."""
+        self._say(line)
+
+
+def _say(note: Note, run: str, text: str) -> None:
+    note(f"run {run}: {text}")
+
+
+def _report(say: Note, event: Event) -> None:
+    if isinstance(event, Notice):
+        say(event.text)
+
+
+def _wait(stores: Stores, deployment: Deployment) -> Route:
+    return wait(stores, deployment, on_look=lambda _: None)

@@ -1,0 +1,97 @@
+"""The fleet: the workers that are alive, what each has in hand, and what waits for none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.turns import lacking
+from fairlead.records import FleetWorker, RunningTask, TaskQueue
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetMember:
+    """A worker that is alive.
+
+    Args:
+        worker: As the ledger knows it.
+        task: That it has in hand.
+        doing: The same, in words.
+        seconds: For which it has had the task.
+    """
+
+    worker: FleetWorker
+    task: RunningTask | None
+    doing: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """All workers.
+
+    Args:
+        now: The ledger's clock.
+        alive: The oldest first.
+        silent: Those that were not heard of for longer than their lease, and said no goodbye.
+        unserved: Ready tasks that no worker takes, and why, a line each.
+    """
+
+    now: float
+    alive: Sequence[FleetMember]
+    silent: Sequence[FleetWorker]
+    unserved: Sequence[str]
+
+
+def fleet(ledger: Ledger) -> Fleet:
+    """The fleet at this moment."""
+    now = ledger.now()
+    tasks = {task.worker: task for task in ledger.tasks.running()}
+    names = {study.id: study.name for study in ledger.studies.all()}
+    alive = [
+        _member(worker, tasks.get(worker.name), names, now) for worker in ledger.workers.alive()
+    ]
+    waiting = ledger.tasks.waiting()
+    return Fleet(
+        now=now,
+        alive=alive,
+        silent=ledger.workers.silent(),
+        unserved=[
+            line
+            for queue in waiting
+            if (line := _unserved(queue, [one.worker for one in alive], names))
+        ],
+    )
+
+
+def _member(
+    worker: FleetWorker, task: RunningTask | None, names: dict[str, str], now: float
+) -> FleetMember:
+    if task is None:
+        return FleetMember(worker=worker, task=None, doing="idle", seconds=None)
+    trials = ", ".join(map(str, task.trials[:3])) + (", ..." if len(task.trials) > 3 else "")  # noqa: PLR2004 - that are named
+    what = "refit of trial" if task.kind == "refit" else "trial"
+    plural = "s" if len(task.trials) > 1 else ""
+    return FleetMember(
+        worker=worker,
+        task=task,
+        doing=f"{names.get(task.study, task.study)}, {what}{plural} {trials}",
+        seconds=max(0.0, now - task.since),
+    )
+
+
+def _unserved(queue: TaskQueue, workers: Sequence[FleetWorker], names: dict[str, str]) -> str:
+    """Why no worker takes these tasks; empty where one may."""
+    reasons = [
+        lacking(queue, worker.offer) if worker.study in {None, queue.study} else "works on another"
+        for worker in workers
+    ]
+    if not all(reasons):
+        return ""
+    what = f"tasks of {names.get(queue.study, queue.study)} ({queue.family or 'any family'}) wait"
+    if not reasons:
+        return f"{what}: no worker is alive"
+    named = sorted({f"{worker.name}: {why}" for worker, why in zip(workers, reasons, strict=True)})
+    more = f"; and {len(named) - 3} more" if len(named) > 3 else ""  # noqa: PLR2004 - that are named
+    return f"{what} for another worker: {'; '.join(named[:3])}{more}"

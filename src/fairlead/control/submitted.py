@@ -1,0 +1,288 @@
+"""Runs that outlive whoever asked for them: submitted, watched, paused, changed and cancelled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from fairlead.errors import Conflict, Invalid, NextStep, NotFound
+from fairlead.formatting import did_you_mean
+from fairlead.ledger.interface import Ledger
+from fairlead.records import Event, Result, Run, Study, Trial
+from fairlead.settings import Settings
+from fairlead.spec.document import Spec, canonical, parse_canonical
+from fairlead.spec.load import Loaded
+from fairlead.stores import Stores
+from fairlead.study import run as runs
+from fairlead.study.outcome import RunOutcome, metric_of
+from fairlead.study.progress import ProgressListener, SearchProgress
+from fairlead.study.run import RunRequest
+from fairlead.study.stop import StopRequest
+
+_EVERY = 0.5
+"""Seconds between two looks at a run that is watched."""
+
+
+def submit(  # noqa: PLR0913 - what, how, and who follows it
+    loaded: Loaded,
+    settings: Settings,
+    *,
+    fresh: bool,
+    deploy: bool,
+    priority: int | None,
+    watch: ProgressListener,
+    stop: StopRequest | None = None,
+) -> Run:
+    """Put a spec, its data and its code into the stores, for a controller to carry.
+
+    Args:
+        loaded: The spec.
+        settings: The installation's.
+        fresh: Search again even where this study is finished.
+        deploy: Whether the version is to be deployed where it becomes the champion.
+        priority: Of its tasks; as it is if None.
+        watch: Called with what happens.
+        stop: Heeded at once.
+
+    Raises:
+        Invalid: The spec or the data cannot be used; nothing was written.
+        Stopped: It was asked to stop.
+    """
+    request = RunRequest(
+        spec=loaded.spec, base=loaded.base, fresh=fresh, deploy=_never if deploy else None
+    )
+    with loaded.located():
+        return runs.submit(request, settings, watch, stop, priority=priority)
+
+
+def _never(_: RunOutcome) -> None:
+    """Who submits a run deploys nothing: who carries it does."""
+    raise AssertionError
+
+
+def find(ledger: Ledger, words: str) -> Run:
+    """The run with this id, or the last of the study with this id, name or beginning of an id.
+
+    Raises:
+        NotFound: There is none.
+    """
+    try:
+        return ledger.runs.get(words)
+    except NotFound:
+        study = _study(ledger, words)
+    found = ledger.runs.all(study.id)
+    if not found:
+        raise NotFound(f"study {study.id!r} has no run: it was searched by another command")
+    return found[0]
+
+
+def _study(ledger: Ledger, words: str) -> Study:
+    try:
+        return ledger.studies.get(words)
+    except NotFound:
+        known = [run.id for run in ledger.runs.all()]
+        raise NotFound(
+            f"no run has the id {words!r}, and no study that id or name"
+            f"{did_you_mean(words, known)}",
+            next_steps=[NextStep(action="runs", effect="lists them")],
+        ) from None
+
+
+def cancel(ledger: Ledger, run: Run, reason: str) -> Run:
+    """End a run; one that has ended stays what it is.
+
+    Raises:
+        Conflict: It has ended in another way.
+    """
+    ended = ledger.runs.cancel(run.id, reason)
+    if ended.state != "cancelled":
+        raise Conflict(f"run {run.id!r} is {ended.state} by now: there is nothing to cancel")
+    return ended
+
+
+def pause(ledger: Ledger, run: Run) -> Run:
+    """Let the ready tasks of a run wait. Raises Conflict where it has ended."""
+    _refuse_ended(run, "pause")
+    ledger.studies.pause(run.study)
+    return run
+
+
+def resume(ledger: Ledger, run: Run) -> Run:
+    """Let the tasks of a run be taken again. Raises Conflict where it has ended."""
+    _refuse_ended(run, "resume")
+    ledger.studies.resume(run.study)
+    return run
+
+
+def adjust(ledger: Ledger, run: Run, *, trials: int | None, priority: int | None) -> Run:
+    """Change how many trials a run has, and how urgent it is.
+
+    Another number of trials is another run of the same study: it goes on with all that is there,
+    and the one that it replaces is cancelled.
+
+    Returns:
+        The run that goes on.
+
+    Raises:
+        Conflict: The run has ended.
+        Invalid: There is nothing to change, or the search cannot have so many trials.
+    """
+    if trials is None and priority is None:
+        raise Invalid("there is nothing to change: give a number of trials, or a priority")
+    _refuse_ended(run, "change")
+    if priority is not None:
+        ledger.studies.prioritize(run.study, priority)
+    if trials is None:
+        return run
+    spec = parse_canonical(run.spec)
+    if spec.search.method == "grid":
+        raise Invalid("search.trials: a grid has as many trials as it has combinations")
+    changed = _with_trials(spec, trials)
+    ledger.studies.open(replace(ledger.studies.get(run.study), size=trials))
+    following = ledger.runs.open(replace(run, id="", spec=canonical(changed), holder=None))
+    if following.id != run.id:
+        ledger.runs.cancel(run.id, f"run {following.id} goes on with {trials} trials")
+    return following
+
+
+def _with_trials(spec: Spec, trials: int) -> Spec:
+    return spec.model_copy(update={"search": spec.search.model_copy(update={"trials": trials})})
+
+
+def _refuse_ended(run: Run, what: str) -> None:
+    if run.state != "running":
+        raise Conflict(
+            f"run {run.id!r} is {run.state}: there is nothing to {what}; submit its spec again"
+        )
+
+
+# ---- watching -------------------------------------------------------------------------------
+
+
+def watch(stores: Stores, run: Run, listener: ProgressListener, stop: StopRequest) -> RunOutcome:
+    """Follow a run, whoever carries it, until it has ended.
+
+    Args:
+        stores: Where it is.
+        run: Which.
+        listener: Called as by the process that carries it.
+        stop: Heeded at once; the run goes on.
+
+    Raises:
+        Failed: The run failed, or was cancelled.
+        Stopped: It was asked to stop.
+    """
+    view = _View(stores.ledger, run)
+    with stop.at_once("the run goes on"):
+        while not view.has_ended():
+            view.show(listener)
+            time.sleep(_EVERY)
+    runs.refuse_unfinished(view.run)
+    return runs.outcome_of(view.run, stores.ledger, stores.artifacts)
+
+
+class _View:
+    """A run as it is seen from afar."""
+
+    def __init__(self, ledger: Ledger, run: Run) -> None:
+        self.run = run
+        self._ledger = ledger
+        self._study = ledger.studies.get(run.study)
+        self._metric = metric_of(self._study)
+        self._stage = ""
+        self._mark = 0
+        self._best: tuple[Trial, float] | None = None
+        counts = ledger.studies.counts(run.study)
+        self._before = counts.done + counts.failed + counts.pruned
+        self._began = time.monotonic()
+
+    def has_ended(self) -> bool:
+        """Whether it has; looks."""
+        self.run = self._ledger.runs.get(self.run.id)
+        return self.run.state != "running"
+
+    def show(self, listener: ProgressListener) -> None:
+        """Report what is new."""
+        self._study = self._ledger.studies.get(self.run.study)
+        stage = self._in_words()
+        if stage != self._stage:
+            self._stage = stage
+            listener.stage(stage)
+        if self.run.stage == "search":
+            listener.searching(self._progress())
+
+    def _in_words(self) -> str:
+        if self._study.paused:
+            return "paused"
+        if self.run.holder is None and self.run.stage != "search":
+            return f"waiting for a controller to {self.run.stage}"
+        return "searching" if self.run.stage == "search" else f"stage {self.run.stage}"
+
+    def _progress(self) -> SearchProgress:
+        results, self._mark = self._ledger.studies.results(self._study.id, after=self._mark)
+        for result in results:
+            self._weigh(result)
+        running = [one for one in self._ledger.tasks.running() if one.study == self._study.id]
+        return SearchProgress(
+            study=self._study,
+            metric=self._metric.name,
+            counts=self._ledger.studies.counts(self._study.id),
+            best=self._best,
+            workers=len({one.worker for one in running}),
+            elapsed=time.monotonic() - self._began,
+            before=self._before,
+        )
+
+    def _weigh(self, result: Result) -> None:
+        if result.score is None:
+            return
+        if self._best is None or self._metric.better(result.score, self._best[1]):
+            row = self._ledger.studies.trials(self._study.id)[result.number]
+            self._best = (row.trial, result.score)
+
+
+# ---- looking --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A run, and how far its study is."""
+
+    run: Run
+    study: str  # its name
+    size: int
+    ended: int
+    paused: bool
+
+
+def overview(ledger: Ledger) -> Sequence[RunRow]:
+    """The runs, the newest first."""
+    studies = {study.id: study for study in ledger.studies.all()}
+    return [_row(ledger, run, studies[run.study]) for run in ledger.runs.all()]
+
+
+def _row(ledger: Ledger, run: Run, study: Study) -> RunRow:
+    counts = ledger.studies.counts(study.id)
+    return RunRow(
+        run=run,
+        study=study.name,
+        size=study.size,
+        ended=counts.done + counts.failed + counts.pruned,
+        paused=study.paused,
+    )
+
+
+_FAULTS = {"faulted", "lost", "released", "withdrawn"}
+
+
+def history(ledger: Ledger, run: Run, *, faults: bool) -> Sequence[Event]:
+    """What happened to the run's study since the run began, the oldest first.
+
+    Args:
+        ledger: Where it is.
+        run: Which.
+        faults: Only attempts that ended without a result.
+    """
+    lines = [event for event in ledger.studies.events(run.study) if event.at >= run.began]
+    return [event for event in lines if not faults or event.kind in _FAULTS]
