@@ -32,6 +32,7 @@ def test_each_command_does_its_work(place: Place) -> None:
     assert "0.7" in done("trials", "ridge")
     assert ".html" in done("report", "ridge")
     assert "ridge" in done("models")
+    worker = submitted_and_carried(place, done, used)
     done("rollback", "ridge", "--why", "a test")
     done("promote", "ridge", "1", "--why", "a test")
     assert "v1" in done("history", "ridge")
@@ -39,7 +40,6 @@ def test_each_command_does_its_work(place: Place) -> None:
     done("gc")
     assert "current" in done("ledger", "status")
 
-    worker = submitted_and_carried(place, done, used)
     serving = place.serve()
     used.append("serve")
     row = shlex.split(serving.until("curl "))[-1]

@@ -83,8 +83,8 @@ class LoadContract:
         assert ledger.autoscaling.load().studies[0].seconds is None
         began = ledger.now()
         claim = must_claim(ledger)
-        wait_until_past(ledger, began + 0.05)
-        assert ledger.autoscaling.load().studies[0].longest >= 0.04
+        wait_until_past(ledger, ledger.now() + 0.05)
+        assert ledger.autoscaling.load().studies[0].longest >= 0.05
         ledger.tasks.commit(claim, [done(0)])
         seconds = ledger.autoscaling.load().studies[0].seconds
         assert seconds is not None

@@ -183,7 +183,7 @@ def _lacking(
     found: dict[int, str] = {}
     for queue in turns.queues(connection, "", study):
         why = "" if offer is None else turns.lacking(queue, offer)
-        found[queue.study] = found.get(queue.study, why) and why
+        found[queue.number] = found.get(queue.number, why) and why
     return found
 
 
