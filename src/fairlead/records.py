@@ -97,6 +97,14 @@ class TrialRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Span:
+    """When the last attempt at a trial began, and when it ended; None while it runs."""
+
+    began: float
+    ended: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Counts:
     """How far a study is. Kept by the ledger, read in constant time."""
 

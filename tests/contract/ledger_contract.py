@@ -302,6 +302,22 @@ class StudiesContract:
         ledger.studies.open(STUDY)
         assert numbers([must_claim(ledger), must_claim(ledger)]) == [0, 1]
 
+    def test_a_trial_has_the_time_of_its_last_attempt(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0, 1), task(2), task(3)])
+        lost = must_claim(ledger)
+        ledger.tasks.release(lost, "stopped")
+        ledger.tasks.commit(must_claim(ledger), [done(0), done(1)])
+        must_claim(ledger)
+        spans = ledger.studies.spans(STUDY.id)
+        assert [*spans] == [0, 1, 2]
+        assert spans[0] == spans[1]
+        at = {event.kind: event.at for event in ledger.studies.events(STUDY.id)}
+        assert spans[1].ended == at["committed"]
+        assert at["released"] <= spans[1].began <= at["committed"] <= spans[2].began
+        assert spans[2].began == at["claimed"]
+        assert spans[2].ended is None
+
     def test_the_history_tells_all_that_happened_to_attempts(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [task(0), task(1)])

@@ -6,14 +6,14 @@ routes, deployments). A line is written in the transaction of the change that it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 import sqlalchemy as sa
 
 from fairlead.ledger.database import now
 from fairlead.ledger.schema import events, serving_events, studies
-from fairlead.records import Event, ServingEvent
+from fairlead.records import Event, ServingEvent, Span
 
 _APPEND = events.insert().returning(events.c.id)
 _OF_STUDY = (
@@ -27,6 +27,12 @@ _OF_STUDY = (
     )
     .join(studies, studies.c.number == events.c.study)
     .where(studies.c.id == sa.bindparam("id"))
+    .order_by(events.c.id)
+)
+_OF_TASKS = (
+    sa.select(events.c.at, events.c.kind, events.c.task)
+    .join(studies, studies.c.number == events.c.study)
+    .where(studies.c.id == sa.bindparam("id"), events.c.task.is_not(None))
     .order_by(events.c.id)
 )
 _APPEND_SERVING = serving_events.insert()
@@ -79,6 +85,17 @@ def history(connection: sa.Connection, study: str) -> Sequence[Event]:
         Event(study=study, **row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
         for row in connection.execute(_OF_STUDY, {"id": study})
     ]
+
+
+def spans(connection: sa.Connection, study: str) -> Mapping[int, Span]:
+    """When the last attempt at each task of the study with this id was."""
+    found: dict[int, Span] = {}
+    for at, kind, task in connection.execute(_OF_TASKS, {"id": study}):
+        if kind == "claimed":
+            found[task] = Span(began=at)
+        elif task in found:
+            found[task] = replace(found[task], ended=at)
+    return found
 
 
 def append_serving(connection: sa.Connection, event: ServingEvent) -> None:

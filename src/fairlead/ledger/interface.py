@@ -51,6 +51,7 @@ from fairlead.records import (
     ScalingDecision,
     Server,
     ServingEvent,
+    Span,
     Study,
     TaskQueue,
     TrialRow,
@@ -93,6 +94,13 @@ class Studies(Protocol):
 
     def trials(self, study: str) -> Sequence[TrialRow]:
         """Its trials below `Study.size` by number, with what is known of them."""
+        ...
+
+    def spans(self, study: str) -> Mapping[int, Span]:
+        """For each of its trials that was ever claimed, when the last attempt at it was.
+
+        Trials that share a task have the same one.
+        """
         ...
 
     def results(self, study: str, *, after: int = 0) -> tuple[Sequence[Result], int]:

@@ -7,7 +7,7 @@ checked still holds when it is written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -16,7 +16,7 @@ from fairlead.formatting import did_you_mean
 from fairlead.ledger import attempts, events, results
 from fairlead.ledger.database import Database, Row, now, study_lock
 from fairlead.ledger.schema import studies, tasks
-from fairlead.records import Counts, Event, Limits, Result, Study, Trial, TrialRow, TrialState
+from fairlead.records import Counts, Event, Limits, Result, Span, Study, Trial, TrialRow, TrialState
 
 _BY_ID = sa.select(studies).where(studies.c.id == sa.bindparam("id"))
 _BY_NAME = (
@@ -34,6 +34,11 @@ _ALL = sa.select(studies).order_by(studies.c.number.desc())
 _NAMES = sa.select(studies.c.name).distinct()
 _TASKS = (
     sa.select(tasks.c.trials, tasks.c.state)
+    .join(studies, studies.c.number == tasks.c.study)
+    .where(studies.c.id == sa.bindparam("id"), tasks.c.kind == "trials")
+)
+_TASK_TRIALS = (
+    sa.select(tasks.c.id, tasks.c.trials)
     .join(studies, studies.c.number == tasks.c.study)
     .where(studies.c.id == sa.bindparam("id"), tasks.c.kind == "trials")
 )
@@ -89,6 +94,10 @@ class SqlStudies:
     def trials(self, study: str) -> Sequence[TrialRow]:
         """Its trials below `Study.size` by number, with what is known of them."""
         return self._database.read(lambda connection: _trials(connection, study))
+
+    def spans(self, study: str) -> Mapping[int, Span]:
+        """For each of its trials that was ever claimed, when the last attempt at it was."""
+        return self._database.read(lambda connection: _spans(connection, study))
 
     def results(self, study: str, *, after: int = 0) -> tuple[Sequence[Result], int]:
         """Results that were committed after the given mark, and the mark to give next time."""
@@ -193,6 +202,17 @@ def _trials(connection: sa.Connection, study: str) -> Sequence[TrialRow]:
         if trial.number < size
     ]
     return sorted(found, key=lambda row: row.trial.number)
+
+
+def _spans(connection: sa.Connection, study: str) -> Mapping[int, Span]:
+    row_of(connection, study)
+    of_tasks = events.spans(connection, study)
+    return {
+        trial.number: span
+        for row in connection.execute(_TASK_TRIALS, {"id": study})
+        if (span := of_tasks.get(row.id))
+        for trial in row.trials
+    }
 
 
 def _to_do(connection: sa.Connection, row: Row, study: Study) -> bool:
