@@ -31,6 +31,7 @@ def test_each_command_does_its_work(place: Place) -> None:
     assert done("studies").count("ridge") == 3
     assert "0.7" in done("trials", "ridge")
     assert ".html" in done("report", "ridge")
+    assert "alpha" in done("export", "ridge", "--to", "csv")
     assert "ridge" in done("models")
     worker = submitted_and_carried(place, done, used)
     done("rollback", "ridge", "--why", "a test")

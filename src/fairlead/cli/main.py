@@ -39,6 +39,7 @@ COMMANDS = {
         "studies": "List the studies.",
         "trials": "List the trials of a study.",
         "report": "Write a study's report, one HTML file.",
+        "export": "Export trials to Optuna, MLflow, CSV or Parquet.",
     },
     "The fleet": {
         "submit": "Submit a spec for a controller and workers to carry out.",

@@ -1,0 +1,1 @@
+"""Studies as other tools know them: tables, a study of Optuna, runs of MLflow."""
