@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from fairlead.errors import Invalid
 from fairlead.formatting import count
 from fairlead.records import Load, ScalingDecision, StudyLoad
 
@@ -32,7 +33,8 @@ Cause: TypeAlias = Literal[
     "lacking",  # none: no worker here can take what waits
     "cooling",  # more than are wanted, until that has been so for the cool-down
     "shrinking",  # fewer from now on
-    "stopping",  # none: the autoscaler ends
+    "stopping",  # none: the autoscaler was asked to end
+    "failed",  # none: workers end as soon as they start
 ]
 
 ASSUMED = 10.0
@@ -58,6 +60,13 @@ class Policy:
     within: float = 60.0
     cooldown: float = 60.0
     budget: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.least > self.most:
+            raise Invalid(
+                f"at least {self.least} workers and at most {self.most}: the least must not be "
+                "above the most"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +160,24 @@ def decide(
         kept = _kept(memory, load.at, policy, len(there))
         return _shrunk(decision, want, kept, there, policy.cooldown), memory
     return replace(decision, reason=f"{want.why}; {_are(len(there), 'there')}"), memory
+
+
+def is_news(last: ScalingDecision | None, decision: ScalingDecision) -> bool:
+    """Whether a decision says something that the last one that was kept did not.
+
+    It does where workers come or go, where it follows from another rule, and where another number
+    is wanted; but while the cool-down runs, that may be another one each time.
+    """
+    if last is None or decision.start or decision.leave:
+        return True
+    if decision.cause == "cooling":
+        return last.cause not in {"cooling", "shrinking"}
+    return (decision.cause, decision.wanted) != (last.cause, last.wanted)
+
+
+def after(decision: ScalingDecision) -> int:
+    """How many workers there are once a decision is carried out, without leaving ones."""
+    return decision.there + decision.start - len(decision.leave)
 
 
 def task_seconds(study: StudyLoad) -> float:
