@@ -41,6 +41,7 @@ def test_each_command_does_its_work(place: Place) -> None:
     done("gc")
     assert "current" in done("ledger", "status")
 
+    assert "0 -> 1" in done("autoscale", "--plan", "study:ridge")
     serving = place.serve()
     used.append("serve")
     row = shlex.split(serving.until("curl "))[-1]

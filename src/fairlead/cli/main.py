@@ -52,6 +52,7 @@ COMMANDS = {
         "cancel": "End a run.",
         "controller": "Carry submitted runs from stage to stage.",
         "worker": "Claim and carry out tasks, on any machine.",
+        "autoscale": "Start local workers as tasks come, and let idle ones leave.",
         "fleet": "List the workers that are alive.",
     },
     "Models": {

@@ -1,0 +1,215 @@
+"""`fairlead autoscale`: as many local workers as the tasks that wait are worth."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fairlead.cli.context import opened, settings
+from fairlead.cli.output import note, plain, print_fields, print_json, printable, second, utc
+
+if TYPE_CHECKING:
+    from fairlead.control.autoscaling import Replay
+    from fairlead.records import ScalingDecision
+
+_HOUR = 3600.0
+_MOST = 1024
+_OF_STUDY = "study:"
+
+_EPILOG = """\b
+Examples:
+  fairlead autoscale                    none while there is no task, up to 16
+  fairlead autoscale --min 1 --max 4    always one, at most four
+  fairlead autoscale --budget 8         at most 8 worker-hours
+  fairlead autoscale --plan load.yaml   what would be decided for a load
+  fairlead autoscale --plan study:boston-prices --max 4
+
+\b
+load.yaml says what comes, and how long a worker takes to start:
+  startup: 3
+  arrivals:
+    - {at: 0, tasks: 40, seconds: 30}
+"""
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; click takes nan for one."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--min", "least", type=click.IntRange(0, _MOST), metavar="N", help="Workers at least [0]."
+)
+@click.option(
+    "--max", "most", type=click.IntRange(1, _MOST), metavar="N", help="Workers at most [16]."
+)
+@click.option(
+    "--within",
+    type=FiniteRange(0.1, 1e6),
+    metavar="SECONDS",
+    help="Time in which the tasks that wait are to be worked off [60].",
+)
+@click.option(
+    "--cooldown",
+    type=FiniteRange(0, 1e6),
+    metavar="SECONDS",
+    help="Time for which fewer must be wanted before any leave [60].",
+)
+@click.option(
+    "--budget",
+    type=FiniteRange(0, 1e6, min_open=True),
+    metavar="HOURS",
+    help="Worker-hours that may be spent in all [no bound].",
+)
+@click.option("--study", help="For this study only (a name, an id, or its beginning).")
+@click.option("--name", default="local", help="One process decides under each name [local].")
+@click.option(
+    "--drain",
+    type=FiniteRange(0, 1e6),
+    default=30.0,
+    metavar="SECONDS",
+    help="Time that workers have for their task when it is stopped [30].",
+)
+@click.option(
+    "--plan",
+    metavar="LOAD",
+    help="Start nothing: show what would be decided for a load, LOAD.yaml or study:NAME.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, of decisions one a line.")
+@click.pass_context
+def command(  # noqa: PLR0913 - click passes each option by name
+    ctx: click.Context,
+    *,
+    least: int | None,
+    most: int | None,
+    within: float | None,
+    cooldown: float | None,
+    budget: float | None,
+    study: str | None,
+    name: str,
+    drain: float,
+    plan: str | None,
+    as_json: bool,
+) -> None:
+    """Start local workers as tasks come, and let idle ones leave.
+
+    Each decision is printed with its reason, and kept in the ledger. SIGINT (Ctrl-C) or SIGTERM
+    lets workers finish their tasks and ends; a second one ends at once.
+    """
+    spend = None if budget is None else budget * _HOUR
+    options: dict[str, float | None] = {
+        "least": least,
+        "most": most,
+        "within": within,
+        "cooldown": cooldown,
+        "budget": spend,
+    }
+    if plan is None:
+        _scale(ctx, options, study, name, drain, as_json=as_json)
+    else:
+        _plan(ctx, options, plan, as_json=as_json)
+
+
+def _scale(  # noqa: PLR0913 - the options of the command
+    ctx: click.Context,
+    options: Mapping[str, float | None],
+    study: str | None,
+    name: str,
+    drain: float,
+    *,
+    as_json: bool,
+) -> None:
+    from fairlead.control.autoscaling import (
+        Policy,
+        ScaleRequest,
+        WorkerStop,
+        autoscale,
+        with_options,
+    )
+
+    policy = with_options(Policy(), options)
+    stop = WorkerStop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.ask())
+    with opened(ctx):
+        pass  # both stores can be opened
+    autoscale(
+        ScaleRequest(name=name, policy=policy, study=study, drain=drain),
+        settings(ctx),
+        stop,
+        on_decision=lambda decision: _show(decision, as_json=as_json),
+        note=note,
+    )
+
+
+def _show(decision: ScalingDecision, *, as_json: bool) -> None:
+    if as_json:
+        line = {**plain(decision), "at": utc(decision.at)}
+        click.echo(json.dumps(line, ensure_ascii=False, allow_nan=False))
+    else:
+        click.echo(f"{second(decision.at)}  {_change(decision)}  {printable(decision.reason)}")
+
+
+def _change(decision: ScalingDecision) -> str:
+    """How many workers there were, and are from now on, without leaving ones."""
+    from fairlead.autoscale.decide import after
+
+    return f"{decision.there:>3} -> {after(decision):<3}"
+
+
+def _plan(
+    ctx: click.Context, options: Mapping[str, float | None], plan: str, *, as_json: bool
+) -> None:
+    from fairlead.control.autoscaling import described, recorded_load, replay
+
+    if plan.startswith(_OF_STUDY):
+        with opened(ctx) as stores:
+            load = recorded_load(stores.ledger, plan.removeprefix(_OF_STUDY), options)
+    else:
+        load = described(Path(plan), options)
+    replayed = replay(load)
+    if as_json:
+        print_json({name: value for name, value in _facts(replayed).items() if name != "levels"})
+    else:
+        _show_replay(replayed)
+
+
+def _facts(replayed: Replay) -> dict[str, Any]:
+    facts: dict[str, Any] = plain(replayed)
+    return facts
+
+
+def _show_replay(replayed: Replay) -> None:
+    from fairlead.autoscale.decide import span
+    from fairlead.control.autoscaling import picture
+
+    for decision in replayed.decisions:
+        click.echo(f"{decision.at:>8.0f} s  {_change(decision)}  {printable(decision.reason)}")
+    workers, waiting = picture(replayed)
+    waited = max(level[2] for level in replayed.levels)
+    click.echo(f"\nworkers  {workers:<60}  at most {replayed.most}")
+    click.echo(f"waiting  {waiting:<60}  at most {waited}\n")
+    left = replayed.tasks - replayed.done
+    done = f"{replayed.done:,}" + (f"; {left:,} were never done" if left else "")
+    print_fields(
+        [
+            ("tasks done", done),
+            ("makespan", span(replayed.makespan)),
+            ("worker time", f"{span(replayed.worker_seconds)}, {replayed.idle:.0%} of it idle"),
+        ]
+    )

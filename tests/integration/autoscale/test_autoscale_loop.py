@@ -1,0 +1,153 @@
+"""The loop of an autoscaler, with real workers that have nothing to train."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.support.waiting import wait_until
+
+from fairlead.autoscale.decide import Policy
+from fairlead.autoscale.loop import AutoscalerLoop
+from fairlead.errors import Failed
+from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
+from fairlead.records import Autoscaler, FleetWorker, NewTask, Offer, ScalingDecision, Study, Trial
+from fairlead.runners.local import LocalRunner
+from fairlead.runners.runner import WorkerGroup
+
+STUDY = Study(id="ab" * 8, name="idle", spec='{"search": {"threads": 1}}', table="7" * 64, size=9)
+KEEP_ONE = Policy(least=1, most=1, cooldown=0.5)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path / "ledger.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def loop(ledger: Ledger, tmp_path: Path) -> AutoscalerLoop:
+    return AutoscalerLoop(
+        name="local",
+        holder="mine",
+        ledger=ledger,
+        runner=LocalRunner(home=tmp_path, logs=tmp_path / "logs", stopped=20.0),
+        group=WorkerGroup(
+            key="autoscaler-local",
+            study=None,
+            ledger=f"sqlite:///{tmp_path / 'ledger.db'}",
+            artifacts=(tmp_path / "artifacts").as_uri(),
+        ),
+        policy=KEEP_ONE,
+        offer=Offer(packages={}),
+        lease=60.0,
+        drain=30.0,
+        every=0.1,
+    )
+
+
+@contextmanager
+def running(loop: AutoscalerLoop) -> Iterator[None]:
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.stop.ask()
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def decisions(ledger: Ledger) -> list[ScalingDecision]:
+    """The oldest first."""
+    return list(reversed(ledger.autoscaling.decisions()))
+
+
+def processes() -> list[psutil.Process]:
+    """Workers that run; one that has just ended is a zombie until somebody looks at it."""
+    return [one for one in psutil.Process().children() if is_worker(one)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return "worker" in process.cmdline()
+    return False
+
+
+def test_workers_that_end_at_once_are_not_started_for_ever(
+    loop: AutoscalerLoop, ledger: Ledger
+) -> None:
+    loop.group = replace(loop.group, ledger="nosuch://ledger")
+    with pytest.raises(Failed, match=r"workers end as soon as they start.*nosuch://ledger"):
+        loop.run()
+    last = decisions(ledger)[-1]
+    assert (last.cause, last.wanted) == ("failed", 0)
+    assert "nosuch://ledger" in last.reason
+    assert ledger.autoscaling.all()[0].holder is None
+
+
+def test_who_loses_the_name_has_its_workers_leave(loop: AutoscalerLoop, ledger: Ledger) -> None:
+    said: list[str] = []
+    loop.note = said.append
+    with running(loop):
+        wait_until(ledger.workers.alive)
+        other = Autoscaler(name="local", holder="other")
+
+        def taken() -> bool:  # unless it was quicker
+            ledger.autoscaling.release("local", "mine")
+            return ledger.autoscaling.take(other, lease=60.0).holder == "other"
+
+        wait_until(taken)
+        wait_until(lambda: not ledger.workers.alive() and not processes())
+    assert said == ["autoscaler 'local' is held by 'other'; waiting for its end"]
+    assert ledger.autoscaling.all()[0].holder == "other"
+
+
+def test_workers_of_who_had_the_name_before_count_until_they_are_gone(
+    loop: AutoscalerLoop, ledger: Ledger
+) -> None:
+    former = Autoscaler(name="local", holder="former")
+    ledger.workers.seen(FleetWorker(name="x", host="h", process=1, offer=loop.offer), lease=600)
+    ledger.autoscaling.take(former, lease=0.001)
+    ledger.autoscaling.take(replace(former, workers=("x", "y"), spent=5.0), lease=0.001)
+    with running(loop):
+        (first,) = wait_until(lambda: decisions(ledger))
+        assert (first.cause, first.start, first.spent) == ("most", 0, 5.0)
+        assert "1 of them another's" in first.reason
+        ledger.workers.gone("x")
+        wait_until(lambda: [one.start for one in decisions(ledger)] == [0, 1])
+    assert decisions(ledger)[-1].spent > 5.0
+
+
+def test_nobody_is_started_for_what_nobody_here_can_do(
+    loop: AutoscalerLoop, ledger: Ledger
+) -> None:
+    loop.policy = Policy()
+    ledger.studies.open(replace(STUDY, needs={"cat": {"catboost": "1.2"}}))
+    trial = Trial(number=0, family="cat", params={})
+    ledger.tasks.add(STUDY.id, [NewTask(kind="trials", trials=(trial,))])
+    with running(loop):
+        (first,) = wait_until(lambda: decisions(ledger))
+    assert (first.cause, first.ready, first.start) == ("lacking", 1, 0)
+    assert "catboost 1.2 is needed, and it has none" in first.reason
+
+
+def test_an_idle_worker_that_is_too_many_leaves(loop: AutoscalerLoop, ledger: Ledger) -> None:
+    with running(loop):
+        wait_until(ledger.workers.alive)
+        loop.policy = replace(loop.policy, least=0)
+        wait_until(lambda: decisions(ledger)[-1].cause == "none" and not processes())
+    told = decisions(ledger)
+    assert [(one.cause, one.start, len(one.leave)) for one in told if one.cause != "cooling"] == [
+        ("least", 1, 0),
+        ("shrinking", 0, 1),
+        ("none", 0, 0),
+        ("stopping", 0, 0),
+    ]
+    assert ledger.autoscaling.all()[0].spent > 0
