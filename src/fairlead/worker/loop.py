@@ -169,6 +169,7 @@ class Worker:
             if left <= 0:
                 return
             self._hint = self.queue.next(min(left, _LATEST))
+            self._report()
 
     def _acknowledge(self) -> None:
         """What the hint told of was looked for, and is claimed if it was there."""
