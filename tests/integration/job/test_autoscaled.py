@@ -151,6 +151,7 @@ def test_workers_come_with_the_tasks_and_go_when_all_is_done(anywhere: Place) ->
     printed = (place.folder / "output.log").read_text().splitlines()
     assert [line for line in printed if "->" in line] == printed
     assert len(printed) == len(decisions(place))
+    assert place.run("fleet", "--decisions").stdout.splitlines() == printed
 
 
 def test_of_two_at_once_one_decides_and_the_next_takes_over(quick: Place) -> None:
@@ -181,6 +182,32 @@ def results_or_none(place: Place) -> int:
     with ledger(place) as opened:
         studies = opened.studies.all()
         return opened.studies.counts(studies[0].id).done if studies else 0
+
+
+def test_one_that_was_stopped_finds_its_place_taken_and_there_are_never_too_many(
+    quick: Place,
+) -> None:
+    quick.home.mkdir()
+    with ledger(quick):
+        pass
+    first = quick.start("autoscale", "--min", "1", "--max", "1", *QUICK)
+    (mine,) = wait_until(lambda: workers(quick))
+    with ledger(quick) as opened:
+        wait_until(opened.workers.alive)
+    first.send_signal(signal.SIGSTOP)
+    second = quick.start("autoscale", "--min", "1", "--max", "1", *QUICK)
+    taken = wait_until(lambda: decisions(quick)[1:])[0]
+    assert (taken.cause, taken.start) == ("most", 0)
+    assert "1 of them another's" in taken.reason
+    assert {*workers(quick)} == {mine}
+    first.send_signal(signal.SIGCONT)
+    seen = []
+    wait_until(lambda: seen.append(len(workers(quick))) or {*workers(quick)} - {mine})
+    wait_until(lambda: mine not in workers(quick))
+    assert max(seen) <= 1
+    for process in (second, first):  # the other one does not begin anew
+        process.send_signal(signal.SIGTERM)
+    assert [process.wait(60) for process in (second, first)] == [0, 0]
 
 
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(quick: Place) -> None:
@@ -286,6 +313,7 @@ def test_decisions_are_printed_as_json_one_a_line(quick: Place) -> None:
     assert scaler.wait(60) == 0
     lines = [json.loads(line) for line in (quick.folder / "output.log").read_text().splitlines()]
     assert [(line["cause"], line["wanted"]) for line in lines] == [("least", 1), ("stopping", 0)]
+    assert quick.json("fleet", "--decisions") == lines
 
 
 def test_a_study_that_was_searched_can_be_replayed(quick: Place) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fairlead.cli.context import opened, settings
-from fairlead.cli.output import note, plain, print_fields, print_json, printable, second, utc
+from fairlead.cli.decisions import decision_json, decision_line
+from fairlead.cli.output import note, plain, print_fields, print_json
 
 if TYPE_CHECKING:
     from fairlead.control.autoscaling import Replay
@@ -159,17 +160,9 @@ def _scale(  # noqa: PLR0913 - the options of the command
 
 def _show(decision: ScalingDecision, *, as_json: bool) -> None:
     if as_json:
-        line = {**plain(decision), "at": utc(decision.at)}
-        click.echo(json.dumps(line, ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(decision_json(decision), ensure_ascii=False, allow_nan=False))
     else:
-        click.echo(f"{second(decision.at)}  {_change(decision)}  {printable(decision.reason)}")
-
-
-def _change(decision: ScalingDecision) -> str:
-    """How many workers there were, and are from now on, without leaving ones."""
-    from fairlead.autoscale.decide import after
-
-    return f"{decision.there:>3} -> {after(decision):<3}"
+        click.echo(decision_line(decision))
 
 
 def _plan(
@@ -199,7 +192,7 @@ def _show_replay(replayed: Replay) -> None:
     from fairlead.control.autoscaling import picture
 
     for decision in replayed.decisions:
-        click.echo(f"{decision.at:>8.0f} s  {_change(decision)}  {printable(decision.reason)}")
+        click.echo(decision_line(decision, at=f"{decision.at:>8.0f} s"))
     workers, waiting = picture(replayed)
     waited = max(level[2] for level in replayed.levels)
     click.echo(f"\nworkers  {workers:<60}  at most {replayed.most}")

@@ -5,22 +5,36 @@ from __future__ import annotations
 import click
 
 from fairlead.cli.context import opened
-from fairlead.cli.output import json_option, note, print_json, print_table
+from fairlead.cli.decisions import decision_json, decision_line
+from fairlead.cli.output import json_option, note, print_json, print_table, printable
 from fairlead.formatting import size
 
+_DECISIONS = 50  # that are printed
 _COLUMNS = ("worker", "host", "task", "for", "seen", "memory")
 
 
-@click.command(epilog="\b\nExamples:\n  fairlead fleet\n  fairlead fleet --json\n")
+_EPILOG = """\b
+Examples:
+  fairlead fleet
+  fairlead fleet --json
+  fairlead fleet --decisions   why there are as many workers as there are
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--decisions", is_flag=True, help="The last 50 decisions of autoscalers instead.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, *, as_json: bool) -> None:
+def command(ctx: click.Context, *, decisions: bool, as_json: bool) -> None:
     """List the workers: where each runs, which task it has, since when, and when it was seen.
 
     Below: workers that were not heard of, and tasks that wait for a worker which none of these is.
     """
     from fairlead.control.fleet import fleet
 
+    if decisions:
+        _show_decisions(ctx, as_json=as_json)
+        return
     with opened(ctx) as stores:
         found = fleet(stores.ledger)
     if as_json:
@@ -42,6 +56,21 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
         note(f"not heard of for {_seconds(found.now - worker.seen)}: {worker.name}")
     for waiting in found.unserved:
         note(waiting)
+
+
+def _show_decisions(ctx: click.Context, *, as_json: bool) -> None:
+    """Print the last decisions, the oldest first."""
+    with opened(ctx) as stores:
+        found = [*reversed(stores.ledger.autoscaling.decisions(limit=_DECISIONS))]
+    if as_json:
+        print_json([decision_json(decision) for decision in found])
+        return
+    several = len({decision.autoscaler for decision in found}) > 1
+    for decision in found:
+        line = decision_line(decision)
+        click.echo(f"{printable(decision.autoscaler)}  {line}" if several else line)
+    if not found:
+        note("no autoscaler has decided anything yet")
 
 
 def _seconds(seconds: float) -> str:
