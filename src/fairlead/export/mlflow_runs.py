@@ -17,10 +17,12 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import IO, Any
 
 from fairlead.errors import Failed, Invalid
 from fairlead.export.databases import refuse_other_tables
@@ -73,15 +75,18 @@ def write(
     _refuse(uri)
     job = {"study": study.id, "uri": uri, "experiment": name or study.name}
     environ = {"FAIRLEAD_LEDGER": settings.ledger_url}
-    with subprocess.Popen(
-        # -W ignore: MLflow's own warnings are nothing that a user of Fairlead can act on.
-        [sys.executable, "-W", "ignore", "-m", "fairlead.export.mlflow_runs"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**_ENVIRONMENT, **os.environ, **environ},
-        text=True,
-    ) as process:
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            # -W ignore: MLflow's own warnings are nothing that a user of Fairlead can act on.
+            [sys.executable, "-W", "ignore", "-m", "fairlead.export.mlflow_runs"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**_ENVIRONMENT, **os.environ, **environ},
+            text=True,
+        ) as process,
+    ):
         try:
             assert process.stdin is not None and process.stdout is not None  # noqa: PT018 - both are pipes
             with process.stdin as stdin:
@@ -90,14 +95,22 @@ def write(
         except BaseException:
             process.kill()
             raise
-    if written is None:
-        raise Failed(f"exporting to {without_password(uri)!r}: its process ended without a word")
-    return written
+        if written is None:
+            raise Failed(f"exporting to {without_password(uri)!r}: {_last_line(errors)}")
+        return written
+
+
+def _last_line(errors: IO[bytes]) -> str:
+    """What a process that came to nothing said last."""
+    errors.seek(0)
+    lines = without_password(errors.read().decode(errors="replace")).split("\n")
+    last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+    return f"its process ended: {last.strip()[:300]}"
 
 
 def _refuse(uri: str) -> None:
     scheme = uri.split(":", 1)[0].split("+", 1)[0]
-    if ":" not in uri or scheme not in _SCHEMES:
+    if scheme not in _SCHEMES or (":" not in uri and scheme != "databricks"):
         raise Invalid(
             f"{without_password(uri)!r} is no URI of MLflow's tracking: such as "
             "sqlite:///mlflow.db, file:./mlruns or http://localhost:5000"
@@ -113,7 +126,7 @@ def _followed(lines: Iterator[str], uri: str, on_progress: OnProgress) -> Writte
             case {"written": written}:
                 return Written(**written)
             case {"invalid": text}:
-                raise Invalid(f"exporting to {without_password(uri)!r}: {text}")
+                raise Invalid(text)
             case {"failed": text}:
                 again = "the same command goes on from there"
                 raise Failed(f"exporting to {without_password(uri)!r}: {text}; {again}")
@@ -310,18 +323,28 @@ def main() -> int:
     """Do the job that comes in on stdin; what comes of it goes to stdout."""
     job = json.load(sys.stdin)
     settings = from_environment(os.environ)
-    try:
-        _say(written=asdict(_write(job, settings)))
-    except Invalid as error:
-        _say(invalid=str(error))
-    except ImportError as error:
-        _say(invalid=f"the package {error.name!r} is not installed: pip install mlflow")
-    except Exception as error:  # noqa: BLE001 - MLflow's stores raise whatever their drivers raise
-        _say(failed=_first_line(error))
+    with _apart() as answers:
+        try:
+            _say(answers, written=asdict(_write(job, settings, answers)))
+        except Invalid as error:
+            _say(answers, invalid=str(error))
+        except ImportError as error:
+            lacking = f"the package {error.name!r}, which is not installed: pip install mlflow"
+            _say(answers, invalid=f"exporting to {without_password(job['uri'])!r} needs {lacking}")
+        except Exception as error:  # noqa: BLE001 - MLflow's stores raise whatever their drivers raise
+            _say(answers, failed=_first_line(error))
     return 0
 
 
-def _write(job: Mapping[str, str], settings: Settings) -> Written:
+@contextmanager
+def _apart() -> Iterator[IO[str]]:
+    """Where stdout went; what MLflow prints, such as the address of each run, goes to stderr."""
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        yield answers
+
+
+def _write(job: Mapping[str, str], settings: Settings, answers: IO[str]) -> Written:
     with open_ledger(settings.ledger_url, setting=settings.ledger_setting) as ledger:
         material = load(ledger.studies.get(job["study"]), ledger)
     from mlflow import MlflowClient
@@ -331,17 +354,15 @@ def _write(job: Mapping[str, str], settings: Settings) -> Written:
         refuse_other_tables(uri, mark="experiments")
     experiment = Experiment(MlflowClient(tracking_uri=uri), name, material)
     at_once = _AT_ONCE if uri.startswith("http") else 1
-    added, updated, there = experiment.write(at_once=at_once, on_progress=_say_progress)
+    added, updated, there = experiment.write(
+        at_once=at_once, on_progress=lambda done, of: _say(answers, done=done, of=of)
+    )
     return Written(name=name, added=added, updated=updated, there=there)
 
 
-def _say_progress(done: int, total: int) -> None:
-    _say(done=done, of=total)
-
-
-def _say(**what: object) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
+def _say(answers: IO[str], **what: object) -> None:
+    answers.write(json.dumps(what) + "\n")
+    answers.flush()
 
 
 def _first_line(error: Exception) -> str:

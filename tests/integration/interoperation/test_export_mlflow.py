@@ -181,6 +181,37 @@ def test_what_a_killed_export_left_is_completed(prices: Home, method: str, calls
         _holds(run, runs.parent)
 
 
+PRINTING = """
+import sys
+from mlflow import MlflowClient
+call = MlflowClient.set_terminated
+def printing(*args, **named):
+    print("View run at: http://localhost/")
+    return call(*args, **named)
+MlflowClient.set_terminated = printing
+from fairlead.export.mlflow_runs import main
+sys.exit(main())
+"""
+
+
+def test_what_mlflow_prints_is_no_answer(prices: Home) -> None:
+    """Its client prints the address of each run that ends on a server."""
+    with searched.opened(prices.folder) as ledger:
+        study = ledger.studies.get("prices").id
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PRINTING],
+        cwd=prices.folder.parent,
+        input=json.dumps({"study": study, "uri": URI, "experiment": "prices"}),
+        env={**os.environ, "FAIRLEAD_HOME": str(prices.folder), "MLFLOW_DISABLE_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert answers[-1]["written"]["added"] == 12
+    assert "View run at" in done.stderr
+
+
 def test_studies_of_one_name_share_an_experiment(prices: Home) -> None:
     prices.done("prices", "--to", "mlflow", URI)
     prices.search(seed=1)

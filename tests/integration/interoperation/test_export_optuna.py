@@ -19,9 +19,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from tests.integration.interoperation import searched
 from tests.integration.interoperation.conftest import Home
+from tests.support.postgres import database
 
 from fairlead.export import optuna_storage
 from fairlead.export.material import load
+from fairlead.ledger.store import open_ledger
 
 URL = "sqlite:///optuna.db"
 STATES = {"done": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
@@ -240,3 +242,20 @@ def test_a_storage_that_cannot_be_used_is_said_in_a_line(
     said = prices.refused(status, "prices", "--to", "optuna", url)
     assert line in said
     assert "secret" not in said
+
+
+def test_a_postgresql_database_takes_the_study(prices: Home, postgres: str) -> None:
+    with database(postgres) as url:
+        assert prices.json("prices", "--to", "optuna", url)["added"] == 12
+        assert prices.json("prices", "--to", "optuna", url)["added"] == 0
+        with optuna_storage.opened(url) as storage:
+            trials = optuna.load_study(study_name="prices", storage=storage).trials
+    for trial in trials:
+        _holds(trial)
+
+
+def test_a_ledger_on_postgresql_is_refused(prices: Home, postgres: str) -> None:
+    with database(postgres) as url:
+        open_ledger(url).__exit__(None, None, None)
+        line = prices.refused(2, "prices", "--to", "optuna", url)
+        assert "is a database of something else" in line
