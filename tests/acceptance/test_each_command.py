@@ -77,6 +77,9 @@ def submitted_and_carried(
     done("resume", run)
     assert json.loads(done("watch", run, "--json"))["version"] == 4
     assert "committed" in done("logs", run)
+    again = json.loads(done("retrain", "ridge", "--json"))
+    assert again["study"] in run  # the data is the same
+    done("watch", again["id"])
     controller.send_signal(signal.SIGTERM)
     assert controller.wait(60) == 0
     other = done("submit", "ridge.yaml", "--fresh").strip()

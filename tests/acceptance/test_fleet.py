@@ -261,3 +261,30 @@ def test_a_run_is_changed_paused_and_cancelled_while_it_goes_on(fleet: Fleet) ->
     assert watched.returncode == 1
     assert b"was cancelled: seen enough" in watched.stderr
     fleet.end()
+
+
+def test_a_worker_gives_its_task_back_when_the_time_to_drain_is_over(fleet: Fleet) -> None:
+    (fleet.folder / "slow.py").write_text(textwrap.dedent(SLOW).replace("0.1", "60"))
+    worker = fleet.start("w1", "worker", "--name", "w1", "--drain-seconds", "1")
+    run = fleet.done("submit", "forest.yaml").strip()
+    with open_ledger(fleet.server.url) as ledger:
+        study = ledger.runs.get(run).study
+        wait_until(ledger.tasks.running)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+        assert ledger.tasks.running() == []
+        (released,) = (one for one in ledger.studies.events(study) if one.kind == "released")
+        assert released.worker == "w1"
+        assert ledger.workers.alive() == []
+
+
+def test_slots_are_filled_again_where_a_worker_dies(fleet: Fleet) -> None:
+    slots = fleet.start("m1", "worker", "--slots", "2")
+    with open_ledger(fleet.server.url) as ledger:
+        wait_until(lambda: len(ledger.workers.alive()) == 2)
+        first, second = ledger.workers.alive()
+        os.kill(first.process, signal.SIGKILL)
+        wait_until(lambda: {one.name for one in ledger.workers.alive()} - {first.name, second.name})
+        slots.send_signal(signal.SIGTERM)
+        assert slots.wait(30) == 0
+        wait_until(lambda: ledger.workers.alive() == [])

@@ -46,6 +46,7 @@ COMMANDS = {
         "runs": "List the runs.",
         "watch": "Show the progress of a run, from anywhere.",
         "logs": "Print what happened to a run's tasks.",
+        "retrain": "Train a model's champion again on today's data.",
         "adjust": "Change a run while it goes on.",
         "pause": "Let the tasks of a run wait.",
         "resume": "Let the tasks of a run be taken again.",

@@ -1,13 +1,27 @@
-"""The fleet: the workers that are alive, what each has in hand, and what waits for none of them."""
+"""The fleet: the workers that are alive, what each has in hand, and what waits for none of them.
+
+A machine's share of it are `Slots`: so many worker processes, replaced where one dies.
+"""
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.turns import lacking
+from fairlead.machine import unique_name
 from fairlead.records import FleetWorker, RunningTask, TaskQueue
+from fairlead.runners.runner import WorkerGroup
+from fairlead.settings import Settings
+from fairlead.study.run import local_runner
+from fairlead.study.workers import StudyWorkers
+
+_EVERY = 0.5
+"""Seconds between two looks at the workers of slots."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,3 +109,64 @@ def _unserved(queue: TaskQueue, workers: Sequence[FleetWorker], names: dict[str,
     named = sorted({f"{worker.name}: {why}" for worker, why in zip(workers, reasons, strict=True)})
     more = f"; and {len(named) - 3} more" if len(named) > 3 else ""  # noqa: PLR2004 - that are named
     return f"{what} for another worker: {'; '.join(named[:3])}{more}"
+
+
+# ---- slots ----------------------------------------------------------------------------------
+
+
+class Slots:
+    """So many workers of this machine, until they are asked to stop.
+
+    Args:
+        ledger: Where they get tasks from.
+        settings: Say where the stores are.
+        count: How many there are to be.
+        study: Id of the one study that they work on; any if None.
+        drain: Seconds that tasks in hand have, once asked to stop; as long as they take if None.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        *,
+        count: int,
+        study: str | None,
+        drain: float | None,
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._count = count
+        self._study = study
+        self._drain = math.inf if drain is None else drain
+        self._asked = 0
+        self._wake = threading.Event()
+
+    def stop(self) -> None:
+        """Let the workers finish what they have in hand; asked twice, end them at once."""
+        self._asked += 1
+        self._wake.set()
+
+    def run(self) -> None:
+        """Have them work; ends when they have ended.
+
+        Raises:
+            Failed: They end one after another as soon as they start.
+        """
+        group = WorkerGroup(
+            key=unique_name(),
+            study=self._study,
+            ledger=self._settings.ledger_url,
+            artifacts=self._settings.artifacts_url,
+            environ={"FAIRLEAD_LEASE": repr(self._settings.lease)},
+        )
+        with StudyWorkers(local_runner(self._settings), self._ledger, count=self._count) as workers:
+            workers.start(group)
+            while not self._asked:
+                workers.poll()
+                self._wake.wait(_EVERY)
+            workers.drain()
+            until = time.monotonic() + self._drain
+            while self._asked == 1 and workers.alive() and time.monotonic() < until:
+                self._wake.clear()
+                self._wake.wait(_EVERY / 5)

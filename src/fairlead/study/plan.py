@@ -98,11 +98,12 @@ class StudyPlan:
         return digest[:16]
 
 
-def make(
+def make(  # noqa: PLR0913 - what, where from, and who is called
     spec: Spec,
     *,
     base: Path,
     settings: Settings,
+    sources: Mapping[str, bytes] | None = None,
     downloaded: Callable[[int, int | None], None] | None = None,
     check: Callable[[StudyPlan], Sequence[str]] | None = None,
 ) -> StudyPlan:
@@ -111,6 +112,7 @@ def make(
     Args:
         spec: The user's.
         base: Folder that its relative paths start from.
+        sources: Content of the files of its families, where that is known; the others are read.
         settings: The installation's.
         downloaded: Called with a download's bytes.
         check: As in `of`.
@@ -118,11 +120,12 @@ def make(
     Raises:
         Invalid: Something of it cannot be; the message begins with the key where there is one.
     """
-    families = dict(_families(spec, base))
+    known = dict(sources or {})
+    families = dict(_families(spec, base, known))
     methods.options(spec)  # refused before the data is read
     table = read(spec.data, base=base, settings=settings, progress=downloaded)
-    sources = {name: catalog.source_of(name, base) for name in families}
-    kept = {name: source for name, source in sources.items() if source is not None}
+    found = {name: known.get(name) or catalog.source_of(name, base) for name in families}
+    kept = {name: source for name, source in found.items() if source is not None}
     return of(spec, table, families, kept, check=check)
 
 
@@ -201,10 +204,11 @@ def restored(spec: Spec, study: Study, artifacts: Artifacts) -> StudyPlan:
     return of(spec, store.load(study.table, artifacts), families, sources)
 
 
-def _families(spec: Spec, base: Path) -> Iterator[tuple[str, Family]]:
+def _families(spec: Spec, base: Path, sources: Mapping[str, bytes]) -> Iterator[tuple[str, Family]]:
     for index, space in enumerate(spec.search.over):
         with about(f"search.over[{index}].family"):
-            yield space.family, catalog.family(space.family, base=base)
+            source = sources.get(space.family)
+            yield space.family, catalog.family(space.family, base=base, source=source)
 
 
 def _frozen(spec: Spec, families: Mapping[str, Family], task: Task, metric: Metric) -> Spec:

@@ -9,7 +9,7 @@ end, and takes the run over where the lease ends before the run does.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -53,6 +53,7 @@ class RunRequest:
     Args:
         spec: The user's.
         base: Folder that its relative paths start from.
+        sources: Content of the files of its families, where that is known; the others are read.
         workers: Number of local workers; None for as many as the plan is worth.
         fresh: Search again even where this study is finished.
         deploy: Brings what came of the run into service, as its last stage; None for no such stage.
@@ -61,6 +62,7 @@ class RunRequest:
 
     spec: Spec
     base: Path
+    sources: Mapping[str, bytes] = field(default_factory=dict)
     workers: int | None = None
     fresh: bool = False
     deploy: Callable[[RunOutcome], None] | None = None
@@ -93,6 +95,7 @@ def run(
             plan = plans.make(
                 request.spec,
                 base=request.base,
+                sources=request.sources,
                 settings=settings,
                 downloaded=watch.downloaded,
                 check=lambda plan: _check(plan, request, settings, runner),
@@ -145,7 +148,11 @@ def submit(
     with stop.at_once():
         watch.stage("reading the data")
         plan = plans.make(
-            request.spec, base=request.base, settings=settings, downloaded=watch.downloaded
+            request.spec,
+            base=request.base,
+            sources=request.sources,
+            settings=settings,
+            downloaded=watch.downloaded,
         )
     for remark in plan.remarks:
         watch.note(remark)

@@ -21,30 +21,49 @@ _EPILOG = """\b
 Examples:
   fairlead worker                        work on any study, until Ctrl-C
   fairlead worker --study boston-prices  work on this study only
+  fairlead worker --slots 4              four workers, replaced where one dies
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.option("--study", help="Work on this study only (a name, an id, or its beginning).")
 @click.option("--name", help="Name of this worker, unique among those alive.")
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 256),
+    help="So many workers at once, whose names begin with this one's.",
+)
+@click.option(
+    "--drain-seconds",
+    "drain",
+    type=click.FloatRange(min=0),
+    help="Seconds that the task in hand has, once asked to stop (default: as long as it takes).",
+)
 @click.option("--forkserver", envvar="FAIRLEAD_FORKSERVER", hidden=True)
 @click.option("--assigned", is_flag=True, hidden=True)
 @click.option("--until-eof", is_flag=True, help="Stop at once at the end of standard input.")
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
     ctx: click.Context,
+    *,
     study: str | None,
     name: str | None,
+    slots: int | None,
+    drain: float | None,
     forkserver: str | None,
-    *,
     assigned: bool,
     until_eof: bool,
 ) -> None:
     """Claim and carry out tasks until stopped.
 
-    SIGINT (Ctrl-C) or SIGTERM finishes the running task and ends; a second one ends at once and
-    releases the task.
+    SIGINT (Ctrl-C) or SIGTERM finishes the running task and ends; a second one, or the end of
+    --drain-seconds, ends at once and gives the task back.
     """
+    if slots is not None:
+        if name is not None or until_eof:
+            raise click.UsageError("--slots cannot be combined with --name or --until-eof.")
+        _work_in_slots(ctx, slots, study, drain)
+        return
     from fairlead.stores import open_queue  # imported before the wait
     from fairlead.worker.loop import Worker
 
@@ -66,16 +85,37 @@ def command(  # noqa: PLR0913 - click passes each option by name
             forkserver=forkserver,
             note=note,
         )
+        at_once = partial(worker.stop.ask, at_once=True)
+
+        def ask(*_: object) -> None:
+            if drain is not None and not worker.stop.after_task:
+                limit = threading.Timer(drain, at_once)
+                limit.daemon = True
+                limit.start()
+            worker.stop.ask()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: worker.stop.ask())
+            signal.signal(number, ask)
         if until_eof:
-            at_once = partial(worker.stop.ask, at_once=True)
             threading.Thread(target=_at_eof, args=(at_once,), daemon=True).start()
         try:
             worker.run()
         finally:
             if queue is not None:
                 queue.close()
+
+
+def _work_in_slots(ctx: click.Context, slots: int, study: str | None, drain: float | None) -> None:
+    from fairlead.control.fleet import Slots
+
+    options = settings(ctx)
+    with opened(ctx) as stores:
+        of = stores.ledger.studies.get(study).id if study else None
+        running = Slots(stores.ledger, options, count=slots, study=of, drain=drain)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: running.stop())
+        note(f"{slots} workers; their logs are in {options.logs}")
+        running.run()
 
 
 def _assignment() -> str | None:
