@@ -240,11 +240,11 @@ class AutoscalerLoop:
         """End what is left; what it has in hand goes back to the ledger."""
         workers = self.runner.look(self.group.key)
         self.runner.remove(self.group.key)
-        for worker in workers:
-            with suppress(FairleadError):  # its lease ends by itself
-                self.ledger.tasks.lose(worker.name)
-        if self._is_holding:
-            with suppress(FairleadError):
+        with suppress(FairleadError):  # all leases end by themselves
+            for worker in workers:
+                if worker.name not in self._reaped:
+                    self.ledger.tasks.lose(worker.name)
+            if self._is_holding:
                 self.ledger.autoscaling.release(self.name, self.holder)
 
     def _patiently(self, act: Callable[[], object]) -> None:

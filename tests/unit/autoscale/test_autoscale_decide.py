@@ -16,6 +16,7 @@ from fairlead.autoscale.decide import (
     ScaledWorker,
     WorkerState,
     decide,
+    is_news,
     span,
 )
 from fairlead.records import Load, ScalingDecision, StudyLoad
@@ -270,6 +271,23 @@ def test_workers_of_a_process_that_had_the_name_before_count_for_the_bound() -> 
     decision = first(load(study(100)), fleet(others=10))
     assert (decision.start, decision.cause) == (6, "most")
     assert "at most 16, 10 of them another's" in decision.reason
+
+
+def test_a_decision_is_news_where_workers_come_or_go_or_another_rule_applies() -> None:
+    some = first(load(study(12)), fleet("iiiiii"))
+    assert is_news(None, some)
+    assert not is_news(some, replace(some, at=2.0, reason="11 tasks wait", ready=11))
+    assert is_news(some, replace(some, start=1))
+    assert is_news(some, replace(some, leave=("w",)))
+    assert is_news(some, replace(some, cause="most"))
+    assert is_news(some, replace(some, wanted=5))
+
+
+def test_a_cool_down_is_told_once() -> None:
+    cooling = replace(first(load()), cause="cooling", wanted=3)
+    assert is_news(first(load()), cooling)
+    assert not is_news(cooling, replace(cooling, wanted=2))
+    assert not is_news(replace(cooling, cause="shrinking", leave=("w",)), cooling)
 
 
 @pytest.mark.parametrize(
