@@ -94,4 +94,4 @@ def test_a_scheme_that_is_not_known_is_refused_in_one_line(
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
     assert kind in ended.stderr
-    assert "'carrier-pigeon://loft'" in ended.stderr
+    assert "'carrier-pigeon://" in ended.stderr  # what follows may hold a password
