@@ -18,6 +18,7 @@ from fairlead.spec.document import Spec, canonical, parse_canonical
 from fairlead.spec.load import Loaded
 from fairlead.stores import Stores, open_stores
 from fairlead.study import run as runs
+from fairlead.study.ended import outcome_of, refuse_unfinished
 from fairlead.study.outcome import RunOutcome, metric_of
 from fairlead.study.progress import ProgressListener, SearchProgress
 from fairlead.study.run import RunRequest
@@ -236,8 +237,8 @@ def watch(stores: Stores, run: Run, listener: ProgressListener, stop: StopReques
         while not view.has_ended():
             view.show(listener)
             time.sleep(_EVERY)
-    runs.refuse_unfinished(view.run)
-    return runs.outcome_of(view.run, stores.ledger, stores.artifacts)
+    refuse_unfinished(view.run)
+    return outcome_of(view.run, stores.ledger, stores.artifacts)
 
 
 class _View:

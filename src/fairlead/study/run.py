@@ -15,13 +15,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from fairlead import manifest
-from fairlead.artifacts import Artifacts
-from fairlead.errors import Failed, FairleadError, Lost, NextStep
+from fairlead.errors import Failed, FairleadError, Lost
 from fairlead.families.catalog import NAMES
 from fairlead.formatting import count
 from fairlead.ledger.database import PATIENCE
-from fairlead.ledger.interface import Ledger, Runs
+from fairlead.ledger.interface import Runs
 from fairlead.machine import unique_name, usable_cores
 from fairlead.records import Candidate, Run, RunStage, Study, Version
 from fairlead.runners.local import LocalRunner
@@ -32,7 +30,14 @@ from fairlead.stores import Stores, announcing, open_stores
 from fairlead.study import decide
 from fairlead.study import plan as plans
 from fairlead.study.coordinator import Coordinator
-from fairlead.study.outcome import Best, RunOutcome, Trials, best_of, metric_of
+from fairlead.study.ended import (
+    as_asked,
+    candidate_of,
+    outcome_of,
+    refuse_unfinished,
+    trials_and_best,
+)
+from fairlead.study.outcome import Best, RunOutcome, Trials
 from fairlead.study.plan import StudyPlan
 from fairlead.study.progress import ProgressListener
 from fairlead.study.stages import Stages
@@ -436,16 +441,16 @@ class _Carrier:
 
     def _study(self) -> Study:
         """The study that is asked for."""
-        return _as_asked(self._kept(), self.stages.plan.search.size, self.stages.ledger)
+        return as_asked(self._kept(), self.stages.plan.search.size, self.stages.ledger)
 
     @cached_property
     def _found(self) -> tuple[Trials, Best]:
         """The trials of the finished study that is asked for, and the best of them."""
-        return _found_in(self._study(), self.stages.ledger)
+        return trials_and_best(self._study(), self.stages.ledger)
 
     @property
     def _candidate(self) -> Candidate:
-        return _candidate_of(self._found[1], self.run, self.stages.ledger, self.stages.artifacts)
+        return candidate_of(self._found[1], self.run, self.stages.ledger, self.stages.artifacts)
 
     @property
     def _version(self) -> Version:
@@ -455,79 +460,3 @@ class _Carrier:
     @property
     def _outcome(self) -> RunOutcome:
         return outcome_of(self.run, self.stages.ledger, self.stages.artifacts)
-
-
-def refuse_unfinished(run: Run) -> None:
-    """Refuse a run that ended without a version.
-
-    Raises:
-        Failed: It failed, or was cancelled; says why.
-    """
-    if run.state == "failed":
-        raise Failed(run.reason)
-    if run.state == "cancelled":
-        why = f": {run.reason}" if run.reason else ""
-        raise Failed(f"run {run.id!r} was cancelled{why}", code="run_cancelled")
-
-
-def outcome_of(run: Run, ledger: Ledger, artifacts: Artifacts) -> RunOutcome:
-    """What came of a run that is done, or is judged and waits for its deployment.
-
-    Args:
-        run: As the ledger has it.
-        ledger: Where its study and version are.
-        artifacts: Where its candidate is.
-    """
-    asked = parse_canonical(run.spec).search.trials
-    kept = ledger.studies.get(run.study)
-    study = kept if asked is None else _as_asked(kept, asked, ledger)
-    trials, best = _found_in(study, ledger)
-    assert run.version is not None
-    assert run.verdict is not None
-    version = ledger.versions.get(study.name, run.version)
-    champion = ledger.versions.champion(version.model)
-    return RunOutcome(
-        study=study,
-        best=best,
-        trials=trials,
-        candidate=_candidate_of(best, run, ledger, artifacts),
-        version=version,
-        promoted=champion is not None and champion.number == version.number,
-        verdict=run.verdict,
-    )
-
-
-def _as_asked(kept: Study, size: int, ledger: Ledger) -> Study:
-    """The study of so many trials, where the ledger has a larger one."""
-    if size >= kept.size:
-        return kept
-    return decide.as_asked(kept, ledger.studies.trials(kept.id), size, metric_of(kept))
-
-
-def _found_in(study: Study, ledger: Ledger) -> tuple[Trials, Best]:
-    """Raises Failed where no trial succeeded."""
-    trials = Trials(ledger.studies.trials(study.id)[: study.size])
-    best = best_of(study, trials)
-    if best is None:
-        raise Failed(
-            f"study {study.id}: no trial succeeded; {_reasons(trials)}",
-            next_steps=[
-                NextStep(action="trials", arguments={"study": study.id}, effect="shows each")
-            ],
-        )
-    return trials, best
-
-
-def _candidate_of(best: Best, run: Run, ledger: Ledger, artifacts: Artifacts) -> Candidate:
-    digest, _ = ledger.tasks.refit(run.study, best.number)
-    assert digest is not None  # a run is beyond that stage only with it
-    return manifest.load(artifacts.get(digest))
-
-
-def _reasons(trials: Trials) -> str:
-    """Why trials failed, the most frequent reason first."""
-    reasons = [row.result.reason for row in trials if row.result and row.result.reason]
-    if not reasons:
-        return "none was finished in time"
-    most = max(set(reasons), key=reasons.count)
-    return f"{reasons.count(most)} of {len(trials)} failed with: {most}"
