@@ -1,9 +1,11 @@
 """What a claim costs with 1,000 and with 1,000,000 trials in the ledger.
 
     python benchmarks/claim.py
+    python benchmarks/claim.py --postgresql postgresql://USER@HOST/DATABASE
 
-Tasks are put in as a coordinator does, in chunks; then tasks are claimed and committed one by one,
-each call timed. Exits 1 if the large ledger's claim takes over 3 times as long as the small one's.
+On a PostgreSQL server each size has a schema of its own, which is dropped at the end. Tasks are put
+in as a coordinator does, in chunks; then tasks are claimed and committed one by one, each call
+timed. Exits 1 if the large ledger's claim takes over 3 times as long as the small one's.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -67,11 +70,26 @@ def one_trial(ledger: Ledger) -> dict[str, float]:
     }
 
 
-def measure(trials: int) -> dict[str, float]:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_ledger(Path(folder) / "ledger.db") as ledger,
-    ):
+@contextmanager
+def location(postgresql: str | None, trials: int) -> Iterator[str]:
+    """The URL of a ledger that is new, and gone at the end."""
+    if postgresql is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield str(Path(folder) / "ledger.db")
+        return
+    import psycopg
+
+    schema = f"claim_{trials}"
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}".encode())
+        try:
+            yield f"{postgresql}?options=-csearch_path%3D{schema}"
+        finally:
+            connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+
+
+def measure(trials: int, postgresql: str | None) -> dict[str, float]:
+    with location(postgresql, trials) as url, open_ledger(url) as ledger:
         filling = fill(ledger, trials)
         spent = [one_trial(ledger) for _ in range(SAMPLES)]
         listing, rows = timed(ledger.studies.trials, "b" * 64)
@@ -89,8 +107,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", type=int, default=1_000)
     parser.add_argument("--large", type=int, default=1_000_000)
+    parser.add_argument("--postgresql", metavar="URL")
     asked = parser.parse_args()
-    small, large = measure(asked.small), measure(asked.large)
+    small, large = (measure(trials, asked.postgresql) for trials in (asked.small, asked.large))
     print(f"{'microseconds':>20} {asked.small:>12,} {asked.large:>12,} {'ratio':>8}")
     for name, least in small.items():
         print(f"{name:>20} {least:>12.1f} {large[name]:>12.1f} {large[name] / least:>8.2f}")
