@@ -1,15 +1,20 @@
-"""How counts, sizes, values and parameters read in a line; exact values are for JSON and CSV.
+"""How counts, sizes, values and parameters read in a line, and how records are written as JSON.
 
 And which known name was meant by one that is none.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from reprlib import Repr
+from typing import Any
 
 from fairlead.records import Params, Scalar
 
@@ -34,6 +39,25 @@ def size(many: int) -> str:
         if round(amount) >= _THOUSAND:
             amount, unit = amount / _THOUSAND, larger
     return f"{amount:.3g} {unit}"
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON knows it: records and mappings become objects, NaN becomes null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def utc(seconds: float) -> str:
+    """A time since the epoch, such as 2026-11-21T05:42:35Z: in JSON and CSV."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def without_password(url: str) -> str:

@@ -205,6 +205,26 @@ class Event:
     text: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class NumberedEvent:
+    """A line of a history, with its number in the whole ledger: later lines have higher ones."""
+
+    id: int
+    event: Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryMark:
+    """A place in the ledger's history: see `Histories.mark`."""
+
+    last: int
+    writer: int
+
+
+TrialMark: TypeAlias = tuple[int, int]
+"""A place among the trials of a study: a task, and the last trial of it that was read."""
+
+
 # ---- models ---------------------------------------------------------------------------------
 
 DATE_PARTS = ("year", "month", "dayofweek", "hour", "days")

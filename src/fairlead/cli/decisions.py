@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fairlead.cli.output import plain, printable, second, utc
+from fairlead.cli.output import printable, second
+from fairlead.formatting import plain, utc
 
 if TYPE_CHECKING:
     from fairlead.records import ScalingDecision

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fairlead.cli.next_steps import command_line, program, with_commands
-from fairlead.cli.output import note, utc
+from fairlead.cli.output import note
 from fairlead.errors import NextStep
+from fairlead.formatting import utc
 
 if TYPE_CHECKING:
     from rich.status import Status

@@ -51,6 +51,7 @@ COMMANDS = {
         "pause": "Let the tasks of a run wait.",
         "resume": "Let the tasks of a run be taken again.",
         "cancel": "End a run.",
+        "server": "Serve the control API, and carry submitted runs.",
         "controller": "Carry submitted runs from stage to stage.",
         "worker": "Claim and carry out tasks, on any machine.",
         "autoscale": "Start local workers as tasks come, and let idle ones leave.",

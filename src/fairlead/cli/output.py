@@ -6,20 +6,18 @@ Times are UTC, so that two machines show the same.
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
-import math
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from fairlead.errors import FairleadError, Invalid
+from fairlead.formatting import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,11 +42,6 @@ def json_option(command: Command) -> Command:
 def csv_option(command: Command) -> Command:
     """Give the command `--csv`, as its argument `as_csv`."""
     return click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")(command)
-
-
-def utc(seconds: float) -> str:
-    """A time since the epoch, such as 2026-11-21T05:42:35Z: in JSON and CSV."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def second(seconds: float) -> str:
@@ -137,20 +130,6 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _width()
     click.echo(laid_out([(name, printable(value)) for name, value in fields], width=width))
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON knows it: records and mappings become objects, NaN becomes null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dataclasses.fields(value)
-        return {field.name: plain(getattr(value, field.name)) for field in fields}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
 
 
 def printable(text: str) -> str:

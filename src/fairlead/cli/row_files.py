@@ -12,9 +12,9 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, Union
 
-from fairlead.cli.output import plain
 from fairlead.data.archive import is_packed
 from fairlead.errors import InvalidData
+from fairlead.formatting import plain
 from fairlead.records import Signature
 
 if TYPE_CHECKING:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
+from typing import Any
 
 from fairlead.data.dialect import Dialect
+from fairlead.errors import Conflict, NextStep
+from fairlead.formatting import utc
 from fairlead.inference import Exported
 from fairlead.records import Judgement, Promotion, Route, Signature, Version
 from fairlead.registry.mlflow import catch_up, start_mirror
@@ -55,10 +58,56 @@ class ModelHistory:
 def models(stores: Stores, settings: Settings) -> tuple[Sequence[ModelSummary], str | None]:
     """The models, and why MLflow's registry could not be brought up to date."""
     state = catch_up(settings, stores.ledger)
+    return summaries(stores), state.note
+
+
+def summaries(
+    stores: Stores, *, after: str = "", limit: int | None = None
+) -> Sequence[ModelSummary]:
+    """The models whose names come after this one, by name; so many, or all."""
     waiting = Counter(str(payload["model"]) for _, _, payload in stores.ledger.outbox.pending())
     every = groupby(stores.ledger.versions.all(), key=lambda version: version.model)
     registry = Registry(stores.ledger, stores.artifacts)
-    return [_summary(registry, list(each), waiting[model]) for model, each in every], state.note
+    listed = ((model, list(each)) for model, each in every)
+    asked = islice((each for each in listed if each[0] > after), limit)
+    return [_summary(registry, each, waiting[model]) for model, each in asked]
+
+
+def summary_json(model: ModelSummary) -> dict[str, Any]:
+    """A model as JSON; `live` is the percent of each revision, None before the first route."""
+    return {
+        "model": model.model,
+        "champion": model.champion,
+        "versions": model.versions,
+        "metric": model.metric,
+        "holdout_score": model.holdout_score,
+        "created": utc(model.created),
+        "live": dict(model.live.traffic) if model.live else None,
+        "mlflow": f"{model.waiting} waiting" if model.waiting else "told",
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDetails:
+    """A model: its versions, the oldest first, and which of them is the champion."""
+
+    model: str
+    champion: int | None
+    versions: Sequence[Version]
+
+
+def details(stores: Stores, model: str) -> ModelDetails:
+    """The versions of a model.
+
+    Raises:
+        NotFound: There is no such model.
+    """
+    versions = stores.ledger.versions.all(model)
+    if not versions:
+        stores.ledger.versions.history(model)  # says that there is none, and which was meant
+    champion = stores.ledger.versions.champion(model)
+    number = champion.number if champion else None
+    return ModelDetails(model=model, champion=number, versions=versions)
 
 
 def history(stores: Stores, model: str) -> ModelHistory:
@@ -153,6 +202,26 @@ def promote(stores: Stores, settings: Settings, model: str, version: int, *, why
         Corrupt: Its file is not what was written.
     """
     return _recorded(stores, settings, _registry(stores).promote(model, version, why=why))
+
+
+def refuse_other_champion(stores: Stores, model: str, previous: int | None) -> None:
+    """Refuse a change of the champion that was asked for with another one in mind.
+
+    Raises:
+        Conflict: The champion is not the version of this number.
+    """
+    champion = stores.ledger.versions.champion(model)
+    number = champion.number if champion else None
+    if number != previous:
+        raise Conflict(
+            f"previous: the champion of {model!r} is {_number(number)}, not {_number(previous)}; "
+            "look at the model again",
+            next_steps=[NextStep("history", {"model": model}, "shows what changed")],
+        )
+
+
+def _number(version: int | None) -> str:
+    return "none" if version is None else f"v{version}"
 
 
 def roll_back(stores: Stores, settings: Settings, model: str, *, why: str) -> Promoted:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fairlead.data.catalog import ENTRIES
 from fairlead.errors import Conflict, Invalid, NextStep, NotFound
@@ -19,7 +20,7 @@ from fairlead.spec.load import Loaded
 from fairlead.stores import Stores, open_stores
 from fairlead.study import run as runs
 from fairlead.study.ended import outcome_of, refuse_unfinished
-from fairlead.study.outcome import RunOutcome, metric_of
+from fairlead.study.outcome import RunOutcome, metric_of, study_row
 from fairlead.study.progress import ProgressListener, SearchProgress
 from fairlead.study.run import RunRequest
 from fairlead.study.stop import StopRequest
@@ -105,21 +106,23 @@ def cancel(ledger: Ledger, run: Run, reason: str) -> Run:
     return ended
 
 
-def pause(ledger: Ledger, run: Run) -> Run:
+def pause(ledger: Ledger, run: Run, *, by: str = "") -> Run:
     """Let the ready tasks of a run wait. Raises Conflict where it has ended."""
     _refuse_ended(run, "pause")
-    ledger.studies.pause(run.study)
+    ledger.studies.pause(run.study, by=by)
     return run
 
 
-def resume(ledger: Ledger, run: Run) -> Run:
+def resume(ledger: Ledger, run: Run, *, by: str = "") -> Run:
     """Let the tasks of a run be taken again. Raises Conflict where it has ended."""
     _refuse_ended(run, "resume")
-    ledger.studies.resume(run.study)
+    ledger.studies.resume(run.study, by=by)
     return run
 
 
-def adjust(ledger: Ledger, run: Run, *, trials: int | None, priority: int | None) -> Run:
+def adjust(
+    ledger: Ledger, run: Run, *, trials: int | None, priority: int | None, by: str = ""
+) -> Run:
     """Change how many trials a run has, and how urgent it is.
 
     Another number of trials is another run of the same study: it goes on with all that is there,
@@ -136,7 +139,7 @@ def adjust(ledger: Ledger, run: Run, *, trials: int | None, priority: int | None
         raise Invalid("there is nothing to change: give a number of trials, or a priority")
     _refuse_ended(run, "change")
     if priority is not None:
-        ledger.studies.prioritize(run.study, priority)
+        ledger.studies.prioritize(run.study, priority, by=by)
     if trials is None:
         return run
     spec = parse_canonical(run.spec)
@@ -146,7 +149,8 @@ def adjust(ledger: Ledger, run: Run, *, trials: int | None, priority: int | None
     ledger.studies.open(replace(ledger.studies.get(run.study), size=trials))
     following = ledger.runs.open(replace(run, id="", spec=canonical(changed), holder=None))
     if following.id != run.id:
-        ledger.runs.cancel(run.id, f"run {following.id} goes on with {trials} trials")
+        who = f" (by {by})" if by else ""
+        ledger.runs.cancel(run.id, f"run {following.id} goes on with {trials} trials{who}")
     return following
 
 
@@ -315,10 +319,28 @@ class RunRow:
     paused: bool
 
 
-def overview(ledger: Ledger) -> Sequence[RunRow]:
-    """The runs, the newest first."""
-    studies = {study.id: study for study in ledger.studies.all()}
-    return [_row(ledger, run, studies[run.study]) for run in ledger.runs.all()]
+def overview(
+    ledger: Ledger, *, after: str | None = None, limit: int | None = None
+) -> Sequence[RunRow]:
+    """The runs, the newest first: all, or so many after the one with this id."""
+    runs = ledger.runs.all() if limit is None else ledger.runs.page(after=after, limit=limit)
+    studies = {name: ledger.studies.get(name) for name in dict.fromkeys(run.study for run in runs)}
+    return [_row(ledger, run, studies[run.study]) for run in runs]
+
+
+def row(ledger: Ledger, run: Run) -> RunRow:
+    """A run, and how far its study is."""
+    return _row(ledger, run, ledger.studies.get(run.study))
+
+
+def study_summary(ledger: Ledger, study: Study) -> dict[str, Any]:
+    """A study as one row; the same as `fairlead studies` prints, at a cost that does not grow."""
+    if study.state == "finished":
+        best = ledger.studies.result(study.id, study.best) if study.best is not None else None
+    else:
+        highest = metric_of(study).greater_is_better
+        best = ledger.studies.leading(study.id, highest=highest)
+    return study_row(study, ledger.studies.counts(study.id), best)
 
 
 def _row(ledger: Ledger, run: Run, study: Study) -> RunRow:

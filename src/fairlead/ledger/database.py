@@ -33,6 +33,20 @@ class Now(FunctionElement[float]):
     inherit_cache = True
 
 
+class NextWriter(FunctionElement[int]):
+    """A number above that of every transaction that has written anything so far."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+class OldestWriter(FunctionElement[int]):
+    """A number that is no higher than that of any transaction that may still commit."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
 _NOW = sa.select(Now())
 
 

@@ -11,9 +11,9 @@ from dataclasses import asdict, replace
 
 import sqlalchemy as sa
 
-from fairlead.ledger.database import now
+from fairlead.ledger.database import Database, NextWriter, OldestWriter, Row, now
 from fairlead.ledger.schema import events, serving_events, studies
-from fairlead.records import Event, ServingEvent, Span
+from fairlead.records import Event, HistoryMark, NumberedEvent, ServingEvent, Span
 
 _APPEND = events.insert().returning(events.c.id)
 _OF_STUDY = (
@@ -29,6 +29,27 @@ _OF_STUDY = (
     .where(studies.c.id == sa.bindparam("id"))
     .order_by(events.c.id)
 )
+_NUMBERED = (
+    sa.select(
+        events.c.id,
+        events.c.at,
+        events.c.kind,
+        studies.c.id.label("study"),
+        events.c.task,
+        events.c.attempt,
+        events.c.worker,
+        events.c.text,
+    )
+    .join(studies, studies.c.number == events.c.study)
+    .where(events.c.id > sa.bindparam("after"), events.c.id <= sa.bindparam("upto"))
+    .order_by(events.c.id)
+    .limit(sa.bindparam("limit"))
+)
+_NUMBERED_OF_STUDY = _NUMBERED.where(
+    events.c.study
+    == sa.select(studies.c.number).where(studies.c.id == sa.bindparam("of")).scalar_subquery()
+)
+_LAST = sa.select(sa.func.coalesce(sa.func.max(events.c.id), 0))
 _OF_TASKS = (
     sa.select(events.c.at, events.c.kind, events.c.task)
     .join(studies, studies.c.number == events.c.study)
@@ -85,6 +106,53 @@ def history(connection: sa.Connection, study: str) -> Sequence[Event]:
         Event(study=study, **row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
         for row in connection.execute(_OF_STUDY, {"id": study})
     ]
+
+
+class SqlHistories:
+    """The histories of all studies, as one: read by who follows them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def last(self) -> int:
+        """Id of the newest line; 0 before the first."""
+        return self._database.read(_last)
+
+    def mark(self) -> HistoryMark:
+        """The newest line, and who may still be writing an older one."""
+        return self._database.read(
+            lambda connection: HistoryMark(
+                last=_last(connection),  # the snapshot is older than the writer's number
+                writer=connection.execute(sa.select(NextWriter())).scalar_one(),
+            )
+        )
+
+    def is_settled(self, mark: HistoryMark) -> bool:
+        """Whether no line up to the mark is yet to come."""
+        query = sa.select(OldestWriter())
+        oldest = self._database.read(lambda connection: connection.execute(query).scalar_one())
+        return oldest > mark.writer
+
+    def lines(
+        self, *, after: int, upto: int, limit: int, study: str | None = None
+    ) -> Sequence[NumberedEvent]:
+        """The lines with these ids, the oldest first."""
+        asked: dict[str, object] = {"after": after, "upto": upto, "limit": limit}
+        query = _NUMBERED
+        if study is not None:
+            query, asked = _NUMBERED_OF_STUDY, asked | {"of": study}
+        return self._database.read(
+            lambda connection: [_numbered(row) for row in connection.execute(query, asked)]
+        )
+
+
+def _last(connection: sa.Connection) -> int:
+    return int(connection.execute(_LAST).scalar_one())
+
+
+def _numbered(row: Row) -> NumberedEvent:
+    fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    return NumberedEvent(id=fields.pop("id"), event=Event(**fields))
 
 
 def spans(connection: sa.Connection, study: str) -> Mapping[int, Span]:

@@ -37,9 +37,11 @@ from fairlead.records import (
     Digest,
     Event,
     FleetWorker,
+    HistoryMark,
     Judgement,
     Load,
     NewTask,
+    NumberedEvent,
     Offer,
     Promotion,
     Result,
@@ -54,6 +56,7 @@ from fairlead.records import (
     Span,
     Study,
     TaskQueue,
+    TrialMark,
     TrialRow,
     Version,
 )
@@ -96,6 +99,33 @@ class Studies(Protocol):
         """Its trials below `Study.size` by number, with what is known of them."""
         ...
 
+    def page(self, *, after: str | None, limit: int) -> Sequence[Study]:
+        """So many studies, the newest first; after the one with this id where one is given.
+
+        After an id that there is none of, there is nothing.
+        """
+        ...
+
+    def trials_page(
+        self, study: str, *, after: TrialMark | None, limit: int
+    ) -> tuple[Sequence[TrialRow], TrialMark | None]:
+        """So many of its trials below `Study.size`, in the order in which they were put in.
+
+        What it costs does not grow with the study.
+
+        Returns:
+            The trials, and the mark to give next time; None where there are no more.
+        """
+        ...
+
+    def leading(self, study: str, *, highest: bool) -> Result | None:
+        """The result of its trials with the best score, of equals that of the lowest number."""
+        ...
+
+    def result(self, study: str, trial: int) -> Result | None:
+        """How this trial of it ended; None where it has not."""
+        ...
+
     def spans(self, study: str) -> Mapping[int, Span]:
         """For each of its trials that was ever claimed, when the last attempt at it was.
 
@@ -111,15 +141,18 @@ class Studies(Protocol):
         """
         ...
 
-    def prioritize(self, study: str, priority: int) -> None:
-        """Let its tasks go before those of studies of a lower priority."""
+    def prioritize(self, study: str, priority: int, *, by: str = "") -> None:
+        """Let its tasks go before those of studies of a lower priority.
+
+        Here and below, `by` is who asked for it, for the history.
+        """
         ...
 
-    def pause(self, study: str) -> None:
+    def pause(self, study: str, *, by: str = "") -> None:
         """Let its ready tasks wait until `resume`; running ones go on."""
         ...
 
-    def resume(self, study: str) -> None:
+    def resume(self, study: str, *, by: str = "") -> None:
         """Let its ready tasks be taken again."""
         ...
 
@@ -148,6 +181,32 @@ class Studies(Protocol):
         committed, faulted, released, lost (its lease ended), withdrawn (the study finished, or its
         run was cancelled, without it).
         """
+        ...
+
+
+class Histories(Protocol):
+    """The histories of all studies as one, for who follows them.
+
+    A line with a lower id may become visible after one with a higher id, where several write at
+    once. Who reads only up to a mark that is settled misses none.
+    """
+
+    def last(self) -> int:
+        """Id of the newest line that is visible; 0 before the first."""
+        ...
+
+    def mark(self) -> HistoryMark:
+        """The newest line that is visible, and who may still be writing an older one."""
+        ...
+
+    def is_settled(self, mark: HistoryMark) -> bool:
+        """Whether every line up to the mark is visible by now."""
+        ...
+
+    def lines(
+        self, *, after: int, upto: int, limit: int, study: str | None = None
+    ) -> Sequence[NumberedEvent]:
+        """The lines (of this study) with ids above `after` up to `upto`, the oldest first."""
         ...
 
 
@@ -574,6 +633,13 @@ class Runs(Protocol):
         """The runs (of this study), the newest first."""
         ...
 
+    def page(self, *, after: str | None, limit: int) -> Sequence[Run]:
+        """So many runs, the newest first; after the one with this id where one is given.
+
+        After an id that there is none of, there is nothing.
+        """
+        ...
+
     def orphans(self) -> Sequence[Run]:
         """Those that run and that nobody carries, the oldest first."""
         ...
@@ -697,6 +763,11 @@ class Ledger(Protocol):
     @property
     def studies(self) -> Studies:
         """Studies and their trials."""
+        ...
+
+    @property
+    def histories(self) -> Histories:
+        """The histories of all studies as one."""
         ...
 
     @property

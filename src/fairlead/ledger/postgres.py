@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from fairlead.errors import Busy, Failed, FairleadError, Invalid, NextStep, Unreachable
-from fairlead.ledger.database import HOME, PATIENCE, Now, Value
+from fairlead.ledger.database import HOME, PATIENCE, NextWriter, Now, OldestWriter, Value
 from fairlead.ledger.postgres_upkeep import PostgresUpkeep
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -61,6 +61,17 @@ _STEPS = {
 @compiles(Now, "postgresql")
 def _now(*_: Any, **__: Any) -> str:
     return "extract(epoch from clock_timestamp())::double precision"
+
+
+@compiles(NextWriter, "postgresql")
+def _next_writer(*_: Any, **__: Any) -> str:
+    # The snapshot's xmax will not do: a transaction above it may have taken a lower event's id.
+    return "pg_current_xact_id()::text::bigint"
+
+
+@compiles(OldestWriter, "postgresql")
+def _oldest_writer(*_: Any, **__: Any) -> str:
+    return "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 
 def open_database(

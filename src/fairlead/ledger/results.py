@@ -9,7 +9,7 @@ none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -68,6 +68,28 @@ _SINCE = (
 )
 
 
+_OF_TRIALS = (
+    sa.select(*_COLUMNS)
+    .join(studies, studies.c.number == results.c.study)
+    .where(
+        studies.c.id == sa.bindparam("id"),
+        results.c.trial.in_(sa.bindparam("trials", expanding=True)),
+    )
+)
+_SCORED = (
+    sa.select(*_COLUMNS)
+    .join(studies, studies.c.number == results.c.study)
+    .where(
+        studies.c.id == sa.bindparam("id"),
+        results.c.trial < studies.c.size,
+        results.c.score.is_not(None),
+    )
+    .limit(1)
+)
+_LOWEST = _SCORED.order_by(results.c.score, results.c.trial)
+_HIGHEST = _SCORED.order_by(results.c.score.desc(), results.c.trial)
+
+
 def count(connection: sa.Connection, study: int, *, served: int | None = None, **more: int) -> int:
     """Add to the counters of a study.
 
@@ -119,6 +141,18 @@ def since(connection: sa.Connection, study: str, after: int) -> tuple[Sequence[R
     """Results below the study's size with a higher mark, and the highest mark seen."""
     rows = connection.execute(_SINCE, {"id": study, "after": after}).all()
     return [_result(row) for row in rows if row.trial < row.size], rows[-1].mark if rows else after
+
+
+def of_trials(connection: sa.Connection, study: str, trials: Sequence[int]) -> Mapping[int, Result]:
+    """The results of these trials, by number, as far as there are any."""
+    rows = connection.execute(_OF_TRIALS, {"id": study, "trials": list(trials)})
+    return {row.trial: _result(row) for row in rows}
+
+
+def leading(connection: sa.Connection, study: str, *, highest: bool) -> Result | None:
+    """The result with the best score of the study with this id; None where none has one."""
+    row = connection.execute(_HIGHEST if highest else _LOWEST, {"id": study}).one_or_none()
+    return None if row is None else _result(row)
 
 
 def _row(study: int, mark: int, result: Result, attempts: int) -> dict[str, object]:

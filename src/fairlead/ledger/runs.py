@@ -25,6 +25,7 @@ from fairlead.ledger.schema import runs, studies
 from fairlead.ledger.studies import row_of as study_row
 from fairlead.records import Run
 
+_AFTER = runs.alias()
 _NOBODY = {"holder": None, "lease": None, "lease_ends": None}
 _IS_RUNNING = runs.c.state == sa.literal_column("'running'")
 _ROW = sa.select(runs, studies.c.id.label("study_id"), Now().label("now")).join(
@@ -33,6 +34,11 @@ _ROW = sa.select(runs, studies.c.id.label("study_id"), Now().label("now")).join(
 _ONE = _ROW.where(runs.c.id == sa.bindparam("id"))
 _ONE_LOCKED = _ONE.with_for_update(of=runs)
 _ALL = _ROW.order_by(runs.c.number.desc())
+_PAGE = _ALL.limit(sa.bindparam("limit"))
+_PAGE_AFTER = _PAGE.where(
+    runs.c.number
+    < sa.select(_AFTER.c.number).where(_AFTER.c.id == sa.bindparam("after")).scalar_subquery()
+)
 _OF_STUDY = _ALL.where(studies.c.id == sa.bindparam("study"))
 _GOING_ON = _ROW.where(_IS_RUNNING).order_by(runs.c.number)
 _SAME = _OF_STUDY.where(
@@ -78,6 +84,14 @@ class SqlRuns:
         query, of = (_ALL, {}) if study is None else (_OF_STUDY, {"study": study})
         return self._database.read(
             lambda connection: [_run(row) for row in connection.execute(query, of)]
+        )
+
+    def page(self, *, after: str | None, limit: int) -> Sequence[Run]:
+        """So many runs, the newest first, from the one after the run with this id."""
+        query = _PAGE if after is None else _PAGE_AFTER
+        asked = {"limit": limit} | ({} if after is None else {"after": after})
+        return self._database.read(
+            lambda connection: [_run(row) for row in connection.execute(query, asked)]
         )
 
     def orphans(self) -> Sequence[Run]:

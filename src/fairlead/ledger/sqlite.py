@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from fairlead.errors import Busy, Corrupt, Failed, FairleadError, Invalid
-from fairlead.ledger.database import HOME, PATIENCE, Now, Value
+from fairlead.ledger.database import HOME, PATIENCE, NextWriter, Now, OldestWriter, Value
 from fairlead.ledger.sqlite_upkeep import SqliteUpkeep
 
 _READING = ("BEGIN", "PRAGMA schema_version")  # the second one takes the snapshot
@@ -56,6 +56,16 @@ _FAULTS: dict[int, tuple[type[FairleadError], str]] = {
 def _now(*_: Any, **__: Any) -> str:
     # unixepoch('subsec') came with SQLite 3.42, later than the oldest that Python 3.11 meets.
     return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(NextWriter, "sqlite")
+def _next_writer(*_: Any, **__: Any) -> str:
+    return "0"  # one writes at a time: what is seen has no predecessor that is yet to come
+
+
+@compiles(OldestWriter, "sqlite")
+def _oldest_writer(*_: Any, **__: Any) -> str:
+    return "1"
 
 
 def open_database(

@@ -14,6 +14,7 @@ from fairlead.ledger import postgres, sqlite
 from fairlead.ledger.autoscaling import SqlAutoscaling
 from fairlead.ledger.database import HOME, PATIENCE, Database, now
 from fairlead.ledger.deployments import SqlDeployments
+from fairlead.ledger.events import SqlHistories
 from fairlead.ledger.routes import SqlRoutes
 from fairlead.ledger.runs import SqlRuns
 from fairlead.ledger.schema import HEAD, metadata, routes, studies, tasks, versions
@@ -66,6 +67,7 @@ class SqlLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.studies = SqlStudies(database)
+        self.histories = SqlHistories(database)
         self.tasks = SqlTasks(database)
         self.versions = SqlVersions(database)
         self.outbox = SqlOutbox(database)

@@ -16,7 +16,18 @@ from fairlead.formatting import did_you_mean
 from fairlead.ledger import attempts, events, results
 from fairlead.ledger.database import Database, Row, now, study_lock
 from fairlead.ledger.schema import studies, tasks
-from fairlead.records import Counts, Event, Limits, Result, Span, Study, Trial, TrialRow, TrialState
+from fairlead.records import (
+    Counts,
+    Event,
+    Limits,
+    Result,
+    Span,
+    Study,
+    Trial,
+    TrialMark,
+    TrialRow,
+    TrialState,
+)
 
 _BY_ID = sa.select(studies).where(studies.c.id == sa.bindparam("id"))
 _BY_NAME = (
@@ -31,12 +42,38 @@ _BY_BEGINNING = (
     .limit(2)
 )
 _ALL = sa.select(studies).order_by(studies.c.number.desc())
+_PAGE = _ALL.limit(sa.bindparam("limit"))
+_PAGE_AFTER = _PAGE.where(
+    studies.c.number
+    < sa.select(studies.c.number).where(studies.c.id == sa.bindparam("after")).scalar_subquery()
+)
 _NAMES = sa.select(studies.c.name).distinct()
 _TASKS = (
     sa.select(tasks.c.trials, tasks.c.state)
     .join(studies, studies.c.number == tasks.c.study)
     .where(studies.c.id == sa.bindparam("id"), tasks.c.kind == "trials")
 )
+
+
+def _next_tasks(state: str) -> sa.Select[tuple[int, tuple[Trial, ...], str]]:
+    """The next tasks in one state, by the index that has the state before the id."""
+    following = (
+        sa.select(tasks.c.id, tasks.c.trials, tasks.c.state)
+        .where(
+            tasks.c.study == sa.bindparam("of"),
+            tasks.c.state == state,
+            tasks.c.id >= sa.bindparam("task"),
+            tasks.c.kind == "trials",
+        )
+        .order_by(tasks.c.id)
+        .limit(sa.bindparam("limit"))
+        .subquery()
+    )
+    return sa.select(following)
+
+
+_STATES = ("ready", "running", "done", "failed", "withdrawn")
+_NEXT_TASKS = sa.union_all(*map(_next_tasks, _STATES)).order_by("id").limit(sa.bindparam("limit"))
 _TASK_TRIALS = (
     sa.select(tasks.c.id, tasks.c.trials)
     .join(studies, studies.c.number == tasks.c.study)
@@ -95,6 +132,34 @@ class SqlStudies:
         """Its trials below `Study.size` by number, with what is known of them."""
         return self._database.read(lambda connection: _trials(connection, study))
 
+    def page(self, *, after: str | None, limit: int) -> Sequence[Study]:
+        """So many studies, the newest first, from the one after the study with this id."""
+        query = _PAGE if after is None else _PAGE_AFTER
+        asked = {"limit": limit} | ({} if after is None else {"after": after})
+        return self._database.read(
+            lambda connection: [_study(row) for row in connection.execute(query, asked)]
+        )
+
+    def trials_page(
+        self, study: str, *, after: TrialMark | None, limit: int
+    ) -> tuple[Sequence[TrialRow], TrialMark | None]:
+        """So many of its trials, and the mark to give next time; None at the end."""
+        return self._database.read(
+            lambda connection: _trials_page(connection, study, after or (0, -1), limit)
+        )
+
+    def leading(self, study: str, *, highest: bool) -> Result | None:
+        """The result of its trials with the best score; None where none has a score."""
+        return self._database.read(
+            lambda connection: results.leading(connection, study, highest=highest)
+        )
+
+    def result(self, study: str, trial: int) -> Result | None:
+        """How this trial of it ended; None where it has not."""
+        return self._database.read(
+            lambda connection: results.of_trials(connection, study, [trial]).get(trial)
+        )
+
     def spans(self, study: str) -> Mapping[int, Span]:
         """For each of its trials that was ever claimed, when the last attempt at it was."""
         return self._database.read(lambda connection: _spans(connection, study))
@@ -103,17 +168,18 @@ class SqlStudies:
         """Results that were committed after the given mark, and the mark to give next time."""
         return self._database.read(lambda connection: results.since(connection, study, after))
 
-    def prioritize(self, study: str, priority: int) -> None:
+    def prioritize(self, study: str, priority: int, *, by: str = "") -> None:
         """Let its tasks go before those of studies of a lower priority."""
-        self._change(study, _PRIORITIZE, priority, kind="prioritized", text=f"to {priority}")
+        text = f"to {priority} by {by}" if by else f"to {priority}"
+        self._change(study, _PRIORITIZE, priority, kind="prioritized", text=text)
 
-    def pause(self, study: str) -> None:
+    def pause(self, study: str, *, by: str = "") -> None:
         """Let its ready tasks wait; running ones go on."""
-        self._change(study, _PAUSE, True, kind="paused")  # noqa: FBT003 - the column's value
+        self._change(study, _PAUSE, True, kind="paused", text=_by(by))  # noqa: FBT003 - the column's value
 
-    def resume(self, study: str) -> None:
+    def resume(self, study: str, *, by: str = "") -> None:
         """Let its ready tasks be taken again."""
-        self._change(study, _PAUSE, False, kind="resumed")  # noqa: FBT003 - the column's value
+        self._change(study, _PAUSE, False, kind="resumed", text=_by(by))  # noqa: FBT003 - the column's value
 
     def _change(
         self, study: str, statement: sa.UpdateBase, to: int, *, kind: str, text: str = ""
@@ -150,6 +216,10 @@ class SqlStudies:
     def events(self, study: str) -> Sequence[Event]:
         """The study's history, the oldest line first."""
         return self._database.read(lambda connection: events.history(connection, study))
+
+
+def _by(who: str) -> str:
+    return f"by {who}" if who else ""
 
 
 def row_of(connection: sa.Connection, study: str) -> Row:
@@ -202,6 +272,30 @@ def _trials(connection: sa.Connection, study: str) -> Sequence[TrialRow]:
         if trial.number < size
     ]
     return sorted(found, key=lambda row: row.trial.number)
+
+
+def _trials_page(
+    connection: sa.Connection, study: str, after: TrialMark, limit: int
+) -> tuple[Sequence[TrialRow], TrialMark | None]:
+    of = row_of(connection, study)
+    found: list[tuple[int, Trial, str]] = []
+    task, trial = after
+    while len(found) <= limit:
+        asked = {"of": of.number, "task": task, "limit": limit + 2}
+        rows = connection.execute(_NEXT_TASKS, asked).all()
+        found += [
+            (row.id, one, row.state)
+            for row in rows
+            for one in row.trials
+            if one.number < of.size and (row.id > task or one.number > trial)
+        ]
+        if len(rows) < limit + 2:
+            break
+        task, trial = rows[-1].id, rows[-1].trials[-1].number
+    page = found[:limit]
+    known = results.of_trials(connection, study, [one.number for _, one, _ in page])
+    listed = [_trial_row(one, state, known.get(one.number)) for _, one, state in page]
+    return listed, (page[-1][0], page[-1][1].number) if len(found) > limit else None
 
 
 def _spans(connection: sa.Connection, study: str) -> Mapping[int, Span]:

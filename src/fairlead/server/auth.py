@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -27,6 +28,7 @@ from fairlead.serving.http.guard import hashed
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _BYTES = 32
+Role: TypeAlias = Literal["viewer", "submitter", "promoter", "admin"]
 _HASH = r"^[0-9a-f]{64}$"
 
 
@@ -75,7 +77,7 @@ class TokenAuthenticator:
     def reload(self, file: Path) -> None:
         """Read the file again; where that fails, all stays as it is."""
         try:
-            known = tuple(each.sha256 for each in read_tokens(file))
+            known = serving_tokens(read_tokens(file), time.time())
         except Corrupt as error:
             self._warn_once(str(error))
             return
@@ -115,6 +117,12 @@ class StoredToken:
     name: str
     sha256: str
     created: float  # seconds since the epoch
+    role: Role | None = None  # what it may ask the control API for; None: it is for serving
+    expires: float | None = None  # seconds since the epoch; None: never
+
+    def holds(self, now: float) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or now < self.expires
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
@@ -136,12 +144,21 @@ def read_tokens(file: Path) -> Sequence[StoredToken]:
     return _parsed(content, file)
 
 
-def add_token(file: Path, name: str) -> str:
+def serving_tokens(tokens: Sequence[StoredToken], now: float) -> tuple[str, ...]:
+    """Hashes of those that let requests for predictions in: without a role, and not expired."""
+    return tuple(each.sha256 for each in tokens if each.role is None and each.holds(now))
+
+
+def add_token(
+    file: Path, name: str, *, role: Role | None = None, expires: float | None = None
+) -> str:
     """Make a token and store its hash.
 
     Args:
         file: Of the tokens; created if it does not exist.
         name: Whose it is, or what it is for.
+        role: What it may ask the control API for; None for a token of serving.
+        expires: When, in seconds since the epoch; None for never.
 
     Returns:
         The token, which is stored nowhere.
@@ -158,7 +175,11 @@ def add_token(file: Path, name: str) -> str:
     with _changing(file) as tokens:
         if any(each.name == name for each in tokens):
             raise Invalid(f"adding token {name!r}: there is one; remove it first, or choose a name")
-        tokens.append(StoredToken(name=name, sha256=hashed(token), created=time.time()))
+        tokens.append(
+            StoredToken(
+                name=name, sha256=hashed(token), created=time.time(), role=role, expires=expires
+            )
+        )
     return token
 
 

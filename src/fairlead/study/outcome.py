@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 from fairlead.formatting import count, laid_out, params, size
 from fairlead.metrics import METRICS, Metric
-from fairlead.records import Candidate, Counts, Params, Study, TrialRow, Verdict, Version
+from fairlead.records import (
+    Candidate,
+    Counts,
+    Params,
+    Result,
+    Study,
+    TrialRow,
+    Verdict,
+    Version,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,7 +227,7 @@ def metric_of(study: Study) -> Metric:
     return METRICS[json.loads(study.spec)["search"]["metric"]]
 
 
-def study_row(study: Study, counts: Counts, best: Best | None) -> dict[str, Any]:
+def study_row(study: Study, counts: Counts, best: Best | Result | None) -> dict[str, Any]:
     """One study as one row of a table; the best is the best so far until it is finished."""
     return {
         "study": study.id,

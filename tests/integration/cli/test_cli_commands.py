@@ -436,7 +436,8 @@ def test_a_table_has_no_blanks_around_it_and_keeps_times_whole(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     from fairlead.cli import output
-    from fairlead.cli.output import minute, utc
+    from fairlead.cli.output import minute
+    from fairlead.formatting import utc
 
     at = 1_795_243_419.0
     assert (minute(at), utc(at)) == ("2026-11-21 06:43", "2026-11-21T06:43:39Z")

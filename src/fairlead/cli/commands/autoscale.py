@@ -13,7 +13,8 @@ import click
 
 from fairlead.cli.context import opened, settings
 from fairlead.cli.decisions import decision_json, decision_line
-from fairlead.cli.output import note, plain, print_fields, print_json
+from fairlead.cli.output import note, print_fields, print_json
+from fairlead.formatting import plain
 
 if TYPE_CHECKING:
     from fairlead.control.autoscaling import Replay

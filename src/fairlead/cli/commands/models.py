@@ -16,7 +16,6 @@ from fairlead.cli.output import (
     print_csv,
     print_json,
     print_table,
-    utc,
 )
 
 if TYPE_CHECKING:
@@ -40,16 +39,14 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
     each, {} where the model is out of service. --json and --csv say how many changes wait for an
     MLflow registry that cannot be reached.
     """
-    from fairlead.control.models import models
+    from fairlead.control.models import models, summary_json
 
     with opened(ctx) as stores:
         found, problem = models(stores, settings(ctx))
     if problem:
         note(f"{problem} (the next `{program()} run` or `{program()} models` tries again)")
     if as_json:
-        live = [each.live.traffic if each.live else None for each in found]
-        rows = [{**_exact(each), "live": at} for each, at in zip(found, live, strict=True)]
-        print_json(rows)
+        print_json([summary_json(each) for each in found])
     elif as_csv:
         print_csv(_COLUMNS, [list(_exact(each).values()) for each in found])
     else:
@@ -58,17 +55,9 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
 
 
 def _exact(model: ModelSummary) -> dict[str, Any]:
-    values = (
-        model.model,
-        model.champion,
-        model.versions,
-        model.metric,
-        model.holdout_score,
-        utc(model.created),
-        _live(model.live),
-        f"{model.waiting} waiting" if model.waiting else "told",
-    )
-    return dict(zip(_COLUMNS, values, strict=True))
+    from fairlead.control.models import summary_json
+
+    return {**summary_json(model), "live": _live(model.live)}
 
 
 def _words(model: ModelSummary) -> list[object]:

@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
@@ -96,7 +97,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     is. Deployments are carried out while this runs. Ctrl-C or SIGTERM finishes running requests;
     a second one ends at once.
     """
-    from fairlead.server.auth import read_tokens
+    from fairlead.server.auth import read_tokens, serving_tokens
     from fairlead.server.supervisor import ServeOptions, serve
     from fairlead.serving import settings as process
     from fairlead.serving.telemetry.logs import written
@@ -108,14 +109,14 @@ def command(  # noqa: PLR0913 - click passes each option by name
         _opened(ctx, log) as stores,
         _shutdown_requests() as stop,
     ):
-        known = read_tokens(settings(ctx).tokens)
+        known = serving_tokens(read_tokens(settings(ctx).tokens), time.time())
         options = ServeOptions(
             models=models or None,
             host=host,
             port=port,
             processes=processes,
             grace=grace,
-            tokens=tuple(each.sha256 for each in known),
+            tokens=known,
             tokens_file=settings(ctx).tokens,
             logging=writing,
             check_cache=settings(ctx).checked,

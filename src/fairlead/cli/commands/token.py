@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import time
+from typing import TYPE_CHECKING
+
 import click
 
 from fairlead.cli.context import settings
 from fairlead.cli.next_steps import program
-from fairlead.cli.output import json_option, minute, note, print_json, print_table, utc
+from fairlead.cli.output import json_option, minute, note, print_json, print_table
+from fairlead.formatting import utc
+
+if TYPE_CHECKING:
+    from fairlead.server.auth import Role, StoredToken
 
 _FOLLOWS = "running servers follow within a second"
 _EPILOG = """\b
 Examples:
   fairlead token add shop > shop.token
+  fairlead token add laptop --role submitter --expires 30d
   fairlead token list
   fairlead token remove shop
 """
@@ -21,21 +30,49 @@ Examples:
 def command() -> None:
     """Add, list and remove the bearer tokens that servers accept.
 
-    With at least one token, servers require `Authorization: Bearer TOKEN` and may listen beyond
-    this machine (`fairlead serve --host 0.0.0.0`). Running servers follow changes within a second;
-    one that listens beyond this machine refuses all requests once the last token is removed. Only
-    SHA-256 hashes are kept, in tokens.json of the home folder, readable by its owner alone.
+    Those without a role are for `fairlead serve`: with at least one, servers require
+    `Authorization: Bearer TOKEN` and may listen beyond this machine (--host 0.0.0.0). Running
+    servers follow changes within a second; one that listens beyond this machine refuses all
+    requests once the last token is removed. Those with a role are for `fairlead server`, which
+    follows at once. Only SHA-256 hashes are kept, in tokens.json of the home folder, readable by
+    its owner alone.
     """
+
+
+class Lifetime(click.ParamType[float]):
+    """Seconds, as 90d, 12h or 30m."""
+
+    name = "time"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The seconds."""
+        found = re.fullmatch(r"([0-9]{1,5})([dhm])", str(value), re.ASCII)
+        if found is None or not int(found[1]):
+            self.fail(f"{value!r}: give a time such as 30d, 12h or 90m.", param, ctx)
+        return int(found[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[found[2]]
 
 
 @command.command()
 @click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(["viewer", "submitter", "promoter", "admin"]),
+    help="For the control API (`fairlead server`), what it may do there; else it is for serving.",
+)
+@click.option("--expires", type=Lifetime(), help="After this time it is refused, such as 30d.")
 @click.pass_context
-def add(ctx: click.Context, *, name: str) -> None:
-    """Add a token called NAME and print it: it cannot be shown again."""
+def add(ctx: click.Context, *, name: str, role: Role | None, expires: float | None) -> None:
+    """Add a token called NAME and print it: it cannot be shown again.
+
+    A viewer reads; a submitter also changes runs; a promoter also changes champions; an admin may
+    do all of it.
+    """
     from fairlead.server.auth import add_token
 
-    click.echo(add_token(settings(ctx).tokens, name))
+    until = None if expires is None else time.time() + expires
+    click.echo(add_token(settings(ctx).tokens, name, role=role, expires=until))
     note(f"token {name!r} added; {_FOLLOWS}")
 
 
@@ -48,11 +85,27 @@ def listed(ctx: click.Context, *, as_json: bool) -> None:
 
     known = read_tokens(settings(ctx).tokens)
     if as_json:
-        print_json([{"name": each.name, "created": utc(each.created)} for each in known])
+        print_json([_exact(each) for each in known])
     else:
-        rows = [(each.name, minute(each.created)) for each in known]
+        rows = [
+            (each.name, each.role or "serving", minute(each.created), _ends(each)) for each in known
+        ]
         none = f"there is no token: `{program()} token add NAME` adds one"
-        print_table(("token", "created (UTC)"), rows, unfolded=("created (UTC)",), empty=none)
+        times = ("created (UTC)", "expires (UTC)")
+        print_table(("token", "for", *times), rows, unfolded=times, empty=none)
+
+
+def _exact(token: StoredToken) -> dict[str, str | None]:
+    return {
+        "name": token.name,
+        "role": token.role,
+        "created": utc(token.created),
+        "expires": None if token.expires is None else utc(token.expires),
+    }
+
+
+def _ends(token: StoredToken) -> str | None:
+    return None if token.expires is None else minute(token.expires)
 
 
 @command.command()

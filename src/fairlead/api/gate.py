@@ -1,0 +1,149 @@
+"""The gate: every request passes it, and what it does not let in reaches no route.
+
+It knows who asks (a token, or this machine where there is none), refuses what the role may not,
+keeps web pages of other hosts out, bounds the body, and turns a fault into a problem document.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fairlead.api.access import LOCAL, MAY, OPEN, Access, Caller, Failures, needed
+from fairlead.api.problems import problem, unexpected
+from fairlead.serving.http.guard import Guard
+from fairlead.serving.http.response import Refused
+
+MOST = 64 * 1024
+"""Bytes that a body may have."""
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fairlead"'}
+
+
+class Gate:
+    """An ASGI app in front of another.
+
+    Args:
+        app: The one behind it.
+        access: Knows the tokens.
+        host: The name or address that was asked to be bound.
+    """
+
+    def __init__(self, app: ASGIApp, *, access: Access, host: str) -> None:
+        self._app = app
+        self._access = access
+        self._host = Guard((), host)
+        self._failures = Failures()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal, caller = await self._admitted(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        scope.setdefault("state", {})["caller"] = caller
+        body = await _body(scope, receive)
+        if body is None:
+            too_large = f"the body has more than {MOST} bytes"
+            answer = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", too_large)
+            await answer(scope, receive, send)
+            return
+        await self._passed_on(scope, _replayed(body, receive), send)
+
+    async def _admitted(self, scope: Scope) -> tuple[Response | None, Caller]:
+        headers = Headers(scope=scope)
+        if self._access.is_open():
+            return self._foreign(scope), LOCAL
+        if scope["path"] in OPEN and scope["method"] == "GET":
+            return None, Caller(name="", role="viewer")
+        caller = self._access.caller(headers.get("authorization", ""))
+        if caller is None:
+            await asyncio.sleep(self._failures.delay(_address(scope), time.monotonic()))
+            text = "a valid token is required: send 'Authorization: Bearer TOKEN'"
+            answer = problem(HTTPStatus.UNAUTHORIZED, "unauthorized", text, headers=_CHALLENGE)
+            return answer, LOCAL
+        need = needed(scope["method"], scope["path"])
+        return (None if caller.may(need) else _forbidden(caller, need)), caller
+
+    def _foreign(self, scope: Scope) -> Response | None:
+        """What refuses a web page of another host, which only the browser of this machine runs."""
+        try:
+            self._host.check(None, dict(scope["headers"]))
+        except Refused as refused:
+            return problem(HTTPStatus(refused.status), "foreign_host", str(refused))
+        return None
+
+    async def _passed_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def observed(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed)
+        except Exception as error:
+            if begun:
+                raise
+            await unexpected(error)(scope, receive, send)
+
+
+def _forbidden(caller: Caller, need: str) -> Response:
+    roles = ", ".join(role for role, may in MAY.items() if need in may)
+    text = f"token {caller.name!r} has the role {caller.role!r}; this takes one of: {roles}"
+    return problem(HTTPStatus.FORBIDDEN, "forbidden", text)
+
+
+def _address(scope: Scope) -> str:
+    """What failures are counted by: the address, of IPv6 the network that one customer has."""
+    host = (scope.get("client") or ("",))[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return str(host)
+    if address.version == 4:  # noqa: PLR2004 - IPv4
+        return str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
+    """The whole body; None where it is larger than it may be."""
+    announced = Headers(scope=scope).get("content-length", "0")
+    if not announced.isdecimal() or int(announced) > MOST:
+        return None
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b"".join(parts)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MOST:
+            return None
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body again, then whatever comes after it."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed

@@ -1,0 +1,308 @@
+"""The routes: each asks `control/` and writes what comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi.security import HTTPBearer
+from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.responses import Response
+
+from fairlead.api import pages, schemas
+from fairlead.api.access import Access, Caller
+from fairlead.api.feed import Feed, Follower, Horizon
+from fairlead.api.pages import Cursor, IfNoneMatch, Limit, Page
+from fairlead.control import fleet, models, routes, submitted
+from fairlead.formatting import plain
+from fairlead.records import NumberedEvent, Promotion, Run
+from fairlead.settings import Settings
+from fairlead.stores import Stores
+from fairlead.study.outcome import trial_json
+from fairlead.version import VERSION
+
+_LARGEST = 2**63 - 1
+_TEXT = r"^[^\u0000]+$"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """What the routes work on."""
+
+    settings: Settings
+    stores: Stores
+    access: Access
+    feed: Feed
+    horizon: Horizon
+
+
+def _installation(request: Request) -> Installation:
+    found: Installation = request.app.state.installation
+    return found
+
+
+def _caller(request: Request) -> Caller:
+    found: Caller = request.state.caller
+    return found
+
+
+def _named(what: str) -> Any:
+    return Path(max_length=300, pattern=_TEXT, description=what)
+
+
+On = Annotated[Installation, Depends(_installation)]
+By = Annotated[Caller, Depends(_caller)]
+RunId = Annotated[str, _named("A run's id, or its study's id or name.")]
+StudyId = Annotated[str, _named("A study's id, the beginning of one, or a name (the newest).")]
+ModelName = Annotated[str, _named("A model's name.")]
+
+
+_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is as the client has it."}}
+
+health = APIRouter(prefix="/api/v1")
+router = APIRouter(
+    prefix="/api/v1",
+    dependencies=[Depends(HTTPBearer(auto_error=False, description="`fairlead token add`"))],
+)
+
+
+@health.get("/health", response_model=schemas.Health)
+def answers() -> Response:
+    """Say that the server is there; needs no token."""
+    return pages.answer({"status": "ok", "version": VERSION})
+
+
+# ---- runs -----------------------------------------------------------------------------------
+
+
+@router.get("/runs", response_model=Page[submitted.RunRow], tags=["runs"])
+def list_runs(on: On, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """The runs, the newest first."""
+    after = pages.read(cursor, str)
+    found = submitted.overview(on.stores.ledger, after=after, limit=limit + 1)
+    return pages.page(found[:limit], found[limit - 1].run.id if len(found) > limit else None)
+
+
+@router.get("/runs/{run}", response_model=submitted.RunRow, responses=_UNCHANGED, tags=["runs"])
+def get_run(on: On, run: RunId, if_none_match: IfNoneMatch = None) -> Response:
+    """One run, and how far its study is."""
+    found = submitted.find(on.stores.ledger, run)
+    return pages.resource(submitted.row(on.stores.ledger, found), if_none_match)
+
+
+@router.post("/runs/{run}/cancel", response_model=Run, tags=["runs"])
+def cancel_run(on: On, by: By, run: RunId, body: schemas.CancelBody) -> Response:
+    """End a run; asked again, it stays cancelled."""
+    ledger = on.stores.ledger
+    why = f"{body.why} (by {by.name})" if body.why else f"by {by.name}"
+    return pages.answer(submitted.cancel(ledger, submitted.find(ledger, run), why))
+
+
+@router.post("/runs/{run}/pause", response_model=Run, tags=["runs"])
+def pause_run(on: On, by: By, run: RunId) -> Response:
+    """Let the ready tasks of a run wait; asked again, they still do."""
+    ledger = on.stores.ledger
+    return pages.answer(submitted.pause(ledger, submitted.find(ledger, run), by=by.name))
+
+
+@router.post("/runs/{run}/resume", response_model=Run, tags=["runs"])
+def resume_run(on: On, by: By, run: RunId) -> Response:
+    """Let the tasks of a run be taken again; asked again, they still are."""
+    ledger = on.stores.ledger
+    return pages.answer(submitted.resume(ledger, submitted.find(ledger, run), by=by.name))
+
+
+@router.post("/runs/{run}/adjust", response_model=Run, tags=["runs"])
+def adjust_run(on: On, by: By, run: RunId, body: schemas.AdjustBody) -> Response:
+    """Change how many trials a run has, and how urgent it is; answers the run that goes on."""
+    ledger = on.stores.ledger
+    found = submitted.find(ledger, run)
+    changed = submitted.adjust(
+        ledger, found, trials=body.trials, priority=body.priority, by=by.name
+    )
+    return pages.answer(changed)
+
+
+# ---- studies --------------------------------------------------------------------------------
+
+
+@router.get("/studies", response_model=Page[schemas.StudyRow], tags=["studies"])
+def list_studies(on: On, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """The studies, the newest first."""
+    ledger = on.stores.ledger
+    found = ledger.studies.page(after=pages.read(cursor, str), limit=limit + 1)
+    rows = [submitted.study_summary(ledger, study) for study in found[:limit]]
+    return pages.page(rows, found[limit - 1].id if len(found) > limit else None)
+
+
+@router.get(
+    "/studies/{study}",
+    response_model=schemas.StudyDetails,
+    responses=_UNCHANGED,
+    tags=["studies"],
+)
+def get_study(on: On, study: StudyId, if_none_match: IfNoneMatch = None) -> Response:
+    """One study."""
+    ledger = on.stores.ledger
+    found = ledger.studies.get(study)
+    more = {
+        "priority": found.priority,
+        "paused": found.paused,
+        "created": found.created,
+        "finished": found.finished,
+        "spec": found.spec,
+    }
+    return pages.resource({**submitted.study_summary(ledger, found), **more}, if_none_match)
+
+
+@router.get("/studies/{study}/trials", response_model=Page[schemas.TrialRow], tags=["studies"])
+def list_trials(on: On, study: StudyId, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """The trials of a study, in the order in which they were put in: by number."""
+    ledger = on.stores.ledger
+    found = ledger.studies.get(study)
+    rows, following = ledger.studies.trials_page(
+        found.id, after=pages.read(cursor, tuple[pages.Number, pages.Number]), limit=limit
+    )
+    return pages.page([trial_json(row) for row in rows], following)
+
+
+@router.get("/studies/{study}/events", response_model=Page[schemas.EventRow], tags=["studies"])
+def list_events(on: On, study: StudyId, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """The history of a study, the oldest line first; /events follows it."""
+    ledger = on.stores.ledger
+    found = ledger.studies.get(study)
+    lines = ledger.histories.lines(
+        after=pages.read(cursor, pages.Number) or 0,
+        upto=on.horizon.settled(),
+        limit=limit + 1,
+        study=found.id,
+    )
+    following = lines[limit - 1].id if len(lines) > limit else None
+    return pages.page([_event(line) for line in lines[:limit]], following)
+
+
+def _event(line: NumberedEvent) -> dict[str, Any]:
+    return {"id": line.id, **plain(line.event)}
+
+
+# ---- models ---------------------------------------------------------------------------------
+
+
+@router.get("/models", response_model=Page[schemas.ModelRow], tags=["models"])
+def list_models(on: On, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """The models, by name, and what is live."""
+    after = pages.read(cursor, str) or ""
+    found = models.summaries(on.stores, after=after, limit=limit + 1)
+    rows = [models.summary_json(each) for each in found[:limit]]
+    return pages.page(rows, rows[-1]["model"] if len(found) > limit else None)
+
+
+@router.get(
+    "/models/{model}",
+    response_model=models.ModelDetails,
+    responses=_UNCHANGED,
+    tags=["models"],
+)
+def get_model(on: On, model: ModelName, if_none_match: IfNoneMatch = None) -> Response:
+    """The versions of a model, and its champion."""
+    return pages.resource(models.details(on.stores, model), if_none_match)
+
+
+@router.get(
+    "/models/{model}/history",
+    response_model=models.ModelHistory,
+    responses=_UNCHANGED,
+    tags=["models"],
+)
+def get_history(on: On, model: ModelName, if_none_match: IfNoneMatch = None) -> Response:
+    """Who became champion, and the verdicts of the gate, the oldest first."""
+    return pages.resource(models.history(on.stores, model), if_none_match)
+
+
+@router.get("/models/{model}/route", response_model=routes.ModelTraffic, tags=["models"])
+def get_route(on: On, model: ModelName) -> Response:
+    """The revisions of a model, their traffic and state, and the deployment that runs."""
+    return pages.answer(routes.traffic(on.stores, model))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """What came of a request to change the champion; null where the version was it already."""
+
+    promotion: Promotion | None
+
+
+@router.post("/models/{model}/promote", response_model=Changed, tags=["models"])
+def promote(on: On, by: By, model: ModelName, body: schemas.PromoteBody) -> Response:
+    """Make a version the champion, where the champion is the one that the request names.
+
+    Asked again, it changes nothing: the version is the champion by then.
+    """
+    champion = on.stores.ledger.versions.champion(model)
+    if champion is None or champion.number != body.version:
+        on.stores.ledger.versions.get(model, body.version)
+        models.refuse_other_champion(on.stores, model, body.previous)
+    why = f"{body.why} (by {by.name})"
+    promoted = models.promote(on.stores, on.settings, model, body.version, why=why)
+    return pages.answer(Changed(promotion=promoted.promotion))
+
+
+@router.post("/models/{model}/rollback", response_model=Changed, tags=["models"])
+def rollback(on: On, by: By, model: ModelName, body: schemas.RollbackBody) -> Response:
+    """Make the champion before the champion again, where it is the one that the request names.
+
+    Asked again, it is refused: the champion is another by then.
+    """
+    on.stores.ledger.versions.history(model)
+    models.refuse_other_champion(on.stores, model, body.previous)
+    why = f"{body.why} (by {by.name})"
+    rolled_back = models.roll_back(on.stores, on.settings, model, why=why)
+    return pages.answer(Changed(promotion=rolled_back.promotion))
+
+
+# ---- fleet and events -----------------------------------------------------------------------
+
+
+@router.get("/fleet", response_model=fleet.Fleet, tags=["fleet"])
+def get_fleet(on: On) -> Response:
+    """The workers that are alive, what each has in hand, and tasks that none of them takes."""
+    return pages.answer(fleet.fleet(on.stores.ledger))
+
+
+def _study_id(on: On, study: Annotated[str, Query(max_length=300, pattern=_TEXT)]) -> str:
+    return on.stores.ledger.studies.get(study).id
+
+
+async def _follower(on: On, study: Annotated[str, Depends(_study_id)]) -> AsyncIterator[Follower]:
+    with on.feed.following(study) as follower:
+        yield follower
+
+
+@router.get("/events", response_class=EventSourceResponse, tags=["events"])
+async def follow_events(
+    request: Request,
+    on: On,
+    by: By,
+    follower: Annotated[Follower, Depends(_follower)],
+    last_event_id: Annotated[int, Header(ge=0, le=_LARGEST)] = 0,
+) -> Response:
+    """The history of a study as server-sent events, from its beginning and as it goes on.
+
+    With `Last-Event-ID`, from the line after that one: each line comes once.
+    """
+
+    def go_on() -> bool:
+        return on.access.still_holds(by) and not request.app.state.stopping()
+
+    async def lines() -> AsyncIterator[bytes]:
+        async for line in on.feed.lines(follower, last_event_id, go_on=go_on):
+            if line is None:
+                yield format_sse_event(comment="")
+            else:
+                text = json.dumps(_event(line), ensure_ascii=False)
+                yield format_sse_event(data_str=text, id=str(line.id))
+
+    return EventSourceResponse(lines(), headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,136 @@
+"""What the routes take and give, for what is no record: the shapes that --json has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fairlead.records import StudyState, TrialState
+
+
+class Health(BaseModel):
+    """That the server answers, and of which version it is."""
+
+    status: str
+    version: str
+
+
+class StudyRow(BaseModel):
+    """A study; best and score are those of the best trial so far until it is finished."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "study": "boston-prices-3f2a9c",
+                    "name": "boston-prices",
+                    "state": "finished",
+                    "done": 60,
+                    "failed": 0,
+                    "pruned": 0,
+                    "size": 60,
+                    "metric": "rmse",
+                    "best": 41,
+                    "score": 2.94,
+                }
+            ]
+        }
+    )
+
+    study: str
+    name: str
+    state: StudyState
+    done: int
+    failed: int
+    pruned: int
+    size: int
+    metric: str
+    best: int | None
+    score: float | None
+
+
+class StudyDetails(StudyRow):
+    """A study with how urgent it is, whether it is paused, and its spec as canonical JSON."""
+
+    priority: int
+    paused: bool
+    created: float
+    finished: float | None
+    spec: str
+
+
+class TrialRow(BaseModel):
+    """A trial; its scores are empty until it has some."""
+
+    number: int
+    family: str
+    params: dict[str, Any]
+    scores: list[float | None]
+    score: float | None
+    state: TrialState
+    attempts: int
+    seconds: float | None
+    reason: str | None
+
+
+class EventRow(BaseModel):
+    """A line of a study's history; `id` rises over the whole ledger."""
+
+    id: int
+    at: float
+    kind: str
+    study: str | None
+    task: int | None
+    attempt: int | None
+    worker: str | None
+    text: str
+
+
+class ModelRow(BaseModel):
+    """A model; `live` is the percent of each revision, null before the first route."""
+
+    model: str
+    champion: int | None
+    versions: int
+    metric: str
+    holdout_score: float | None
+    created: str
+    live: dict[str, int] | None
+    mlflow: str
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class CancelBody(_Body):
+    """Why a run is to end."""
+
+    why: str = Field(default="", max_length=2000, examples=["wrong data"])
+
+
+class AdjustBody(_Body):
+    """What a run is to have from now on; what is left out stays as it is."""
+
+    trials: int | None = Field(default=None, ge=1, le=1_000_000, examples=[200])
+    priority: int | None = Field(default=None, ge=-1000, le=1000, examples=[10])
+
+
+class PromoteBody(_Body):
+    """Which version is to be the champion, of which one, and why."""
+
+    version: int = Field(ge=1, le=999_999_999, examples=[3])
+    previous: int | None = Field(
+        le=999_999_999, examples=[2], description="The champion that you know of; null for none."
+    )
+    why: str = Field(min_length=1, max_length=2000, examples=["agreed with sales"])
+
+
+class RollbackBody(_Body):
+    """Which champion is to be replaced by the one before, and why."""
+
+    previous: int = Field(
+        ge=1, le=999_999_999, examples=[3], description="The champion that you know of."
+    )
+    why: str = Field(min_length=1, max_length=2000, examples=["too low on Monday"])
