@@ -8,6 +8,7 @@ pytest.register_assert_rewrite(
     "tests.contract.fleet_contract",
     "tests.contract.ledger_contract",
     "tests.contract.ledger_machine",
+    "tests.contract.paging_contract",
     "tests.contract.queue_contract",
     "tests.contract.runner_contract",
     "tests.contract.runs_contract",

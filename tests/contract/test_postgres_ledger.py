@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import ClassVar
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -14,8 +15,9 @@ from fairlead.ledger.store import open_ledger
 from tests.contract.autoscaling_contract import AutoscalingContract
 from tests.contract.concurrent_contract import ConcurrentContract
 from tests.contract.fleet_contract import FleetContract
-from tests.contract.ledger_contract import LedgerContract
+from tests.contract.ledger_contract import STUDY, LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
+from tests.contract.paging_contract import PagingContract
 from tests.contract.runs_contract import RunsContract
 from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
@@ -26,6 +28,7 @@ class TestPostgresLedger(
     LedgerContract,
     FleetContract,
     RunsContract,
+    PagingContract,
     AutoscalingContract,
     ServingContract,
     ConcurrentContract,
@@ -34,6 +37,23 @@ class TestPostgresLedger(
     def location(self, postgres: str) -> Iterator[str]:
         with database(postgres) as url:
             yield url
+
+
+def test_a_line_that_becomes_visible_late_is_waited_for(postgres: str) -> None:
+    with database(postgres) as url, open_ledger(url) as ledger:
+        ledger.studies.open(STUDY)
+        with psycopg.connect(url) as other:
+            other.execute(
+                "INSERT INTO events (at, kind, study, text) SELECT 0, 'late', number, '' FROM studies"
+            )
+            ledger.studies.pause(STUDY.id)
+            mark = ledger.histories.mark()
+            assert not ledger.histories.is_settled(mark)
+            seen = ledger.histories.lines(after=0, upto=mark.last, limit=9)
+            assert [line.event.kind for line in seen] == ["opened", "paused"]
+        assert ledger.histories.is_settled(mark)
+        seen = ledger.histories.lines(after=0, upto=mark.last, limit=9)
+        assert [line.event.kind for line in seen] == ["opened", "late", "paused"]
 
 
 class PostgresDatabases:

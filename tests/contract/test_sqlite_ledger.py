@@ -22,6 +22,7 @@ from tests.contract.concurrent_contract import ConcurrentContract
 from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
+from tests.contract.paging_contract import PagingContract
 from tests.contract.runs_contract import RunsContract
 from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
@@ -31,6 +32,7 @@ class TestSqliteLedger(
     LedgerContract,
     FleetContract,
     RunsContract,
+    PagingContract,
     AutoscalingContract,
     ServingContract,
     ConcurrentContract,
