@@ -82,6 +82,13 @@ def submitted_and_carried(
     done("watch", again["id"])
     controller.send_signal(signal.SIGTERM)
     assert controller.wait(60) == 0
+    used.append("server")
+    said = place.folder / "server.out"
+    with said.open("wb") as out:
+        server = place.start("server", "--port", "0", stdout=out, stderr=subprocess.DEVNULL)
+    wait_until(lambda: "control API at http://127.0.0.1:" in said.read_text())
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(60) == 0
     other = done("submit", "ridge.yaml", "--fresh").strip()
     assert "cancelled" in done("cancel", other, "--why", "a test")
     states = [row["run"]["state"] for row in json.loads(done("runs", "--json"))]

@@ -44,7 +44,8 @@ def test_a_line_that_becomes_visible_late_is_waited_for(postgres: str) -> None:
         ledger.studies.open(STUDY)
         with psycopg.connect(url) as other:
             other.execute(
-                "INSERT INTO events (at, kind, study, text) SELECT 0, 'late', number, '' FROM studies"
+                "INSERT INTO events (at, kind, study, text) "
+                "SELECT 0, 'late', number, '' FROM studies"
             )
             ledger.studies.pause(STUDY.id)
             mark = ledger.histories.mark()

@@ -281,7 +281,12 @@ async def _follower(on: On, study: Annotated[str, Depends(_study_id)]) -> AsyncI
         yield follower
 
 
-@router.get("/events", response_class=EventSourceResponse, tags=["events"])
+@router.get(
+    "/events",
+    response_class=Response,  # EventSourceResponse here would take the function for a generator
+    responses={200: {"content": {"text/event-stream": {}}}},
+    tags=["events"],
+)
 async def follow_events(
     request: Request,
     on: On,

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.support.homes import made_once
+from tests.support.waiting import wait_until
 
 from fairlead.settings import Settings
 from fairlead.stores import Stores, open_stores
-from tests.support.homes import made_once
-from tests.support.waiting import wait_until
 
 SPEC = """
 name: sums
@@ -76,7 +76,8 @@ class Home:
         def url() -> str | None:
             assert process.poll() is None, said.read_text()
             lines = said.read_text().splitlines()
-            return next((each.split()[-1] for each in lines if "control API at" in each), None)
+            line = next((each for each in lines if each.startswith("control API at")), None)
+            return line and line.split()[-1].removesuffix("/api/v1")
 
         return Served(process=process, url=wait_until(url), said=said)
 

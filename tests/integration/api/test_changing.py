@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
+from tests.integration.api.conftest import Home
 
 from fairlead.records import NewTask, Run, Study, Trial
 from fairlead.server.auth import add_token
 from fairlead.stores import Stores
-from tests.integration.api.conftest import Home
 
 Clients = Callable[..., httpx2.Client]
 STUDY = "5" * 64

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.integration.api.conftest import Home
 
 from fairlead.records import NewTask, Study, Trial
 from fairlead.stores import Stores
-from tests.integration.api.conftest import Home
 
 Clients = Callable[..., httpx2.Client]
 
