@@ -65,7 +65,7 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is as th
 health = APIRouter(prefix="/api/v1")
 router = APIRouter(
     prefix="/api/v1",
-    dependencies=[Depends(HTTPBearer(auto_error=False, description="`fairlead token add`"))],
+    dependencies=[Depends(HTTPBearer(auto_error=False, description="A token with a role."))],
 )
 
 
