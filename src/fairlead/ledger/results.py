@@ -68,13 +68,9 @@ _SINCE = (
 )
 
 
-_OF_TRIALS = (
-    sa.select(*_COLUMNS)
-    .join(studies, studies.c.number == results.c.study)
-    .where(
-        studies.c.id == sa.bindparam("id"),
-        results.c.trial.in_(sa.bindparam("trials", expanding=True)),
-    )
+_OF_TRIALS = sa.select(*_COLUMNS).where(
+    results.c.study == sa.bindparam("of"),
+    results.c.trial.between(sa.bindparam("first"), sa.bindparam("last")),
 )
 _SCORED = (
     sa.select(*_COLUMNS)
@@ -143,9 +139,18 @@ def since(connection: sa.Connection, study: str, after: int) -> tuple[Sequence[R
     return [_result(row) for row in rows if row.trial < row.size], rows[-1].mark if rows else after
 
 
-def of_trials(connection: sa.Connection, study: str, trials: Sequence[int]) -> Mapping[int, Result]:
-    """The results of these trials, by number, as far as there are any."""
-    rows = connection.execute(_OF_TRIALS, {"id": study, "trials": list(trials)})
+def of_trials(
+    connection: sa.Connection, study: int, *, first: int, last: int
+) -> Mapping[int, Result]:
+    """The results of the trials from one to another, by number, as far as there are any.
+
+    Args:
+        connection: Of the reading transaction.
+        study: Number of the study.
+        first: The lowest number of a trial.
+        last: The highest.
+    """
+    rows = connection.execute(_OF_TRIALS, {"of": study, "first": first, "last": last})
     return {row.trial: _result(row) for row in rows}
 
 

@@ -156,9 +156,12 @@ class SqlStudies:
 
     def result(self, study: str, trial: int) -> Result | None:
         """How this trial of it ended; None where it has not."""
-        return self._database.read(
-            lambda connection: results.of_trials(connection, study, [trial]).get(trial)
-        )
+
+        def result(connection: sa.Connection) -> Result | None:
+            number = row_of(connection, study).number
+            return results.of_trials(connection, number, first=trial, last=trial).get(trial)
+
+        return self._database.read(result)
 
     def spans(self, study: str) -> Mapping[int, Span]:
         """For each of its trials that was ever claimed, when the last attempt at it was."""
@@ -293,7 +296,8 @@ def _trials_page(
             break
         task, trial = rows[-1].id, rows[-1].trials[-1].number
     page = found[:limit]
-    known = results.of_trials(connection, study, [one.number for _, one, _ in page])
+    numbers = [one.number for _, one, _ in page] or [0]
+    known = results.of_trials(connection, of.number, first=min(numbers), last=max(numbers))
     listed = [_trial_row(one, state, known.get(one.number)) for _, one, state in page]
     return listed, (page[-1][0], page[-1][1].number) if len(found) > limit else None
 
