@@ -13,7 +13,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ import psutil
 import psycopg
 
 from tests.lacking import lacking
+from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
 VARIABLE = "FAIRLEAD_TEST_POSTGRESQL"
@@ -56,7 +56,7 @@ class PostgresServer:
         if os.geteuid() == 0:
             bin_ = self._for_nobody(bin_)
         self._bin = bin_
-        self.port = _free_port()
+        (self.port,) = free_ports(1)
         self._settings = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
@@ -127,13 +127,6 @@ class PostgresServer:
         os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
         self._user = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
         return bin_
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ import pytest
 
 from tests.lacking import lacking
 from tests.support.homes import made_once
+from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
 ENVIRONMENT = "FAIRLEAD_TEST_AMQP"
@@ -42,14 +42,6 @@ def program() -> Path:
     if not found or shutil.which("epmd") is None:
         lacking(f"rabbitmq-server, or ${ENVIRONMENT} with the URL of a broker")
     return found[-1]
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in taken:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in taken]
 
 
 @dataclass(kw_only=True)

@@ -18,7 +18,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -159,7 +158,9 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         "List", "Tagging"]), _may(READER, READER_SECRET, ["Read", "List"])]}))  # fmt: skip
     names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port",
              "filer.port.grpc", "s3.port", "s3.port.grpc"]  # fmt: skip
-    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    from tests.support.ports import free_ports
+
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     found = program()
     assert found is not None
     server = subprocess.Popen(
@@ -191,14 +192,6 @@ def _may(key: str, secret: str, actions: list[str]) -> dict[str, Any]:
         "credentials": [{"accessKey": key, "secretKey": secret}],
         "actions": actions,
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as open_:
-        sockets = [open_.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def _await_bucket(made: S3, server: subprocess.Popen[bytes]) -> None:

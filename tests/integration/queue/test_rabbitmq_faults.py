@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from tests.support import rabbitmq
+from tests.support.ports import free_ports
 from tests.support.rabbitmq import Broker, Operator
 from tests.support.waiting import DEADLINE, wait_until
 
@@ -55,7 +56,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tls_port() -> int:
-    return rabbitmq.free_ports(1)[0]
+    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from fairlead.rollout.start import start_deployment
 from fairlead.spec.document import Judge, Serve
 from tests.integration.server.rig import BEYOND, MODEL, Home, failing_beyond, load, serving
 from tests.lacking import lacking
+from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/serving.md"
@@ -40,12 +41,6 @@ http {{
 }}
 """
 STICKY = Serve(sticky="header:X-User", judge=Judge(hold=600.0))  # a canary stays where it is
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [probe.getsockname()[1] for probe in probes]
 
 
 @contextlib.contextmanager
