@@ -54,16 +54,9 @@ def submit(  # noqa: PLR0913 - what, how, and who follows it
         Invalid: The spec or the data cannot be used; nothing was written.
         Stopped: It was asked to stop.
     """
-    request = RunRequest(
-        spec=loaded.spec, base=loaded.base, fresh=fresh, deploy=_never if deploy else None
-    )
+    request = RunRequest(spec=loaded.spec, base=loaded.base, fresh=fresh)
     with loaded.located():
-        return runs.submit(request, settings, watch, stop, priority=priority)
-
-
-def _never(_: RunOutcome) -> None:
-    """Who submits a run deploys nothing: who carries it does."""
-    raise AssertionError
+        return runs.submit(request, settings, watch, stop, deploy=deploy, priority=priority)
 
 
 def find(ledger: Ledger, words: str) -> Run:
@@ -201,9 +194,8 @@ def retrain(  # noqa: PLR0913 - what, on which data, how, and who follows it
         spec=_on_data(parse_canonical(study.spec), source, base),
         base=base,
         sources=sources,
-        deploy=_never if deploy else None,
     )
-    return runs.submit(request, settings, watch, stop)
+    return runs.submit(request, settings, watch, stop, deploy=deploy)
 
 
 def _on_data(spec: Spec, source: str | None, base: Path) -> Spec:

@@ -12,8 +12,6 @@ again: what it wrote is fenced, and ends with its lease.
 from __future__ import annotations
 
 import hashlib
-import random
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from fairlead.errors import Busy, Failed, FairleadError, Invalid, NextStep, Unreachable
-from fairlead.ledger.database import HOME, PATIENCE, NextWriter, Now, OldestWriter, Value
+from fairlead.ledger.database import HOME, PATIENCE, Backoff, NextWriter, Now, OldestWriter, Value
 from fairlead.ledger.postgres_upkeep import PostgresUpkeep
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -33,7 +31,6 @@ _CONNECTIONS = 4  # of a process that are kept open; more come and go
 _MORE = 12
 _SHORTEST_WAIT = 0.002  # seconds
 _LONGEST_WAIT = 1.0
-_CHANCE = random.SystemRandom()  # no seed of the user's can put workers in step
 _AGAIN = {"40001", "40P01"}  # a serialization failure, a deadlock
 _AWAY = {  # the server went away, is starting, or has no room for a connection
     *("08000", "08001", "08003", "08004", "08006", "25P03"),
@@ -187,7 +184,7 @@ class PostgresDatabase:
 
     def _repeated(self, work: Callable[[], Value], patience: float) -> Value:
         """The work's value; run again where the database asks for it, while there is patience."""
-        backoff = _Backoff(patience)
+        backoff = Backoff(patience, _longest_wait)
         while True:
             try:
                 return work()
@@ -238,20 +235,8 @@ class PostgresDatabase:
         return error
 
 
-class _Backoff:
-    """The waits before each further try, up to so many seconds: random, and ever longer."""
-
-    def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
-        self._longest = _SHORTEST_WAIT
-
-    def wait(self) -> bool:
-        """Wait for the next try; False, at once, where there is no time left for one."""
-        if time.monotonic() > self._until:
-            return False
-        time.sleep(_CHANCE.uniform(0, self._longest))
-        self._longest = min(2 * self._longest, _LONGEST_WAIT)
-        return True
+def _longest_wait(tries: int, _waited: float) -> float:
+    return min(_SHORTEST_WAIT * 2.0 ** min(tries, 16), _LONGEST_WAIT)
 
 
 class _Mark:

@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +26,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from fairlead.errors import Busy, Corrupt, Failed, FairleadError, Invalid
-from fairlead.ledger.database import HOME, PATIENCE, NextWriter, Now, OldestWriter, Value
+from fairlead.ledger.database import HOME, PATIENCE, Backoff, NextWriter, Now, OldestWriter, Value
 from fairlead.ledger.sqlite_upkeep import SqliteUpkeep
 
 _READING = ("BEGIN", "PRAGMA schema_version")  # the second one takes the snapshot
@@ -40,7 +38,6 @@ _SHORTEST_WAIT = 0.0003  # seconds, about one commit
 _LONGEST_WAIT = 0.005
 _SOON = 0.05
 _LONGEST_TURN = 0.5
-_CHANCE = random.SystemRandom()  # no seed of the user's can put workers in step
 _FAULTS: dict[int, tuple[type[FairleadError], str]] = {
     sqlite3.SQLITE_FULL: (Failed, "the disk is full; free some space and run the command again"),
     sqlite3.SQLITE_IOERR: (Failed, "the disk is full or failing; see to it and run it again"),
@@ -99,28 +96,6 @@ def open_database(
 def exists(location: Path | str) -> bool:
     """Whether there is a file."""
     return _file(location).exists()
-
-
-class _Backoff:
-    """The waits before each further try, up to so many seconds.
-
-    Random, because two writers in step would meet again and again. Short at first, since a commit
-    is short; then longer, since many may wait; and shorter again for who has waited long, since
-    who tries more often begins sooner.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
-        self._waited = 0.0
-
-    def wait(self) -> bool:
-        """Wait for the next try; False, at once, where there is no time left for one."""
-        if time.monotonic() > self._until:
-            return False
-        wait = _CHANCE.uniform(0, _longest_wait(self._waited))
-        self._waited += wait
-        time.sleep(wait)
-        return True
 
 
 class SqliteDatabase:
@@ -191,7 +166,7 @@ class SqliteDatabase:
         writing: bool = False,
     ) -> Value:
         """Run the work in a transaction, again where SQLite is busy with those of others."""
-        backoff = _Backoff(patience)
+        backoff = Backoff(patience, _longest_wait)
         while True:
             try:
                 with self._begun(beginning, patience, writing=writing) as connection:
@@ -211,7 +186,7 @@ class SqliteDatabase:
 
     def _begin(self, beginning: Sequence[str], patience: float) -> sa.Connection:
         """Mostly it is the beginning that meets others: what follows has the lock or a snapshot."""
-        backoff = _Backoff(patience)
+        backoff = Backoff(patience, _longest_wait)
         while True:
             try:
                 return _begin(self._engine, beginning)
@@ -273,14 +248,17 @@ def turn(file: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _longest_wait(waited: float) -> float:
+def _longest_wait(_tries: int, waited: float) -> float:
+    """Short at first, since a commit is short; then longer, since many may wait; and shorter again
+    for who has waited long, since who tries more often begins sooner.
+    """
     if waited < _SOON:
         return min(_SHORTEST_WAIT + waited, _LONGEST_WAIT)
     return max(_LONGEST_WAIT * _SOON / waited, _SHORTEST_WAIT)
 
 
 def _wait_for(handle: int) -> None:
-    backoff = _Backoff(_LONGEST_TURN)
+    backoff = Backoff(_LONGEST_TURN, _longest_wait)
     while not _locked(handle) and backoff.wait():
         pass
 

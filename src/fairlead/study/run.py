@@ -109,7 +109,7 @@ def run(
             watch.note(remark)
         with opened(settings, stop) as stores:
             with stop.at_once():
-                begun, study = _begin(plan, request, stores)
+                begun, study = _begin(plan, request, stores, deploy=request.deploy is not None)
             with at_work(
                 plan,
                 study,
@@ -123,12 +123,13 @@ def run(
                 return _carry(begun, stages, settings.lease, request.deploy)
 
 
-def submit(
+def submit(  # noqa: PLR0913 - what, how, and who follows it
     request: RunRequest,
     settings: Settings,
     watch: ProgressListener,
     stop: StopRequest | None = None,
     *,
+    deploy: bool = False,
     priority: int | None = None,
 ) -> Run:
     """Put a spec into the stores, its data and code with it, for another process to carry.
@@ -140,6 +141,7 @@ def submit(
         settings: The installation's.
         watch: Called with what happens.
         stop: Heeded at once.
+        deploy: Whether the version is to be deployed where it becomes the champion.
         priority: Of its study; as it is if None.
 
     Returns:
@@ -162,7 +164,7 @@ def submit(
     for remark in plan.remarks:
         watch.note(remark)
     with opened(settings, stop) as stores, stop.at_once():
-        run, study = _begin(plan, request, stores)
+        run, study = _begin(plan, request, stores, deploy=deploy)
         if priority is not None and priority != study.priority:
             stores.ledger.studies.prioritize(study.id, priority)
         with announcing(settings, notice=watch.note, study=study.id) as tell:
@@ -170,9 +172,11 @@ def submit(
         return run
 
 
-def _begin(plan: StudyPlan, request: RunRequest, stores: Stores) -> tuple[Run, Study]:
+def _begin(
+    plan: StudyPlan, request: RunRequest, stores: Stores, *, deploy: bool
+) -> tuple[Run, Study]:
     study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=request.fresh)
-    asked = Run(id="", study=study.id, spec=canonical(plan.spec), deploy=request.deploy is not None)
+    asked = Run(id="", study=study.id, spec=canonical(plan.spec), deploy=deploy)
     return stores.ledger.runs.open(asked), study
 
 
