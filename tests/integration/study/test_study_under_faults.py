@@ -182,21 +182,25 @@ def calm(
     return Known()
 
 
-@pytest.fixture(params=[(spec, seed) for spec in SPECS for seed in SEEDS], ids=lambda one: f"{one}")
+@pytest.fixture(
+    params=[(spec, seed) for spec in SPECS for seed in SEEDS], ids=lambda one: "{}-{}".format(*one)
+)
 def disturbed(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     server: str | None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Study:
+    calm: Mapping[str, dict[str, Any]],
+) -> Iterator[Study]:
     spec, seed = request.param
+    assert calm[spec]  # made before anything fails
     study = made(tmp_path, spec, server, seed=seed)
     carriers = iter(range(10_000))
-    monkeypatch.setattr(
-        runs, "open_stores", lambda _: study.opened(f"carrier {next(carriers)}", share=0.04)
-    )
-    monkeypatch.setattr(loop, "_LATEST", 0.02)  # seconds that a worker waits for its ledger
-    return study
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            runs, "open_stores", lambda _: study.opened(f"carrier {next(carriers)}", share=0.04)
+        )
+        patched.setattr(loop, "_LATEST", 0.02)  # seconds that a worker waits for its ledger
+        yield study
 
 
 def test_a_study_is_the_same_whatever_its_stores_did(
