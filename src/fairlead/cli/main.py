@@ -86,7 +86,7 @@ NAMES = tuple(name for section in COMMANDS.values() for name in section)
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_EXPECTED = (FairleadError, click.ClickException, click.Abort, click.exceptions.Exit)
+_EXPECTED = (click.ClickException, click.Abort, click.exceptions.Exit)
 
 
 class Commands(click.Group):
@@ -113,9 +113,11 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does; an unexpected error becomes a line and a kept traceback."""
+        """As click does; an error becomes a line, an unexpected one also a kept traceback."""
         try:
             return super().invoke(ctx)
+        except FairleadError as error:
+            return _refuse(error)  # here, where the options are known that the next command needs
         except _EXPECTED:
             raise
         except Exception as error:
@@ -207,8 +209,6 @@ def _run(args: Sequence[str] | None) -> int:
         return INTERRUPTED
     except click.ClickException as error:
         return _refuse_usage(error)
-    except FairleadError as error:
-        return _refuse(error)
     return outcome if isinstance(outcome, int) else 0  # an int comes from ctx.exit()
 
 

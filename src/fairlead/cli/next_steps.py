@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -15,8 +16,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from fairlead.errors import FairleadError, NextStep, Value
+
+_PASSWORD = re.compile(r"://[^/]*:[^/]*@")  # of a URL
 
 
 def explained(error: FairleadError) -> str:
@@ -47,7 +51,29 @@ def command_line(step: NextStep) -> str:
 
 
 def program() -> str:
-    """What a person types for `fairlead`: the path as it was called, where a shell needs it."""
+    """What a person types for `fairlead`, with the global options that this command was given."""
+    return " ".join((_path(), *_given_options()))
+
+
+def _given_options() -> Iterator[str]:
+    """The options that say where everything is kept: without them the next command looks elsewhere.
+
+    A URL with a password is left for the person to fill in.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return
+    root = context.find_root()
+    for option in root.command.params:
+        name = str(option.name)
+        if root.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        text = str(root.params.get(name))
+        yield from _words(root.command, option, None if _PASSWORD.search(text) else text)
+
+
+def _path() -> str:
+    """The path of the program as it was called, where a shell needs it."""
     called = sys.argv[0] if sys.argv else ""
     if Path(called).name != "fairlead":  # `python -m fairlead`, or a program that imports it
         return "fairlead"

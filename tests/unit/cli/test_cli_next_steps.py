@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fairlead
+from fairlead.cli.main import commands
 from fairlead.cli.next_steps import command_line, explained
 from fairlead.errors import Conflict, Invalid, NextStep, NotFound, Value
 
@@ -52,6 +53,21 @@ def test_a_command_is_named_by_its_path_where_no_shell_would_find_it(
     ):
         monkeypatch.setenv("PATH", str(path))
         assert command_line(step) == f"{said} report prices"
+
+
+def test_a_command_names_the_stores_that_this_one_was_given(tmp_path: Path) -> None:
+    root = commands.make_context("fairlead", ["--home", str(tmp_path / "a b"), "models"])
+    step = NextStep(action="report", arguments={"study": "prices"})
+    with root:
+        assert command_line(step) == f"fairlead --home '{tmp_path}/a b' report prices"
+    assert command_line(step) == "fairlead report prices"
+
+
+def test_a_stores_password_is_not_repeated() -> None:
+    url = "postgresql://ada:secret@db/fairlead"
+    with commands.make_context("fairlead", ["--ledger", url, "models"]):
+        said = command_line(NextStep(action="models"))
+    assert said == "fairlead --ledger URL models"
 
 
 @pytest.mark.parametrize(
