@@ -9,18 +9,18 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
+from fairlead.api import ledger_rights
+from fairlead.api.ledger_rights import Need
 from fairlead.errors import Corrupt
 from fairlead.server.auth import Role, StoredToken, read_tokens
 
-Need: TypeAlias = Literal["read", "run", "promote", "administer"]
-
 MAY: Mapping[Role, frozenset[Need]] = {
-    "viewer": frozenset({"read"}),
-    "submitter": frozenset({"read", "run"}),
-    "promoter": frozenset({"read", "promote"}),
-    "admin": frozenset({"read", "run", "promote", "administer"}),
+    "viewer": frozenset({"look", "read"}),
+    "worker": frozenset({"look", "work"}),
+    "submitter": frozenset({"look", "read", "run"}),
+    "promoter": frozenset({"look", "read", "promote"}),
+    "admin": frozenset({"look", "read", "work", "run", "promote", "administer"}),
 }
 OPEN = frozenset({"/api/v1/health", "/openapi.json"})
 """The paths that want no token."""
@@ -36,6 +36,8 @@ def needed(method: str, path: str) -> Need:
     """What a request needs; what is not known here only an admin may ask for."""
     if method in {"GET", "HEAD"}:
         return "read"
+    if method == "POST" and path.startswith(ledger_rights.PREFIX):
+        return ledger_rights.need(path)
     if method == "POST" and path.startswith("/api/v1/runs/"):
         return "run"
     if method == "POST" and path.startswith("/api/v1/models/"):

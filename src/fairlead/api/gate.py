@@ -15,13 +15,14 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fairlead.api import ledger_rights
 from fairlead.api.access import LOCAL, MAY, OPEN, Access, Caller, Failures, needed
 from fairlead.api.problems import problem, unexpected
 from fairlead.serving.http.guard import Guard
 from fairlead.serving.http.response import Refused
 
 MOST = 64 * 1024
-"""Bytes that a body may have."""
+"""Bytes that a body may have; a call of the ledger may have more."""
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fairlead"'}
 
@@ -51,9 +52,10 @@ class Gate:
             await refusal(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
-        body = await _body(scope, receive)
+        most = ledger_rights.MOST if scope["path"].startswith(ledger_rights.PREFIX) else MOST
+        body = await _body(scope, receive, most)
         if body is None:
-            too_large = f"the body has more than {MOST} bytes"
+            too_large = f"the body has more than {most} bytes"
             answer = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", too_large)
             await answer(scope, receive, send)
             return
@@ -116,10 +118,10 @@ def _address(scope: Scope) -> str:
     return str(ipaddress.ip_network((address, 64), strict=False))
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | None:
+async def _body(scope: Scope, receive: Receive, most: int) -> bytes | None:
     """The whole body; None where it is larger than it may be."""
     announced = Headers(scope=scope).get("content-length", "0")
-    if not announced.isdecimal() or int(announced) > MOST:
+    if not announced.isdecimal() or int(announced) > most:
         return None
     parts: list[bytes] = []
     size = 0
@@ -129,7 +131,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | None:
             return b"".join(parts)
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MOST:
+        if size > most:
             return None
         if not message.get("more_body"):
             return b"".join(parts)

@@ -18,6 +18,7 @@ from fairlead.errors import (
     Corrupt,
     FairleadError,
     Invalid,
+    Lost,
     NextStep,
     NotFound,
     Overloaded,
@@ -35,6 +36,7 @@ _STATUSES: Sequence[tuple[type[FairleadError], HTTPStatus]] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (Invalid, HTTPStatus.BAD_REQUEST),
     (Conflict, HTTPStatus.CONFLICT),
+    (Lost, HTTPStatus.CONFLICT),
     (Corrupt, HTTPStatus.INTERNAL_SERVER_ERROR),
     (Transient, HTTPStatus.SERVICE_UNAVAILABLE),
     (FairleadError, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -112,7 +114,14 @@ def problem(
 
 
 def problem_of(error: FairleadError) -> Response:
-    """The problem document of an error.
+    """The problem document of an error."""
+    status, detail = told(error)
+    steps = () if detail != str(error) else error.next_steps
+    return problem(status, error.code, detail, next_steps=steps)
+
+
+def told(error: FairleadError) -> tuple[HTTPStatus, str]:
+    """The status of an error, and what is said of it.
 
     What is wrong inside, such as where a database is, stays in the log.
     """
@@ -120,8 +129,8 @@ def problem_of(error: FairleadError) -> Response:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Overloaded):
         named = _logged(error)
         said = "try again soon" if isinstance(error, Transient) else "stored data is damaged"
-        return problem(status, error.code, f"{said}; the server's log has more under {named}")
-    return problem(status, error.code, str(error), next_steps=error.next_steps)
+        return status, f"{said}; the server's log has more under {named}"
+    return status, str(error)
 
 
 def unexpected(error: Exception) -> Response:

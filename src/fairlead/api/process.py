@@ -22,7 +22,7 @@ _GRACE = 10  # seconds that requests have once it is asked to stop
 _CONNECTIONS = 1024  # at once; 503 past it
 
 
-class _Server(uvicorn.Server):
+class ControlUvicorn(uvicorn.Server):
     """uvicorn, whose signals are whoever runs it's."""
 
     @contextlib.contextmanager
@@ -48,7 +48,7 @@ class ControlServer:
     port: int = 8000
     controller: Controller | None = None
     on_bound: Callable[[str], None]
-    _server: _Server | None = field(default=None, init=False)
+    _server: ControlUvicorn | None = field(default=None, init=False)
     _asked: int = field(default=0, init=False)
 
     def stop(self) -> None:
@@ -91,7 +91,7 @@ class ControlServer:
                 timeout_graceful_shutdown=_GRACE,
                 limit_concurrency=_CONNECTIONS,
             )
-            self._server = _Server(config)
+            self._server = ControlUvicorn(config)
             listener = address.listen()
             self.on_bound(address.url)
             with self._carrying():

@@ -12,7 +12,7 @@ from fastapi.security import HTTPBearer
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.responses import Response
 
-from fairlead.api import pages, schemas
+from fairlead.api import ledger_calls, pages, schemas
 from fairlead.api.access import Access, Caller
 from fairlead.api.feed import Feed, Follower, Horizon
 from fairlead.api.pages import Cursor, IfNoneMatch, Limit, Page
@@ -261,6 +261,23 @@ def rollback(on: On, by: By, model: ModelName, body: schemas.RollbackBody) -> Re
     why = f"{body.why} (by {by.name})"
     rolled_back = models.roll_back(on.stores, on.settings, model, why=why)
     return pages.answer(Changed(promotion=rolled_back.promotion))
+
+
+# ---- the ledger -----------------------------------------------------------------------------
+
+router.add_api_route(
+    "/ledger/{part}/{name}",
+    ledger_calls.call,
+    methods=["POST"],
+    summary="Carry out a method of the ledger",
+    description=(
+        "For programs of the same Fairlead (FAIRLEAD_LEDGER=https://...): the arguments by name "
+        "in, what the method returned out. What methods there are may change with any version."
+    ),
+    response_class=Response,
+    responses={200: {"content": {"application/json": {"schema": {}}}}},
+    tags=["ledger"],
+)
 
 
 # ---- fleet and events -----------------------------------------------------------------------

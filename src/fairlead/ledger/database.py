@@ -12,8 +12,6 @@ are taken in this order: the named one, then rows of tasks, then the row of thei
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -25,7 +23,6 @@ from fairlead.ledger.upkeep import Upkeep
 Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 Value = TypeVar("Value")
 
-_CHANCE = random.SystemRandom()  # no seed of the user's can put workers in step
 PATIENCE = 60.0  # seconds that a transaction waits for others
 
 
@@ -66,34 +63,6 @@ def study_lock(study: str) -> str:
 def model_lock(model: str) -> str:
     """The lock of a model: its versions, champion, judgements, revisions and routes."""
     return f"model:{model}"
-
-
-class Backoff:
-    """The waits before each further try, up to so many seconds.
-
-    Random, because two writers in step would meet again and again.
-
-    Args:
-        seconds: After which there is no further try.
-        longest: The most that the next wait may be, by the number of waits and their seconds so
-            far.
-    """
-
-    def __init__(self, seconds: float, longest: Callable[[int, float], float]) -> None:
-        self._until = time.monotonic() + seconds
-        self._longest = longest
-        self._tries = 0
-        self._waited = 0.0
-
-    def wait(self) -> bool:
-        """Wait for the next try; False, at once, where there is no time left for one."""
-        if time.monotonic() > self._until:
-            return False
-        wait = _CHANCE.uniform(0, self._longest(self._tries, self._waited))
-        self._tries += 1
-        self._waited += wait
-        time.sleep(wait)
-        return True
 
 
 HOME = "$FAIRLEAD_HOME"

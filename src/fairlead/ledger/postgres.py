@@ -20,8 +20,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
+from fairlead.backoff import Backoff
 from fairlead.errors import Busy, Failed, FairleadError, Invalid, NextStep, Unreachable
-from fairlead.ledger.database import HOME, PATIENCE, Backoff, NextWriter, Now, OldestWriter, Value
+from fairlead.ledger.database import HOME, PATIENCE, NextWriter, Now, OldestWriter, Value
 from fairlead.ledger.postgres_upkeep import PostgresUpkeep
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"

@@ -25,8 +25,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
+from fairlead.backoff import Backoff
 from fairlead.errors import Busy, Corrupt, Failed, FairleadError, Invalid
-from fairlead.ledger.database import HOME, PATIENCE, Backoff, NextWriter, Now, OldestWriter, Value
+from fairlead.ledger.database import HOME, PATIENCE, NextWriter, Now, OldestWriter, Value
 from fairlead.ledger.sqlite_upkeep import SqliteUpkeep
 
 _READING = ("BEGIN", "PRAGMA schema_version")  # the second one takes the snapshot

@@ -10,11 +10,12 @@ from typing import Literal, Protocol, Self, TypeAlias
 import sqlalchemy as sa
 
 from fairlead.errors import Invalid, NextStep
-from fairlead.ledger import postgres, sqlite
+from fairlead.ledger import http, postgres, sqlite
 from fairlead.ledger.autoscaling import SqlAutoscaling
 from fairlead.ledger.database import HOME, PATIENCE, Database, now
 from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.events import SqlHistories
+from fairlead.ledger.interface import Ledger
 from fairlead.ledger.routes import SqlRoutes
 from fairlead.ledger.runs import SqlRuns
 from fairlead.ledger.schema import HEAD, metadata, routes, studies, tasks, versions
@@ -95,22 +96,24 @@ class SqlLedger:
         self._database.close()
 
 
-def open_ledger(
-    location: Path | str, *, patience: float = PATIENCE, setting: str = HOME
-) -> SqlLedger:
+def open_ledger(location: Path | str, *, patience: float = PATIENCE, setting: str = HOME) -> Ledger:
     """Open the ledger, creating it or bringing an older one up to date.
 
     An older one on a server is left alone: programs of its version may be using it.
 
     Args:
-        location: A file, or a URL such as sqlite:////srv/fairlead/ledger.db.
+        location: A file, or a URL such as sqlite:////srv/fairlead/ledger.db, or that of a
+            `fairlead server`.
         patience: Seconds that a transaction waits for others before it raises Busy.
         setting: What named the location, for advice.
 
     Raises:
         Invalid: The location is no ledger, cannot be written, or another Fairlead made it.
         Corrupt: It was a ledger and has been emptied.
+        Unreachable: Its server does not answer.
     """
+    if http.is_behind_api(location):
+        return http.open_ledger(str(location), patience=patience, setting=setting)
     database = open_database(location, patience=patience, setting=setting)
     try:
         bring_to_head(database)
@@ -146,11 +149,13 @@ def open_database(
 
 def exists(location: Path | str) -> bool:
     """Whether a ledger was ever opened there. Raises Invalid where none can be."""
-    return _database(location).exists(location)
+    return http.is_behind_api(location) or _database(location).exists(location)
 
 
 def is_current(location: Path | str, *, setting: str = HOME) -> bool:
     """Whether a ledger is there whose tables are as this program knows them; changes nothing."""
+    if http.is_behind_api(location):
+        return True  # its server sees to that
     return exists(location) and revision(location, setting=setting) == HEAD
 
 
@@ -166,11 +171,16 @@ def revision(location: Path | str, *, setting: str = HOME) -> str:
 def _database(location: Path | str) -> _Module:
     scheme, separator, _ = str(location).partition("://")
     kind = scheme if separator else "sqlite"
+    if http.is_behind_api(location):
+        raise Invalid(
+            f"ledger {str(location)!r}: a server has it; this needs its database, so ask for it "
+            "where the server runs",
+            code="behind_api",
+        )
     if kind not in _DATABASES:
         raise Invalid(
             f"ledger {_without_password(str(location))!r}: it must be a file, or a URL like "
-            "sqlite:///FILE or "
-            "postgresql://USER@HOST/DATABASE"
+            "sqlite:///FILE, postgresql://USER@HOST/DATABASE or https://HOST"
         )
     return _DATABASES[kind]
 

@@ -28,7 +28,7 @@ from fairlead.serving.http.guard import hashed
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _BYTES = 32
-Role: TypeAlias = Literal["viewer", "submitter", "promoter", "admin"]
+Role: TypeAlias = Literal["viewer", "worker", "submitter", "promoter", "admin"]
 _HASH = r"^[0-9a-f]{64}$"
 
 

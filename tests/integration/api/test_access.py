@@ -23,7 +23,9 @@ def routes() -> Iterator[tuple[str, str]]:
     """Every route with each of its methods, as it is asked for."""
     for route in [*health.routes, *router.routes]:
         assert isinstance(route, APIRoute)
-        path = route.path.format(run="sums", study="sums", model="sums")
+        path = route.path.format(
+            run="sums", study="sums", model="sums", part="studies", name="pause"
+        )
         for method in route.methods:
             yield method, path
 
@@ -80,7 +82,7 @@ def test_a_role_that_may_not_is_refused_and_one_that_may_is_not(
         if status == 403:
             refused.add((method, path))
         else:
-            assert status in {200, 404, 409, 422}, (method, path)
+            assert status in {200, 400, 404, 409, 422}, (method, path)
     wanted = {
         (method, path)
         for method, path in closed()
@@ -91,7 +93,11 @@ def test_a_role_that_may_not_is_refused_and_one_that_may_is_not(
 
 
 def test_what_each_role_may_do() -> None:
-    posts = {path.rsplit("/", 1)[1]: needed(m, path) for m, path in closed() if m == "POST"}
+    posts = {
+        path.rsplit("/", 1)[1]: needed(m, path)
+        for m, path in closed()
+        if m == "POST" and "/ledger/" not in path  # test_ledger_calls.py has these
+    }
     assert posts == {
         "cancel": "run",
         "pause": "run",

@@ -58,7 +58,7 @@ class Lifetime(click.ParamType[float]):
 @click.argument("name")
 @click.option(
     "--role",
-    type=click.Choice(["viewer", "submitter", "promoter", "admin"]),
+    type=click.Choice(["viewer", "worker", "submitter", "promoter", "admin"]),
     help="For the control API (`fairlead server`), what it may do there; else it is for serving.",
 )
 @click.option("--expires", type=Lifetime(), help="After this time it is refused, such as 30d.")
@@ -66,8 +66,8 @@ class Lifetime(click.ParamType[float]):
 def add(ctx: click.Context, *, name: str, role: Role | None, expires: float | None) -> None:
     """Add a token called NAME and print it: it cannot be shown again.
 
-    A viewer reads; a submitter also changes runs; a promoter also changes champions; an admin may
-    do all of it.
+    A viewer reads; a worker takes tasks and nothing else; a submitter reads and changes runs; a
+    promoter reads and changes champions and routes; an admin may do all of it.
     """
     from fairlead.server.auth import add_token
 

@@ -1,0 +1,120 @@
+"""The ledger over HTTP: one route that carries out a method of one of its Protocols.
+
+Who may call what stands in ledger_rights.py. Who asked is written into the history by the server,
+from the token, whatever the call says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, is_dataclass, replace
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fairlead.api.access import Caller
+from fairlead.api.problems import MEDIA_TYPE, told
+from fairlead.errors import FairleadError, Invalid, NotFound
+from fairlead.ledger import wire
+from fairlead.ledger.interface import Ledger
+from fairlead.version import VERSION
+
+_SAID = ("why", "reason")
+"""What a person says of a change: of a record the field, of a call the argument."""
+_SIGNED = {"versions/promote", "routes/change", "deployments/begin", "runs/cancel"}
+"""The calls with such a word, which is kept in a history."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerCall:
+    """A call as it arrived.
+
+    Args:
+        method: That is to be called.
+        body: Its arguments.
+        caller: Who calls.
+    """
+
+    method: wire.Method
+    body: bytes
+    caller: Caller
+
+    def carried_out(self, ledger: Ledger) -> bytes:
+        """What the method returned, encoded."""
+        arguments = signed(self.method.path, self.method.decoded(self.body), self.caller)
+        part = ledger if self.method.part == "clock" else getattr(ledger, self.method.part)
+        return wire.encoded_answer(getattr(part, self.method.name)(**arguments))
+
+
+def signed(path: str, arguments: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    """The arguments with who calls in them, where a token says who that is."""
+    if not caller.sha256:
+        return arguments
+    if "by" in arguments:
+        return {**arguments, "by": caller.name}
+    if path not in _SIGNED:
+        return arguments
+    return {name: _signed(name, value, caller.name) for name, value in arguments.items()}
+
+
+def _signed(name: str, value: Any, caller: str) -> Any:
+    if name in _SAID:
+        return f"{value} (by {caller})".lstrip()
+    if is_dataclass(value) and not isinstance(value, type):
+        fields = {each: getattr(value, each) for each in _SAID if hasattr(value, each)}
+        return replace(
+            value, **{each: _signed(each, said, caller) for each, said in fields.items()}
+        )
+    return value
+
+
+async def call(request: Request) -> Response:
+    """Carry out a method of the ledger."""
+    ledger: Ledger = request.app.state.installation.stores.ledger
+    try:
+        _refuse_other_shape(request.headers.get(wire.SHAPE_HEADER, ""))
+        made = LedgerCall(
+            method=_method(**request.path_params),
+            body=await request.body(),
+            caller=request.state.caller,
+        )
+        return Response(
+            await run_in_threadpool(made.carried_out, ledger), media_type="application/json"
+        )
+    except FairleadError as error:
+        return _problem(error)
+
+
+def _method(part: str, name: str) -> wire.Method:
+    found = wire.method(part, name)
+    if found is None:
+        raise NotFound(f"the ledger has no method {part}/{name}")
+    return found
+
+
+def _refuse_other_shape(shape: str) -> None:
+    if shape != wire.shape():
+        raise Invalid(
+            f"the server has Fairlead {VERSION}, and this program is of another one: install the "
+            "same on both sides",
+            code="other_version",
+        )
+
+
+def _problem(error: FairleadError) -> Response:
+    """The error as a problem document that a client can raise again."""
+    status, detail = told(error)
+    body = {
+        "type": f"urn:fairlead:error:{error.code}",
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail,
+        "code": error.code,
+        "kind": error.default_code,
+        "steps": error.next_steps,
+        "next_steps": [],
+    }
+    return Response(msgspec.json.encode(body), status_code=status, media_type=MEDIA_TYPE)
