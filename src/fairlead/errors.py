@@ -5,6 +5,7 @@
     |   |-- Lost             the lease ended and another attempt has the task
     |   |-- Busy             the ledger did not let this write in for too long
     |   |-- Unreachable      a server or a file system did not answer
+    |   |-- DiskFull         a disk has no room: nothing was written
     |   |-- Overloaded       more is asked at once than may be
     |   |-- NotLoaded        the model is not loaded, and did not load in time
     |   `-- OutOfService     the model has no traffic: somebody took it out of service
@@ -91,6 +92,12 @@ class Unreachable(Transient):
     """A server or a file system did not answer."""
 
     default_code = "unreachable"
+
+
+class DiskFull(Transient):
+    """A disk has no room; nothing was written, and once somebody made some, it can be."""
+
+    default_code = "disk_full"
 
 
 class Overloaded(Transient):

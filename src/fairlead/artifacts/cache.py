@@ -57,7 +57,8 @@ class Cache:
 
         Raises:
             Corrupt: What was fetched is damaged.
-            Failed: The disk is full, or cannot be read or written.
+            DiskFull: There is no room on the disk.
+            Failed: The disk cannot be read or written.
         """
         file = self._root / digest[:2] / digest
         with as_failed(f"copying artefact {digest} to {str(self._root)!r}"):

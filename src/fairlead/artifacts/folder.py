@@ -18,7 +18,7 @@ from typing import BinaryIO, TypeAlias
 
 from fairlead import atomic
 from fairlead.artifacts.backend import Stored, damaged, digest_of_file, is_digest, missing
-from fairlead.errors import Corrupt, Failed
+from fairlead.errors import Corrupt, DiskFull, Failed
 from fairlead.records import Digest
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -186,5 +186,7 @@ def as_failed(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = "the disk is full; free some space" if error.errno in FULL else str(error)
-        raise Failed(f"{doing}: {full}, and run the command again") from error
+        if error.errno in FULL:
+            says = "the disk is full; free some space, and run the command again"
+            raise DiskFull(f"{doing}: {says}") from error
+        raise Failed(f"{doing}: {error}, and run the command again") from error

@@ -58,8 +58,8 @@ class Artifacts:
         """Store these bytes; a damaged file of theirs is mended.
 
         Raises:
-            Failed: The disk is full or cannot be written, or the server refuses; nothing is left
-                behind.
+            DiskFull: There is no room on the disk; nothing is left behind.
+            Failed: The disk cannot be written, or the server refuses; nothing is left behind.
             Unreachable: The server did not answer, or not in time.
         """
         digest = digest_of(content)

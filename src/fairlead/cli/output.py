@@ -6,6 +6,7 @@ Times are UTC, so that two machines show the same.
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import re
@@ -57,6 +58,15 @@ def minute(seconds: float) -> str:
 def note(text: str) -> None:
     """Print a message on stderr."""
     click.echo(printable(text), err=True)
+
+
+def log(text: str) -> None:
+    """Print a message of a program that goes on, also where the disk of its log is full."""
+    try:
+        note(text)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
 
 
 def exit_status(error: FairleadError) -> int:

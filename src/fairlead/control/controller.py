@@ -15,7 +15,7 @@ from functools import partial
 from fairlead.control.deployments import wait
 from fairlead.control.events import Event, Notice
 from fairlead.control.runs import deploy_and_test
-from fairlead.errors import Busy, Failed, FairleadError, Lost, Unreachable
+from fairlead.errors import Busy, DiskFull, Failed, FairleadError, Lost, Unreachable
 from fairlead.records import Deployment, Route, Run
 from fairlead.registry.mlflow import start_mirror
 from fairlead.settings import Settings
@@ -82,7 +82,7 @@ class Controller:
             return
         try:
             orphans = stores.ledger.runs.orphans()
-        except (Busy, Unreachable) as error:
+        except (Busy, DiskFull, Unreachable) as error:
             self.note(f"{error}; trying again")
             return
         for run in orphans[: self.most - len(self._threads)]:
@@ -115,7 +115,7 @@ class Controller:
                 deploy=partial(self._deploy, run, stop, say),
                 alone=True,
             )
-        except (Lost, Busy, Unreachable) as error:
+        except (Lost, Busy, DiskFull, Unreachable) as error:
             say(f"{error}; let go of")
         except Stopped:
             say("let go of")

@@ -9,8 +9,10 @@ import math
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from fairlead.errors import Transient
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.turns import lacking
 from fairlead.machine import unique_name
@@ -163,10 +165,15 @@ class Slots:
         with StudyWorkers(local_runner(self._settings), self._ledger, count=self._count) as workers:
             workers.start(group)
             while not self._asked:
-                workers.poll()
+                with suppress(Transient):  # the ledger is away: tried again
+                    workers.poll()
                 self._wake.wait(_EVERY)
-            workers.drain()
             until = time.monotonic() + self._drain
+            asked_to_leave = False
             while self._asked == 1 and workers.alive() and time.monotonic() < until:
+                if not asked_to_leave:
+                    with suppress(Transient):
+                        workers.drain()
+                        asked_to_leave = True
                 self._wake.clear()
                 self._wake.wait(_EVERY / 5)

@@ -133,7 +133,8 @@ class Database(Protocol):
 
         Raises:
             Busy: Others wrote for all of the `patience`.
-            Failed: The disk is full or failing; nothing was written.
+            DiskFull: There is no room on it; nothing was written.
+            Failed: The disk is failing; nothing was written.
         """
         ...
 

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from fairlead.backoff import Backoff
-from fairlead.errors import Busy, Failed, FairleadError, Invalid, NextStep, Unreachable
+from fairlead.errors import Busy, DiskFull, Failed, FairleadError, Invalid, NextStep, Unreachable
 from fairlead.ledger.database import HOME, PATIENCE, NextWriter, Now, OldestWriter, Value
 from fairlead.ledger.postgres_upkeep import PostgresUpkeep
 
@@ -40,7 +40,7 @@ _AWAY = {  # the server went away, is starting, or has no room for a connection
 _LOCKED = "55P03"
 _FAULTS: dict[str, tuple[type[FairleadError], str]] = {
     _LOCKED: (Busy, "others hold what this writes; run it again"),
-    "53100": (Failed, "the server's disk is full; free some space and run the command again"),
+    "53100": (DiskFull, "the server's disk is full; free some space and run the command again"),
     "53200": (Failed, "the server has no memory left; see to it and run it again"),
     "28000": (Invalid, "the server lets this user not in; see {setting}"),
     "28P01": (Invalid, "the server refuses the password; see {setting}"),

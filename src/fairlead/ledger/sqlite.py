@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from fairlead.backoff import Backoff
-from fairlead.errors import Busy, Corrupt, Failed, FairleadError, Invalid
+from fairlead.errors import Busy, Corrupt, DiskFull, Failed, FairleadError, Invalid
 from fairlead.ledger.database import HOME, PATIENCE, NextWriter, Now, OldestWriter, Value
 from fairlead.ledger.sqlite_upkeep import SqliteUpkeep
 
@@ -40,7 +40,7 @@ _LONGEST_WAIT = 0.005
 _SOON = 0.05
 _LONGEST_TURN = 0.5
 _FAULTS: dict[int, tuple[type[FairleadError], str]] = {
-    sqlite3.SQLITE_FULL: (Failed, "the disk is full; free some space and run the command again"),
+    sqlite3.SQLITE_FULL: (DiskFull, "the disk is full; free some space and run the command again"),
     sqlite3.SQLITE_IOERR: (Failed, "the disk is full or failing; see to it and run it again"),
     sqlite3.SQLITE_CANTOPEN: (Invalid, "it cannot be opened; is its folder there and writable?"),
     sqlite3.SQLITE_READONLY: (Invalid, "it cannot be written; check who owns it and its folder"),

@@ -7,9 +7,10 @@ as soon as they start point to a fault of the machine: the run fails with what t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Self
 
-from fairlead.errors import Failed
+from fairlead.errors import Failed, Transient
 from fairlead.ledger.interface import Ledger
 from fairlead.runners.runner import Runner, WorkerGroup, WorkerStatus
 
@@ -103,6 +104,7 @@ class StudyWorkers:
         workers = self._look()
         if self._group is not None:
             self._runner.remove(self._group.key)
-        for worker in workers:
-            self._reap(worker)
         self._group = None
+        with suppress(Transient):  # what is not said now, the end of their leases says
+            for worker in workers:
+                self._reap(worker)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from fairlead.errors import Busy, FairleadError, Lost, Unreachable
+from fairlead.errors import Busy, DiskFull, FairleadError, Lost, Transient, Unreachable
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import own_memory
 from fairlead.queue.interface import Delivery, Queue
@@ -192,7 +192,7 @@ class Worker:
         )
 
     def _release(self, claim: Claim) -> None:
-        with contextlib.suppress(Lost):
+        with contextlib.suppress(Transient):  # its lease ends by itself
             self.ledger.tasks.release(claim, decide.STOPPED)
 
     def _patiently(self, ask: Callable[[], Answered]) -> Answered:
@@ -204,7 +204,7 @@ class Worker:
         while True:
             try:
                 return ask()
-            except (Busy, Unreachable) as error:
+            except (Busy, DiskFull, Unreachable) as error:
                 if self.stop.at_once:
                     raise
                 if str(error) != self._last_fault:
@@ -226,7 +226,7 @@ class Worker:
             study=self.study,
             used=child + own_memory(),
         )
-        with contextlib.suppress(Busy, Unreachable):  # it is said again soon
+        with contextlib.suppress(Busy, DiskFull, Unreachable):  # it is said again soon
             self.ledger.workers.seen(worker, lease=self.lease)
 
     def _idle(self, seconds: float) -> None:

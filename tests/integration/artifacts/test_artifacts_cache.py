@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 
 from fairlead.artifacts import cache as caches
 from fairlead.artifacts.cache import Cache
-from fairlead.errors import Corrupt, Failed
+from fairlead.errors import Corrupt, DiskFull
 from fairlead.records import CacheFolder
 
 SIZE = 1000
@@ -173,7 +173,7 @@ def test_a_fetch_that_fails_leaves_nothing(tmp_path: Path) -> None:
         file.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(Failed, match="the disk is full; free some space"):
+    with pytest.raises(DiskFull, match="the disk is full; free some space"):
         made(tmp_path, files=10).path(digest(0), broken)
     assert there(tmp_path) == set()
 

@@ -25,10 +25,10 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 PUT = """
 import sys
 from fairlead.artifacts import Artifacts
-from fairlead.errors import Failed
+from fairlead.errors import DiskFull, Failed
 try:
     print(Artifacts(sys.argv[1]).put(b"0123456789" * int(sys.argv[2])).digest)
-except Failed as error:
+except (DiskFull, Failed) as error:
     print(error)
 """
 

@@ -21,7 +21,7 @@ from tests.lacking import lacking
 
 FILL = """
 import resource, sys
-from fairlead.errors import Failed
+from fairlead.errors import DiskFull, Failed
 from fairlead.ledger.store import open_ledger
 from fairlead.records import NewTask, Study, Trial
 
@@ -42,7 +42,7 @@ with open_ledger(sys.argv[1]) as ledger:
             ]
             ledger.tasks.add("s", tasks)
             put += 10
-    except Failed as error:
+    except (DiskFull, Failed) as error:
         assert "\\n" not in str(error)
         print(error)
     print(ledger.studies.counts("s").ready, put)

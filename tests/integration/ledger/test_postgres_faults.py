@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from fairlead.errors import Busy, Failed, Invalid, Unreachable
+from fairlead.errors import Busy, DiskFull, Invalid, Unreachable
 from fairlead.ledger.postgres import PostgresDatabase, open_database
 from fairlead.ledger.store import bring_to_head, open_ledger
 from fairlead.records import Promotion, Version
@@ -392,7 +392,7 @@ class TestOpening:
                 "USING ERRCODE = '53100'; END $$"
             )
 
-        with pytest.raises(Failed, match="the server's disk is full"):
+        with pytest.raises(DiskFull, match="the server's disk is full"):
             database.write(fill)
         database.close()
 

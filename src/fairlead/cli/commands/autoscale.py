@@ -13,7 +13,7 @@ import click
 
 from fairlead.cli.context import opened, settings
 from fairlead.cli.decisions import decision_json, decision_line
-from fairlead.cli.output import note, print_fields, print_json
+from fairlead.cli.output import log, print_fields, print_json
 from fairlead.formatting import plain
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _scale(  # noqa: PLR0913 - the options of the command
         settings(ctx),
         stop,
         on_decision=lambda decision: _show(decision, as_json=as_json),
-        note=note,
+        note=log,
     )
 
 

@@ -8,7 +8,7 @@ import click
 
 from fairlead.cli.context import settings
 from fairlead.cli.options import token_option
-from fairlead.cli.output import note
+from fairlead.cli.output import log
 from fairlead.errors import Invalid
 
 _EPILOG = """\b
@@ -75,7 +75,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     from fairlead.control.controller import Controller
 
     found = settings(ctx)
-    carrying = Controller(settings=found, most=most, workers=workers, note=note, token=token)
+    carrying = Controller(settings=found, most=most, workers=workers, note=log, token=token)
     server = ControlServer(
         settings=found,
         host=host,

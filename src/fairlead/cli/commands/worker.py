@@ -13,7 +13,7 @@ from functools import partial
 import click
 
 from fairlead.cli.context import opened, settings
-from fairlead.cli.output import note
+from fairlead.cli.output import log
 from fairlead.machine import installed_packages, unique_name, usable_memory
 from fairlead.records import Offer
 
@@ -72,7 +72,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     options = settings(ctx)
     with opened(ctx) as stores:
         of = stores.ledger.studies.get(study).id if study else None
-        queue = open_queue(options, notice=note, study=of or "")
+        queue = open_queue(options, notice=log, study=of or "")
         worker = Worker(
             name=name or unique_name(),
             ledger=stores.ledger,
@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
             queue=queue,
             offer=Offer(packages=installed_packages(), memory=usable_memory()),
             forkserver=forkserver,
-            note=note,
+            note=log,
         )
         at_once = partial(worker.stop.ask, at_once=True)
 
@@ -114,7 +114,7 @@ def _work_in_slots(ctx: click.Context, slots: int, study: str | None, drain: flo
         running = Slots(stores.ledger, options, count=slots, study=of, drain=drain)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: running.stop())
-        note(f"{slots} workers; their logs are in {options.logs}")
+        log(f"{slots} workers; their logs are in {options.logs}")
         running.run()
 
 
