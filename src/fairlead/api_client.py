@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from urllib3 import HTTPConnectionPool
     from urllib3.response import BaseHTTPResponse
 
-SCHEMES = ("http://", "https://")
 PATIENCE = 60.0  # seconds that a server that is away is waited for
 TOKEN = "FAIRLEAD_SERVER_TOKEN"  # noqa: S105 - the name of a variable
 TOKEN_FILE = "FAIRLEAD_SERVER_TOKEN_FILE"  # noqa: S105 - the name of a variable

@@ -15,6 +15,9 @@ from pathlib import Path
 from fairlead.errors import Invalid
 from fairlead.records import CacheFolder
 
+SERVERS = ("http://", "https://")
+"""What the URLs of servers begin with."""
+
 _SQLITE = "sqlite:///"
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{letter}I": 1 << 10 * power for power, letter in enumerate("KMGT", start=1)}
@@ -26,8 +29,10 @@ class Settings:
 
     Args:
         home: Folder of the logs, the reports, and the stores that no URL names ($FAIRLEAD_HOME).
-        ledger: URL of the ledger's database ($FAIRLEAD_LEDGER); a SQLite file in home if empty.
-        artifacts: URL of the artefact store ($FAIRLEAD_ARTIFACTS); a folder in home if empty.
+        ledger: URL of the ledger's database, or of the server that has it ($FAIRLEAD_LEDGER); a
+            SQLite file in home if empty.
+        artifacts: URL of the artefact store ($FAIRLEAD_ARTIFACTS); if empty, the server that has
+            the ledger, or a folder in home.
         queue: URL of what tells idle workers of tasks ($FAIRLEAD_QUEUE); the server of the ledger,
             where it has one that can, if empty; "none" for nothing.
         data: Mirror folders that are tried before a download ($FAIRLEAD_DATA, separated by the
@@ -66,8 +71,15 @@ class Settings:
         return "$FAIRLEAD_LEDGER" if self.ledger else "$FAIRLEAD_HOME"
 
     @property
+    def is_behind_api(self) -> bool:
+        """Whether a `fairlead server` has the ledger, and not a database that this can open."""
+        return self.ledger.startswith(SERVERS)
+
+    @property
     def artifacts_url(self) -> str:
-        """URL of the artefact store."""
+        """URL of the artefact store; a server that has the ledger has this as well."""
+        if self.is_behind_api and not self.artifacts:
+            return self.ledger
         return self.artifacts or (self.home.absolute() / "artifacts").as_uri()
 
     @property
@@ -112,6 +124,7 @@ def from_environment(
     home: Path | None = None,
     ledger: str | None = None,
     artifacts: str | None = None,
+    server: str | None = None,
 ) -> Settings:
     """Read the settings from environment variables.
 
@@ -120,10 +133,18 @@ def from_environment(
         home: Goes before $FAIRLEAD_HOME.
         ledger: Goes before $FAIRLEAD_LEDGER.
         artifacts: Goes before $FAIRLEAD_ARTIFACTS.
+        server: URL of a server that has both; goes before either.
 
     Raises:
         Invalid: A variable does not hold what it should.
     """
+    if server:
+        if ledger or not server.startswith(SERVERS):
+            raise Invalid(
+                f"--server {server!r}: it must be a URL such as https://HOST, and --ledger not "
+                "be given beside it"
+            )
+        ledger, artifacts = server, artifacts or server
     return Settings(
         home=(home or Path(environ.get("FAIRLEAD_HOME") or ".fairlead")).absolute(),
         ledger=ledger_url(ledger or environ.get("FAIRLEAD_LEDGER", "")),

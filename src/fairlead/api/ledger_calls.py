@@ -20,6 +20,7 @@ from fairlead.api.problems import MEDIA_TYPE, told
 from fairlead.errors import FairleadError, Invalid, NotFound
 from fairlead.ledger import wire
 from fairlead.ledger.interface import Ledger
+from fairlead.registry.mlflow import start_mirror
 from fairlead.version import VERSION
 
 _SAID = ("why", "reason")
@@ -48,6 +49,11 @@ class LedgerCall:
         part = ledger if self.method.part == "clock" else getattr(ledger, self.method.part)
         return wire.encoded_answer(getattr(part, self.method.name)(**arguments))
 
+    @property
+    def is_for_mirror(self) -> bool:
+        """Whether MLflow's registry is to hear of it."""
+        return self.method.path in {"versions/register", "versions/promote"}
+
 
 def signed(path: str, arguments: dict[str, Any], caller: Caller) -> dict[str, Any]:
     """The arguments with who calls in them, where a token says who that is."""
@@ -73,7 +79,7 @@ def _signed(name: str, value: Any, caller: str) -> Any:
 
 async def call(request: Request) -> Response:
     """Carry out a method of the ledger."""
-    ledger: Ledger = request.app.state.installation.stores.ledger
+    on = request.app.state.installation
     try:
         _refuse_other_shape(request.headers.get(wire.SHAPE_HEADER, ""))
         made = LedgerCall(
@@ -81,9 +87,10 @@ async def call(request: Request) -> Response:
             body=await request.body(),
             caller=request.state.caller,
         )
-        return Response(
-            await run_in_threadpool(made.carried_out, ledger), media_type="application/json"
-        )
+        answer = await run_in_threadpool(made.carried_out, on.stores.ledger)
+        if made.is_for_mirror:
+            await run_in_threadpool(start_mirror, on.settings)
+        return Response(answer, media_type="application/json")
     except FairleadError as error:
         return _problem(error)
 

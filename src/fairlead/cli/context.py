@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fairlead.errors import NotFound
+from fairlead.errors import Invalid, NotFound
 from fairlead.settings import Settings, from_environment
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def settings(ctx: click.Context) -> Settings:
-    """The installation's settings, with `--home`, `--ledger` and `--artifacts`.
+    """The installation's settings, with `--home`, `--ledger`, `--artifacts` and `--server`.
 
     Raises:
         Invalid: An environment variable does not hold what it should.
@@ -28,7 +28,21 @@ def settings(ctx: click.Context) -> Settings:
         home=given.get("home"),
         ledger=given.get("ledger"),
         artifacts=given.get("artifacts"),
+        server=given.get("server"),
     )
+
+
+def refuse_server(ctx: click.Context, what: str) -> None:
+    """Refuse `--server` for what only the machine of the server can do.
+
+    Raises:
+        Invalid: It is given.
+    """
+    server = ctx.find_root().params.get("server")
+    if server:
+        raise Invalid(
+            f"--server {server!r}: {what}: run this where the server runs", code="behind_api"
+        )
 
 
 @contextmanager

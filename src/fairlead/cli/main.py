@@ -154,8 +154,11 @@ Examples:
 )
 @click.option("--ledger", metavar="URL", help="The ledger's database (else $FAIRLEAD_LEDGER).")
 @click.option("--artifacts", metavar="URL", help="The artefact store (else $FAIRLEAD_ARTIFACTS).")
+@click.option("--server", metavar="URL", help="A `fairlead server` that has both of them.")
 @click.version_option(VERSION, "--version", message="fairlead %(version)s")
-def commands(home: Path | None, ledger: str | None, artifacts: str | None) -> None:
+def commands(
+    home: Path | None, ledger: str | None, artifacts: str | None, server: str | None
+) -> None:
     """Take one YAML file from data to a judged, registered and served model."""
 
 

@@ -174,11 +174,20 @@ def _ledger(settings: Settings) -> Check:
     from fairlead.ledger.store import exists
 
     try:
+        if settings.is_behind_api:
+            return _behind_api(settings)
         if not exists(settings.ledger_url):
             return Check(name="ledger", state="ok", text="none yet; the first run makes it")
         return _revision(settings)
     except FairleadError as error:
         return Check(name="ledger", state="fail", text=str(error))
+
+
+def _behind_api(settings: Settings) -> Check:
+    from fairlead.ledger.store import open_ledger
+
+    with open_ledger(settings.ledger_url, setting=settings.ledger_setting):
+        return Check(name="ledger", state="ok", text=f"the server {settings.ledger} has it")
 
 
 def _revision(settings: Settings) -> Check:

@@ -12,7 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 
-from fairlead.api_client import PATIENCE, SCHEMES, ApiClient
+from fairlead.api_client import PATIENCE, ApiClient
 from fairlead.ledger import wire
 from fairlead.ledger.interface import (
     Autoscaling,
@@ -28,13 +28,14 @@ from fairlead.ledger.interface import (
     Versions,
     Workers,
 )
+from fairlead.settings import SERVERS
 
-KEY_HEADER = "Idempotency-Key"
+KEY_HEADER = "Fairlead-Call"
 
 
 def is_behind_api(location: object) -> bool:
     """Whether this is the URL of a server and not of a database."""
-    return str(location).startswith(SCHEMES)
+    return str(location).startswith(SERVERS)
 
 
 def open_ledger(url: str, *, patience: float = PATIENCE, setting: str) -> HttpLedger:

@@ -231,9 +231,10 @@ class State:
 def start_mirror(settings: Settings) -> None:
     """Bring the mirror up to date in the background, in a process that outlives this one.
 
-    Its messages go to `mirror.log` in the folder of the logs.
+    Its messages go to `mirror.log` in the folder of the logs. Where a server has the ledger, the
+    server does it.
     """
-    if settings.mlflow == OFF:
+    if settings.mlflow == OFF or settings.is_behind_api:
         return
     settings.logs.mkdir(parents=True, exist_ok=True)
     with (settings.logs / "mirror.log").open("ab") as log:
@@ -257,7 +258,7 @@ def catch_up(settings: Settings, ledger: Ledger) -> State:
         ledger: Its ledger, for the count of what waits.
     """
     uri = without_password(settings.mlflow_uri)
-    if settings.mlflow == OFF:
+    if settings.mlflow == OFF or settings.is_behind_api:
         return State(uri=OFF, pending=0)
     note = _run_mirror(settings) if ledger.outbox.pending(1) else None
     return State(uri=uri, pending=len(ledger.outbox.pending()), note=note)

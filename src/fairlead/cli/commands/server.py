@@ -75,6 +75,11 @@ def command(  # noqa: PLR0913 - click passes each option by name
     from fairlead.control.controller import Controller
 
     found = settings(ctx)
+    if found.is_behind_api:
+        raise Invalid(
+            f"ledger {found.ledger!r}: a server has it already; name its database",
+            code="behind_api",
+        )
     carrying = Controller(settings=found, most=most, workers=workers, note=log, token=token)
     server = ControlServer(
         settings=found,

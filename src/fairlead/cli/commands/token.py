@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fairlead.cli.context import settings
+from fairlead.cli.context import refuse_server, settings
 from fairlead.cli.next_steps import program
 from fairlead.cli.output import json_option, minute, note, print_json, print_table
 from fairlead.formatting import utc
@@ -27,7 +27,8 @@ Examples:
 
 
 @click.group(epilog=_EPILOG)
-def command() -> None:
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Add, list and remove the bearer tokens that servers accept.
 
     Those without a role are for `fairlead serve`: with at least one, servers require
@@ -37,6 +38,7 @@ def command() -> None:
     follows at once. Only SHA-256 hashes are kept, in tokens.json of the home folder, readable by
     its owner alone.
     """
+    refuse_server(ctx, "tokens are in a file of its machine")
 
 
 class Lifetime(click.ParamType[float]):

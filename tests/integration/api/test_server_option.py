@@ -1,0 +1,105 @@
+"""`fairlead --server URL`: commands through the API alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.integration.api.conftest import Home, Served
+
+from fairlead.api_client import TOKEN
+from fairlead.server.auth import add_token
+
+
+@pytest.fixture
+def served(home: Home) -> Served:
+    for role in ("viewer", "worker", "submitter", "promoter", "admin"):
+        token = add_token(home.settings.tokens, f"the-{role}", role=role)  # type: ignore[arg-type] # one of them
+        (home.folder / role).write_text(token)
+    return home.serve("--no-controller")
+
+
+class Laptop:
+    """A machine that knows a URL and a token, and has nothing else."""
+
+    def __init__(self, folder: Path, server: str, token: str) -> None:
+        self._folder, self._server, self._token = folder, server, token
+
+    def ran(self, *args: str) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, TOKEN: self._token, "FAIRLEAD_MLFLOW_URI": "none"}
+        return subprocess.run(
+            [sys.executable, "-m", "fairlead", "--home", "home", "--server", self._server, *args],
+            cwd=self._folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def done(self, *args: str) -> str:
+        done = self.ran(*args)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def refused(self, *args: str) -> str:
+        done = self.ran(*args)
+        assert done.returncode == 2, done
+        assert len(done.stderr.splitlines()) == 1
+        assert self._token not in done.stderr + done.stdout
+        return done.stderr
+
+
+def laptop(home: Home, served: Served, role: str, tmp_path: Path) -> Laptop:
+    folder = tmp_path / role
+    folder.mkdir()
+    return Laptop(folder, served.url, (home.folder / role).read_text())
+
+
+def test_commands_that_read_say_what_they_say_beside_the_ledger(
+    home: Home, served: Served, tmp_path: Path
+) -> None:
+    viewer = laptop(home, served, "viewer", tmp_path)
+    for command in (
+        ["studies", "--json"],
+        ["runs", "--json"],
+        ["trials", "sums", "--json"],
+        ["history", "sums", "--json"],
+    ):
+        assert json.loads(viewer.done(*command)) == json.loads(home.done(*command)), command
+    assert viewer.done("logs", "sums") == home.done("logs", "sums")
+    assert json.loads(viewer.done("fleet", "--json"))["alive"] == []
+
+
+def test_what_a_role_may_not_is_refused_in_a_line(
+    home: Home, served: Served, tmp_path: Path
+) -> None:
+    worker = laptop(home, served, "worker", tmp_path)
+    for command in (
+        ["studies"],
+        ["models"],
+        ["promote", "sums", "1", "--why", "I like it"],
+        ["pause", "sums"],
+        ["fleet"],
+    ):
+        assert "'the-worker' has the role 'worker'" in worker.refused(*command)
+    viewer = laptop(home, served, "viewer", tmp_path)
+    assert "'the-viewer' has the role 'viewer'" in viewer.refused("worker")
+
+
+def test_what_only_the_servers_machine_can_do_is_refused_in_a_line(
+    home: Home, served: Served, tmp_path: Path
+) -> None:
+    admin = laptop(home, served, "admin", tmp_path)
+    for command in (
+        ["token", "list"],
+        ["ledger", "status"],
+        ["ledger", "upgrade"],
+        ["ledger", "grants", "someone"],
+        ["server", "--port", "0"],
+    ):
+        assert "server" in admin.refused(*command), command
