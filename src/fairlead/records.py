@@ -663,3 +663,35 @@ class ScalingDecision:
     leave: tuple[str, ...] = ()
     spent: float = 0.0
     at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Something that is asked for under a key, so that asking again does nothing more.
+
+    Args:
+        caller: Who asks; each has keys of its own.
+        key: Made up by the caller.
+        digest: Of what is asked.
+    """
+
+    caller: str
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a request was answered.
+
+    Args:
+        body: Its bytes.
+        status: Of HTTP.
+        media_type: What the body is.
+        location: Of what was made; empty for nothing.
+    """
+
+    body: bytes
+    status: int = 200
+    media_type: str = "application/json"
+    location: str = ""

@@ -19,14 +19,17 @@ from typing import Any
 
 from fairlead.errors import Conflict, Lost
 from fairlead.ledger.interface import Ledger
+from fairlead.ledger.requests import AnsweredMeanwhile
 from fairlead.ledger.store import open_ledger
 from fairlead.records import (
     Allowance,
+    Answer,
     Basis,
     Deployment,
     Judgement,
     NewTask,
     Promotion,
+    Request,
     Result,
     Revision,
     Route,
@@ -137,6 +140,28 @@ def take(ledger: Ledger, me: int, _number: int) -> Attempt:
     return lambda: len(ledger.deployments.take(f"s{me}", lease=60))
 
 
+def answer_once(ledger: Ledger, me: int, number: int) -> Attempt:
+    """All of them ask for it under one key, and none of them has found an answer."""
+    version = Version(
+        model="m", number=0, study="s", trial=me, size=1, manifest=f"{me}-{number}".ljust(64, "0")
+    )
+    request = Request(caller="ann", key=str(number), digest="d")
+    assert ledger.requests.find(request) is None
+
+    def ask() -> str:
+        with ledger.requests.once(request) as opened:
+            opened.answer_with(lambda _: Answer(body=str(me).encode()))
+            try:
+                ledger.versions.register(version)
+            except AnsweredMeanwhile:
+                assert opened.is_answered_elsewhere
+        answer = ledger.requests.find(request)
+        assert answer is not None
+        return answer.body.decode()
+
+    return ask
+
+
 ACTIONS: Mapping[str, Callable[[Ledger, int, int], Attempt]] = {
     "add": lambda ledger, _me, number: partial(
         ledger.tasks.add, STUDY.id, trials(20 * number, 20 * number + 30)
@@ -152,6 +177,7 @@ ACTIONS: Mapping[str, Callable[[Ledger, int, int], Attempt]] = {
     "route next": route_next,
     "deploy": deploy,
     "take": take,
+    "answer once": answer_once,
 }
 
 

@@ -23,6 +23,7 @@ from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.paging_contract import PagingContract
+from tests.contract.requests_contract import RequestsContract
 from tests.contract.runs_contract import RunsContract
 from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
@@ -32,6 +33,7 @@ class TestSqliteLedger(
     LedgerContract,
     FleetContract,
     RunsContract,
+    RequestsContract,
     PagingContract,
     AutoscalingContract,
     ServingContract,
@@ -80,7 +82,12 @@ class Demanding(SqliteDatabase):
 
 
 class TestDemandingLedger(
-    LedgerContract, FleetContract, RunsContract, AutoscalingContract, ServingContract
+    LedgerContract,
+    FleetContract,
+    RunsContract,
+    RequestsContract,
+    AutoscalingContract,
+    ServingContract,
 ):
     @pytest.fixture
     def ledger(self, tmp_path: Path) -> Iterator[Ledger]:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from fairlead.api.access import Access
 from fairlead.api.feed import Feed, Horizon
 from fairlead.api.gate import Gate
+from fairlead.api.once import Once
 from fairlead.api.problems import MEDIA_TYPE, Problem, problem, problem_of
 from fairlead.api.routes import Installation, health, router
 from fairlead.errors import FairleadError
@@ -78,6 +79,9 @@ def make_app(  # noqa: PLR0913 - what it works on, and how it is reached
     app.add_exception_handler(FairleadError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_middleware(
+        Once, requests=stores.ledger.requests
+    )  # the last one is the first to be asked
     app.add_middleware(Gate, access=access, host=host)
     return app
 

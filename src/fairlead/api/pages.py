@@ -60,7 +60,7 @@ def read(cursor: str | None, kind: Any) -> Any:
 
 def answer(value: object) -> Response:
     """The value as JSON, with the names that --json has."""
-    return Response(_encoded(value), media_type="application/json")
+    return Response(encoded(value), media_type="application/json")
 
 
 def page(items: object, following: object | None) -> Response:
@@ -70,7 +70,7 @@ def page(items: object, following: object | None) -> Response:
 
 def resource(value: object, known: str | None) -> Response:
     """One thing with its ETag; 304 without a body where the client has it already."""
-    body = _encoded(value)
+    body = encoded(value)
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     tags = [each.strip().removeprefix("W/") for each in (known or "").split(",")]
@@ -79,7 +79,8 @@ def resource(value: object, known: str | None) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
-def _encoded(value: Any) -> bytes:
+def encoded(value: Any) -> bytes:
+    """The value as JSON, with the names that --json has."""
     return json.dumps(plain(value), ensure_ascii=False, allow_nan=False).encode(
         "utf-8", "backslashreplace"
     )

@@ -15,10 +15,12 @@ from starlette.responses import Response
 from fairlead.api import ledger_calls, pages, schemas
 from fairlead.api.access import Access, Caller
 from fairlead.api.feed import Feed, Follower, Horizon
+from fairlead.api.once import HEADER, Change, change
 from fairlead.api.pages import Cursor, IfNoneMatch, Limit, Page
 from fairlead.control import fleet, models, routes, submitted
 from fairlead.formatting import plain
 from fairlead.records import NumberedEvent, Promotion, Run
+from fairlead.registry.registry import Known
 from fairlead.settings import Settings
 from fairlead.stores import Stores
 from fairlead.study.outcome import trial_json
@@ -55,11 +57,28 @@ def _named(what: str) -> Any:
 
 On = Annotated[Installation, Depends(_installation)]
 By = Annotated[Caller, Depends(_caller)]
+Changing = Annotated[Change, Depends(change)]
 RunId = Annotated[str, _named("A run's id, or its study's id or name.")]
 StudyId = Annotated[str, _named("A study's id, the beginning of one, or a name (the newest).")]
 ModelName = Annotated[str, _named("A model's name.")]
 
 
+_Key = Annotated[
+    str | None,
+    Header(
+        alias=HEADER,
+        max_length=257,
+        description="Made up by the client; asked again under it, the request is done once.",
+        examples=["5f0c9d6e-9d0e-4f0b-8a51-0d5a3f6f6c1e"],
+    ),
+]
+
+
+def _under_key(_: _Key = None) -> None:
+    """The document's; `Once` has seen to it."""
+
+
+_ONCE = [Depends(_under_key)]
 _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is as the client has it."}}
 
 health = APIRouter(prefix="/api/v1")
@@ -93,7 +112,7 @@ def get_run(on: On, run: RunId, if_none_match: IfNoneMatch = None) -> Response:
     return pages.resource(submitted.row(on.stores.ledger, found), if_none_match)
 
 
-@router.post("/runs/{run}/cancel", response_model=Run, tags=["runs"])
+@router.post("/runs/{run}/cancel", response_model=Run, tags=["runs"], dependencies=_ONCE)
 def cancel_run(on: On, by: By, run: RunId, body: schemas.CancelBody) -> Response:
     """End a run; asked again, it stays cancelled."""
     ledger = on.stores.ledger
@@ -101,21 +120,21 @@ def cancel_run(on: On, by: By, run: RunId, body: schemas.CancelBody) -> Response
     return pages.answer(submitted.cancel(ledger, submitted.find(ledger, run), why))
 
 
-@router.post("/runs/{run}/pause", response_model=Run, tags=["runs"])
+@router.post("/runs/{run}/pause", response_model=Run, tags=["runs"], dependencies=_ONCE)
 def pause_run(on: On, by: By, run: RunId) -> Response:
     """Let the ready tasks of a run wait; asked again, they still do."""
     ledger = on.stores.ledger
     return pages.answer(submitted.pause(ledger, submitted.find(ledger, run), by=by.name))
 
 
-@router.post("/runs/{run}/resume", response_model=Run, tags=["runs"])
+@router.post("/runs/{run}/resume", response_model=Run, tags=["runs"], dependencies=_ONCE)
 def resume_run(on: On, by: By, run: RunId) -> Response:
     """Let the tasks of a run be taken again; asked again, they still are."""
     ledger = on.stores.ledger
     return pages.answer(submitted.resume(ledger, submitted.find(ledger, run), by=by.name))
 
 
-@router.post("/runs/{run}/adjust", response_model=Run, tags=["runs"])
+@router.post("/runs/{run}/adjust", response_model=Run, tags=["runs"], dependencies=_ONCE)
 def adjust_run(on: On, by: By, run: RunId, body: schemas.AdjustBody) -> Response:
     """Change how many trials a run has, and how urgent it is; answers the run that goes on."""
     ledger = on.stores.ledger
@@ -235,31 +254,44 @@ class Changed:
     promotion: Promotion | None
 
 
-@router.post("/models/{model}/promote", response_model=Changed, tags=["models"])
-def promote(on: On, by: By, model: ModelName, body: schemas.PromoteBody) -> Response:
+@router.post("/models/{model}/promote", response_model=Changed, tags=["models"], dependencies=_ONCE)
+def promote(
+    on: On, by: By, changing: Changing, model: ModelName, body: schemas.PromoteBody
+) -> Response:
     """Make a version the champion, where the champion is the one that the request names.
 
     Asked again, it changes nothing: the version is the champion by then.
     """
-    champion = on.stores.ledger.versions.champion(model)
-    if champion is None or champion.number != body.version:
-        on.stores.ledger.versions.get(model, body.version)
-        models.refuse_other_champion(on.stores, model, body.previous)
-    why = f"{body.why} (by {by.name})"
-    promoted = models.promote(on.stores, on.settings, model, body.version, why=why)
+    changing.of(Promotion, lambda promotion: Changed(promotion=promotion))
+    promoted = models.promote(
+        on.stores,
+        on.settings,
+        model,
+        body.version,
+        why=f"{body.why} (by {by.name})",
+        known=Known(champion=body.previous),
+    )
     return pages.answer(Changed(promotion=promoted.promotion))
 
 
-@router.post("/models/{model}/rollback", response_model=Changed, tags=["models"])
-def rollback(on: On, by: By, model: ModelName, body: schemas.RollbackBody) -> Response:
+@router.post(
+    "/models/{model}/rollback", response_model=Changed, tags=["models"], dependencies=_ONCE
+)
+def rollback(
+    on: On, by: By, changing: Changing, model: ModelName, body: schemas.RollbackBody
+) -> Response:
     """Make the champion before the champion again, where it is the one that the request names.
 
     Asked again, it is refused: the champion is another by then.
     """
-    on.stores.ledger.versions.history(model)
-    models.refuse_other_champion(on.stores, model, body.previous)
-    why = f"{body.why} (by {by.name})"
-    rolled_back = models.roll_back(on.stores, on.settings, model, why=why)
+    changing.of(Promotion, lambda promotion: Changed(promotion=promotion))
+    rolled_back = models.roll_back(
+        on.stores,
+        on.settings,
+        model,
+        why=f"{body.why} (by {by.name})",
+        known=Known(champion=body.previous),
+    )
     return pages.answer(Changed(promotion=rolled_back.promotion))
 
 

@@ -9,12 +9,11 @@ from itertools import groupby, islice
 from typing import Any
 
 from fairlead.data.dialect import Dialect
-from fairlead.errors import Conflict, NextStep
 from fairlead.formatting import utc
 from fairlead.inference import Exported
 from fairlead.records import Judgement, Promotion, Route, Signature, Version
 from fairlead.registry.mlflow import catch_up, start_mirror
-from fairlead.registry.registry import Registry
+from fairlead.registry.registry import Known, Registry
 from fairlead.settings import Settings
 from fairlead.stores import Stores
 
@@ -191,41 +190,49 @@ class Promoted:
     live: Route | None = None
 
 
-def promote(stores: Stores, settings: Settings, model: str, version: int, *, why: str) -> Promoted:
+def promote(  # noqa: PLR0913 - what, where, and why
+    stores: Stores,
+    settings: Settings,
+    model: str,
+    version: int,
+    *,
+    why: str,
+    known: Known | None = None,
+) -> Promoted:
     """Make a version the champion, whatever the gate said.
+
+    Args:
+        stores: Where it is.
+        settings: The installation's.
+        model: Its name.
+        version: Its number.
+        why: Goes into the history.
+        known: The champion that whoever asks has in mind; any if None.
 
     Raises:
         NotFound: There is no such version.
         Invalid: No reason is given.
+        Conflict: The champion is another one.
         Unexportable: It has no ONNX form.
         Failed: Its exported form does not predict what was trained.
         Corrupt: Its file is not what was written.
     """
-    return _recorded(stores, settings, _registry(stores).promote(model, version, why=why))
+    return _recorded(
+        stores, settings, _registry(stores).promote(model, version, why=why, known=known)
+    )
 
 
-def refuse_other_champion(stores: Stores, model: str, previous: int | None) -> None:
-    """Refuse a change of the champion that was asked for with another one in mind.
-
-    Raises:
-        Conflict: The champion is not the version of this number.
-    """
-    champion = stores.ledger.versions.champion(model)
-    number = champion.number if champion else None
-    if number != previous:
-        raise Conflict(
-            f"previous: the champion of {model!r} is {_number(number)}, not {_number(previous)}; "
-            "look at the model again",
-            next_steps=[NextStep("history", {"model": model}, "shows what changed")],
-        )
-
-
-def _number(version: int | None) -> str:
-    return "none" if version is None else f"v{version}"
-
-
-def roll_back(stores: Stores, settings: Settings, model: str, *, why: str) -> Promoted:
+def roll_back(
+    stores: Stores, settings: Settings, model: str, *, why: str, known: Known | None = None
+) -> Promoted:
     """Make the previous champion the champion again; another one goes further back.
+
+    Args:
+        stores: Where it is.
+        settings: The installation's.
+        model: Its name.
+        why: Goes into the history.
+        known: The champion that whoever asks has in mind; any if None.
 
     Raises:
         NotFound: There is no such model.
@@ -233,7 +240,7 @@ def roll_back(stores: Stores, settings: Settings, model: str, *, why: str) -> Pr
         Conflict: The champion changed meanwhile.
         Corrupt: The previous champion's file is not what was written.
     """
-    return _recorded(stores, settings, _registry(stores).rollback(model, why=why))
+    return _recorded(stores, settings, _registry(stores).rollback(model, why=why, known=known))
 
 
 def _registry(stores: Stores) -> Registry:

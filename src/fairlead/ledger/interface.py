@@ -24,11 +24,13 @@ suite:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from fairlead.records import (
+    Answer,
     Autoscaler,
     Basis,
     Claim,
@@ -44,6 +46,7 @@ from fairlead.records import (
     NumberedEvent,
     Offer,
     Promotion,
+    Request,
     Result,
     Revision,
     RevisionState,
@@ -64,6 +67,10 @@ from fairlead.records import (
 MAX_FAULTS = 3
 MAX_LOST = 10
 KEPT_DECISIONS = 10_000
+KEPT_REQUESTS = 100_000
+
+MakeAnswer: TypeAlias = Callable[[object], Answer | None]
+"""Makes the answer to a request of the value of a write; None where it is not the one to answer."""
 
 
 class Studies(Protocol):
@@ -746,6 +753,55 @@ class Autoscaling(Protocol):
         ...
 
 
+class OpenRequest(Protocol):
+    """A request that is being carried out."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its answer was written with one of its writes."""
+        ...
+
+    @property
+    def is_answered_elsewhere(self) -> bool:
+        """Whether another process has answered it meanwhile; this one wrote nothing then."""
+        ...
+
+    def answer_with(self, make: MakeAnswer, *, seconds: float = 86_400.0) -> None:
+        """Let the first write whose value this makes an answer of write the answer, too.
+
+        For what must not be done twice. Without it the answer is kept afterwards, by `keep`.
+
+        Args:
+            make: Called in the transaction with what its function returned, which is what the
+                method of the ledger returns.
+            seconds: For which the key is known.
+        """
+        ...
+
+
+class Requests(Protocol):
+    """Requests that are done once, however often they are asked under one key.
+
+    The last KEPT_REQUESTS of each caller are known, about, and each for a time.
+    """
+
+    def find(self, request: Request) -> Answer | None:
+        """The answer that is kept under the key of the request.
+
+        Raises:
+            Conflict: Another request was asked under it.
+        """
+        ...
+
+    def once(self, request: Request) -> AbstractContextManager[OpenRequest]:
+        """Make the ledger's writes of this context those of the request."""
+        ...
+
+    def keep(self, request: Request, answer: Answer) -> None:
+        """Keep an answer for a day, unless the key has one."""
+        ...
+
+
 class Roots(Protocol):
     """Names that keep artefacts from being collected."""
 
@@ -813,6 +869,11 @@ class Ledger(Protocol):
     @property
     def autoscaling(self) -> Autoscaling:
         """How many workers there are, and why."""
+        ...
+
+    @property
+    def requests(self) -> Requests:
+        """Answers to requests that may be asked again."""
         ...
 
     @property

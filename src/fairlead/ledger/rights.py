@@ -90,6 +90,7 @@ _CONTROLLER: Mapping[str, _May] = {
     "workers": _ALL,
     "autoscalers": _CHANGE,
     "scaling_decisions": _ADD_AND_DELETE,  # old ones go
+    "requests": _ALL,
 }
 
 

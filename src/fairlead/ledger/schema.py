@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from fairlead.records import Allowance, Bounds, Offer, Trial, Verdict
 
-HEAD = "0009"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0010"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -491,4 +491,23 @@ scaling_decisions = sa.Table(
     sa.Column("leave", _TUPLE, nullable=False),  # names of workers
     sa.Column("spent", sa.Double, nullable=False),
     sa.Index("scaling_decisions_autoscaler", "autoscaler", "id"),
+)
+
+# Answers that are kept so that a request which is asked again is not done again.
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("caller", sa.String, nullable=False),
+    sa.Column("request_key", sa.String, nullable=False),
+    sa.Column("digest", sa.String, nullable=False),  # of what was asked
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("media_type", sa.String, nullable=False),
+    sa.Column("location", sa.String, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("written", sa.Double, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+    sa.UniqueConstraint("caller", "request_key"),
+    sa.Index("requests_until", "until"),
+    sa.Index("requests_caller", "caller", "id"),
 )

@@ -16,6 +16,7 @@ from fairlead.ledger.database import HOME, PATIENCE, Database, now
 from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.events import SqlHistories
 from fairlead.ledger.interface import Ledger
+from fairlead.ledger.requests import OnceDatabase, SqlRequests
 from fairlead.ledger.routes import SqlRoutes
 from fairlead.ledger.runs import SqlRuns
 from fairlead.ledger.schema import HEAD, metadata, routes, studies, tasks, versions
@@ -66,7 +67,7 @@ class SqlLedger:
     """The whole ledger in one database; use `open_ledger` to get one."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._database = database = OnceDatabase(database)
         self.studies = SqlStudies(database)
         self.histories = SqlHistories(database)
         self.tasks = SqlTasks(database)
@@ -78,6 +79,7 @@ class SqlLedger:
         self.workers = SqlWorkers(database)
         self.runs = SqlRuns(database)
         self.autoscaling = SqlAutoscaling(database)
+        self.requests = SqlRequests(database)
         self.roots = SqlRoots(database)
 
     def now(self) -> float:

@@ -27,6 +27,17 @@ from fairlead.records import Candidate, Promotion, Version
 _ATTEMPTS = 100  # each one that fails is another process's success
 
 
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What whoever asks for a change of the champion believes it to be.
+
+    Args:
+        champion: Number of the version; None for none.
+    """
+
+    champion: int | None
+
+
 @dataclass(frozen=True)
 class Registry:
     """The models of one home folder.
@@ -126,13 +137,16 @@ class Registry:
             raise Unexportable(f"{_named(version)} has no ONNX form: {candidate.unexportable}")
         return Exported(self.artifacts.path(file.digest), candidate.signature)
 
-    def promote(self, model: str, number: int, *, why: str) -> Promotion | None:
+    def promote(
+        self, model: str, number: int, *, why: str, known: Known | None = None
+    ) -> Promotion | None:
         """Make a version the champion because a person says so.
 
         Args:
             model: Name of the model.
             number: Of the version.
             why: Goes into the history.
+            known: The champion that the person has in mind; any if None.
 
         Returns:
             The entry of the history; None where the version is the champion already.
@@ -142,6 +156,7 @@ class Registry:
             Unexportable: It has no ONNX form.
             Failed: Its exported form predicts something else than what was trained.
             Corrupt: Its file is not what was written.
+            Conflict: The champion is another than the known one, or keeps changing.
         """
         require_reason(why)
         version = self.ledger.versions.get(model, number)
@@ -150,22 +165,24 @@ class Registry:
             champion = self.ledger.versions.champion(model)
             if champion and champion.number == number:
                 return None
+            previous = champion.number if champion else None
+            _refuse_other(model, previous, known)
             try:
                 return self.ledger.versions.promote(
                     Promotion(
                         model=model,
                         number=0,  # the ledger gives it
                         version=number,
-                        previous=champion.number if champion else None,
+                        previous=previous,
                         kind="promote",
                         why=why,
                     )
                 )
             except Conflict:
-                continue  # a person's wish does not depend on who the champion is
+                continue  # by `known` the person says whether it matters who the champion is
         raise Conflict(f"promoting {_named(version)}: the champion keeps changing; try again")
 
-    def rollback(self, model: str, *, why: str) -> Promotion:
+    def rollback(self, model: str, *, why: str, known: Known | None = None) -> Promotion:
         """Make the previous champion the champion again; another rollback goes further back.
 
         Raises:
@@ -176,6 +193,7 @@ class Registry:
         """
         require_reason(why)
         reachable = pile(self.ledger.versions.history(model))
+        _refuse_other(model, reachable[-1] if reachable else None, known)
         if len(reachable) < 2:  # noqa: PLR2004 - the champion and the one before
             raise _nothing_before(model, reachable)
         former = self.ledger.versions.get(model, reachable[-2])
@@ -251,6 +269,23 @@ def disparity(candidate: Candidate) -> str:
         f"holdout rows are further apart than {parity.tolerance:g}, the worst {parity.worst:.3g} "
         f"({unit}){f'; {advice(parity.rounded)}' if parity.rounded else ''}"
     )
+
+
+def _refuse_other(model: str, champion: int | None, known: Known | None) -> None:
+    """Refuse a change of the champion that was asked for with another one in mind.
+
+    The ledger compares the champion that is found here once more, when it writes.
+    """
+    if known is not None and champion != known.champion:
+        raise Conflict(
+            f"previous: the champion of {model!r} is {_number(champion)}, not "
+            f"{_number(known.champion)}; look at the model again",
+            next_steps=[NextStep("history", {"model": model}, "shows what changed")],
+        )
+
+
+def _number(version: int | None) -> str:
+    return "none" if version is None else f"v{version}"
 
 
 def _named(version: Version) -> str:

@@ -13,6 +13,7 @@ from fairlead.ledger.interface import MAX_FAULTS, Ledger
 from fairlead.ledger.schema import metadata
 from fairlead.ledger.store import open_database
 from fairlead.records import (
+    Answer,
     Autoscaler,
     Basis,
     FleetWorker,
@@ -20,6 +21,7 @@ from fairlead.records import (
     Limits,
     NewTask,
     Offer,
+    Request,
     Result,
     Run,
     ScalingDecision,
@@ -57,6 +59,8 @@ def fill(ledger: Ledger) -> None:
     offer = Offer(packages={"xgboost": "3.1"}, memory=1 << 33)
     ledger.workers.seen(FleetWorker(name="w", host="h", process=1, offer=offer), lease=LEASE)
     _scaled(ledger)
+    request = Request(caller="ann", key="k", digest="d")
+    ledger.requests.keep(request, Answer(body=b"\0\xff", location="/api/v1/runs/1"))
 
 
 def _scaled(ledger: Ledger) -> None:

@@ -190,7 +190,12 @@ def test_a_controller_can_do_all_that_people_ask_for(url: str) -> None:
         assert ledger.tasks.lose("running") == 1
         assert ledger.tasks.lose("leaving") == 0
         assert ledger.roots.digests()
-        assert deletable(named) == _OF_WORKERS | {"outbox", "servers", "scaling_decisions"}
+        assert deletable(named) == _OF_WORKERS | {
+            "outbox",
+            "servers",
+            "scaling_decisions",
+            "requests",
+        }
         histories = (
             "events results versions judgements promotions routes serving_events trials "
             "scaling_decisions"
