@@ -5,16 +5,13 @@ A single thread sees none of the races that named locks, row locks and compare-a
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from fairlead.ledger.interface import Ledger
-from fairlead.records import Answer, Counts, Deployment, Request, Revision, Version
+from fairlead.records import Counts, Deployment, Revision, Version
 from tests.contract.racing import ROUTE, STUDY, race, trials
 
 
@@ -37,21 +34,6 @@ def register(ledger: Ledger, model: str = "m", versions: int = 3) -> None:
             Version(model=model, number=0, study="s", trial=0, size=1, manifest=manifest)
         )
     ledger.routes.revise(Revision(model=model, name="", version=1))
-
-
-DYING = """
-import os, signal, sys
-from fairlead.ledger.store import open_ledger
-from fairlead.records import Answer, Promotion, Request
-
-promotion = Promotion(model="m", number=0, version=1, previous=None, kind="promote", why="")
-request = Request(caller="ann", key="k", digest="d")
-with open_ledger(sys.argv[1]) as ledger, ledger.requests.once(request) as opened:
-    opened.answer_with(lambda promoted: Answer(body=str(promoted.number).encode()))
-    ledger.versions.promote(promotion)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-"""Dies once the write is committed, before it could answer anybody."""
 
 
 class ConcurrentContract:
@@ -97,23 +79,6 @@ class ConcurrentContract:
         assert ledger.studies.counts(STUDY.id) == Counts(done=len(results))
         assert ledger.tasks.claim("late", lease=60) is None
         assert ledger.studies.get(STUDY.id).state == "finished"
-
-    def test_what_several_ask_for_at_once_under_one_key_is_done_once(
-        self, ledger: Ledger, location: str
-    ) -> None:
-        answers = race(location, "answer once")
-        assert all(len(set(turn)) == 1 for turn in zip(*answers, strict=True))
-        assert [str(each.trial) for each in ledger.versions.all("m")] == answers[0]
-
-    def test_what_was_committed_is_answered_although_its_process_died(
-        self, ledger: Ledger, location: str
-    ) -> None:
-        register(ledger)
-        ended = subprocess.run([sys.executable, "-c", DYING, location], check=False, timeout=60)
-        assert ended.returncode == -signal.SIGKILL
-        request = Request(caller="ann", key="k", digest="d")
-        assert ledger.requests.find(request) == Answer(body=b"1")
-        assert [each.version for each in ledger.versions.history("m")] == [1]
 
     def test_of_promotions_at_once_one_wins(self, ledger: Ledger, location: str) -> None:
         register(ledger, versions=30)

@@ -20,7 +20,7 @@ from typing import Any
 from fairlead.errors import Conflict, Lost
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.requests import AnsweredMeanwhile
-from fairlead.ledger.store import open_ledger
+from fairlead.ledger.store import open_ledger, requests_of
 from fairlead.records import (
     Allowance,
     Answer,
@@ -146,16 +146,16 @@ def answer_once(ledger: Ledger, me: int, number: int) -> Attempt:
         model="m", number=0, study="s", trial=me, size=1, manifest=f"{me}-{number}".ljust(64, "0")
     )
     request = Request(caller="ann", key=str(number), digest="d")
-    assert ledger.requests.find(request) is None
+    assert requests_of(ledger).find(request) is None
 
     def ask() -> str:
-        with ledger.requests.once(request) as opened:
+        with requests_of(ledger).once(request) as opened:
             opened.answer_with(lambda _: Answer(body=str(me).encode()))
             try:
                 ledger.versions.register(version)
             except AnsweredMeanwhile:
                 assert opened.is_answered_elsewhere
-        answer = ledger.requests.find(request)
+        answer = requests_of(ledger).find(request)
         assert answer is not None
         return answer.body.decode()
 

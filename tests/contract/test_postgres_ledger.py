@@ -18,7 +18,7 @@ from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import STUDY, LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.paging_contract import PagingContract
-from tests.contract.requests_contract import RequestsContract
+from tests.contract.requests_contract import ConcurrentRequestsContract, RequestsContract
 from tests.contract.runs_contract import RunsContract
 from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
@@ -34,6 +34,7 @@ class TestPostgresLedger(
     AutoscalingContract,
     ServingContract,
     ConcurrentContract,
+    ConcurrentRequestsContract,
 ):
     @pytest.fixture
     def location(self, postgres: str) -> Iterator[str]:

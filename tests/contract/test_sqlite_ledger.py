@@ -23,7 +23,7 @@ from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.paging_contract import PagingContract
-from tests.contract.requests_contract import RequestsContract
+from tests.contract.requests_contract import ConcurrentRequestsContract, RequestsContract
 from tests.contract.runs_contract import RunsContract
 from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
@@ -38,6 +38,7 @@ class TestSqliteLedger(
     AutoscalingContract,
     ServingContract,
     ConcurrentContract,
+    ConcurrentRequestsContract,
 ):
     @pytest.fixture
     def location(self, tmp_path: Path) -> str:

@@ -18,6 +18,7 @@ from fairlead.api.once import Once
 from fairlead.api.problems import MEDIA_TYPE, Problem, problem, problem_of
 from fairlead.api.routes import Installation, health, router
 from fairlead.errors import FairleadError
+from fairlead.ledger.store import requests_of
 from fairlead.settings import Settings
 from fairlead.stores import Stores
 from fairlead.version import VERSION
@@ -80,7 +81,7 @@ def make_app(  # noqa: PLR0913 - what it works on, and how it is reached
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(
-        Once, requests=stores.ledger.requests
+        Once, requests=requests_of(stores.ledger)
     )  # the last one is the first to be asked
     app.add_middleware(Gate, access=access, host=host)
     return app

@@ -16,10 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fairlead.api.access import Caller
+from fairlead.api.once import opened
 from fairlead.api.problems import MEDIA_TYPE, told
 from fairlead.errors import FairleadError, Invalid, NotFound
 from fairlead.ledger import wire
-from fairlead.ledger.interface import Ledger
+from fairlead.ledger.interface import Ledger, OpenRequest
+from fairlead.records import Answer
 from fairlead.registry.mlflow import start_mirror
 from fairlead.version import VERSION
 
@@ -27,6 +29,27 @@ _SAID = ("why", "reason")
 """What a person says of a change: of a record the field, of a call the argument."""
 _SIGNED = {"versions/promote", "routes/change", "deployments/begin", "runs/cancel"}
 """The calls with such a word, which is kept in a history."""
+
+
+KEPT = frozenset(
+    {
+        *("tasks/claim", "tasks/commit", "tasks/commit_and_claim", "tasks/commit_refit"),
+        *("tasks/fault", "tasks/release"),
+        *("versions/register", "versions/judge", "versions/promote"),
+        *("routes/revise", "routes/change", "routes/mark", "routes/note"),
+        *(
+            "deployments/begin",
+            "runs/open",
+            "runs/advance",
+            "studies/finish",
+            "autoscaling/decided",
+        ),
+    }
+)
+"""The calls whose answer is kept with what they write: carried out again they would do more, or be
+refused although they were done. Each is one transaction, and answers what its function returns. All
+others may be carried out again, and nothing is kept of them."""
+_KEPT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +76,22 @@ class LedgerCall:
     def is_for_mirror(self) -> bool:
         """Whether MLflow's registry is to hear of it."""
         return self.method.path in {"versions/register", "versions/promote"}
+
+
+def kept(path: str, request: OpenRequest | None) -> None:
+    """Have the answer of a call under a key kept, where carrying it out again would do harm.
+
+    That there is no task to claim is not kept: nothing was written.
+    """
+    if request is None:
+        return
+
+    def answer(value: object) -> Answer | None:
+        if path not in KEPT or (value is None and path == "tasks/claim"):
+            return None
+        return Answer(body=wire.encoded_answer(value))
+
+    request.answer_with(answer, seconds=_KEPT_SECONDS)
 
 
 def signed(path: str, arguments: dict[str, Any], caller: Caller) -> dict[str, Any]:
@@ -87,6 +126,7 @@ async def call(request: Request) -> Response:
             body=await request.body(),
             caller=request.state.caller,
         )
+        kept(made.method.path, opened(request))
         answer = await run_in_threadpool(made.carried_out, on.stores.ledger)
         if made.is_for_mirror:
             await run_in_threadpool(start_mirror, on.settings)

@@ -113,7 +113,7 @@ class Once:
             assert answer is not None  # written a moment ago
             await answer(scope, receive, send)
             return
-        if not opened.is_kept and messages[0]["status"] < HTTPStatus.MULTIPLE_CHOICES:
+        if not opened.is_kept_with_write and messages[0]["status"] < HTTPStatus.MULTIPLE_CHOICES:
             await run_in_threadpool(self._requests.keep, request, _answer(messages))
         for message in messages:
             await send(message)

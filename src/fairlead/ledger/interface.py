@@ -766,6 +766,11 @@ class OpenRequest(Protocol):
         """Whether another process has answered it meanwhile; this one wrote nothing then."""
         ...
 
+    @property
+    def is_kept_with_write(self) -> bool:
+        """Whether its answer is kept with one of its writes, and not afterwards."""
+        ...
+
     def answer_with(self, make: MakeAnswer, *, seconds: float = 86_400.0) -> None:
         """Let the first write whose value this makes an answer of write the answer, too.
 
@@ -781,6 +786,8 @@ class OpenRequest(Protocol):
 
 class Requests(Protocol):
     """Requests that are done once, however often they are asked under one key.
+
+    Of a ledger that has a database: whoever answers requests has one. See `requests_of`.
 
     The last KEPT_REQUESTS of each caller are known, about, and each for a time.
     """
@@ -869,11 +876,6 @@ class Ledger(Protocol):
     @property
     def autoscaling(self) -> Autoscaling:
         """How many workers there are, and why."""
-        ...
-
-    @property
-    def requests(self) -> Requests:
-        """Answers to requests that may be asked again."""
         ...
 
     @property

@@ -82,6 +82,11 @@ class SqlOpenRequest:
         self._make: MakeAnswer | None = None
         self._seconds = _DAY
 
+    @property
+    def is_kept_with_write(self) -> bool:
+        """Whether its answer is kept with one of its writes, and not afterwards."""
+        return self._make is not None
+
     def answer_with(self, make: MakeAnswer, *, seconds: float = _DAY) -> None:
         """Let the first write whose value this makes an answer of keep the answer."""
         self._make = make

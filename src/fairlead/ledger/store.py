@@ -15,7 +15,7 @@ from fairlead.ledger.autoscaling import SqlAutoscaling
 from fairlead.ledger.database import HOME, PATIENCE, Database, now
 from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.events import SqlHistories
-from fairlead.ledger.interface import Ledger
+from fairlead.ledger.interface import Ledger, Requests
 from fairlead.ledger.requests import OnceDatabase, SqlRequests
 from fairlead.ledger.routes import SqlRoutes
 from fairlead.ledger.runs import SqlRuns
@@ -123,6 +123,20 @@ def open_ledger(location: Path | str, *, patience: float = PATIENCE, setting: st
         database.close()
         raise
     return SqlLedger(database)
+
+
+def requests_of(ledger: Ledger) -> Requests:
+    """The requests that are answered out of this ledger.
+
+    Raises:
+        Invalid: Another server has its database, and answers them.
+    """
+    if not isinstance(ledger, SqlLedger):
+        raise Invalid(
+            "$FAIRLEAD_LEDGER: a server needs the database of its ledger, not another server",
+            code="behind_api",
+        )
+    return ledger.requests
 
 
 def open_database(

@@ -10,8 +10,10 @@ import pytest
 from tests.integration.api.conftest import Home
 
 from fairlead.api.access import MAY
+from fairlead.api.ledger_calls import KEPT
 from fairlead.api.ledger_rights import NEEDS, PREFIX, need
 from fairlead.ledger import wire
+from fairlead.records import NewTask, Study, Trial
 from fairlead.server.auth import add_token
 
 Clients = Callable[..., httpx2.Client]
@@ -158,3 +160,28 @@ def test_a_call_is_larger_than_other_requests_may_be(in_process: Clients) -> Non
     assert large.status_code == 404
     path = "/api/v1/runs/sums/cancel"
     assert client.post(path, json={"why": "x" * 1_000_000}).status_code == 413
+
+
+def test_a_claim_is_made_once_under_its_key(home: Home, in_process: Clients) -> None:
+    with home.stores() as stores:
+        study = Study(id="5" * 64, name="more", spec="{}", table="7" * 64, size=2)
+        stores.ledger.studies.open(study)
+        trials = [Trial(number=number, family="f", params={}) for number in range(2)]
+        tasks = [NewTask(kind="trials", trials=(each,)) for each in trials]
+        client = in_process(add_token(home.settings.tokens, "w", role="worker"))
+        asked = {"worker": "w", "lease": 60.0, "study": study.id}
+        none = called(client, "tasks/claim", asked, **{"Idempotency-Key": "k"})
+        assert none.json() is None
+        stores.ledger.tasks.add(study.id, tasks)
+        first = called(client, "tasks/claim", asked, **{"Idempotency-Key": "k"})
+        again = called(client, "tasks/claim", asked, **{"Idempotency-Key": "k"})
+        assert first.json()["trials"][0]["number"] == 0
+        assert again.content == first.content
+        assert again.headers["idempotency-replayed"] == "true"
+        assert stores.ledger.studies.counts(study.id).running == 1
+        another = called(client, "tasks/claim", asked, **{"Idempotency-Key": "k2"})
+        assert another.json()["trials"][0]["number"] == 1
+
+
+def test_what_is_kept_of_calls_are_those_that_write() -> None:
+    assert set() == KEPT - WRITES

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from fairlead.ledger.interface import MAX_FAULTS, Ledger
 from fairlead.ledger.schema import metadata
-from fairlead.ledger.store import open_database
+from fairlead.ledger.store import open_database, requests_of
 from fairlead.records import (
     Answer,
     Autoscaler,
@@ -60,7 +60,7 @@ def fill(ledger: Ledger) -> None:
     ledger.workers.seen(FleetWorker(name="w", host="h", process=1, offer=offer), lease=LEASE)
     _scaled(ledger)
     request = Request(caller="ann", key="k", digest="d")
-    ledger.requests.keep(request, Answer(body=b"\0\xff", location="/api/v1/runs/1"))
+    requests_of(ledger).keep(request, Answer(body=b"\0\xff", location="/api/v1/runs/1"))
 
 
 def _scaled(ledger: Ledger) -> None:
