@@ -43,6 +43,8 @@ class Settings:
             ($FAIRLEAD_ALLOW_PRIVATE_URLS=1).
         max_download: Bytes that one download may bring ($FAIRLEAD_MAX_DOWNLOAD).
         download_seconds: Seconds that one download may take ($FAIRLEAD_DOWNLOAD_SECONDS).
+        max_upload: Bytes that a file may have which is put into the store over the control API
+            ($FAIRLEAD_MAX_UPLOAD).
         cache_size: Bytes that local copies of artefacts may have ($FAIRLEAD_CACHE_SIZE).
         lease: Seconds a worker may be silent before its task is given to another
             ($FAIRLEAD_LEASE).
@@ -57,6 +59,7 @@ class Settings:
     allow_private_urls: bool = False
     max_download: int = 1 << 30
     download_seconds: float = 300.0
+    max_upload: int = 8 << 30
     cache_size: int = CacheFolder.size
     lease: float = 10.0
 
@@ -91,6 +94,11 @@ class Settings:
     def downloads(self) -> Path:
         """The folder of downloaded data, cached by digest."""
         return self.home / "downloads"
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of uploads to the control API that are not finished."""
+        return self.home / "uploads"
 
     @property
     def logs(self) -> Path:
@@ -157,6 +165,7 @@ def from_environment(
         allow_private_urls=environ.get("FAIRLEAD_ALLOW_PRIVATE_URLS", "") == "1",
         max_download=_whole(environ, "FAIRLEAD_MAX_DOWNLOAD", 1 << 30),
         download_seconds=_positive(environ, "FAIRLEAD_DOWNLOAD_SECONDS", 300.0),
+        max_upload=_bytes(environ, "FAIRLEAD_MAX_UPLOAD", Settings.max_upload),
         cache_size=_bytes(environ, "FAIRLEAD_CACHE_SIZE", CacheFolder.size),
         lease=_positive(environ, "FAIRLEAD_LEASE", 10.0, most=86_400.0),
     )

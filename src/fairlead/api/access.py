@@ -17,14 +17,23 @@ from fairlead.server.auth import Role, StoredToken, read_tokens
 
 MAY: Mapping[Role, frozenset[Need]] = {
     "viewer": frozenset({"look", "read"}),
-    "worker": frozenset({"look", "work"}),
-    "submitter": frozenset({"look", "read", "run"}),
-    "promoter": frozenset({"look", "read", "promote"}),
-    "admin": frozenset({"look", "read", "work", "run", "promote", "administer"}),
+    "worker": frozenset({"look", "store", "work"}),
+    "submitter": frozenset({"look", "read", "store", "run"}),
+    "promoter": frozenset({"look", "read", "store", "promote"}),
+    "admin": frozenset({"look", "read", "store", "work", "run", "promote", "administer"}),
 }
 OPEN = frozenset({"/api/v1/health", "/openapi.json"})
 """The paths that want no token."""
 
+_READING = frozenset({"GET", "HEAD"})
+_NEEDS: Sequence[tuple[frozenset[str], str, Need]] = (  # the first that fits counts
+    (frozenset({"GET", "POST", "PATCH", "DELETE"}), "/api/v1/uploads", "store"),
+    (frozenset({"PUT"}), "/api/v1/artifacts/", "store"),
+    (_READING, "/api/v1/artifacts/", "look"),
+    (_READING, "", "read"),
+    (frozenset({"POST"}), "/api/v1/runs", "run"),
+    (frozenset({"POST"}), "/api/v1/models/", "promote"),
+)
 _SCHEME = "bearer "
 _FIRST_DELAY = 0.1  # seconds, doubled by each further failure
 _LONGEST_DELAY = 3.0
@@ -34,15 +43,12 @@ _ADDRESSES = 4096  # that are remembered at most
 
 def needed(method: str, path: str) -> Need:
     """What a request needs; what is not known here only an admin may ask for."""
-    if method in {"GET", "HEAD"}:
-        return "read"
     if method == "POST" and path.startswith(ledger_rights.PREFIX):
         return ledger_rights.need(path)
-    if method == "POST" and path.startswith("/api/v1/runs/"):
-        return "run"
-    if method == "POST" and path.startswith("/api/v1/models/"):
-        return "promote"
-    return "administer"
+    fitting = (
+        need for methods, prefix, need in _NEEDS if method in methods and path.startswith(prefix)
+    )
+    return next(fitting, "administer")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,13 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from fairlead.api.access import Access
+from fairlead.api.bodies import Arrivals, TooSlow
 from fairlead.api.feed import Feed, Horizon
 from fairlead.api.gate import Gate
+from fairlead.api.installation import Installation
 from fairlead.api.once import Once
-from fairlead.api.problems import MEDIA_TYPE, Problem, problem, problem_of
-from fairlead.api.routes import Installation, health, router
+from fairlead.api.problems import MEDIA_TYPE, Problem, problem, problem_of, too_slow
+from fairlead.api.routes import ROUTERS
 from fairlead.errors import FairleadError
-from fairlead.ledger.store import requests_of
 from fairlead.settings import Settings
 from fairlead.stores import Stores
 from fairlead.version import VERSION
@@ -73,16 +74,16 @@ def make_app(  # noqa: PLR0913 - what it works on, and how it is reached
         access=access,
         feed=Feed(stores.ledger.histories, horizon, most=followers),
         horizon=horizon,
+        arrivals=Arrivals(),
     )
     app.state.stopping = stopping
-    app.include_router(health)
-    app.include_router(router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_exception_handler(FairleadError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_middleware(
-        Once, requests=requests_of(stores.ledger)
-    )  # the last one is the first to be asked
+    app.add_exception_handler(TooSlow, lambda *_: too_slow())
+    app.add_middleware(Once)  # the one that is added last is asked first
     app.add_middleware(Gate, access=access, host=host)
     return app
 

@@ -15,9 +15,11 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fairlead.api import ledger_rights
+from fairlead.api import bodies, ledger_rights
 from fairlead.api.access import LOCAL, MAY, OPEN, Access, Caller, Failures, needed
-from fairlead.api.problems import problem, unexpected
+from fairlead.api.problems import problem, problem_of, too_slow, unexpected
+from fairlead.api.transfers import is_streamed
+from fairlead.errors import TooLarge
 from fairlead.serving.http.guard import Guard
 from fairlead.serving.http.response import Refused
 
@@ -52,12 +54,12 @@ class Gate:
             await refusal(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
-        most = ledger_rights.MOST if scope["path"].startswith(ledger_rights.PREFIX) else MOST
-        body = await _body(scope, receive, most)
-        if body is None:
-            too_large = f"the body has more than {most} bytes"
-            answer = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", too_large)
-            await answer(scope, receive, send)
+        if is_streamed(scope["method"], scope["path"]):
+            await self._passed_on(scope, receive, send)
+            return
+        body = await _body(scope, receive)
+        if isinstance(body, Response):
+            await body(scope, receive, send)
             return
         await self._passed_on(scope, _replayed(body, receive), send)
 
@@ -118,23 +120,16 @@ def _address(scope: Scope) -> str:
     return str(ipaddress.ip_network((address, 64), strict=False))
 
 
-async def _body(scope: Scope, receive: Receive, most: int) -> bytes | None:
-    """The whole body; None where it is larger than it may be."""
-    announced = Headers(scope=scope).get("content-length", "0")
-    if not announced.isdecimal() or int(announced) > most:
-        return None
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return b"".join(parts)
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            return None
-        if not message.get("more_body"):
-            return b"".join(parts)
+async def _body(scope: Scope, receive: Receive) -> bytes | Response:
+    """The whole body, or what refuses it."""
+    most = ledger_rights.MOST if scope["path"].startswith(ledger_rights.PREFIX) else MOST
+    try:
+        bodies.refuse_announced(scope, most)
+        return await bodies.whole(receive, most)
+    except TooLarge as error:
+        return problem_of(error)
+    except (bodies.TooSlow, bodies.Disconnected):  # nobody hears the answer to the latter
+        return too_slow()
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

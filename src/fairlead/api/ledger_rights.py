@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-Need: TypeAlias = Literal["look", "read", "work", "run", "promote", "administer"]
-"""What a request needs; "look" is what workers and all who may read share."""
+Need: TypeAlias = Literal["look", "read", "store", "work", "run", "promote", "administer"]
+"""What a request needs; "look" is what workers and all who may read share, "store" to put files."""
 
 PREFIX = "/api/v1/ledger/"
 MOST = 64 << 20

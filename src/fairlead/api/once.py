@@ -25,6 +25,7 @@ from fairlead.api.pages import encoded
 from fairlead.api.problems import problem, problem_of
 from fairlead.errors import Conflict
 from fairlead.ledger.interface import OpenRequest, Requests
+from fairlead.ledger.store import requests_of
 from fairlead.records import Answer, Request
 
 HEADER = "Idempotency-Key"
@@ -39,13 +40,11 @@ class Once:
     """An ASGI app in front of another, behind the gate: the caller is known.
 
     Args:
-        app: The one behind it.
-        requests: Keeps the answers.
+        app: The one behind it; its ledger keeps the answers.
     """
 
-    def __init__(self, app: ASGIApp, *, requests: Requests) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._requests = requests
         self._in_progress: set[tuple[str, str]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,23 +76,24 @@ class Once:
             return
         self._in_progress.add(named)
         try:
-            answer = await self._kept(request)
+            requests = requests_of(scope["app"].state.installation.stores.ledger)
+            answer = await self._kept(requests, request)
             if answer is not None:
                 await answer(scope, receive, send)
             else:
-                await self._carried_out(request, scope, receive, send)
+                await self._carried_out(requests, request, scope, receive, send)
         finally:
             self._in_progress.remove(named)
 
-    async def _kept(self, request: Request) -> Response | None:
+    async def _kept(self, requests: Requests, request: Request) -> Response | None:
         try:
-            found = await run_in_threadpool(self._requests.find, request)
+            found = await run_in_threadpool(requests.find, request)
         except Conflict as reused:
             return problem_of(reused)
         return None if found is None else _replayed(found)
 
     async def _carried_out(
-        self, request: Request, scope: Scope, receive: Receive, send: Send
+        self, requests: Requests, request: Request, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """The answer waits until it is kept: who has heard it may rely on it."""
         messages: list[Message] = []
@@ -101,7 +101,7 @@ class Once:
         async def waiting(message: Message) -> None:
             messages.append(message)
 
-        with self._requests.once(request) as opened:
+        with requests.once(request) as opened:
             scope["state"]["once"] = opened
             try:
                 await self._app(scope, receive, waiting)
@@ -109,12 +109,12 @@ class Once:
                 if not opened.is_answered_elsewhere:
                     raise
         if opened.is_answered_elsewhere:
-            answer = await self._kept(request)
+            answer = await self._kept(requests, request)
             assert answer is not None  # written a moment ago
             await answer(scope, receive, send)
             return
         if not opened.is_kept_with_write and messages[0]["status"] < HTTPStatus.MULTIPLE_CHOICES:
-            await run_in_threadpool(self._requests.keep, request, _answer(messages))
+            await run_in_threadpool(requests.keep, request, _answer(messages))
         for message in messages:
             await send(message)
 

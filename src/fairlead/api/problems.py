@@ -133,6 +133,11 @@ def told(error: FairleadError) -> tuple[HTTPStatus, str]:
     return status, str(error)
 
 
+def too_slow() -> Response:
+    """The answer to a body that does not come in time."""
+    return problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", "the body did not come in time")
+
+
 def unexpected(error: Exception) -> Response:
     """The problem document of a fault of ours; the log has the rest, under an id."""
     detail = f"an error of this server; its log has more under {_logged(error)}"

@@ -8,21 +8,17 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
-from fastapi.security import HTTPBearer
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.responses import Response
 
-from fairlead.api import ledger_calls, pages, schemas
-from fairlead.api.access import Access, Caller
-from fairlead.api.feed import Feed, Follower, Horizon
-from fairlead.api.once import HEADER, Change, change
+from fairlead.api import ledger_calls, pages, schemas, transfers
+from fairlead.api.feed import Follower
+from fairlead.api.installation import BEARER, ONCE, By, Changing, On
 from fairlead.api.pages import Cursor, IfNoneMatch, Limit, Page
 from fairlead.control import fleet, models, routes, submitted
 from fairlead.formatting import plain
 from fairlead.records import NumberedEvent, Promotion, Run
 from fairlead.registry.registry import Known
-from fairlead.settings import Settings
-from fairlead.stores import Stores
 from fairlead.study.outcome import trial_json
 from fairlead.version import VERSION
 
@@ -30,62 +26,20 @@ _LARGEST = 2**63 - 1
 _TEXT = r"^[^\u0000]+$"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Installation:
-    """What the routes work on."""
-
-    settings: Settings
-    stores: Stores
-    access: Access
-    feed: Feed
-    horizon: Horizon
-
-
-def _installation(request: Request) -> Installation:
-    found: Installation = request.app.state.installation
-    return found
-
-
-def _caller(request: Request) -> Caller:
-    found: Caller = request.state.caller
-    return found
-
-
 def _named(what: str) -> Any:
     return Path(max_length=300, pattern=_TEXT, description=what)
 
 
-On = Annotated[Installation, Depends(_installation)]
-By = Annotated[Caller, Depends(_caller)]
-Changing = Annotated[Change, Depends(change)]
 RunId = Annotated[str, _named("A run's id, or its study's id or name.")]
 StudyId = Annotated[str, _named("A study's id, the beginning of one, or a name (the newest).")]
 ModelName = Annotated[str, _named("A model's name.")]
 
 
-_Key = Annotated[
-    str | None,
-    Header(
-        alias=HEADER,
-        max_length=257,
-        description="Made up by the client; asked again under it, the request is done once.",
-        examples=["5f0c9d6e-9d0e-4f0b-8a51-0d5a3f6f6c1e"],
-    ),
-]
-
-
-def _under_key(_: _Key = None) -> None:
-    """The document's; `Once` has seen to it."""
-
-
-_ONCE = [Depends(_under_key)]
 _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is as the client has it."}}
 
 health = APIRouter(prefix="/api/v1")
-router = APIRouter(
-    prefix="/api/v1",
-    dependencies=[Depends(HTTPBearer(auto_error=False, description="A token with a role."))],
-)
+router = APIRouter(prefix="/api/v1", dependencies=BEARER)
+ROUTERS = (health, router, transfers.router)
 
 
 @health.get("/health", response_model=schemas.Health)
@@ -112,7 +66,7 @@ def get_run(on: On, run: RunId, if_none_match: IfNoneMatch = None) -> Response:
     return pages.resource(submitted.row(on.stores.ledger, found), if_none_match)
 
 
-@router.post("/runs/{run}/cancel", response_model=Run, tags=["runs"], dependencies=_ONCE)
+@router.post("/runs/{run}/cancel", response_model=Run, tags=["runs"], dependencies=ONCE)
 def cancel_run(on: On, by: By, run: RunId, body: schemas.CancelBody) -> Response:
     """End a run; asked again, it stays cancelled."""
     ledger = on.stores.ledger
@@ -120,21 +74,21 @@ def cancel_run(on: On, by: By, run: RunId, body: schemas.CancelBody) -> Response
     return pages.answer(submitted.cancel(ledger, submitted.find(ledger, run), why))
 
 
-@router.post("/runs/{run}/pause", response_model=Run, tags=["runs"], dependencies=_ONCE)
+@router.post("/runs/{run}/pause", response_model=Run, tags=["runs"], dependencies=ONCE)
 def pause_run(on: On, by: By, run: RunId) -> Response:
     """Let the ready tasks of a run wait; asked again, they still do."""
     ledger = on.stores.ledger
     return pages.answer(submitted.pause(ledger, submitted.find(ledger, run), by=by.name))
 
 
-@router.post("/runs/{run}/resume", response_model=Run, tags=["runs"], dependencies=_ONCE)
+@router.post("/runs/{run}/resume", response_model=Run, tags=["runs"], dependencies=ONCE)
 def resume_run(on: On, by: By, run: RunId) -> Response:
     """Let the tasks of a run be taken again; asked again, they still are."""
     ledger = on.stores.ledger
     return pages.answer(submitted.resume(ledger, submitted.find(ledger, run), by=by.name))
 
 
-@router.post("/runs/{run}/adjust", response_model=Run, tags=["runs"], dependencies=_ONCE)
+@router.post("/runs/{run}/adjust", response_model=Run, tags=["runs"], dependencies=ONCE)
 def adjust_run(on: On, by: By, run: RunId, body: schemas.AdjustBody) -> Response:
     """Change how many trials a run has, and how urgent it is; answers the run that goes on."""
     ledger = on.stores.ledger
@@ -254,7 +208,7 @@ class Changed:
     promotion: Promotion | None
 
 
-@router.post("/models/{model}/promote", response_model=Changed, tags=["models"], dependencies=_ONCE)
+@router.post("/models/{model}/promote", response_model=Changed, tags=["models"], dependencies=ONCE)
 def promote(
     on: On, by: By, changing: Changing, model: ModelName, body: schemas.PromoteBody
 ) -> Response:
@@ -274,9 +228,7 @@ def promote(
     return pages.answer(Changed(promotion=promoted.promotion))
 
 
-@router.post(
-    "/models/{model}/rollback", response_model=Changed, tags=["models"], dependencies=_ONCE
-)
+@router.post("/models/{model}/rollback", response_model=Changed, tags=["models"], dependencies=ONCE)
 def rollback(
     on: On, by: By, changing: Changing, model: ModelName, body: schemas.RollbackBody
 ) -> Response:

@@ -134,3 +134,37 @@ class RollbackBody(_Body):
         ge=1, le=999_999_999, examples=[3], description="The champion that you know of."
     )
     why: str = Field(min_length=1, max_length=2000, examples=["too low on Monday"])
+
+
+_DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+
+class UploadBody(_Body):
+    """The file that is to be uploaded in pieces."""
+
+    digest: str = Field(pattern="^[0-9a-f]{64}$", examples=[_DIGEST])
+    size: int = Field(ge=0, le=2**53, examples=[4])
+
+
+class UploadRow(BaseModel):
+    """An upload in pieces, of which `offset` bytes are there; it is finished where that is all."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"upload": "0" * 32, "digest": _DIGEST, "size": 4, "offset": 4}]
+        }
+    )
+
+    upload: str
+    digest: str
+    size: int
+    offset: int
+
+
+class StoredArtifact(BaseModel):
+    """A file that is in the store."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"digest": _DIGEST, "size": 4}]})
+
+    digest: str
+    size: int

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from tests.integration.api.conftest import Home
 
 from fairlead.api.access import MAY, OPEN, Failures, needed
-from fairlead.api.routes import health, router
+from fairlead.api.routes import ROUTERS
 from fairlead.errors import Invalid
 from fairlead.server.auth import add_token, read_tokens, remove_token, serving_tokens
 
@@ -21,10 +21,16 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 def routes() -> Iterator[tuple[str, str]]:
     """Every route with each of its methods, as it is asked for."""
-    for route in [*health.routes, *router.routes]:
+    for route in (each for router in ROUTERS for each in router.routes):
         assert isinstance(route, APIRoute)
         path = route.path.format(
-            run="sums", study="sums", model="sums", part="studies", name="pause"
+            run="sums",
+            study="sums",
+            model="sums",
+            part="studies",
+            name="pause",
+            digest="a" * 64,
+            upload="b" * 32,
         )
         for method in route.methods:
             yield method, path
@@ -45,7 +51,7 @@ def test_the_document_lists_the_routes_that_there_are(in_process: Clients) -> No
     listed = {(method.upper(), path) for path, of in paths.items() for method in of}
     there = {
         (method, route.path)
-        for route in [*health.routes, *router.routes]
+        for route in (each for router in ROUTERS for each in router.routes)
         if isinstance(route, APIRoute)
         for method in route.methods
     }
@@ -105,8 +111,22 @@ def test_what_each_role_may_do() -> None:
         "adjust": "run",
         "promote": "promote",
         "rollback": "promote",
+        "uploads": "store",
     }
-    assert {needed(m, path) for m, path in closed() if m == "GET"} == {"read"}
+    others = {(m, path.split("/")[3]): needed(m, path) for m, path in closed() if m != "POST"}
+    files = {each: need for each, need in others.items() if each[1] in {"artifacts", "uploads"}}
+    assert files == {
+        ("GET", "artifacts"): "look",
+        ("HEAD", "artifacts"): "look",
+        ("PUT", "artifacts"): "store",
+        ("GET", "uploads"): "store",
+        ("PATCH", "uploads"): "store",
+        ("DELETE", "uploads"): "store",
+    }
+    assert {(each[0], need) for each, need in others.items() if each not in files} == {
+        ("GET", "read")
+    }
+    assert needed("DELETE", "/api/v1/artifacts/x") == needed("PUT", "/api/v1/runs") == "administer"
 
 
 def test_a_revoked_or_expired_token_is_refused_at_once(

@@ -1,0 +1,62 @@
+"""What the routes work on, and who asks: what FastAPI gives to each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from fastapi.security import HTTPBearer
+
+from fairlead.api.access import Access, Caller
+from fairlead.api.bodies import Arrivals
+from fairlead.api.feed import Feed, Horizon
+from fairlead.api.once import HEADER, Change, change
+from fairlead.settings import Settings
+from fairlead.stores import Stores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """What the routes work on."""
+
+    settings: Settings
+    stores: Stores
+    access: Access
+    feed: Feed
+    horizon: Horizon
+    arrivals: Arrivals
+
+
+def _installation(request: Request) -> Installation:
+    found: Installation = request.app.state.installation
+    return found
+
+
+def _caller(request: Request) -> Caller:
+    found: Caller = request.state.caller
+    return found
+
+
+On = Annotated[Installation, Depends(_installation)]
+By = Annotated[Caller, Depends(_caller)]
+Changing = Annotated[Change, Depends(change)]
+BEARER = [Depends(HTTPBearer(auto_error=False, description="A token with a role."))]
+"""For the document; the gate has seen to it."""
+
+_Key = Annotated[
+    str | None,
+    Header(
+        alias=HEADER,
+        max_length=257,
+        description="Made up by the client; asked again under it, the request is done once.",
+        examples=["5f0c9d6e-9d0e-4f0b-8a51-0d5a3f6f6c1e"],
+    ),
+]
+
+
+def _under_key(_: _Key = None) -> None:
+    """The document's; `Once` has seen to it."""
+
+
+ONCE = [Depends(_under_key)]
