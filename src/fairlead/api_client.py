@@ -52,6 +52,7 @@ _MOST = 1 << 30  # bytes of an answer
 _SHORTEST_WAIT = 0.01
 _LONGEST_WAIT = 1.0
 _PROBLEM = "application/problem+json"
+_IN_PROGRESS = "request_in_progress"
 _AWAY = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
 
@@ -137,7 +138,7 @@ class ApiClient:
         backoff = Backoff(self._patience if patience is None else patience, _longest_wait)
         while True:
             fault, answer = self._tried(method, path, body, headers or {})
-            if answer is not None and not _is_away(answer):
+            if answer is not None and not _is_to_repeat(answer):
                 break
             if not backoff.wait():
                 raise self._unreachable(fault)
@@ -322,8 +323,14 @@ def _longest_wait(tries: int, _waited: float) -> float:
     return min(_SHORTEST_WAIT * 2.0 ** min(tries, 16), _LONGEST_WAIT)
 
 
-def _is_away(answer: ApiAnswer) -> bool:
-    """Whether something else answered in the server's place, or it takes no more requests."""
+def _is_to_repeat(answer: ApiAnswer) -> bool:
+    """Whether to ask again soon.
+
+    Something else answered in the server's place, it takes no more requests, or it still carries
+    out the same request, whose connection was lost.
+    """
+    if answer.status == HTTPStatus.CONFLICT:
+        return _problem(answer).code == _IN_PROGRESS
     return answer.status in _AWAY and not _is_problem(answer)
 
 

@@ -18,8 +18,8 @@ from tests.support.control_server import ControlServer, control_server
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlServer]:
-    with control_server(tmp_path_factory.mktemp("server")) as started:
+def server() -> Iterator[ControlServer]:
+    with control_server() as started:
         yield started
 
 

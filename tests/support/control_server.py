@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fairlead.api.access import Access
 from fairlead.api.app import make_app
@@ -21,42 +20,42 @@ from tests.support.waiting import wait_until
 
 
 class ControlServer:
-    """The server, while it runs.
+    """The server, while it runs."""
 
-    Args:
-        url: Of it.
-        app: That answers.
-    """
-
-    def __init__(self, url: str, app: FastAPI) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
-        self._app = app
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the app of this moment does."""
+        assert self._app is not None
+        await self._app(scope, receive, send)
 
     @contextmanager
     def serving(self, folder: Path) -> Iterator[Stores]:
         """Have it serve the stores of a home in this folder."""
-        installation = self._app.state.installation
         settings = Settings(home=folder / "home", mlflow="none")
         with open_stores(settings) as stores:
-            self._app.state.installation = replace(installation, settings=settings, stores=stores)
+            self._app = make_app(settings, stores, Access(settings.tokens, private=True))
             yield stores
-        self._app.state.installation = installation
+        self._app = None
 
 
 @contextmanager
-def control_server(folder: Path) -> Iterator[ControlServer]:
+def control_server() -> Iterator[ControlServer]:
     """A server of this process, which is open to this machine."""
-    settings = Settings(home=folder / "home", mlflow="none")
-    with bind("127.0.0.1", 0, tokens=False) as address, open_stores(settings) as stores:
-        app = make_app(settings, stores, Access(settings.tokens, private=True))
-        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    with bind("127.0.0.1", 0, tokens=False) as address:
+        made = ControlServer(address.url)
+        config = uvicorn.Config(
+            made, log_config=None, access_log=False, server_header=False, lifespan="off"
+        )
         server = ControlUvicorn(config)
         listener = address.listen()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             wait_until(lambda: server.started)
-            yield ControlServer(address.url, app)
+            yield made
         finally:
             server.should_exit = True
             thread.join()

@@ -31,24 +31,6 @@ _SIGNED = {"versions/promote", "routes/change", "deployments/begin", "runs/cance
 """The calls with such a word, which is kept in a history."""
 
 
-KEPT = frozenset(
-    {
-        *("tasks/claim", "tasks/commit", "tasks/commit_and_claim", "tasks/commit_refit"),
-        *("tasks/fault", "tasks/release"),
-        *("versions/register", "versions/judge", "versions/promote"),
-        *("routes/revise", "routes/change", "routes/mark", "routes/note"),
-        *(
-            "deployments/begin",
-            "runs/open",
-            "runs/advance",
-            "studies/finish",
-            "autoscaling/decided",
-        ),
-    }
-)
-"""The calls whose answer is kept with what they write: carried out again they would do more, or be
-refused although they were done. Each is one transaction, and answers what its function returns. All
-others may be carried out again, and nothing is kept of them."""
 _KEPT_SECONDS = 600.0
 
 
@@ -87,7 +69,7 @@ def kept(path: str, request: OpenRequest | None) -> None:
         return
 
     def answer(value: object) -> Answer | None:
-        if path not in KEPT or (value is None and path == "tasks/claim"):
+        if path not in wire.KEPT or (value is None and path == "tasks/claim"):
             return None
         return Answer(body=wire.encoded_answer(value))
 

@@ -1,8 +1,8 @@
 """A ledger behind the control API of a `fairlead server`: no database, a token instead.
 
 Each call of a Protocol's method is one request. What differs from a database: a server that is
-away is waited for as one of a database is; a call whose answer was lost is asked again under the
-same key, so that it is carried out once.
+away is waited for as one of a database is; a call that is not answered is asked again, under the
+same key where twice would do harm, so that it is carried out once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from fairlead.ledger.interface import (
 )
 from fairlead.settings import SERVERS
 
-KEY_HEADER = "Fairlead-Call"
+KEY_HEADER = "Idempotency-Key"
 
 
 def is_behind_api(location: object) -> bool:
@@ -116,8 +116,9 @@ class HttpLedger:
         headers = {
             "Content-Type": "application/json",
             wire.SHAPE_HEADER: wire.shape(),
-            KEY_HEADER: uuid.uuid4().hex,
         }
+        if method.path in wire.KEPT:
+            headers[KEY_HEADER] = uuid.uuid4().hex
         path = f"/ledger/{method.path}"
         answer = self._client.ask("POST", path, body, headers=headers, patience=patience)
         return method.answer(answer.body)

@@ -26,6 +26,20 @@ from fairlead.ledger import interface
 
 SHAPE_HEADER = "Fairlead-Shape"
 
+KEPT = frozenset(
+    {
+        *("tasks/claim", "tasks/commit", "tasks/commit_and_claim", "tasks/commit_refit"),
+        *("tasks/fault", "tasks/release"),
+        *("versions/register", "versions/judge", "versions/promote"),
+        *("routes/revise", "routes/change", "routes/mark", "routes/note"),
+        *("deployments/begin", "runs/open", "runs/advance"),
+        *("studies/finish", "autoscaling/decided"),
+    }
+)
+"""The calls that carry a key, and whose answer is kept with what they write: carried out again they
+would do more, or be refused although they were done. Each is one transaction, and answers what its
+function returns. All others may be carried out again, and nothing is kept of them."""
+
 
 class Clock(Protocol):
     """What a ledger has beside its parts."""

@@ -24,14 +24,15 @@ from tests.support.faulty_proxy import (
 from tests.support.ports import free_ports
 
 from fairlead.api_client import PLAIN, TOKEN, TOKEN_FILE, ApiClient
-from fairlead.errors import FairleadError, Invalid, NotFound, Unreachable
+from fairlead.errors import FairleadError, Invalid, Lost, NotFound, Unreachable
 from fairlead.ledger.store import open_ledger
+from fairlead.records import Counts, NewTask, Result, Study, Trial
 from fairlead.server.auth import add_token, remove_token
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlServer]:
-    with control_server(tmp_path_factory.mktemp("server")) as started:
+    with control_server() as started, started.serving(tmp_path_factory.mktemp("server")):
         yield started
 
 
@@ -92,7 +93,7 @@ def refused(url: str, **environ: str) -> FairleadError:
 def test_a_connection_that_is_cut_is_made_again(server: ControlServer, fault: Any) -> None:
     with FaultyProxy(server.url).running() as proxy, open_ledger(proxy.url) as ledger:
         planned = proxy.plan(fault, method="POST", times=3)
-        assert ledger.studies.all() == []
+        assert ledger.runs.all() == []
         assert planned.met == 3
 
 
@@ -143,6 +144,37 @@ def test_several_threads_share_a_client(server: ControlServer) -> None:
         for thread in threads:
             thread.join()
         assert failed == []
+
+
+def test_what_was_done_though_nobody_heard_of_it_is_done_once(server: ControlServer) -> None:
+    study = Study(id="5" * 64, name="n", spec="{}", table="7" * 64, size=2)
+    tasks = [
+        NewTask(kind="trials", trials=(Trial(number=n, family="f", params={}),)) for n in (0, 1)
+    ]
+    with FaultyProxy(server.url).running() as proxy, open_ledger(proxy.url) as ledger:
+        for change in (
+            lambda: ledger.studies.open(study),
+            lambda: ledger.tasks.add(study.id, tasks),
+        ):
+            lost = proxy.plan(answer_lost, method="POST", times=2)
+            change()
+            assert lost.met == 2
+        proxy.plan(answer_lost, method="POST", times=2)
+        claim = ledger.tasks.claim("w", lease=60)
+        assert claim is not None
+        assert ledger.studies.counts(study.id) == Counts(ready=1, running=1)
+        lost = proxy.plan(answer_lost, method="POST", times=2)
+        following = ledger.tasks.commit_and_claim(claim, [Result(number=0, state="done")], lease=60)
+        assert lost.met == 2
+        assert following is not None
+        assert following.trials[0].number == 1
+        proxy.plan(answer_lost, method="POST", times=2)
+        ledger.tasks.commit(following, [Result(number=1, state="done")])
+        assert ledger.studies.counts(study.id) == Counts(done=2)
+        kinds = [event.kind for event in ledger.studies.events(study.id)]
+        assert kinds == ["opened", "claimed", "committed", "claimed", "committed"]
+        with pytest.raises(Lost):
+            ledger.tasks.commit(following, [Result(number=1, state="done")])
 
 
 # ---- the token ------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import pytest
 from tests.integration.api.conftest import Home
 
 from fairlead.api.access import MAY
-from fairlead.api.ledger_calls import KEPT
 from fairlead.api.ledger_rights import NEEDS, PREFIX, need
 from fairlead.ledger import wire
 from fairlead.records import NewTask, Study, Trial
@@ -184,4 +183,4 @@ def test_a_claim_is_made_once_under_its_key(home: Home, in_process: Clients) -> 
 
 
 def test_what_is_kept_of_calls_are_those_that_write() -> None:
-    assert set() == KEPT - WRITES
+    assert set() == wire.KEPT - WRITES
