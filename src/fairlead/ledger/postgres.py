@@ -336,7 +336,7 @@ def _engine(url: sa.URL, patience: float) -> sa.Engine:
             f"ledger {_shown(url)!r}: its driver is not installed: pip install "
             "'fairlead[postgresql]'"
         ) from error
-    sa.event.listen(engine, "connect", _limit)
+    sa.event.listen(engine, "connect", _prepare)
     return engine
 
 
@@ -353,12 +353,20 @@ def _arguments(url: sa.URL) -> dict[str, object]:
     return {name: value for name, value in wanted.items() if name not in url.query}
 
 
-def _limit(connection: Any, _record: object) -> None:
-    """Let the server end a transaction whose process was stopped or cut off in it."""
-    connection.execute(
-        "SELECT set_config('idle_in_transaction_session_timeout', '20s', false) "
-        "WHERE current_setting('idle_in_transaction_session_timeout') = '0'"
-    )
+def _prepare(connection: Any, _record: object) -> None:
+    """Let the server end a transaction whose process was stopped or cut off in it.
+
+    A pooler such as PgBouncer tells a client another process number than the server's own, and may
+    give each transaction another session of the server: a statement that was prepared in one would
+    run under the name of somebody else's in the next. So none is prepared there.
+    """
+    process = connection.execute(
+        "SELECT pg_backend_pid(), CASE WHEN "
+        "current_setting('idle_in_transaction_session_timeout') = '0' THEN "
+        "set_config('idle_in_transaction_session_timeout', '20s', false) END"
+    ).fetchone()[0]
+    if process != connection.info.backend_pid:
+        connection.prepare_threshold = None
 
 
 def _is_to_repeat(error: sa.exc.DBAPIError) -> bool:
