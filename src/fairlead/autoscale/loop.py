@@ -2,15 +2,15 @@
 
 It only starts workers and asks them to leave; what a worker has in hand is never broken off, but by
 the end of a drain that takes too long. One process at a time decides under a name, by a lease in
-the ledger; another waits. Whoever loses the lease has its workers leave. A ledger that is away is
-waited for; the workers wait for it, too.
+the ledger; another waits. Whoever loses the lease has its workers leave; detached ones are those of
+whoever holds it. A ledger that is away is waited for; the workers wait for it, too.
 """
 
 from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,7 +49,7 @@ class AutoscalerLoop:
         runner: Where workers run.
         group: What workers are started.
         policy: How many are wanted.
-        offer: What they have for tasks.
+        offer: What they have for tasks; None where that is not known before one runs.
         lease: Seconds of the lease.
         drain: Seconds that workers have for the tasks in hand, when it is asked to stop.
         every: Seconds between two looks.
@@ -64,7 +64,7 @@ class AutoscalerLoop:
     runner: Runner
     group: WorkerGroup
     policy: Policy
-    offer: Offer
+    offer: Offer | None
     lease: float
     drain: float
     every: float = EVERY
@@ -79,6 +79,8 @@ class AutoscalerLoop:
     _useful: dict[str, float] = field(default_factory=dict)  # when each worker had a task last
     _asked: set[str] = field(default_factory=set)  # workers that were asked to leave
     _reaped: set[str] = field(default_factory=set)
+    _learned: bool = False  # what they have was told by one of them
+    _seconds: dict[str, float] = field(default_factory=dict)  # of each worker, ended ones included
     _early: int = 0
     _said: str = ""
 
@@ -103,15 +105,18 @@ class AutoscalerLoop:
         workers = self._look()
         if self._hold(workers):
             self._scale(workers)
-        elif any(worker.alive for worker in workers):
+        elif not self.runner.detached:
             self._ask_to_leave([worker.name for worker in workers if worker.alive])
 
     def _scale(self, workers: Sequence[WorkerStatus]) -> None:
-        load = self.ledger.autoscaling.load(offer=self.offer, study=self.group.study)
+        known = {each.name: each.offer for each in self.ledger.workers.alive()}
+        load = self.ledger.autoscaling.load(
+            offer=self._offered(known, workers), study=self.group.study
+        )
         decision, self._memory = decide(
             self.policy,
             load,
-            self._fleet(load, workers),
+            self._fleet(load, workers, known),
             self._memory,
             autoscaler=self.name,
         )
@@ -123,6 +128,14 @@ class AutoscalerLoop:
             self._ask_to_leave(decision.leave)
         if is_news(self._last, decision):
             self._keep(decision)
+        self._say_who_waits(workers)
+
+    def _say_who_waits(self, workers: Sequence[WorkerStatus]) -> None:
+        waiting = [each for each in workers if each.state == "starting" and each.why]
+        if waiting:
+            one = len(waiting) == 1
+            who = f"{count(len(waiting), 'worker')} wait{'s' if one else ''} to start"
+            self._say(f"{who}: {waiting[0].why}")
 
     def _keep(self, decision: ScalingDecision) -> None:
         kept = self.ledger.autoscaling.decided(decision, holder=self.holder)
@@ -143,13 +156,25 @@ class AutoscalerLoop:
             self.ledger.tasks.lose(worker.name)
             self._reaped.add(worker.name)
         unasked = [worker for worker in ended if worker.name not in self._asked]
-        self._early = early_ends(self._early, unasked)
+        if self._is_holding:
+            self._early = early_ends(self._early, unasked)
         if self._early >= MOST_EARLY:
             raise Failed(early_end_reason(self.runner, self.group.key, unasked[-1]))
         return workers
 
-    def _fleet(self, load: Load, workers: Sequence[WorkerStatus]) -> Fleet:
-        known = {worker.name for worker in self.ledger.workers.alive()}
+    def _offered(
+        self, known: Mapping[str, Offer], workers: Sequence[WorkerStatus]
+    ) -> Offer | None:
+        """What the workers have: as the last of them said, where this process cannot know."""
+        if self.offer is None or self._learned:
+            for worker in workers:
+                if worker.name in known:
+                    self.offer, self._learned = known[worker.name], True
+        return self.offer
+
+    def _fleet(
+        self, load: Load, workers: Sequence[WorkerStatus], known: Collection[str]
+    ) -> Fleet:
         return Fleet(
             workers=[
                 ScaledWorker(name=each.name, state=state, since=self._since(each.name, state, load))
@@ -157,7 +182,7 @@ class AutoscalerLoop:
                 if each.alive
                 for state in [self._state(each, load, known)]
             ],
-            others=len(self._former & known),
+            others=len(self._former.intersection(known)),
             spent=self._spent(workers),
         )
 
@@ -175,7 +200,9 @@ class AutoscalerLoop:
         return self._useful.setdefault(name, load.at)
 
     def _spent(self, workers: Sequence[WorkerStatus]) -> float:
-        return self._base + sum(worker.seconds for worker in workers)
+        """Worker-seconds so far; a runner need not tell for ever of workers that ended."""
+        self._seconds.update({worker.name: worker.seconds for worker in workers})
+        return self._base + sum(self._seconds.values())
 
     # ---- the lease ----------------------------------------------------------------------------
 
@@ -193,6 +220,7 @@ class AutoscalerLoop:
             self._base += held.spent - wanted.spent
             self._former = frozenset(held.workers) - set(wanted.workers)
             self._memory = Memory()
+            self.runner.ensure(self.group, 0)  # its workers may be there, of who held it before
         elif not holding:
             self._say(f"autoscaler {self.name!r} is held by {held.holder!r}; waiting for its end")
         self._is_holding = holding
@@ -210,12 +238,18 @@ class AutoscalerLoop:
 
     def _drain(self) -> None:
         """Have all workers leave, and wait for them, but not for long."""
+        if not self._owns():
+            return
         deadline = time.monotonic() + self.drain
         self._patiently(partial(self._say_end, "stopping", "asked to stop"))
         while self._alive() and time.monotonic() < deadline and not self.stop.at_once:
             self._patiently(lambda: self._ask_to_leave(self._alive()))
             self._patiently(lambda: self._hold(self.runner.look(self.group.key)))
             self._pause(_OFTEN)
+
+    def _owns(self) -> bool:
+        """Whether the workers are this process's to end."""
+        return self._is_holding or not self.runner.detached
 
     def _alive(self) -> list[str]:
         return [worker.name for worker in self.runner.look(self.group.key) if worker.alive]
@@ -238,6 +272,8 @@ class AutoscalerLoop:
 
     def _end(self) -> None:
         """End what is left; what it has in hand goes back to the ledger."""
+        if not self._owns():
+            return
         workers = self.runner.look(self.group.key)
         self.runner.remove(self.group.key)
         with suppress(FairleadError):  # all leases end by themselves

@@ -83,6 +83,11 @@ class LocalRunner:
         self._watchdogs: dict[str, StoppedWorkerWatchdog] = {}
         self._ahead: list[tuple[str, Process]] = []  # by the names that they will have
 
+    @property
+    def detached(self) -> bool:
+        """They end with this process."""
+        return False
+
     def __enter__(self) -> Self:
         return self
 

@@ -4,6 +4,9 @@ A runner knows workers by the key of their group and by name. It starts the same
 everywhere, `fairlead worker`, and says how each of them is. Which of them are needed, and what
 becomes of the task of one that died, is for the caller to decide; tasks and results go through the
 ledger alone.
+
+Workers are either part of the process that started them and end with it, or detached: an engine
+keeps them, every process finds them by the key of their group, and they outlive each of these.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ class WorkerGroup:
     """Workers that are alike.
 
     Args:
-        key: What the runner knows the group by.
+        key: What the runner knows the group by; of letters, digits and hyphens. Detached workers
+            are found by it from anywhere: it is to be no other group's of the same engine.
         study: Id of the study whose tasks they work on; None for those of any.
         ledger: URL of the ledger's database.
         artifacts: URL of the artefact store.
@@ -51,9 +55,9 @@ class WorkerStatus:
 
     name: str
     state: Literal["starting", "running", "stuck", "ended"]
-    why: str = ""  # it ended or is stuck
+    why: str = ""  # it ended, is stuck, or has no room to start in
     killed: bool = False  # it was ended from outside, whatever it was doing
-    seconds: float = 0.0  # since it was started; of one that ended, those that it lived
+    seconds: float = 0.0  # for which it has held a machine; of one that ended, did
     log: str = ""  # where a person finds what it printed
 
     @property
@@ -70,16 +74,32 @@ def of_stores(ledger: str, artifacts: str) -> Mapping[str, str]:
 class Runner(Protocol):
     """Runs workers somewhere."""
 
+    @property
+    def detached(self) -> bool:
+        """Whether workers outlive this process, and others find them."""
+        ...
+
     def ensure(self, group: WorkerGroup, count: int) -> None:
         """Start as many workers as the group lacks of `count` that are alive; never end one.
 
+        Those for which there is no room yet count: they are starting. Asked for none, it
+        learns what workers of the group are, which others may have begun to start.
+
         Raises:
-            Failed: They cannot be started.
+            Invalid: Such workers cannot run there.
+            Failed: They may not be started.
+            Unreachable: The engine did not answer.
         """
         ...
 
     def look(self, key: str) -> Sequence[WorkerStatus]:
-        """Every worker of the group since it was first asked for; none of an unknown group."""
+        """Every worker of the group that is alive, and those that ended, as far as they are known.
+
+        This process is told at least once of each whose end it can see. None of an unknown group.
+
+        Raises:
+            Unreachable: The engine did not answer.
+        """
         ...
 
     def leave(self, key: str, workers: Collection[str]) -> None:
@@ -91,7 +111,7 @@ class Runner(Protocol):
         ...
 
     def remove(self, key: str) -> None:
-        """End every worker of the group now, and forget the group."""
+        """End every worker of the group now, whoever started it, and forget the group."""
         ...
 
     def logs(self, key: str, worker: str) -> str:
