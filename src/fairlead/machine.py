@@ -13,6 +13,7 @@ from pathlib import Path
 SAME_PACKAGES: Mapping[str, str] = {"xgboost-cpu": "xgboost"}
 """Packages that are another one, built otherwise."""
 
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -25,6 +26,14 @@ def usable_cores() -> int:
 def unique_name() -> str:
     """A name that no other process, here or elsewhere, goes by: the host, this process, chance."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def boot() -> str:
+    """What no other machine has, and this one has until it is started again."""
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:  # not Linux
+        return socket.gethostname()
 
 
 def usable_memory() -> int:

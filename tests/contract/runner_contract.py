@@ -130,3 +130,57 @@ class RunnerContract:
         self, runner: Runner, group: WorkerGroup
     ) -> None:
         assert runner.logs(group.key, "unknown") == ""
+
+
+class DetachedRunnerContract(RunnerContract):
+    """The promises of one whose workers outlive it, on an engine with little room.
+
+    A class that inherits it gives the fixture `other` besides: a runner of another process.
+    """
+
+    def too_large(self, group: WorkerGroup) -> WorkerGroup:
+        """A group that the engine has no room for."""
+        return replace(group, cores=1000.0)
+
+    def test_it_says_that_they_are_detached(self, runner: Runner) -> None:
+        assert runner.detached
+
+    def test_asked_by_two_is_once(self, runner: Runner, other: Runner, group: WorkerGroup) -> None:
+        runner.ensure(group, 2)
+        other.ensure(group, 2)
+        names = self.running(runner, group, 2)
+        assert sorted(self.running(other, group, 2)) == sorted(names)
+
+    def test_another_process_goes_on_with_workers_that_had_no_room(
+        self, runner: Runner, other: Runner, group: WorkerGroup
+    ) -> None:
+        large = self.too_large(group)
+        runner.ensure(large, 2)
+        wait_until(lambda: len(self.with_a_reason(runner, large)) == 2)
+        first = runner.look(group.key)[0].name
+        assert len(other.look(group.key)) == 2
+        other.leave(group.key, [first])
+        wait_until(lambda: len(self.alive(runner, group)) == 1)
+        other.remove(group.key)
+        wait_until(lambda: not self.alive(runner, group))
+
+    def test_no_room_is_one_line_and_holds_nothing(
+        self, runner: Runner, group: WorkerGroup
+    ) -> None:
+        large = self.too_large(group)
+        runner.ensure(large, 1)
+        (waiting,) = wait_until(lambda: self.with_a_reason(runner, large))
+        assert "1000 CPU" in waiting_reason(runner, large)
+        assert "\n" not in waiting_reason(runner, large)
+        runner.leave(group.key, [waiting])
+        wait_until(lambda: not self.alive(runner, group))
+        assert [one.seconds for one in runner.look(group.key)] == [0.0]
+
+    def with_a_reason(self, runner: Runner, group: WorkerGroup) -> list[str]:
+        return [
+            one.name for one in self.alive(runner, group) if one.state == "starting" and one.why
+        ]
+
+
+def waiting_reason(runner: Runner, group: WorkerGroup) -> str:
+    return next(one.why for one in runner.look(group.key) if one.alive)

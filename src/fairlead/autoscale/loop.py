@@ -162,9 +162,7 @@ class AutoscalerLoop:
             raise Failed(early_end_reason(self.runner, self.group.key, unasked[-1]))
         return workers
 
-    def _offered(
-        self, known: Mapping[str, Offer], workers: Sequence[WorkerStatus]
-    ) -> Offer | None:
+    def _offered(self, known: Mapping[str, Offer], workers: Sequence[WorkerStatus]) -> Offer | None:
         """What the workers have: as the last of them said, where this process cannot know."""
         if self.offer is None or self._learned:
             for worker in workers:
@@ -172,9 +170,7 @@ class AutoscalerLoop:
                     self.offer, self._learned = known[worker.name], True
         return self.offer
 
-    def _fleet(
-        self, load: Load, workers: Sequence[WorkerStatus], known: Collection[str]
-    ) -> Fleet:
+    def _fleet(self, load: Load, workers: Sequence[WorkerStatus], known: Collection[str]) -> Fleet:
         return Fleet(
             workers=[
                 ScaledWorker(name=each.name, state=state, since=self._since(each.name, state, load))

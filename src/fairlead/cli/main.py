@@ -54,7 +54,7 @@ COMMANDS = {
         "server": "Serve the control API, and carry submitted runs.",
         "controller": "Carry submitted runs from stage to stage.",
         "worker": "Claim and carry out tasks, on any machine.",
-        "autoscale": "Start local workers as tasks come, and let idle ones leave.",
+        "autoscale": "Start workers as tasks come, and let idle ones leave.",
         "fleet": "List the workers that are alive.",
     },
     "Models": {

@@ -1,20 +1,26 @@
-"""How many workers there are: an autoscaler of local processes, and loads to try its rule on."""
+"""How many workers there are: an autoscaler, wherever workers run, and loads to try its rule on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fairlead.autoscale.decide import Policy
 from fairlead.autoscale.described_load import DescribedLoad, read, recorded
 from fairlead.autoscale.loop import AutoscalerLoop
 from fairlead.autoscale.replay import Replay, picture, replay
+from fairlead.errors import Invalid
+from fairlead.formatting import without_password
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from fairlead.machine import installed_packages, unique_name, usable_memory
 from fairlead.records import Offer, ScalingDecision
+from fairlead.runners.local import LocalRunner
+from fairlead.runners.ray import RayRunner
 from fairlead.runners.runner import WorkerGroup
 from fairlead.settings import Settings
 from fairlead.study.run import local_runner
@@ -24,6 +30,7 @@ __all__ = [
     "Policy",
     "Replay",
     "ScaleRequest",
+    "WorkerPlace",
     "WorkerStop",
     "autoscale",
     "described",
@@ -35,6 +42,25 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerPlace:
+    """Where workers run, and what each is given there.
+
+    Args:
+        runner: What starts them: processes of this machine, or actors of a Ray cluster.
+        address: Of the cluster.
+        cores: Cores of the cluster that each takes.
+        memory: Bytes of memory that each takes; 0 for none that is counted.
+        variables: Names of variables of this process's environment that each gets.
+    """
+
+    runner: Literal["local", "ray"] = "local"
+    address: str = "auto"
+    cores: float = 1.0
+    memory: int = 0
+    variables: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScaleRequest:
     """What is to be scaled, and how.
 
@@ -43,12 +69,14 @@ class ScaleRequest:
         policy: How many workers are wanted.
         study: Of this study alone (a name, an id, or its beginning); None for any.
         drain: Seconds that workers have for the tasks in hand, when it is asked to stop.
+        place: Where workers run.
     """
 
     name: str
     policy: Policy
     study: str | None = None
     drain: float = 30.0
+    place: WorkerPlace = field(default_factory=WorkerPlace)
 
 
 _PATIENCE = 5.0
@@ -63,7 +91,7 @@ def autoscale(
     on_decision: Callable[[ScalingDecision], None],
     note: Callable[[str], None],
 ) -> None:
-    """Start workers of this machine as tasks come, and have them leave as they go, until stopped.
+    """Start workers as tasks come, and have them leave as they go, until stopped.
 
     Args:
         request: What, and how.
@@ -74,33 +102,66 @@ def autoscale(
 
     Raises:
         NotFound: There is no such study.
+        Invalid: Workers cannot run there.
         Failed: Workers end as soon as they start.
+        Unreachable: The cluster does not answer.
     """
     url, setting = settings.ledger_url, settings.ledger_setting
     with (
         open_ledger(url, patience=_PATIENCE, setting=setting) as ledger,
-        local_runner(settings) as runner,
+        _runner(request.place, settings) as runner,
     ):
         study = None if request.study is None else ledger.studies.get(request.study).id
+        group = _group(request, settings, study)
+        runner.ensure(group, 0)  # what cannot work is said now, and ends it
         AutoscalerLoop(
             name=request.name,
             holder=unique_name(),
             ledger=ledger,
             runner=runner,
-            group=WorkerGroup(
-                key=f"autoscaler-{request.name}",
-                study=study,
-                ledger=url,
-                artifacts=settings.artifacts_url,
-            ),
+            group=group,
             policy=request.policy,
-            offer=Offer(packages=installed_packages(), memory=usable_memory()),
+            offer=None if runner.detached else _own_offer(),
             lease=settings.lease,
             drain=request.drain,
             stop=stop,
             on_decision=on_decision,
             note=note,
         ).run()
+
+
+def _runner(place: WorkerPlace, settings: Settings) -> LocalRunner | RayRunner:
+    if place.runner == "ray":
+        return RayRunner(place.address)
+    return local_runner(settings)
+
+
+def _own_offer() -> Offer:
+    return Offer(packages=installed_packages(), memory=usable_memory())
+
+
+def _group(request: ScaleRequest, settings: Settings, study: str | None) -> WorkerGroup:
+    """The workers of an autoscaler; their key is that of no other ledger's on the same engine."""
+    place, url = request.place, without_password(settings.ledger_url)
+    digest = hashlib.sha256(f"{request.name}\n{study}\n{url}".encode()).hexdigest()
+    return WorkerGroup(
+        key=f"autoscaler-{digest[:12]}",
+        study=study,
+        ledger=settings.ledger_url,
+        artifacts=settings.artifacts_url,
+        environ={} if place.runner == "local" else _environ(place, settings),
+        cores=place.cores,
+        memory=place.memory,
+    )
+
+
+def _environ(place: WorkerPlace, settings: Settings) -> Mapping[str, str]:
+    """What workers of other machines must know of this one's settings."""
+    if missing := [name for name in place.variables if name not in os.environ]:
+        raise Invalid(f"${missing[0]} is to be given to the workers, and is not set")
+    queue = {"FAIRLEAD_QUEUE": settings.queue} if settings.queue else {}
+    own = {"FAIRLEAD_LEASE": f"{settings.lease:g}", "FAIRLEAD_CACHE_SIZE": str(settings.cache_size)}
+    return {**own, **queue, **{name: os.environ[name] for name in place.variables}}
 
 
 def described(file: Path, options: Mapping[str, Any]) -> DescribedLoad:

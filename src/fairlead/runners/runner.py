@@ -27,6 +27,8 @@ class WorkerGroup:
         ledger: URL of the ledger's database.
         artifacts: URL of the artefact store.
         environ: Environment variables that they get on top.
+        cores: Cores that each asks of an engine that shares machines out.
+        memory: Bytes of memory that each asks of it; 0 for none.
     """
 
     key: str
@@ -34,6 +36,8 @@ class WorkerGroup:
     ledger: str
     artifacts: str
     environ: Mapping[str, str] = field(default_factory=dict)
+    cores: float = 1.0
+    memory: int = 0
 
     def arguments(self, name: str) -> list[str]:
         """The arguments of `fairlead` for the worker of this name, wherever it runs.

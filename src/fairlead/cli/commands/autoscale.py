@@ -1,4 +1,4 @@
-"""`fairlead autoscale`: as many local workers as the tasks that wait are worth."""
+"""`fairlead autoscale`: as many workers as the tasks that wait are worth."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -17,10 +17,11 @@ from fairlead.cli.output import log, print_fields, print_json
 from fairlead.formatting import plain
 
 if TYPE_CHECKING:
-    from fairlead.control.autoscaling import Replay
+    from fairlead.control.autoscaling import Replay, WorkerPlace
     from fairlead.records import ScalingDecision
 
 _HOUR = 3600.0
+_GB = 1e9
 _MOST = 1024
 _OF_STUDY = "study:"
 
@@ -29,6 +30,8 @@ Examples:
   fairlead autoscale                    none while there is no task, up to 16
   fairlead autoscale --min 1 --max 4    always one, at most four
   fairlead autoscale --budget 8         at most 8 worker-hours
+  fairlead autoscale --runner ray       on the Ray cluster of this machine
+  fairlead autoscale --runner ray --address ray://head:10001 --max 200
   fairlead autoscale --plan load.yaml   what would be decided for a load
   fairlead autoscale --plan study:boston-prices --max 4
 
@@ -79,13 +82,39 @@ class FiniteRange(click.FloatRange):
     help="Worker-hours that may be spent in all [no bound].",
 )
 @click.option("--study", help="For this study only (a name, an id, or its beginning).")
-@click.option("--name", default="local", help="One process decides under each name [local].")
+@click.option("--name", help="One process decides under each name [the runner's].")
 @click.option(
     "--drain",
     type=FiniteRange(0, 1e6),
     default=30.0,
     metavar="SECONDS",
     help="Time that workers have for their task when it is stopped [30].",
+)
+@click.option(
+    "--runner",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Where workers run: processes here, or actors of a Ray cluster [local].",
+)
+@click.option("--address", help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT [auto].")
+@click.option(
+    "--cores",
+    type=FiniteRange(0, 1024, min_open=True),
+    metavar="N",
+    help="Cores of the cluster that a worker takes [1].",
+)
+@click.option(
+    "--memory",
+    type=FiniteRange(0, 1e6, min_open=True),
+    metavar="GB",
+    help="Memory of the cluster that a worker takes [not counted].",
+)
+@click.option(
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME",
+    help="Variable of the environment that workers of the cluster get, too; may be repeated.",
 )
 @click.option(
     "--plan",
@@ -103,12 +132,17 @@ def command(  # noqa: PLR0913 - click passes each option by name
     cooldown: float | None,
     budget: float | None,
     study: str | None,
-    name: str,
+    name: str | None,
     drain: float,
+    runner: Literal["local", "ray"],
+    address: str | None,
+    cores: float | None,
+    memory: float | None,
+    variables: tuple[str, ...],
     plan: str | None,
     as_json: bool,
 ) -> None:
-    """Start local workers as tasks come, and let idle ones leave.
+    """Start workers as tasks come, and let idle ones leave.
 
     Each decision is printed with its reason, and kept in the ledger. SIGINT (Ctrl-C) or SIGTERM
     lets workers finish their tasks and ends; a second one ends at once.
@@ -121,19 +155,40 @@ def command(  # noqa: PLR0913 - click passes each option by name
         "cooldown": cooldown,
         "budget": spend,
     }
+    of_cluster = {"address": address, "cores": cores, "memory": memory, "variables": variables}
     if plan is None:
-        _scale(ctx, options, study, name, drain, as_json=as_json)
+        place = _place(runner, {key: value for key, value in of_cluster.items() if value})
+        _scale(
+            ctx,
+            options,
+            study=study,
+            name=name or runner,
+            drain=drain,
+            place=place,
+            as_json=as_json,
+        )
     else:
         _plan(ctx, options, plan, as_json=as_json)
+
+
+def _place(runner: Literal["local", "ray"], of_cluster: Mapping[str, Any]) -> WorkerPlace:
+    from fairlead.control.autoscaling import WorkerPlace
+
+    if runner == "local" and of_cluster:
+        option = "env" if "variables" in of_cluster else next(iter(of_cluster))
+        raise click.UsageError(f"--{option} is of a cluster: give --runner ray, too.")
+    memory = int(of_cluster.get("memory", 0) * _GB)
+    return WorkerPlace(runner=runner, **{**of_cluster, "memory": memory})
 
 
 def _scale(  # noqa: PLR0913 - the options of the command
     ctx: click.Context,
     options: Mapping[str, float | None],
+    *,
     study: str | None,
     name: str,
     drain: float,
-    *,
+    place: WorkerPlace,
     as_json: bool,
 ) -> None:
     from fairlead.control.autoscaling import (
@@ -151,7 +206,7 @@ def _scale(  # noqa: PLR0913 - the options of the command
     with opened(ctx):
         pass  # both stores can be opened
     autoscale(
-        ScaleRequest(name=name, policy=policy, study=study, drain=drain),
+        ScaleRequest(name=name, policy=policy, study=study, drain=drain, place=place),
         settings(ctx),
         stop,
         on_decision=lambda decision: _show(decision, as_json=as_json),
