@@ -33,6 +33,13 @@ WORTH_A_SERVER = 40
 """So many such tests are worth the start of a server that forks their processes."""
 
 
+SERVERS = ("postgres", "s3_server")
+"""The fixtures that start a server that Fairlead may be run with."""
+
+SERVED = ("pgbouncer", "postgres", "rabbitmq", "ray", "s3")
+"""The modules of tests/support that start one: a test module that uses them needs one."""
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Half as many again as there are cores: many tests wait for leases, clocks and connections."""
     affinity = hasattr(os, "sched_getaffinity")  # a container may have few of the machine's
@@ -53,6 +60,23 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "new_interpreters: what it tests is how a process starts, or holds of a new one only",
     )
+    config.addinivalue_line(
+        "markers", "servers: needs PostgreSQL, RabbitMQ, S3 or the like; set by what it uses"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need servers are a run of their own: see `make test-servers`."""
+    for item in items:
+        if _needs_a_server(item):
+            item.add_marker("servers")
+
+
+def _needs_a_server(item: pytest.Item) -> bool:
+    assert isinstance(item, pytest.Function)
+    known = {f"tests.support.{name}" for name in SERVED}
+    used = {getattr(value, "__module__", "") for value in vars(item.module).values()}
+    return bool({*SERVERS}.intersection(item.fixturenames) or known & used)
 
 
 @pytest.fixture(scope="session", autouse=True)
