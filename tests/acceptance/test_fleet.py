@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from fairlead.ledger.store import open_ledger
-from tests.support.fleet import SLOW, Fleet, alone, once_each
+from tests.support.fleet import Fleet, alone, once_each, write_spec
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
@@ -153,7 +152,7 @@ def test_a_run_is_changed_paused_and_cancelled_while_it_goes_on(fleet: Fleet) ->
 
 
 def test_a_worker_gives_its_task_back_when_the_time_to_drain_is_over(fleet: Fleet) -> None:
-    (fleet.folder / "slow.py").write_text(textwrap.dedent(SLOW).replace("0.1", "60"))
+    write_spec(fleet.folder, seconds=60)
     worker = fleet.start("w1", "worker", "--name", "w1", "--drain-seconds", "1")
     run = fleet.done("submit", "forest.yaml").strip()
     with open_ledger(fleet.url) as ledger:

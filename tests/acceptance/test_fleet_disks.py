@@ -14,12 +14,11 @@ import pytest
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from tests.support.disks import small_disk
-from tests.support.fleet import Fleet, alone, once_each
+from tests.support.fleet import Fleet, alone, once_each, write_spec
 from tests.support.postgres import PostgresServer, database
 from tests.support.waiting import wait_until
 
-MANY = "search.trials=300"
-QUICK = "search.over[0].family=sklearn.tree:DecisionTreeRegressor"
+MANY = ("search.trials=300", "search.over[0].params.min_samples_leaf.high=10000")
 
 
 @pytest.fixture
@@ -41,10 +40,12 @@ def test_a_full_disk_of_the_database_server_is_waited_out(
     with small_disk("250m") as disk:
         server = PostgresServer(within=disk.folder, fsync="off", max_wal_size="48MB")
         fleet = Fleet(tmp_path, server.url)
+        sets = [word for change in MANY for word in ("--set", change)]
+        write_spec(tmp_path, seconds=0.001)  # much is written
         try:
             fleet.start("c1", "controller")
             fleet.start("w1", "worker", "--name", "w1")
-            run = fleet.done("submit", "forest.yaml", "--set", MANY, "--set", QUICK).strip()
+            run = fleet.done("submit", "forest.yaml", *sets).strip()
             with open_ledger(server.url) as ledger:
                 study = ledger.runs.get(run).study
                 wait_until(lambda: ledger.studies.counts(study).done >= 20)
@@ -53,7 +54,7 @@ def test_a_full_disk_of_the_database_server_is_waited_out(
                 disk.make_room()
                 fleet.done("watch", run, "--json")
                 assert once_each(ledger, study)
-            wanted = alone(tmp_path_factory.mktemp("alone"), MANY, QUICK)
+            wanted = alone(tmp_path_factory.mktemp("alone"), *MANY)
             assert fleet.trials() == wanted
             fleet.end()
         finally:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlead.ledger.interface import Ledger
+from tests.support.machines import Machine
 
 SPEC = """
 name: forest
@@ -38,7 +39,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 class Slow(DecisionTreeRegressor):
     def fit(self, X, y, sample_weight=None, check_input=True):
-        time.sleep(0.1)
+        time.sleep(SECONDS)
         return super().fit(X, y, sample_weight, check_input)
 """
 LEASE = "2"
@@ -69,11 +70,14 @@ class Fleet:
         home = str(self.folder / name)
         return [sys.executable, "-m", "fairlead", "--home", home, *words]
 
-    def start(self, name: str, *words: str, **environ: str) -> subprocess.Popen[bytes]:
-        """Start a program; its log is NAME.log."""
+    def start(
+        self, name: str, *words: str, machine: Machine | None = None, **environ: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a program, on this machine if none is named; its log is NAME.log."""
+        there = machine.enter if machine else []
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                self.command(name, *words),
+                [*there, *self.command(name, *words)],
                 env={**self.environ(), **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -118,14 +122,15 @@ class Fleet:
         return "\n".join(file.read_text() for file in sorted(self.folder.glob("*.log")))
 
 
-def write_spec(folder: Path) -> None:
+def write_spec(folder: Path, *, seconds: float = 0.1) -> None:
+    """Put the spec there, and its family, one fit of which takes so long."""
     (folder / "forest.yaml").write_text(SPEC)
-    (folder / "slow.py").write_text(textwrap.dedent(SLOW))
+    (folder / "slow.py").write_text(textwrap.dedent(SLOW).replace("SECONDS", str(seconds)))
 
 
 def alone(folder: Path, *changes: str) -> list[Any]:
     """The trials of the spec with these changes, run on one machine."""
-    write_spec(folder)
+    write_spec(folder, seconds=0.001)
     sets = [word for change in changes for word in ("--set", change)]
     for words in (["run", "forest.yaml", *sets], ["trials", "forest", "--json"]):
         done = subprocess.run(

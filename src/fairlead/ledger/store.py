@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from fairlead.errors import Invalid, NextStep
 from fairlead.ledger import http, postgres, sqlite
 from fairlead.ledger.autoscaling import SqlAutoscaling
-from fairlead.ledger.database import HOME, PATIENCE, Database, now
+from fairlead.ledger.database import HOME, PATIENCE, SCHEMA_LOCK, Database, now
 from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.events import SqlHistories
 from fairlead.ledger.interface import Ledger, Requests
@@ -224,8 +224,6 @@ def _digests(connection: sa.Connection) -> Sequence[Digest]:
 
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA_LOCK = "schema"
-"""The named lock of whoever makes or changes tables."""
 
 _NEW = ""  # the revision of a database without tables
 _OF_DATABASE = "fairlead_"  # begins the names of tables that are the database's own affair
