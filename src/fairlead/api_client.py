@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -52,7 +52,8 @@ _MOST = 1 << 30  # bytes of an answer
 _SHORTEST_WAIT = 0.01
 _LONGEST_WAIT = 1.0
 _PROBLEM = "application/problem+json"
-_IN_PROGRESS = "request_in_progress"
+_SOON = {"overloaded", "request_in_progress"}  # codes of problems that pass
+_CHUNK = 1 << 16  # what a cut costs at most
 _AWAY = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
 
@@ -146,6 +147,46 @@ class ApiClient:
             raise self._meant(answer)
         return answer
 
+    def download(self, path: str, file: Path) -> None:
+        """Write the body of an answer to a file; after a cut, from where it broke off.
+
+        Args:
+            path: Below /api/v1.
+            file: Made by this.
+
+        Raises:
+            Unreachable: Nothing more came for as long as there is patience.
+            FairleadError: As the server raised it.
+        """
+        with file.open("wb") as out:
+            while True:
+                before = out.tell()
+                fault = self._downloaded(path, out)
+                if not fault:
+                    return
+                if before == 0 or out.tell() > before:
+                    backoff = Backoff(self._patience, _longest_wait)
+                if not backoff.wait():
+                    raise self._unreachable(fault)
+
+    def _downloaded(self, path: str, out: BinaryIO) -> str:
+        """Append the rest of the body; what went wrong, or nothing."""
+        import urllib3.exceptions
+
+        try:
+            response = self._begun("GET", path, None, {"Range": f"bytes={out.tell()}-"})
+            if response.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+                answer = self._whole(path, response)
+                if not _is_to_repeat(answer):
+                    raise self._meant(answer)
+                return f"it answers {answer.status}"
+            if response.status == HTTPStatus.OK:
+                out.truncate(out.seek(0))
+            out.writelines(response.stream(_CHUNK))
+        except (urllib3.exceptions.HTTPError, ConnectionError) as error:
+            return _in_a_line(error)
+        return ""
+
     def close(self) -> None:
         """Close the connections."""
         if self._pool is not None and self._process == os.getpid():
@@ -174,8 +215,12 @@ class ApiClient:
     def _asked(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> ApiAnswer:
-        pool = self._connections()
-        response = pool.urlopen(
+        return self._whole(path, self._begun(method, path, body, headers))
+
+    def _begun(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> BaseHTTPResponse:
+        return self._connections().urlopen(
             method,
             f"{urlsplit(self.url).path}{_PREFIX}{path}",
             body=body,
@@ -184,6 +229,8 @@ class ApiClient:
             retries=False,
             preload_content=False,
         )
+
+    def _whole(self, path: str, response: BaseHTTPResponse) -> ApiAnswer:
         content = response.read(_MOST + 1)
         if len(content) > _MOST:
             response.close()
@@ -208,8 +255,8 @@ class ApiClient:
         """The error that an answer stands for."""
         found = _problem(answer)
         kinds = {kind.default_code: kind for kind in _tree(FairleadError)}
-        if found.kind in kinds:
-            return kinds[found.kind](found.detail, code=found.code, next_steps=_steps(found))
+        if kind := kinds.get(found.kind or found.code):
+            return kind(found.detail, code=found.code, next_steps=_steps(found))
         status, said = answer.status, found.detail or HTTPStatus(answer.status).phrase
         if status == HTTPStatus.UNAUTHORIZED:
             return self._unauthorized()
@@ -218,10 +265,8 @@ class ApiClient:
                 f"{self.url}: it answers {status} ({said}), as no Fairlead server does; see "
                 f"{self._setting}"
             )
-        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return TooLarge(f"{self.url}: {said}", code=found.code)
-        kind = Failed if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Invalid
-        return kind(f"{self.url}: {said}", code=found.code)
+        failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return (Failed if failed else Invalid)(f"{self.url}: {said}", code=found.code)
 
     def _unauthorized(self) -> Invalid:
         if not self._token.headers():
@@ -326,12 +371,12 @@ def _longest_wait(tries: int, _waited: float) -> float:
 def _is_to_repeat(answer: ApiAnswer) -> bool:
     """Whether to ask again soon.
 
-    Something else answered in the server's place, it takes no more requests, or it still carries
-    out the same request, whose connection was lost.
+    Something else answered in the server's place, it takes no more requests at this moment, or it
+    still carries out the same request, whose connection was lost.
     """
-    if answer.status == HTTPStatus.CONFLICT:
-        return _problem(answer).code == _IN_PROGRESS
-    return answer.status in _AWAY and not _is_problem(answer)
+    if _is_problem(answer):
+        return _problem(answer).code in _SOON
+    return answer.status in _AWAY
 
 
 def _is_problem(answer: ApiAnswer) -> bool:

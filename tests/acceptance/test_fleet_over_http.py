@@ -29,7 +29,7 @@ class HttpFleet(Fleet):
         super().__init__(folder, f"http://127.0.0.1:{self.port}")
         self.tokens = folder / "server" / "tokens.json"
         self.more = {
-            "FAIRLEAD_ARTIFACTS": str(folder / "server" / "artifacts"),
+            "FAIRLEAD_ARTIFACTS": "",
             TOKEN: self.token("client", "submitter"),
         }
         self.serve()

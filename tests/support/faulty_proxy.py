@@ -163,7 +163,7 @@ class Handler(BaseHTTPRequestHandler):
         except (Cut, OSError):
             self.close_connection = True
 
-    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _handle  # noqa: N815 - http.server's names
+    do_GET = do_PUT = do_HEAD = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815 - http.server's names
 
     def forwarded(self) -> Answer:
         """What the server answers to this request."""

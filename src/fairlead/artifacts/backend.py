@@ -104,10 +104,11 @@ def missing(digest: Digest, where: str) -> Corrupt:
     )
 
 
-def damaged(digest: Digest, where: str, size: int) -> Corrupt:
-    """The error of an artefact whose bytes are others."""
+def damaged(digest: Digest, where: str, size: int | None) -> Corrupt:
+    """The error of an artefact whose bytes are others; how many, where that is known."""
+    those = "bytes" if size is None else f"{size} bytes"
     return Corrupt(
-        f"artefact {digest} is damaged: the {size} bytes in {where!r} are not what its name says; "
+        f"artefact {digest} is damaged: the {those} in {where!r} are not what its name says; "
         "restore it from a copy, or delete it and make it again by a fresh run of its spec",
         code="artefact_damaged",
         next_steps=(_AGAIN,),

@@ -19,11 +19,13 @@ from fairlead.artifacts.backend import (
     digest_of_file,
 )
 from fairlead.artifacts.folder import FolderBackend
+from fairlead.artifacts.http import HttpBackend
 from fairlead.artifacts.remote import FsspecBackend
 from fairlead.artifacts.s3 import S3Backend
 from fairlead.errors import Failed
 from fairlead.formatting import without_password
 from fairlead.records import CacheFolder, Digest, File
+from fairlead.settings import SERVERS
 
 
 class Artifacts:
@@ -133,6 +135,8 @@ def _backend(root: Path | str, cache: CacheFolder | None) -> ArtifactBackend:
         return FolderBackend(Path(root).absolute())
     if root.startswith("file://"):  # not through fsspec, which does not care about crashes
         return FolderBackend(Path(unquote(urlsplit(root).path)))
+    if root.startswith(SERVERS):
+        return HttpBackend(root, cache)
     if root.startswith(("s3://", "s3a://")):
         return S3Backend(root, cache)
     return FsspecBackend(root, cache)
