@@ -25,6 +25,7 @@ ColumnKind: TypeAlias = Literal["number", "text", "date"]
 CellType: TypeAlias = Literal["number", "text", "boolean"]
 RunStage: TypeAlias = Literal["search", "refit", "register", "judge", "deploy"]
 RunState: TypeAlias = Literal["running", "done", "failed", "cancelled"]
+ScheduleOutcome: TypeAlias = Literal["began", "unchanged", "skipped", "failed"]
 DeploymentState: TypeAlias = Literal["running", "done", "undone", "failed", "superseded"]
 
 
@@ -407,6 +408,28 @@ class Run:
     began: float = 0.0
     since: float = 0.0  # when the present stage began
     holder: str | None = None  # the process that carries it, while it runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When a model's champion is trained again, and what came of the last time."""
+
+    model: str
+    every: float  # seconds
+    source: str | None = None  # where the data is; where the champion's was if None
+    folder: str = ""  # that a relative path of data starts from
+    deploy: bool = False
+    priority: int | None = None
+    by: str = ""  # who made it
+    paused: bool = False
+    first: float = 0.0  # due times are whole intervals from this one
+    due: float = 0.0  # the next time
+    created: float = 0.0
+    run: str | None = None  # the last one that it began
+    outcome: ScheduleOutcome | None = None  # of the last due time
+    reason: str = ""  # of the outcome
+    noted: float | None = None  # when that was
+    holder: str | None = None  # the process that is beginning a run
 
 
 @dataclass(frozen=True, kw_only=True)

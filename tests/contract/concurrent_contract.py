@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from fairlead.ledger.interface import Ledger
-from fairlead.records import Counts, Deployment, Revision, Version
+from fairlead.records import Counts, Deployment, Revision, Schedule, Version
 from tests.contract.racing import ROUTE, STUDY, race, trials
 
 
@@ -150,3 +150,12 @@ class ConcurrentContract:
         assert sorted(flat(taken)) == [0, 0, 1]
         holder = f"s{flat(taken).index(1)}"
         assert ledger.deployments.get("m") == replace(begun, server=holder)
+
+    def test_of_several_at_once_one_begins_the_due_run(self, ledger: Ledger, location: str) -> None:
+        ledger.studies.open(STUDY)
+        ledger.schedules.put(Schedule(model="m", every=60.0, due=30.0))
+        outcomes = race(location, "begin due")
+        began = [run for run in flat(outcomes) if run is not None]
+        assert sorted(began) == sorted(run.id for run in ledger.runs.all())
+        assert len(began) == len(outcomes[0])
+        assert ledger.schedules.get("m").due == 30.0 + 60 * len(began)

@@ -33,6 +33,7 @@ from fairlead.records import (
     Result,
     Revision,
     Route,
+    Run,
     Study,
     Trial,
     Verdict,
@@ -162,6 +163,19 @@ def answer_once(ledger: Ledger, me: int, number: int) -> Attempt:
     return ask
 
 
+def begin_due(ledger: Ledger, me: int, number: int) -> Attempt:
+    schedule = ledger.schedules.get("m")
+    mine = replace(schedule, holder=f"c{me}")
+    run = Run(id="", study=STUDY.id, spec=f"{me} {number}")
+
+    def attempt() -> object:
+        if not ledger.schedules.take(schedule, f"c{me}", lease=60):
+            return None
+        return ledger.schedules.begin(mine, run, due=schedule.due + 60).id
+
+    return attempt
+
+
 ACTIONS: Mapping[str, Callable[[Ledger, int, int], Attempt]] = {
     "add": lambda ledger, _me, number: partial(
         ledger.tasks.add, STUDY.id, trials(20 * number, 20 * number + 30)
@@ -178,6 +192,7 @@ ACTIONS: Mapping[str, Callable[[Ledger, int, int], Attempt]] = {
     "deploy": deploy,
     "take": take,
     "answer once": answer_once,
+    "begin due": begin_due,
 }
 
 

@@ -20,6 +20,7 @@ from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.paging_contract import PagingContract
 from tests.contract.requests_contract import ConcurrentRequestsContract, RequestsContract
 from tests.contract.runs_contract import RunsContract
+from tests.contract.schedules_contract import SchedulesContract
 from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
 from tests.support.postgres import database
@@ -30,6 +31,7 @@ class TestPostgresLedger(
     FleetContract,
     RunsContract,
     RequestsContract,
+    SchedulesContract,
     PagingContract,
     AutoscalingContract,
     ServingContract,

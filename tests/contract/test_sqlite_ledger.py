@@ -25,6 +25,7 @@ from tests.contract.ledger_machine import LedgerMachine
 from tests.contract.paging_contract import PagingContract
 from tests.contract.requests_contract import ConcurrentRequestsContract, RequestsContract
 from tests.contract.runs_contract import RunsContract
+from tests.contract.schedules_contract import SchedulesContract
 from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
 
@@ -34,6 +35,7 @@ class TestSqliteLedger(
     FleetContract,
     RunsContract,
     RequestsContract,
+    SchedulesContract,
     PagingContract,
     AutoscalingContract,
     ServingContract,
@@ -87,6 +89,7 @@ class TestDemandingLedger(
     FleetContract,
     RunsContract,
     RequestsContract,
+    SchedulesContract,
     AutoscalingContract,
     ServingContract,
 ):

@@ -54,6 +54,8 @@ from fairlead.records import (
     Run,
     RunningTask,
     ScalingDecision,
+    Schedule,
+    ScheduleOutcome,
     Server,
     ServingEvent,
     Span,
@@ -694,6 +696,76 @@ class Runs(Protocol):
         ...
 
 
+class Schedules(Protocol):
+    """When champions are trained again: at most one schedule a model.
+
+    A due time is worked off by the process that holds the schedule for it, under a lease: it ends
+    with a run that began, or with a line that says why none did, and the next due time in the same
+    transaction.
+    """
+
+    def put(self, schedule: Schedule) -> Schedule:
+        """Make the schedule of its model, or change the one that there is.
+
+        What is written is how it was asked for, with `first` and `due`. One that is changed keeps
+        what came of its last time, and is held by nobody and not paused from then on.
+        """
+        ...
+
+    def get(self, model: str) -> Schedule:
+        """The schedule of this model. Raises NotFound."""
+        ...
+
+    def all(self) -> Sequence[Schedule]:
+        """Every schedule, by model; one whose lease has ended is held by nobody."""
+        ...
+
+    def remove(self, model: str) -> None:
+        """Forget it; runs that it began go on. Raises NotFound."""
+        ...
+
+    def pause(self, model: str) -> Schedule:
+        """Let no due time come until `resume`. Raises NotFound."""
+        ...
+
+    def resume(self, model: str, *, due: float) -> Schedule:
+        """Let due times come again, from this one on; one not paused stays. Raises NotFound."""
+        ...
+
+    def take(self, schedule: Schedule, holder: str, *, lease: float) -> bool:
+        """Hold the schedule for the due time that it names; held already, the lease is extended.
+
+        Returns:
+            False, and nothing written, where that due time is over, or another holds it.
+        """
+        ...
+
+    def release(self, model: str, holder: str) -> None:
+        """Let another process work off the due time, if this one holds it."""
+        ...
+
+    def begin(self, schedule: Schedule, run: Run, *, due: float) -> Run:
+        """Open the run as `Runs.open` does, note that it began, and set the next due time.
+
+        All in one transaction, so that a due time that ends with a run has one.
+
+        Args:
+            schedule: Its `holder` is the process.
+            run: The run.
+            due: The next due time.
+
+        Raises:
+            Lost: The process does not hold it any more; nothing was written.
+        """
+        ...
+
+    def note(
+        self, schedule: Schedule, *, outcome: ScheduleOutcome, reason: str, due: float
+    ) -> None:
+        """Note why no run began, and set the next due time. Raises Lost as `begin` does."""
+        ...
+
+
 class Autoscaling(Protocol):
     """How many workers there are: what there is to do, who decides, and what was decided.
 
@@ -871,6 +943,11 @@ class Ledger(Protocol):
     @property
     def runs(self) -> Runs:
         """Runs of specs, and who carries them."""
+        ...
+
+    @property
+    def schedules(self) -> Schedules:
+        """When champions are trained again."""
         ...
 
     @property

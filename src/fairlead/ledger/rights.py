@@ -86,6 +86,7 @@ _CONTROLLER: Mapping[str, _May] = {
     "serving_events": _ADD,
     "servers": _ALL,
     "runs": _CHANGE,
+    "schedules": _ALL,
     "leaving_workers": _ADD_AND_DELETE,
     "workers": _ALL,
     "autoscalers": _CHANGE,

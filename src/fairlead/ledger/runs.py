@@ -72,7 +72,7 @@ class SqlRuns:
     def open(self, run: Run) -> Run:
         """Append a run, or find the one of this study and spec that goes on."""
         return self._database.write(
-            lambda connection: _open(connection, run), lock=study_lock(run.study)
+            lambda connection: open_run(connection, run), lock=study_lock(run.study)
         )
 
     def get(self, run: str) -> Run:
@@ -138,7 +138,8 @@ def _row(connection: sa.Connection, run: str, *, locked: bool = False) -> Row:
     return row
 
 
-def _open(connection: sa.Connection, run: Run) -> Run:
+def open_run(connection: sa.Connection, run: Run) -> Run:
+    """Append the run, or find the one that goes on; needs the lock of its study."""
     same = {"study": run.study, "spec": run.spec, "deploy": run.deploy}
     known = connection.execute(_SAME, same).one_or_none()
     if known is not None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from fairlead.records import Allowance, Bounds, Offer, Trial, Verdict
 
-HEAD = "0010"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0011"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -438,6 +438,30 @@ runs = sa.Table(
     _one_of("state", "running", "done", "failed", "cancelled"),
     sa.CheckConstraint("state = 'running' OR holder IS NULL", name="holder"),
     sa.Index("runs_study", "study", "number"),
+)
+
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("every", sa.Double, nullable=False),  # seconds
+    sa.Column("source", sa.String),
+    sa.Column("folder", sa.String, nullable=False),
+    sa.Column("deploy", sa.Boolean, nullable=False),
+    sa.Column("priority", sa.Integer),
+    sa.Column("by", sa.String, nullable=False),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("first", sa.Double, nullable=False),
+    sa.Column("due", sa.Double, nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("run", sa.String, sa.ForeignKey("runs.id")),
+    sa.Column("outcome", sa.String),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("noted", sa.Double),
+    sa.Column("holder", sa.String),  # this and the next two: who is beginning a run
+    sa.Column("lease", sa.Double),  # seconds
+    sa.Column("lease_ends", sa.Double),
+    _one_of("outcome", "began", "unchanged", "skipped", "failed"),
 )
 
 workers = sa.Table(

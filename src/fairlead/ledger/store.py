@@ -19,6 +19,7 @@ from fairlead.ledger.interface import Ledger, Requests
 from fairlead.ledger.requests import OnceDatabase, SqlRequests
 from fairlead.ledger.routes import SqlRoutes
 from fairlead.ledger.runs import SqlRuns
+from fairlead.ledger.schedules import SqlSchedules
 from fairlead.ledger.schema import HEAD, metadata, routes, studies, tasks, versions
 from fairlead.ledger.servers import SqlServers
 from fairlead.ledger.studies import SqlStudies
@@ -78,6 +79,7 @@ class SqlLedger:
         self.servers = SqlServers(database)
         self.workers = SqlWorkers(database)
         self.runs = SqlRuns(database)
+        self.schedules = SqlSchedules(database)
         self.autoscaling = SqlAutoscaling(database)
         self.requests = SqlRequests(database)
         self.roots = SqlRoots(database)

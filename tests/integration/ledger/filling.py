@@ -25,6 +25,7 @@ from fairlead.records import (
     Result,
     Run,
     ScalingDecision,
+    Schedule,
     Server,
     Trial,
 )
@@ -61,6 +62,7 @@ def fill(ledger: Ledger) -> None:
     _scaled(ledger)
     request = Request(caller="ann", key="k", digest="d")
     requests_of(ledger).keep(request, Answer(body=b"\0\xff", location="/api/v1/runs/1"))
+    _scheduled(ledger)
 
 
 def _scaled(ledger: Ledger) -> None:
@@ -70,6 +72,15 @@ def _scaled(ledger: Ledger) -> None:
         autoscaler="local", cause="work", reason=_TEXT, wanted=2, leave=("w1",), spent=1 / 3
     )
     ledger.autoscaling.decided(decision, holder="h")
+
+
+def _scheduled(ledger: Ledger) -> None:
+    asked = Schedule(model="prices", every=1 / 3, source=_TEXT, deploy=True, priority=-3, by=_TEXT)
+    held = ledger.schedules.put(asked)
+    ledger.schedules.take(held, "c", lease=LEASE)
+    ledger.schedules.begin(replace(held, holder="c"), _run(), due=2 / 3)
+    ledger.schedules.put(Schedule(model="other", every=60.0))
+    ledger.schedules.pause("other")
 
 
 def _searched(ledger: Ledger) -> None:

@@ -57,9 +57,9 @@ SERVED: dict[str, tuple[list[str], list[object], list[str]]] = {
         ["v1 done", "v1-2 superseded"],
     ),
 }
-SERVED["0010"] = SERVED["0009"] = SERVED["0008"] = SERVED["0007"] = SERVED["0006"] = SERVED[
-    "0005"
-] = SERVED["0004"]
+SERVED["0011"] = SERVED["0010"] = SERVED["0009"] = SERVED["0008"] = SERVED["0007"] = SERVED[
+    "0006"
+] = SERVED["0005"] = SERVED["0004"]
 
 
 def served(ledger: Ledger) -> tuple[list[str], list[object], list[str]]:

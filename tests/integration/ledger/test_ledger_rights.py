@@ -190,12 +190,10 @@ def test_a_controller_can_do_all_that_people_ask_for(url: str) -> None:
         assert ledger.tasks.lose("running") == 1
         assert ledger.tasks.lose("leaving") == 0
         assert ledger.roots.digests()
-        assert deletable(named) == _OF_WORKERS | {
-            "outbox",
-            "servers",
-            "scaling_decisions",
-            "requests",
-        }
+        ledger.schedules.resume("other", due=1.0)
+        ledger.schedules.remove("other")
+        of_controllers = {"outbox", "servers", "schedules", "scaling_decisions", "requests"}
+        assert deletable(named) == _OF_WORKERS | of_controllers
         histories = (
             "events results versions judgements promotions routes serving_events trials "
             "scaling_decisions"
