@@ -5,19 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from fairlead.data.catalog import ENTRIES
 from fairlead.errors import Conflict, Invalid, NextStep, NotFound
 from fairlead.formatting import did_you_mean
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Event, Result, Run, Study, Trial
-from fairlead.registry.registry import Registry
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, parse_canonical
 from fairlead.spec.load import Loaded
-from fairlead.stores import Stores, open_stores
+from fairlead.stores import Stores
 from fairlead.study import run as runs
 from fairlead.study.ended import outcome_of, refuse_unfinished
 from fairlead.study.outcome import RunOutcome, metric_of, study_row
@@ -156,60 +153,6 @@ def _refuse_ended(run: Run, what: str) -> None:
         raise Conflict(
             f"run {run.id!r} is {run.state}: there is nothing to {what}; submit its spec again"
         )
-
-
-# ---- training again -------------------------------------------------------------------------
-
-
-def retrain(  # noqa: PLR0913 - what, on which data, how, and who follows it
-    model: str,
-    settings: Settings,
-    *,
-    source: str | None,
-    base: Path,
-    deploy: bool,
-    watch: ProgressListener,
-    stop: StopRequest | None = None,
-) -> Run:
-    """Submit the champion's spec, with its code as it was, on the data as it is today.
-
-    Args:
-        model: Whose champion.
-        settings: The installation's.
-        source: Where the data is; where the champion's was if None.
-        base: The folder that relative paths of data start from.
-        deploy: Whether the version is to be deployed where it becomes the champion.
-        watch: Called with what happens.
-        stop: Heeded at once.
-
-    Raises:
-        Invalid: The model has no champion, or the data cannot be used; nothing was written.
-        Stopped: It was asked to stop.
-    """
-    with open_stores(settings) as stores:
-        registry = Registry(ledger=stores.ledger, artifacts=stores.artifacts)
-        study = stores.ledger.studies.get(registry.version(model, None).study)
-        sources = {name: stores.artifacts.get(digest) for name, digest in study.sources.items()}
-    request = RunRequest(
-        spec=_on_data(parse_canonical(study.spec), source, base),
-        base=base,
-        sources=sources,
-    )
-    return runs.submit(request, settings, watch, stop, deploy=deploy)
-
-
-def _on_data(spec: Spec, source: str | None, base: Path) -> Spec:
-    """The spec with this source, whose content nothing is known of beforehand."""
-    named = source or spec.data.source
-    if "://" not in named and named not in ENTRIES:
-        named = str((base / named).absolute())
-        if not Path(named).exists():
-            raise Invalid(
-                f"data.source: {source or spec.data.source!r} is not there; give --data where the "
-                "data is today"
-            )
-    data = spec.data.model_copy(update={"source": named, "digest": None})
-    return spec.model_copy(update={"data": data})
 
 
 # ---- watching -------------------------------------------------------------------------------

@@ -94,7 +94,9 @@ def check_digest(content: bytes, name: str, digest: Digest | None) -> None:
     """
     found = hashlib.sha256(content).hexdigest()
     if digest is not None and found != digest:
-        raise InvalidData(f"data.digest: {name!r} is sha256:{found}, not sha256:{digest}")
+        raise InvalidData(
+            f"data.digest: {name!r} is sha256:{found}, not sha256:{digest}", code="other_digest"
+        )
 
 
 def _ignore(_done: int, _total: int | None) -> None: ...

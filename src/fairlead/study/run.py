@@ -8,18 +8,18 @@ end, and takes the run over where the lease ends before the run does.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeAlias
 
 from fairlead.errors import Failed, FairleadError, Lost
 from fairlead.families.catalog import NAMES
 from fairlead.formatting import count
 from fairlead.ledger.database import PATIENCE
-from fairlead.ledger.interface import Runs
+from fairlead.ledger.interface import Ledger
 from fairlead.machine import unique_name, usable_cores
 from fairlead.records import Candidate, Run, RunStage, Study, Version
 from fairlead.runners.local import LocalRunner
@@ -37,6 +37,7 @@ from fairlead.study.ended import (
     refuse_unfinished,
     trials_and_best,
 )
+from fairlead.study.lease import Lease
 from fairlead.study.outcome import Best, RunOutcome, Trials
 from fairlead.study.plan import StudyPlan
 from fairlead.study.progress import ProgressListener
@@ -49,6 +50,9 @@ from fairlead.worker.forkserver import VARIABLE
 
 _STOPPED = PATIENCE / 3
 """Seconds that a worker may be stopped at most: well before others give up waiting to write."""
+
+
+OpenRun: TypeAlias = Callable[[Ledger, Run], Run]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +135,7 @@ def submit(  # noqa: PLR0913 - what, how, and who follows it
     *,
     deploy: bool = False,
     priority: int | None = None,
+    open_run: OpenRun | None = None,
 ) -> Run:
     """Put a spec into the stores, its data and code with it, for another process to carry.
 
@@ -143,6 +148,7 @@ def submit(  # noqa: PLR0913 - what, how, and who follows it
         stop: Heeded at once.
         deploy: Whether the version is to be deployed where it becomes the champion.
         priority: Of its study; as it is if None.
+        open_run: Opens the run in another way than `Runs.open`; what it raises is passed on.
 
     Returns:
         The run; one of this study and spec that goes on is the same.
@@ -164,7 +170,7 @@ def submit(  # noqa: PLR0913 - what, how, and who follows it
     for remark in plan.remarks:
         watch.note(remark)
     with opened(settings, stop) as stores, stop.at_once():
-        run, study = _begin(plan, request, stores, deploy=deploy)
+        run, study = _begin(plan, request, stores, deploy=deploy, open_run=open_run)
         if priority is not None and priority != study.priority:
             stores.ledger.studies.prioritize(study.id, priority)
         with announcing(settings, notice=watch.note, study=study.id) as tell:
@@ -173,11 +179,17 @@ def submit(  # noqa: PLR0913 - what, how, and who follows it
 
 
 def _begin(
-    plan: StudyPlan, request: RunRequest, stores: Stores, *, deploy: bool
+    plan: StudyPlan,
+    request: RunRequest,
+    stores: Stores,
+    *,
+    deploy: bool,
+    open_run: OpenRun | None = None,
 ) -> tuple[Run, Study]:
     study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=request.fresh)
     asked = Run(id="", study=study.id, spec=canonical(plan.spec), deploy=deploy)
-    return stores.ledger.runs.open(asked), study
+    opened = stores.ledger.runs.open(asked) if open_run is None else open_run(stores.ledger, asked)
+    return opened, study
 
 
 def _check(
@@ -306,38 +318,12 @@ def _carry(
     alone: bool = False,
 ) -> RunOutcome:
     holder = unique_name()
-    with _Lease(stages.ledger.runs, run.id, holder, seconds=lease):
+    runs = stages.ledger.runs
+    extend = partial(runs.take, run.id, holder, lease=lease)
+    with Lease(extend, partial(runs.release, run.id, holder), seconds=lease):
         return _Carrier(
             run=run, stages=stages, holder=holder, lease=lease, deploy=deploy, alone=alone
         ).carry()
-
-
-class _Lease(threading.Thread):
-    """Extends a run's lease, or takes it, until the end; then another process may have it at once.
-
-    A thread of its own: some stages take longer than a lease, and look at nothing meanwhile.
-    """
-
-    def __init__(self, runs: Runs, run: str, holder: str, *, seconds: float) -> None:
-        super().__init__(name="run-lease", daemon=True)
-        self._runs, self._run, self._holder = runs, run, holder
-        self._seconds = seconds
-        self._done = threading.Event()
-
-    def run(self) -> None:
-        """Extend it in time."""
-        while not self._done.wait(self._seconds / 3):
-            with suppress(FairleadError):  # the ledger is busy, or its disk full: tried again
-                self._runs.take(self._run, self._holder, lease=self._seconds)
-
-    def __enter__(self) -> None:
-        self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self.join()
-        with suppress(FairleadError):  # the lease ends by itself
-            self._runs.release(self._run, self._holder)
 
 
 @dataclass(kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import subprocess
@@ -77,6 +78,39 @@ def test_the_champions_spec_is_submitted_on_the_data_as_it_is(folder: Path, *, n
         table = store.load(study.table, Artifacts(settings.artifacts_url))
         assert len(table.features) == 300
         assert ledger.studies.counts(study.id).ready == 2
+
+
+def test_it_is_the_study_that_the_spec_itself_would_be(folder: Path) -> None:
+    (folder / "rows.csv").write_text(rows(300))
+    done = fairlead(folder, "retrain", "line")
+    assert done.returncode == 0, done.stderr
+    (folder / "code" / "own.py").write_text(OWN)
+    (folder / "line.yaml").write_text(SPEC)
+    same = fairlead(folder, "submit", "line.yaml")
+    assert same.stdout == done.stdout
+
+
+def test_a_digest_is_kept_as_long_as_it_is_that_of_the_data(folder: Path) -> None:
+    digest = f"sha256:{hashlib.sha256((folder / 'rows.csv').read_bytes()).hexdigest()}"
+    (folder / "code" / "own.py").write_text(OWN)
+    source = f"{{source: rows.csv, digest: '{digest}', target: y}}"
+    (folder / "line.yaml").write_text(SPEC.replace("{source: rows.csv, target: y}", source))
+    done = fairlead(folder, "run", "line.yaml")
+    assert done.returncode == 0, done.stderr
+    fairlead(folder, "promote", "line", "2", "--why", "a test")
+    settings = Settings(home=folder / "home")
+    with open_ledger(settings.ledger_url) as ledger:
+        champion = ledger.versions.champion("line")
+        assert champion is not None
+        own = ledger.studies.get(champion.study)
+    same = fairlead(folder, "retrain", "line")
+    assert same.stdout.startswith(f"{own.id}."), same.stderr
+    (folder / "rows.csv").write_text(rows(300))
+    other = fairlead(folder, "retrain", "line")
+    with open_ledger(settings.ledger_url) as ledger:
+        study = ledger.studies.get(ledger.runs.get(other.stdout.strip()).study)
+        assert study.id != own.id
+        assert parse_canonical(study.spec).data.digest is None
 
 
 def test_data_that_is_gone_is_said(folder: Path) -> None:
