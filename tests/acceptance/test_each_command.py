@@ -80,6 +80,9 @@ def submitted_and_carried(
     again = json.loads(done("retrain", "ridge", "--json"))
     assert again["study"] in run  # the data is the same
     done("watch", again["id"])
+    done("retrain", "ridge", "--every", "1w", "--at", "03:00")
+    assert json.loads(done("schedules", "--json"))[0]["schedule"]["model"] == "ridge"
+    done("schedules", "remove", "ridge")
     controller.send_signal(signal.SIGTERM)
     assert controller.wait(60) == 0
     used.append("server")

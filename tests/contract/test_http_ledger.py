@@ -13,6 +13,7 @@ from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.paging_contract import PagingContract
 from tests.contract.runs_contract import RunsContract
+from tests.contract.schedules_contract import SchedulesContract
 from tests.contract.serving_contract import ServingContract
 from tests.support.control_server import ControlServer, control_server
 
@@ -27,6 +28,7 @@ class TestHttpLedger(
     LedgerContract,
     FleetContract,
     RunsContract,
+    SchedulesContract,
     PagingContract,
     AutoscalingContract,
     ServingContract,

@@ -82,6 +82,8 @@ def signed(path: str, arguments: dict[str, Any], caller: Caller) -> dict[str, An
         return arguments
     if "by" in arguments:
         return {**arguments, "by": caller.name}
+    if path == "schedules/put":
+        return {"schedule": replace(arguments["schedule"], by=caller.name)}
     if path not in _SIGNED:
         return arguments
     return {name: _signed(name, value, caller.name) for name, value in arguments.items()}

@@ -86,6 +86,14 @@ NEEDS: Mapping[str, Mapping[str, Need]] = {
         "orphans": "read",
         "cancel": "run",
     },
+    "schedules": {
+        "put": "run",
+        "get": "read",
+        "all": "read",
+        "remove": "run",
+        "pause": "run",
+        "resume": "run",
+    },
     "autoscaling": {"load": "read", "all": "read", "decisions": "read"},
 }
 

@@ -15,7 +15,7 @@ from fairlead.api import ledger_calls, pages, schemas, transfers
 from fairlead.api.feed import Follower
 from fairlead.api.installation import BEARER, ONCE, By, Changing, On
 from fairlead.api.pages import Cursor, IfNoneMatch, Limit, Page
-from fairlead.control import fleet, models, routes, submitted
+from fairlead.control import fleet, models, routes, schedules, submitted
 from fairlead.formatting import plain
 from fairlead.records import NumberedEvent, Promotion, Run
 from fairlead.registry.registry import Known
@@ -262,6 +262,18 @@ router.add_api_route(
     responses={200: {"content": {"application/json": {"schema": {}}}}},
     tags=["ledger"],
 )
+
+
+# ---- schedules ------------------------------------------------------------------------------
+
+
+@router.get("/schedules", response_model=Page[schedules.ScheduleRow], tags=["models"])
+def list_schedules(on: On, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """What is trained again regularly, by model, and what came of the last time."""
+    after = pages.read(cursor, str) or ""
+    found = schedules.overview(on.stores.ledger, after=after, limit=limit + 1)
+    following = found[limit - 1].schedule.model if len(found) > limit else None
+    return pages.page(found[:limit], following)
 
 
 # ---- fleet and events -----------------------------------------------------------------------

@@ -47,6 +47,7 @@ COMMANDS = {
         "watch": "Show the progress of a run, from anywhere.",
         "logs": "Print what happened to a run's tasks.",
         "retrain": "Train a model's champion again on today's data.",
+        "schedules": "List, pause and remove what `retrain --every` made.",
         "adjust": "Change a run while it goes on.",
         "pause": "Let the tasks of a run wait.",
         "resume": "Let the tasks of a run be taken again.",

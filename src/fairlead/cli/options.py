@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _MOST_WORKERS = 1024
+_SECONDS = {"w": 7 * 86400.0, "d": 86400.0, "h": 3600.0, "m": 60.0}
 _DIGITS = 9  # more versions than any model has
 
 
@@ -42,6 +44,21 @@ class VersionNumber(click.ParamType[int]):
         if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS and int(text)):
             self.fail(f"{value!r} is no version: give a number such as 3 or v3.", param, ctx)
         return int(text)
+
+
+class TimeSpan(click.ParamType[float]):
+    """Seconds, as 30m, 12h, 90d or 2w."""
+
+    name = "time"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The seconds."""
+        found = re.fullmatch(r"([0-9]{1,5})([wdhm])", str(value), re.ASCII)
+        if found is None or not int(found[1]):
+            self.fail(f"{value!r}: give a time such as 30d, 12h or 90m.", param, ctx)
+        return int(found[1]) * _SECONDS[found[2]]
 
 
 def spec_options(command: Command) -> Command:

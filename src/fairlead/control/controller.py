@@ -1,7 +1,8 @@
 """A controller: carries runs that nobody carries, each in a thread of its own.
 
 Any number of controllers may be there: one holds a run at a time, under a lease, and another takes
-it where that ends before the run does. Workers are those that are there anyway.
+it where that ends before the run does. Workers are those that are there anyway. It also begins
+the runs of schedules that are due (scheduler.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import partial
 from fairlead.control.deployments import wait
 from fairlead.control.events import Event, Notice
 from fairlead.control.runs import deploy_and_test
+from fairlead.control.scheduler import Scheduler
 from fairlead.errors import Busy, DiskFull, Failed, FairleadError, Lost, Unreachable
 from fairlead.records import Deployment, Route, Run
 from fairlead.registry.mlflow import start_mirror
@@ -57,12 +59,16 @@ class Controller:
     _wake: threading.Event = field(default_factory=threading.Event, init=False)
     _stopping: int = field(default=0, init=False)
 
+    def __post_init__(self) -> None:
+        self._scheduler = Scheduler(settings=self.settings, note=self.note)
+
     def run(self) -> None:
         """Carry what there is to carry; ends once it was asked to stop and has let go of all."""
         with open_stores(self.settings) as stores:
             while not self._stopping:
-                self._take_up(stores)
+                self._look(stores)
                 self._wake.wait(_EVERY)
+            self._scheduler.join()
         for thread in self._threads.values():
             thread.join()
 
@@ -73,18 +79,22 @@ class Controller:
         """
         self._stopping += 1
         self._wake.set()
+        self._scheduler.stop()
         for request in list(self._stops.values()):
             request.asked += 1
+
+    def _look(self, stores: Stores) -> None:
+        try:
+            self._scheduler.look(stores)
+            self._take_up(stores)
+        except (Busy, DiskFull, Unreachable) as error:
+            self.note(f"{error}; trying again")
 
     def _take_up(self, stores: Stores) -> None:
         self._forget_ended()
         if len(self._threads) >= self.most:
             return
-        try:
-            orphans = stores.ledger.runs.orphans()
-        except (Busy, DiskFull, Unreachable) as error:
-            self.note(f"{error}; trying again")
-            return
+        orphans = stores.ledger.runs.orphans()
         for run in orphans[: self.most - len(self._threads)]:
             if run.id not in self._threads and time.monotonic() > self._not_before.get(run.id, 0):
                 self._start(run)

@@ -22,6 +22,7 @@ from fairlead.ledger.interface import (
     Roots,
     Routes,
     Runs,
+    Schedules,
     Servers,
     Studies,
     Tasks,
@@ -77,6 +78,7 @@ class HttpLedger:
         self.servers = cast("Servers", _Part(self, "servers"))
         self.workers = cast("Workers", _Part(self, "workers"))
         self.runs = cast("Runs", _Part(self, "runs"))
+        self.schedules = cast("Schedules", _Part(self, "schedules"))
         self.autoscaling = cast("Autoscaling", _Part(self, "autoscaling"))
         self.roots = cast("Roots", _Part(self, "roots"))
 

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from tests.integration.api.conftest import Home
 
-from fairlead.records import NewTask, Study, Trial
+from fairlead.records import NewTask, Schedule, Study, Trial
 from fairlead.stores import Stores
 
 Clients = Callable[..., httpx2.Client]
@@ -38,11 +38,14 @@ def everything(client: httpx2.Client, path: str, limit: int) -> list[Any]:
         cursor = {"cursor": page["next"]}
 
 
-@pytest.mark.parametrize("listed", ["runs", "studies", "models"])
+@pytest.mark.parametrize("listed", ["runs", "studies", "models", "schedules"])
 @pytest.mark.parametrize("limit", [1, 2, 1000])
 def test_a_list_is_what_the_command_prints(
     home: Home, in_process: Clients, listed: str, limit: int
 ) -> None:
+    with home.stores() as stores:
+        for model in ("sums", "other"):
+            stores.ledger.schedules.put(Schedule(model=model, every=3600.0))
     assert everything(in_process(), f"/api/v1/{listed}", limit) == json.loads(
         home.done(listed, "--json")
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 
 from fairlead.cli.context import refuse_server, settings
 from fairlead.cli.next_steps import program
+from fairlead.cli.options import TimeSpan
 from fairlead.cli.output import json_option, minute, note, print_json, print_table
 from fairlead.formatting import utc
 
@@ -41,21 +41,6 @@ def command(ctx: click.Context) -> None:
     refuse_server(ctx, "tokens are in a file of its machine")
 
 
-class Lifetime(click.ParamType[float]):
-    """Seconds, as 90d, 12h or 30m."""
-
-    name = "time"
-
-    def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The seconds."""
-        found = re.fullmatch(r"([0-9]{1,5})([dhm])", str(value), re.ASCII)
-        if found is None or not int(found[1]):
-            self.fail(f"{value!r}: give a time such as 30d, 12h or 90m.", param, ctx)
-        return int(found[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[found[2]]
-
-
 @command.command()
 @click.argument("name")
 @click.option(
@@ -63,7 +48,7 @@ class Lifetime(click.ParamType[float]):
     type=click.Choice(["viewer", "worker", "submitter", "promoter", "admin"]),
     help="For the control API (`fairlead server`), what it may do there; else it is for serving.",
 )
-@click.option("--expires", type=Lifetime(), help="After this time it is refused, such as 30d.")
+@click.option("--expires", type=TimeSpan(), help="After this time it is refused, such as 30d.")
 @click.pass_context
 def add(ctx: click.Context, *, name: str, role: Role | None, expires: float | None) -> None:
     """Add a token called NAME and print it: it cannot be shown again.

@@ -1,0 +1,122 @@
+"""Schedules, as they are asked for: a model's champion is trained again every so often.
+
+A controller begins what is due (scheduler.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairlead.control import due
+from fairlead.control.retraining import Retraining, champions_study, is_file, require_file
+from fairlead.errors import Invalid, NotFound
+from fairlead.formatting import did_you_mean
+from fairlead.ledger.interface import Ledger
+from fairlead.records import Run, Schedule
+from fairlead.rollout.record import author
+from fairlead.spec.document import parse_canonical
+from fairlead.stores import Stores
+
+SHORTEST = 60.0
+LONGEST = 366 * 86400.0
+"""Seconds that an interval may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleRow:
+    """A schedule, and the run that it began last as it is now."""
+
+    schedule: Schedule
+    run: Run | None
+
+
+def put(stores: Stores, asked: Retraining, *, every: float, minute: int | None) -> Schedule:
+    """Make the schedule of a model, or change the one that it has.
+
+    Args:
+        stores: Where it is kept.
+        asked: What is trained again, and how.
+        every: Seconds between two due times.
+        minute: Of the day (UTC) at which the first is; None for at once.
+
+    Raises:
+        Invalid: The model has no champion, its data is not there, or the interval cannot be.
+    """
+    if not SHORTEST <= every <= LONGEST:
+        raise Invalid(f"a schedule's interval must be 1 minute to 366 days, not {every:g} s")
+    require_file(source_of(stores, asked), asked.base)
+    first = due.first_at(minute, stores.ledger.now())
+    return stores.ledger.schedules.put(
+        Schedule(
+            model=asked.model,
+            every=every,
+            source=asked.source,
+            folder=str(asked.base),
+            deploy=asked.deploy,
+            priority=asked.priority,
+            by=author(),
+            first=first,
+            due=first,
+        )
+    )
+
+
+def source_of(stores: Stores, asked: Retraining) -> str:
+    """Where the data is. Raises Invalid where the model has no champion."""
+    study = champions_study(stores, asked.model)
+    return asked.source or parse_canonical(study.spec).data.source
+
+
+def remark(source: str, base: Path) -> str | None:
+    """What a person should know of data that only some machines may have; None of other data."""
+    if not is_file(source):
+        return None
+    return (
+        f"controllers on other machines read {str(base / Path(source).expanduser())!r} there: it "
+        "must be on a disk that they share, or be a URL"
+    )
+
+
+def overview(ledger: Ledger, *, after: str = "", limit: int | None = None) -> Sequence[ScheduleRow]:
+    """The schedules of models whose names come after this one, by model; so many, or all."""
+    asked = [each for each in ledger.schedules.all() if each.model > after][:limit]
+    return [
+        ScheduleRow(
+            schedule=schedule,
+            run=None if schedule.run is None else ledger.runs.get(schedule.run),
+        )
+        for schedule in asked
+    ]
+
+
+def remove(ledger: Ledger, model: str) -> None:
+    """Forget a schedule; what it began goes on. Raises NotFound."""
+    _require(ledger, model)
+    ledger.schedules.remove(model)
+
+
+def pause(ledger: Ledger, model: str) -> Schedule:
+    """Begin nothing until it is resumed. Raises NotFound."""
+    _require(ledger, model)
+    return ledger.schedules.pause(model)
+
+
+def resume(ledger: Ledger, model: str) -> Schedule:
+    """Begin runs again, from the next due time on; those in between are left out.
+
+    Raises:
+        NotFound: The model has no schedule.
+    """
+    schedule = _require(ledger, model)
+    following = due.following(schedule.first, schedule.every, ledger.now())
+    return ledger.schedules.resume(model, due=following)
+
+
+def _require(ledger: Ledger, model: str) -> Schedule:
+    try:
+        return ledger.schedules.get(model)
+    except NotFound as error:
+        known = [schedule.model for schedule in ledger.schedules.all()]
+        raise NotFound(f"{error}{did_you_mean(model, known)}") from None
