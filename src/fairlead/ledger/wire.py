@@ -34,6 +34,7 @@ KEPT = frozenset(
         *("routes/revise", "routes/change", "routes/mark", "routes/note"),
         *("deployments/begin", "runs/open", "runs/advance"),
         *("studies/finish", "autoscaling/decided"),
+        *("schedules/begin", "schedules/note", "schedules/remove"),
     }
 )
 """The calls that carry a key, and whose answer is kept with what they write: carried out again they

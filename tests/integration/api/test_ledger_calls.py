@@ -31,6 +31,7 @@ ADMINS = {
     "runs/take",
     "runs/release",
     "runs/advance",
+    *("schedules/take", "schedules/release", "schedules/begin", "schedules/note"),
     "autoscaling/take",
     "autoscaling/release",
     "autoscaling/decided",
@@ -91,6 +92,7 @@ WRITES = ADMINS - {"outbox/pending", "roots/digests"} | {
     "deployments/advance",
     "runs/open",
     "runs/cancel",
+    *("schedules/put", "schedules/remove", "schedules/pause", "schedules/resume"),
 }
 
 
