@@ -64,6 +64,7 @@ NEEDS: Mapping[str, Mapping[str, Need]] = {
         "promote": "promote",
         "history": "read",
     },
+    "outbox": {"pending": "read"},
     "routes": {
         "revise": "promote",
         "revisions": "read",

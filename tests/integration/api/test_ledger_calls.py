@@ -22,7 +22,6 @@ ADMINS = {
     "studies/withdraw",
     "studies/finish",
     "versions/register",
-    "outbox/pending",
     "outbox/sent",
     "routes/mark",
     "deployments/take",
@@ -70,13 +69,12 @@ def test_reading_changes_nothing_and_changing_is_no_reading() -> None:
     for path in EVERY:
         writes = need(PREFIX + path) not in {"look", "read"} and path not in {
             "tasks/is_leaving",
-            "outbox/pending",
             "roots/digests",
         }
         assert writes == (path in WRITES), path
 
 
-WRITES = ADMINS - {"outbox/pending", "roots/digests"} | {
+WRITES = ADMINS - {"roots/digests"} | {
     *(WORKERS - {"clock/now", "studies/get", "tasks/is_leaving"}),
     "studies/open",
     "studies/prioritize",

@@ -91,6 +91,46 @@ def test_what_a_role_may_not_is_refused_in_a_line(
     assert "'the-viewer' has the role 'viewer'" in viewer.refused("worker")
 
 
+def test_models_are_read_and_changed_through_the_server(
+    home: Home, served: Served, tmp_path: Path
+) -> None:
+    viewer = laptop(home, served, "viewer", tmp_path)
+    rows = tmp_path / "rows.csv"
+    rows.write_text("number\n1\n2\n")
+    assert viewer.done("predict", "sums", str(rows)) == home.done("predict", "sums", str(rows))
+    assert json.loads(viewer.done("models", "--json")) == json.loads(home.done("models", "--json"))
+    assert "'the-viewer' has the role" in viewer.refused("promote", "sums", "1", "--why", "so")
+    promoter = laptop(home, served, "promoter", tmp_path)
+    promoter.done("promote", "sums", "1", "--why", "I like it")
+    promoter.done("deploy", "sums", "--no-wait")
+    history = json.loads(viewer.done("history", "sums", "--json"))
+    assert history["promotions"][-1]["why"] == "I like it (by the-promoter)"
+
+
+def test_runs_are_submitted_and_changed_through_the_server(
+    home: Home, served: Served, tmp_path: Path
+) -> None:
+    submitter = laptop(home, served, "submitter", tmp_path)
+    before = submitter.done("studies", "--json")
+    spec = str(home.folder / "sums.yaml")
+    more = ("--set", "search.over[0].params.n_estimators=[7, 8]")
+    assert "'the-submitter' has the role" in submitter.refused("run", spec, *more).splitlines()[-1]
+    assert submitter.done("studies", "--json") == before  # nothing was written
+    run = submitter.done("submit", spec, *more).strip()
+    submitter.done("pause", run)
+    assert "paused: by the-submitter" in submitter.done("logs", run)
+    submitter.done("resume", run)
+    submitter.done("cancel", run, "--why", "seen enough")
+    (found,) = (one for one in json.loads(home.done("runs", "--json")) if one["run"]["id"] == run)
+    assert (found["run"]["state"], found["run"]["reason"]) == (
+        "cancelled",
+        "seen enough (by the-submitter)",
+    )
+    admin = laptop(home, served, "admin", tmp_path)
+    outcome = json.loads(admin.done("run", spec, *more, "--workers", "1", "--json"))
+    assert len(outcome["trials"]) == 2
+
+
 def test_what_only_the_servers_machine_can_do_is_refused_in_a_line(
     home: Home, served: Served, tmp_path: Path
 ) -> None:
@@ -101,5 +141,6 @@ def test_what_only_the_servers_machine_can_do_is_refused_in_a_line(
         ["ledger", "upgrade"],
         ["ledger", "grants", "someone"],
         ["server", "--port", "0"],
+        ["gc"],
     ):
         assert "server" in admin.refused(*command), command
