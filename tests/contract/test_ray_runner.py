@@ -38,8 +38,8 @@ def connected(cluster: RayCluster) -> Iterator[RayRunner]:
 
 @pytest.fixture(scope="module")
 def another(cluster: RayCluster) -> Iterator[RayRunner]:
-    """That of another process, and by Ray Client."""
-    with RayRunner(cluster.client) as runner:
+    """That of another process."""
+    with RayRunner(cluster.address) as runner:
         yield runner
 
 

@@ -31,10 +31,9 @@ _TOKEN = secrets.token_hex(32)
 
 @dataclass(frozen=True, kw_only=True)
 class RayCluster:
-    """Where it is, by host and port and for Ray Client, and what lets us in."""
+    """Where it is, and what lets us in."""
 
     address: str
-    client: str
     environ: Mapping[str, str]
     folder: Path
     head: int  # the process
@@ -55,7 +54,7 @@ def ray_cluster() -> Iterator[RayCluster]:
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
     options = {
         "port": port,
-        "ray-client-server-port": client,
+        "ray-client-server-port": client,  # nobody asks it, and its own could be taken
         "num-cpus": CORES,
         "object-store-memory": _STORE,
         "include-dashboard": "false",
@@ -85,15 +84,15 @@ def ray_cluster() -> Iterator[RayCluster]:
         host = log.read_text().split("Local node IP: ")[1].split()[0]
         yield RayCluster(
             address=f"{host}:{port}",
-            client=f"ray://{host}:{client}",
             environ=environ,
             folder=folder,
             head=head.pid,
         )
     finally:
-        processes = [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)]
-        for process in processes:
-            process.kill()
-        head.wait()
-        psutil.wait_procs(processes, timeout=60)
+        if head.poll() is None:  # else it has ended its children
+            children = psutil.Process(head.pid).children(recursive=True)
+            for process in (head, *children):
+                process.kill()
+            head.wait()
+            psutil.wait_procs(children, timeout=60)
         shutil.rmtree(folder, ignore_errors=True)

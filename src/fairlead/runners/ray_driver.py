@@ -38,8 +38,10 @@ _ANSWER = 2.0
 """Seconds in which actors that have answered before should answer again."""
 _SILENT = 15.0
 """Seconds after which one that does not is said to be stuck."""
-_PLACED = 5.0
-"""Seconds in which an actor starts, where there is room for it."""
+_PLACED = 20.0
+"""Seconds in which an actor starts on a full machine, where there is room for it."""
+_CONNECTIONS = 3
+"""So often a connection is tried that Ray Client breaks off; each time takes 30 s."""
 _GONE = 15.0
 """Seconds in which actors end once they are killed."""
 
@@ -117,6 +119,11 @@ class _Actor:
     def started(self) -> bool:
         return self.report is not None and self.report.started
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether it has not been heard of."""
+        return self.ended is None and self.report is None
+
     def seconds(self) -> float:
         """For which its worker has run, as far as is known."""
         if self.report is None or not self.report.started:
@@ -168,10 +175,7 @@ class RayDriver:
         ready = self._ray.wait([*asked], num_returns=len(asked), timeout=0)[0] if asked else []
         for ref in ready:
             self._answered(asked[ref], actors[asked[ref]])
-        room = ""
-        if any(_is_waiting(actor) for actor in actors.values()):
-            room = self._no_room(self._groups.get(key))
-        return [_status(name, actor, room) for name, actor in actors.items()]
+        return self._statuses(key, actors)
 
     def leave(self, key: str, workers: Collection[str]) -> None:
         """Take back those that no machine has begun to run."""
@@ -284,21 +288,43 @@ class RayDriver:
 
     # ---- where they may run -------------------------------------------------------------------
 
-    def _no_room(self, group: WorkerGroup | None) -> str:
-        """Why an actor of the group has no place now; empty where there is one."""
-        if group is None:
-            return ""
-        asked = {"CPU": group.cores} | ({"memory": group.memory} if group.memory else {})
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        free = self._ray.available_resources()
-        for what, needed in asked.items():
-            most = max((node.get(what, 0) for node in nodes), default=0)
-            if most < needed:
-                largest = f"the largest has {_amount(what, most)}"
-                return f"no node of the Ray cluster has {_amount(what, needed)}; {largest}"
-            if free.get(what, 0) < needed:
-                return f"no node of the Ray cluster has {_amount(what, needed)} free"
-        return ""
+    def _statuses(self, key: str, actors: Mapping[str, _Actor]) -> Sequence[WorkerStatus]:
+        group = self._groups.get(key)
+        pending = [actor for actor in actors.values() if actor.is_pending]
+        never = later = ""
+        if group is not None and pending:
+            asked = {"CPU": group.cores} | ({"memory": group.memory} if group.memory else {})
+            nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            never = no_node(asked, nodes)
+            later = never or none_free(asked, self._ray.available_resources())
+        now = time.monotonic()
+        return [
+            _status(name, actor, later if now - actor.seen > _PLACED else never)
+            for name, actor in actors.items()
+        ]
+
+
+def no_node(asked: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> str:
+    """Why no machine of the cluster could have a worker; empty where one could."""
+    for what, needed in asked.items():
+        most = max((node.get(what, 0) for node in nodes), default=0)
+        if most < needed:
+            return (
+                f"no node of the Ray cluster has {_amount(what, needed)}; the largest has "
+                f"{_amount(what, most)}"
+            )
+    return ""
+
+
+def none_free(asked: Mapping[str, float], free: Mapping[str, float]) -> str:
+    """Why no machine of the cluster has room for a worker now; empty where one may.
+
+    What is free is known of all machines together.
+    """
+    for what, needed in asked.items():
+        if free.get(what, 0) < needed:
+            return f"no node of the Ray cluster has {_amount(what, needed)} free"
+    return ""
 
 
 def refuse_unshared(group: WorkerGroup, address: str, nodes: Collection[str]) -> None:
@@ -330,15 +356,11 @@ def order_of(group: WorkerGroup, name: str) -> WorkerOrder:
     )
 
 
-def _is_waiting(actor: _Actor) -> bool:
-    return actor.ended is None and actor.report is None and time.monotonic() - actor.seen > _PLACED
-
-
 def _status(name: str, actor: _Actor, room: str) -> WorkerStatus:
     if actor.ended is not None:
         return actor.ended
     if not actor.started:
-        return WorkerStatus(name=name, state="starting", why=room if _is_waiting(actor) else "")
+        return WorkerStatus(name=name, state="starting", why=room if actor.is_pending else "")
     assert actor.report is not None
     silent = actor.asked is not None and time.monotonic() - actor.asked_at > _SILENT
     return WorkerStatus(
@@ -420,10 +442,8 @@ def _connected(address: str) -> Any:
         import ray.util
     except ImportError:
         raise Invalid("a Ray cluster needs a package: pip install 'fairlead[ray]'") from None
-    import logging
-
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, namespace="fairlead")
+        _connect(ray, address)
     except ray.exceptions.AuthenticationError as error:
         raise Failed(
             f"Ray cluster {address!r} does not let us in: {_in_a_line(error).split('. ')[0]}; see "
@@ -437,6 +457,22 @@ def _connected(address: str) -> Any:
     return ray
 
 
+def _connect(ray: Any, address: str) -> None:
+    """Ray Client's server starts a process for each connection, which at times dies at once."""
+    import logging
+
+    for left in reversed(range(_CONNECTIONS)):
+        try:
+            ray.init(
+                address, log_to_driver=False, logging_level=logging.ERROR, namespace="fairlead"
+            )
+        except ConnectionAbortedError:
+            if not left:
+                raise
+        else:
+            return
+
+
 def _in_a_line(error: Exception) -> str:
     """What Ray says, without what follows from it.
 
@@ -448,6 +484,8 @@ def _in_a_line(error: Exception) -> str:
         causes = lines[-1:]  # the end of a traceback
     elif causes:
         causes = [causes[0].split(" Some common causes include")[0]]
+    elif any(line.startswith("Traceback") for line in lines):
+        causes = [f"{lines[0]} {lines[-1]}"]
     return (causes or lines or [type(error).__name__])[0][:400]
 
 

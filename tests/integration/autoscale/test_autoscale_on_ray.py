@@ -27,10 +27,19 @@ search:
   method: random
   trials: 24
   folds: 3
-  over:
-    - family: random_forest
-      params: {n_estimators: 60, min_samples_leaf: {low: 1, high: 300}}
+  over: [{family: "./slow.py:Slow", params: {min_samples_leaf: {low: 1, high: 30}}}]
 promote: {when: never}
+"""
+SLOW = """
+import time
+
+from sklearn.tree import DecisionTreeRegressor
+
+
+class Slow(DecisionTreeRegressor):
+    def fit(self, X, y, sample_weight=None, check_input=True):
+        time.sleep(0.15)
+        return super().fit(X, y, sample_weight, check_input)
 """
 
 
@@ -108,8 +117,18 @@ def autoscale(
     return started(log, tmp_path / name, "autoscale", *words, environ={**environ, **home})
 
 
-def decisions(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+def causes(tmp_path: Path, name: str) -> list[str]:
+    """Of the decisions of this autoscaler."""
+    lines = (tmp_path / f"{name}.log").read_text().splitlines()
+    return [json.loads(line)["cause"] for line in lines if line.startswith("{")]
+
+
+def waiting(tmp_path: Path) -> str:
+    """Which of the two autoscalers waits for the end of the other."""
+    said = "waiting for its end"
+    return next(
+        (one for one in ("one", "two") if said in (tmp_path / f"{one}.log").read_text()), ""
+    )
 
 
 @pytest.mark.timeout(900)
@@ -118,49 +137,46 @@ def test_an_actor_and_an_autoscaler_die_and_every_trial_counts_once(
 ) -> None:
     spec = tmp_path / "prices.yaml"
     spec.write_text(SPEC)
+    (tmp_path / "slow.py").write_text(SLOW)
     alone = {**os.environ, "FAIRLEAD_MLFLOW_URI": "none"}
     done(tmp_path / "alone", "run", str(spec), environ=alone)
     expected = scored(done(tmp_path / "alone", "trials", "prices", "--json", environ=alone))
     assert len(expected) == 24
-
     run = done(tmp_path / "laptop", "submit", str(spec), environ=environ).strip()
     controller = started(
         tmp_path / "controller.log", tmp_path / "controller", "controller", environ=environ
     )
-    first = autoscale(cluster, tmp_path, "first", environ)
-    second = None
+    scaling = {name: autoscale(cluster, tmp_path, name, environ) for name in ("one", "two")}
     try:
         with open_ledger(environ["FAIRLEAD_LEDGER"]) as ledger:
             study = ledger.runs.get(run).study
-            wait_until(lambda: ledger.studies.counts(study).done >= 3)
             wait_until(lambda: len(ledger.tasks.running()) > 1)
             workers(cluster)[0].parent().kill()  # the actor; its worker ends with it
-            second = autoscale(cluster, tmp_path, "second", environ)
-            wait_until(lambda: "waiting for its end" in (tmp_path / "second.log").read_text())
+            wait_until(lambda: waiting(tmp_path))
+            second = waiting(tmp_path)
+            (first,) = scaling.keys() - {second}
             there = {worker.name for worker in ledger.workers.alive()}
-            first.kill()
-            first.wait()
+            done_by_then = ledger.studies.counts(study).done
+            scaling[first].kill()
+            scaling[first].wait()
             outcome = json.loads(done(tmp_path / "laptop", "watch", run, "--json", environ=environ))
             assert outcome["study"] == study
             wait_until(lambda: not workers(cluster))
             events = ledger.studies.events(study)
-        committed = Counter(one.task for one in events if one.kind == "committed")
-        assert set(committed.values()) == {1}
-        assert there & {one.worker for one in events if one.kind == "committed"}
+        committed = [one for one in events if one.kind == "committed"]
+        assert set(Counter(one.task for one in committed).values()) == {1}
+        assert there & {one.worker for one in committed[done_by_then:]}
         assert {one.worker.partition("-")[0] for one in events if one.worker} == {"ray"}
         trials = done(tmp_path / "laptop", "trials", "prices", "--json", environ=environ)
         assert scored(trials) == expected
-        wait_until(lambda: decisions(tmp_path / "second.log")[-1]["cause"] == "none")
-        second.send_signal(signal.SIGTERM)
-        assert second.wait(60) == 0
-        controller.send_signal(signal.SIGTERM)
-        assert controller.wait(60) == 0
+        wait_until(lambda: causes(tmp_path, second)[-1] == "none")
+        for process in (scaling[second], controller):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
     finally:
-        for process in (first, second, controller):
-            if process is not None:
-                process.kill()
-                process.wait()
-    assert decisions(tmp_path / "first.log")[0]["there"] == 0
+        for process in (*scaling.values(), controller):
+            process.kill()
+            process.wait()
     assert actors(cluster) == []
 
 
@@ -175,6 +191,26 @@ def actors(cluster: RayCluster) -> list[str]:
     return subprocess.run(
         asked, env=environ, capture_output=True, text=True, check=True
     ).stdout.split()
+
+
+def test_no_room_is_a_line_and_holds_nobody_up(cluster: RayCluster, tmp_path: Path) -> None:
+    """On one machine a SQLite ledger will do."""
+    with open_ledger(tmp_path / "ledger.db"):
+        pass
+    log = tmp_path / "log"
+    words = ["--runner", "ray", "--address", cluster.address, "--min", "1", "--cores", "64"]
+    environ = {**os.environ, **cluster.environ}
+    scaling = started(log, tmp_path, "autoscale", *words, environ=environ)
+    try:
+        wait_until(lambda: "to start: no node of the Ray cluster has" in log.read_text())
+        waits = "1 worker waits to start: no node of the Ray cluster has 64 CPUs"
+        assert f"{waits}; the largest has {CORES} CPUs\n" in log.read_text()
+        scaling.send_signal(signal.SIGTERM)
+        assert scaling.wait(60) == 0
+    finally:
+        scaling.kill()
+        scaling.wait()
+    assert actors(cluster) == []
 
 
 @pytest.mark.parametrize(
