@@ -127,8 +127,9 @@ class Database(Protocol):
         Args:
             change: Called again, on a new transaction, where the database asks for that.
             lock: Held until the commit; see `study_lock` and `model_lock`.
-            durable: Whether it must outlive a power cut once committed, at one fsync. Without, it
-                outlives every death of processes, and a power cut may take it back whole.
+            durable: Whether it must outlive a power cut once this returns, at one fsync. Others may
+                see it a moment before that: a power cut takes back with it what they write then.
+                Without, it outlives every death of processes, and a power cut may take it back.
             patience: Seconds to wait for others, where that is less than for all transactions.
 
         Returns:

@@ -7,6 +7,8 @@ A connection that is lost during COMMIT leaves open whether it came about. So ea
 also writes its number in the row of its connection (`fairlead_sessions`): whoever lost one looks
 the number up once the old transaction is over. A claim or a heartbeat, which need not last, is run
 again: what it wrote is fenced, and ends with its lease.
+
+A durable write lets go of its locks before the disk has it (docs/decisions/0022).
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ from fairlead.ledger.postgres_upkeep import PostgresUpkeep
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+# Ends the transaction, which does not wait for the disk, and then waits for it with one that only
+# writes a record into the log, behind all that was committed before.
+_COMMIT = "COMMIT; SELECT pg_logical_emit_message(true, 'fairlead', '')"
 _CONNECT = 10  # seconds that a connection may take
 _CONNECTIONS = 4  # of a process that are kept open; more come and go
 _MORE = 12
@@ -210,7 +215,7 @@ class PostgresDatabase:
 
     def _commit(self, connection: sa.Connection, mark: _Mark | None, patience: float) -> None:
         try:
-            connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql("COMMIT" if mark is None else _COMMIT)
         except sa.exc.DBAPIError as error:
             if mark is None or not _is_away(error):
                 raise
@@ -224,7 +229,7 @@ class PostgresDatabase:
             with self._engine.connect() as connection:
                 connection.exec_driver_sql(_beginning(patience))
                 last = connection.execute(_LAST, {"session": mark.session}).scalar_one()
-                connection.exec_driver_sql("COMMIT")
+                connection.exec_driver_sql(_COMMIT)  # what it saw is on the disk
                 return bool(last >= mark.number)
 
         try:
@@ -300,9 +305,8 @@ def _beginning(patience: float, lock: str | None = None, mark: _Mark | None = No
     said = [_WRITE, f"SET LOCAL lock_timeout = {max(1, int(1000 * patience))}"]
     if lock is not None:
         said.append(f"SELECT pg_advisory_xact_lock({_key(lock)})")
-    if mark is None:
-        said.append("SET LOCAL synchronous_commit = off")
-    else:
+    said.append("SET LOCAL synchronous_commit = off")
+    if mark is not None:
         said.append(
             f"{_INSERT} ('{mark.session}', {mark.number}, now()) "
             "ON CONFLICT (id) DO UPDATE SET writes = excluded.writes"
