@@ -27,10 +27,6 @@ Next: TypeAlias = Literal["ready", "failed"]
 
 # Literals, not parameters: only so does SQLite know that the partial indexes serve.
 _IS_READY = tasks.c.state == sa.literal_column("'ready'")
-_IS_RUNNING = tasks.c.state == sa.literal_column("'running'")
-# A lease that ends further ahead than it is long was given before the clock was set back; twice
-# as long forgives the small steps with which clocks are kept right.
-_HAS_ENDED = (tasks.c.lease_ends < Now()) | (tasks.c.lease_ends > Now() + 2 * tasks.c.lease)
 _NOBODY = {"token": None, "worker": None, "lease": None, "lease_ends": None}
 
 _RUNNING = (
@@ -43,10 +39,10 @@ _RUNNING = (
         tasks.c.lost,
         tasks.c.worker,
     )
-    .where(_IS_RUNNING)
+    .where(turns.IS_RUNNING)
     .with_for_update(skip_locked=True)
 )
-_ENDED = _RUNNING.where(_HAS_ENDED)
+_ENDED = _RUNNING.where(turns.HAS_ENDED)
 _OF_WORKER = _RUNNING.where(tasks.c.worker == sa.bindparam("of"))
 _IS_LEAVING = sa.exists().where(leaving_workers.c.worker == sa.bindparam("by"))
 _LEAVING = sa.select(_IS_LEAVING)
@@ -72,7 +68,6 @@ _OLDEST = (
     .limit(sa.literal_column("1"))
     .with_for_update(skip_locked=True, of=tasks)
 )
-_ANY_ENDED = sa.select(sa.exists().where(_IS_RUNNING, _HAS_ENDED))
 
 _START = (
     tasks.update()
@@ -101,7 +96,7 @@ _MINE = (
         tasks.c.id == sa.bindparam("task"),
         tasks.c.token == sa.bindparam("fence"),
         tasks.c.worker == sa.bindparam("by"),
-        _IS_RUNNING,
+        turns.IS_RUNNING,
     )
     .returning(tasks.c.study, Now().label("now"))
 )
@@ -127,11 +122,13 @@ _OF_STUDY = (tasks.c.study == sa.bindparam("of")) & (tasks.c.kind == "trials")
 _IS_WITHDRAWN = tasks.c.state == sa.literal_column("'withdrawn'")
 _WITHDRAW = tasks.update().values(state="withdrawn", **_NOBODY)
 _WITHDRAW_READY = _WITHDRAW.where(_OF_STUDY, _IS_READY)
-_WITHDRAW_RUNNING = _WITHDRAW.where(_OF_STUDY, _IS_RUNNING)
-_ATTEMPTS = sa.select(tasks.c.id, tasks.c.attempts, tasks.c.worker).where(_OF_STUDY, _IS_RUNNING)
+_WITHDRAW_RUNNING = _WITHDRAW.where(_OF_STUDY, turns.IS_RUNNING)
+_ATTEMPTS = sa.select(tasks.c.id, tasks.c.attempts, tasks.c.worker).where(
+    _OF_STUDY, turns.IS_RUNNING
+)
 _LOCKED = (
     sa.select(tasks.c.id)
-    .where(_OF_STUDY, _IS_READY | _IS_RUNNING)
+    .where(_OF_STUDY, _IS_READY | turns.IS_RUNNING)
     .order_by(tasks.c.id)
     .with_for_update()
     .subquery()
@@ -159,8 +156,8 @@ def claimable(
     connection: sa.Connection, worker: str, *, study: str | None, offer: Offer | None
 ) -> bool:
     """Whether a claim may find something. Takes no lock, so that idle workers disturb nobody."""
-    ready = turns.by_turn(turns.queues(connection, worker, study), offer)
-    return bool(ready) or bool(connection.execute(_ANY_ENDED).scalar_one())
+    waiting = turns.waiting(connection, worker, study)
+    return waiting.any_ended or bool(turns.by_turn(waiting.queues, offer))
 
 
 def claim(
@@ -172,15 +169,13 @@ def claim(
     offer: Offer | None,
 ) -> Claim | None:
     """Take the ready task whose turn it is, once those whose lease has ended are ready again."""
-    for ended in connection.execute(_ENDED).all():
-        _lose(connection, ended)
-    queues = turns.queues(connection, worker, study)
-    for queue in turns.by_turn(queues, offer):
-        head = {"of": queue.number, "family": queue.family}
-        task = connection.execute(_OLDEST, head).one_or_none()
-        if task is not None:  # others have not taken the whole queue since
-            return _start(connection, task, worker, lease)
-    return None
+    task = _next(connection, worker, study, offer)
+    if task is None:
+        return None
+    token = events.append(connection, task.study, _claimed(task, worker))
+    started = _start(connection, task, token, worker, lease)
+    results.count(connection, task.study, ready=-1, running=1, served=token)
+    return started
 
 
 def heartbeat(connection: sa.Connection, held: Claim, lease: float) -> None:
@@ -188,11 +183,50 @@ def heartbeat(connection: sa.Connection, held: Claim, lease: float) -> None:
     _mine(connection, _EXTEND, held, seconds=lease)
 
 
-def done(connection: sa.Connection, held: Claim, *, candidate: str | None = None) -> Row:
-    """End the attempt, its work done; returns (study, now). Raises Lost."""
+def commit(connection: sa.Connection, held: Claim, found: Sequence[Result]) -> None:
+    """End the attempt with the results of its trials. Raises Lost."""
+    row = _mine(connection, _DONE, held, made=None)
+    _append(connection, "committed", held, row)
+    results.write(connection, row.study, found, attempts=held.attempt, running=-1)
+
+
+def commit_refit(connection: sa.Connection, held: Claim, candidate: str) -> None:
+    """End the attempt with the artefact that it made. Raises Lost."""
     row = _mine(connection, _DONE, held, made=candidate)
     _append(connection, "committed", held, row)
-    return row
+    results.count(connection, row.study, running=-1)
+
+
+def commit_and_claim(  # noqa: PLR0913 - what both need
+    connection: sa.Connection,
+    held: Claim,
+    found: Sequence[Result],
+    *,
+    lease: float,
+    study: str | None,
+    offer: Offer | None,
+) -> Claim | None:
+    """`commit`, then `claim` for the same worker, in fewer statements than the two. Raises Lost.
+
+    The study's row, in which all of its workers count, is written last: it is locked from then on.
+    """
+    row = _mine(connection, _DONE, held, made=None)
+    task = _next(connection, held.worker, study, offer)
+    committed = _line("committed", held, row)
+    if task is None:
+        events.append(connection, row.study, committed)
+        results.write(connection, row.study, found, attempts=held.attempt, running=-1)
+        return None
+    claimed = _claimed(task, held.worker)
+    token = events.append_two(connection, (row.study, committed), (task.study, claimed))
+    started = _start(connection, task, token, held.worker, lease)
+    more = {"ready": -1, "served": token}
+    if task.study == row.study:
+        results.write(connection, row.study, found, attempts=held.attempt, **more)
+    else:
+        results.count(connection, task.study, running=1, **more)
+        results.write(connection, row.study, found, attempts=held.attempt, running=-1)
+    return started
 
 
 def release(connection: sa.Connection, held: Claim, reason: str) -> None:
@@ -293,22 +327,40 @@ def after_lost(lost: int) -> Next:
     return "failed" if lost >= MAX_LOST else "ready"
 
 
-def _start(connection: sa.Connection, task: Row, worker: str, lease: float) -> Claim:
+def _next(
+    connection: sa.Connection, worker: str, study: str | None, offer: Offer | None
+) -> Row | None:
+    """The ready task whose turn it is, locked, once those whose lease has ended are ready again."""
+    waiting = turns.waiting(connection, worker, study)
+    if waiting.any_ended:
+        for ended in connection.execute(_ENDED).all():
+            _lose(connection, ended)
+        waiting = turns.waiting(connection, worker, study)
+    for queue in turns.by_turn(waiting.queues, offer):
+        head = {"of": queue.number, "family": queue.family}
+        task = connection.execute(_OLDEST, head).one_or_none()
+        if task is not None:  # others have not taken the whole queue since
+            return task
+    return None
+
+
+def _claimed(task: Row, worker: str) -> Event:
     attempt = task.attempts + 1
-    event = Event(kind="claimed", at=task.now, task=task.id, attempt=attempt, worker=worker)
-    token = events.append(connection, task.study, event)
+    return Event(kind="claimed", at=task.now, task=task.id, attempt=attempt, worker=worker)
+
+
+def _start(connection: sa.Connection, task: Row, token: int, worker: str, lease: float) -> Claim:
     started = Claim(
         task=task.id,
         study=task.study_id,
         kind=task.kind,
         trials=task.trials,
-        attempt=attempt,
+        attempt=task.attempts + 1,
         token=token,
         worker=worker,
         lease_ends=task.now + lease,
     )
     connection.execute(_START, _started(started, lease))
-    results.count(connection, task.study, ready=-1, running=1, served=token)
     return started
 
 
@@ -405,7 +457,11 @@ def _split(connection: sa.Connection, ended: _Ended) -> None:
 
 
 def _append(connection: sa.Connection, kind: str, held: Claim, row: Row, text: str = "") -> None:
-    event = Event(
+    events.append(connection, row.study, _line(kind, held, row, text))
+
+
+def _line(kind: str, held: Claim, row: Row, text: str = "") -> Event:
+    return Event(
         kind=kind,
         at=row.now,
         task=held.task,
@@ -413,4 +469,3 @@ def _append(connection: sa.Connection, kind: str, held: Claim, row: Row, text: s
         worker=held.worker,
         text=text,
     )
-    events.append(connection, row.study, event)

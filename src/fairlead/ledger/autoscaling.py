@@ -181,7 +181,7 @@ def _lacking(
 ) -> Mapping[int, str]:
     """For each study that has ready tasks, why none can be taken; empty where one can."""
     found: dict[int, str] = {}
-    for queue in turns.queues(connection, "", study):
+    for queue in turns.waiting(connection, "", study).queues:
         why = "" if offer is None else turns.lacking(queue, offer)
         found[queue.number] = found.get(queue.number, why) and why
     return found

@@ -16,6 +16,12 @@ from fairlead.ledger.schema import events, serving_events, studies
 from fairlead.records import Event, HistoryMark, NumberedEvent, ServingEvent, Span
 
 _APPEND = events.insert().returning(events.c.id)
+# Text, because SQLAlchemy compiles an insert of several rows each time.
+_APPEND_TWO = sa.text(
+    "INSERT INTO events (at, kind, study, task, attempt, worker, text) VALUES "
+    "(:at_0, :kind_0, :study_0, :task_0, :attempt_0, :worker_0, :text_0), "
+    "(:at_1, :kind_1, :study_1, :task_1, :attempt_1, :worker_1, :text_1) RETURNING id"
+)
 _OF_STUDY = (
     sa.select(
         events.c.at,
@@ -88,7 +94,24 @@ def append(connection: sa.Connection, study: int, event: Event) -> int:
     Returns:
         Its id, higher than that of every line before it.
     """
-    row = {
+    return int(connection.execute(_APPEND, _row(study, event)).scalar_one())
+
+
+def append_two(
+    connection: sa.Connection, first: tuple[int, Event], second: tuple[int, Event]
+) -> int:
+    """Add two lines, each to the history of the study with the number beside it.
+
+    Returns:
+        The id of the second, higher than that of the first.
+    """
+    rows = [_row(*first), _row(*second)]
+    values = {f"{key}_{n}": value for n, row in enumerate(rows) for key, value in row.items()}
+    return int(max(connection.execute(_APPEND_TWO, values).scalars()))
+
+
+def _row(study: int, event: Event) -> dict[str, object]:
+    return {
         "at": event.at,
         "kind": event.kind,
         "study": study,
@@ -97,7 +120,6 @@ def append(connection: sa.Connection, study: int, event: Event) -> int:
         "worker": event.worker,
         "text": event.text,
     }
-    return int(connection.execute(_APPEND, row).scalar_one())
 
 
 def history(connection: sa.Connection, study: str) -> Sequence[Event]:

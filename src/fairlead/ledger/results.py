@@ -130,7 +130,7 @@ def write(
     last = count(connection, study, results=len(found), **states, **more)
     first = last - len(found) + 1
     rows = [_row(study, mark, result, attempts) for mark, result in enumerate(found, start=first)]
-    connection.execute(_INSERT, rows)
+    connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
 
 
 def since(connection: sa.Connection, study: str, after: int) -> tuple[Sequence[Result], int]:

@@ -101,7 +101,7 @@ class SqlTasks:
     def commit(self, claim: Claim, results: Sequence[Result]) -> None:
         """Write the results of a 'trials' task, one for each of its trials, and end it."""
         _check(claim, results)
-        self._database.write(lambda connection: _commit(connection, claim, results))
+        self._database.write(lambda connection: attempts.commit(connection, claim, results))
 
     def commit_and_claim(
         self,
@@ -116,8 +116,9 @@ class SqlTasks:
         _check(claim, results)
 
         def commit_and_claim(connection: sa.Connection) -> Claim | None:
-            _commit(connection, claim, results)
-            return attempts.claim(connection, claim.worker, lease=lease, study=study, offer=offer)
+            return attempts.commit_and_claim(
+                connection, claim, results, lease=lease, study=study, offer=offer
+            )
 
         return self._database.write(commit_and_claim)
 
@@ -125,7 +126,7 @@ class SqlTasks:
         """Write the artefact that a 'refit' task made, and end it."""
         if claim.kind != "refit":
             raise Invalid(f"task {claim.task} is of kind {claim.kind!r}: commit its results")
-        self._database.write(lambda connection: _commit_refit(connection, claim, candidate))
+        self._database.write(lambda connection: attempts.commit_refit(connection, claim, candidate))
 
     def fault(self, claim: Claim, reason: str) -> bool:
         """Report that the attempt failed; True where that was the last one allowed."""
@@ -155,8 +156,8 @@ class SqlTasks:
 
     def waiting(self) -> Sequence[TaskQueue]:
         """The ready tasks that a worker may take, by study and family, in the order of turns."""
-        queues = self._database.read(lambda connection: turns.queues(connection, "", None))
-        return turns.by_turn(queues, None)
+        waiting = self._database.read(lambda connection: turns.waiting(connection, "", None))
+        return turns.by_turn(waiting.queues, None)
 
     def running(self) -> Sequence[RunningTask]:
         """The tasks that workers have in hand, the oldest first."""
@@ -177,16 +178,6 @@ def _check(claim: Claim, found: Sequence[Result]) -> None:
             f"task {claim.task} is of kind {claim.kind!r} with the trials {mine}: it takes one "
             f"result for each, not results for {given}"
         )
-
-
-def _commit(connection: sa.Connection, claim: Claim, found: Sequence[Result]) -> None:
-    row = attempts.done(connection, claim)
-    results.write(connection, row.study, found, attempts=claim.attempt, running=-1)
-
-
-def _commit_refit(connection: sa.Connection, claim: Claim, candidate: Digest) -> None:
-    row = attempts.done(connection, claim, candidate=candidate)
-    results.count(connection, row.study, running=-1)
 
 
 def _refit(connection: sa.Connection, study: str, trial: int) -> tuple[Digest | None, str | None]:

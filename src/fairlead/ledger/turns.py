@@ -8,17 +8,31 @@ million trials does not hold up one of ten; of that study it takes the oldest ta
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from fairlead.ledger.database import Now
 from fairlead.ledger.schema import leaving_workers, studies, tasks
 from fairlead.records import Offer, TaskQueue
 
 # A literal, not a parameter: only so does SQLite know that the partial index serves.
 _READY: sa.ColumnClause[str] = sa.literal_column("'ready'")
 _NUMBER = sa.select(studies.c.number).where(studies.c.id == sa.bindparam("of")).scalar_subquery()
+IS_RUNNING = tasks.c.state == sa.literal_column("'running'")
+# A lease that ends further ahead than it is long was given before the clock was set back; twice
+# as long forgives the small steps with which clocks are kept right.
+HAS_ENDED = (tasks.c.lease_ends < Now()) | (tasks.c.lease_ends > Now() + 2 * tasks.c.lease)
 _IS_LEAVING = sa.exists().where(leaving_workers.c.worker == sa.bindparam("by"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """What waits for workers, seen at one moment."""
+
+    queues: Sequence[TaskQueue]
+    any_ended: bool  # whether a running task's lease has ended, which makes it ready
 
 
 def by_turn(queues: Sequence[TaskQueue], offer: Offer | None) -> list[TaskQueue]:
@@ -43,8 +57,8 @@ def lacking(queue: TaskQueue, offer: Offer) -> str:
     return ""
 
 
-def queues(connection: sa.Connection, worker: str, study: str | None) -> list[TaskQueue]:
-    """The queues that are not empty; none for a worker that is asked to leave.
+def waiting(connection: sa.Connection, worker: str, study: str | None) -> Waiting:
+    """The queues that are not empty, none for a worker that is asked to leave; and ended leases.
 
     Args:
         connection: Of any transaction; no row is locked.
@@ -52,10 +66,10 @@ def queues(connection: sa.Connection, worker: str, study: str | None) -> list[Ta
         study: Id of the one study that it works on, if it does.
     """
     if study is None:
-        rows = connection.execute(_QUEUES, {"by": worker})
+        rows = connection.execute(_QUEUES, {"by": worker}).all()
     else:
-        rows = connection.execute(_QUEUES_OF_STUDY, {"by": worker, "of": study})
-    return [
+        rows = connection.execute(_QUEUES_OF_STUDY, {"by": worker, "of": study}).all()
+    found = [
         TaskQueue(
             number=row.study,
             study=row.study_id,
@@ -67,7 +81,9 @@ def queues(connection: sa.Connection, worker: str, study: str | None) -> list[Ta
             memory=row.limit_memory,
         )
         for row in rows
+        if row.id is not None
     ]
+    return Waiting(queues=found, any_ended=bool(rows[0].any_ended))
 
 
 def _queues(*, of_study: bool) -> sa.Select[*tuple[Any, ...]]:
@@ -96,7 +112,7 @@ def _queues(*, of_study: bool) -> sa.Select[*tuple[Any, ...]]:
         .select_from(heads)
         .join(task, task.c.id == sa.func.coalesce(*ids, None))
     )
-    return (
+    ready = (
         sa.select(
             heads.c.id,
             heads.c.study,
@@ -109,7 +125,11 @@ def _queues(*, of_study: bool) -> sa.Select[*tuple[Any, ...]]:
         )
         .join(studies, studies.c.number == heads.c.study)
         .where(~studies.c.paused, ~_IS_LEAVING)
+        .subquery("ready")
     )
+    ended = sa.select(sa.exists().where(IS_RUNNING, HAS_ENDED).label("any_ended")).subquery("ended")
+    always = sa.true()  # one row where nothing is ready
+    return sa.select(ended.c.any_ended, ready).select_from(ended.outerjoin(ready, always))
 
 
 _QUEUES = _queues(of_study=False)
