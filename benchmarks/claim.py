@@ -29,8 +29,8 @@ LIMIT = 3.0
 Value = TypeVar("Value")
 
 
-def fill(ledger: Ledger, trials: int) -> float:
-    study = Study(id="b" * 64, name="claim", spec="{}", table="0" * 64, size=trials)
+def fill(ledger: Ledger, trials: int, *, paused: bool = False) -> float:
+    study = Study(id="b" * 64, name="claim", spec="{}", table="0" * 64, size=trials, paused=paused)
     ledger.studies.open(study)
     began = time.perf_counter()
     for first in range(0, trials, CHUNK):

@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from environments import set_up
 from serving_forest import Forest, made
 from serving_load import Figures, Request, full, paced
-from serving_peers import Server, servers, set_up
+from serving_peers import PEERS, Server, servers
 from serving_quiet import Quietly
 from serving_servers import Running, asked, running
 from serving_tables import LOADS, TOP, Load, Measured, Results, report
@@ -48,7 +49,7 @@ def main(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Measure the servers whose environments are in PEERS."""
     if setup:
-        set_up(peers.resolve())
+        set_up(peers.resolve(), PEERS)
         return
     with tempfile.TemporaryDirectory() as folder:
         forest = made(Path(folder))

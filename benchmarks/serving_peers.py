@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import venv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,16 +50,6 @@ class Server:
     answer: Callable[[Any], Sequence[float]]
     prepare: Callable[[Path, Path], None] = lambda _programs, _folder: None
     environ: Mapping[str, str] = field(default_factory=dict)
-
-
-def set_up(folder: Path) -> None:
-    """Make each peer's virtual environment in the folder, from its locked packages."""
-    for locked in sorted(PEERS.glob("*.txt")):
-        place = folder / locked.stem
-        print(f"{place} ...", flush=True)
-        venv.create(place, with_pip=True, clear=True)
-        pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, "--require-hashes", "-r", str(locked)], check=True)
 
 
 def servers(forest: Forest) -> Sequence[Server]:
