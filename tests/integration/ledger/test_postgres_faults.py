@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -22,11 +23,20 @@ from tests.support.proxy import Cut, Proxy
 from tests.support.waiting import wait_until
 
 INSERT = sa.text("INSERT INTO marks VALUES (:number)")
+UPDATE = sa.text("UPDATE marks SET number = :number")
 
 
 def mark(number: int) -> Callable[[sa.Connection], int]:
     def write(connection: sa.Connection) -> int:
         connection.execute(INSERT, {"number": number})
+        return number
+
+    return write
+
+
+def change(number: int) -> Callable[[sa.Connection], int]:
+    def write(connection: sa.Connection) -> int:
+        connection.execute(UPDATE, {"number": number})
         return number
 
     return write
@@ -79,6 +89,35 @@ def own_server() -> Iterator[PostgresServer]:
     server = PostgresServer()
     yield server
     server.close()
+
+
+class TestWaitingForTheLog:
+    """The server has to hear of a standby that is not there: a commit that waits does not end."""
+
+    @pytest.fixture
+    def lonely(self) -> Iterator[PostgresServer]:
+        server = PostgresServer(synchronous_standby_names="nobody")
+        yield server
+        server.close()
+
+    def test_a_durable_write_holds_nobody_up_while_it_waits(self, lonely: PostgresServer) -> None:
+        local = f"{lonely.url}?options=-csynchronous_commit%3Dlocal"  # waits for no standby
+        make_marks(local)
+        with (
+            psycopg.connect(local, autocommit=True) as admin,
+            closing(open_database(lonely.url)) as database,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            admin.execute("INSERT INTO marks VALUES (1)")
+            written = pool.submit(database.write, change(2))
+            wait_until(lambda: marks(local) == [2])
+            database.write(change(3), durable=False)  # of the same row
+            assert marks(local) == [3]
+            waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            wait_until(lambda: admin.execute(f"SELECT 1 {waiting}").fetchone())
+            assert not written.done()
+            admin.execute(f"SELECT pg_cancel_backend(pid) {waiting}")
+            assert written.result(60) == 2
 
 
 class TestCommitsInDoubt:
