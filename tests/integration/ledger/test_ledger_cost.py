@@ -10,6 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from fairlead.ledger import events, revisions, routes, versions
+from fairlead.ledger.requests import OnceDatabase
+from fairlead.ledger.sqlite import SqliteDatabase
 from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.records import (
     Allowance,
@@ -47,7 +49,11 @@ def steps(ledger: SqlLedger, call: Callable[[SqlLedger], object]) -> int:
         counted += 1
         return 0
 
-    pooled = ledger._database._engine.raw_connection()
+    database = ledger._database
+    assert isinstance(database, OnceDatabase)
+    inner = database._database
+    assert isinstance(inner, SqliteDatabase)
+    pooled = inner._engine.raw_connection()
     connection = pooled.driver_connection
     assert connection is not None
     pooled.close()
