@@ -45,6 +45,7 @@ _CONNECTIONS = 4  # of a process that are kept open; more come and go
 _MORE = 12
 _SILENT = 20  # seconds that a client may be silent in a transaction, before the server ends that
 _SILENT_IN_A_WRITE = 5  # the same where others wait for its rows: less than a lease
+_SILENT_IN_A_READ = 300  # nobody waits for it; a million trials take a while to be taken in
 _SHORTEST_WAIT = 0.002  # seconds
 _LONGEST_WAIT = 1.0
 _AGAIN = {"40001", "40P01"}  # a serialization failure, a deadlock
@@ -169,7 +170,7 @@ class PostgresDatabase:
 
         def read() -> Value:
             with self._engine.connect() as connection:
-                connection.exec_driver_sql(_READ)
+                connection.exec_driver_sql(_READ + _silence(connection, _SILENT_IN_A_READ))
                 return query(connection)
 
         return self._repeated(read, self._patience)
@@ -188,9 +189,9 @@ class PostgresDatabase:
         def write() -> Value:
             with self._engine.connect() as connection:
                 mark = _Mark.next(connection) if durable else None
-                connection.exec_driver_sql(
-                    _beginning(longest, lock, mark) + _silence(connection, lock)
-                )
+                # A copy or a migration alone may take its time.
+                silence = _silence(connection, _SILENT_IN_A_WRITE) if lock != SCHEMA_LOCK else ""
+                connection.exec_driver_sql(_beginning(longest, lock, mark) + silence)
                 value = change(connection)
                 self._commit(connection, mark, longest)
                 return value
@@ -316,11 +317,9 @@ def _beginning(patience: float, lock: str | None = None, mark: _Mark | None = No
     return "; ".join(said)
 
 
-def _silence(connection: sa.Connection, lock: str | None) -> str:
-    """Has the server end the transaction sooner: a copy or a migration alone may take its time."""
-    if lock == SCHEMA_LOCK or not connection.info["limited"]:
-        return ""
-    return f"; SET LOCAL {_TIMEOUT} = '{_SILENT_IN_A_WRITE}s'"
+def _silence(connection: sa.Connection, seconds: int) -> str:
+    """Has the server end the transaction after so many seconds, unless somebody chose a time."""
+    return f"; SET LOCAL {_TIMEOUT} = '{seconds}s'" if connection.info["limited"] else ""
 
 
 def _key(lock: str) -> int:

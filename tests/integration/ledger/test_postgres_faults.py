@@ -120,6 +120,16 @@ class TestWaitingForTheLog:
             assert written.result(60) == 2
 
 
+def test_a_read_may_be_silent_longer_than_a_write(url: str) -> None:
+    show = "SHOW idle_in_transaction_session_timeout"
+    with closing(open_database(url)) as database:
+        limits = [
+            ask(lambda connection: connection.exec_driver_sql(show).scalar_one())
+            for ask in (database.read, database.write)
+        ]
+    assert limits == ["5min", "5s"]
+
+
 class TestCommitsInDoubt:
     @pytest.mark.parametrize("when", ["before", "after", "unheard"])
     def test_a_write_whose_commit_was_cut_is_there_once(
