@@ -43,6 +43,8 @@ _ADDRESSES = 4096  # that are remembered at most
 
 def needed(method: str, path: str) -> Need:
     """What a request needs; what is not known here only an admin may ask for."""
+    if method == "POST" and path.startswith("/api/v1/models/") and path.endswith("/retrain"):
+        return "run"
     if method == "POST" and path.startswith(ledger_rights.PREFIX):
         return ledger_rights.need(path)
     fitting = (

@@ -19,6 +19,7 @@ from fairlead.api.installation import Installation
 from fairlead.api.once import Once
 from fairlead.api.problems import MEDIA_TYPE, Problem, problem, problem_of, too_slow
 from fairlead.api.routes import ROUTERS
+from fairlead.api.submissions import Submissions
 from fairlead.errors import FairleadError
 from fairlead.settings import Settings
 from fairlead.stores import Stores
@@ -75,6 +76,7 @@ def make_app(  # noqa: PLR0913 - what it works on, and how it is reached
         feed=Feed(stores.ledger.histories, horizon, most=followers),
         horizon=horizon,
         arrivals=Arrivals(),
+        submissions=Submissions(),
     )
     app.state.stopping = stopping
     for router in ROUTERS:

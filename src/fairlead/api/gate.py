@@ -24,8 +24,9 @@ from fairlead.serving.http.guard import Guard
 from fairlead.serving.http.response import Refused
 
 MOST = 64 * 1024
-"""Bytes that a body may have; a call of the ledger may have more."""
+"""Bytes that a body may have; a call of the ledger or a spec may have more."""
 
+_MORE = ((ledger_rights.PREFIX, ledger_rights.MOST), ("/api/v1/runs", 4 << 20))
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fairlead"'}
 
 
@@ -122,7 +123,7 @@ def _address(scope: Scope) -> str:
 
 async def _body(scope: Scope, receive: Receive) -> bytes | Response:
     """The whole body, or what refuses it."""
-    most = ledger_rights.MOST if scope["path"].startswith(ledger_rights.PREFIX) else MOST
+    most = next((most for path, most in _MORE if scope["path"].startswith(path)), MOST)
     try:
         bodies.refuse_announced(scope, most)
         return await bodies.whole(receive, most)

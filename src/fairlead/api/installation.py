@@ -11,7 +11,9 @@ from fastapi.security import HTTPBearer
 from fairlead.api.access import Access, Caller
 from fairlead.api.bodies import Arrivals
 from fairlead.api.feed import Feed, Horizon
-from fairlead.api.once import HEADER, Change, change
+from fairlead.api.once import HEADER, Change, change, opened
+from fairlead.api.submissions import Submissions
+from fairlead.ledger.interface import OpenRequest
 from fairlead.settings import Settings
 from fairlead.stores import Stores
 
@@ -26,6 +28,7 @@ class Installation:
     feed: Feed
     horizon: Horizon
     arrivals: Arrivals
+    submissions: Submissions
 
 
 def _installation(request: Request) -> Installation:
@@ -40,6 +43,7 @@ def _caller(request: Request) -> Caller:
 
 On = Annotated[Installation, Depends(_installation)]
 By = Annotated[Caller, Depends(_caller)]
+Asked = Annotated[OpenRequest | None, Depends(opened)]
 Changing = Annotated[Change, Depends(change)]
 BEARER = [Depends(HTTPBearer(auto_error=False, description="A token with a role."))]
 """For the document; the gate has seen to it."""

@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from fairlead.api import ledger_calls, pages, schemas, transfers
 from fairlead.api.feed import Follower
-from fairlead.api.installation import BEARER, ONCE, By, Changing, On
+from fairlead.api.installation import BEARER, ONCE, Asked, By, Changing, On
 from fairlead.api.pages import Cursor, IfNoneMatch, Limit, Page
+from fairlead.api.submitting import Order
 from fairlead.control import fleet, models, routes, schedules, submitted
 from fairlead.formatting import plain
 from fairlead.records import NumberedEvent, Promotion, Run
@@ -57,6 +58,27 @@ def list_runs(on: On, limit: Limit = 100, cursor: Cursor = None) -> Response:
     after = pages.read(cursor, str)
     found = submitted.overview(on.stores.ledger, after=after, limit=limit + 1)
     return pages.page(found[:limit], found[limit - 1].run.id if len(found) > limit else None)
+
+
+_MADE: dict[int | str, dict[str, Any]] = {
+    201: {"description": "A new run.", "model": Run},
+    200: {"description": "The run of this study and spec that goes on.", "model": Run},
+}
+
+
+@router.post("/runs", responses=_MADE, tags=["runs"], dependencies=ONCE)
+async def submit_run(on: On, once: Asked, body: schemas.SubmitBody) -> Response:
+    """Submit a spec for controllers and workers to carry out, its data and code with it."""
+    spec = body.spec if isinstance(body.spec, str) else json.dumps(body.spec)
+    order = Order(
+        settings=on.settings,
+        spec=spec,
+        files=body.files,
+        fresh=body.fresh,
+        deploy=body.deploy,
+        priority=body.priority,
+    )
+    return await on.submissions.carried_out(order, once)
 
 
 @router.get("/runs/{run}", response_model=submitted.RunRow, responses=_UNCHANGED, tags=["runs"])
@@ -245,6 +267,19 @@ def rollback(
         known=Known(champion=body.previous),
     )
     return pages.answer(Changed(promotion=rolled_back.promotion))
+
+
+@router.post("/models/{model}/retrain", responses=_MADE, tags=["models"], dependencies=ONCE)
+async def retrain(on: On, once: Asked, model: ModelName, body: schemas.RetrainBody) -> Response:
+    """Submit the spec of a model's champion again, with its code as it was, on today's data."""
+    order = Order(
+        settings=on.settings,
+        model=model,
+        source=body.source,
+        files=body.files,
+        deploy=body.deploy,
+    )
+    return await on.submissions.carried_out(order, once)
 
 
 # ---- the ledger -----------------------------------------------------------------------------

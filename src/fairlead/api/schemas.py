@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -108,6 +108,50 @@ class CancelBody(_Body):
     """Why a run is to end."""
 
     why: str = Field(default="", max_length=2000, examples=["wrong data"])
+
+
+_SPEC = """
+name: boston-prices
+data: {source: boston}
+search: {method: random, trials: 20, over: [{family: linear}]}
+"""
+_FILES: Any = Field(
+    default_factory=dict,
+    max_length=20,
+    description="SHA-256 of uploaded files, by the names that the spec has for them.",
+    examples=[{"rows.csv": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
+)
+_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class SubmitBody(_Body):
+    """A spec, and how its run is to be carried out."""
+
+    spec: Annotated[str, Field(min_length=1)] | dict[str, Any] = Field(
+        description="The document, as YAML text or as an object. Its data is in the catalog, at an "
+        "https:// address, or one of `files`; so are its `./file.py:Name` families.",
+        examples=[
+            _SPEC,
+        ],
+    )
+    files: dict[str, _Sha256] = _FILES
+    fresh: bool = Field(default=False, description="Search again even if this study is finished.")
+    deploy: bool = Field(default=False, description="Deploy the version if it becomes champion.")
+    priority: int | None = Field(default=None, ge=-1000, le=1000, examples=[10])
+
+
+class RetrainBody(_Body):
+    """On which data a champion's spec is run again."""
+
+    source: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="A catalog name, an https:// address, or one of `files`; where the champion's "
+        "was if null.",
+        examples=["rows.csv"],
+    )
+    files: dict[str, _Sha256] = _FILES
+    deploy: bool = Field(default=False, description="Deploy the version if it becomes champion.")
 
 
 class AdjustBody(_Body):

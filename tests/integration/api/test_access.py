@@ -112,6 +112,8 @@ def test_what_each_role_may_do() -> None:
         "promote": "promote",
         "rollback": "promote",
         "uploads": "store",
+        "runs": "run",
+        "retrain": "run",
     }
     others = {(m, path.split("/")[3]): needed(m, path) for m, path in closed() if m != "POST"}
     files = {each: need for each, need in others.items() if each[1] in {"artifacts", "uploads"}}
