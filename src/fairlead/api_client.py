@@ -52,7 +52,7 @@ _MOST = 1 << 30  # bytes of an answer
 _SHORTEST_WAIT = 0.01
 _LONGEST_WAIT = 1.0
 _PROBLEM = "application/problem+json"
-_SOON = {"overloaded", "request_in_progress"}  # codes of problems that pass
+_SOON = {"overloaded", "request_in_progress", "too_slow"}  # codes of problems that pass
 _CHUNK = 1 << 16  # what a cut costs at most
 _AWAY = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
