@@ -282,9 +282,13 @@ def checked_url(text: str, setting: str) -> str:
     Raises:
         Invalid: It is none, or has something in it that is sent to nobody.
     """
-    found = urlsplit(text)
-    if found.scheme not in {"http", "https"} or not found.hostname:
-        raise Invalid(f"{setting}: it must be a URL such as https://HOST, not {text!r}")
+    try:
+        found = urlsplit(text)
+        sound = found.scheme in {"http", "https"} and found.hostname and found.port != 0
+    except ValueError:  # its port or its address
+        sound = False
+    if not sound:
+        raise Invalid(f"{setting}: it must be a URL such as https://HOST, not {_shown(text)!r}")
     if found.username is not None or found.query or found.fragment:
         host = found.netloc.rpartition("@")[2]
         raise Invalid(
@@ -292,6 +296,12 @@ def checked_url(text: str, setting: str) -> str:
             f"{found.scheme}://{host}{found.path}; the token belongs into ${TOKEN}"
         )
     return f"{found.scheme}://{found.netloc}{found.path.rstrip('/')}"
+
+
+def _shown(text: str) -> str:
+    """The text without what may be a token or a password before an @, or after a ? or #."""
+    scheme, separator, rest = text.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0].partition('#')[0]}"
 
 
 class _Token:

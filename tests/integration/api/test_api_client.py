@@ -213,9 +213,17 @@ def test_a_url_with_a_token_in_it_is_refused_and_not_shown() -> None:
         with pytest.raises(Invalid, match=TOKEN) as caught:
             client(url)
         assert "secret" not in str(caught.value)
-    for url in ("https://", "ftp://example.org", "example.org"):
-        with pytest.raises(Invalid, match="must be a URL"):
+    for url in (
+        "https://",
+        "ftp://example.org",
+        "example.org",
+        "https://me:secret@example.org:99999",
+        "http://[::1?secret",
+        "http://127.0.0.1:0",
+    ):
+        with pytest.raises(Invalid, match="must be a URL") as caught:
             client(url)
+        assert "secret" not in str(caught.value)
 
 
 def test_a_token_in_a_file_is_read_again_where_it_is_refused(home: Home, tmp_path: Path) -> None:
