@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Path, Request
 from fastapi.security import HTTPBearer
 
 from fairlead.api.access import Access, Caller
@@ -16,6 +16,8 @@ from fairlead.api.submissions import Submissions
 from fairlead.ledger.interface import OpenRequest
 from fairlead.settings import Settings
 from fairlead.stores import Stores
+
+TEXT = r"^[^\u0000]+$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +66,11 @@ def _under_key(_: _Key = None) -> None:
 
 
 ONCE = [Depends(_under_key)]
+
+
+def named(what: str) -> Any:
+    """A part of a path that names something."""
+    return Path(max_length=300, pattern=TEXT, description=what)
+
+
+ModelName = Annotated[str, named("A model's name.")]

@@ -135,13 +135,21 @@ class Change:
     def __init__(self, request: OpenRequest | None) -> None:
         self._request = request
 
-    def of(self, kind: type[Found], answer: Callable[[Found], object]) -> None:
+    def of(
+        self,
+        kind: type[Found] | tuple[type[Any], ...],
+        answer: Callable[[Any], object],
+        *,
+        status: int = HTTPStatus.OK,
+    ) -> None:
         """Say which write it is, by what that returns, and how it is answered."""
         if self._request is None:
             return
 
         def make(value: object) -> Answer | None:
-            return Answer(body=encoded(answer(value))) if isinstance(value, kind) else None
+            if not isinstance(value, kind):
+                return None
+            return Answer(body=encoded(answer(value)), status=status)
 
         self._request.answer_with(make)
 

@@ -28,6 +28,9 @@ IfNoneMatch = Annotated[
 ]
 
 
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is as the client has it."}}
+
+
 class Page(BaseModel, Generic[Item]):
     """Part of a list; `next` is the cursor of the following part, null at the end."""
 

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.responses import Response
 
-from fairlead.api import ledger_calls, pages, schemas, transfers
+from fairlead.api import ledger_calls, pages, schemas, serving, transfers
 from fairlead.api.feed import Follower
-from fairlead.api.installation import BEARER, ONCE, Asked, By, Changing, On
+from fairlead.api.installation import BEARER, ONCE, TEXT, Asked, By, Changing, ModelName, On, named
 from fairlead.api.pages import Cursor, IfNoneMatch, Limit, Page
 from fairlead.api.submitting import Order
 from fairlead.control import fleet, models, routes, schedules, submitted
@@ -24,23 +24,15 @@ from fairlead.study.outcome import trial_json
 from fairlead.version import VERSION
 
 _LARGEST = 2**63 - 1
-_TEXT = r"^[^\u0000]+$"
 
 
-def _named(what: str) -> Any:
-    return Path(max_length=300, pattern=_TEXT, description=what)
+RunId = Annotated[str, named("A run's id, or its study's id or name.")]
+StudyId = Annotated[str, named("A study's id, the beginning of one, or a name (the newest).")]
 
-
-RunId = Annotated[str, _named("A run's id, or its study's id or name.")]
-StudyId = Annotated[str, _named("A study's id, the beginning of one, or a name (the newest).")]
-ModelName = Annotated[str, _named("A model's name.")]
-
-
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is as the client has it."}}
 
 health = APIRouter(prefix="/api/v1")
 router = APIRouter(prefix="/api/v1", dependencies=BEARER)
-ROUTERS = (health, router, transfers.router)
+ROUTERS = (health, router, transfers.router, serving.router)
 
 
 @health.get("/health", response_model=schemas.Health)
@@ -81,7 +73,9 @@ async def submit_run(on: On, once: Asked, body: schemas.SubmitBody) -> Response:
     return await on.submissions.carried_out(order, once)
 
 
-@router.get("/runs/{run}", response_model=submitted.RunRow, responses=_UNCHANGED, tags=["runs"])
+@router.get(
+    "/runs/{run}", response_model=submitted.RunRow, responses=pages.UNCHANGED, tags=["runs"]
+)
 def get_run(on: On, run: RunId, if_none_match: IfNoneMatch = None) -> Response:
     """One run, and how far its study is."""
     found = submitted.find(on.stores.ledger, run)
@@ -136,7 +130,7 @@ def list_studies(on: On, limit: Limit = 100, cursor: Cursor = None) -> Response:
 @router.get(
     "/studies/{study}",
     response_model=schemas.StudyDetails,
-    responses=_UNCHANGED,
+    responses=pages.UNCHANGED,
     tags=["studies"],
 )
 def get_study(on: On, study: StudyId, if_none_match: IfNoneMatch = None) -> Response:
@@ -198,7 +192,7 @@ def list_models(on: On, limit: Limit = 100, cursor: Cursor = None) -> Response:
 @router.get(
     "/models/{model}",
     response_model=models.ModelDetails,
-    responses=_UNCHANGED,
+    responses=pages.UNCHANGED,
     tags=["models"],
 )
 def get_model(on: On, model: ModelName, if_none_match: IfNoneMatch = None) -> Response:
@@ -209,7 +203,7 @@ def get_model(on: On, model: ModelName, if_none_match: IfNoneMatch = None) -> Re
 @router.get(
     "/models/{model}/history",
     response_model=models.ModelHistory,
-    responses=_UNCHANGED,
+    responses=pages.UNCHANGED,
     tags=["models"],
 )
 def get_history(on: On, model: ModelName, if_none_match: IfNoneMatch = None) -> Response:
@@ -320,7 +314,7 @@ def get_fleet(on: On) -> Response:
     return pages.answer(fleet.fleet(on.stores.ledger))
 
 
-def _study_id(on: On, study: Annotated[str, Query(max_length=300, pattern=_TEXT)]) -> str:
+def _study_id(on: On, study: Annotated[str, Query(max_length=300, pattern=TEXT)]) -> str:
     return on.stores.ledger.studies.get(study).id
 
 

@@ -212,3 +212,30 @@ class StoredArtifact(BaseModel):
 
     digest: str
     size: int
+
+
+class WhyBody(_Body):
+    """Why the traffic is to change."""
+
+    why: str = Field(min_length=1, max_length=2000, examples=["too slow since Monday"])
+
+
+class RouteBody(WhyBody):
+    """How traffic is to be split over revisions that were deployed before."""
+
+    traffic: dict[str, Annotated[int, Field(ge=0, le=100)]] = Field(
+        min_length=1, max_length=20, examples=[{"v1": 90, "v2": 10}]
+    )
+
+
+class DeployBody(_Body):
+    """What to bring into service; the champion, in the steps of its spec, where nothing is said."""
+
+    version: int | None = Field(default=None, ge=1, le=999_999_999, examples=[3])
+    steps: list[Annotated[int, Field(ge=1, le=100)]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=20,
+        description="Percents of the traffic, rising to 100.",
+        examples=[[10, 50, 100]],
+    )

@@ -45,12 +45,14 @@ class DeployRequest:
         version: Its number; the champion's if None.
         steps: Percents of the traffic, rising to 100; those of the settings if None.
         serve: The serving settings; those of the spec that found the version if None.
+        by: Who asks; the user of this process if empty.
     """
 
     model: str
     version: int | None = None
     steps: tuple[int, ...] | None = None
     serve: Serve | None = None
+    by: str = ""
 
 
 def deploy(
@@ -87,7 +89,12 @@ def deploy(
     for line in deployment_warnings(stores, version, serve):
         on_event(DeployWarning(text=line))
     begun = start_deployment(
-        stores, model, version=version.number, steps=request.steps, serve=serve
+        stores,
+        model,
+        version=version.number,
+        steps=request.steps,
+        serve=serve,
+        by=request.by,
     )
     if former is not None:
         on_event(_superseded(former))

@@ -20,13 +20,14 @@ from fairlead.spec.document import Serve, parse_canonical
 from fairlead.stores import Stores
 
 
-def start_deployment(
+def start_deployment(  # noqa: PLR0913 - what, how, and who asks
     stores: Stores,
     model: str,
     *,
     version: int | None = None,
     steps: tuple[int, ...] | None = None,
     serve: Serve | None = None,
+    by: str = "",
 ) -> Deployment:
     """Write down that a version is to be deployed; a server of the model carries it out.
 
@@ -39,6 +40,7 @@ def start_deployment(
         steps: Percents, rising to 100; those of the settings if None. A model's first revision gets
             100 at once.
         serve: The settings; those of the spec that the version's study ran with if None.
+        by: Who asks; the user of this process if empty.
 
     Raises:
         NotFound: There is no such model or version, or it has no champion.
@@ -58,7 +60,7 @@ def start_deployment(
             steps=_steps(stores.ledger, model, steps or serve.canary),
             bounds=Bounds(**serve.judge.model_dump()),
             sticky=serve.sticky,
-            reason=author(),
+            reason=by or author(),
         )
     )
 

@@ -30,6 +30,7 @@ def routes() -> Iterator[tuple[str, str]]:
             part="studies",
             name="pause",
             digest="a" * 64,
+            number=1,
             upload="b" * 32,
         )
         for method in route.methods:
@@ -114,6 +115,10 @@ def test_what_each_role_may_do() -> None:
         "uploads": "store",
         "runs": "run",
         "retrain": "run",
+        "deployments": "promote",
+        "route": "promote",
+        "undo": "promote",
+        "undeploy": "promote",
     }
     others = {(m, path.split("/")[3]): needed(m, path) for m, path in closed() if m != "POST"}
     files = {each: need for each, need in others.items() if each[1] in {"artifacts", "uploads"}}
