@@ -26,7 +26,7 @@ from fairlead.serving.http.response import Refused
 MOST = 64 * 1024
 """Bytes that a body may have; a call of the ledger or a spec may have more."""
 
-_MORE = ((ledger_rights.PREFIX, ledger_rights.MOST), ("/api/v1/runs", 4 << 20))
+_SUBMITTING = ("/api/v1/runs", 4 << 20)
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fairlead"'}
 
 
@@ -123,7 +123,7 @@ def _address(scope: Scope) -> str:
 
 async def _body(scope: Scope, receive: Receive) -> bytes | Response:
     """The whole body, or what refuses it."""
-    most = next((most for path, most in _MORE if scope["path"].startswith(path)), MOST)
+    most = _most(scope["path"])
     try:
         bodies.refuse_announced(scope, most)
         return await bodies.whole(receive, most)
@@ -131,6 +131,13 @@ async def _body(scope: Scope, receive: Receive) -> bytes | Response:
         return problem_of(error)
     except (bodies.TooSlow, bodies.Disconnected):  # nobody hears the answer to the latter
         return too_slow()
+
+
+def _most(path: str) -> int:
+    """Bytes that a body may have."""
+    if path.startswith(ledger_rights.PREFIX):
+        return ledger_rights.MOST
+    return _SUBMITTING[1] if path == _SUBMITTING[0] else MOST
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
