@@ -96,6 +96,22 @@ def open_queue(
 
 
 @contextmanager
+def hearing(settings: Settings, *, study: str) -> Iterator[Callable[[float], object] | None]:
+    """Gives what waits for news of a study, so many seconds at most; None where nothing brings any.
+
+    News are that a worker had no further task after its commit. They come over the connection that
+    workers are told through by default: where another queue was chosen, or none, there are none.
+    """
+    if settings.queue or not settings.ledger_url.startswith(("postgresql://", "postgres://")):
+        yield None
+        return
+    from fairlead.queue import postgres
+
+    with closing(postgres.open_news(settings.ledger_url, study=study)) as news:
+        yield news.next
+
+
+@contextmanager
 def announcing(
     settings: Settings, *, notice: Callable[[str], None], study: str
 ) -> Iterator[Callable[[int], None]]:

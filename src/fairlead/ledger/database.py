@@ -142,6 +142,13 @@ class Database(Protocol):
         """
         ...
 
+    def tell(self, connection: sa.Connection, study: str) -> None:
+        """Once the transaction commits, tell who carries the study that there is news of it.
+
+        A hint that may be lost, and on a database that can tell nobody nothing.
+        """
+        ...
+
     def close(self) -> None:
         """Close the connections."""
         ...

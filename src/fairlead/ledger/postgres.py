@@ -34,12 +34,14 @@ from fairlead.ledger.database import (
     Value,
 )
 from fairlead.ledger.postgres_upkeep import PostgresUpkeep
+from fairlead.queue.postgres import NEWS
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # Ends the transaction, which does not wait for the disk, and then waits for it with one that only
 # writes a record into the log, behind all that was committed before.
 _COMMIT = "COMMIT; SELECT pg_logical_emit_message(true, 'fairlead', '')"
+_TELL = sa.select(sa.func.pg_notify(sa.bindparam("channel"), sa.bindparam("study")))
 _CONNECT = 10  # seconds that a connection may take
 _CONNECTIONS = 4  # of a process that are kept open; more come and go
 _MORE = 12
@@ -197,6 +199,10 @@ class PostgresDatabase:
                 return value
 
         return self._repeated(write, longest)
+
+    def tell(self, connection: sa.Connection, study: str) -> None:
+        """Notify who listens for news of runs; see queue/postgres.py."""
+        connection.execute(_TELL, {"channel": NEWS, "study": study})
 
     def close(self) -> None:
         """Close the connections."""

@@ -202,6 +202,10 @@ class OnceDatabase:
             forget_old(self._database, opened.request.caller, number)
         return value
 
+    def tell(self, connection: sa.Connection, study: str) -> None:
+        """As the database does."""
+        self._database.tell(connection, study)
+
     def close(self) -> None:
         """Close the connections."""
         self._database.close()

@@ -154,6 +154,9 @@ class SqliteDatabase:
         longest = self._patience if patience is None else min(patience, self._patience)
         return self._run(_DURABLE if durable else _VOLATILE, change, longest, writing=True)
 
+    def tell(self, connection: sa.Connection, study: str) -> None:
+        """Nobody: SQLite has no way to."""
+
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()

@@ -101,7 +101,12 @@ class SqlTasks:
     def commit(self, claim: Claim, results: Sequence[Result]) -> None:
         """Write the results of a 'trials' task, one for each of its trials, and end it."""
         _check(claim, results)
-        self._database.write(lambda connection: attempts.commit(connection, claim, results))
+
+        def commit(connection: sa.Connection) -> None:
+            attempts.commit(connection, claim, results)
+            self._database.tell(connection, claim.study)
+
+        self._database.write(commit)
 
     def commit_and_claim(
         self,
@@ -116,9 +121,12 @@ class SqlTasks:
         _check(claim, results)
 
         def commit_and_claim(connection: sa.Connection) -> Claim | None:
-            return attempts.commit_and_claim(
+            following = attempts.commit_and_claim(
                 connection, claim, results, lease=lease, study=study, offer=offer
             )
+            if following is None:  # a NOTIFY locks the cluster: not in each commit of results
+                self._database.tell(connection, claim.study)
+            return following
 
         return self._database.write(commit_and_claim)
 
@@ -126,11 +134,22 @@ class SqlTasks:
         """Write the artefact that a 'refit' task made, and end it."""
         if claim.kind != "refit":
             raise Invalid(f"task {claim.task} is of kind {claim.kind!r}: commit its results")
-        self._database.write(lambda connection: attempts.commit_refit(connection, claim, candidate))
+
+        def commit(connection: sa.Connection) -> None:
+            attempts.commit_refit(connection, claim, candidate)
+            self._database.tell(connection, claim.study)
+
+        self._database.write(commit)
 
     def fault(self, claim: Claim, reason: str) -> bool:
         """Report that the attempt failed; True where that was the last one allowed."""
-        return self._database.write(lambda connection: attempts.fault(connection, claim, reason))
+
+        def fault(connection: sa.Connection) -> bool:
+            is_last = attempts.fault(connection, claim, reason)
+            self._database.tell(connection, claim.study)
+            return is_last
+
+        return self._database.write(fault)
 
     def release(self, claim: Claim, reason: str) -> None:
         """Give the task back unfinished; it counts neither as a fault nor as lost."""

@@ -21,6 +21,9 @@ from fairlead.queue.interface import Delivery, Hint, Queue
 from fairlead.queue.message import decoded, encoded
 
 _CHANNEL = "fairlead_tasks"
+NEWS = "fairlead_news"
+"""The channel on which the ledger tells who carries a study of a commit after which the worker
+found nothing to do. A message is the study's id."""
 _PATIENCE = 5  # seconds that a connection may take
 _SHORTEST, _LONGEST = 0.25, 10.0  # seconds before a further try to connect
 
@@ -45,6 +48,22 @@ def open_queue(url: str, *, notice: Callable[[str], None], study: str = "") -> Q
     return PostgresQueue(url, notice=notice, study=study)
 
 
+def open_news(url: str, *, study: str) -> Queue:
+    """Open what brings news of a study to who carries it; who does not hear looks now and then.
+
+    Args:
+        url: Of the ledger's database.
+        study: Id of the study.
+    """
+    return PostgresQueue(
+        url,
+        notice=lambda _: None,  # the ledger itself is away then, which is told
+        study=study,
+        channel=NEWS,
+        read=lambda payload: Hint(study=payload.decode()),
+    )
+
+
 class PostgresQueue:
     """A channel of one database.
 
@@ -52,10 +71,22 @@ class PostgresQueue:
         url: Of the database.
         notice: Is told, in a line, when the server is lost and when it is back.
         study: Id of the study whose hints alone are heard; those of every study if empty.
+        channel: Its name.
+        read: Makes a hint of what is heard.
     """
 
-    def __init__(self, url: str, *, notice: Callable[[str], None], study: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        notice: Callable[[str], None],
+        study: str,
+        channel: str = _CHANNEL,
+        read: Callable[[bytes], Hint] = decoded,
+    ) -> None:
         self._url = url
+        self._channel = channel
+        self._read = read
         self._notice = notice
         self._study = study
         self._turn = threading.Lock()  # of `next`
@@ -77,7 +108,7 @@ class PostgresQueue:
             for is_last in (False, True):  # the first may find out that the server was away
                 try:
                     self._mouth = self._mouth or self._connected()
-                    self._mouth.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, payload))
+                    self._mouth.execute("SELECT pg_notify(%s, %s)", (self._channel, payload))
                 except psycopg.Error as error:
                     _let_go(self._mouth)
                     self._mouth = None
@@ -139,7 +170,7 @@ class PostgresQueue:
     def _listen(self) -> None:
         if self._ear is None and time.monotonic() >= self._again:
             self._ear = self._connected()
-            self._ear.execute(f"LISTEN {_CHANNEL}")
+            self._ear.execute(f"LISTEN {self._channel}")
             self._pause = _SHORTEST
             if self._is_away:
                 self._is_away = False
@@ -150,7 +181,7 @@ class PostgresQueue:
             return
         for notification in self._ear.notifies(timeout=0):
             with suppress(Invalid):  # of another release, or of somebody else
-                yield decoded(notification.payload.encode())
+                yield self._read(notification.payload.encode())
 
     @contextmanager
     def _away(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ from fairlead.runners.local import LocalRunner
 from fairlead.runners.runner import Runner
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, parse_canonical
-from fairlead.stores import Stores, announcing, open_stores
+from fairlead.stores import Stores, announcing, hearing, open_stores
 from fairlead.study import decide
 from fairlead.study import plan as plans
 from fairlead.study.coordinator import Coordinator
@@ -295,10 +295,12 @@ def at_work(  # noqa: PLR0913 - what, where, by whom, and who is called
     count = plans.slots(plan) if workers is None else workers
     with (
         announcing(settings, notice=watch.note, study=study.id) as tell,
+        hearing(settings, study=study.id) as hear,
         StudyWorkers(runner, stores.ledger, count=count) as started,
     ):
         yield Stages(
             tell=tell,
+            hear=hear,
             plan=plan,
             ledger=stores.ledger,
             artifacts=stores.artifacts,

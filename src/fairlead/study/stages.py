@@ -34,6 +34,8 @@ from fairlead.study.workers import StudyWorkers
 _SOONEST, _LATEST = 0.01, 0.1
 """Seconds between two looks at the ledger: doubled from the first to the last while nothing new
 is there."""
+_LATEST_WITH_NEWS = 1.0
+"""The same for who is told when a worker has nothing to do: what it is told may be lost."""
 
 
 class Pause(Protocol):
@@ -57,6 +59,7 @@ class Stages:
         watch: Called with what happens.
         stop: Looked at while waiting.
         tell: Tells workers that so many tasks are ready.
+        hear: Waits for news of the study, so many seconds at most; None where nothing brings any.
     """
 
     plan: StudyPlan
@@ -67,6 +70,7 @@ class Stages:
     watch: ProgressListener
     stop: StopRequest
     tell: Callable[[int], None] = lambda _ready: None
+    hear: Callable[[float], object] | None = None
 
     def search(self, study: Study) -> Study:
         """Search until the study is finished."""
@@ -165,15 +169,27 @@ class Stages:
     def patience(self, study: Study) -> Iterator[Pause]:
         """Gives a function that waits a little while looking after the workers."""
         seconds = _SOONEST
+        latest = _LATEST if self.hear is None else _LATEST_WITH_NEWS
 
         def pause(*, news: bool) -> None:
             nonlocal seconds
-            seconds = _SOONEST if news else min(2 * seconds, _LATEST)
-            self._heed_stop(study)
-            self.workers.poll()
-            time.sleep(seconds)
+            seconds = _SOONEST if news else min(2 * seconds, latest)
+            until = time.monotonic() + seconds
+            while (left := until - time.monotonic()) > 0:
+                self._heed_stop(study)
+                self.workers.poll()
+                if self._wait(min(left, _LATEST)):
+                    seconds = _SOONEST
+                    return
 
         yield pause
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait for so long; whether there are news of the study before."""
+        if self.hear is None:
+            time.sleep(seconds)
+            return False
+        return self.hear(seconds) is not None
 
     def _heed_stop(self, study: Study) -> None:
         if self.stop.asked == 0:
