@@ -24,6 +24,7 @@ from tests.contract.schedules_contract import SchedulesContract
 from tests.contract.serving_contract import ServingContract
 from tests.contract.serving_machine import ServingMachine
 from tests.support.control_server import ControlServer, control_server
+from tests.support.postgres import database
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +88,16 @@ class TestHttpLedger(
     def location(self, server: ControlServer, tmp_path: Path) -> Iterator[str]:
         with server.serving(tmp_path):
             yield server.url
+
+
+class TestHttpOverPostgres(FleetContract, RunsContract):
+    """Whose server has its ledger on another one."""
+
+    @pytest.fixture
+    def ledger(self, server: ControlServer, postgres: str, tmp_path: Path) -> Iterator[Ledger]:
+        with (
+            database(postgres) as url,
+            server.serving(tmp_path, url),
+            open_ledger(server.url) as opened,
+        ):
+            yield opened

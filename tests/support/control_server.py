@@ -32,9 +32,9 @@ class ControlServer:
         await self._app(scope, receive, send)
 
     @contextmanager
-    def serving(self, folder: Path) -> Iterator[Stores]:
-        """Have it serve the stores of a home in this folder."""
-        settings = Settings(home=folder / "home", mlflow="none")
+    def serving(self, folder: Path, ledger: str = "") -> Iterator[Stores]:
+        """Have it serve the stores of a home in this folder, or this ledger."""
+        settings = Settings(home=folder / "home", ledger=ledger, mlflow="none")
         with open_stores(settings) as stores:
             self._app = make_app(settings, stores, Access(settings.tokens, private=True))
             yield stores

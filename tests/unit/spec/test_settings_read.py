@@ -70,3 +70,25 @@ def test_a_store_stays_where_it_was_named(
     settings = from_environment({"FAIRLEAD_LEDGER": given, "FAIRLEAD_ARTIFACTS": "a"})
     assert settings.ledger_url == f"sqlite:///{tmp_path}/l.db"
     assert settings.artifacts_url == f"file://{tmp_path}/a"
+
+
+def test_a_server_that_has_the_ledger_has_the_artefacts_unless_another_place_is_named() -> None:
+    server = {"FAIRLEAD_LEDGER": "https://fairlead.example"}
+    found = from_environment(server)
+    assert found.is_behind_api
+    assert found.artifacts_url == found.ledger_url == "https://fairlead.example"
+    found = from_environment({**server, "FAIRLEAD_ARTIFACTS": "s3://bucket"})
+    assert found.artifacts_url == "s3://bucket"
+    assert not from_environment({"FAIRLEAD_LEDGER": "postgresql://db/fairlead"}).is_behind_api
+
+
+def test_the_option_for_a_server_goes_before_both_stores_of_the_environment() -> None:
+    stores = {"FAIRLEAD_LEDGER": "postgresql://db/fairlead", "FAIRLEAD_ARTIFACTS": "s3://bucket"}
+    found = from_environment(stores, server="http://localhost:8000")
+    assert found.ledger_url == found.artifacts_url == "http://localhost:8000"
+    found = from_environment(stores, server="http://localhost:8000", artifacts="s3://another")
+    assert found.artifacts_url == "s3://another"
+    with pytest.raises(Invalid, match="--ledger not be given"):
+        from_environment({}, server="http://localhost:8000", ledger="x.db")
+    with pytest.raises(Invalid, match="it must be a URL"):
+        from_environment({}, server="localhost:8000")
