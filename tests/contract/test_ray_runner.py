@@ -14,7 +14,7 @@ from fairlead.ledger.store import open_ledger
 from fairlead.runners.ray import RayRunner
 from fairlead.runners.ray_driver import order_of, refuse_unshared
 from fairlead.runners.ray_supervisor import WorkerSupervisor
-from fairlead.runners.runner import Runner, WorkerGroup
+from fairlead.runners.runner import Runner, WorkerGroup, WorkerStatus
 from tests.contract.runner_contract import DetachedRunnerContract
 from tests.support.ports import free_ports
 from tests.support.ray import RayCluster, ray_cluster
@@ -138,6 +138,32 @@ class TestRayRunner(DetachedRunnerContract):
         assert "artifacts' is not on" in report.why
         elsewhere = WorkerSupervisor().report(replace(order, folders={}, boot="another"))
         assert "another machine than that of the ledger, a SQLite file" in elsewhere.why
+
+
+def test_a_cluster_that_was_started_anew_is_found_without_its_former_workers(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    """It is another cluster at the same address: Ray refuses the old connection for ever."""
+    (port,) = free_ports(1)
+    group = WorkerGroup(
+        key="anew", study=None, ledger="postgresql://h/d", artifacts=tmp_path.as_uri(), cores=9.0
+    )
+    with ray_cluster(port) as before, RayRunner(before.address) as runner:
+        runner.ensure(group, 1)
+        assert len(runner.look("anew")) == 1
+        before.end()
+        with ray_cluster(port):
+            wait_until(lambda: found(runner) == [])
+            runner.ensure(group, 2)
+            assert len(runner.look("anew")) == 2
+
+
+def found(runner: RayRunner) -> list[WorkerStatus] | None:
+    """The workers; None while the cluster does not answer."""
+    try:
+        return [*runner.look("anew")]
+    except Unreachable:
+        return None
 
 
 class TestAddresses:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +38,18 @@ class RayCluster:
     folder: Path
     head: int  # the process
 
+    def end(self) -> None:
+        """End it at once, as when its machine fails."""
+        end(self.head)
+
 
 @contextmanager
-def ray_cluster() -> Iterator[RayCluster]:
-    """A cluster that is there while this is open."""
+def ray_cluster(port: int | None = None) -> Iterator[RayCluster]:
+    """A cluster that is there while this is open, with its head at this port, or at any."""
     if importlib.util.find_spec("ray") is None:
         lacking("Ray: pip install 'fairlead[ray]'")
     folder = Path(tempfile.mkdtemp(prefix="fairlead-ray-"))  # short: it has sockets in it
-    port, client = free_ports(2)
+    free, client = free_ports(2)
     environ = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": _TOKEN,
@@ -53,7 +57,7 @@ def ray_cluster() -> Iterator[RayCluster]:
     }
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
     options = {
-        "port": port,
+        "port": port or free,
         "ray-client-server-port": client,  # nobody asks it, and its own could be taken
         "num-cpus": CORES,
         "object-store-memory": _STORE,
@@ -83,16 +87,21 @@ def ray_cluster() -> Iterator[RayCluster]:
         wait_until(started, seconds=200, every=0.1)
         host = log.read_text().split("Local node IP: ")[1].split()[0]
         yield RayCluster(
-            address=f"{host}:{port}",
+            address=f"{host}:{port or free}",
             environ=environ,
             folder=folder,
             head=head.pid,
         )
     finally:
-        if head.poll() is None:  # else it has ended its children
-            children = psutil.Process(head.pid).children(recursive=True)
-            for process in (head, *children):
-                process.kill()
-            head.wait()
-            psutil.wait_procs(children, timeout=60)
+        end(head.pid)
+        head.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def end(head: int) -> None:
+    """End the head and what it started; it ends its children itself where one of them ends."""
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(head).children(recursive=True)
+        for process in (psutil.Process(head), *children):
+            process.kill()
+        psutil.wait_procs(children, timeout=60)

@@ -238,10 +238,19 @@ class AutoscalerLoop:
             return
         deadline = time.monotonic() + self.drain
         self._patiently(partial(self._say_end, "stopping", "asked to stop"))
-        while self._alive() and time.monotonic() < deadline and not self.stop.at_once:
-            self._patiently(lambda: self._ask_to_leave(self._alive()))
-            self._patiently(lambda: self._hold(self.runner.look(self.group.key)))
+        while self._patiently(self._have_left) is not True:
+            if time.monotonic() > deadline or self.stop.at_once:
+                return
             self._pause(_OFTEN)
+
+    def _have_left(self) -> bool:
+        """Whether no worker is left; those that are, are asked to leave."""
+        workers = self.runner.look(self.group.key)
+        alive = [worker.name for worker in workers if worker.alive]
+        if alive:
+            self._ask_to_leave(alive)
+            self._hold(workers)
+        return not alive
 
     def _owns(self) -> bool:
         """Whether the workers are this process's to end."""
@@ -279,12 +288,13 @@ class AutoscalerLoop:
             if self._is_holding:
                 self.ledger.autoscaling.release(self.name, self.holder)
 
-    def _patiently(self, act: Callable[[], object]) -> None:
+    def _patiently(self, act: Callable[[], object]) -> object:
         """Do it, or say why it cannot be done now; the next round tries again."""
         try:
-            act()
+            return act()
         except Transient as error:
             self._say(f"{error}; trying again")
+            return None
 
     def _say(self, line: str) -> None:
         if line != self._said:

@@ -37,7 +37,8 @@ from fairlead.runners.runner import WorkerGroup, WorkerStatus
 
 _CONNECTED = 150.0
 """Seconds in which a connection must be there; 40 were seen, and 90 through Ray Client."""
-_ANSWERED = 60.0
+_TOLD, _CHANGED = 30.0, 60.0
+"""Seconds in which it must say how workers are, and have started or ended some."""
 _REFUSED = "InvalidAuthToken"
 """What Ray prints of a wrong token, and raises nothing for."""
 
@@ -65,9 +66,7 @@ class RayRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._driver is not None:
-            self._driver.end()
-            self._driver = None
+        self._close()
 
     def ensure(self, group: WorkerGroup, count: int) -> None:
         """Start as many actors as the group lacks of `count` that have not ended."""
@@ -95,12 +94,18 @@ class RayRunner:
         try:
             answer = self._driver.ask(asked)
         except BaseException:
-            self._driver.end()
-            self._driver = None
+            self._close()
             raise
         if answer.error:
+            if KINDS[answer.kind] is Unreachable:
+                self._close()  # a cluster that was started anew refuses this connection for ever
             raise KINDS[answer.kind](answer.error, code=answer.code)
         return answer
+
+    def _close(self) -> None:
+        if self._driver is not None:
+            self._driver.end()
+            self._driver = None
 
 
 class _Driver:
@@ -137,7 +142,7 @@ class _Driver:
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._lost() from None
-        return self._answer(_ANSWERED)
+        return self._answer(_CHANGED if isinstance(asked, Ensure | Remove) else _TOLD)
 
     def _answer(self, seconds: float) -> Answer:
         assert self._process.stdout is not None

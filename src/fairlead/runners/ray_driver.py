@@ -511,7 +511,8 @@ def _answer_of(error: Exception) -> Answer:
     if isinstance(error, FairleadError):
         kind = next(name for name, kind in KINDS.items() if isinstance(error, kind))
         return Answer(error=str(error), kind=kind, code=error.code)
-    return Answer(error=f"Ray: {_in_a_line(error)}", kind="Unreachable", code="unreachable")
+    said = _in_a_line(error).split(". Ensure that the token")[0].rstrip(".")
+    return Answer(error=f"Ray cluster: {said}", kind="Unreachable", code="unreachable")
 
 
 def main(address: str, unasked: float, answers: BinaryIO) -> None:
