@@ -53,6 +53,7 @@ def ray_cluster(port: int | None = None) -> Iterator[RayCluster]:
     environ = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": _TOKEN,
+        "RAY_TMPDIR": str(folder),  # of those that connect
         "RAY_raylet_start_wait_time_s": "150",  # on a machine that is full of other tests
     }
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
