@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Counts, Deployment, Revision, Schedule, Version
 from tests.contract.racing import ROUTE, STUDY, race, trials
@@ -67,6 +69,24 @@ class ConcurrentContract:
         assert ledger.studies.counts(STUDY.id) == Counts(done=300)
         results, mark = ledger.studies.results(STUDY.id)
         assert (len(results), mark) == (300, 300)
+
+    @pytest.mark.parametrize("action", ["reap", "claim lapsed"])
+    def test_a_lost_attempt_is_ended_once_by_whoever_comes_first(
+        self, ledger: Ledger, location: str, action: str
+    ) -> None:
+        ledger.studies.open(STUDY)
+        outcomes = race(location, action)
+        assert all(sorted(turn) == [0, 0, 1] for turn in zip(*outcomes, strict=True))
+        kinds = Counter(event.kind for event in ledger.studies.events(STUDY.id))
+        assert kinds["lost"] == 10
+
+    @pytest.mark.parametrize("action", ["carry", "scale"])
+    def test_of_several_who_would_hold_a_lease_one_does(
+        self, ledger: Ledger, location: str, action: str
+    ) -> None:
+        ledger.studies.open(STUDY)
+        outcomes = race(location, action)
+        assert all(len({*turn}) == 1 for turn in zip(*outcomes, strict=True))
 
     def test_a_study_that_is_finished_while_others_commit_to_it_counts_right(
         self, ledger: Ledger, location: str

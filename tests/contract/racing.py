@@ -24,6 +24,7 @@ from fairlead.ledger.store import open_ledger, requests_of
 from fairlead.records import (
     Allowance,
     Answer,
+    Autoscaler,
     Basis,
     Deployment,
     Judgement,
@@ -176,6 +177,43 @@ def begin_due(ledger: Ledger, me: int, number: int) -> Attempt:
     return attempt
 
 
+def reap(ledger: Ledger, me: int, number: int) -> Attempt:
+    """A worker is known to be dead, by several who look after it."""
+    if me == 0:
+        ledger.tasks.add(STUDY.id, trials(number, number + 1))
+        assert ledger.tasks.claim(f"dead{number}", lease=60)
+    return lambda: ledger.tasks.lose(f"dead{number}")
+
+
+def claim_lapsed(ledger: Ledger, me: int, number: int) -> Attempt:
+    """A lease has ended, and several want the task."""
+    if me == 0:
+        ledger.tasks.add(STUDY.id, trials(number, number + 1))
+        assert ledger.tasks.claim("dead", lease=0.0)
+
+    def attempt() -> int:
+        return int(ledger.tasks.claim(f"w{me}", lease=60) is not None)
+
+    return attempt
+
+
+def carry(ledger: Ledger, me: int, number: int) -> Attempt:
+    """Several controllers see the same run."""
+    if me == 0:
+        ledger.runs.open(Run(id="", study=STUDY.id, spec=f"{number}"))
+
+    def attempt() -> str | None:
+        run = next(one for one in ledger.runs.all(STUDY.id) if one.spec == f"{number}")
+        return ledger.runs.take(run.id, f"c{me}", lease=60).holder
+
+    return attempt
+
+
+def scale(ledger: Ledger, me: int, number: int) -> Attempt:
+    wanted = Autoscaler(name=f"a{number}", holder=f"h{me}")
+    return lambda: ledger.autoscaling.take(wanted, lease=60).holder
+
+
 ACTIONS: Mapping[str, Callable[[Ledger, int, int], Attempt]] = {
     "add": lambda ledger, _me, number: partial(
         ledger.tasks.add, STUDY.id, trials(20 * number, 20 * number + 30)
@@ -191,6 +229,10 @@ ACTIONS: Mapping[str, Callable[[Ledger, int, int], Attempt]] = {
     "route next": route_next,
     "deploy": deploy,
     "take": take,
+    "reap": reap,
+    "claim lapsed": claim_lapsed,
+    "carry": carry,
+    "scale": scale,
     "answer once": answer_once,
     "begin due": begin_due,
 }
