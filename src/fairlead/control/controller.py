@@ -33,6 +33,9 @@ _EVERY = 0.5
 _AFTER_FAULT = 30.0
 """Seconds after which a run is carried again whose carrying ended by a fault of ours."""
 
+_AFTER_OUTAGE = 5.0
+"""The same where the ledger or the artefact store was away, or had no room."""
+
 Note = Callable[[str], None]
 
 
@@ -115,6 +118,7 @@ class Controller:
     def _carry(self, run: Run, stop: StopRequest) -> None:
         say = partial(_say, self.note, run.id)
         say("taken up")
+        pause = _AFTER_FAULT
         try:
             outcome = runs.resume(
                 run.id,
@@ -127,6 +131,7 @@ class Controller:
             )
         except (Lost, Busy, DiskFull, Unreachable) as error:
             say(f"{error}; let go of")
+            pause = _AFTER_OUTAGE
         except Stopped:
             say("let go of")
         except FairleadError as error:
@@ -136,7 +141,7 @@ class Controller:
         else:
             say(f"done: {outcome.version.model} v{outcome.version.number}")
             return
-        self._not_before[run.id] = time.monotonic() + _AFTER_FAULT
+        self._not_before[run.id] = time.monotonic() + pause
 
     def _deploy(self, run: Run, stop: StopRequest, say: Note, outcome: RunOutcome) -> None:
         start_mirror(self.settings)
