@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -112,9 +113,20 @@ def _place(loc: tuple[Any, ...]) -> str:
     return ".".join(str(part) for part in loc)[:200]
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     code = {404: "not_found", 405: "method_not_allowed"}.get(status, "invalid")
     said = "there is no such route; /openapi.json lists them" if status == 404 else status.phrase  # noqa: PLR2004 - the status
-    return problem(status, code, said, headers=error.headers)
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request.url.path)))
+    return problem(status, code, said, headers=headers)
+
+
+def _methods(path: str) -> set[str]:
+    """Those of all routes of a path: each route knows its own alone."""
+    known = (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
+    return {
+        method for route in known if route.path_regex.match(path) for method in route.methods or ()
+    }

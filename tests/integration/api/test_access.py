@@ -209,3 +209,14 @@ def test_a_refused_token_waits(home: Home, in_process: Clients) -> None:
     for _ in range(3):
         assert client.get("/api/v1/runs").status_code == 401
     assert time.monotonic() - began >= 0.7
+
+
+def test_a_method_that_a_path_has_not_is_told_those_that_it_has(in_process: Clients) -> None:
+    client = in_process()
+    for path, methods in (
+        ("/api/v1/runs", "GET, POST"),
+        (f"/api/v1/artifacts/{'a' * 64}", "GET, HEAD, PUT"),
+        (f"/api/v1/uploads/{'b' * 32}", "DELETE, GET, PATCH"),
+    ):
+        answer = client.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
