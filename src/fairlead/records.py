@@ -417,7 +417,7 @@ class Schedule:
     model: str
     every: float  # seconds
     source: str | None = None  # where the data is; where the champion's was if None
-    folder: str = ""  # that a relative path of data starts from
+    folder: str = ""  # that a path of data starts from; none where a client of a server made it
     deploy: bool = False
     priority: int | None = None
     by: str = ""  # who made it

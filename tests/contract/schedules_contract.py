@@ -15,7 +15,6 @@ DAILY = Schedule(
     model="prices",
     every=86400.0,
     source="new.csv",
-    folder="/data",
     deploy=True,
     priority=3,
     by="jo@desk",

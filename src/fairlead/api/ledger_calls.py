@@ -21,7 +21,7 @@ from fairlead.api.problems import MEDIA_TYPE, told
 from fairlead.errors import FairleadError, Invalid, NotFound
 from fairlead.ledger import wire
 from fairlead.ledger.interface import Ledger, OpenRequest
-from fairlead.records import Answer
+from fairlead.records import Answer, Schedule
 from fairlead.registry.mlflow import start_mirror
 from fairlead.version import VERSION
 
@@ -78,15 +78,20 @@ def kept(path: str, request: OpenRequest | None) -> None:
 
 def signed(path: str, arguments: dict[str, Any], caller: Caller) -> dict[str, Any]:
     """The arguments with who calls in them, where a token says who that is."""
+    if path == "schedules/put":
+        return {"schedule": _of_client(arguments["schedule"], caller)}
     if not caller.sha256:
         return arguments
     if "by" in arguments:
         return {**arguments, "by": caller.name}
-    if path == "schedules/put":
-        return {"schedule": replace(arguments["schedule"], by=caller.name)}
     if path not in _SIGNED:
         return arguments
     return {name: _signed(name, value, caller.name) for name, value in arguments.items()}
+
+
+def _of_client(schedule: Schedule, caller: Caller) -> Schedule:
+    """A schedule without a folder: a client names no path of the machine that will read it."""
+    return replace(schedule, folder="", by=caller.name if caller.sha256 else schedule.by)
 
 
 def _signed(name: str, value: Any, caller: str) -> Any:

@@ -32,6 +32,7 @@ class Retraining:
         base: The folder that relative paths of data start from.
         deploy: Whether the version is to be deployed where it becomes the champion.
         priority: Of its tasks; as it is if None.
+        apart: Whether its families are checked in a process of their own.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Retraining:
     base: Path
     deploy: bool = False
     priority: int | None = None
+    apart: bool = False
 
 
 def retrain(
@@ -70,7 +72,7 @@ def retrain(
     require_file(source, asked.base)
 
     def submitted(spec: Spec) -> Run:
-        request = RunRequest(spec=spec, base=asked.base, sources=sources)
+        request = RunRequest(spec=spec, base=asked.base, sources=sources, apart=asked.apart)
         return runs.submit(
             request,
             settings,

@@ -14,7 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from fairlead.control import due
+from fairlead.control.clients import ClientSettings
 from fairlead.control.retraining import Retraining, champions_study, retrain
+from fairlead.control.schedules import refuse_path, source_of
 from fairlead.errors import Busy, FairleadError, Lost, Transient
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import unique_name
@@ -147,17 +149,21 @@ class _Work:
 
     def _begin(self, following: float, stop: StopRequest) -> None:
         schedule = self.schedule
+        settings = self.settings if schedule.folder else ClientSettings.of(self.settings)
         asked = Retraining(
             model=schedule.model,
             source=schedule.source,
             base=Path(schedule.folder),
             deploy=schedule.deploy,
             priority=schedule.priority,
+            apart=True,  # this process has others to begin and to carry
         )
         self.say("due: reading the data")
         open_run = partial(self._open_run, following=following)
         try:
-            run = retrain(asked, self.settings, Silent(), stop, open_run=open_run)
+            if not schedule.folder:
+                refuse_path(source_of(self.stores, asked))
+            run = retrain(asked, settings, Silent(), stop, open_run=open_run)
         except _UnchangedError as error:
             self._note("unchanged", str(error), following)
         except (Lost, Busy):

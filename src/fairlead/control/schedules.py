@@ -32,7 +32,14 @@ class ScheduleRow:
     run: Run | None
 
 
-def put(stores: Stores, asked: Retraining, *, every: float, minute: int | None) -> Schedule:
+def put(
+    stores: Stores,
+    asked: Retraining,
+    *,
+    every: float,
+    minute: int | None,
+    through_server: bool = False,
+) -> Schedule:
     """Make the schedule of a model, or change the one that it has.
 
     Args:
@@ -40,13 +47,17 @@ def put(stores: Stores, asked: Retraining, *, every: float, minute: int | None) 
         asked: What is trained again, and how.
         every: Seconds between two due times.
         minute: Of the day (UTC) at which the first is; None for at once.
+        through_server: Whether the ledger is behind a server, whose files are not ours to name.
 
     Raises:
         Invalid: The model has no champion, its data is not there, or the interval cannot be.
     """
     if not SHORTEST <= every <= LONGEST:
         raise Invalid(f"a schedule's interval must be 1 minute to 366 days, not {every:g} s")
-    require_file(source_of(stores, asked), asked.base)
+    source = source_of(stores, asked)
+    if through_server:
+        refuse_path(source)
+    require_file(source, asked.base)
     first = due.first_at(minute, stores.ledger.now())
     return stores.ledger.schedules.put(
         Schedule(
@@ -67,6 +78,16 @@ def source_of(stores: Stores, asked: Retraining) -> str:
     """Where the data is. Raises Invalid where the model has no champion."""
     study = champions_study(stores, asked.model)
     return asked.source or parse_canonical(study.spec).data.source
+
+
+def refuse_path(source: str) -> None:
+    """Refuse data that a server would have to read from its own disk. Raises Invalid."""
+    if is_file(source):
+        raise Invalid(
+            f"data.source: {source!r} is a path: a schedule that is made through a server reads a "
+            "data set of the catalog or an https:// URL; make it where a controller runs, or name "
+            "a URL by --data"
+        )
 
 
 def remark(source: str, base: Path) -> str | None:

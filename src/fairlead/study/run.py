@@ -67,6 +67,8 @@ class RunRequest:
         fresh: Search again even where this study is finished.
         deploy: Brings what came of the run into service, as its last stage; None for no such stage.
         forkserver: The socket of a fork server for the workers, if there is one.
+        apart: Whether its families are checked in a process of their own where it is submitted:
+            their code is somebody else's.
     """
 
     spec: Spec
@@ -76,6 +78,7 @@ class RunRequest:
     fresh: bool = False
     deploy: Callable[[RunOutcome], None] | None = None
     forkserver: str | None = None
+    apart: bool = False
 
 
 def run(
@@ -166,6 +169,7 @@ def submit(  # noqa: PLR0913 - what, how, and who follows it
             sources=request.sources,
             settings=settings,
             downloaded=watch.downloaded,
+            check=(lambda plan: check_in_child(plan.to_check, settings)) if request.apart else None,
         )
     for remark in plan.remarks:
         watch.note(remark)

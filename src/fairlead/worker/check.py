@@ -1,4 +1,4 @@
-"""Checking a spec's families in a child, forked by a server that has their libraries loaded."""
+"""Checking a spec's families in a child, which a server forks that has their libraries loaded."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ _LOOK = 0.5  # seconds
 _KILLED = {-signal.SIGKILL, -signal.SIGTERM}
 
 
-def check_in_child(asked: FamiliesToCheck, settings: Settings, forkserver: str) -> tuple[str, ...]:
+def check_in_child(
+    asked: FamiliesToCheck, settings: Settings, forkserver: str | None = None
+) -> tuple[str, ...]:
     """Do what `check_families` does; what the families print goes to stderr.
 
     Args:
         asked: The families.
         settings: Say where the stores are.
-        forkserver: The socket of the fork server.
+        forkserver: The socket of the fork server, if there is one.
 
     Raises:
         InvalidSpec: As `check_families`; or a family ended the process, or takes too long.

@@ -12,6 +12,8 @@ import pytest
 from tests.integration.api.conftest import Home, Served
 
 from fairlead.api_client import TOKEN
+from fairlead.ledger.store import open_ledger
+from fairlead.records import Schedule
 from fairlead.server.auth import add_token
 
 
@@ -144,3 +146,14 @@ def test_what_only_the_servers_machine_can_do_is_refused_in_a_line(
         ["gc"],
     ):
         assert "server" in admin.refused(*command), command
+
+
+def test_a_schedule_names_no_file_of_the_server(home: Home, served: Served) -> None:
+    with open_ledger(home.settings.ledger_url) as ledger:
+        schedule = Schedule(model="prices", every=3600.0, source="/etc/passwd", folder="/etc")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(TOKEN, (home.folder / "submitter").read_text())
+            with open_ledger(served.url) as behind:
+                behind.schedules.put(schedule)
+        (kept,) = ledger.schedules.all()
+    assert (kept.folder, kept.by) == ("", "the-submitter")

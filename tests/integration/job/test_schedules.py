@@ -176,6 +176,58 @@ def test_of_two_controllers_one_begins_it_also_where_the_one_that_was_about_to_i
             assert controller.wait(60) == 0
 
 
+def test_what_a_client_of_a_server_schedules_reads_nothing_of_the_controllers_machine(
+    trained: Place,
+) -> None:
+    """Its schedule has no folder: the server took it away."""
+    trained.environ |= {"FAIRLEAD_ALLOW_PRIVATE_URLS": "1"}  # for those at the machine
+    with served(rows(300).encode()) as gate, open_ledger(trained.home / "ledger.db") as ledger:
+        gate.opened.set()
+        trained.start("controller")
+        for source, said in (
+            (str(trained.folder / "rows.csv"), "is a path"),
+            (gate.url, "http://"),
+            (None, "'rows.csv' is a path"),
+        ):
+            ledger.schedules.put(Schedule(model="line", every=86400.0, source=source))
+            failed = came_of(trained, make_due(trained))
+            assert failed.outcome == "failed"
+            assert said in failed.reason
+        assert gate.asked == []
+    assert runs(trained) == ["done"]
+
+
+FAMILY = """
+import os, pathlib
+from sklearn.linear_model import Ridge
+
+with (pathlib.Path(os.environ["SEEN"])).open("a") as seen:
+    print(os.getpid(), file=seen)
+
+
+class Mine(Ridge):
+    pass
+"""
+
+
+def test_a_models_own_code_runs_in_no_controller(place: Place) -> None:
+    place.write("rows.csv", rows(200))
+    place.write("mine.py", FAMILY)
+    seen = place.folder / "seen"
+    place.environ |= {"SEEN": str(seen)}
+    spec = SPEC.replace("sklearn.linear_model:Ridge", "./mine.py:Mine")
+    done = place.run("run", str(place.write("line.yaml", spec)))
+    assert done.returncode == 0, done.stderr
+    (place.folder / "rows.csv").write_text(rows(300))
+    assert place.run("retrain", "line", "--every", "1d").returncode == 0
+    seen.write_text("")
+    controller = place.start("controller", "--workers", "1")
+    wait_until(lambda: runs(place) == ["done", "done"])
+    processes = set(seen.read_text().split())
+    assert processes
+    assert str(controller.pid) not in processes
+
+
 def test_a_schedule_is_changed_paused_resumed_and_removed(trained: Place) -> None:
     trained.json("retrain", "line", "--every", "1d", "--at", "03:00")
     made = schedule_of(trained)

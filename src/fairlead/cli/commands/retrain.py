@@ -107,7 +107,13 @@ def _schedule(
     from fairlead.control import schedules
 
     with opened(ctx) as stores:
-        made = schedules.put(stores, asked, every=every, minute=first)
+        made = schedules.put(
+            stores,
+            asked,
+            every=every,
+            minute=first,
+            through_server=settings(ctx).is_behind_api,
+        )
         remark = schedules.remark(schedules.source_of(stores, asked), asked.base)
     if as_json:
         print_json(made)
