@@ -189,7 +189,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(
     """Neither one that never comes, nor one that comes byte by byte."""
     monkeypatch.setattr(bodies, "GRACE", 0.5)
     head = f"{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n".encode()
-    with control_server(tmp_path) as server:
+    with control_server() as server, server.serving(tmp_path):
         address = server.url.removeprefix("http://").split(":")
         for sends_more in (False, True):
             with socket.create_connection((address[0], int(address[1])), timeout=0.05) as client:
