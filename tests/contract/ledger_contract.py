@@ -679,6 +679,51 @@ class TasksContract:
         with pytest.raises(Invalid):
             ledger.tasks.commit(last, [done(0)])
 
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda ledger, claim: ledger.tasks.commit(claim, [done(7)]),
+            lambda ledger, claim: ledger.tasks.commit_and_claim(claim, [done(7)], lease=LEASE),
+            lambda ledger, claim: ledger.tasks.commit_refit(replace(claim, kind="refit"), "c" * 64),
+        ],
+        ids=["commit", "commit and claim", "commit a refit"],
+    )
+    def test_a_claim_that_says_another_task_commits_nothing(
+        self, ledger: Ledger, write: Callable[[Ledger, Claim], object]
+    ) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(7)])
+        claim = must_claim(ledger)
+        before = ledger.studies.events(STUDY.id)
+        with pytest.raises(Invalid):
+            write(ledger, replace(claim, trials=(trial(7),)))
+        assert ledger.studies.events(STUDY.id) == before
+        assert ledger.studies.results(STUDY.id)[0] == []
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, running=1)
+        ledger.tasks.commit(claim, [done(0)])
+
+    def test_what_an_attempt_comes_to_is_of_its_task_whatever_the_claim_says(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1), task(2)])
+        for _ in range(MAX_FAULTS):
+            other = replace(must_claim(ledger), trials=(trial(1), trial(5)), attempt=99)
+            ledger.tasks.fault(other, "no")
+        ledger.tasks.commit(replace(must_claim(ledger), attempt=99), [done(1)])
+        for _ in range(MAX_FAULTS):
+            ledger.tasks.fault(replace(must_claim(ledger), kind="refit"), "no")
+        found = {each.number: each for each in ledger.studies.results(STUDY.id)[0]}
+        assert [(each.state, each.attempts) for each in found.values()] == [
+            ("failed", MAX_FAULTS),
+            ("done", 1),
+            ("failed", MAX_FAULTS),
+        ]
+        assert [*found] == [0, 1, 2]
+        attempts = [each.attempt for each in ledger.studies.events(STUDY.id)]
+        assert 99 not in attempts
+        assert ledger.studies.counts(STUDY.id) == Counts(done=1, failed=2)
+
     def test_a_refit_whose_worker_is_lost_is_given_to_another(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [refit(0)])

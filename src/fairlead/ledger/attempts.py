@@ -2,8 +2,9 @@
 
 An attempt begins with a claim and ends in one of these ways: its work is committed, it faults, it
 is released, its lease ends, or its study withdraws the task. Every later write of an attempt names
-its token and changes the task only while that attempt runs. A task that has ended is ready again,
-done, failed or withdrawn; the study may make withdrawn tasks ready again.
+its token and changes the task only while that attempt runs; of what the claim says of its task the
+ledger believes nothing else: kind, trials and attempt are the task's own. A task that has ended is
+ready again, done, failed or withdrawn; the study may make withdrawn tasks ready again.
 
 Every function but `claimable` and `any_withdrawn` takes the connection of a write transaction.
 """
@@ -16,7 +17,7 @@ from typing import Literal, TypeAlias
 
 import sqlalchemy as sa
 
-from fairlead.errors import Lost
+from fairlead.errors import Invalid, Lost
 from fairlead.ledger import events, results, turns
 from fairlead.ledger.database import Now, Row, now
 from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST
@@ -98,7 +99,7 @@ _MINE = (
         tasks.c.worker == sa.bindparam("by"),
         turns.IS_RUNNING,
     )
-    .returning(tasks.c.study, Now().label("now"))
+    .returning(tasks.c.study, tasks.c.kind, tasks.c.trials, tasks.c.attempts, Now().label("now"))
 )
 _EXTEND = _MINE.values(lease=sa.bindparam("seconds"), lease_ends=Now() + sa.bindparam("seconds"))
 _DONE = _MINE.values(state="done", candidate=sa.bindparam("made"), reason=None, **_NOBODY)
@@ -185,14 +186,16 @@ def heartbeat(connection: sa.Connection, held: Claim, lease: float) -> None:
 
 def commit(connection: sa.Connection, held: Claim, found: Sequence[Result]) -> None:
     """End the attempt with the results of its trials. Raises Lost."""
-    row = _mine(connection, _DONE, held, made=None)
+    row = _done(connection, held, found)
     _append(connection, "committed", held, row)
-    results.write(connection, row.study, found, attempts=held.attempt, running=-1)
+    results.write(connection, row.study, found, attempts=row.attempts, running=-1)
 
 
 def commit_refit(connection: sa.Connection, held: Claim, candidate: str) -> None:
     """End the attempt with the artefact that it made. Raises Lost."""
     row = _mine(connection, _DONE, held, made=candidate)
+    if row.kind != "refit":
+        raise Invalid(f"task {held.task} is of kind {row.kind!r}: commit its results")
     _append(connection, "committed", held, row)
     results.count(connection, row.study, running=-1)
 
@@ -210,22 +213,22 @@ def commit_and_claim(  # noqa: PLR0913 - what both need
 
     The study's row, in which all of its workers count, is written last: it is locked from then on.
     """
-    row = _mine(connection, _DONE, held, made=None)
+    row = _done(connection, held, found)
     task = _next(connection, held.worker, study, offer)
     committed = _line("committed", held, row)
     if task is None:
         events.append(connection, row.study, committed)
-        results.write(connection, row.study, found, attempts=held.attempt, running=-1)
+        results.write(connection, row.study, found, attempts=row.attempts, running=-1)
         return None
     claimed = _claimed(task, held.worker)
     token = events.append_two(connection, (row.study, committed), (task.study, claimed))
     started = _start(connection, task, token, held.worker, lease)
     more = {"ready": -1, "served": token}
     if task.study == row.study:
-        results.write(connection, row.study, found, attempts=held.attempt, **more)
+        results.write(connection, row.study, found, attempts=row.attempts, **more)
     else:
         results.count(connection, task.study, running=1, **more)
-        results.write(connection, row.study, found, attempts=held.attempt, running=-1)
+        results.write(connection, row.study, found, attempts=row.attempts, running=-1)
     return started
 
 
@@ -245,9 +248,9 @@ def fault(connection: sa.Connection, held: Claim, reason: str) -> bool:
     ended = _Ended(
         task=held.task,
         study=row.study,
-        kind=held.kind,
-        trials=held.trials,
-        attempts=held.attempt,
+        kind=row.kind,
+        trials=row.trials,
+        attempts=row.attempts,
         following=row.state,
         reason=row.reason,
     )
@@ -388,6 +391,19 @@ def _mine(
     return row
 
 
+def _done(connection: sa.Connection, held: Claim, found: Sequence[Result]) -> Row:
+    """End the attempt at a task of trials. Raises Lost, or Invalid for results of other trials."""
+    row = _mine(connection, _DONE, held, made=None)
+    own = sorted(trial.number for trial in row.trials)
+    given = sorted(result.number for result in found)
+    if row.kind != "trials" or own != given:
+        raise Invalid(
+            f"task {held.task} is of kind {row.kind!r} with the trials {own}: it takes one "
+            f"result for each, not results for {given}"
+        )
+    return row
+
+
 def _what_happened(connection: sa.Connection, held: Claim) -> str:
     row = connection.execute(_WHO_HAS, {"task": held.task}).one_or_none()
     if row is None:
@@ -429,12 +445,26 @@ def _settle(connection: sa.Connection, ended: _Ended) -> bool:
     if len(ended.trials) > 1:
         _split(connection, ended)
         return False
-    if ended.kind == "refit":
+    failed = _failed(connection, ended)
+    if failed is None:
         results.count(connection, ended.study, running=-1)
     else:
-        failed = Result(number=ended.trials[0].number, state="failed", reason=ended.reason)
         results.write(connection, ended.study, [failed], attempts=ended.attempts, running=-1)
     return True
+
+
+def _failed(connection: sa.Connection, ended: _Ended) -> Result | None:
+    """The result of the one trial of a task that is given up.
+
+    None for a refit, and for a task that should not be: one without trials, or of a trial that has
+    a result. It is given up like any other: the claims of all workers come by here.
+    """
+    if ended.kind == "refit" or not ended.trials:
+        return None
+    number = ended.trials[0].number
+    if results.of_trials(connection, ended.study, first=number, last=number):
+        return None
+    return Result(number=number, state="failed", reason=ended.reason)
 
 
 def _split(connection: sa.Connection, ended: _Ended) -> None:
@@ -465,7 +495,7 @@ def _line(kind: str, held: Claim, row: Row, text: str = "") -> Event:
         kind=kind,
         at=row.now,
         task=held.task,
-        attempt=held.attempt,
+        attempt=row.attempts,
         worker=held.worker,
         text=text,
     )

@@ -12,7 +12,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fairlead.errors import Invalid
 from fairlead.ledger import attempts, results, turns
 from fairlead.ledger.database import Database, Row, study_lock
 from fairlead.ledger.schema import events, studies, tasks, trials
@@ -100,7 +99,6 @@ class SqlTasks:
 
     def commit(self, claim: Claim, results: Sequence[Result]) -> None:
         """Write the results of a 'trials' task, one for each of its trials, and end it."""
-        _check(claim, results)
 
         def commit(connection: sa.Connection) -> None:
             attempts.commit(connection, claim, results)
@@ -118,7 +116,6 @@ class SqlTasks:
         offer: Offer | None = None,
     ) -> Claim | None:
         """Commit, then take the next task for the same worker, in one transaction."""
-        _check(claim, results)
 
         def commit_and_claim(connection: sa.Connection) -> Claim | None:
             following = attempts.commit_and_claim(
@@ -132,8 +129,6 @@ class SqlTasks:
 
     def commit_refit(self, claim: Claim, candidate: Digest) -> None:
         """Write the artefact that a 'refit' task made, and end it."""
-        if claim.kind != "refit":
-            raise Invalid(f"task {claim.task} is of kind {claim.kind!r}: commit its results")
 
         def commit(connection: sa.Connection) -> None:
             attempts.commit_refit(connection, claim, candidate)
@@ -187,16 +182,6 @@ class SqlTasks:
     def open(self, study: str | None = None) -> int:
         """Number of tasks that are ready or running (of this study)."""
         return self._database.read(lambda connection: _open(connection, study))
-
-
-def _check(claim: Claim, found: Sequence[Result]) -> None:
-    mine = sorted(trial.number for trial in claim.trials)
-    given = sorted(result.number for result in found)
-    if claim.kind != "trials" or mine != given:
-        raise Invalid(
-            f"task {claim.task} is of kind {claim.kind!r} with the trials {mine}: it takes one "
-            f"result for each, not results for {given}"
-        )
 
 
 def _refit(connection: sa.Connection, study: str, trial: int) -> tuple[Digest | None, str | None]:
