@@ -36,8 +36,8 @@ ROUTERS = (health, router, transfers.router, serving.router)
 
 
 @health.get("/health", response_model=schemas.Health)
-def answers() -> Response:
-    """Say that the server is there; needs no token."""
+async def answers() -> Response:
+    """Say that the server is there; needs no token, and no thread that may wait for a database."""
     return pages.answer({"status": "ok", "version": VERSION})
 
 
