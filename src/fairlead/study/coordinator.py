@@ -94,6 +94,15 @@ class Coordinator:
                         return False
         return True
 
+    def begin(self) -> None:
+        """Put in the trials that can be known by now, and leave all else to who carries the run.
+
+        Who submits may not end a search: what a study came to is not theirs to say.
+        """
+        self._take_in()
+        while isinstance(step := decide.next_step(self._progress()), decide.Add):
+            self._add(step.first, step.last)
+
     def _finished_elsewhere(self) -> bool:
         """Whether another coordinator of this study came to its end first."""
         study = self._ledger.studies.get(self.study.id)

@@ -178,7 +178,7 @@ def submit(  # noqa: PLR0913 - what, how, and who follows it
         if priority is not None and priority != study.priority:
             stores.ledger.studies.prioritize(study.id, priority)
         with announcing(settings, notice=watch.note, study=study.id) as tell:
-            Coordinator(plan, study, stores.ledger, tell=tell).advance()
+            Coordinator(plan, study, stores.ledger, tell=tell).begin()
         return run
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,21 @@ def test_runs_are_submitted_and_changed_through_the_server(
     admin = laptop(home, served, "admin", tmp_path)
     outcome = json.loads(admin.done("run", spec, *more, "--workers", "1", "--json"))
     assert len(outcome["trials"]) == 2
+
+
+def test_a_study_that_is_complete_is_submitted_and_trained_again_by_a_submitter(
+    home: Home, served: Served, tmp_path: Path
+) -> None:
+    submitter = laptop(home, served, "submitter", tmp_path)
+    for name in ("sums.yaml", "sums.csv"):
+        shutil.copy(home.folder / name, tmp_path / "submitter")
+    before = json.loads(submitter.done("studies", "--json"))
+    run = submitter.done("submit", "sums.yaml").strip()
+    again = submitter.done("retrain", "sums").split()
+    assert json.loads(submitter.done("studies", "--json")) == before
+    runs = {one["run"]["id"]: one["run"] for one in json.loads(submitter.done("runs", "--json"))}
+    assert runs[run]["state"] == "running"
+    assert any(word in runs for word in again), again
 
 
 def test_what_only_the_servers_machine_can_do_is_refused_in_a_line(
