@@ -33,13 +33,13 @@ def outcome_of(run: Run, ledger: Ledger, artifacts: Artifacts) -> RunOutcome:
         ledger: Where its study and version are.
         artifacts: Where its candidate is.
     """
-    asked = parse_canonical(run.spec).search.trials
+    spec = parse_canonical(run.spec)
     kept = ledger.studies.get(run.study)
-    study = kept if asked is None else as_asked(kept, asked, ledger)
+    study = kept if spec.search.trials is None else as_asked(kept, spec.search.trials, ledger)
     trials, best = trials_and_best(study, ledger)
     assert run.version is not None
     assert run.verdict is not None
-    version = ledger.versions.get(study.name, run.version)
+    version = ledger.versions.get(spec.name, run.version)  # a study may serve specs of other names
     champion = ledger.versions.champion(version.model)
     return RunOutcome(
         study=study,

@@ -63,3 +63,20 @@ def _records(place: Place) -> tuple[object, ...]:
     with open_ledger(place.home / "ledger.db") as ledger:
         versions = ledger.versions
         return versions.all(), versions.judgements("ridge"), versions.history("ridge")
+
+
+def test_a_spec_of_another_name_has_a_model_of_its_own_from_the_same_search(place: Place) -> None:
+    place.write("spec.yaml", RIDGE)
+    first = place.json("run", "spec.yaml")
+    place.write("other.yaml", RIDGE.replace("name: ridge", "name: other"))
+    second = place.json("run", "other.yaml")
+    assert second["study"] == first["study"]
+    assert (first["model"], second["model"]) == ("ridge", "other")
+    again = place.run("run", "other.yaml")
+    assert f"other v1 (study {first['study']})" in again.stdout
+    assert "predict other ROWS.csv" in again.stderr
+    assert "predict ridge" not in again.stderr
+    deployed = place.run("run", "other.yaml", "--deploy")
+    assert deployed.returncode == 0, deployed.stderr
+    assert [row["name"] for row in place.json("route", "other")["revisions"]] == ["v1"]
+    assert "there is no revision yet" in place.run("route", "ridge").stderr
