@@ -43,6 +43,8 @@ class Settings:
             ($FAIRLEAD_ALLOW_PRIVATE_URLS=1).
         max_download: Bytes that one download may bring ($FAIRLEAD_MAX_DOWNLOAD).
         download_seconds: Seconds that one download may take ($FAIRLEAD_DOWNLOAD_SECONDS).
+        ask_again: Whether the server of a URL that was downloaded is asked if it has changed; no
+            variable's, but of what wants the data of today.
         max_upload: Bytes that a file may have which is put into the store over the control API
             ($FAIRLEAD_MAX_UPLOAD).
         cache_size: Bytes that local copies of artefacts may have ($FAIRLEAD_CACHE_SIZE).
@@ -59,6 +61,7 @@ class Settings:
     allow_private_urls: bool = False
     max_download: int = 1 << 30
     download_seconds: float = 300.0
+    ask_again: bool = False
     max_upload: int = 8 << 30
     cache_size: int = CacheFolder.size
     lease: float = 10.0

@@ -29,7 +29,10 @@ _NAME = re.compile(r"[\w.-]{1,100}(?:/[\w.-]{1,100}){0,5}", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class ClientSettings(Settings):
-    """An installation's settings as they are for what a client names."""
+    """An installation's settings as they are for what a client names.
+
+    Clients share what was downloaded, and cannot delete it: its server is asked each time.
+    """
 
     @property
     def downloads(self) -> Path:
@@ -40,7 +43,7 @@ class ClientSettings(Settings):
     def of(settings: Settings) -> ClientSettings:
         """Those of an installation; private addresses are never allowed."""
         known = {field.name: getattr(settings, field.name) for field in fields(Settings)}
-        return ClientSettings(**{**known, "allow_private_urls": False})
+        return ClientSettings(**{**known, "allow_private_urls": False, "ask_again": True})
 
 
 def refuse_names(files: Mapping[str, Digest], artifacts: Artifacts) -> None:

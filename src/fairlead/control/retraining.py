@@ -1,12 +1,13 @@
 """Training a champion again: its spec, with its code as it was, on the data as it is today.
 
 The data stands in the spec as it was written there, or as it was given now: a run of that spec from
-the same folder is the same study. Where the data has not changed, neither has the study.
+the same folder is the same study. Where the data has not changed, neither has the study. The server
+of a URL is asked whether it has; a copy of an earlier download never stands for its answer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairlead.data.catalog import ENTRIES
@@ -62,8 +63,10 @@ def retrain(
 
     Raises:
         Invalid: The model has no champion, or the data cannot be used; nothing was written.
+        Unreachable: The data's server did not answer; nothing was written.
         Stopped: It was asked to stop.
     """
+    settings = replace(settings, ask_again=True)
     with open_stores(settings) as stores:
         study = champions_study(stores, asked.model)
         sources = {name: stores.artifacts.get(digest) for name, digest in study.sources.items()}

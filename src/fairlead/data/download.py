@@ -1,4 +1,9 @@
-"""A download: one file over https within bounds of size and time, with redirects and retries."""
+"""A download: one file over https within bounds of size and time, with redirects and retries.
+
+What came is kept, and not asked for again unless `Settings.ask_again` says so. Then the request is
+conditional where the answer that is kept had a strong entity tag, or a date of change that leaves
+no doubt (RFC 9110, 8.8): a server that says 304 sends nothing, one that is away is an error.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +15,10 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -60,7 +66,7 @@ def download(
 ) -> bytes:
     """The content of a URL, from the cache where it is there.
 
-    A URL that was downloaded once is not asked again: delete `settings.downloads` to do so.
+    A URL that was downloaded once is not asked again, unless `settings.ask_again` is set.
 
     Args:
         url: An https:// address.
@@ -74,15 +80,17 @@ def download(
         Unreachable: The server could not be reached or failed, several times over.
     """
     parsed = address.parse(url, private=settings.allow_private_urls)
-    kept = _kept(settings.downloads, url, digest)
-    if kept is not None:
-        return kept
+    kept = _kept(settings.downloads, url, None if settings.ask_again else digest)
+    if kept is not None and not settings.ask_again:
+        return kept.content
+    known = None if kept is None else kept.version
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
-        _fetch(parsed, body, _bounds(settings), progress or _ignore)
+        version = _fetch(parsed, body, _bounds(settings), progress or _ignore, known)
         body.seek(0)
-        content = body.read()
+        content = body.read() if version or kept is None else kept.content
     check_digest(content, url, digest)
-    _keep(settings.downloads, url, content)
+    if version is not None:
+        _keep(settings.downloads, url, content, version)
     return content
 
 
@@ -111,13 +119,19 @@ def _bounds(settings: Settings) -> _Bounds:
     )
 
 
-def _fetch(url: Url, body: IO[bytes], bounds: _Bounds, progress: Progress) -> None:
-    """Try until the content is here, the time is over, or the attempts are."""
+def _fetch(
+    url: Url, body: IO[bytes], bounds: _Bounds, progress: Progress, known: _Version | None
+) -> _Version | None:
+    """Try until the content is here, the time is over, or the attempts are.
+
+    Returns:
+        Which version of the file has come; None where it is the known one and nothing came.
+    """
     for attempt in range(1, _ATTEMPTS + 1):
         body.seek(0)
         body.truncate()
         try:
-            return _follow(url, body, bounds, progress)
+            return _follow(url, body, bounds, progress, known)
         except Unreachable as error:
             _check_time(url, bounds)
             if attempt == _ATTEMPTS:
@@ -127,14 +141,20 @@ def _fetch(url: Url, body: IO[bytes], bounds: _Bounds, progress: Progress) -> No
     return None
 
 
-def _follow(url: Url, body: IO[bytes], bounds: _Bounds, progress: Progress) -> None:
+def _follow(
+    url: Url, body: IO[bytes], bounds: _Bounds, progress: Progress, known: _Version | None
+) -> _Version | None:
     """One attempt: ask, follow redirects, and read the answer."""
     for _ in range(_REDIRECTS + 1):
-        with _answer(url, bounds) as answer:
+        unless = known.condition if known is not None and known.url == url.text else {}
+        with _answer(url, bounds, unless) as answer:
             onward = answer.headers.get("Location") if answer.status in _MOVED else None
             if onward is None:
+                if unless and answer.status == HTTPStatus.NOT_MODIFIED:
+                    return None
                 _check_status(url, answer)
-                return _read(url, answer, body, bounds, progress)
+                _read(url, answer, body, bounds, progress)
+                return _version(url, answer.headers)
         url = address.parse(urljoin(url.text, onward), private=bounds.private)
     raise InvalidData(f"data.source: {url.text!r} redirects more than {_REDIRECTS} times")
 
@@ -148,8 +168,36 @@ _MOVED = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Version:
+    """How a server names what it sent; of the URL that the redirects ended at."""
+
+    url: str
+    condition: Mapping[str, str]  # what a request says that wants it only if it has changed
+
+
+def _version(url: Url, headers: Mapping[str, str]) -> _Version:
+    tag = headers.get("ETag", "")
+    changed = headers.get("Last-Modified", "")
+    if tag.startswith('"'):  # a weak one may be that of other bytes
+        condition = {"If-None-Match": tag}
+    elif not tag and _is_older(changed, headers.get("Date", "")):
+        condition = {"If-Modified-Since": changed}
+    else:
+        condition = {}
+    return _Version(url=url.text, condition=condition)
+
+
+def _is_older(changed: str, now: str) -> bool:
+    """Whether a date of change is past: within its second a file may change once more."""
+    try:
+        return (parsedate_to_datetime(now) - parsedate_to_datetime(changed)).total_seconds() >= 1
+    except (ValueError, TypeError):  # none, or one without and one with a time zone
+        return False
+
+
 @contextmanager
-def _answer(url: Url, bounds: _Bounds) -> Iterator[BaseHTTPResponse]:
+def _answer(url: Url, bounds: _Bounds, unless: Mapping[str, str]) -> Iterator[BaseHTTPResponse]:
     """Ask for the URL; whatever goes wrong on the wire until the answer is read is Unreachable."""
     import urllib3.exceptions
 
@@ -160,7 +208,7 @@ def _answer(url: Url, bounds: _Bounds) -> Iterator[BaseHTTPResponse]:
             connection.request(
                 "GET",
                 url.target,
-                headers={"Host": _host(url), "Accept-Encoding": "identity"},
+                headers={"Host": _host(url), "Accept-Encoding": "identity", **unless},
                 preload_content=False,
                 decode_content=False,
             )
@@ -288,29 +336,41 @@ def _reason(error: Exception) -> str:
 
 # ---- what is kept -----------------------------------------------------------------------------
 #
-# Files are named by their digest; a note for each URL has the digest of what it gave.
+# Files are named by their digest; a note for each URL has the digest of what it gave, and which
+# version of it that was.
 
 
-def _kept(folder: Path, url: str, digest: Digest | None) -> bytes | None:
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    content: bytes
+    version: _Version | None  # None where no note says
+
+
+def _kept(folder: Path, url: str, digest: Digest | None) -> _Kept | None:
     """What was downloaded from this URL or with this digest; None if it was damaged since."""
     try:
-        name = digest or json.loads(_note(folder, url).read_text())["digest"]
+        note = {} if digest else json.loads(_note(folder, url).read_text())
+        name = digest or note["digest"]
         content = (folder / str(name)).read_bytes()
+        known = note.get("version")
+        version = known and _Version(url=known["url"], condition=dict(known["condition"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return content if hashlib.sha256(content).hexdigest() == name else None
+    intact = hashlib.sha256(content).hexdigest() == name
+    return _Kept(content=content, version=version) if intact else None
 
 
-def _keep(folder: Path, url: str, content: bytes) -> None:
+def _keep(folder: Path, url: str, content: bytes, version: _Version) -> None:
     """Keep what a URL gave.
 
     Raises:
         Failed: The disk is full, or the folder cannot be written.
     """
     digest = hashlib.sha256(content).hexdigest()
+    note = {"url": url, "digest": digest, "version": asdict(version)}
     try:
         atomic.write(folder / digest, content)
-        atomic.write(_note(folder, url), json.dumps({"url": url, "digest": digest}).encode())
+        atomic.write(_note(folder, url), json.dumps(note).encode())
     except OSError as error:
         reason = error.strerror or error
         raise Failed(f"keeping the download of {url!r} in {str(folder)!r}: {reason}") from error

@@ -60,7 +60,8 @@ def read(data: Data, *, base: Path, settings: Settings, progress: Progress | Non
     """
     entry = ENTRIES.get(data.source)
     if entry is not None:
-        beside = replace(settings, data=(*settings.data, base / "data"))
+        mirrors = (*settings.data, base / "data")
+        beside = replace(settings, data=mirrors, ask_again=False)  # the catalog's never change
         return _read_entry(entry, data, beside, progress)
     place = place_of(data, base=base, settings=settings)
     frame = _frame(place, data, settings, progress, digest=_plain(data.digest))

@@ -148,6 +148,9 @@ def settings(tmp_path: Path) -> Settings:
 ROWS = b"a,y\n1,1\n2,2\n3,4\n"
 
 
+SECOND = "Fri, 31 Dec 1999 10:00:00 GMT"
+
+
 def local(settings: Settings, **limits: Any) -> Settings:
     return replace(settings, allow_private_urls=True, **limits)
 
@@ -208,6 +211,74 @@ class TestContent:
         web.gives("/rows.csv", b"other")
         assert download(url, settings=local(settings)) == ROWS
         assert len(web.asked) == 1
+
+    def test_a_server_that_is_to_be_asked_again_sends_what_has_changed(
+        self, web: Web, settings: Settings
+    ) -> None:
+        again = local(settings, ask_again=True)
+        url = web.gives("/rows.csv", ROWS)
+        assert download(url, settings=again) == ROWS
+        web.gives("/rows.csv", b"other")
+        assert download(url, settings=again) == b"other"
+        assert download(url, settings=local(settings)) == b"other"  # what came last
+        web.add("/rows.csv", sends(b"", status=503))
+        with pytest.raises(Unreachable, match="503"):
+            download(url, settings=again)
+
+    @pytest.mark.parametrize(
+        ("sent", "asked"),
+        [
+            ({"ETag": '"one"'}, {"If-None-Match": '"one"'}),
+            ({"Last-Modified": SECOND}, {"If-Modified-Since": SECOND}),
+            ({"ETag": 'W/"one"', "Last-Modified": SECOND}, {}),
+            ({"Last-Modified": "Fri, 31 Dec 2100 10:00:00 GMT"}, {}),
+            ({"Last-Modified": "lately"}, {}),
+            ({}, {}),
+        ],
+        ids=["tag", "date", "weak tag", "date of now", "no date", "neither"],
+    )
+    def test_a_file_that_has_not_changed_is_not_sent_again(
+        self, web: Web, settings: Settings, sent: dict[str, str], asked: dict[str, str]
+    ) -> None:
+        conditions: list[dict[str, str]] = []
+
+        def answer(request: BaseHTTPRequestHandler) -> None:
+            said = {name: text for name, text in request.headers.items() if name.startswith("If-")}
+            conditions.append(said)
+            (sends(b"", status=304) if said else sends(ROWS, **sent))(request)
+
+        again = local(settings, ask_again=True)
+        web.add("/rows.csv", answer)
+        url = web.add("/moved", sends(b"", status=302, Location="/rows.csv"))
+        for _ in range(3):
+            assert download(url, settings=again) == ROWS
+        assert conditions == [{}, asked, asked]
+        (again.downloads / hashlib.sha256(ROWS).hexdigest()).write_bytes(b"damaged")
+        assert download(url, settings=again) == ROWS
+        assert conditions[3] == {}
+
+    def test_a_tag_is_one_of_the_address_that_gave_it(self, web: Web, settings: Settings) -> None:
+        again = local(settings, ask_again=True)
+
+        def other(request: BaseHTTPRequestHandler) -> None:
+            assert "If-None-Match" not in request.headers
+            sends(b"other")(request)
+
+        web.add("/rows.csv", sends(ROWS, ETag='"1"'))
+        web.add("/other.csv", other)
+        url = web.add("/moved", sends(b"", status=302, Location="/rows.csv"))
+        assert download(url, settings=again) == ROWS
+        web.add("/moved", sends(b"", status=302, Location="/other.csv"))
+        assert download(url, settings=again) == b"other"
+
+    def test_a_known_digest_is_asked_for_again_too(self, web: Web, settings: Settings) -> None:
+        again = local(settings, ask_again=True)
+        digest = hashlib.sha256(ROWS).hexdigest()
+        url = web.gives("/rows.csv", ROWS)
+        assert download(url, settings=again, digest=digest) == ROWS
+        web.gives("/rows.csv", b"other")
+        with pytest.raises(InvalidData, match=r"^data\.digest: "):
+            download(url, settings=again, digest=digest)
 
     def test_a_damaged_cache_is_fetched_again(self, web: Web, settings: Settings) -> None:
         url = web.gives("/rows.csv", ROWS)

@@ -121,6 +121,8 @@ class Gate:
     """A server whose answer waits until it is opened."""
 
     url: str
+    content: bytes
+    status: int = 200
     asked: list[str] = field(default_factory=list)
     opened: threading.Event = field(default_factory=threading.Event)
 
@@ -131,15 +133,15 @@ def served(content: bytes) -> Iterator[Gate]:
         def do_GET(self) -> None:
             gate.asked.append(self.path)
             gate.opened.wait()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_response(gate.status)
+            self.send_header("Content-Length", str(len(gate.content)))
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(gate.content)
 
         def log_message(self, *_: Any) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    gate = Gate(f"http://127.0.0.1:{server.server_port}/rows.csv")
+    gate = Gate(f"http://127.0.0.1:{server.server_port}/rows.csv", content)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield gate
@@ -147,6 +149,30 @@ def served(content: bytes) -> Iterator[Gate]:
         gate.opened.set()
         server.shutdown()
         server.server_close()
+
+
+def test_a_url_is_asked_for_the_data_of_today_each_time(trained: Place) -> None:
+    trained.environ |= {"FAIRLEAD_ALLOW_PRIVATE_URLS": "1"}
+    with served(rows(200).encode()) as gate:
+        gate.opened.set()
+        made = trained.run("retrain", "line", "--every", "1d", "--data", gate.url)
+        assert made.returncode == 0, made.stderr
+        trained.start("controller", "--workers", "1")
+        wait_until(lambda: runs(trained) == ["done", "done"])
+        assert came_of(trained, make_due(trained)).outcome == "unchanged"
+        gate.content = rows(300).encode()
+        assert came_of(trained, make_due(trained)).outcome == "began"
+        wait_until(lambda: runs(trained) == ["done", "done", "done"])
+        gate.status = 503
+        failed = came_of(trained, make_due(trained))
+        assert failed.outcome == "failed"
+        assert "answers 503" in failed.reason
+        assert failed.noted is not None
+        assert failed.due < failed.noted + 3600  # a server may be back soon
+        once = trained.run("retrain", "line", "--data", gate.url)
+        assert once.returncode == 1
+        assert "answers 503" in once.stderr
+        assert runs(trained) == ["done", "done", "done"]
 
 
 def test_of_two_controllers_one_begins_it_also_where_the_one_that_was_about_to_is_killed(
