@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.integration.api.conftest import Home
 from tests.support.waiting import wait_until
 
+from fairlead.ledger import wire
 from fairlead.server.auth import Role
 
 EXCLUDED = (
@@ -45,6 +49,33 @@ def test_without_a_controller_it_carries_nothing(home: Home) -> None:
         assert client.post(f"/api/v1/runs/{run}/cancel", json={}).json()["state"] == "cancelled"
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(60) == 0
+
+
+def test_it_says_that_it_is_there_while_every_thread_waits_for_the_database(home: Home) -> None:
+    served = home.serve("--no-controller")
+    database = sqlite3.connect(home.folder / "home" / "ledger.db", isolation_level=None)
+    with served.client() as client, ThreadPoolExecutor(64) as pool:
+        asked = {"workers": ["w"]}
+        headers = {wire.SHAPE_HEADER: wire.shape()}
+        database.execute("begin immediate")  # as by a writer that hangs
+        try:
+            for _ in range(64):
+                pool.submit(
+                    client.post, "/api/v1/ledger/tasks/ask_to_leave", json=asked, headers=headers
+                )
+
+            def is_full() -> bool:
+                try:
+                    client.get("/api/v1/runs", timeout=1.0)
+                except httpx2.TimeoutException:
+                    return True
+                return False
+
+            wait_until(is_full)
+            assert client.get("/api/v1/health", timeout=5.0).json()["status"] == "ok"
+        finally:
+            database.rollback()
+            database.close()
 
 
 READS = ["--include-method=GET", "--max-examples=40"]
