@@ -1,7 +1,7 @@
 """The bodies of requests as they arrive: bounded in size, and in the time that they may take.
 
 A body may take GRACE and the time that it needs at SLOWEST: who never sends it, or sends it byte by
-byte, is not waited for.
+byte, is not waited for. What all bodies together may hold of the memory is bounded as well.
 """
 
 from __future__ import annotations
@@ -33,6 +33,43 @@ class TooSlow(Exception):
 
 class Disconnected(Exception):
     """The client went away before its body was there."""
+
+
+class Held:
+    """The bytes of all bodies that are in memory. The first SMALL of each are not counted.
+
+    So who sends large bodies keeps out others who do, and nobody else.
+
+    Args:
+        most: That there may be at once.
+    """
+
+    SMALL = 64 * 1024
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+
+    @contextmanager
+    def one(self) -> Iterator[Callable[[int], None]]:
+        """Count a body until this ends; called with the bytes that are there of it.
+
+        The call raises Overloaded where there are too many.
+        """
+        mine = 0
+
+        def grown(size: int) -> None:
+            nonlocal mine
+            more = max(0, size - self.SMALL) - mine
+            if self._held + more > self._most:
+                raise Overloaded("the server has many large requests in hand; try again soon")
+            self._held += more
+            mine += more
+
+        try:
+            yield grown
+        finally:
+            self._held -= mine
 
 
 def too_large(most: int) -> TooLarge:
@@ -96,9 +133,13 @@ async def pieces(receive: Receive, most: int) -> AsyncIterator[bytes]:
         yield b"".join(waiting)
 
 
-async def whole(receive: Receive, most: int) -> bytes:
-    """All of the body. Raises as `parts`."""
-    return b"".join([part async for part in parts(receive, most)])
+async def whole(receive: Receive, most: int, grown: Callable[[int], None]) -> bytes:
+    """All of the body. Raises as `parts`, and what `grown` raises of the size so far."""
+    body = bytearray()
+    async for part in parts(receive, most):
+        grown(len(body) + len(part))
+        body += part
+    return bytes(body)
 
 
 async def _in_time(receive: Receive, until: float) -> Message:

@@ -1,7 +1,8 @@
 """The gate: every request passes it, and what it does not let in reaches no route.
 
 It knows who asks (a token, or this machine where there is none), refuses what the role may not,
-keeps web pages of other hosts out, bounds the body, and turns a fault into a problem document.
+keeps web pages of other hosts out, bounds each body and what all hold together, and turns a fault
+into a problem document.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -19,12 +21,15 @@ from fairlead.api import bodies, ledger_rights
 from fairlead.api.access import LOCAL, MAY, OPEN, Access, Caller, Failures, needed
 from fairlead.api.problems import problem, problem_of, too_slow, unexpected
 from fairlead.api.transfers import is_streamed
-from fairlead.errors import TooLarge
+from fairlead.errors import Overloaded, TooLarge
 from fairlead.serving.http.guard import Guard
 from fairlead.serving.http.response import Refused
 
 MOST = 64 * 1024
 """Bytes that a body may have; a call of the ledger or a spec may have more."""
+
+HELD = 192 << 20
+"""Bytes that the bodies of all requests may hold of the memory."""
 
 _SUBMITTING = ("/api/v1/runs", 4 << 20)
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fairlead"'}
@@ -37,13 +42,15 @@ class Gate:
         app: The one behind it.
         access: Knows the tokens.
         host: The name or address that was asked to be bound.
+        held: Bytes that the bodies of all requests may hold.
     """
 
-    def __init__(self, app: ASGIApp, *, access: Access, host: str) -> None:
+    def __init__(self, app: ASGIApp, *, access: Access, host: str, held: int = HELD) -> None:
         self._app = app
         self._access = access
         self._host = Guard((), host)
         self._failures = Failures()
+        self._held = bodies.Held(held)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
@@ -58,11 +65,12 @@ class Gate:
         if is_streamed(scope["method"], scope["path"]):
             await self._passed_on(scope, receive, send)
             return
-        body = await _body(scope, receive)
-        if isinstance(body, Response):
-            await body(scope, receive, send)
-            return
-        await self._passed_on(scope, _replayed(body, receive), send)
+        with self._held.one() as grown:
+            body = await _body(scope, receive, grown)
+            if isinstance(body, Response):
+                await body(scope, receive, send)
+                return
+            await self._passed_on(scope, _replayed(body, receive), send)
 
     async def _admitted(self, scope: Scope) -> tuple[Response | None, Caller]:
         headers = Headers(scope=scope)
@@ -121,13 +129,13 @@ def _address(scope: Scope) -> str:
     return str(ipaddress.ip_network((address, 64), strict=False))
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | Response:
+async def _body(scope: Scope, receive: Receive, grown: Callable[[int], None]) -> bytes | Response:
     """The whole body, or what refuses it."""
     most = _most(scope["path"])
     try:
         bodies.refuse_announced(scope, most)
-        return await bodies.whole(receive, most)
-    except TooLarge as error:
+        return await bodies.whole(receive, most, grown)
+    except (TooLarge, Overloaded) as error:
         return problem_of(error)
     except (bodies.TooSlow, bodies.Disconnected):  # nobody hears the answer to the latter
         return too_slow()
@@ -136,7 +144,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | Response:
 def _most(path: str) -> int:
     """Bytes that a body may have."""
     if path.startswith(ledger_rights.PREFIX):
-        return ledger_rights.MOST
+        return ledger_rights.most(path)
     return _SUBMITTING[1] if path == _SUBMITTING[0] else MOST
 
 

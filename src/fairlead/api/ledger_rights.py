@@ -13,8 +13,11 @@ Need: TypeAlias = Literal["look", "read", "store", "work", "run", "promote", "ad
 """What a request needs; "look" is what workers and all who may read share, "store" to put files."""
 
 PREFIX = "/api/v1/ledger/"
-MOST = 64 << 20
-"""Bytes of a call: a grid of 100,000 trials is put in by one of 13 MB."""
+_TRIALS = 64 << 20
+"""Bytes of a call that puts tasks in: a grid of 100,000 trials is put in by one of 13 MB."""
+_WRITES = 4 << 20
+"""Bytes of another call that may write: a spec, the results of a task's trials."""
+_READS = 64 << 10
 
 NEEDS: Mapping[str, Mapping[str, Need]] = {
     "clock": {"now": "look"},
@@ -103,3 +106,10 @@ def need(path: str) -> Need:
     """What a call needs, by the path of its request."""
     part, _, name = path.removeprefix(PREFIX).partition("/")
     return NEEDS.get(part, {}).get(name, "administer")
+
+
+def most(path: str) -> int:
+    """Bytes that the body of a call may have, by the path of its request."""
+    if path == f"{PREFIX}tasks/add":
+        return _TRIALS
+    return _READS if need(path) in {"look", "read"} else _WRITES

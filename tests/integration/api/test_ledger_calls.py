@@ -153,10 +153,14 @@ def test_another_fairlead_is_refused(in_process: Clients) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "other_version")
 
 
-def test_a_call_is_larger_than_other_requests_may_be(in_process: Clients) -> None:
+def test_a_call_is_as_large_as_its_method_needs(in_process: Clients) -> None:
     client = in_process()
-    large = called(client, "studies/get", {"study": "x" * 1_000_000})
-    assert large.status_code == 404
+    large = {"study": "x" * 1_000_000}
+    assert called(client, "studies/pause", large).status_code == 404
+    assert called(client, "studies/get", large).status_code == 413
+    larger = {"study": "x" * 5_000_000}
+    assert called(client, "studies/pause", larger).status_code == 413
+    assert called(client, "tasks/add", {**larger, "tasks": []}).status_code == 404
     path = "/api/v1/runs/sums/cancel"
     assert client.post(path, json={"why": "x" * 1_000_000}).status_code == 413
 
