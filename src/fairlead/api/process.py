@@ -12,6 +12,7 @@ import uvicorn
 
 from fairlead.api.access import Access, with_role
 from fairlead.api.app import make_app
+from fairlead.api.connection import ConnectionBounds, ControlConfig
 from fairlead.control.controller import Controller
 from fairlead.server.auth import read_tokens
 from fairlead.server.listening import bind
@@ -19,7 +20,6 @@ from fairlead.settings import Settings
 from fairlead.stores import open_stores
 
 _GRACE = 10  # seconds that requests have once it is asked to stop
-_CONNECTIONS = 1024  # at once; 503 past it
 
 
 class ControlUvicorn(uvicorn.Server):
@@ -82,15 +82,7 @@ class ControlServer:
                 host=self.host,
                 stopping=lambda: self._asked > 0,
             )
-            config = uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=_GRACE,
-                limit_concurrency=_CONNECTIONS,
-            )
+            config = ControlConfig(app, ConnectionBounds(), grace=_GRACE)
             self._server = ControlUvicorn(config)
             listener = address.listen()
             self.on_bound(address.url)

@@ -141,7 +141,7 @@ class HttpConfig(Config):
         self.draining = False  # every request is the last one of its connection
         self.refused = refused
         self.connection_limit: ConnectionLimit[Connection] = ConnectionLimit(
-            _room(limits.connections)
+            room(limits.connections)
         )
 
 
@@ -519,8 +519,8 @@ class _Continued:
         self._has_head = True
 
 
-def _room(connections: int) -> int:
-    """So many, or as many files as the system allows this process."""
+def room(connections: int) -> int:
+    """So many connections, or as many files as the system allows this process."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return connections if soft == resource.RLIM_INFINITY else min(connections, soft - FILES)
 
