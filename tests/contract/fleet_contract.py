@@ -231,6 +231,29 @@ class CancelContract:
         assert again.id != run.id
         assert ledger.studies.counts(STUDY.id) == Counts(ready=3)
 
+    def test_what_is_put_in_for_a_run_that_was_cancelled_is_withdrawn(self, ledger: Ledger) -> None:
+        """By a process that carried it and has yet to learn of it."""
+        opened(ledger, STUDY, 3)
+        run = ledger.runs.open(self.RUN)
+        ledger.runs.cancel(run.id, "")
+        opened(ledger, STUDY, 5)
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=3), "it was opened: see below"
+        ledger.runs.open(self.RUN)
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=5)
+
+    def test_what_no_run_wants_that_goes_on_is_withdrawn(self, ledger: Ledger) -> None:
+        opened(ledger, STUDY, 5)
+        run = ledger.runs.open(self.RUN)
+        fewer = ledger.runs.open(replace(self.RUN, spec='{"search": {"trials": 2}}'))
+        ledger.runs.cancel(run.id, "replaced")
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=2)
+        opened(ledger, replace(STUDY, size=2), 7)
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=2)
+        ledger.runs.open(self.RUN)
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=7)
+        ledger.runs.cancel(fewer.id, "")
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=7)
+
     def test_one_that_is_done_stays_done(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
         run = ledger.runs.take(ledger.runs.open(self.RUN).id, "h", lease=LEASE)

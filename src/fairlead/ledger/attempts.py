@@ -124,6 +124,8 @@ _IS_WITHDRAWN = tasks.c.state == sa.literal_column("'withdrawn'")
 _WITHDRAW = tasks.update().values(state="withdrawn", **_NOBODY)
 _WITHDRAW_READY = _WITHDRAW.where(_OF_STUDY, _IS_READY)
 _WITHDRAW_RUNNING = _WITHDRAW.where(_OF_STUDY, turns.IS_RUNNING)
+_ALL_READY = sa.select(tasks.c.id, tasks.c.trials).where(_OF_STUDY, _IS_READY)
+_WITHDRAW_ONE = _WITHDRAW.where(tasks.c.id == sa.bindparam("task"))
 _ATTEMPTS = sa.select(tasks.c.id, tasks.c.attempts, tasks.c.worker).where(
     _OF_STUDY, turns.IS_RUNNING
 )
@@ -295,6 +297,18 @@ def withdraw_ready(connection: sa.Connection, study: int) -> None:
     results.count(connection, study, ready=-gone)
 
 
+def withdraw_beyond(connection: sa.Connection, study: int, size: int) -> None:
+    """Let no ready task start any more whose trials are all beyond the first `size`."""
+    gone = [
+        {"task": task.id}
+        for task in connection.execute(_ALL_READY, {"of": study}).all()
+        if all(trial.number >= size for trial in task.trials)
+    ]
+    if gone:
+        connection.execute(_WITHDRAW_ONE, gone)
+        results.count(connection, study, ready=-len(gone))
+
+
 def withdraw_running(connection: sa.Connection, study: int) -> None:
     """Take running tasks from their workers: what they commit comes too late."""
     at = now(connection)
@@ -313,12 +327,13 @@ def any_withdrawn(connection: sa.Connection, study: int) -> bool:
     return bool(connection.execute(_ANY_WITHDRAWN, {"of": study}).scalar_one())
 
 
-def restore(connection: sa.Connection, study: Row) -> None:
-    """Make the tasks within the size of the study ready again."""
+def restore(connection: sa.Connection, study: Row, wanted: int) -> None:
+    """Make the tasks within the size of the study ready again that have one of so many trials."""
     back = [
         {"task": task.id}
         for task in connection.execute(_ALL_WITHDRAWN, {"of": study.number}).all()
         if all(trial.number < study.size for trial in task.trials)
+        and any(trial.number < wanted for trial in task.trials)
     ]
     if back:
         connection.execute(_RESTORE, back)

@@ -83,7 +83,8 @@ class Studies(Protocol):
 
         A `size` larger than any it was opened with before extends the study and makes it search
         again. Otherwise a finished study stays the fact that it is, even if it ended short of what
-        was asked. Where it searches, tasks that were withdrawn become ready again.
+        was asked. Where it searches, tasks of its first `size` trials that were withdrawn become
+        ready again.
         """
         ...
 
@@ -627,6 +628,8 @@ class Runs(Protocol):
     def open(self, run: Run) -> Run:
         """Append a run, or return the one of this study, spec and `deploy` that has not ended.
 
+        Tasks that it wants and that were withdrawn become ready again, where its study searches.
+
         `id` and the times are given here.
 
         Raises:
@@ -674,6 +677,10 @@ class Runs(Protocol):
 
     def cancel(self, run: str, reason: str) -> Run:
         """End the run; trials of its study that no other run wants are withdrawn.
+
+        A run wants the first trials, `search.trials` of its spec. Where another goes on, what
+        has begun of others is not withdrawn. Tasks that are added once no run wants them are
+        withdrawn from the start.
 
         One that has ended stays what it is. What a running attempt commits is kept; one whose task
         was withdrawn comes too late.

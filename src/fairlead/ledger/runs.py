@@ -23,6 +23,7 @@ from fairlead.ledger.database import (
 )
 from fairlead.ledger.schema import runs, studies
 from fairlead.ledger.studies import row_of as study_row
+from fairlead.ledger.wanted import wanted, wanted_by_runs
 from fairlead.records import Run
 
 _AFTER = runs.alias()
@@ -45,9 +46,6 @@ _SAME = _OF_STUDY.where(
     _IS_RUNNING, runs.c.spec == sa.bindparam("spec"), runs.c.deploy == sa.bindparam("deploy")
 ).limit(1)
 _COUNT = sa.select(sa.func.count()).where(runs.c.study == sa.bindparam("of"))
-_OTHERS = sa.select(sa.func.count()).where(
-    runs.c.study == sa.bindparam("of"), runs.c.id != sa.bindparam("which"), _IS_RUNNING
-)
 _CHANGE = runs.update().where(runs.c.id == sa.bindparam("which"))
 _TAKE = _CHANGE.values(
     holder=sa.bindparam("by"), lease=sa.bindparam("seconds"), lease_ends=sa.bindparam("ends")
@@ -144,12 +142,12 @@ def open_run(connection: sa.Connection, run: Run) -> Run:
     known = connection.execute(_SAME, same).one_or_none()
     if known is not None:
         return _run(known)
-    study = study_row(connection, run.study).number
-    count = connection.execute(_COUNT, {"of": study}).scalar_one()
+    study = study_row(connection, run.study)
+    count = connection.execute(_COUNT, {"of": study.number}).scalar_one()
     at = now(connection)
     row = {
         "id": f"{run.study}.{count + 1}",
-        "study": study,
+        "study": study.number,
         "spec": run.spec,
         "deploy": run.deploy,
         "stage": run.stage,
@@ -159,6 +157,8 @@ def open_run(connection: sa.Connection, run: Run) -> Run:
         "since": at,
     }
     connection.execute(runs.insert(), row)
+    if study.state == "searching":  # a run that was cancelled meanwhile may have withdrawn them
+        attempts.restore(connection, study, wanted(connection, study))
     return _run(_row(connection, str(row["id"])))
 
 
@@ -185,16 +185,24 @@ def _take(connection: sa.Connection, run: str, holder: str, lease: float) -> Row
 
 def _cancel(connection: sa.Connection, run: str, reason: str) -> Run:
     row = _row(connection, run)
-    others = connection.execute(_OTHERS, {"of": row.study, "which": run}).scalar_one()
-    if row.state == "running" and not others:
-        attempts.lock_open(connection, row.study)  # rows of tasks before those of their study
-        attempts.withdraw_ready(connection, row.study)
-        attempts.withdraw_running(connection, row.study)
+    if row.state == "running":
+        study = study_row(connection, row.study_id)
+        _withdraw(connection, study, wanted_by_runs(connection, study, without=run))
     row = _row(connection, run, locked=True)
     if row.state == "running":
         ended = {"as": "cancelled", "why": reason, "at": row.now, "to": row.stage}
         connection.execute(_END, ended | {"which": run, "made": row.version, "said": row.verdict})
     return _run(_row(connection, run))
+
+
+def _withdraw(connection: sa.Connection, study: Row, left: int) -> None:
+    """Withdraw all but the tasks of so many trials; what has begun of others is not broken off."""
+    attempts.lock_open(connection, study.number)  # rows of tasks before those of their study
+    if left:
+        attempts.withdraw_beyond(connection, study.number, left)
+    else:
+        attempts.withdraw_ready(connection, study.number)
+        attempts.withdraw_running(connection, study.number)
 
 
 def _advance(connection: sa.Connection, run: Run) -> Run:

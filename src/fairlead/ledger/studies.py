@@ -333,7 +333,7 @@ def _open(connection: sa.Connection, study: Study) -> Row:
             connection.execute(_NEED, {"study": row.number, "packages": study.needs})
     opened = row_of(connection, study.id)
     if opened.state == "searching":
-        attempts.restore(connection, opened)
+        attempts.restore(connection, opened, study.size)
     return opened
 
 

@@ -16,6 +16,7 @@ from fairlead.ledger import attempts, results, turns
 from fairlead.ledger.database import Database, Row, study_lock
 from fairlead.ledger.schema import events, studies, tasks, trials
 from fairlead.ledger.studies import row_of
+from fairlead.ledger.wanted import wanted
 from fairlead.records import Claim, Digest, NewTask, Offer, Result, RunningTask, TaskQueue
 
 _AT_ONCE = 1000  # tasks that one transaction adds: others write in between
@@ -223,23 +224,24 @@ def _new_trials(
     connection: sa.Connection, study: Row, new: Sequence[NewTask]
 ) -> list[dict[str, Any]]:
     """Rows for what is not there yet; the trials' own rows are inserted here."""
-    wanted = [task for task in new if task.kind == "trials"]
-    fresh = list(_without(_known(connection, study.number, wanted), wanted))
+    asked = [task for task in new if task.kind == "trials"]
+    fresh = list(_without(_known(connection, study.number, asked), asked))
     numbers = [trial.number for task in fresh for trial in task.trials]
     if numbers:
         rows = [{"study": study.number, "number": number} for number in numbers]
         connection.execute(_INSERT_TRIALS, rows)
-    return [_row(study, task) for task in fresh]
+    limit = wanted(connection, study) if fresh else 0
+    return [_row(study, task, limit) for task in fresh]
 
 
 def _new_refits(
     connection: sa.Connection, study: Row, new: Sequence[NewTask]
 ) -> list[dict[str, Any]]:
-    wanted = [task for task in new if task.kind == "refit"]
-    if not wanted:
+    asked = [task for task in new if task.kind == "refit"]
+    if not asked:
         return []
     live = set(connection.execute(_LIVE_REFITS, {"study": study.number}).scalars())
-    return [_row(study, task) for task in _without(live, wanted)]
+    return [_row(study, task, study.size) for task in _without(live, asked)]
 
 
 def _known(connection: sa.Connection, study: int, wanted: Sequence[NewTask]) -> set[int]:
@@ -259,20 +261,23 @@ def _without(known: set[int], wanted: Sequence[NewTask]) -> Iterator[NewTask]:
             yield NewTask(kind=task.kind, trials=fresh)
 
 
-def _row(study: Row, task: NewTask) -> dict[str, Any]:
+def _row(study: Row, task: NewTask, limit: int) -> dict[str, Any]:
     return {
         "study": study.number,
         "kind": task.kind,
-        "state": _first_state(study, task),
+        "state": _first_state(study, task, limit),
         "family": task.trials[0].family,
         "trials": task.trials,
         "refit": task.trials[0].number if task.kind == "refit" else None,
     }
 
 
-def _first_state(study: Row, task: NewTask) -> str:
-    """A study that ended meanwhile, or ended shorter, wants no more trials: another coordinator
-    of it may still be adding some.
+def _first_state(study: Row, task: NewTask, limit: int) -> str:
+    """A study that ended meanwhile, or ended shorter, or whose run was cancelled, wants no more
+    trials: another coordinator of it may still be adding some.
     """
-    wanted = study.state == "searching" and all(trial.number < study.size for trial in task.trials)
-    return "ready" if wanted or task.kind == "refit" else "withdrawn"
+    if task.kind == "refit":
+        return "ready"
+    within = all(trial.number < study.size for trial in task.trials)
+    asked = any(trial.number < limit for trial in task.trials)
+    return "ready" if study.state == "searching" and within and asked else "withdrawn"

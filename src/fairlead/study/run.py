@@ -8,6 +8,7 @@ end, and takes the run over where the lease ends before the run does.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -48,6 +49,8 @@ from fairlead.training.check import check_families
 from fairlead.worker.check import check_in_child
 from fairlead.worker.forkserver import VARIABLE
 
+_LOOK = 0.2
+"""Seconds between two looks at a run that searches or refits: somebody may have ended it."""
 _STOPPED = PATIENCE / 3
 """Seconds that a worker may be stopped at most: well before others give up waiting to write."""
 
@@ -343,6 +346,7 @@ class _Carrier:
     deploy: Callable[[RunOutcome], None] | None
     alone: bool = False
     _waits_for: str | None = field(default=None, init=False)
+    _looked: float = field(default=0.0, init=False)
 
     def carry(self) -> RunOutcome:
         """Go from stage to stage until the run has ended."""
@@ -358,14 +362,30 @@ class _Carrier:
             while self._look().state == "running":
                 if self.run.verdict is not None and self.run.deploy and self.deploy is None:
                     break  # the last stage is for a process that can deploy
-                if self.alone and self.run.holder != self.holder:
-                    raise Lost(f"run {self.run.id!r} is carried by {self.run.holder!r}")
+                self._refuse_another()
                 if not self._step():
                     pause(news=False)
         refuse_unfinished(self.run)
         return self._outcome
 
+    def _look_again(self) -> None:
+        """Look at the run now and then: who ends it or replaces it tells the ledger alone.
+
+        Raises:
+            Lost: It has ended, or another process carries it alone.
+        """
+        if time.monotonic() < self._looked + _LOOK:
+            return
+        if self._look().state != "running":
+            raise Lost(f"run {self.run.id!r} is {self.run.state} by now")
+        self._refuse_another()
+
+    def _refuse_another(self) -> None:
+        if self.alone and self.run.holder != self.holder:
+            raise Lost(f"run {self.run.id!r} is carried by {self.run.holder!r}")
+
     def _look(self) -> Run:
+        self._looked = time.monotonic()
         runs = self.stages.ledger.runs
         self.run = runs.take(self.run.id, self.holder, lease=self.lease)
         return self.run
@@ -375,7 +395,7 @@ class _Carrier:
         try:
             stage = self._next()
             if stage == "search":  # several may: what they put in is the same, and put in once
-                self.stages.search(self._kept())
+                self.stages.search(self._kept(), self._look_again)
                 self.__dict__.pop("_found", None)
             elif self.run.holder != self.holder:
                 return self._wait()
@@ -412,7 +432,7 @@ class _Carrier:
         trials, best = self._found
         match stage:
             case "refit":
-                stages.refit(study, trials[best.number])
+                stages.refit(study, trials[best.number], self._look_again)
             case "register":
                 with stages.stop.at_once(stages.kept(study)):
                     version = stages.register(study, self._candidate, trials, best)

@@ -38,6 +38,9 @@ _LATEST_WITH_NEWS = 1.0
 """The same for who is told when a worker has nothing to do: what it is told may be lost."""
 
 
+def _nothing() -> None: ...
+
+
 class Pause(Protocol):
     """Waits a little, longer while there is no news."""
 
@@ -72,8 +75,11 @@ class Stages:
     tell: Callable[[int], None] = lambda _ready: None
     hear: Callable[[float], object] | None = None
 
-    def search(self, study: Study) -> Study:
-        """Search until the study is finished."""
+    def search(self, study: Study, look: Callable[[], object] = _nothing) -> Study:
+        """Search until the study is finished.
+
+        `look` is called again and again; what it raises ends this.
+        """
         self.watch.stage("searching")
         self._start_workers(study)
         coordinator = Coordinator(self.plan, study, self.ledger, tell=self.tell)
@@ -82,17 +88,23 @@ class Stages:
             while coordinator.advance():
                 self.watch.searching(self._snapshot(coordinator, before))
                 pause(news=coordinator.news)
+                look()
         self.watch.searching(self._snapshot(coordinator, before))
         return coordinator.study
 
-    def refit(self, study: Study, row: TrialRow) -> Candidate:
-        """The candidate: the best trial's parameters refitted by a worker."""
+    def refit(
+        self, study: Study, row: TrialRow, look: Callable[[], object] = _nothing
+    ) -> Candidate:
+        """The candidate: the best trial's parameters refitted by a worker.
+
+        `look` is called as by `search`.
+        """
         digest, _ = self.ledger.tasks.refit(study.id, row.trial.number)
         if digest is None:
-            digest = self._refit_now(study, row)
+            digest = self._refit_now(study, row, look)
         return manifest.load(self.artifacts.get(digest))
 
-    def _refit_now(self, study: Study, row: TrialRow) -> str:
+    def _refit_now(self, study: Study, row: TrialRow, look: Callable[[], object]) -> str:
         self.watch.stage(f"refitting trial {row.trial.number} on all training rows")
         self.ledger.tasks.add(study.id, [NewTask(kind="refit", trials=(row.trial,))])
         self.tell(1)
@@ -106,6 +118,7 @@ class Stages:
                 if why is not None:
                     raise Failed(f"refitting trial {row.trial.number} failed: {why}")
                 pause(news=False)
+                look()
 
     def register(self, study: Study, candidate: Candidate, trials: Trials, best: Best) -> Version:
         """Give the candidate, with the study that it came from, its place in the registry.
