@@ -87,28 +87,32 @@ def cancel_run(on: On, by: By, run: RunId, body: schemas.CancelBody) -> Response
     """End a run; asked again, it stays cancelled."""
     ledger = on.stores.ledger
     why = f"{body.why} (by {by.name})" if body.why else f"by {by.name}"
-    return pages.answer(submitted.cancel(ledger, submitted.find(ledger, run), why))
+    return pages.answer(submitted.cancel(ledger, submitted.find(ledger, run, to_change=True), why))
 
 
 @router.post("/runs/{run}/pause", response_model=Run, tags=["runs"], dependencies=ONCE)
 def pause_run(on: On, by: By, run: RunId) -> Response:
     """Let the ready tasks of a run wait; asked again, they still do."""
     ledger = on.stores.ledger
-    return pages.answer(submitted.pause(ledger, submitted.find(ledger, run), by=by.name))
+    return pages.answer(
+        submitted.pause(ledger, submitted.find(ledger, run, to_change=True), by=by.name)
+    )
 
 
 @router.post("/runs/{run}/resume", response_model=Run, tags=["runs"], dependencies=ONCE)
 def resume_run(on: On, by: By, run: RunId) -> Response:
     """Let the tasks of a run be taken again; asked again, they still are."""
     ledger = on.stores.ledger
-    return pages.answer(submitted.resume(ledger, submitted.find(ledger, run), by=by.name))
+    return pages.answer(
+        submitted.resume(ledger, submitted.find(ledger, run, to_change=True), by=by.name)
+    )
 
 
 @router.post("/runs/{run}/adjust", response_model=Run, tags=["runs"], dependencies=ONCE)
 def adjust_run(on: On, by: By, run: RunId, body: schemas.AdjustBody) -> Response:
     """Change how many trials a run has, and how urgent it is; answers the run that goes on."""
     ledger = on.stores.ledger
-    found = submitted.find(ledger, run)
+    found = submitted.find(ledger, run, to_change=True)
     changed = submitted.adjust(
         ledger, found, trials=body.trials, priority=body.priority, by=by.name
     )

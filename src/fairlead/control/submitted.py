@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +25,10 @@ from fairlead.study.stop import StopRequest
 
 _EVERY = 0.5
 """Seconds between two looks at a run that is watched."""
+_PAGE = 100
+"""Runs that are looked through at a time."""
+_SHOWN = 5
+"""Runs that a refusal lists."""
 
 
 def submit(  # noqa: PLR0913 - what, how, and who follows it
@@ -56,32 +61,90 @@ def submit(  # noqa: PLR0913 - what, how, and who follows it
         return runs.submit(request, settings, watch, stop, deploy=deploy, priority=priority)
 
 
-def find(ledger: Ledger, words: str) -> Run:
-    """The run with this id, or the last of the study with this id, name or beginning of an id.
+def find(ledger: Ledger, words: str, *, to_change: bool = False) -> Run:
+    """The run with this id, or the last with this name, or of the study with this (begin of an) id.
+
+    The name of a run is that of its own spec: a study may be searched under several.
+
+    Args:
+        ledger: Where to look.
+        words: What it is called.
+        to_change: Whether it is to be changed. Then one that goes on is meant rather than a later
+            one that has ended.
 
     Raises:
         NotFound: There is none.
+        Invalid: It is to be changed, and several go on that may be meant.
     """
     try:
         return ledger.runs.get(words)
     except NotFound:
-        study = _study(ledger, words)
+        found = _called(_newest_first(ledger), words)
+    first = next(found, None)
+    if first is None:
+        first, *others = _of_study(ledger, words)
+        found = iter(others)
+    if not to_change:
+        return first
+    going_on = [run for run in (first, *found) if run.state == "running"]
+    if len(going_on) > 1:
+        ids = ", ".join(run.id for run in going_on[:_SHOWN])
+        raise Invalid(
+            f"{words!r} may be one of {len(going_on)} runs that go on: give the id of one: {ids}"
+            f"{', ...' if len(going_on) > _SHOWN else ''}",
+            code="several_runs",
+            next_steps=[NextStep(action="runs", effect="lists them")],
+        )
+    return going_on[0] if going_on else first
+
+
+def name_of(run: Run, study: Study) -> str:
+    """What a run is called: the name in its spec; its study's where that cannot be read."""
+    return _name(run) or study.name
+
+
+def _name(run: Run) -> str | None:
+    try:
+        name = json.loads(run.spec)["name"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _called(runs: Iterator[Run], name: str) -> Iterator[Run]:
+    quoted = json.dumps(name, ensure_ascii=False)  # most specs need not be read
+    return (run for run in runs if quoted in run.spec and _name(run) == name)
+
+
+def _newest_first(ledger: Ledger) -> Iterator[Run]:
+    after = None
+    while page := ledger.runs.page(after=after, limit=_PAGE):
+        yield from page
+        after = page[-1].id
+
+
+def _of_study(ledger: Ledger, words: str) -> Sequence[Run]:
+    """The runs of the study with this id, or beginning of an id; at least one."""
+    try:
+        study = ledger.studies.get(words)
+    except NotFound:
+        raise _none(ledger, words) from None
     found = ledger.runs.all(study.id)
     if not found:
         raise NotFound(f"study {study.id!r} has no run: it was searched by another command")
-    return found[0]
+    if not study.id.startswith(words):  # it is its name, and its runs have others
+        raise _none(ledger, words)
+    return found
 
 
-def _study(ledger: Ledger, words: str) -> Study:
-    try:
-        return ledger.studies.get(words)
-    except NotFound:
-        known = [run.id for run in ledger.runs.all()]
-        raise NotFound(
-            f"no run has the id {words!r}, and no study that id or name"
-            f"{did_you_mean(words, known)}",
-            next_steps=[NextStep(action="runs", effect="lists them")],
-        ) from None
+def _none(ledger: Ledger, words: str) -> NotFound:
+    runs = ledger.runs.all()
+    known = [run.id for run in runs] + [name for run in runs if (name := _name(run))]
+    return NotFound(
+        f"no run has the id or the name {words!r}, and no study that id"
+        f"{did_you_mean(words, known)}",
+        next_steps=[NextStep(action="runs", effect="lists them")],
+    )
 
 
 def cancel(ledger: Ledger, run: Run, reason: str) -> Run:
@@ -153,6 +216,12 @@ def _refuse_ended(run: Run, what: str) -> None:
         raise Conflict(
             f"run {run.id!r} is {run.state}: there is nothing to {what}; submit its spec again"
         )
+
+
+def beside(ledger: Ledger, run: Run) -> Sequence[Run]:
+    """Other runs that go on with the same study, and so with the same tasks."""
+    same = ledger.runs.all(run.study)
+    return [other for other in same if other.id != run.id and other.state == "running"]
 
 
 # ---- watching -------------------------------------------------------------------------------
@@ -248,7 +317,7 @@ class RunRow:
     """A run, and how far its study is."""
 
     run: Run
-    study: str  # its name
+    study: str  # the name in its spec
     size: int
     ended: int
     paused: bool
@@ -282,7 +351,7 @@ def _row(ledger: Ledger, run: Run, study: Study) -> RunRow:
     counts = ledger.studies.counts(study.id)
     return RunRow(
         run=run,
-        study=study.name,
+        study=name_of(run, study),
         size=study.size,
         ended=counts.done + counts.failed + counts.pruned,
         paused=study.paused,

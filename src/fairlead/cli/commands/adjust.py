@@ -11,7 +11,7 @@ _EPILOG = """\b
 Examples:
   fairlead adjust boston-prices --trials 200
   fairlead adjust boston-prices --priority 10
-RUN is a run's id, or the name of its study, or its id or the start of that.
+RUN is a run's id, or the name in its spec, or its study's id or the start of that.
 """
 
 
@@ -32,7 +32,7 @@ def command(
     from fairlead.control.submitted import adjust, find
 
     with opened(ctx) as stores:
-        before = find(stores.ledger, run)
+        before = find(stores.ledger, run, to_change=True)
         changed = adjust(stores.ledger, before, trials=trials, priority=priority)
     if as_json:
         print_json(changed)

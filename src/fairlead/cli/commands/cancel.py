@@ -9,7 +9,7 @@ from fairlead.cli.context import opened
 _EPILOG = """\b
 Example:
   fairlead cancel boston-prices --why "wrong data"
-RUN is a run's id, or the name of its study, or its id or the start of that.
+RUN is a run's id, or the name in its spec, or its study's id or the start of that.
 """
 
 
@@ -25,5 +25,5 @@ def command(ctx: click.Context, run: str, why: str) -> None:
     from fairlead.control.submitted import cancel, find
 
     with opened(ctx) as stores:
-        ended = cancel(stores.ledger, find(stores.ledger, run), why)
+        ended = cancel(stores.ledger, find(stores.ledger, run, to_change=True), why)
     click.echo(f"{ended.id} cancelled")

@@ -7,7 +7,7 @@ import click
 from fairlead.cli.context import opened
 from fairlead.cli.output import json_option, minute, print_json, print_table
 
-_COLUMNS = ("run", "study", "state", "stage", "trials", "carried by", "began (UTC)")
+_COLUMNS = ("run", "name", "state", "stage", "trials", "carried by", "began (UTC)")
 
 
 @click.command(epilog="\b\nExamples:\n  fairlead runs\n  fairlead runs --json\n")
@@ -35,5 +35,5 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
         for one in found
     ]
     print_table(
-        _COLUMNS, rows, unfolded=("run", "study", "began (UTC)"), empty="there is no run yet"
+        _COLUMNS, rows, unfolded=("run", "name", "began (UTC)"), empty="there is no run yet"
     )
