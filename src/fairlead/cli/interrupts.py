@@ -21,13 +21,14 @@ handler inside a callback, as in the midst of an import, it only prints the exce
 
 
 @contextmanager
-def counted(*, keeps: bool) -> Iterator[StopRequest]:
+def counted(*, keeps: bool, lost: str = "stopped: nothing of it is kept") -> Iterator[StopRequest]:
     """Counts SIGINT and SIGTERM: once finishes the tasks in hand, twice stops at once.
 
     Where there are none in hand yet, once stops at once.
 
     Args:
         keeps: Whether what is done by then is kept, so that the same command goes on.
+        lost: What is said where it is not.
 
     Raises:
         click.Abort: It was stopped; what became of it is said.
@@ -48,7 +49,7 @@ def counted(*, keeps: bool) -> Iterator[StopRequest]:
     try:
         yield stop
     except Stopped as stopped:
-        note(str(stopped) if keeps else "stopped: nothing of it is kept")
+        note(str(stopped) if keeps else lost)
         raise click.Abort from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 _WIDTH = 80  # of tables that are not written to a terminal
 _GAP = 2  # characters between two columns
+_NARROW = 8
+"""Characters that each column has beside those whose words are not broken."""
 _TIED = "\ue000"
 """Stands for the blank of `95 %` while a table is drawn: rich folds at a no-break space, too, and
 `printable` leaves no character of this kind in a cell."""
@@ -91,18 +93,20 @@ def print_table(
     rows: Iterable[Sequence[object]],
     *,
     unfolded: Collection[str] = (),
+    spared: Sequence[str] = (),
     empty: str = "there is none",
 ) -> None:
     """Print a table as wide as the terminal, or 80 columns, without blanks around it.
 
     What does not fit is folded onto more lines at its blanks, never cut: an id can always be
-    copied. Only where the longest words of all columns are wider together is a word broken, the
-    longest first.
+    copied. Where the longest words of all columns are wider together, columns that can be spared
+    are left out; then a word is broken, the longest first, of an unfolded column last.
 
     Args:
         columns: Headings.
         rows: One value a column; numbers stand right, None is a dash.
-        unfolded: Headings of short columns that read badly when folded, such as times.
+        unfolded: Headings of columns that read badly when folded, such as ids and times.
+        spared: Headings of columns that a narrow table does without, the least needed first.
         empty: The message in place of a table without a row.
     """
     from rich import box
@@ -117,7 +121,8 @@ def print_table(
     console = Console(width=None if sys.stdout.isatty() else _width(), highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     cells = [[_cell(value) for value in row] for row in kept]
-    for index, width in enumerate(_widths(console, columns, cells, unfolded)):
+    shown, widths = _fitted(console, columns, cells, unfolded, spared)
+    for index, width in zip(shown, widths, strict=True):
         table.add_column(
             columns[index],
             overflow="fold",
@@ -125,7 +130,7 @@ def print_table(
             width=width,
         )
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*(row[index] for index in shown))
     with console.capture() as drawn:
         console.print(table)
     for line in drawn.get().splitlines():
@@ -159,10 +164,17 @@ def _width() -> int:
     return int(columns) if columns.isdecimal() and int(columns) else _WIDTH
 
 
-def _widths(
-    console: Console, columns: Sequence[str], rows: Sequence[list[Text]], unfolded: Collection[str]
-) -> list[int]:
-    """The width of each column; rich's own rule narrows the widest one, and breaks its words."""
+def _fitted(
+    console: Console,
+    columns: Sequence[str],
+    rows: Sequence[list[Text]],
+    unfolded: Collection[str],
+    spared: Sequence[str],
+) -> tuple[Sequence[int], Sequence[int]]:
+    """The columns that are shown, by their indexes, and the width of each.
+
+    Rich's own rule narrows the widest column, and breaks its words.
+    """
     from rich.measure import Measurement
     from rich.text import Text
 
@@ -174,22 +186,43 @@ def _widths(
         ]
         most.append(max(each.maximum for each in found))
         least.append(most[-1] if column in unfolded else max(each.minimum for each in found))
-    return shared(console.width - _GAP * (len(columns) - 1), least=least, most=most)
+    shown = [*range(len(columns))]
+    for heading in spared:
+        if sum(least[index] for index in shown) <= _room(console, shown):
+            break
+        shown.remove(columns.index(heading))
+    widths = shared(
+        _room(console, shown),
+        least=[least[index] for index in shown],
+        most=[most[index] for index in shown],
+        whole=[place for place, index in enumerate(shown) if columns[index] in unfolded],
+    )
+    return shown, widths
 
 
-def shared(room: int, *, least: Sequence[int], most: Sequence[int]) -> list[int]:
+def _room(console: Console, shown: Sequence[int]) -> int:
+    """Characters of a line without the gaps between columns."""
+    return console.width - _GAP * (len(shown) - 1)
+
+
+def shared(
+    room: int, *, least: Sequence[int], most: Sequence[int], whole: Collection[int] = ()
+) -> list[int]:
     """Share a line between columns: to each its longest word, then the rest to the narrowest.
 
     Args:
         room: Characters, without the gaps between columns.
         least: The longest word of each column.
         most: The longest line of each column.
+        whole: The columns whose words are broken only if that of all others is not enough.
 
     Returns:
         The width of each column: at least 1, and together no more than the room where that can be.
     """
     if sum(least) > room:
-        least, most = [1] * len(least), least
+        kept = [each if index in whole else _NARROW for index, each in enumerate(least)]
+        least, most = (kept if sum(kept) <= room else [1] * len(least)), least
+        least = [min(low, high) for low, high in zip(least, most, strict=True)]
     widths = list(least)
     for level in range(1, min(room, max(most, default=0)) + 1):
         raised = [min(max(low, level), high) for low, high in zip(least, most, strict=True)]

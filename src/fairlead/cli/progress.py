@@ -136,13 +136,27 @@ def in_words(snapshot: SearchProgress) -> str:
     if snapshot.counts.failed:
         parts.append(f"{snapshot.counts.failed} failed")
     left = seconds_left(snapshot)
-    if left is None:
+    waits = _waits(snapshot)
+    if waits is not None:
+        parts.append(waits)
+    elif left is None:
         parts.append("first task running" if snapshot.counts.running else "starting workers")
     parts.append(_clock(snapshot.elapsed))
-    if left is not None:
+    if waits is None and left is not None:
         parts.append(f"{_clock(left)} left")
     parts.append(count(snapshot.workers, "worker"))
     return ", ".join(parts)
+
+
+def _waits(snapshot: SearchProgress) -> str | None:
+    """What the search waits for, where nothing goes on: then nobody knows the time left."""
+    if trials_done(snapshot) >= snapshot.study.size:
+        return "all trials ended"
+    if snapshot.counts.running:
+        return None
+    if snapshot.study.paused:
+        return "paused"
+    return None if snapshot.workers else "waiting for workers"
 
 
 def seconds_left(snapshot: SearchProgress) -> float | None:

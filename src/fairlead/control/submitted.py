@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fairlead.control.halts import Halt, HaltWatch, halts
 from fairlead.errors import Conflict, Invalid, NextStep, NotFound
 from fairlead.formatting import did_you_mean
 from fairlead.ledger.interface import Ledger
@@ -227,7 +228,14 @@ def beside(ledger: Ledger, run: Run) -> Sequence[Run]:
 # ---- watching -------------------------------------------------------------------------------
 
 
-def watch(stores: Stores, run: Run, listener: ProgressListener, stop: StopRequest) -> RunOutcome:
+def watch(
+    stores: Stores,
+    run: Run,
+    listener: ProgressListener,
+    stop: StopRequest,
+    *,
+    on_halt: Callable[[Halt], None] = lambda _halt: None,
+) -> RunOutcome:
     """Follow a run, whoever carries it, until it has ended.
 
     Args:
@@ -235,15 +243,18 @@ def watch(stores: Stores, run: Run, listener: ProgressListener, stop: StopReques
         run: Which.
         listener: Called as by the process that carries it.
         stop: Heeded at once; the run goes on.
+        on_halt: Called once with each thing that the run lacks to go on.
 
     Raises:
         Failed: The run failed, or was cancelled.
         Stopped: It was asked to stop.
     """
     view = _View(stores.ledger, run)
+    halted = HaltWatch(on_halt)
     with stop.at_once("the run goes on"):
         while not view.has_ended():
             view.show(listener)
+            halted.look(view.halts(), time.monotonic())
             time.sleep(_EVERY)
     refuse_unfinished(view.run)
     return outcome_of(view.run, stores.ledger, stores.artifacts)
@@ -278,6 +289,12 @@ class _View:
             listener.stage(stage)
         if self.run.stage == "search":
             listener.searching(self._progress())
+
+    def halts(self) -> Sequence[Halt]:
+        """What the run lacks to go on."""
+        return halts(
+            self._ledger, self.run, self._study, self._ledger.studies.counts(self._study.id)
+        )
 
     def _in_words(self) -> str:
         if self._study.paused:

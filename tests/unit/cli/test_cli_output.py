@@ -24,6 +24,23 @@ def test_the_longest_word_is_broken_first() -> None:
     assert shared(30, least=[64, 8, 6], most=[64, 8, 90]) == [16, 8, 6]
 
 
+def test_an_id_is_broken_only_where_that_of_all_others_is_not_enough() -> None:
+    assert shared(40, least=[18, 30, 7], most=[18, 30, 7], whole=[0]) == [18, 15, 7]
+    assert max(shared(20, least=[18, 30, 7], most=[18, 30, 7], whole=[0])) < 18
+
+
+def test_a_column_that_can_be_spared_is_left_out_of_a_narrow_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = (("run", "carried by", "state"), [("0123456789abcdef.1", "a-long-host-4711", "done")])
+    for columns, heading in (("60", "run carried by state"), ("30", "run state")):
+        monkeypatch.setenv("COLUMNS", columns)
+        print_table(*table, unfolded=("run",), spared=("carried by",))
+        lines = capsys.readouterr().out.splitlines()
+        assert " ".join(lines[0].split()) == heading
+        assert lines[2].startswith("0123456789abcdef.1 ")
+
+
 @pytest.mark.parametrize("room", range(60))
 def test_a_line_is_never_longer_than_the_room_unless_it_has_less_than_a_character_a_column(
     room: int,

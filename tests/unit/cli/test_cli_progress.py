@@ -28,6 +28,15 @@ def test_then_the_best_the_time_gone_and_the_time_left_are_told() -> None:
     assert in_words(later) == "best mse 15.9912, 1 failed, 0:12, 0:24 left, 2 workers"
 
 
+def test_nobody_knows_the_time_left_where_nothing_goes_on() -> None:
+    halted = replace(RUNNING, counts=Counts(ready=2, done=4), best=BEST, workers=0)
+    assert in_words(halted) == "best mse 15.9912, waiting for workers, 0:12, 0 workers"
+    paused = replace(halted, study=replace(STUDY, paused=True))
+    assert in_words(paused) == "best mse 15.9912, paused, 0:12, 0 workers"
+    ended = replace(halted, counts=Counts(done=12))
+    assert in_words(ended) == "best mse 15.9912, all trials ended, 0:12, 0 workers"
+
+
 def test_a_resumed_run_tells_the_time_left_once_one_trial_of_its_own_has_ended() -> None:
     resumed = replace(RUNNING, counts=Counts(running=1, done=8), best=BEST, before=8)
     assert in_words(resumed) == "best mse 15.9912, first task running, 0:12, 1 worker"

@@ -51,7 +51,13 @@ def command(ctx: click.Context, *, decisions: bool, as_json: bool) -> None:
         )
         for member in found.alive
     ]
-    print_table(_COLUMNS, rows, unfolded=("for", "seen", "memory"), empty="no worker is alive")
+    print_table(
+        _COLUMNS,
+        rows,
+        unfolded=("worker", "for", "seen", "memory"),
+        spared=("memory", "host"),
+        empty="no worker is alive",
+    )
     for worker in found.silent:
         note(f"not heard of for {_seconds(found.now - worker.seen)}: {worker.name}")
     for waiting in found.unserved:

@@ -51,7 +51,13 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
         print_csv(_COLUMNS, [list(_exact(each).values()) for each in found])
     else:
         none = "there is no model yet"
-        print_table(_HEADINGS, map(_words, found), unfolded=(_CREATED,), empty=none)
+        print_table(
+            _HEADINGS,
+            map(_words, found),
+            unfolded=("model", _CREATED),
+            spared=("versions", _CREATED),
+            empty=none,
+        )
 
 
 def _exact(model: ModelSummary) -> dict[str, Any]:

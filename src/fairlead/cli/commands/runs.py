@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from fairlead.cli.context import opened
-from fairlead.cli.output import json_option, minute, print_json, print_table
+from fairlead.cli.output import json_option, minute, note, print_json, print_table
+from fairlead.formatting import count
 
 _COLUMNS = ("run", "name", "state", "stage", "trials", "carried by", "began (UTC)")
 
@@ -14,11 +15,18 @@ _COLUMNS = ("run", "name", "state", "stage", "trials", "carried by", "began (UTC
 @json_option
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool) -> None:
-    """List the runs, the newest first: how far each is, and which process carries it."""
+    """List the runs, the newest first: how far each is, and which process carries it.
+
+    A narrow terminal has no room for the last: --json has all of it.
+    """
+    from fairlead.cli.halts import in_words
+    from fairlead.control.halts import abandoned, unserved
     from fairlead.control.submitted import overview
 
     with opened(ctx) as stores:
         found = overview(stores.ledger)
+        orphans = [] if as_json else abandoned(stores.ledger)
+        lacks_workers = not as_json and unserved(stores.ledger)
     if as_json:
         print_json(found)
         return
@@ -35,5 +43,17 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
         for one in found
     ]
     print_table(
-        _COLUMNS, rows, unfolded=("run", "name", "began (UTC)"), empty="there is no run yet"
+        _COLUMNS,
+        rows,
+        unfolded=("run", "began (UTC)"),
+        spared=("carried by", "stage"),
+        empty="there is no run yet",
     )
+    if orphans:
+        note(in_words("no_controller", f"run {orphans[0].id}{_more(len(orphans) - 1)}"))
+    if lacks_workers:
+        note(in_words("no_worker"))
+
+
+def _more(others: int) -> str:
+    return f" and {count(others, 'other')}" if others else ""

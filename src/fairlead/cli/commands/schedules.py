@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from fairlead.cli.context import opened
+from fairlead.cli.halts import in_words
 from fairlead.cli.next_steps import program
-from fairlead.cli.output import json_option, minute, print_json, print_table
+from fairlead.cli.output import json_option, minute, note, print_json, print_table
 
 if TYPE_CHECKING:
     from fairlead.control.schedules import ScheduleRow
@@ -31,12 +32,14 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
 
     `retrain MODEL --every 1d` makes or changes one; a controller begins what is due.
     """
+    from fairlead.control.halts import overdue
     from fairlead.control.schedules import overview
 
     if ctx.invoked_subcommand is not None:
         return
     with opened(ctx) as stores:
         found = overview(stores.ledger)
+        now = stores.ledger.now()
     if as_json:
         print_json(found)
         return
@@ -54,9 +57,12 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     print_table(
         ("model", "every", "next (UTC)", "data", "last", "by"),
         rows,
-        unfolded=("every", "next (UTC)"),
+        unfolded=("model", "every", "next (UTC)"),
+        spared=("by", "data"),
         empty=f"there is no schedule: `{program()} retrain MODEL --every 1d` makes one",
     )
+    if late := overdue([one.schedule for one in found], now):
+        note(f"{late[0].model} is overdue: {in_words('no_controller', 'schedules')}")
 
 
 @command.command()

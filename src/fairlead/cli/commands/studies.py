@@ -41,7 +41,8 @@ def command(ctx: click.Context, *, as_json: bool, as_csv: bool) -> None:
         print_csv(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
     else:
         columns = ("study", "name", "state", "trials", "best")
-        print_table(columns, [_words(row) for row in rows], empty="there is no study yet")
+        lines = [_words(row) for row in rows]
+        print_table(columns, lines, unfolded=("study",), empty="there is no study yet")
 
 
 def _row(ledger: Ledger, study: Study) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import click
 
 from fairlead.cli.context import opened, settings
@@ -26,11 +28,18 @@ def command(ctx: click.Context, run: str, *, as_json: bool) -> None:
     Ctrl-C ends the watching; the run goes on.
     """
     from fairlead.cli.commands.run import show_outcome
+    from fairlead.cli.halts import in_words
     from fairlead.cli.progress import watching
     from fairlead.control.submitted import find, watch
 
-    with opened(ctx) as stores, counted(keeps=False) as stop, watching(quiet=False) as listener:
-        outcome = watch(stores, find(stores.ledger, run), listener, stop)
+    with opened(ctx) as stores, ExitStack() as meanwhile:
+        found = find(stores.ledger, run)
+        left = f"not watching any more: run {found.id} goes on"
+        stop = meanwhile.enter_context(counted(keeps=False, lost=left))
+        listener = meanwhile.enter_context(watching(quiet=False))
+        outcome = watch(
+            stores, found, listener, stop, on_halt=lambda halt: listener.note(in_words(halt))
+        )
     if as_json:
         print_json(outcome.to_json())
     else:

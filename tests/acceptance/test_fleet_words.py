@@ -1,0 +1,31 @@
+"""What the commands of a fleet say where a run does not go on, and what they do not."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+from tests.acceptance.conftest import Place
+from tests.support.waiting import wait_until
+
+
+def test_a_run_that_nobody_carries_says_so_and_goes_on_when_the_watching_ends(
+    place: Place,
+) -> None:
+    run = place.done("submit", "ridge.yaml", "--set", "search.over[0].params.alpha=[0.9]").strip()
+    said = place.folder / "watch.err"
+    with said.open("wb") as errors:
+        watch = place.start("watch", "ridge", stdout=subprocess.DEVNULL, stderr=errors)
+    wait_until(lambda: "no worker is alive: start `fairlead" in said.read_text())
+    assert "nobody carries this run: start `fairlead" in said.read_text()
+    assert "waiting for workers" in said.read_text()
+    watch.send_signal(signal.SIGINT)
+    assert watch.wait(60) == 130
+    assert said.read_text().splitlines()[-1] == f"not watching any more: run {run} goes on"
+
+    listed = place.run("runs")
+    assert run in listed.stdout
+    assert f"nobody carries run {run}: start" in listed.stderr
+    assert "no worker is alive: start" in listed.stderr
+    place.done("pause", run)
+    assert place.run("runs").stderr == ""
