@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from reprlib import Repr
 from typing import Any
+from urllib.parse import unquote
 
 from fairlead.records import Params, Scalar
 
@@ -23,6 +24,8 @@ _NAMED = 5  # classes of a list
 _LISTED = 20  # names of a list
 _SHOWN = 80  # characters of a value that is someone else's
 _TIED = "\N{NO-BREAK SPACE}"
+_PARAMETER = re.compile(r"(?<=[?&])([^?&=#\s]+)=[^&#\s'\"]*")  # of a URL
+_SECRET = {"password", "sslpassword"}
 
 
 def count(many: int, noun: str) -> str:
@@ -61,8 +64,14 @@ def utc(seconds: float) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL with its password, if any, left out."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", url)
+    """The URL with its passwords, if any, left out; those of libpq's parameters too."""
+    masked = re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", url)
+    return _PARAMETER.sub(_masked, masked)
+
+
+def _masked(parameter: re.Match[str]) -> str:
+    secret = unquote(parameter[1]).lower() in _SECRET
+    return f"{parameter[1]}=***" if secret else parameter[0]
 
 
 def value(one: Scalar) -> str:

@@ -68,3 +68,24 @@ def test_a_name_is_not_broken_at_its_hyphen() -> None:
 )
 def test_a_few_classes_are_named_and_the_others_counted(labels: Sequence[Any], text: str) -> None:
     assert formatting.classes(labels) == text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@db/x?sslmode=require", "postgresql://me:***@db/x?sslmode=require"),
+        ("postgresql://me@db/x?password=s%20t", "postgresql://me@db/x?password=***"),
+        (
+            "postgresql://db/x?a=b&sslpassword=secret&c=d",
+            "postgresql://db/x?a=b&sslpassword=***&c=d",
+        ),
+        ("postgresql://db/x?p%61ssword=secret", "postgresql://db/x?p%61ssword=***"),
+        (
+            "postgresql://db/x?passfile=/home/me/.pgpass",
+            "postgresql://db/x?passfile=/home/me/.pgpass",
+        ),
+        ("'postgresql://db/x?password=s': gone", "'postgresql://db/x?password=***': gone"),
+    ],
+)
+def test_a_password_is_left_out_wherever_a_url_has_it(url: str, shown: str) -> None:
+    assert formatting.without_password(url) == shown

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -19,8 +18,7 @@ import click
 from click.core import ParameterSource
 
 from fairlead.errors import FairleadError, NextStep, Value
-
-_PASSWORD = re.compile(r"://[^/]*:[^/]*@")  # of a URL
+from fairlead.formatting import without_password
 
 
 def explained(error: FairleadError) -> str:
@@ -69,7 +67,7 @@ def _given_options() -> Iterator[str]:
         if root.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
         text = str(root.params.get(name))
-        yield from _words(root.command, option, None if _PASSWORD.search(text) else text)
+        yield from _words(root.command, option, None if without_password(text) != text else text)
 
 
 def _path() -> str:

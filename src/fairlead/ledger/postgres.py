@@ -24,6 +24,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from fairlead.backoff import Backoff
 from fairlead.errors import Busy, DiskFull, Failed, FairleadError, Invalid, NextStep, Unreachable
+from fairlead.formatting import without_password
 from fairlead.ledger.database import (
     HOME,
     PATIENCE,
@@ -345,7 +346,8 @@ def _url(text: str) -> sa.URL:
 
 
 def _shown(url: sa.URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=True)
+    shown = url.set(drivername="postgresql").render_as_string(hide_password=True)
+    return without_password(shown)  # a parameter may hold one as well
 
 
 def _engine(url: sa.URL, patience: float) -> sa.Engine:

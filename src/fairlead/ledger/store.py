@@ -10,6 +10,7 @@ from typing import Literal, Protocol, Self, TypeAlias
 import sqlalchemy as sa
 
 from fairlead.errors import Invalid, NextStep
+from fairlead.formatting import without_password
 from fairlead.ledger import http, postgres, sqlite
 from fairlead.ledger.autoscaling import SqlAutoscaling
 from fairlead.ledger.database import HOME, PATIENCE, SCHEMA_LOCK, Database, now
@@ -205,7 +206,7 @@ def _database(location: Path | str) -> _Module:
 
 def _without_password(location: str) -> str:
     try:
-        return sa.make_url(location).render_as_string(hide_password=True)
+        return without_password(sa.make_url(location).render_as_string(hide_password=True))
     except (sa.exc.ArgumentError, ValueError):
         return location.partition("://")[0] + "://..."
 

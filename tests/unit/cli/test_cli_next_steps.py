@@ -63,8 +63,10 @@ def test_a_command_names_the_stores_that_this_one_was_given(tmp_path: Path) -> N
     assert command_line(step) == "fairlead report prices"
 
 
-def test_a_stores_password_is_not_repeated() -> None:
-    url = "postgresql://ada:secret@db/fairlead"
+@pytest.mark.parametrize(
+    "url", ["postgresql://ada:secret@db/fairlead", "postgresql://ada@db/fairlead?password=secret"]
+)
+def test_a_stores_password_is_not_repeated(url: str) -> None:
     with commands.make_context("fairlead", ["--ledger", url, "models"]):
         said = command_line(NextStep(action="models"))
     assert said == "fairlead --ledger URL models"
