@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,27 @@ def test_the_report_is_written_to_the_home_and_its_path_printed(home: Path) -> N
     assert "<b>Promoted</b>: mean squared error 7.5 against 75.0" in page
     assert "there is no converter for it" in page
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["../../../PWNED", "{folder}/own", "\x1b]0;owned\x07\x1b[2Jred"])
+def test_a_study_whatever_its_name_has_its_report_in_the_home(
+    home: Path, tmp_path: Path, name: str
+) -> None:
+    with closing(sqlite3.connect(home / "ledger.db")) as database, database:
+        forged = name.format(folder=tmp_path)
+        database.execute("update studies set name = ?", [forged])
+    before = set(tmp_path.rglob("*.html"))
+    done = report(home, "0123")
+    assert done.returncode == 0, done.stderr
+    (written,) = set(tmp_path.rglob("*.html")) - before
+    assert written.parent == home / "reports"
+    assert done.stdout == f"{written}\n"
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_path_is_printed_as_text(home: Path, tmp_path: Path) -> None:
+    done = report(home, "prices", "--output", str(tmp_path / "\x1b[2J.html"))
+    assert done.stdout == f"{tmp_path}/\\x1b[2J.html\n"
 
 
 def test_a_file_of_ones_own_choice_is_written_and_written_again(home: Path, tmp_path: Path) -> None:

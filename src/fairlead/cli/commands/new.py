@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from fairlead.cli.next_steps import program
-from fairlead.cli.output import note
+from fairlead.cli.output import note, printable
 from fairlead.errors import Failed, Invalid
 
 EXAMPLES = {"boston": "boston", "boston-bayes": "boston", "california": "california"}
@@ -50,7 +50,7 @@ def command(folder: Path, example: str | None) -> None:
     except OSError as error:
         raise Failed(f"writing into {str(folder)!r}: {error}") from error
     for file in files:
-        click.echo(str(file.path))
+        click.echo(printable(str(file.path)))
     note(f"next: {program()} run {shlex.quote(str(files[0].path))}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from fairlead import atomic
 from fairlead.cli.context import opened, settings
 from fairlead.cli.next_steps import command_line
 from fairlead.cli.options import NonEmptyPath
-from fairlead.cli.output import minute, note
+from fairlead.cli.output import minute, note, printable
 
 if TYPE_CHECKING:
     from fairlead.records import Study
@@ -24,6 +25,8 @@ Examples:
 STUDY is a name (its newest study), an id, or the beginning of one.
 """
 _DIGITS = 8  # of the id, in the file's name
+_OTHER = re.compile(r"[^A-Za-z0-9._-]")  # than what every system has in names
+_LONGEST = 100
 
 
 @click.command(epilog=_EPILOG)
@@ -50,7 +53,7 @@ def command(ctx: click.Context, study: str, output: Path | None) -> None:
     written = _write(path, page)
     note(f"study {found.id} ({found.name}): {_extent(found)}")
     note(f"{size(written)}, of which Plotly's library is {size(len(_plotly()))}")
-    click.echo(str(path))
+    click.echo(printable(str(path)))
 
 
 def _extent(study: Study) -> str:
@@ -61,9 +64,10 @@ def _extent(study: Study) -> str:
 
 
 def _default(study: Study, options: Settings) -> Path:
+    """A file of the folder of reports, whatever others have called the study."""
     digest, _, repetition = study.id.partition("-")
     parts = filter(None, (study.name, digest[:_DIGITS], repetition))
-    return options.reports / f"{'-'.join(parts)}.html"
+    return options.reports / f"{_OTHER.sub('_', '-'.join(parts))[-_LONGEST:]}.html"
 
 
 def _plotly() -> str:
