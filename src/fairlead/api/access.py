@@ -67,6 +67,11 @@ class Caller:
     role: Role
     sha256: str = ""
 
+    @property
+    def identity(self) -> str:
+        """The name with the token's digest: one of the same name that is added later is another."""
+        return f"{self.name} {self.sha256}".rstrip()
+
     def may(self, need: Need) -> bool:
         """Whether the role lets it."""
         return need in MAY[self.role]

@@ -60,7 +60,7 @@ class Once:
             return
         message = await receive()  # the gate gives the body in one piece
         request = Request(
-            caller=scope["state"]["caller"].name,
+            caller=scope["state"]["caller"].identity,
             key=key[1],
             digest=_digest(scope, message.get("body", b"")),
         )

@@ -143,13 +143,13 @@ def begin_upload(on: On, by: By, body: schemas.UploadBody) -> Response:
     """Begin an upload in pieces, or find the one of this file that the caller has not finished."""
     if body.size > on.settings.max_upload:
         raise bodies.too_large(on.settings.max_upload)
-    return _row(_uploads(on).begin(body.digest, body.size, by.name))
+    return _row(_uploads(on).begin(body.digest, body.size, by.identity))
 
 
 @router.get("/uploads/{upload}", response_model=schemas.UploadRow, tags=["artifacts"])
 def get_upload(on: On, by: By, upload: UploadId) -> Response:
     """How many bytes of an upload are there; one that is finished is there no more."""
-    return _row(_uploads(on).get(upload, by.name))
+    return _row(_uploads(on).get(upload, by.identity))
 
 
 @router.patch(
@@ -162,7 +162,7 @@ async def append_upload(
     request: Request, on: On, by: By, upload: UploadId, offset: Offset
 ) -> Response:
     """Append the next bytes; with the last of them, the file is verified and stored."""
-    found = await on.arrivals.in_thread(lambda: _uploads(on).get(upload, by.name))
+    found = await on.arrivals.in_thread(lambda: _uploads(on).get(upload, by.identity))
     left = max(0, found.size - offset)
     bodies.refuse_announced(request.scope, left)
     with on.arrivals.one():
@@ -181,7 +181,7 @@ async def append_upload(
 @router.delete("/uploads/{upload}", status_code=HTTPStatus.NO_CONTENT, tags=["artifacts"])
 def delete_upload(on: On, by: By, upload: UploadId) -> Response:
     """Delete what is there of an upload."""
-    _uploads(on).forget(_uploads(on).get(upload, by.name).id)
+    _uploads(on).forget(_uploads(on).get(upload, by.identity).id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

@@ -5,7 +5,8 @@ Whoever was cut off, or whose server was restarted, asks how many there are and 
 last byte has the whole file verified and put into the artefact store; only then is there anything
 that others see. An upload that nobody has gone on with for a day is deleted.
 
-How many there are at once is bounded, and one client at a time may append to one.
+How many there are at once is bounded, of each caller and of all; one client at a time may append to
+one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from fairlead.artifacts.folder import as_failed, locked
 from fairlead.errors import Conflict, Invalid, NotFound, Overloaded
 from fairlead.records import Digest
 
-MOST = 64
+MOST = 256
+MOST_OF_ONE = 32
 AGE = 86_400.0  # seconds
 
 
@@ -80,6 +82,10 @@ class Uploads:
                 for each in known:
                     if (each.digest, each.size, each.caller) == (digest, size, caller):
                         return each
+                if sum(each.caller == caller for each in known) >= MOST_OF_ONE:
+                    raise Overloaded(
+                        f"{MOST_OF_ONE} uploads of yours are not finished; go on with one of them"
+                    )
                 if len(known) >= MOST:
                     raise Overloaded(f"{MOST} uploads are not finished; try again later")
                 return self._made(

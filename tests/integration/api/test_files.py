@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 from fairlead.api import bodies, uploads
 from fairlead.api.bodies import Arrivals
-from fairlead.server.auth import add_token
+from fairlead.server.auth import add_token, remove_token
 from fairlead.stores import Stores
 
 Clients = Callable[..., httpx2.Client]
@@ -166,6 +166,29 @@ def test_uploads_are_bounded_in_size_number_and_age(
     monkeypatch.setattr(uploads, "AGE", -1.0)
     begun(client, size=12)
     assert len(left_behind(home)) == 1
+
+
+def test_one_caller_leaves_places_to_others(
+    home: Home,
+    client: httpx2.Client,
+    in_process: Callable[..., httpx2.Client],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uploads, "MOST_OF_ONE", 2)
+    begun(client, size=10)
+    begun(client, size=11)
+    full = client.post("/api/v1/uploads", json={**BEGIN, "size": 12})
+    assert (full.status_code, full.json()["code"]) == (503, "overloaded")
+    begun(in_process(add_token(home.settings.tokens, "bob", role="worker")), size=12)
+
+
+def test_an_upload_is_not_that_of_a_later_token_of_the_same_name(
+    home: Home, client: httpx2.Client, in_process: Callable[..., httpx2.Client]
+) -> None:
+    upload = begun(client, size=10)
+    remove_token(home.settings.tokens, "ann")
+    later = in_process(add_token(home.settings.tokens, "ann", role="worker"))
+    assert later.get(upload).status_code == 404
 
 
 def test_only_so_many_files_arrive_at_once(

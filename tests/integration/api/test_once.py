@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 
 from fairlead.errors import Failed
 from fairlead.registry.registry import Registry
-from fairlead.server.auth import add_token
+from fairlead.server.auth import add_token, remove_token
 from fairlead.stores import Stores
 
 Clients = Callable[..., httpx2.Client]
@@ -63,6 +63,9 @@ def test_a_key_is_for_one_request_of_one_caller(
     bob = in_process(add_token(home.settings.tokens, "bob", role="admin"))
     theirs = bob.post(PROMOTE, json=BODY, headers=KEY)
     assert theirs.json() == {"promotion": None}
+    remove_token(home.settings.tokens, "ann")
+    later = in_process(add_token(home.settings.tokens, "ann", role="admin"))
+    assert later.post(PROMOTE, json=BODY, headers=KEY).json() == {"promotion": None}
 
 
 def test_what_was_refused_may_be_asked_again_under_the_key(client: httpx2.Client) -> None:
