@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
-from anyio import CancelScope
+from anyio import CancelScope, to_thread
 from starlette.responses import Response
 
 from fairlead.api.problems import problem
@@ -76,7 +79,19 @@ def _under(order: Order, request: OpenRequest | None) -> Order:
 
 
 async def _replied(order: Order) -> Reply | None:
-    """The reply of a process; None where it takes too long."""
+    """The reply of a process; None where it takes too long.
+
+    Its folder is removed here, however it ends: the client's code may end it at any moment.
+    """
+    folder = tempfile.mkdtemp(prefix="fairlead-client-")
+    try:
+        return await _replied_in(folder, order)
+    finally:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+
+
+async def _replied_in(folder: str, order: Order) -> Reply | None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as pipe:
         try:
@@ -86,6 +101,7 @@ async def _replied(order: Order) -> Reply | None:
                 "-m",
                 "fairlead.api.submitting",
                 str(writing),
+                folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

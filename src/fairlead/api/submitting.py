@@ -1,19 +1,20 @@
 """A spec of a client, planned and submitted in a process of its own.
 
-    python -m fairlead.api.submitting FD
+    python -m fairlead.api.submitting FD FOLDER
 
 Reading its data may take memory and time, and checking its families runs its code: none of that
 happens in the server. The order comes on stdin, which stays open for as long as the server waits;
-the answer goes to the descriptor FD, whatever is printed meanwhile. Where the client asks under an
-Idempotency-Key, the answer is kept in the transaction that opens the run, by this process.
+the answer goes to the descriptor FD, whatever is printed meanwhile. FOLDER is where the client's
+files are laid out: the server removes it, or this where the server has died. Where the client asks
+under an Idempotency-Key, the answer is kept in the transaction that opens the run, by this process.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -148,21 +149,21 @@ def _refusal(response: Response) -> Reply:
     )
 
 
-def _end_with_server() -> None:
+def _end_with_server(folder: str) -> None:
     """The server closes its end when it waits no longer, and when it dies."""
     sys.stdin.buffer.read()
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
 def main(arguments: list[str]) -> None:
     """Read the order, carry it out, and write the reply."""
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order, dec_hook=_path)
-    threading.Thread(target=_end_with_server, daemon=True).start()
-    with tempfile.TemporaryDirectory(prefix="fairlead-client-") as folder:
-        os.chdir(folder)
-        reply = carried_out(order)
-        os.chdir("/")  # the folder goes
-    with os.fdopen(int(arguments[0]), "wb") as answers:
+    descriptor, folder = arguments
+    threading.Thread(target=_end_with_server, args=(folder,), daemon=True).start()
+    os.chdir(folder)
+    reply = carried_out(order)
+    with os.fdopen(int(descriptor), "wb") as answers:
         answers.write(msgspec.json.encode(reply) + b"\n")
     os._exit(0)  # threads of the client's code are not waited for
 

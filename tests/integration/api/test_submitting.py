@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -159,14 +160,23 @@ def test_code_is_an_uploaded_file_and_runs_in_other_processes(
     [(b"import os; os._exit(3)", 422), (b"import os; os.fork() or os.setsid(); os._exit(0)", 422)],
 )
 def test_code_that_ends_its_process_ends_no_server(
-    client: httpx2.Client, code: bytes, status: int
+    client: httpx2.Client,
+    code: bytes,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     spec = document()
     spec["search"]["over"] = [{"family": "./own.py:Own", "params": {"alpha": [1.0]}}]
     files = {"sums.csv": put(client, ROWS), "own.py": put(client, code)}
     answer = submitted(client, spec, files=files)
     assert (answer.status_code, answer.json()["code"]) == (status, "failed"), answer.text
     assert client.get("/api/v1/runs").status_code == 200
+    assert list(temporary.glob("fairlead-client-*")) == []
 
 
 @pytest.mark.parametrize(
