@@ -29,3 +29,29 @@ def test_a_run_that_nobody_carries_says_so_and_goes_on_when_the_watching_ends(
     assert "no worker is alive: start" in listed.stderr
     place.done("pause", run)
     assert place.run("runs").stderr == ""
+
+
+def test_a_worker_makes_a_ledger_and_says_what_it_does(place: Place) -> None:
+    home = str(place.folder / "new")
+    said = place.folder / "worker.err"
+    with said.open("wb") as errors:
+        worker = place.start("--home", home, "worker", "--name", "w", stderr=errors)
+    wait_until(lambda: f"worker w: waiting for tasks of sqlite:///{home}" in said.read_text())
+    place.done("--home", home, "submit", "ridge.yaml")
+    wait_until(lambda: "ridge, trial 0" in said.read_text())
+    wait_until(lambda: "worker w: task 1 attempt 1: done in " in said.read_text())
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    assert said.read_text().splitlines()[-1].endswith("worker w: ended")
+
+
+def test_slots_have_names_that_begin_with_the_one_that_is_given(place: Place) -> None:
+    slots = place.start("worker", "--slots", "2", "--name", "big", stderr=subprocess.DEVNULL)
+    wait_until(
+        lambda: (
+            {one["worker"]["name"] for one in place.json("fleet")["alive"]} == {"big-1", "big-2"}
+        )
+    )
+    slots.send_signal(signal.SIGTERM)
+    assert slots.wait(60) == 0
+    assert "'a/b' is not of letters" in place.refused(2, "worker", "--name", "a/b")

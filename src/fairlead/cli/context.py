@@ -46,6 +46,15 @@ def refuse_server(ctx: click.Context, what: str) -> None:
 
 
 @contextmanager
+def begun(ctx: click.Context) -> Iterator[Stores]:
+    """The same for programs that wait for work: where nothing was ever run, they make a ledger."""
+    from fairlead.stores import open_stores
+
+    with open_stores(settings(ctx)) as stores:
+        yield stores
+
+
+@contextmanager
 def opened(ctx: click.Context) -> Iterator[Stores]:
     """The stores of this home; only the commands that run something make a ledger.
 

@@ -71,6 +71,13 @@ def log(text: str) -> None:
             raise
 
 
+def log_at(text: str) -> None:
+    """The same, behind the time: for programs that go on for days."""
+    import time
+
+    log(f"{second(time.time())}  {text}")
+
+
 def exit_status(error: FairleadError) -> int:
     """The exit status after an error: 2 where the request was wrong, 1 where the work failed."""
     return 2 if isinstance(error, Invalid) else 1

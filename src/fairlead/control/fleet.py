@@ -5,12 +5,14 @@ A machine's share of it are `Slots`: so many worker processes, replaced where on
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from fairlead.errors import Transient
 from fairlead.ledger.interface import Ledger
@@ -125,9 +127,10 @@ class Slots:
         count: How many there are to be.
         study: Id of the one study that they work on; any if None.
         drain: Seconds that tasks in hand have, once asked to stop; as long as they take if None.
+        name: What their names begin with; NAME-1 and so on, a new number for each.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where, which and how many
         self,
         ledger: Ledger,
         settings: Settings,
@@ -135,7 +138,9 @@ class Slots:
         count: int,
         study: str | None,
         drain: float | None,
+        name: str | None = None,
     ) -> None:
+        self._names = unique_name if name is None else partial(_numbered, name, itertools.count(1))
         self._ledger = ledger
         self._settings = settings
         self._count = count
@@ -162,7 +167,8 @@ class Slots:
             artifacts=self._settings.artifacts_url,
             environ={"FAIRLEAD_LEASE": repr(self._settings.lease)},
         )
-        with StudyWorkers(local_runner(self._settings), self._ledger, count=self._count) as workers:
+        runner = local_runner(self._settings, names=self._names)
+        with StudyWorkers(runner, self._ledger, count=self._count) as workers:
             workers.start(group)
             while not self._asked:
                 with suppress(Transient):  # the ledger is away: tried again
@@ -177,3 +183,7 @@ class Slots:
                         asked_to_leave = True
                 self._wake.clear()
                 self._wake.wait(_EVERY / 5)
+
+
+def _numbered(name: str, numbers: Iterator[int]) -> str:
+    return f"{name}-{next(numbers)}"

@@ -64,6 +64,7 @@ class LocalRunner:
         home: Folder of what they keep beside the stores: local copies of artefacts.
         logs: Folder of what they print.
         environ: Environment variables of all workers, on top of this process's.
+        names: Gives each worker its name, unique among those alive.
         stopped: Seconds that a worker may be stopped (SIGSTOP) before it is killed.
     """
 
@@ -74,7 +75,9 @@ class LocalRunner:
         logs: Path,
         stopped: float,
         environ: Mapping[str, str] | None = None,
+        names: Callable[[], str] = unique_name,
     ) -> None:
+        self._names = names
         self._home = home
         self._logs = logs
         self._stopped = stopped
@@ -104,7 +107,7 @@ class LocalRunner:
         """
         environ = {**self._environ, **of_stores(ledger, artifacts)}
         for _ in range(count):
-            name = unique_name()
+            name = self._names()
             arguments = ["worker", "--name", name, "--assigned"]
             nothing = subprocess.DEVNULL
             with contextlib.suppress(OSError):  # `ensure` will say so
@@ -167,7 +170,7 @@ class LocalRunner:
             name, process = self._ahead.pop()
             if _assign(process, group, log := self._log(name)):
                 return _Worker(name=name, process=process, log=log)
-        name = unique_name()
+        name = self._names()
         with (log := self._log(name)).open("wb") as output:
             environ = {**self._environ, **group.variables}
             process = self._spawn(group.arguments(name), output, environ)

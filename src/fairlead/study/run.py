@@ -219,13 +219,18 @@ def _check(
     return check_in_child(plan.to_check, settings, request.forkserver)
 
 
-def local_runner(settings: Settings, forkserver: str | None = None) -> LocalRunner:
+def local_runner(
+    settings: Settings,
+    forkserver: str | None = None,
+    names: Callable[[], str] = unique_name,
+) -> LocalRunner:
     """The runner for workers on this machine, whose children this fork server forks."""
     return LocalRunner(
         home=settings.home,
         logs=settings.logs,
         stopped=min(settings.lease, _STOPPED),
         environ={VARIABLE: forkserver} if forkserver else {},
+        names=names,
     )
 
 

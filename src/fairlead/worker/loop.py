@@ -36,6 +36,7 @@ _SOONEST, _LATEST = 0.005, 0.5
 _LATEST_WITH_QUEUE = 4.0
 """The same where a queue tells of tasks."""
 
+_NAMED = 3  # trials of a task in a line
 _AWAY = 5.0
 """Seconds until the next claim, where the artefact store did not answer."""
 
@@ -87,7 +88,8 @@ class Worker:
         offer: What this machine has for tasks.
         queue: Tells when there may be tasks; without one the worker looks again and again.
         forkserver: The socket of a fork server that forks its children.
-        note: Called with a line of text for each event.
+        note: Called with a line of text for what goes wrong.
+        tell: Called with a line of text for each task.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Worker:
     queue: Queue | None = None
     forkserver: str | None = None
     note: Callable[[str], None] = lambda _line: None
+    tell: Callable[[str], None] = lambda _line: None
     stop: WorkerStop = field(default_factory=WorkerStop)
     _child: Child | None = None
     _study: Study | None = None
@@ -236,7 +239,7 @@ class Worker:
         """Execute the claimed task; the next claim, where the commit gave one."""
         with contextlib.suppress(Lost):
             return self._execute(claim)
-        self.note(f"task {claim.task} attempt {claim.attempt}: lease lost; result discarded")
+        self.note(f"{_of(claim)}: lease lost; result discarded")
         self._end_child()
         return None
 
@@ -245,6 +248,7 @@ class Worker:
         if claim.kind == "refit":
             self._renew_forked_child()
         child = self._child_for(study)
+        self.tell(f"{_of(claim)}: {_what(claim, study)}")
         child.send(_task_request(claim, study))
         now = time.monotonic()
         attempt = Attempt(
@@ -267,7 +271,10 @@ class Worker:
                     child.has_open = study.id if claim.kind == "trials" else None
                     attempt = replace(attempt, began=time.monotonic())
                 case end:
-                    return self._patiently(partial(self._conclude, claim, end))
+                    following = self._patiently(partial(self._conclude, claim, end))
+                    if isinstance(end, decide.CommitResult):
+                        self.tell(f"{_of(claim)}: {_done(end, time.monotonic() - now)}")
+                    return following
 
     def _observe(self, child: Child, limits: Limits) -> Observation:
         self.stop.drain()
@@ -296,21 +303,22 @@ class Worker:
             case decide.CommitResult(answer=Refitted(candidate=candidate)):
                 tasks.commit_refit(claim, candidate)
             case decide.ReportFault(reason=reason, replace=replace):
-                self.note(f"task {claim.task} attempt {claim.attempt}: {reason}")
+                self.note(f"{_of(claim)}: {reason}")
                 if replace:
                     self._end_child()
                 tasks.fault(claim, reason)
             case decide.ReportLost():
-                self.note(f"task {claim.task} attempt {claim.attempt}: its process was killed")
+                self.note(f"{_of(claim)}: its process was killed")
                 self._end_child()
                 tasks.lose(self.name)
             case decide.GiveBack(reason=reason):
-                self.note(f"task {claim.task} attempt {claim.attempt}: {reason}")
+                self.note(f"{_of(claim)}: {reason}")
                 tasks.release(claim, reason)
                 self._idle(_AWAY)
             case decide.Release(reason=reason):
                 self._end_child()
                 tasks.release(claim, reason)
+                self.tell(f"{_of(claim)}: given back: {reason}")
         return None
 
     def _study_of(self, study_id: str) -> Study:
@@ -345,6 +353,31 @@ class Worker:
                 self.forkserver = None
             self._child.end()
             self._child = None
+
+
+def _of(claim: Claim) -> str:
+    return f"task {claim.task} attempt {claim.attempt}"
+
+
+def _what(claim: Claim, study: Study) -> str:
+    """The study and the trials of a task, as a person reads them."""
+    numbers = [str(trial.number) for trial in claim.trials]
+    named = ", ".join(numbers[:_NAMED]) + (", ..." if len(numbers) > _NAMED else "")
+    kind = "refit of trial" if claim.kind == "refit" else "trial"
+    return f"{study.name}, {kind}{'s' if len(numbers) > 1 else ''} {named}"
+
+
+def _done(end: decide.CommitResult, seconds: float) -> str:
+    """How long a task took and what came of it; of several trials, how their scores are spread."""
+    results = end.answer.results if isinstance(end.answer, TrialsScored) else ()
+    scores = [result.score for result in results if result.score is not None]
+    parts = [f"done in {seconds:.1f} s"]
+    if scores:
+        low, high = min(scores), max(scores)
+        parts.append(f"score {low:.6g}" if low == high else f"scores {low:.6g} to {high:.6g}")
+    if len(scores) < len(results):
+        parts.append(f"{len(results) - len(scores)} without a score")
+    return ", ".join(parts)
 
 
 def threads_of(study: Study) -> int:

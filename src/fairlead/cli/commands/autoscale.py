@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from fairlead.cli.context import opened, settings
+from fairlead.cli.context import begun, opened, settings
 from fairlead.cli.decisions import decision_json, decision_line
 from fairlead.cli.output import log, print_fields, print_json
 from fairlead.formatting import plain
@@ -203,7 +203,7 @@ def _scale(  # noqa: PLR0913 - the options of the command
     stop = WorkerStop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.ask())
-    with opened(ctx):
+    with begun(ctx):
         pass  # both stores can be opened
     autoscale(
         ScaleRequest(name=name, policy=policy, study=study, drain=drain, place=place),

@@ -8,7 +8,7 @@ import click
 
 from fairlead.cli.context import settings
 from fairlead.cli.options import token_option
-from fairlead.cli.output import log
+from fairlead.cli.output import log_at
 
 _EPILOG = """\b
 Examples:
@@ -45,7 +45,7 @@ def command(ctx: click.Context, most: int, workers: int, token: str | None) -> N
     from fairlead.control.controller import Controller
 
     controller = Controller(
-        settings=settings(ctx), most=most, workers=workers, note=log, token=token
+        settings=settings(ctx), most=most, workers=workers, note=log_at, token=token
     )
     asked = 0
 
@@ -58,5 +58,5 @@ def command(ctx: click.Context, most: int, workers: int, token: str | None) -> N
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
-    log("waiting for runs")
+    log_at("controller: waiting for runs")
     controller.run()

@@ -8,7 +8,7 @@ import click
 
 from fairlead.cli.context import settings
 from fairlead.cli.options import token_option
-from fairlead.cli.output import log
+from fairlead.cli.output import log_at
 from fairlead.errors import Invalid
 
 _EPILOG = """\b
@@ -80,7 +80,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
             f"ledger {found.ledger!r}: a server has it already; name its database",
             code="behind_api",
         )
-    carrying = Controller(settings=found, most=most, workers=workers, note=log, token=token)
+    carrying = Controller(settings=found, most=most, workers=workers, note=log_at, token=token)
     server = ControlServer(
         settings=found,
         host=host,

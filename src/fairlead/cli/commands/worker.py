@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -12,10 +13,13 @@ from functools import partial
 
 import click
 
-from fairlead.cli.context import opened, settings
-from fairlead.cli.output import log
+from fairlead.cli.context import begun, settings
+from fairlead.cli.output import log, log_at
+from fairlead.formatting import without_password
 from fairlead.machine import installed_packages, unique_name, usable_memory
 from fairlead.records import Offer
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 _EPILOG = """\b
 Examples:
@@ -25,13 +29,20 @@ Examples:
 """
 
 
+def _name(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    """A name that can be that of a file, too: workers that others start have logs of their own."""
+    if name is not None and not _NAME.fullmatch(name):
+        raise click.BadParameter(f"{name!r} is not of letters, digits, '.', '_' and '-'.")
+    return name
+
+
 @click.command(epilog=_EPILOG)
 @click.option("--study", help="Work on this study only (a name, an id, or its beginning).")
-@click.option("--name", help="Name of this worker, unique among those alive.")
+@click.option("--name", callback=_name, help="Name of this worker, unique among those alive.")
 @click.option(
     "--slots",
     type=click.IntRange(1, 256),
-    help="So many workers at once, whose names begin with this one's.",
+    help="So many workers at once, by the names NAME-1, NAME-2 and so on.",
 )
 @click.option(
     "--drain-seconds",
@@ -39,6 +50,7 @@ Examples:
     type=click.FloatRange(min=0),
     help="Seconds that the task in hand has, once asked to stop (default: as long as it takes).",
 )
+@click.option("--quiet", is_flag=True, help="Print only what goes wrong.")
 @click.option("--forkserver", envvar="FAIRLEAD_FORKSERVER", hidden=True)
 @click.option("--assigned", is_flag=True, hidden=True)
 @click.option("--until-eof", is_flag=True, help="Stop at once at the end of standard input.")
@@ -50,6 +62,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     name: str | None,
     slots: int | None,
     drain: float | None,
+    quiet: bool,
     forkserver: str | None,
     assigned: bool,
     until_eof: bool,
@@ -60,9 +73,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
     --drain-seconds, ends at once and gives the task back.
     """
     if slots is not None:
-        if name is not None or until_eof:
-            raise click.UsageError("--slots cannot be combined with --name or --until-eof.")
-        _work_in_slots(ctx, slots, study, drain)
+        if until_eof:
+            raise click.UsageError("--slots cannot be combined with --until-eof.")
+        _work_in_slots(ctx, slots, name, study, drain)
         return
     from fairlead.stores import open_queue  # imported before the wait
     from fairlead.worker.loop import Worker
@@ -70,11 +83,16 @@ def command(  # noqa: PLR0913 - click passes each option by name
     if assigned and (study := _assignment()) is None:
         return
     options = settings(ctx)
-    with opened(ctx) as stores:
+    by_hand = not until_eof
+    name = name or unique_name()
+    say = partial(_say, name) if by_hand else log
+    tell = say if by_hand and not quiet else _nothing
+    with begun(ctx) as stores:
         of = stores.ledger.studies.get(study).id if study else None
-        queue = open_queue(options, notice=log, study=of or "")
+        tell(f"waiting for tasks of {without_password(options.ledger_url)}")
+        queue = open_queue(options, notice=say, study=of or "")
         worker = Worker(
-            name=name or unique_name(),
+            name=name,
             ledger=stores.ledger,
             artifacts=options.artifacts_url,
             cache=options.artifacts_cache,
@@ -83,7 +101,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
             queue=queue,
             offer=Offer(packages=installed_packages(), memory=usable_memory()),
             forkserver=forkserver,
-            note=log,
+            note=say,
+            tell=tell,
         )
         at_once = partial(worker.stop.ask, at_once=True)
 
@@ -100,21 +119,33 @@ def command(  # noqa: PLR0913 - click passes each option by name
             threading.Thread(target=_at_eof, args=(at_once,), daemon=True).start()
         try:
             worker.run()
+            tell("ended")
         finally:
             if queue is not None:
                 queue.close()
 
 
-def _work_in_slots(ctx: click.Context, slots: int, study: str | None, drain: float | None) -> None:
+def _say(name: str, text: str) -> None:
+    log_at(f"worker {name}: {text}")
+
+
+def _nothing(_: str) -> None:
+    """Tell nobody."""
+
+
+def _work_in_slots(
+    ctx: click.Context, slots: int, name: str | None, study: str | None, drain: float | None
+) -> None:
     from fairlead.control.fleet import Slots
 
     options = settings(ctx)
-    with opened(ctx) as stores:
+    with begun(ctx) as stores:
         of = stores.ledger.studies.get(study).id if study else None
-        running = Slots(stores.ledger, options, count=slots, study=of, drain=drain)
+        running = Slots(stores.ledger, options, count=slots, study=of, drain=drain, name=name)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: running.stop())
-        log(f"{slots} workers; their logs are in {options.logs}")
+        ledger = without_password(options.ledger_url)
+        log_at(f"{slots} workers of {ledger}; their logs are in {options.logs}")
         running.run()
 
 
