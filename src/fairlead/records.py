@@ -14,6 +14,9 @@ Scalar: TypeAlias = bool | int | float | str | None
 Params: TypeAlias = Mapping[str, Scalar]
 Digest: TypeAlias = str
 
+NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+"""What a study and a model may be called."""
+
 TaskKind: TypeAlias = Literal["trials", "refit"]
 ResultState: TypeAlias = Literal["done", "failed", "pruned"]
 TrialState: TypeAlias = Literal["waiting", "running", "done", "failed", "pruned"]

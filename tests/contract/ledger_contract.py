@@ -12,15 +12,20 @@ from fairlead.errors import Conflict, Invalid, Lost, NotFound
 from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST, Ledger
 from fairlead.ledger.store import open_ledger
 from fairlead.records import (
+    Autoscaler,
     Basis,
     Claim,
     Counts,
+    FleetWorker,
     Judgement,
     Limits,
     NewTask,
+    Offer,
     Params,
     Promotion,
     Result,
+    Schedule,
+    Server,
     Study,
     Trial,
     Verdict,
@@ -220,6 +225,59 @@ class StudiesContract:
         assert ledger.studies.results(other.id) == ([], 0)
         assert ledger.studies.counts(other.id) == Counts(ready=1)
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"id": ""},
+            {"id": "../../x"},
+            {"id": "a\nb"},
+            {"name": ""},
+            {"name": "/tmp/own"},
+            {"name": "\x1b[2Jred"},
+            {"name": "a\n"},
+            {"size": 0},
+            {"size": -1},
+            {"size": 1 << 62},
+            {"priority": 1001},
+            {"priority": -1001},
+        ],
+        ids=repr,
+    )
+    def test_a_study_that_cannot_be_is_refused(
+        self, ledger: Ledger, change: dict[str, str | int]
+    ) -> None:
+        with pytest.raises(Invalid, match="must"):
+            ledger.studies.open(replace(STUDY, **change))  # type: ignore[arg-type] # of its fields
+        assert ledger.studies.all() == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"table": "8" * 64},
+            {"sources": {"./f.py:F": "f" * 64}},
+            {"spec": '{"data": {"source": "b"}, "search": {"trials": 3, "folds": 5}}'},
+            {"spec": '{"data": {"source": "a"}, "search": {"trials": 3, "folds": 4}}'},
+            {"spec": "{junk"},
+        ],
+        ids=repr,
+    )
+    def test_another_study_is_not_opened_under_an_id_that_is_taken(
+        self, ledger: Ledger, change: dict[str, str]
+    ) -> None:
+        spec = '{"data": {"source": "a"}, "search": {"trials": 3, "folds": 5}, "name": "boston"}'
+        first = ledger.studies.open(replace(STUDY, spec=spec))
+        with pytest.raises(Conflict, match="nothing was changed"):
+            ledger.studies.open(replace(STUDY, size=20, **{"spec": spec} | change))  # type: ignore[arg-type] # of its fields
+        assert ledger.studies.all() == [first]
+        same = '{"data": {"source": "a"}, "search": {"trials": 9, "folds": 5}, "name": "prices"}'
+        assert ledger.studies.open(replace(STUDY, spec=same, name="prices")) == first
+
+    def test_a_priority_that_nobody_could_outdo_is_refused(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        with pytest.raises(Invalid, match="-1000 to 1000"):
+            ledger.studies.prioritize(STUDY.id, 1 << 62)
+        assert ledger.studies.get(STUDY.id).priority == 0
+
     def test_finishing_withdraws_ready_and_running_trials(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [task(number) for number in range(4)])
@@ -413,6 +471,46 @@ class TasksContract:
         assert ledger.tasks.claim("w", lease=LEASE) is None
         ledger.studies.open(replace(STUDY, size=3))
         assert numbers([must_claim(ledger), must_claim(ledger)]) == [2, 1]
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            NewTask(kind="trials", trials=()),
+            NewTask(kind="refit", trials=()),
+            NewTask(kind="refit", trials=(trial(0), trial(1))),
+            NewTask(kind="trials", trials=(trial(-1),)),
+            NewTask(kind="trials", trials=(trial(1 << 62),)),
+        ],
+        ids=repr,
+    )
+    def test_tasks_that_nobody_could_do_are_refused(self, ledger: Ledger, bad: NewTask) -> None:
+        ledger.studies.open(STUDY)
+        with pytest.raises(Invalid, match="trial"):
+            ledger.tasks.add(STUDY.id, [task(0), bad])
+        assert ledger.studies.counts(STUDY.id) == Counts()
+
+    @pytest.mark.parametrize("lease", [0.0, -1.0, 86_401.0, 1e300])
+    def test_a_lease_is_above_0_and_at_most_a_day(self, ledger: Ledger, lease: float) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1)])
+        claim = must_claim(ledger, lease=86_400.0)
+        for ask in (
+            lambda: ledger.tasks.claim("w", lease=lease),
+            lambda: ledger.tasks.heartbeat(claim, lease=lease),
+            lambda: ledger.tasks.commit_and_claim(claim, [done(0)], lease=lease),
+            lambda: ledger.workers.seen(
+                FleetWorker(name="w", host="h", process=1, offer=Offer(packages={})), lease=lease
+            ),
+            lambda: ledger.servers.seen(Server(id="s", url="u", processes=1), lease=lease),
+            lambda: ledger.deployments.take("s", lease=lease),
+            lambda: ledger.runs.take("r", "h", lease=lease),
+            lambda: ledger.schedules.take(Schedule(model="m", every=60.0), "h", lease=lease),
+            lambda: ledger.autoscaling.take(Autoscaler(name="a", holder="h"), lease=lease),
+        ):
+            with pytest.raises(Invalid, match="at most a day"):
+                ask()
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, running=1)
+        assert [*ledger.workers.alive(), *ledger.workers.silent()] == []
 
     def test_tokens_rise_over_the_whole_ledger(self, ledger: Ledger) -> None:
         tokens = []

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fairlead.errors import Lost, NotFound
+from fairlead.errors import Invalid, Lost, NotFound
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Run, Schedule
 from tests.contract.ledger_contract import LEASE, STUDY, wait_until_past
@@ -40,6 +40,30 @@ class SchedulesContract:
         assert ledger.schedules.get("prices") == put
         other = ledger.schedules.put(Schedule(model="boston", every=60.0))
         assert list(ledger.schedules.all()) == [other, put]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"every": 0.0},
+            {"every": -60.0},
+            {"every": 59.9},
+            {"every": 1e300},
+            {"first": -1e300},
+            {"due": 1e300},
+            {"priority": 1 << 62},
+            {"model": "a\nb"},
+        ],
+        ids=repr,
+    )
+    def test_a_schedule_that_cannot_be_is_refused(
+        self, ledger: Ledger, change: dict[str, float | str]
+    ) -> None:
+        with pytest.raises(Invalid, match="must be"):
+            ledger.schedules.put(replace(DAILY, **change))  # type: ignore[arg-type] # of its fields
+        assert list(ledger.schedules.all()) == []
+        ledger.schedules.put(DAILY)
+        with pytest.raises(Invalid, match="must be"):
+            ledger.schedules.resume("prices", due=-1e300)
 
     def test_one_that_is_changed_keeps_what_came_of_it(self, ledger: Ledger) -> None:
         schedule = held(ledger)

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fairlead.api import ledger_guard
 from fairlead.api.access import Caller
 from fairlead.api.once import opened
 from fairlead.api.problems import MEDIA_TYPE, told
@@ -51,6 +52,9 @@ class LedgerCall:
     def carried_out(self, ledger: Ledger) -> bytes:
         """What the method returned, encoded."""
         arguments = signed(self.method.path, self.method.decoded(self.body), self.caller)
+        ledger_guard.check(self.method.path, arguments, self.caller)
+        if self.method.path == "studies/get" and not self.caller.may("read"):
+            return wire.encoded_answer(ledger_guard.study_of(ledger, **arguments))
         part = ledger if self.method.part == "clock" else getattr(ledger, self.method.part)
         return wire.encoded_answer(getattr(part, self.method.name)(**arguments))
 

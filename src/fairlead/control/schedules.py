@@ -13,15 +13,12 @@ from fairlead.control import due
 from fairlead.control.retraining import Retraining, champions_study, is_file, require_file
 from fairlead.errors import Invalid, NotFound
 from fairlead.formatting import did_you_mean
+from fairlead.ledger.bounds import check_interval
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Run, Schedule
 from fairlead.rollout.record import author
 from fairlead.spec.document import parse_canonical
 from fairlead.stores import Stores
-
-SHORTEST = 60.0
-LONGEST = 366 * 86400.0
-"""Seconds that an interval may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +49,7 @@ def put(
     Raises:
         Invalid: The model has no champion, its data is not there, or the interval cannot be.
     """
-    if not SHORTEST <= every <= LONGEST:
-        raise Invalid(f"a schedule's interval must be 1 minute to 366 days, not {every:g} s")
+    check_interval(every)
     source = source_of(stores, asked)
     if through_server:
         refuse_path(source)

@@ -18,6 +18,7 @@ from fairlead.ledger.database import (
     Database,
     Now,
     Row,
+    check_lease,
     lease_has_ended,
     lease_is_due,
     now,
@@ -120,6 +121,7 @@ class SqlAutoscaling:
 
     def take(self, autoscaler: Autoscaler, *, lease: float) -> Autoscaler:
         """Hold the name from now on, unless another does."""
+        check_lease(lease)
         row = self._database.read(lambda connection: _row(connection, autoscaler.name))
         if row is not None and not _is_to_write(row, autoscaler, lease):
             return _autoscaler(row)

@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.sql.functions import FunctionElement
 
+from fairlead.errors import Invalid
 from fairlead.ledger.upkeep import Upkeep
 
 Row: TypeAlias = sa.Row[*tuple[Any, ...]]
@@ -163,6 +164,20 @@ class Database(Protocol):
 LEASE_PATIENCE = 0.5
 """Seconds that a server waits for other writers when it extends a lease: it has more to do than to
 wait, and asks again soon."""
+
+
+LONGEST_LEASE = 86_400.0
+"""Seconds that a lease may be: what the settings allow, too."""
+
+
+def check_lease(lease: float) -> None:
+    """Refuse a lease that would never end, or that has ended before it begins.
+
+    Raises:
+        Invalid: It is not above 0 and at most a day.
+    """
+    if not 0 < lease <= LONGEST_LEASE:
+        raise Invalid(f"a lease must be above 0 s and at most a day, not {lease:g} s")
 
 
 def lease_has_ended(now: float, *, lease: float, ends: float) -> bool:

@@ -20,6 +20,7 @@ from fairlead.ledger.database import (
     Database,
     Now,
     Row,
+    check_lease,
     lease_has_ended,
     lease_is_due,
     model_lock,
@@ -85,6 +86,7 @@ class SqlDeployments:
         self, server: str, *, lease: float, models: Collection[str] | None = None
     ) -> Sequence[Deployment]:
         """The running deployments that this server is to carry out, by model."""
+        check_lease(lease)
         rows = self._database.read(lambda connection: connection.execute(_RUNNING).all())
         if any(_is_to_take(row, server, lease, models) for row in rows):
             # After a power cut no server is left that a lease could matter to.

@@ -16,6 +16,7 @@ from fairlead.ledger.database import (
     Database,
     Now,
     Row,
+    check_lease,
     lease_has_ended,
     lease_is_due,
     now,
@@ -99,6 +100,7 @@ class SqlRuns:
 
     def take(self, run: str, holder: str, *, lease: float) -> Run:
         """Hold the run from now on, unless another does, or it has ended."""
+        check_lease(lease)
         row = self._database.read(lambda connection: _row(connection, run))
         if _is_to_take(row, holder, lease):
             # After a power cut no process is left that a lease could matter to.

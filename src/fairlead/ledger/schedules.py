@@ -13,7 +13,8 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from fairlead.errors import Lost, NotFound
-from fairlead.ledger.database import Database, Now, Row, lease_has_ended, study_lock
+from fairlead.ledger.bounds import check_due, check_schedule
+from fairlead.ledger.database import Database, Now, Row, check_lease, lease_has_ended, study_lock
 from fairlead.ledger.runs import open_run
 from fairlead.ledger.schema import schedules
 from fairlead.records import Run, Schedule, ScheduleOutcome
@@ -45,6 +46,7 @@ class SqlSchedules:
 
     def put(self, schedule: Schedule) -> Schedule:
         """Make the schedule of its model, or change the one that there is."""
+        check_schedule(schedule)
         return self._database.write(
             lambda connection: _put(connection, schedule), lock=schedule_lock(schedule.model)
         )
@@ -69,12 +71,14 @@ class SqlSchedules:
 
     def resume(self, model: str, *, due: float) -> Schedule:
         """Let due times come again."""
+        check_due(due)
         return self._database.write(
             lambda connection: _pause(connection, model, {"paused": False, "due": due})
         )
 
     def take(self, schedule: Schedule, holder: str, *, lease: float) -> bool:
         """Hold the schedule for the due time that it names."""
+        check_lease(lease)
         # After a power cut no process is left that a lease could matter to.
         return self._database.write(
             lambda connection: _take(connection, schedule, holder, lease), durable=False

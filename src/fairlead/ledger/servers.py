@@ -12,6 +12,7 @@ from fairlead.ledger.database import (
     Database,
     Now,
     Row,
+    check_lease,
     lease_has_ended,
     lease_is_due,
     now,
@@ -36,6 +37,7 @@ class SqlServers:
 
     def seen(self, server: Server, *, lease: float) -> None:
         """Note that it is alive for so many seconds more, and which routes it follows."""
+        check_lease(lease)
         row = self._database.read(lambda connection: _row(connection, server.id))
         if row is not None and not _is_to_write(row, server, lease):
             return

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from fairlead.errors import NotFound
 from fairlead.formatting import did_you_mean
-from fairlead.ledger import attempts, events, results
+from fairlead.ledger import attempts, bounds, events, results
 from fairlead.ledger.database import Database, Row, now, study_lock
 from fairlead.ledger.schema import studies, tasks
 from fairlead.records import (
@@ -106,6 +106,7 @@ class SqlStudies:
 
     def open(self, study: Study) -> Study:
         """Create the study, extend it, or return it as it is."""
+        bounds.check_study(study)
         found = self._database.read(lambda connection: _as_wanted(connection, study))
         return found or self._database.write(
             lambda connection: _study(_open(connection, study)), lock=study_lock(study.id)
@@ -173,6 +174,7 @@ class SqlStudies:
 
     def prioritize(self, study: str, priority: int, *, by: str = "") -> None:
         """Let its tasks go before those of studies of a lower priority."""
+        bounds.check_priority(priority)
         text = f"to {priority} by {by}" if by else f"to {priority}"
         self._change(study, _PRIORITIZE, priority, kind="prioritized", text=text)
 
@@ -261,7 +263,10 @@ def _not_found(words: str, *, several: bool, names: Sequence[str]) -> str:
 def _as_wanted(connection: sa.Connection, study: Study) -> Study | None:
     """The study, where opening it has nothing to write."""
     row = connection.execute(_BY_ID, {"id": study.id}).one_or_none()
-    return None if row is None or _to_do(connection, row, study) else _study(row)
+    if row is None:
+        return None
+    bounds.check_same(row, study)
+    return None if _to_do(connection, row, study) else _study(row)
 
 
 def _trials(connection: sa.Connection, study: str) -> Sequence[TrialRow]:
@@ -327,6 +332,7 @@ def _open(connection: sa.Connection, study: Study) -> Row:
     if row is None:
         _create(connection, study)
     else:
+        bounds.check_same(row, study)
         if study.size > row.asked:
             _extend(connection, row.number, study.size)
         if study.needs != row.needs:

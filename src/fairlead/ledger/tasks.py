@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fairlead.ledger import attempts, results, turns
-from fairlead.ledger.database import Database, Row, study_lock
+from fairlead.ledger import attempts, bounds, results, turns
+from fairlead.ledger.database import Database, Row, check_lease, study_lock
 from fairlead.ledger.schema import events, studies, tasks, trials
 from fairlead.ledger.studies import row_of
 from fairlead.ledger.wanted import wanted
@@ -71,6 +71,7 @@ class SqlTasks:
 
     def add(self, study: str, tasks: Sequence[NewTask]) -> None:
         """Put tasks in, in this order. One whose trials are there already is left as it is."""
+        bounds.check_tasks(tasks)
         for first in range(0, max(1, len(tasks)), _AT_ONCE):
             chunk = tasks[first : first + _AT_ONCE]
             self._database.write(
@@ -83,6 +84,7 @@ class SqlTasks:
         self, worker: str, *, lease: float, study: str | None = None, offer: Offer | None = None
     ) -> Claim | None:
         """Take the ready task whose turn it is, or None where there is none."""
+        check_lease(lease)
         look = partial(attempts.claimable, worker=worker, study=study, offer=offer)
         if not self._database.read(look):
             return None
@@ -94,6 +96,7 @@ class SqlTasks:
 
     def heartbeat(self, claim: Claim, *, lease: float) -> None:
         """Extend the lease."""
+        check_lease(lease)
         self._database.write(
             lambda connection: attempts.heartbeat(connection, claim, lease), durable=False
         )
@@ -117,6 +120,7 @@ class SqlTasks:
         offer: Offer | None = None,
     ) -> Claim | None:
         """Commit, then take the next task for the same worker, in one transaction."""
+        check_lease(lease)
 
         def commit_and_claim(connection: sa.Connection) -> Claim | None:
             following = attempts.commit_and_claim(

@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, Protocol, get_type_hints
@@ -23,6 +24,11 @@ import msgspec
 from fairlead import records
 from fairlead.errors import Invalid
 from fairlead.ledger import interface
+
+_LARGEST = (1 << 63) - 1
+_MOST_ASKED = (1 << 31) - 1  # of what is asked for at once
+_ODD = re.compile(rb"\\u0000|[0-9]{19}|[0-9.][eE]\+?[0-9]")
+"""What is in each body with a NUL or with a number of more than 64 bits; others need no look."""
 
 SHAPE_HEADER = "Fairlead-Shape"
 
@@ -96,7 +102,10 @@ class Method:
             found = msgspec.json.decode(body, type=self.arguments)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Invalid(f"{self.path}: {error}") from error
-        return {name: getattr(found, name) for name in found.__struct_fields__}
+        arguments = {name: getattr(found, name) for name in found.__struct_fields__}
+        for name, why in _unkeepable(arguments, look=bool(_ODD.search(body))):
+            raise Invalid(f"{self.path}: {name} {why}")
+        return arguments
 
     def answer(self, body: bytes) -> Any:
         """What the method returned.
@@ -166,6 +175,31 @@ def shape() -> str:
         if isinstance(kind, type) and is_dataclass(kind):
             said += [f"{kind.__name__}.{each.name}: {each.type}" for each in fields(kind)]
     return hashlib.sha256("\n".join(sorted(said)).encode()).hexdigest()[:16]
+
+
+def _unkeepable(arguments: Mapping[str, Any], *, look: bool) -> Iterator[tuple[str, str]]:
+    """The arguments that no database can take, and why."""
+    limit = arguments.get("limit", 1)
+    if not 1 <= limit <= _MOST_ASKED:
+        yield "limit", f"must be 1 to {_MOST_ASKED}, not {str(limit)[:40]}"
+    for name, value in arguments.items() if look else ():
+        for leaf in _leaves(value):
+            if isinstance(leaf, str) and "\0" in leaf:
+                yield name, "must have no NUL in its texts"
+            elif isinstance(leaf, int) and not -_LARGEST <= leaf <= _LARGEST:
+                yield name, f"must have numbers of at most 64 bits, not {str(leaf)[:40]}"
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """The texts and numbers of an argument, but for those in mappings: they are kept as JSON."""
+    if is_dataclass(value):
+        for each in fields(value):
+            yield from _leaves(getattr(value, each.name))
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield value
 
 
 def _field(parameter: inspect.Parameter, hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:

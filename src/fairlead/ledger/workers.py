@@ -10,7 +10,15 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from fairlead.ledger.database import Database, Now, Row, lease_has_ended, lease_is_due, now
+from fairlead.ledger.database import (
+    Database,
+    Now,
+    Row,
+    check_lease,
+    lease_has_ended,
+    lease_is_due,
+    now,
+)
 from fairlead.ledger.schema import leaving_workers, workers
 from fairlead.records import FleetWorker
 
@@ -32,6 +40,7 @@ class SqlWorkers:
 
     def seen(self, worker: FleetWorker, *, lease: float) -> None:
         """Note that it is alive for so many seconds more, and the memory that it holds."""
+        check_lease(lease)
         row = self._database.read(lambda connection: _row(connection, worker.name))
         if row is None or lease_is_due(row.now, lease=lease, ends=row.lease_ends):
             # After a power cut no worker is left that this could be true of.

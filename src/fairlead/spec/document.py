@@ -25,12 +25,11 @@ from pydantic import (
 )
 
 from fairlead.formatting import did_you_mean
-from fairlead.records import CellType
+from fairlead.records import NAME, CellType
 from fairlead.spec.methods import NAMES as METHOD_NAMES
 from fairlead.spec.space import Inside, Range, Space
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _LEAST_MEMORY = 1 << 20
 _LARGEST = (2.0 - 2.0**-23) * 2.0**127  # of float32, as for the numbers of the data
 _STICKY = r"(?:header|cookie):[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
@@ -77,7 +76,7 @@ def _bytes(value: Any) -> Any:
 
 
 def _name(value: str) -> str:
-    if not re.fullmatch(_NAME, value):
+    if not re.fullmatch(NAME, value):
         raise ValueError("must be 1 to 63 lower-case letters, digits and hyphens, no hyphen first")
     return value
 
@@ -188,7 +187,7 @@ Bytes: TypeAlias = Annotated[
     AfterValidator(_at_least_a_mebibyte),
     Field(examples=["2GB", "512MiB"]),
 ]
-Name: TypeAlias = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": _NAME})]
+Name: TypeAlias = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": NAME})]
 FileDigest: TypeAlias = Annotated[
     str, AfterValidator(_file_digest), Field(json_schema_extra={"pattern": _DIGEST})
 ]

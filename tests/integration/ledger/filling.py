@@ -75,7 +75,9 @@ def _scaled(ledger: Ledger) -> None:
 
 
 def _scheduled(ledger: Ledger) -> None:
-    asked = Schedule(model="prices", every=1 / 3, source=_TEXT, deploy=True, priority=-3, by=_TEXT)
+    asked = Schedule(
+        model="prices", every=60 + 1 / 3, source=_TEXT, deploy=True, priority=-3, by=_TEXT
+    )
     held = ledger.schedules.put(asked)
     ledger.schedules.take(held, "c", lease=LEASE)
     ledger.schedules.begin(replace(held, holder="c"), _run(), due=2 / 3)
