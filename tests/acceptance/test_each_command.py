@@ -34,7 +34,10 @@ def test_each_command_does_its_work(place: Place) -> None:
     assert "alpha" in done("export", "ridge", "--to", "csv")
     assert "ridge" in done("models")
     worker = submitted_and_carried(place, done, used)
-    done("rollback", "ridge", "--why", "a test")
+    back = json.loads(done("rollback", "ridge", "--why", "a test", "--json"))["promotion"]
+    promote = ("promote", "ridge", str(back["previous"]), "--why", "a test", "--json")
+    assert json.loads(done(*promote))["promotion"]["previous"] == back["version"]
+    assert json.loads(done(*promote)) == {"promotion": None}
     done("promote", "ridge", "1", "--why", "a test")
     assert "v1" in done("history", "ridge")
     assert "equal" in done("reproduce", "ridge", "1")
@@ -68,13 +71,13 @@ def submitted_and_carried(
     """A run of the fleet's; returns its worker."""
     run = done("submit", "ridge.yaml", "--set", "search.over[0].params.alpha=[0.8]").strip()
     assert "wait: no worker is alive" in place.run("fleet").stderr
-    done("pause", run)
+    assert json.loads(done("pause", run, "--json"))["id"] == run
     used += ["controller", "worker"]
     controller = place.start("controller", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     worker = place.start("worker", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: json.loads(done("fleet", "--json"))["alive"])
     assert done("adjust", run, "--priority", "3").strip() == run
-    done("resume", run)
+    assert json.loads(done("resume", run, "--json"))["id"] == run
     assert json.loads(done("watch", run, "--json"))["version"] == 4
     assert "committed" in done("logs", run)
     again = json.loads(done("retrain", "ridge", "--json"))
@@ -82,6 +85,8 @@ def submitted_and_carried(
     done("watch", again["id"])
     done("retrain", "ridge", "--every", "1w", "--at", "03:00")
     assert json.loads(done("schedules", "--json"))[0]["schedule"]["model"] == "ridge"
+    assert json.loads(done("schedules", "pause", "ridge", "--json"))["paused"] is True
+    assert json.loads(done("schedules", "resume", "ridge", "--json"))["paused"] is False
     done("schedules", "remove", "ridge")
     controller.send_signal(signal.SIGTERM)
     assert controller.wait(60) == 0
@@ -93,7 +98,8 @@ def submitted_and_carried(
     server.send_signal(signal.SIGTERM)
     assert server.wait(60) == 0
     other = done("submit", "ridge.yaml", "--fresh").strip()
-    assert "cancelled" in done("cancel", other, "--why", "a test")
+    ended = json.loads(done("cancel", other, "--why", "a test", "--json"))
+    assert (ended["id"], ended["state"]) == (other, "cancelled")
     states = [row["run"]["state"] for row in json.loads(done("runs", "--json"))]
     assert states[:2] == ["cancelled", "done"]
     return worker

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fairlead.cli.context import opened
+from fairlead.cli.output import json_option, print_json
 
 _EPILOG = """\b
 Example:
@@ -16,8 +17,9 @@ RUN is a run's id, or the name in its spec, or its study's id or the start of th
 @click.command(epilog=_EPILOG)
 @click.argument("run")
 @click.option("--why", default="", help="The reason, kept with the run.")
+@json_option
 @click.pass_context
-def command(ctx: click.Context, run: str, why: str) -> None:
+def command(ctx: click.Context, run: str, why: str, *, as_json: bool) -> None:
     """End RUN: its tasks are withdrawn unless another run wants them; results are kept.
 
     Submitted or run again, the spec goes on where it was.
@@ -26,4 +28,7 @@ def command(ctx: click.Context, run: str, why: str) -> None:
 
     with opened(ctx) as stores:
         ended = cancel(stores.ledger, find(stores.ledger, run, to_change=True), why)
+    if as_json:
+        print_json(ended)
+        return
     click.echo(f"{ended.id} cancelled")

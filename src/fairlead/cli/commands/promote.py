@@ -7,7 +7,7 @@ import click
 from fairlead.cli.context import opened, settings
 from fairlead.cli.deployment_progress import note_unchanged
 from fairlead.cli.options import VersionNumber, why_option
-from fairlead.cli.output import note
+from fairlead.cli.output import json_option, note, print_json
 
 
 @click.command(
@@ -16,8 +16,9 @@ from fairlead.cli.output import note
 @click.argument("model")
 @click.argument("version", type=VersionNumber())
 @why_option
+@json_option
 @click.pass_context
-def command(ctx: click.Context, *, model: str, version: int, why: str) -> None:
+def command(ctx: click.Context, *, model: str, version: int, why: str, as_json: bool) -> None:
     """Make VERSION the champion of MODEL, whatever the gate said.
 
     A version without an ONNX form, or whose ONNX form does not predict what was trained, cannot
@@ -27,9 +28,13 @@ def command(ctx: click.Context, *, model: str, version: int, why: str) -> None:
 
     with opened(ctx) as stores:
         promoted = promote(stores, settings(ctx), model, version, why=why)
+    if as_json:
+        print_json({"promotion": promoted.promotion})
     if promoted.promotion is None:
         note(f"v{version} is the champion of {model!r} already: nothing was written")
         return
     previous = promoted.promotion.previous
-    click.echo(f"{model}: champion v{version} ({f'was v{previous}' if previous else 'the first'})")
+    if not as_json:
+        was = f"was v{previous}" if previous else "the first"
+        click.echo(f"{model}: champion v{version} ({was})")
     note_unchanged(promoted)

@@ -67,8 +67,9 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
 
 @command.command()
 @click.argument("model")
+@json_option
 @click.pass_context
-def pause(ctx: click.Context, model: str) -> None:
+def pause(ctx: click.Context, model: str, *, as_json: bool) -> None:
     """Let MODEL's schedule wait.
 
     No run begins until it is resumed; one that has begun goes on.
@@ -76,14 +77,18 @@ def pause(ctx: click.Context, model: str) -> None:
     from fairlead.control import schedules
 
     with opened(ctx) as stores:
-        schedules.pause(stores.ledger, model)
+        paused = schedules.pause(stores.ledger, model)
+    if as_json:
+        print_json(paused)
+        return
     click.echo(f"schedule of {model} paused")
 
 
 @command.command()
 @click.argument("model")
+@json_option
 @click.pass_context
-def resume(ctx: click.Context, model: str) -> None:
+def resume(ctx: click.Context, model: str, *, as_json: bool) -> None:
     """Let MODEL's schedule go on.
 
     The next run begins at the next due time; those that have passed are left out.
@@ -92,6 +97,9 @@ def resume(ctx: click.Context, model: str) -> None:
 
     with opened(ctx) as stores:
         resumed = schedules.resume(stores.ledger, model)
+    if as_json:
+        print_json(resumed)
+        return
     click.echo(f"schedule of {model} resumed, next at {minute(resumed.due)} UTC")
 
 
