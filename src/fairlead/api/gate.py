@@ -113,7 +113,10 @@ class Gate:
 
 def _forbidden(caller: Caller, need: str) -> Response:
     roles = ", ".join(role for role, may in MAY.items() if need in may)
-    text = f"token {caller.name!r} has the role {caller.role!r}; this takes one of: {roles}"
+    text = (
+        f"token {caller.name!r} has the role {caller.role!r}; this takes one of: {roles}; "
+        "who runs the server can add a token of another role"
+    )
     return problem(HTTPStatus.FORBIDDEN, "forbidden", text)
 
 

@@ -20,7 +20,7 @@ def settings(ctx: click.Context) -> Settings:
     """The installation's settings, with `--home`, `--ledger`, `--artifacts` and `--server`.
 
     Raises:
-        Invalid: An environment variable does not hold what it should.
+        Invalid: An environment variable or an option does not hold what it should.
     """
     given = ctx.find_root().params
     return from_environment(
@@ -28,7 +28,7 @@ def settings(ctx: click.Context) -> Settings:
         home=given.get("home"),
         ledger=given.get("ledger"),
         artifacts=given.get("artifacts"),
-        server=given.get("server"),
+        server=_server(ctx),
     )
 
 
@@ -38,11 +38,21 @@ def refuse_server(ctx: click.Context, what: str) -> None:
     Raises:
         Invalid: It is given.
     """
-    server = ctx.find_root().params.get("server")
+    server = _server(ctx)
     if server:
         raise Invalid(
             f"--server {server!r}: {what}: run this where the server runs", code="behind_api"
         )
+
+
+def _server(ctx: click.Context) -> str | None:
+    """`--server`, looked at here: further in it is the setting of a store."""
+    server: str | None = ctx.find_root().params.get("server")
+    if server:
+        from fairlead.api_client import checked_url
+
+        checked_url(server, "--server")
+    return server
 
 
 @contextmanager

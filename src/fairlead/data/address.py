@@ -21,7 +21,10 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PORTS = {"https": 443, "http": 80}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
-_ALLOW = "set FAIRLEAD_ALLOW_PRIVATE_URLS=1 to allow it"
+_ALLOW = (
+    "FAIRLEAD_ALLOW_PRIVATE_URLS=1 allows it to the commands of a machine, "
+    "and never to clients of a server"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -164,6 +164,14 @@ def test_what_only_the_servers_machine_can_do_is_refused_in_a_line(
         assert "server" in admin.refused(*command), command
 
 
+@pytest.mark.parametrize("command", ["models", "worker", "gc"])
+def test_what_is_wrong_with_the_option_is_said_of_the_option(tmp_path: Path, command: str) -> None:
+    done = Laptop(tmp_path, "https://ada:secret@host/", "").ran(command)
+    assert done.returncode == 2
+    assert done.stderr.startswith("--server: a URL of a server has no user, no password")
+    assert "secret" not in done.stderr
+
+
 def test_a_schedule_names_no_file_of_the_server(home: Home, served: Served) -> None:
     with open_ledger(home.settings.ledger_url) as ledger:
         schedule = Schedule(model="prices", every=3600.0, source="/etc/passwd", folder="/etc")

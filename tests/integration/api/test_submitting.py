@@ -127,6 +127,16 @@ def test_no_private_address_is_asked_whatever_the_server_allows(
     assert "private address" in said or "https://" in said
 
 
+def test_a_refusal_of_an_address_advises_nothing_that_the_client_cannot_do(
+    client: httpx2.Client,
+) -> None:
+    spec = document()
+    spec["data"]["source"] = "https://127.0.0.1/rows.csv"
+    refused = submitted(client, spec)
+    assert refused.status_code == 400
+    assert "never to clients of a server" in refused.json()["detail"]
+
+
 def test_code_is_an_uploaded_file_and_runs_in_other_processes(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,10 @@ def test_an_address_of_the_public_internet(text: str) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("http://example.org/a.csv", "must begin with https://; set FAIRLEAD_ALLOW_PRIVATE_URLS=1"),
+        (
+            "http://example.org/a.csv",
+            "must begin with https://; FAIRLEAD_ALLOW_PRIVATE_URLS=1 allows it to the commands",
+        ),
         ("ftp://example.org/a.csv", "must begin with https://"),
         ("file:///etc/passwd", "must begin with https://"),
         ("https:///a.csv", "is no address"),
