@@ -7,6 +7,7 @@ the runs of schedules that are due (scheduler.py).
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +39,9 @@ _AFTER_OUTAGE = 5.0
 
 Note = Callable[[str], None]
 
+_LOG = logging.getLogger("fairlead.controller")
+"""For what the code is at fault for, with its traceback."""
+
 
 @dataclass(kw_only=True)
 class Controller:
@@ -60,6 +64,7 @@ class Controller:
     _threads: dict[str, threading.Thread] = field(default_factory=dict, init=False)
     _not_before: dict[str, float] = field(default_factory=dict, init=False)
     _wake: threading.Event = field(default_factory=threading.Event, init=False)
+    _last_faults: dict[str, str] = field(default_factory=dict, init=False)
     _stopping: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -87,11 +92,23 @@ class Controller:
             request.asked += 1
 
     def _look(self, stores: Stores) -> None:
+        self._survive("looking for schedules", partial(self._scheduler.look, stores))
+        self._survive("looking for runs", partial(self._take_up, stores))
+
+    def _survive(self, what: str, look: Callable[[], None]) -> None:
+        """Look; a fault is said, and must not end what is carried: the next look may go well."""
         try:
-            self._scheduler.look(stores)
-            self._take_up(stores)
+            look()
         except (Busy, DiskFull, Unreachable) as error:
             self.note(f"{error}; trying again")
+        except Exception as error:  # noqa: BLE001 - a row that cannot be read, for one
+            line = f"{what}: {type(error).__name__}: {error}; trying again"
+            if self._last_faults.get(what) != line:
+                self._last_faults[what] = line
+                self.note(line)
+                _LOG.error("where that came from", exc_info=error)
+        else:
+            self._last_faults.pop(what, None)
 
     def _take_up(self, stores: Stores) -> None:
         self._forget_ended()
@@ -138,6 +155,7 @@ class Controller:
             say(str(error) if isinstance(error, Failed) else f"{error}; tried again later")
         except Exception as error:  # noqa: BLE001 - one run's fault must not end the others
             say(f"{type(error).__name__}: {error}; tried again later")
+            _LOG.error("where that came from", exc_info=error)
         else:
             say(f"done: {outcome.version.model} v{outcome.version.number}")
             return

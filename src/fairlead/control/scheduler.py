@@ -6,6 +6,7 @@ ends it, the run or the reason that there is none, is one transaction with the n
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from fairlead.control import due
 from fairlead.control.clients import ClientSettings
 from fairlead.control.retraining import Retraining, champions_study, retrain
 from fairlead.control.schedules import refuse_path, source_of
-from fairlead.errors import Busy, FairleadError, Lost, Transient
+from fairlead.errors import Busy, DiskFull, FairleadError, Lost, Transient, Unreachable
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import unique_name
 from fairlead.records import Run, Schedule, ScheduleOutcome
@@ -34,6 +35,9 @@ _MOST = 2
 _AFTER_FAULT = 30.0
 """Seconds after which a due time is tried again that could not be worked off for the ledger's
 sake: the data is read anew each time."""
+
+
+_LOG = logging.getLogger("fairlead.controller")
 
 
 class _UnchangedError(Exception):
@@ -71,7 +75,12 @@ class Scheduler:
         now = ledger.now() if schedules else 0.0
         for schedule in schedules:
             if len(self._threads) < _MOST and schedule.model not in self._threads:
-                self._look_at(schedule, stores, now)
+                try:
+                    self._look_at(schedule, stores, now)
+                except (Busy, DiskFull, Unreachable):
+                    raise
+                except Exception as error:  # noqa: BLE001 - as in `_carry_out`
+                    self._put_off(schedule, error)
 
     def stop(self) -> None:
         """Break off what is being begun; another controller begins it."""
@@ -115,9 +124,16 @@ class Scheduler:
                 work.carry_out(step, self._stop)
         except Stopped:
             say("let go of")
-        except FairleadError as error:
-            self._not_before[schedule.model] = time.monotonic() + _AFTER_FAULT
-            say(f"{error}; tried again later")
+        except Exception as error:  # noqa: BLE001 - one schedule's fault must not end the others
+            self._put_off(schedule, error)
+
+    def _put_off(self, schedule: Schedule, error: Exception) -> None:
+        self._not_before[schedule.model] = time.monotonic() + _AFTER_FAULT
+        ours = isinstance(error, FairleadError)
+        what = str(error) if ours else f"{type(error).__name__}: {error}"
+        _say(self.note, schedule.model, f"{what}; tried again later")
+        if not ours:
+            _LOG.error("where that came from", exc_info=error)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from fairlead.errors import Busy, DiskFull, FairleadError, Lost, Transient, Unreachable
+from fairlead.errors import (
+    Busy,
+    DiskFull,
+    Failed,
+    FairleadError,
+    Invalid,
+    Lost,
+    NotFound,
+    Transient,
+    Unreachable,
+)
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import own_memory
 from fairlead.queue.interface import Delivery, Queue
@@ -115,7 +125,7 @@ class Worker:
         try:
             self._report()
             if self.study is not None:
-                self._open_ahead(self.study)
+                self._survive(partial(self._open_ahead, self.study), f"opening study {self.study}")
             self._work()
         finally:
             self._end_child()
@@ -182,21 +192,44 @@ class Worker:
 
     def _leave_if_asked(self) -> None:
         """Stop where the ledger lists this worker as leaving: it gives such a worker no task."""
-        if not self.stop.after_task and self._patiently(
-            lambda: self.ledger.tasks.is_leaving(self.name)
-        ):
+        if self.stop.after_task:
+            return
+        ask = partial(self._patiently, lambda: self.ledger.tasks.is_leaving(self.name))
+        if self._survive(ask, "asking whether to leave"):
             self.stop.ask()
 
     def _claim(self) -> Claim | None:
-        return self._patiently(
-            lambda: self.ledger.tasks.claim(
+        def claim() -> Claim | None:
+            return self.ledger.tasks.claim(
                 self.name, lease=self.lease, study=self.study, offer=self.offer
             )
-        )
+
+        return self._survive(partial(self._patiently, claim), "claiming a task")
 
     def _release(self, claim: Claim) -> None:
         with contextlib.suppress(Transient):  # its lease ends by itself
-            self.ledger.tasks.release(claim, decide.STOPPED)
+            self._survive(
+                lambda: self.ledger.tasks.release(claim, decide.STOPPED), "giving the task back"
+            )
+
+    def _survive(self, do: Callable[[], Answered], what: str) -> Answered | None:
+        """What it returns; None where it failed in a way that another task or time may not.
+
+        A fault that nobody foresaw, of the ledger's server or of one row, ends no worker: its
+        successors would meet it again, and none would be left for the other tasks.
+        """
+        try:
+            return do()
+        except Exception as error:
+            if _ends_worker(error):
+                raise
+            self._say_once(f"{what}: {_in_words(error)}; going on")
+            return None
+
+    def _say_once(self, line: str) -> None:
+        if line != self._last_fault:
+            self._last_fault = line
+            self.note(line)
 
     def _patiently(self, ask: Callable[[], Answered]) -> Answered:
         """What the ledger answers, however long it is away; a stop at once ends the wait.
@@ -210,9 +243,7 @@ class Worker:
             except (Busy, DiskFull, Unreachable) as error:
                 if self.stop.at_once:
                     raise
-                if str(error) != self._last_fault:
-                    self._last_fault = str(error)
-                    self.note(f"{error}; trying again")
+                self._say_once(f"{error}; trying again")
                 self._idle(_LATEST)
 
     def _report(self) -> None:
@@ -230,18 +261,32 @@ class Worker:
             used=child + own_memory(),
         )
         with contextlib.suppress(Busy, DiskFull, Unreachable):  # it is said again soon
-            self.ledger.workers.seen(worker, lease=self.lease)
+            self._survive(
+                lambda: self.ledger.workers.seen(worker, lease=self.lease), "telling of this worker"
+            )
 
     def _idle(self, seconds: float) -> None:
         select.select([self.stop.wake], [], [], seconds * random.uniform(0.5, 1.0))
 
     def _attempt(self, claim: Claim) -> Claim | None:
         """Execute the claimed task; the next claim, where the commit gave one."""
-        with contextlib.suppress(Lost):
+        try:
             return self._execute(claim)
-        self.note(f"{_of(claim)}: lease lost; result discarded")
+        except Lost:
+            self.note(f"{_of(claim)}: lease lost; result discarded")
+        except Exception as error:
+            if _ends_worker(error):
+                raise
+            self._fault(claim, _in_words(error))
         self._end_child()
         return None
+
+    def _fault(self, claim: Claim, reason: str) -> None:
+        """End an attempt for a fault that nobody foresaw; where that fails too, its lease ends."""
+        self.note(f"{_of(claim)}: {reason}")
+        with contextlib.suppress(Lost):
+            fault = partial(self.ledger.tasks.fault, claim, reason)
+            self._survive(partial(self._patiently, fault), f"ending task {claim.task}")
 
     def _execute(self, claim: Claim) -> Claim | None:
         study = self._study_of(claim.study)
@@ -380,9 +425,26 @@ def _done(end: decide.CommitResult, seconds: float) -> str:
     return ", ".join(parts)
 
 
+def _ends_worker(error: Exception) -> bool:
+    """Whether an error is none of one task: no ledger, or one that refuses this worker."""
+    refused = isinstance(error, Invalid) and not isinstance(error, NotFound)
+    return refused or isinstance(error, (Busy, DiskFull, Unreachable))
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, FairleadError) else f"{type(error).__name__}: {error}"
+
+
 def threads_of(study: Study) -> int:
-    """Threads of one fit, as the study's spec has them (read without loading Pydantic)."""
-    return int(json.loads(study.spec)["search"]["threads"])
+    """Threads of one fit, as the study's spec has them (read without loading Pydantic).
+
+    Raises:
+        Failed: The spec cannot be read.
+    """
+    try:
+        return int(json.loads(study.spec)["search"]["threads"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Failed(f"study {study.id}: its spec cannot be read: {_in_words(error)}") from error
 
 
 def _open_study(study: Study) -> OpenStudy:

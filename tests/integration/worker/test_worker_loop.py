@@ -6,14 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import sqlalchemy as sa
 
 from fairlead.artifacts import Artifacts
-from fairlead.errors import Unreachable
+from fairlead.errors import Failed, Unreachable
+from fairlead.ledger.schema import studies
 from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.ledger.tasks import SqlTasks
 from fairlead.machine import installed_packages, usable_memory
@@ -99,6 +101,49 @@ def test_a_worker_told_to_stop_while_it_takes_its_next_task_gives_that_back(shop
     assert shop.history() == [("claimed", 1), ("committed", 1), ("claimed", 2), ("released", 2)]
     counts = shop.ledger.studies.counts(shop.study.id)
     assert (counts.ready, counts.running, counts.done) == (2, 0, 1)
+
+
+class FailsOnce(SqlTasks):
+    """Tasks whose first commit fails as no ledger should, and whose worker stops with the last."""
+
+    worker: Worker
+    failed: bool = False
+
+    def claim(self, worker: str, **how: Any) -> Claim | None:
+        found = super().claim(worker, **how)
+        if found is None:
+            self.worker.stop.ask()
+        return found
+
+    def commit_and_claim(
+        self, claim: Claim, results: Sequence[Result], *, lease: float, **how: Any
+    ) -> Claim | None:
+        if not self.failed:
+            self.failed = True
+            raise Failed("the server had a fault", code="internal")
+        return super().commit_and_claim(claim, results, lease=lease, **how)
+
+
+def test_a_fault_that_nobody_foresaw_costs_an_attempt_and_no_worker(shop: Shop) -> None:
+    """Of the ledger, and of a study whose spec cannot be read."""
+    junk = replace(shop.study, id="f" * 64, name="junk")
+    shop.ledger.studies.open(junk)
+    trial = Trial(number=0, family="sklearn.linear_model:Ridge", params={})
+    shop.ledger.tasks.add(junk.id, [NewTask(kind="trials", trials=(trial,))])
+    broken = sa.update(studies).where(studies.c.id == junk.id).values(spec="{")
+    shop.ledger._database.write(lambda connection: connection.execute(broken))
+    said: list[str] = []
+    tasks = FailsOnce(shop.ledger._database)
+    tasks.worker, shop.ledger.tasks = shop.worker, tasks
+    shop.worker.study, shop.worker.note = None, said.append
+    shop.worker.run()
+    counts = shop.ledger.studies.counts(shop.study.id)
+    assert (counts.done, counts.failed) == (3, 0)
+    assert Counter(kind for kind, _ in shop.history())["faulted"] == 1
+    assert any("the server had a fault" in line for line in said)
+    [row] = shop.ledger.studies.trials(junk.id)
+    assert row.result is not None
+    assert "its spec cannot be read: JSONDecodeError" in (row.result.reason or "")
 
 
 def test_trials_wait_for_a_store_that_is_away_and_none_of_them_fails(
