@@ -29,7 +29,7 @@ def client(home: Home, in_process: Clients) -> httpx2.Client:
 
 @pytest.fixture
 def run(stores: Stores) -> Run:
-    spec = stores.ledger.studies.get("sums").spec
+    spec = stores.ledger.studies.get("sums").spec.replace('"name":"sums"', '"name":"more"')
     study = Study(id=STUDY, name="more", spec=spec, table="7" * 64, size=3)
     stores.ledger.studies.open(study)
     trials = [Trial(number=number, family="f", params={}) for number in range(3)]
