@@ -30,6 +30,20 @@ def test_a_run_that_nobody_carries_says_so_and_goes_on_when_the_watching_ends(
     place.done("pause", run)
     assert place.run("runs").stderr == ""
 
+    place.done("adjust", run, "--priority", "7")
+    assert (place.json("runs")[0]["priority"], place.json("studies")[0]["priority"]) == (7, 7)
+    assert "priority" in place.done("runs")
+    again = place.run("submit", "ridge.yaml", "--set", "search.over[0].params.alpha=[0.9]")
+    assert again.stdout.strip() == run
+    assert f"run {run} of this study and spec goes on already" in again.stderr
+    place.done("cancel", run, "--why", "seen enough")
+    second = place.refused(0, "cancel", run, "--why", "another reason")
+    assert second == "nothing was changed: it had been cancelled before: seen enough"
+    place_of_option = place.refused(2, "runs", "--server", "http://localhost")
+    assert "Put --server before the command." in place_of_option
+    cron = place.refused(2, "retrain", "ridge", "--every", "0 3 * * *")
+    assert "cron lines are not taken" in cron
+
 
 def test_a_worker_makes_a_ledger_and_says_what_it_does(place: Place) -> None:
     home = str(place.folder / "new")

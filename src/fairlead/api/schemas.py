@@ -33,6 +33,7 @@ class StudyRow(BaseModel):
                     "metric": "rmse",
                     "best": 41,
                     "score": 2.94,
+                    "priority": 0,
                 }
             ]
         }
@@ -48,12 +49,12 @@ class StudyRow(BaseModel):
     metric: str
     best: int | None
     score: float | None
+    priority: int
 
 
 class StudyDetails(StudyRow):
-    """A study with how urgent it is, whether it is paused, and its spec as canonical JSON."""
+    """A study with whether it is paused, and its spec as canonical JSON."""
 
-    priority: int
     paused: bool
     created: float
     finished: float | None

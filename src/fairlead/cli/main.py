@@ -86,6 +86,7 @@ COMMANDS = {
 NAMES = tuple(name for section in COMMANDS.values() for name in section)
 
 
+_GLOBAL = {"--home", "--ledger", "--artifacts", "--server"}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _EXPECTED = (click.ClickException, click.Abort, click.exceptions.Exit)
 
@@ -231,6 +232,8 @@ def _refuse_usage(error: click.ClickException) -> int:
     else:
         path, said = context.command_path, error.format_message()
         stop = "" if said.endswith((".", "?", "!")) else "."
+        if isinstance(error, click.NoSuchOption) and error.option_name in _GLOBAL:
+            said, stop = f"{said}{stop} Put {error.option_name} before the command", "."
         _print(f"{path}: {said}{stop} Try `{path} --help`.")
     return error.exit_code
 

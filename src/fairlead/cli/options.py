@@ -57,7 +57,8 @@ class TimeSpan(click.ParamType[float]):
         """The seconds."""
         found = re.fullmatch(r"([0-9]{1,5})([wdhm])", str(value), re.ASCII)
         if found is None or not int(found[1]):
-            self.fail(f"{value!r}: give a time such as 30d, 12h or 90m.", param, ctx)
+            cron = " (cron lines are not taken)" if len(str(value).split()) > 1 else ""
+            self.fail(f"{value!r}: give a time such as 30d, 12h or 90m{cron}.", param, ctx)
         return int(found[1]) * _SECONDS[found[2]]
 
 

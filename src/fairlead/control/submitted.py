@@ -198,7 +198,10 @@ def adjust(
         return run
     spec = parse_canonical(run.spec)
     if spec.search.method == "grid":
-        raise Invalid("search.trials: a grid has as many trials as it has combinations")
+        raise Invalid(
+            "search.trials: a grid has as many trials as it has combinations; submit a spec "
+            "with more values, or another search.method"
+        )
     changed = _with_trials(spec, trials)
     ledger.studies.open(replace(ledger.studies.get(run.study), size=trials))
     following = ledger.runs.open(replace(run, id="", spec=canonical(changed), holder=None))
@@ -338,6 +341,7 @@ class RunRow:
     size: int
     ended: int
     paused: bool
+    priority: int = 0
 
 
 def overview(
@@ -372,6 +376,7 @@ def _row(ledger: Ledger, run: Run, study: Study) -> RunRow:
         size=study.size,
         ended=counts.done + counts.failed + counts.pruned,
         paused=study.paused,
+        priority=study.priority,
     )
 
 

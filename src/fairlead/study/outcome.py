@@ -240,6 +240,7 @@ def study_row(study: Study, counts: Counts, best: Best | Result | None) -> dict[
         "metric": metric_of(study).name,
         "best": best.number if best else None,
         "score": best.score if best else None,
+        "priority": study.priority,
     }
 
 

@@ -177,7 +177,10 @@ def submit(  # noqa: PLR0913 - what, how, and who follows it
     for remark in plan.remarks:
         watch.note(remark)
     with opened(settings, stop) as stores, stop.at_once():
+        before = stores.ledger.now()
         run, study = _begin(plan, request, stores, deploy=deploy, open_run=open_run)
+        if run.began < before:
+            watch.note(f"run {run.id} of this study and spec goes on already")
         if priority is not None and priority != study.priority:
             stores.ledger.studies.prioritize(study.id, priority)
         with announcing(settings, notice=watch.note, study=study.id) as tell:

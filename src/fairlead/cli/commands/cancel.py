@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fairlead.cli.context import opened
-from fairlead.cli.output import json_option, print_json
+from fairlead.cli.output import json_option, note, print_json
 
 _EPILOG = """\b
 Example:
@@ -27,7 +27,11 @@ def command(ctx: click.Context, run: str, why: str, *, as_json: bool) -> None:
     from fairlead.control.submitted import cancel, find
 
     with opened(ctx) as stores:
-        ended = cancel(stores.ledger, find(stores.ledger, run, to_change=True), why)
+        found = find(stores.ledger, run, to_change=True)
+        ended = cancel(stores.ledger, found, why)
+    if found.state == "cancelled":
+        reason = f": {found.reason}" if found.reason else " without a reason"
+        note(f"nothing was changed: it had been cancelled before{reason}")
     if as_json:
         print_json(ended)
         return

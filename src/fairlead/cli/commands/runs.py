@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from fairlead.cli.context import opened
 from fairlead.cli.output import json_option, minute, note, print_json, print_table
 from fairlead.formatting import count
+
+if TYPE_CHECKING:
+    from fairlead.control.submitted import RunRow
 
 _COLUMNS = ("run", "name", "state", "stage", "trials", "carried by", "began (UTC)")
 
@@ -34,7 +39,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
         (
             one.run.id,
             one.study,
-            "paused" if one.paused and one.run.state == "running" else one.run.state,
+            _state(one),
             one.run.stage,
             f"{one.ended} of {one.size}",
             one.run.holder,
@@ -53,6 +58,12 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
         note(in_words("no_controller", f"run {orphans[0].id}{_more(len(orphans) - 1)}"))
     if lacks_workers:
         note(in_words("no_worker"))
+
+
+def _state(row: RunRow) -> str:
+    """Its state, and its priority where it has another than most."""
+    state = "paused" if row.paused and row.run.state == "running" else row.run.state
+    return f"{state}, priority {row.priority}" if row.priority else state
 
 
 def _more(others: int) -> str:
