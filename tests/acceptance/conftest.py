@@ -48,6 +48,11 @@ class Place:
     def home(self) -> Path:
         return self.folder / "home"
 
+    @property
+    def program(self) -> str:
+        """What a message tells a person to type for `fairlead` here."""
+        return f"fairlead --home {self.home}"
+
     def run(self, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self._command(*args),

@@ -133,7 +133,9 @@ def test_a_model_that_is_not_there_is_one_line(place: Place) -> None:
 
 
 def test_others_than_this_machine_are_let_in_with_a_token_only(place: Place) -> None:
-    assert "fairlead token add" in place.refused(2, "serve", "--host", "0.0.0.0", "--port", "0")
+    assert "home token add NAME` adds a token" in place.refused(
+        2, "serve", "--host", "0.0.0.0", "--port", "0"
+    )
 
 
 # ---- deploy ---------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ def test_others_than_this_machine_are_let_in_with_a_token_only(place: Place) -> 
 def test_without_a_server_a_deployment_waits_for_the_next_one(place: Place) -> None:
     done = place.run("deploy", "ridge", "--version", "1")
     assert done.stdout == "ridge: deployment 1 of v1 began (100 %)\n"
-    assert "the next `fairlead serve` carries it out" in done.stderr
+    assert f"the next `{place.program} serve` carries it out" in done.stderr
     place.serve().until("ridge: v1 100 %")
     wait_until(lambda: place.deployment().state == "done")
 
@@ -198,7 +200,7 @@ def test_what_is_live_already_is_not_deployed_again(place: Place) -> None:
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
     assert line.startswith("v2 has all of the traffic already: nothing was written")
-    assert "`fairlead deploy ridge --version VERSION`" in line
+    assert f"`{place.program} deploy ridge --version VERSION`" in line
     assert re.search(r"^live +ridge v2$", done.stdout, re.MULTILINE)
     assert place.deployment().number == 1
 
@@ -367,7 +369,7 @@ def verdict(place: Place, version: int) -> str:
 def test_a_promotion_says_that_what_is_live_stays_and_a_deployment_follows_it(
     place: Place, both: Serving
 ) -> None:
-    stays = "live as before: v2 100 %; to serve v1: fairlead deploy ridge"
+    stays = f"live as before: v2 100 %; to serve v1: {place.program} deploy ridge"
     assert stays in place.run("rollback", "ridge", "--why", "too low").stderr
     assert place.traffic() == {"v2": 100}
     place.done("deploy", "ridge", "--wait")
@@ -547,7 +549,7 @@ def test_run_deploy_leaves_live_what_is_while_the_gate_keeps_it(place: Place) ->
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["deployed"] is None
     assert "not deployed: v3 is not the champion" in done.stderr
-    assert "`fairlead promote ridge 3 --why" in done.stderr
+    assert f"`{place.program} promote ridge 3 --why" in done.stderr
     assert place.traffic() == {"v2": 100}
 
 

@@ -40,6 +40,7 @@ from fairlead.records import (
     Verdict,
     Version,
 )
+from tests.support.waiting import wait_until
 
 STUDY = Study(id="5" * 64, name="boston", spec="{}", table="7" * 64, size=100_000)
 VERDICT = Verdict(
@@ -189,7 +190,9 @@ def claim_lapsed(ledger: Ledger, me: int, number: int) -> Attempt:
     """A lease has ended, and several want the task."""
     if me == 0:
         ledger.tasks.add(STUDY.id, trials(number, number + 1))
-        assert ledger.tasks.claim("dead", lease=1e-9)
+        dead = ledger.tasks.claim("dead", lease=1e-9)
+        assert dead
+        wait_until(lambda: ledger.now() > dead.lease_ends)  # clocks of databases tick in ms
 
     def attempt() -> int:
         return int(ledger.tasks.claim(f"w{me}", lease=60) is not None)

@@ -34,15 +34,19 @@ def with_commands(text: str, next_steps: Sequence[NextStep]) -> str:
     return "; ".join(filter(None, (text, ", ".join(steps))))
 
 
-def command_line(step: NextStep) -> str:
+def command_line(step: NextStep, *, anywhere: bool = False) -> str:
     """The step as a person types it.
+
+    Args:
+        step: What to do.
+        anywhere: Whether it may be read on another machine, where nothing of this one is known.
 
     Raises:
         LookupError: There is no such command, or it has no such argument.
     """
     command = _command(step.action)
     parameters = {each.name: each for each in command.params}
-    words = [program(), *step.action.split(".")]
+    words = ["fairlead" if anywhere else program(), *step.action.split(".")]
     for name, value in step.arguments.items():
         words.extend(_words(command, parameters[name], value))
     return " ".join(words)

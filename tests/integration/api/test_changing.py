@@ -44,7 +44,7 @@ def test_a_run_is_paused_resumed_and_made_urgent(
         assert client.post(f"/api/v1/runs/{run.id}/pause").json()["id"] == run.id
         assert client.get(f"/api/v1/runs/{run.id}").json()["paused"] is True
     client.post(f"/api/v1/runs/{run.id}/resume")
-    assert client.get("/api/v1/runs/more").json()["paused"] is False
+    assert client.get(f"/api/v1/runs/{run.id}").json()["paused"] is False
     adjusted = client.post(f"/api/v1/runs/{run.id}/adjust", json={"priority": 7})
     assert adjusted.json()["id"] == run.id
     assert client.get("/api/v1/studies/more").json()["priority"] == 7

@@ -91,7 +91,7 @@ def test_what_a_role_may_not_is_refused_in_a_line(
     ):
         assert "'the-worker' has the role 'worker'" in worker.refused(*command)
     viewer = laptop(home, served, "viewer", tmp_path)
-    assert "'the-viewer' has the role 'viewer'" in viewer.refused("worker")
+    assert "'the-viewer' has the role 'viewer'" in viewer.refused("worker", "--quiet")
 
 
 def test_models_are_read_and_changed_through_the_server(

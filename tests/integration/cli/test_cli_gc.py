@@ -128,7 +128,8 @@ def test_nothing_goes_unasked(settings: Settings, ledger: Ledger, artifacts: Art
     done = gc(settings)
     assert garbage in done.stdout
     assert "2.000" in done.stdout
-    assert done.stderr == "1 files, 2.000 MB; `fairlead gc --delete` removes them\n"
+    gc_here = f"fairlead --home {settings.home} gc --delete"
+    assert done.stderr == f"1 files, 2.000 MB; `{gc_here}` removes them\n"
     assert artifacts.exists(garbage)
 
 

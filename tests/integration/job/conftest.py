@@ -32,6 +32,11 @@ class Place:
     def home(self) -> Path:
         return self.folder / "home"
 
+    @property
+    def program(self) -> str:
+        """What a message tells a person to type for `fairlead` here."""
+        return f"fairlead --home {self.home}"
+
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
         path.write_text(textwrap.dedent(text))

@@ -75,7 +75,8 @@ def test_a_study_without_a_good_trial_fails_and_says_why(place: Place) -> None:
     [study] = place.json("studies")
     assert done.stderr.splitlines()[-1] == (
         f"study {study['study']}: no trial succeeded; 2 of 2 failed with: RuntimeError: no luck "
-        f"today (bad.py:34) (after 3 attempts); `fairlead trials {study['study']}` shows each"
+        f"today (bad.py:34) (after 3 attempts); `{place.program} trials {study['study']}` "
+        "shows each"
     )
     page = Path(place.run("report", "bad").stdout.strip()).read_text()
     assert "Nothing was predicted. No trial succeeded, so there is no model." in page

@@ -10,6 +10,6 @@ def test_the_report_that_a_run_names_is_of_its_own_study(place: Place) -> None:
     place.write("ridge.yaml", specs.RIDGE)
     older = place.json("run", "ridge.yaml")["study"]
     newer = place.run("run", "ridge.yaml", "--set", "search.seed=7")
-    assert "next: fairlead report ridge\n" in newer.stderr
+    assert f"next: {place.program} report ridge\n" in newer.stderr
     again = place.run("run", "ridge.yaml")
-    assert f"next: fairlead report {older}\n" in again.stderr
+    assert f"next: {place.program} report {older}\n" in again.stderr

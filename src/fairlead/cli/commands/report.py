@@ -48,7 +48,7 @@ def command(ctx: click.Context, study: str, output: Path | None) -> None:
         found = stores.ledger.studies.get(study)
         material = load(found, stores)
     path = output or _default(found, settings(ctx))
-    trials = command_line(NextStep(action="trials", arguments={"study": found.id}))
+    trials = command_line(NextStep(action="trials", arguments={"study": found.id}), anywhere=True)
     page = render(material, library=_plotly(), trials_command=trials)
     written = _write(path, page)
     note(f"study {found.id} ({found.name}): {_extent(found)}")
