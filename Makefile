@@ -10,7 +10,7 @@ TEST_PROCESSES ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-servers test-quick test-newest check coverage lint lock clean
+.PHONY: help run setup test test-failed test-servers test-quick test-newest check coverage lint lock clean
 
 # Many short processes are started here: none of them should compile Fairlead anew, nor do what the
 # shell's settings of Python say.
@@ -32,6 +32,9 @@ test: $(VENV)/.dev  ## set up everything, then run every test that needs no serv
 
 test-servers: $(VENV)/.dev  ## the tests on PostgreSQL, RabbitMQ, S3: each on a private server
 	$(PYTEST) -m servers
+
+test-failed: $(VENV)/.dev  ## the tests that failed last, one after the other
+	$(PYTEST) -n 0 --last-failed --last-failed-no-failures none
 
 test-quick: $(VENV)/.dev  ## the unit tests, the contracts on SQLite, and each command once: before a commit
 	$(PYTEST) -m "not servers" tests/unit tests/contract tests/acceptance/test_each_command.py
