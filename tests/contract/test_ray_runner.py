@@ -96,7 +96,7 @@ class TestRayRunner(DetachedRunnerContract):
         names = self.running(runner, group, 2)
         assert all(workers(name) for name in names)
         other.remove(group.key)
-        assert not any(workers(name) for name in names)
+        wait_until(lambda: not any(workers(name) for name in names))
         assert list(RayRunner.look(other, group.key)) == []
         wait_until(lambda: not self.alive(runner, group))
 
