@@ -119,6 +119,8 @@ class Broker:
         """End it, and its epmd, by their ids."""
         while self._processes:
             process = self._processes.pop()
+            if process.poll() is not None:  # its id may be another's by now
+                continue
             for one in (*psutil.Process(process.pid).children(recursive=True), process):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.kill()
