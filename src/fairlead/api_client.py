@@ -23,7 +23,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from fairlead.backoff import Backoff
+from fairlead.backoff import Backoff, doubled
 from fairlead.errors import (
     Failed,
     FairleadError,
@@ -49,8 +49,7 @@ _CONNECT = 10.0  # seconds
 _SERVERS_PATIENCE = 75.0  # seconds that an answer may take: a server waits for its ledger meanwhile
 _CONNECTIONS = 32
 _MOST = 1 << 30  # bytes of an answer
-_SHORTEST_WAIT = 0.01
-_LONGEST_WAIT = 1.0
+_WAIT = doubled(0.01, 1.0)
 _PROBLEM = "application/problem+json"
 _SOON = {"overloaded", "request_in_progress", "too_slow"}  # codes of problems that pass
 _CHUNK = 1 << 16  # what a cut costs at most
@@ -136,7 +135,7 @@ class ApiClient:
             Unreachable: It did not answer for as long as there is patience.
             FairleadError: As the server raised it.
         """
-        backoff = Backoff(self._patience if patience is None else patience, _longest_wait)
+        backoff = Backoff(self._patience if patience is None else patience, _WAIT)
         while True:
             fault, answer = self._tried(method, path, body, headers or {})
             if answer is not None and not _is_to_repeat(answer):
@@ -165,7 +164,7 @@ class ApiClient:
                 if not fault:
                     return
                 if before == 0 or out.tell() > before:
-                    backoff = Backoff(self._patience, _longest_wait)
+                    backoff = Backoff(self._patience, _WAIT)
                 if not backoff.wait():
                     raise self._unreachable(fault)
 
@@ -372,10 +371,6 @@ def _pool(url: SplitResult) -> HTTPConnectionPool:
 
 def _small(response: BaseHTTPResponse) -> Mapping[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
-
-
-def _longest_wait(tries: int, _waited: float) -> float:
-    return min(_SHORTEST_WAIT * 2.0 ** min(tries, 16), _LONGEST_WAIT)
 
 
 def _is_to_repeat(answer: ApiAnswer) -> bool:

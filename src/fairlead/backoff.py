@@ -35,3 +35,12 @@ class Backoff:
         self._waited += wait
         time.sleep(wait)
         return True
+
+
+def doubled(shortest: float, longest: float) -> Callable[[int, float], float]:
+    """Waits whose bound doubles with each try, from the shortest to the longest, in seconds."""
+
+    def bound(tries: int, _waited: float) -> float:
+        return min(shortest * 2.0 ** min(tries, 16), longest)
+
+    return bound

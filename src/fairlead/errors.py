@@ -100,6 +100,10 @@ class DiskFull(Transient):
     default_code = "disk_full"
 
 
+STORE_IS_AWAY = (Busy, DiskFull, Unreachable)
+"""What a ledger or an artefact store raises where waiting for it helps."""
+
+
 class Overloaded(Transient):
     """More is asked at once than may be."""
 

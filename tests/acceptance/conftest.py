@@ -18,7 +18,9 @@ import pytest
 
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Deployment
+from tests.support.fleet import Fleet, alone
 from tests.support.homes import made_once
+from tests.support.postgres import database
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,6 +154,21 @@ class Serving:
 
 def _environ() -> dict[str, str]:
     return {**os.environ, "FAIRLEAD_MLFLOW_URI": "none"}
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, postgres: str) -> Iterator[Fleet]:
+    """A fleet on a PostgreSQL database of its own."""
+    with database(postgres) as url:
+        fleet = Fleet(tmp_path, url)
+        yield fleet
+        fleet.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The results of a fleet's study by one process that nobody disturbs."""
+    return alone(tmp_path_factory.mktemp("alone"))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fairlead.ledger.store import open_ledger
-from tests.support.fleet import Fleet, alone, once_each, write_spec
+from tests.support.fleet import Fleet, once_each, write_spec
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
@@ -31,11 +31,6 @@ def fleet(tmp_path: Path, server: PostgresServer) -> Iterator[Fleet]:
     fleet = Fleet(tmp_path, server.url)
     yield fleet
     fleet.close()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    return alone(tmp_path_factory.mktemp("alone"))
 
 
 def test_what_is_killed_costs_an_attempt_and_no_trial(fleet: Fleet, undisturbed: list[Any]) -> None:

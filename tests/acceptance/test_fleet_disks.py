@@ -5,7 +5,6 @@ Nobody starts anything again: what cannot be written is said, and is written onc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,10 @@ from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from tests.support.disks import small_disk
 from tests.support.fleet import Fleet, alone, once_each, write_spec
-from tests.support.postgres import PostgresServer, database
+from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
 MANY = ("search.trials=300", "search.over[0].params.min_samples_leaf.high=10000")
-
-
-@pytest.fixture
-def fleet(tmp_path: Path, postgres: str) -> Iterator[Fleet]:
-    with database(postgres) as url:
-        fleet = Fleet(tmp_path, url)
-        yield fleet
-        fleet.close()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    return alone(tmp_path_factory.mktemp("alone"))
 
 
 def test_a_full_disk_of_the_database_server_is_waited_out(

@@ -14,7 +14,7 @@ from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from fairlead.server.auth import Role, add_token, remove_token
 from tests.support.faulty_proxy import FaultyProxy, answer_lost, cut_at_once
-from tests.support.fleet import Fleet, alone, once_each
+from tests.support.fleet import Fleet, once_each
 from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
@@ -72,11 +72,6 @@ def fleet(tmp_path: Path) -> Iterator[HttpFleet]:
     fleet = HttpFleet(tmp_path)
     yield fleet
     fleet.close()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    return alone(tmp_path_factory.mktemp("alone"))
 
 
 def test_nothing_is_lost_where_workers_servers_and_connections_are(

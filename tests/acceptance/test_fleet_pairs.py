@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from fairlead.ledger.store import open_ledger
 from tests.integration.clock import Clock
-from tests.support.fleet import Fleet, alone, once_each, write_spec
-from tests.support.postgres import database
+from tests.support.fleet import Fleet, once_each, write_spec
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def fleet(tmp_path: Path, postgres: str) -> Iterator[Fleet]:
-    with database(postgres) as url:
-        fleet = Fleet(tmp_path, url)
-        yield fleet
-        fleet.close()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    return alone(tmp_path_factory.mktemp("alone"))
 
 
 def test_of_two_controllers_and_two_autoscalers_the_others_go_on(

@@ -21,7 +21,7 @@ from fairlead.artifacts.backend import Stored, damaged, missing
 from fairlead.artifacts.cache import Cache
 from fairlead.artifacts.folder import as_failed
 from fairlead.artifacts.remote import changed
-from fairlead.backoff import Backoff
+from fairlead.backoff import Backoff, doubled
 from fairlead.errors import FairleadError, Invalid, NotFound, Unreachable
 from fairlead.records import CacheFolder, Digest
 
@@ -31,12 +31,9 @@ PIECE = 8 << 20
 _SETTING = "$FAIRLEAD_ARTIFACTS"
 _OCTETS = {"Content-Type": "application/octet-stream"}
 _JSON = {"Content-Type": "application/json"}
-_ELSEWHERE = {
-    "wrong_offset",
-    "upload_in_progress",
-    "not_found",
-}  # another connection of ours got further
-_LONGEST_WAIT = 1.0
+_ELSEWHERE = {"wrong_offset", "upload_in_progress", "not_found"}
+"""Codes of problems where another connection of ours got further."""
+_WAIT = doubled(0.01, 1.0)
 
 
 class _Upload(msgspec.Struct, frozen=True):
@@ -133,7 +130,7 @@ class HttpBackend:
 
     def _send(self, digest: Digest, size: int, file: BinaryIO) -> None:
         """Send a file in pieces, until the server has it."""
-        backoff = Backoff(PATIENCE, _longest_wait)
+        backoff = Backoff(PATIENCE, _WAIT)
         upload = self._begin(digest, size)
         while True:
             before = upload.offset
@@ -151,7 +148,7 @@ class HttpBackend:
                     return
                 upload = found or self._begin(digest, size)
             if upload.offset > before:
-                backoff = Backoff(PATIENCE, _longest_wait)
+                backoff = Backoff(PATIENCE, _WAIT)
 
     def _begin(self, digest: Digest, size: int) -> _Upload:
         body = msgspec.json.encode({"digest": digest, "size": size})
@@ -183,7 +180,3 @@ def _path(digest: Digest) -> str:
 
 def _read(body: bytes) -> _Upload:
     return msgspec.json.decode(body, type=_Upload)
-
-
-def _longest_wait(tries: int, _waited: float) -> float:
-    return min(0.01 * 2.0 ** min(tries, 16), _LONGEST_WAIT)

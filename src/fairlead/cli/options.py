@@ -13,6 +13,8 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 _MOST_WORKERS = 1024
 _SECONDS = {"w": 7 * 86400.0, "d": 86400.0, "h": 3600.0, "m": 60.0}
+PRIORITY = click.IntRange(-1000, 1000)
+"""As the ledger takes it."""
 _DIGITS = 9  # more versions than any model has
 
 
@@ -81,6 +83,15 @@ def token_option(command: Command) -> Command:
         "--token",
         envvar="FAIRLEAD_TOKEN",
         help="Bearer token for the server (better given as $FAIRLEAD_TOKEN).",
+    )(command)
+
+
+def priority_option(command: Command) -> Command:
+    """Give a command that submits a run `--priority`."""
+    return click.option(
+        "--priority",
+        type=PRIORITY,
+        help="Its tasks go before those of a lower one (default: 0).",
     )(command)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 
 from fairlead.artifacts import Artifacts
-from fairlead.data.catalog import ENTRIES
+from fairlead.data.catalog import ENTRIES, is_file
 from fairlead.errors import Invalid, InvalidSpec, NotFound
 from fairlead.records import Digest
 from fairlead.settings import Settings
@@ -90,7 +90,7 @@ def refuse_paths(spec: Spec, files: Mapping[str, Digest]) -> None:
 
 def refuse_source(source: str, files: Mapping[str, Digest]) -> None:
     """Refuse a source that is a path of the server. Raises InvalidSpec."""
-    if source in ENTRIES or "://" in source or _named(source) in files:
+    if not is_file(source) or _named(source) in files:
         return
     raise InvalidSpec(
         f"data.source: {source!r} is neither in the catalog ({', '.join(ENTRIES)}) nor an https:// "

@@ -18,7 +18,7 @@ from fairlead.control.deployments import wait
 from fairlead.control.events import Event, Notice
 from fairlead.control.runs import deploy_and_test
 from fairlead.control.scheduler import Scheduler
-from fairlead.errors import Busy, DiskFull, Failed, FairleadError, Lost, Unreachable
+from fairlead.errors import STORE_IS_AWAY, Failed, FairleadError, Lost
 from fairlead.records import Deployment, Route, Run
 from fairlead.registry.mlflow import start_mirror
 from fairlead.settings import Settings
@@ -99,7 +99,7 @@ class Controller:
         """Look; a fault is said, and must not end what is carried: the next look may go well."""
         try:
             look()
-        except (Busy, DiskFull, Unreachable) as error:
+        except STORE_IS_AWAY as error:
             self.note(f"{error}; trying again")
         except Exception as error:  # noqa: BLE001 - a row that cannot be read, for one
             line = f"{what}: {type(error).__name__}: {error}; trying again"
@@ -146,7 +146,7 @@ class Controller:
                 deploy=partial(self._deploy, run, stop, say),
                 alone=True,
             )
-        except (Lost, Busy, DiskFull, Unreachable) as error:
+        except (Lost, *STORE_IS_AWAY) as error:
             say(f"{error}; let go of")
             pause = _AFTER_OUTAGE
         except Stopped:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fairlead.data.catalog import ENTRIES
+from fairlead.data.catalog import is_file
 from fairlead.errors import Invalid, InvalidData
 from fairlead.records import Run, Study
 from fairlead.registry.registry import Registry
@@ -99,11 +99,6 @@ def champions_study(stores: Stores, model: str) -> Study:
     """The study that the champion came from. Raises NotFound where there is no champion."""
     registry = Registry(ledger=stores.ledger, artifacts=stores.artifacts)
     return stores.ledger.studies.get(registry.version(model, None).study)
-
-
-def is_file(source: str) -> bool:
-    """Whether a source is a path, which not every machine may have, and no URL or catalog name."""
-    return "://" not in source and source not in ENTRIES
 
 
 def require_file(source: str, base: Path) -> None:

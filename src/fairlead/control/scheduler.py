@@ -18,7 +18,7 @@ from fairlead.control import due
 from fairlead.control.clients import ClientSettings
 from fairlead.control.retraining import Retraining, champions_study, retrain
 from fairlead.control.schedules import refuse_path, source_of
-from fairlead.errors import Busy, DiskFull, FairleadError, Lost, Transient, Unreachable
+from fairlead.errors import STORE_IS_AWAY, Busy, FairleadError, Lost, Transient
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import unique_name
 from fairlead.records import Run, Schedule, ScheduleOutcome
@@ -77,7 +77,7 @@ class Scheduler:
             if len(self._threads) < _MOST and schedule.model not in self._threads:
                 try:
                     self._look_at(schedule, stores, now)
-                except (Busy, DiskFull, Unreachable):
+                except STORE_IS_AWAY:
                     raise
                 except Exception as error:  # noqa: BLE001 - as in `_carry_out`
                     self._put_off(schedule, error)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.control import due
-from fairlead.control.retraining import Retraining, champions_study, is_file, require_file
+from fairlead.control.retraining import Retraining, champions_study, require_file
+from fairlead.data.catalog import is_file
 from fairlead.errors import Invalid, NotFound
 from fairlead.formatting import did_you_mean
 from fairlead.ledger.bounds import check_interval

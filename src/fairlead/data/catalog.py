@@ -195,3 +195,8 @@ _ALL = (
     ),
 )
 ENTRIES: Mapping[str, Entry] = {entry.name: entry for entry in _ALL}
+
+
+def is_file(source: str) -> bool:
+    """Whether a source is a path, which not every machine may have, and no URL or catalog name."""
+    return "://" not in source and source not in ENTRIES

@@ -8,7 +8,7 @@ also writes its number in the row of its connection (`fairlead_sessions`): whoev
 the number up once the old transaction is over. A claim or a heartbeat, which need not last, is run
 again: what it wrote is fenced, and ends with its lease.
 
-A durable write lets go of its locks before the disk has it (docs/decisions/0022).
+A durable write lets go of its locks before the disk has it (docs/decisions/0024).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from fairlead.backoff import Backoff
+from fairlead.backoff import Backoff, doubled
 from fairlead.errors import Busy, DiskFull, Failed, FairleadError, Invalid, NextStep, Unreachable
 from fairlead.formatting import without_password
 from fairlead.ledger.database import (
@@ -49,8 +49,7 @@ _MORE = 12
 _SILENT = 20  # seconds that a client may be silent in a transaction, before the server ends that
 _SILENT_IN_A_WRITE = 5  # the same where others wait for its rows: less than a lease
 _SILENT_IN_A_READ = 300  # nobody waits for it; a million trials take a while to be taken in
-_SHORTEST_WAIT = 0.002  # seconds
-_LONGEST_WAIT = 1.0
+_WAIT = doubled(0.002, 1.0)
 _AGAIN = {"40001", "40P01"}  # a serialization failure, a deadlock
 _AWAY = {  # the server went away, is starting, or has no room for a connection
     *("08000", "08001", "08003", "08004", "08006", "25P03"),
@@ -211,7 +210,7 @@ class PostgresDatabase:
 
     def _repeated(self, work: Callable[[], Value], patience: float) -> Value:
         """The work's value; run again where the database asks for it, while there is patience."""
-        backoff = Backoff(patience, _longest_wait)
+        backoff = Backoff(patience, _WAIT)
         while True:
             try:
                 return work()
@@ -260,10 +259,6 @@ class PostgresDatabase:
                 f"that {self.setting} is right"
             )
         return error
-
-
-def _longest_wait(tries: int, _waited: float) -> float:
-    return min(_SHORTEST_WAIT * 2.0 ** min(tries, 16), _LONGEST_WAIT)
 
 
 class _Mark:

@@ -19,15 +19,13 @@ from functools import partial
 from typing import TypeVar
 
 from fairlead.errors import (
-    Busy,
-    DiskFull,
+    STORE_IS_AWAY,
     Failed,
     FairleadError,
     Invalid,
     Lost,
     NotFound,
     Transient,
-    Unreachable,
 )
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import own_memory
@@ -240,7 +238,7 @@ class Worker:
         while True:
             try:
                 return ask()
-            except (Busy, DiskFull, Unreachable) as error:
+            except STORE_IS_AWAY as error:
                 if self.stop.at_once:
                     raise
                 self._say_once(f"{error}; trying again")
@@ -260,7 +258,7 @@ class Worker:
             study=self.study,
             used=child + own_memory(),
         )
-        with contextlib.suppress(Busy, DiskFull, Unreachable):  # it is said again soon
+        with contextlib.suppress(*STORE_IS_AWAY):  # it is said again soon
             self._survive(
                 lambda: self.ledger.workers.seen(worker, lease=self.lease), "telling of this worker"
             )
@@ -428,7 +426,7 @@ def _done(end: decide.CommitResult, seconds: float) -> str:
 def _ends_worker(error: Exception) -> bool:
     """Whether an error is none of one task: no ledger, or one that refuses this worker."""
     refused = isinstance(error, Invalid) and not isinstance(error, NotFound)
-    return refused or isinstance(error, (Busy, DiskFull, Unreachable))
+    return refused or isinstance(error, STORE_IS_AWAY)
 
 
 def _in_words(error: Exception) -> str:

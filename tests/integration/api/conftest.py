@@ -135,6 +135,12 @@ def home(made: Path, tmp_path: Path) -> Iterator[Home]:
 
 
 @pytest.fixture
+def stores(home: Home) -> Iterator[Stores]:
+    with home.stores() as stores:
+        yield stores
+
+
+@pytest.fixture
 def in_process(home: Home) -> Iterator[Callable[..., httpx2.Client]]:
     """Makes clients of the app itself, without a server."""
     from starlette.testclient import TestClient

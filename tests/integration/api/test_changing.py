@@ -17,12 +17,6 @@ STUDY = "5" * 64
 
 
 @pytest.fixture
-def stores(home: Home) -> Iterator[Stores]:
-    with home.stores() as stores:
-        yield stores
-
-
-@pytest.fixture
 def client(home: Home, in_process: Clients) -> httpx2.Client:
     return in_process(add_token(home.settings.tokens, "ann", role="admin"))
 

@@ -28,12 +28,6 @@ BEGIN = {"digest": DIGEST, "size": len(CONTENT)}
 
 
 @pytest.fixture
-def stores(home: Home) -> Iterator[Stores]:
-    with home.stores() as stores:
-        yield stores
-
-
-@pytest.fixture
 def client(home: Home, in_process: Clients) -> httpx2.Client:
     return in_process(add_token(home.settings.tokens, "ann", role="worker"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
@@ -21,12 +21,6 @@ Clients = Callable[..., httpx2.Client]
 PROMOTE = "/api/v1/models/sums/promote"
 BODY = {"version": 1, "previous": 2, "why": "agreed"}
 KEY = {"Idempotency-Key": "k-1"}
-
-
-@pytest.fixture
-def stores(home: Home) -> Iterator[Stores]:
-    with home.stores() as stores:
-        yield stores
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx2
 import pytest
@@ -14,12 +14,6 @@ from fairlead.stores import Stores
 
 Clients = Callable[..., httpx2.Client]
 MODEL = "/api/v1/models/sums"
-
-
-@pytest.fixture
-def stores(home: Home) -> Iterator[Stores]:
-    with home.stores() as stores:
-        yield stores
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,6 @@ with pathlib.Path(os.environ["SEEN"]).open("a") as seen:
 class Own(Ridge):
     pass
 """
-
-
-@pytest.fixture
-def stores(home: Home) -> Iterator[Stores]:
-    with home.stores() as stores:
-        yield stores
 
 
 @pytest.fixture

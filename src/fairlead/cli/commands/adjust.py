@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fairlead.cli.context import opened
+from fairlead.cli.options import PRIORITY
 from fairlead.cli.output import json_option, note, print_json
 
 _EPILOG = """\b
@@ -18,7 +19,7 @@ RUN is a run's id, or the name in its spec, or its study's id or the start of th
 @click.command(epilog=_EPILOG)
 @click.argument("run")
 @click.option("--trials", type=click.IntRange(1, 1_000_000), help="Trials that it is to have.")
-@click.option("--priority", type=click.IntRange(-1000, 1000), help="Of its tasks.")
+@click.option("--priority", type=PRIORITY, help="Of its tasks.")
 @json_option
 @click.pass_context
 def command(

@@ -11,7 +11,7 @@ import click
 from fairlead.cli.context import opened, settings
 from fairlead.cli.interrupts import counted
 from fairlead.cli.next_steps import program
-from fairlead.cli.options import TimeSpan
+from fairlead.cli.options import TimeSpan, priority_option
 from fairlead.cli.output import json_option, minute, note, print_json
 
 if TYPE_CHECKING:
@@ -45,11 +45,7 @@ class TimeOfDay(click.ParamType[int]):
 @click.argument("model")
 @click.option("--data", "source", help="Where the data is (default: where the champion's was).")
 @click.option("--deploy", is_flag=True, help="If it becomes champion, have it deployed and tested.")
-@click.option(
-    "--priority",
-    type=click.IntRange(-1000, 1000),
-    help="Its tasks go before those of a lower one (default: 0).",
-)
+@priority_option
 @click.option("--every", type=TimeSpan(), help="Do it again and again: each 30m, 6h, 1d or 1w.")
 @click.option("--at", "first", type=TimeOfDay(), help="With --every: first at this time (UTC).")
 @json_option

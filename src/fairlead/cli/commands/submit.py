@@ -9,7 +9,7 @@ import click
 from fairlead.cli.context import settings
 from fairlead.cli.interrupts import counted
 from fairlead.cli.next_steps import program
-from fairlead.cli.options import sets_option
+from fairlead.cli.options import priority_option, sets_option
 from fairlead.cli.output import json_option, note, print_json
 
 _EPILOG = """\b
@@ -25,11 +25,7 @@ Examples:
 @sets_option
 @click.option("--fresh", is_flag=True, help="Search again, even if this study is finished.")
 @click.option("--deploy", is_flag=True, help="If it becomes champion, have it deployed and tested.")
-@click.option(
-    "--priority",
-    type=click.IntRange(-1000, 1000),
-    help="Its tasks go before those of a lower one (default: 0).",
-)
+@priority_option
 @json_option
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
