@@ -24,11 +24,14 @@ def test_a_worker_by_hand_does_what_a_dead_run_left(place: Place) -> None:
     assert len(place.json("trials", "slow")) == 6
 
 
-def test_a_worker_without_a_ledger_is_refused_in_a_line(place: Place) -> None:
-    refused = place.run("worker")
-    assert refused.returncode == 2
-    assert len(refused.stderr.splitlines()) == 1
-    assert not place.home.exists()
+def test_a_worker_of_a_new_home_waits_for_what_is_submitted(place: Place) -> None:
+    place.write("ridge.yaml", specs.RIDGE)
+    worker = place.start("worker")
+    wait_until(place.home.exists)
+    assert place.run("submit", "ridge.yaml").returncode == 0
+    wait_until(lambda: place.counts()["done"] == 3)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
 
 
 def test_a_notebook_gets_the_same_outcome_as_the_command_line(place: Place) -> None:

@@ -12,7 +12,7 @@ _EPILOG = """\b
 Examples:
   fairlead adjust boston-prices --trials 200
   fairlead adjust boston-prices --priority 10
-RUN is a run's id, or the name in its spec, or its study's id or the start of that.
+RUN is a run's id, the name in its spec, or the start of its study's id.
 """
 
 

@@ -10,7 +10,7 @@ from fairlead.cli.output import json_option, note, print_json
 _EPILOG = """\b
 Example:
   fairlead cancel boston-prices --why "wrong data"
-RUN is a run's id, or the name in its spec, or its study's id or the start of that.
+RUN is a run's id, the name in its spec, or the start of its study's id.
 """
 
 

@@ -20,7 +20,7 @@ Examples:
   fairlead logs boston-prices
   fairlead logs boston-prices --follow
   fairlead logs boston-prices --faults
-RUN is a run's id, or the name in its spec, or its study's id or the start of that.
+RUN is a run's id, the name in its spec, or the start of its study's id.
 """
 
 

@@ -14,7 +14,7 @@ _EPILOG = """\b
 Examples:
   fairlead watch boston-prices            the last run of this study
   fairlead watch 11dff37499c9fd62.1       this run
-RUN is a run's id, or the name in its spec, or its study's id or the start of that.
+RUN is a run's id, the name in its spec, or the start of its study's id.
 """
 
 
