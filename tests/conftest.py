@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -53,6 +54,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto" if sys.platform == "linux" else "new",
         help="how processes of Fairlead start: each anew, or forked from one with the libraries",
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Say how a test process ended that died: xdist says only that it did."""
+    if error:
+        status = node.gateway._io.wait()
+        sys.stderr.write(f"\ntest process {node.gateway.id} ended with status {status}\n")
 
 
 def pytest_configure(config: pytest.Config) -> None:
