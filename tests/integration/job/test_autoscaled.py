@@ -364,8 +364,9 @@ def test_what_cannot_be_is_refused_in_a_line(
     assert decisions(quick) == []
 
 
-def test_without_a_ledger_it_is_refused_and_none_is_made(place: Place) -> None:
-    refused = place.run("autoscale")
-    assert refused.returncode == 2
-    assert len(refused.stderr.splitlines()) == 1
-    assert not place.home.exists()
+def test_in_a_new_home_it_waits_for_what_is_submitted(place: Place) -> None:
+    scaler = place.start("autoscale", *QUICK)
+    wait_until((place.home / "ledger.db").exists)
+    wait_until(lambda: [each.cause for each in decisions(place)] == ["none"])
+    scaler.send_signal(signal.SIGTERM)
+    assert scaler.wait(30) == 0
