@@ -74,6 +74,7 @@ class AutoscalerLoop:
     _memory: Memory = field(default_factory=Memory)
     _last: ScalingDecision | None = None
     _is_holding: bool = False
+    _keeps: bool = False  # the workers are another's to go on with
     _base: float = 0.0  # what was spent before the workers of this process
     _former: frozenset[str] = frozenset()  # workers of the process that had the name before
     _useful: dict[str, float] = field(default_factory=dict)  # when each worker had a task last
@@ -94,12 +95,19 @@ class AutoscalerLoop:
             while not self.stop.after_task:
                 self._patiently(self._round)
                 self._pause(self.every)
-            self._drain()
+            if not self._keeps:
+                self._drain()
         except Failed as error:
+            self._keeps = False
             self._patiently(partial(self._say_end, "failed", str(error)))
             raise
         finally:
             self._end()
+
+    def let_go(self) -> None:
+        """End, and leave detached workers to whoever takes the name when the lease has ended."""
+        self._keeps = self.runner.detached
+        self.stop.ask()
 
     def _round(self) -> None:
         workers = self._look()
@@ -277,7 +285,7 @@ class AutoscalerLoop:
 
     def _end(self) -> None:
         """End what is left; what it has in hand goes back to the ledger."""
-        if not self._owns():
+        if self._keeps or not self._owns():
             return
         workers = self.runner.look(self.group.key)
         self.runner.remove(self.group.key)

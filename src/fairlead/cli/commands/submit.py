@@ -26,6 +26,11 @@ Examples:
 @click.option("--fresh", is_flag=True, help="Search again, even if this study is finished.")
 @click.option("--deploy", is_flag=True, help="If it becomes champion, have it deployed and tested.")
 @priority_option
+@click.option(
+    "--id-file",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    help="Write the run's id into this file, too.",
+)
 @json_option
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
@@ -36,6 +41,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     fresh: bool,
     deploy: bool,
     priority: int | None,
+    id_file: Path | None,
     as_json: bool,
 ) -> None:
     """Submit SPEC and print the run's id.
@@ -59,6 +65,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
             watch=watch,
             stop=stop,
         )
+    if id_file is not None:
+        id_file.write_text(run.id)
     if as_json:
         print_json(run)
     else:
