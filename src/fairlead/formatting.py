@@ -44,6 +44,17 @@ def size(many: int) -> str:
     return f"{amount:.3g} {unit}"
 
 
+def cores(many: float) -> str:
+    """A number of cores: 1 CPU, 0.5 CPUs, 64 CPUs."""
+    return f"{many:g} CPU{'' if many == 1 else 's'}"
+
+
+def in_a_line(text: str, *, most: int = 400) -> str:
+    """What another program said, as one line; cut where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[:most] + "..."
+
+
 def plain(value: Any) -> Any:
     """The value as JSON knows it: records and mappings become objects, NaN becomes null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -107,3 +108,16 @@ def workers_option(command: Command) -> Command:
         type=click.IntRange(1, _MOST_WORKERS),
         help="Number of workers (default: one per core, at most one per trial).",
     )(command)
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; click takes nan for one."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeAlias
 
 from fairlead.autoscale.decide import Policy
 from fairlead.autoscale.described_load import DescribedLoad, read, recorded
@@ -27,10 +27,13 @@ from fairlead.study.run import local_runner
 from fairlead.worker.loop import WorkerStop
 
 __all__ = [
+    "LocalPlace",
+    "Place",
     "Policy",
+    "RayPlace",
     "Replay",
     "ScaleRequest",
-    "WorkerPlace",
+    "WorkerNeeds",
     "WorkerStop",
     "autoscale",
     "described",
@@ -42,19 +45,35 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerPlace:
-    """Where workers run, and what each is given there.
+class LocalPlace:
+    """Workers are processes of this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayPlace:
+    """Workers are actors of a Ray cluster.
 
     Args:
-        runner: What starts them: processes of this machine, or actors of a Ray cluster.
         address: Of the cluster.
-        cores: Cores of the cluster that each takes.
-        memory: Bytes of memory that each takes; 0 for none that is counted.
-        variables: Names of variables of this process's environment that each gets.
     """
 
-    runner: Literal["local", "ray"] = "local"
     address: str = "auto"
+
+
+Place: TypeAlias = LocalPlace | RayPlace
+"""Where workers run, and by which runner."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerNeeds:
+    """What each worker of a cluster is given there.
+
+    Args:
+        cores: Cores of the cluster that it takes.
+        memory: Bytes of memory that it takes; 0 for none that is counted.
+        variables: Names of variables of this process's environment that it gets.
+    """
+
     cores: float = 1.0
     memory: int = 0
     variables: Sequence[str] = ()
@@ -70,13 +89,15 @@ class ScaleRequest:
         study: Of this study alone (a name, an id, or its beginning); None for any.
         drain: Seconds that workers have for the tasks in hand, when it is asked to stop.
         place: Where workers run.
+        needs: What each is given there.
     """
 
     name: str
     policy: Policy
     study: str | None = None
     drain: float = 30.0
-    place: WorkerPlace = field(default_factory=WorkerPlace)
+    place: Place = field(default_factory=LocalPlace)
+    needs: WorkerNeeds = field(default_factory=WorkerNeeds)
 
 
 _PATIENCE = 5.0
@@ -130,10 +151,12 @@ def autoscale(
         ).run()
 
 
-def _runner(place: WorkerPlace, settings: Settings) -> LocalRunner | RayRunner:
-    if place.runner == "ray":
-        return RayRunner(place.address)
-    return local_runner(settings)
+def _runner(place: Place, settings: Settings) -> LocalRunner | RayRunner:
+    match place:
+        case LocalPlace():
+            return local_runner(settings)
+        case RayPlace():
+            return RayRunner(place.address)
 
 
 def _own_offer() -> Offer:
@@ -142,26 +165,27 @@ def _own_offer() -> Offer:
 
 def _group(request: ScaleRequest, settings: Settings, study: str | None) -> WorkerGroup:
     """The workers of an autoscaler; their key is that of no other ledger's on the same engine."""
-    place, url = request.place, without_password(settings.ledger_url)
+    needs, url = request.needs, without_password(settings.ledger_url)
     digest = hashlib.sha256(f"{request.name}\n{study}\n{url}".encode()).hexdigest()
+    is_local = isinstance(request.place, LocalPlace)
     return WorkerGroup(
         key=f"autoscaler-{digest[:12]}",
         study=study,
         ledger=settings.ledger_url,
         artifacts=settings.artifacts_url,
-        environ={} if place.runner == "local" else _environ(place, settings),
-        cores=place.cores,
-        memory=place.memory,
+        environ={} if is_local else _environ(needs, settings),
+        cores=needs.cores,
+        memory=needs.memory,
     )
 
 
-def _environ(place: WorkerPlace, settings: Settings) -> Mapping[str, str]:
+def _environ(needs: WorkerNeeds, settings: Settings) -> Mapping[str, str]:
     """What workers of other machines must know of this one's settings."""
-    if missing := [name for name in place.variables if name not in os.environ]:
+    if missing := [name for name in needs.variables if name not in os.environ]:
         raise Invalid(f"${missing[0]} is to be given to the workers, and is not set")
     queue = {"FAIRLEAD_QUEUE": settings.queue} if settings.queue else {}
     own = {"FAIRLEAD_LEASE": f"{settings.lease:g}", "FAIRLEAD_CACHE_SIZE": str(settings.cache_size)}
-    return {**own, **queue, **{name: os.environ[name] for name in place.variables}}
+    return {**own, **queue, **{name: os.environ[name] for name in needs.variables}}
 
 
 def described(file: Path, options: Mapping[str, Any]) -> DescribedLoad:

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, TypeAlias
 import msgspec
 
 from fairlead.errors import Failed, FairleadError, Invalid, Unreachable
+from fairlead.formatting import cores
 from fairlead.machine import boot
 from fairlead.runners.ray_supervisor import (
     WorkerOrder,
@@ -387,7 +388,7 @@ def _ended(
 
 def _amount(what: str, number: float) -> str:
     if what == "CPU":
-        return f"{number:g} CPU{'' if number == 1 else 's'}"
+        return cores(number)
     return f"{number / 1e9:.3g} GB of memory"
 
 

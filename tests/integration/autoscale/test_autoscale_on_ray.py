@@ -216,7 +216,7 @@ def test_no_room_is_a_line_and_holds_nobody_up(cluster: RayCluster, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--cores", "2"], "--cores is of a cluster: give --runner ray, too."),
+        (["--cores", "2"], "--cores goes with --runner ray only."),
         (["--runner", "ray", "--env", "FAIRLEAD_NO_SUCH"], "$FAIRLEAD_NO_SUCH is to be given to"),
         (["--runner", "ray", "--address", "head"], "its address must be auto, HOST:PORT or ray:"),
     ],

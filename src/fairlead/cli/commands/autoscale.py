@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fairlead.cli.context import begun, opened, settings
 from fairlead.cli.decisions import decision_json, decision_line
+from fairlead.cli.options import FiniteRange
 from fairlead.cli.output import log, print_fields, print_json
+from fairlead.cli.worker_places import chosen_place, place_options
 from fairlead.formatting import plain
 
 if TYPE_CHECKING:
-    from fairlead.control.autoscaling import Replay, WorkerPlace
+    from fairlead.control.autoscaling import Place, Replay, WorkerNeeds
     from fairlead.records import ScalingDecision
 
 _HOUR = 3600.0
-_GB = 1e9
 _MOST = 1024
 _OF_STUDY = "study:"
 
@@ -41,19 +41,6 @@ load.yaml says what comes, and how long a worker takes to start:
   arrivals:
     - {at: 0, tasks: 40, seconds: 30}
 """
-
-
-class FiniteRange(click.FloatRange):
-    """A number within bounds; click takes nan for one."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The number."""
-        number: float = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return number
 
 
 @click.command(epilog=_EPILOG)
@@ -90,32 +77,7 @@ class FiniteRange(click.FloatRange):
     metavar="SECONDS",
     help="Time that workers have for their task when it is stopped [30].",
 )
-@click.option(
-    "--runner",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    help="Where workers run: processes here, or actors of a Ray cluster [local].",
-)
-@click.option("--address", help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT [auto].")
-@click.option(
-    "--cores",
-    type=FiniteRange(0, 1024, min_open=True),
-    metavar="N",
-    help="Cores of the cluster that a worker takes [1].",
-)
-@click.option(
-    "--memory",
-    type=FiniteRange(0, 1e6, min_open=True),
-    metavar="GB",
-    help="Memory of the cluster that a worker takes [not counted].",
-)
-@click.option(
-    "--env",
-    "variables",
-    multiple=True,
-    metavar="NAME",
-    help="Variable of the environment that workers of the cluster get, too; may be repeated.",
-)
+@place_options
 @click.option(
     "--plan",
     metavar="LOAD",
@@ -134,13 +96,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
     study: str | None,
     name: str | None,
     drain: float,
-    runner: Literal["local", "ray"],
-    address: str | None,
-    cores: float | None,
-    memory: float | None,
-    variables: tuple[str, ...],
     plan: str | None,
     as_json: bool,
+    **of_place: Any,
 ) -> None:
     """Start workers as tasks come, and let idle ones leave.
 
@@ -155,30 +113,20 @@ def command(  # noqa: PLR0913 - click passes each option by name
         "cooldown": cooldown,
         "budget": spend,
     }
-    of_cluster = {"address": address, "cores": cores, "memory": memory, "variables": variables}
     if plan is None:
-        place = _place(runner, {key: value for key, value in of_cluster.items() if value})
+        place, needs = chosen_place(**of_place)
         _scale(
             ctx,
             options,
             study=study,
-            name=name or runner,
+            name=name or of_place["runner"],
             drain=drain,
             place=place,
+            needs=needs,
             as_json=as_json,
         )
     else:
         _plan(ctx, options, plan, as_json=as_json)
-
-
-def _place(runner: Literal["local", "ray"], of_cluster: Mapping[str, Any]) -> WorkerPlace:
-    from fairlead.control.autoscaling import WorkerPlace
-
-    if runner == "local" and of_cluster:
-        option = "env" if "variables" in of_cluster else next(iter(of_cluster))
-        raise click.UsageError(f"--{option} is of a cluster: give --runner ray, too.")
-    memory = int(of_cluster.get("memory", 0) * _GB)
-    return WorkerPlace(runner=runner, **{**of_cluster, "memory": memory})
 
 
 def _scale(  # noqa: PLR0913 - the options of the command
@@ -188,7 +136,8 @@ def _scale(  # noqa: PLR0913 - the options of the command
     study: str | None,
     name: str,
     drain: float,
-    place: WorkerPlace,
+    place: Place,
+    needs: WorkerNeeds,
     as_json: bool,
 ) -> None:
     from fairlead.control.autoscaling import (
@@ -206,7 +155,7 @@ def _scale(  # noqa: PLR0913 - the options of the command
     with begun(ctx):
         pass  # both stores can be opened
     autoscale(
-        ScaleRequest(name=name, policy=policy, study=study, drain=drain, place=place),
+        ScaleRequest(name=name, policy=policy, study=study, drain=drain, place=place, needs=needs),
         settings(ctx),
         stop,
         on_decision=lambda decision: _show(decision, as_json=as_json),
