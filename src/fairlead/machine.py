@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -14,7 +15,11 @@ SAME_PACKAGES: Mapping[str, str] = {"xgboost-cpu": "xgboost"}
 """Packages that are another one, built otherwise."""
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
+_CGROUPS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),  # of version 1
+)
+"""Where a container reads how much memory it may use."""
 
 
 def usable_cores() -> int:
@@ -39,11 +44,11 @@ def boot() -> str:
 def usable_memory() -> int:
     """Bytes of memory that processes may use here: a container may have few of the machine's."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = _CGROUP.read_text().strip()
-    except OSError:
-        return whole
-    return min(whole, int(limit)) if limit.isdigit() else whole
+    for file in _CGROUPS:
+        with contextlib.suppress(OSError):
+            limit = file.read_text().strip()
+            return min(whole, int(limit)) if limit.isdigit() else whole
+    return whole
 
 
 def own_memory() -> int:
