@@ -1,0 +1,1 @@
+"""Kubernetes: its API server, and the objects that are given to it."""

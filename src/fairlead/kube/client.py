@@ -1,0 +1,221 @@
+"""The API server of a cluster: lightkube's typed objects in and out, each error in one line.
+
+A line says what was asked for (verb, resource, namespace) and what the server answered. Requests
+have a bound in time; nothing is tried again here: whoever asks knows what may be asked twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Self, TypeVar
+
+import httpx2
+import msgspec
+import yaml
+from lightkube import ApiError, Client
+from lightkube.config.kubeconfig import DEFAULT_KUBECONFIG, KubeConfig, SingleConfig
+from lightkube.core.exceptions import ConfigError
+from lightkube.core.resource import Resource, api_info
+from lightkube.models.meta_v1 import Status
+from lightkube.types import CascadeType
+
+from fairlead.errors import Conflict, Failed, FairleadError, Invalid, NotFound, Unreachable
+from fairlead.formatting import in_a_line
+
+MANAGER = "fairlead"
+"""The field manager of all that Fairlead applies."""
+
+_SECONDS = 10.0
+"""In which a connection must be there, and each part of an answer."""
+_UNUSABLE = (
+    AssertionError,  # lightkube's of a context without a user
+    ConfigError,
+    LookupError,
+    msgspec.MsgspecError,
+    OSError,
+    TypeError,
+    ValueError,
+    yaml.YAMLError,
+)
+"""What lightkube raises of a kubeconfig that is missing or wrong."""
+
+_KINDS: Mapping[int, Callable[[str], FairleadError]] = {
+    401: partial(Failed, code="kubernetes_unauthorized"),
+    403: partial(Failed, code="kubernetes_forbidden"),
+    404: NotFound,
+    408: Unreachable,
+    409: Conflict,
+    410: Unreachable,
+    429: Unreachable,
+}
+_OTHER = partial(Invalid, code="kubernetes_refused")
+_ADVICE = {401: "; the server does not accept the credentials of the kubeconfig: log in again"}
+
+R = TypeVar("R", bound=Resource)
+
+
+class Cluster:
+    """An API server, and the namespace that is worked in. A context manager that disconnects.
+
+    Args:
+        context: Of the kubeconfig ($KUBECONFIG, ~/.kube/config, or that of a pod); None for its
+            current one.
+        namespace: None for that of the context.
+
+    Raises:
+        Invalid: There is no kubeconfig that can be used.
+    """
+
+    def __init__(self, *, context: str | None = None, namespace: str | None = None) -> None:
+        config, client = _connected(context, namespace)
+        self.server: str = config.cluster.server
+        # Its overloads part resources of a namespace from those of none; callers here do not.
+        self._client: Any = client
+        self.namespace: str = client.namespace
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def get(self, kind: type[R], name: str) -> R:
+        """The object of this name.
+
+        Raises:
+            NotFound: There is none.
+        """
+        with self._asking("get", kind, name):
+            found: R = self._client.get(kind, name)
+        return found
+
+    def list(
+        self,
+        kind: type[R],
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> list[R]:
+        """The objects that have these labels and fields."""
+        with self._asking("list", kind):
+            return [*self._client.list(kind, labels=labels, fields=fields)]
+
+    def create(self, one: R) -> R:
+        """Create the object.
+
+        Raises:
+            Conflict: There is one of its name.
+        """
+        with self._asking("create", type(one), _name(one)):
+            made: R = self._client.create(one)
+        return made
+
+    def apply(self, one: R) -> R:
+        """Have the object be as it is given, whoever wrote its fields before."""
+        with self._asking("apply", type(one), _name(one)):
+            applied: R = self._client.apply(one, force=True)
+        return applied
+
+    def delete(self, kind: type[Resource], name: str, *, grace: int | None = None) -> None:
+        """Delete the object, and all that it owns after it; nothing where there is none.
+
+        Args:
+            kind: Of what.
+            name: Of which.
+            grace: Seconds that a pod has; None for its own.
+        """
+        try:
+            with self._asking("delete", kind, name):
+                self._client.delete(kind, name, grace_period=grace, cascade=CascadeType.BACKGROUND)
+        except NotFound:
+            return
+
+    def log(self, pod: str, *, lines: int) -> str:
+        """The last lines that the pod printed; empty where it has not started, or is gone."""
+        from lightkube.resources.core_v1 import PodLog
+
+        try:
+            with self._asking("get", PodLog, pod):
+                return "".join(self._client.log(pod, tail_lines=lines))
+        except Invalid:  # there is none, or its container is not there yet
+            return ""
+
+    @contextmanager
+    def _asking(self, verb: str, kind: type[Resource], name: str = "") -> Iterator[None]:
+        """Have errors of a request be Fairlead's."""
+        what = f"Kubernetes: {verb} {_resource(kind)} {name}".rstrip()
+        try:
+            yield
+        except ApiError as error:
+            raise refusal(f"{what} in namespace {self.namespace!r}", error.status) from error
+        except httpx2.HTTPStatusError as error:  # what answered is no API server
+            answer = f"{self.server} answered with status {error.response.status_code}"
+            raise Unreachable(f"{what}: {answer}") from error
+        except httpx2.HTTPError as error:
+            why = in_a_line(str(error)) or type(error).__name__
+            raise Unreachable(f"{what}: the API server {self.server} is away: {why}") from error
+        except ConfigError as error:  # by the program that gives the credentials
+            raise _unusable(error) from error
+
+
+def refusal(what: str, status: Status) -> FairleadError:
+    """The error for an answer of an API server.
+
+    Args:
+        what: Was asked for.
+        status: What it answered.
+    """
+    code = status.code or 0
+    said = in_a_line(status.message or status.reason or f"status {code}")
+    is_faulty = code >= 500  # noqa: PLR2004 - the faults of a server
+    kind = _KINDS.get(code) or (Unreachable if is_faulty else _OTHER)
+    return kind(f"{what}: {said}{_ADVICE.get(code, '')}")
+
+
+def _connected(context: str | None, namespace: str | None) -> tuple[SingleConfig, Client]:
+    try:
+        config = _config(context)
+        client = Client(
+            config,
+            namespace=namespace,
+            timeout=httpx2.Timeout(_SECONDS),
+            field_manager=MANAGER,
+        )
+    except _UNUSABLE as error:
+        raise _unusable(error) from error
+    return config, client
+
+
+def _config(context: str | None) -> SingleConfig:
+    """That of the kubeconfig that is named, as kubectl takes it; else that of this pod."""
+    named = os.environ.get("KUBECONFIG")
+    if named or context:
+        found = KubeConfig.from_file(named or DEFAULT_KUBECONFIG).get(context)
+    else:
+        found = KubeConfig.from_env().get()
+    assert found is not None  # it raises where there is none
+    return found
+
+
+def _unusable(error: Exception) -> Invalid:
+    where = os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
+    why = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+    return Invalid(
+        f"the kubeconfig {where!r} cannot be used: {in_a_line(why)}; set $KUBECONFIG to one file "
+        "with a cluster, a user and a context",
+        code="kubernetes_config",
+    )
+
+
+def _name(one: Resource) -> str:
+    metadata: Any = getattr(one, "metadata", None)
+    return str(metadata.name) if metadata else ""
+
+
+def _resource(kind: type[Resource]) -> str:
+    """As rules of RBAC name it: pods, pods/log."""
+    info = api_info(kind)
+    return info.plural + (f"/{info.action}" if info.action else "")
