@@ -10,7 +10,7 @@ TEST_PROCESSES ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-failed test-servers test-quick test-newest check coverage lint lock clean
+.PHONY: help run setup test test-failed test-servers cluster-test test-quick test-newest check coverage lint lock clean
 
 # Many short processes are started here: none of them should compile Fairlead anew, nor do what the
 # shell's settings of Python say.
@@ -28,16 +28,19 @@ run: $(VENV)/.run  ## set up what the main job needs, run it on the Boston data,
 setup: $(VENV)/.dev  ## make .venv with the boosters and the developer tools
 
 test: $(VENV)/.dev  ## set up everything, then run every test that needs no server of others
-	$(PYTEST) -m "not servers"
+	$(PYTEST) -m "not servers and not cluster"
 
 test-servers: $(VENV)/.dev  ## the tests on PostgreSQL, RabbitMQ, S3: each on a private server
 	$(PYTEST) -m servers
+
+cluster-test: $(VENV)/.dev  ## the tests on Kubernetes: on the cluster of $$KUBECONFIG, with the image $$FAIRLEAD_TEST_IMAGE
+	$(PYTEST) -m cluster
 
 test-failed: $(VENV)/.dev  ## the tests that failed last, one after the other
 	$(PYTEST) -n 0 --last-failed --last-failed-no-failures none
 
 test-quick: $(VENV)/.dev  ## the unit tests, the contracts on SQLite, and each command once: before a commit
-	$(PYTEST) -m "not servers" tests/unit tests/contract tests/acceptance/test_each_command.py
+	$(PYTEST) -m "not servers and not cluster" tests/unit tests/contract tests/acceptance/test_each_command.py
 
 test-newest:  ## every test with the newest packages that pyproject.toml allows, in .venv-newest
 	$(MAKE) test test-servers VENV=.venv-newest NEWEST=newest
@@ -45,7 +48,7 @@ test-newest:  ## every test with the newest packages that pyproject.toml allows,
 check: lint test test-servers  ## what CI runs: lint, types, import contracts, every test
 
 coverage: $(VENV)/.dev  ## every test, and which lines it runs; takes half as long again
-	$(PYTEST) --interpreters new --cov --cov-report=term:skip-covered
+	$(PYTEST) --interpreters new -m "not cluster" --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.dev  ## ruff, mypy and the import contracts
 	$(BIN)/ruff format --check .

@@ -70,22 +70,36 @@ def pytest_configure(config: pytest.Config) -> None:
         "new_interpreters: what it tests is how a process starts, or holds of a new one only",
     )
     config.addinivalue_line(
+        "markers", "cluster: needs the Kubernetes cluster of $KUBECONFIG; set by what it uses"
+    )
+    config.addinivalue_line(
         "markers", "servers: needs PostgreSQL, RabbitMQ, S3 or the like; set by what it uses"
     )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need servers are a run of their own: see `make test-servers`."""
+    """Tests that need servers are a run of their own, and so are those that need a cluster.
+
+    See `make test-servers` and `make cluster-test`.
+    """
     for item in items:
-        if _needs_a_server(item):
+        if "tests.support.cluster" in _used(item):
+            item.add_marker("cluster")
+        elif _needs_a_server(item):
             item.add_marker("servers")
 
 
 def _needs_a_server(item: pytest.Item) -> bool:
     assert isinstance(item, pytest.Function)
     known = {f"tests.support.{name}" for name in SERVED}
-    used = {getattr(value, "__module__", "") for value in vars(item.module).values()}
-    return bool({*SERVERS}.intersection(item.fixturenames) or known & used)
+    return bool({*SERVERS}.intersection(item.fixturenames) or known & _used(item))
+
+
+def _used(item: pytest.Item) -> set[str]:
+    """The modules whose names the test's module has."""
+    assert isinstance(item, pytest.Function)
+    named = vars(item.module).values()
+    return {getattr(value, "__module__", getattr(value, "__name__", "")) for value in named}
 
 
 @pytest.fixture(scope="session", autouse=True)
