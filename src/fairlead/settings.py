@@ -50,6 +50,7 @@ class Settings:
         cache_size: Bytes that local copies of artefacts may have ($FAIRLEAD_CACHE_SIZE).
         lease: Seconds a worker may be silent before its task is given to another
             ($FAIRLEAD_LEASE).
+        image: Container image of Fairlead that pods run ($FAIRLEAD_IMAGE).
     """
 
     home: Path
@@ -65,6 +66,7 @@ class Settings:
     max_upload: int = 8 << 30
     cache_size: int = CacheFolder.size
     lease: float = 10.0
+    image: str = ""
 
     @property
     def ledger_url(self) -> str:
@@ -171,6 +173,7 @@ def from_environment(
         max_upload=_bytes(environ, "FAIRLEAD_MAX_UPLOAD", Settings.max_upload),
         cache_size=_bytes(environ, "FAIRLEAD_CACHE_SIZE", CacheFolder.size),
         lease=_positive(environ, "FAIRLEAD_LEASE", 10.0, most=86_400.0),
+        image=environ.get("FAIRLEAD_IMAGE", ""),
     )
 
 

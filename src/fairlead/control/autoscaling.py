@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fairlead.autoscale.decide import Policy
 from fairlead.autoscale.described_load import DescribedLoad, read, recorded
@@ -15,6 +15,7 @@ from fairlead.autoscale.loop import AutoscalerLoop
 from fairlead.autoscale.replay import Replay, picture, replay
 from fairlead.errors import Invalid
 from fairlead.formatting import without_password
+from fairlead.kube.place import KubernetesPlace, PodPlace, Taint
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from fairlead.machine import installed_packages, unique_name, usable_memory
@@ -26,13 +27,19 @@ from fairlead.settings import Settings
 from fairlead.study.run import local_runner
 from fairlead.worker.loop import WorkerStop
 
+if TYPE_CHECKING:
+    from fairlead.runners.kubernetes import KubernetesRunner
+
 __all__ = [
+    "KubernetesPlace",
     "LocalPlace",
     "Place",
+    "PodPlace",
     "Policy",
     "RayPlace",
     "Replay",
     "ScaleRequest",
+    "Taint",
     "WorkerNeeds",
     "WorkerStop",
     "autoscale",
@@ -60,7 +67,7 @@ class RayPlace:
     address: str = "auto"
 
 
-Place: TypeAlias = LocalPlace | RayPlace
+Place: TypeAlias = LocalPlace | RayPlace | KubernetesPlace
 """Where workers run, and by which runner."""
 
 
@@ -151,12 +158,22 @@ def autoscale(
         ).run()
 
 
-def _runner(place: Place, settings: Settings) -> LocalRunner | RayRunner:
+def _runner(place: Place, settings: Settings) -> LocalRunner | RayRunner | KubernetesRunner:
     match place:
         case LocalPlace():
             return local_runner(settings)
         case RayPlace():
             return RayRunner(place.address)
+        case KubernetesPlace():
+            return _on_kubernetes(place)
+
+
+def _on_kubernetes(place: KubernetesPlace) -> KubernetesRunner:
+    try:
+        from fairlead.runners.kubernetes import KubernetesRunner
+    except ImportError:
+        raise Invalid("Kubernetes needs a package: pip install 'fairlead[kubernetes]'") from None
+    return KubernetesRunner(place)
 
 
 def _own_offer() -> Offer:

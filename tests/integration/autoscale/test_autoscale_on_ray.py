@@ -216,11 +216,10 @@ def test_no_room_is_a_line_and_holds_nobody_up(cluster: RayCluster, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--cores", "2"], "--cores goes with --runner ray only."),
         (["--runner", "ray", "--env", "FAIRLEAD_NO_SUCH"], "$FAIRLEAD_NO_SUCH is to be given to"),
         (["--runner", "ray", "--address", "head"], "its address must be auto, HOST:PORT or ray:"),
     ],
-    ids=["local", "variable", "address"],
+    ids=["variable", "address"],
 )
 def test_what_cannot_be_is_one_line_and_status_2(
     tmp_path: Path, words: list[str], said: str

@@ -32,6 +32,7 @@ Examples:
   fairlead autoscale --budget 8         at most 8 worker-hours
   fairlead autoscale --runner ray       on the Ray cluster of this machine
   fairlead autoscale --runner ray --address ray://head:10001 --max 200
+  fairlead autoscale --runner kubernetes --image fairlead:1 --memory 2
   fairlead autoscale --plan load.yaml   what would be decided for a load
   fairlead autoscale --plan study:boston-prices --max 4
 
@@ -114,7 +115,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         "budget": spend,
     }
     if plan is None:
-        place, needs = chosen_place(**of_place)
+        place, needs = chosen_place(settings(ctx), **of_place)
         _scale(
             ctx,
             options,

@@ -1,0 +1,173 @@
+"""An autoscaler over a Kubernetes cluster: a pod and an autoscaler die, and no trial is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightkube.resources.batch_v1 import Job
+from lightkube.resources.core_v1 import Pod, Secret
+from tests.support import cluster as clusters
+from tests.support.waiting import wait_until
+
+from fairlead.kube.client import Cluster
+from fairlead.ledger.store import open_ledger
+
+MOST = 3
+SPEC = """
+name: prices
+data: {source: boston, target: MEDV, seed: 1}
+search:
+  method: random
+  trials: 40
+  folds: 3
+  over: [{family: "./slow.py:Slow", params: {min_samples_leaf: {low: 1, high: 30}}}]
+promote: {when: never}
+"""
+SLOW = """
+import time
+
+from sklearn.tree import DecisionTreeRegressor
+
+
+class Slow(DecisionTreeRegressor):
+    def fit(self, X, y, sample_weight=None, check_input=True):
+        time.sleep(0.5)
+        return super().fit(X, y, sample_weight, check_input)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with clusters.namespace() as name, Cluster(namespace=name) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def stores(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[clusters.Stores]:
+    with clusters.server(tmp_path_factory.mktemp("stores")) as started:
+        yield started
+
+
+@pytest.fixture
+def environ(stores: clusters.Stores) -> Mapping[str, str]:
+    own = {
+        "FAIRLEAD_LEDGER": stores.url,
+        "FAIRLEAD_MLFLOW_URI": "none",
+        "FAIRLEAD_IMAGE": clusters.image(),
+    }
+    return {**os.environ, **stores.environ, **own}
+
+
+def command(home: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "fairlead", "--home", str(home), *words]
+
+
+def done(home: Path, *words: str, environ: Mapping[str, str]) -> str:
+    ended = subprocess.run(
+        command(home, *words),
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def scored(trials: str) -> list[Any]:
+    return [
+        (one["number"], one["params"], one["scores"], one["state"]) for one in json.loads(trials)
+    ]
+
+
+def autoscale(
+    cluster: Cluster, tmp_path: Path, name: str, environ: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    words = ["--runner", "kubernetes", "--namespace", cluster.namespace, "--max", str(MOST)]
+    words += ["--json", "--within", "2", "--cooldown", "2", "--cores", "0.05"]
+    words += ["--env", "FAIRLEAD_SERVER_TOKEN", "--env", "FAIRLEAD_ALLOW_PLAIN_HTTP"]
+    with (tmp_path / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(
+            command(tmp_path / name, "autoscale", *words),
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+
+
+def causes(tmp_path: Path, name: str) -> list[str]:
+    """Of the decisions of this autoscaler."""
+    lines = (tmp_path / f"{name}.log").read_text().splitlines()
+    return [json.loads(line)["cause"] for line in lines if line.startswith("{")]
+
+
+def waiting(tmp_path: Path) -> str:
+    """Which of the two autoscalers waits for the end of the other."""
+    said = "waiting for its end"
+    return next(
+        (one for one in ("one", "two") if said in (tmp_path / f"{one}.log").read_text()), ""
+    )
+
+
+@pytest.mark.timeout(900)
+def test_a_pod_and_an_autoscaler_die_and_every_trial_counts_once(
+    cluster: Cluster, stores: clusters.Stores, environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    spec = tmp_path / "prices.yaml"
+    spec.write_text(SPEC)
+    (tmp_path / "slow.py").write_text(SLOW)
+    alone = {**os.environ, "FAIRLEAD_MLFLOW_URI": "none"}
+    done(tmp_path / "alone", "run", str(spec), environ=alone)
+    expected = scored(done(tmp_path / "alone", "trials", "prices", "--json", environ=alone))
+    assert len(expected) == 40
+    run = done(tmp_path / "laptop", "submit", str(spec), environ=environ).strip()
+    scaling = {name: autoscale(cluster, tmp_path, name, environ) for name in ("one", "two")}
+    try:
+        with open_ledger(stores.home / "ledger.db") as ledger:
+            study = ledger.runs.get(run).study
+            wait_until(lambda: len(ledger.tasks.running()) > 1, seconds=240)
+            busy = ledger.workers.alive()[0].name
+            cluster.delete(Pod, busy, grace=0)
+            wait_until(lambda: waiting(tmp_path))
+            second = waiting(tmp_path)
+            (first,) = scaling.keys() - {second}
+            there = {worker.name for worker in ledger.workers.alive()}
+            done_by_then = ledger.studies.counts(study).done
+            scaling[first].kill()
+            scaling[first].wait()
+            outcome = json.loads(done(tmp_path / "laptop", "watch", run, "--json", environ=environ))
+            assert outcome["study"] == study
+            wait_until(lambda: not running(cluster), seconds=240, every=0.5)
+            events = ledger.studies.events(study)
+        committed = [one for one in events if one.kind == "committed"]
+        assert set(Counter(one.task for one in committed).values()) == {1}
+        assert there & {one.worker for one in committed[done_by_then:]}
+        assert {one.worker.partition("-")[0] for one in events if one.worker} == {"autoscaler"}
+        trials = done(tmp_path / "laptop", "trials", "prices", "--json", environ=environ)
+        assert scored(trials) == expected
+        wait_until(lambda: causes(tmp_path, second)[-1] == "none")
+        scaling[second].send_signal(signal.SIGTERM)
+        assert scaling[second].wait(60) == 0
+    finally:
+        for process in scaling.values():
+            process.kill()
+            process.wait()
+    named = {"app.kubernetes.io/name": "fairlead"}
+    for kind in (Job, Pod, Secret):
+        assert cluster.list(kind, labels=named) == []
+
+
+def running(cluster: Cluster) -> list[Pod]:
+    pods = cluster.list(Pod, labels={"app.kubernetes.io/component": "worker"})
+    return [pod for pod in pods if pod.status and pod.status.phase in {"Pending", "Running"}]
