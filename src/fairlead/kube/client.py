@@ -32,6 +32,7 @@ _SECONDS = 10.0
 """In which a connection must be there, and each part of an answer."""
 _UNUSABLE = (
     AssertionError,  # lightkube's of a context without a user
+    AttributeError,
     ConfigError,
     LookupError,
     msgspec.MsgspecError,
@@ -218,4 +219,4 @@ def _name(one: Resource) -> str:
 def _resource(kind: type[Resource]) -> str:
     """As rules of RBAC name it: pods, pods/log."""
     info = api_info(kind)
-    return info.plural + (f"/{info.action}" if info.action else "")
+    return f"{info.plural}/{info.action}" if info.action else f"{info.plural}"

@@ -121,7 +121,7 @@ def refusals(events: Iterable[Event]) -> dict[str, str]:
 
 def job_of(pod: Pod) -> str:
     """The name of the Job that made the pod."""
-    return (_metadata(pod).labels or {}).get("batch.kubernetes.io/job-name", "")
+    return str((_metadata(pod).labels or {}).get("batch.kubernetes.io/job-name", ""))
 
 
 # ---- ends ---------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def test_a_namespace_that_is_given_goes_before_the_contexts(kubeconfig: Path) ->
     [
         ("{", "ParserError"),
         ("clusters: []", "'contexts'"),
-        ("[]", "TypeError"),
+        ("[]", "AttributeError"),
         (CONFIG.replace("user: me, ", ""), "Missing user"),
         (CONFIG.replace("current-context: here", "current-context: there"), "'there' not found"),
     ],

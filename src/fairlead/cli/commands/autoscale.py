@@ -88,6 +88,7 @@ load.yaml says what comes, and how long a worker takes to start:
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
     ctx: click.Context,
+    /,
     *,
     least: int | None,
     most: int | None,
