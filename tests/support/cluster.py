@@ -58,7 +58,7 @@ def _has_account(cluster: Cluster) -> bool:
 
 def as_account(cluster: Cluster, name: str, path: Path) -> Path:
     """A kubeconfig, written there, by which one is this service account of the namespace."""
-    request = ServiceAccountToken(spec=TokenRequestSpec(audiences=[]))
+    request = ServiceAccountToken(metadata=ObjectMeta(), spec=TokenRequestSpec(audiences=[]))
     token = cluster._client.create(request, name).status.token
     given = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
     current = next(one for one in given["contexts"] if one["name"] == given["current-context"])
