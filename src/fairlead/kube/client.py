@@ -7,20 +7,26 @@ have a bound in time; nothing is tried again here: whoever asks knows what may b
 from __future__ import annotations
 
 import os
+import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Self, TypeVar
 
 import httpx2
 import msgspec
 import yaml
 from lightkube import ApiError, Client
+from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import DEFAULT_KUBECONFIG, KubeConfig, SingleConfig
 from lightkube.core.exceptions import ConfigError
 from lightkube.core.resource import Resource, api_info
 from lightkube.models.meta_v1 import Status
-from lightkube.types import CascadeType
+from lightkube.types import CascadeType, PatchType
 
 from fairlead.errors import Conflict, Failed, FairleadError, Invalid, NotFound, Unreachable
 from fairlead.formatting import in_a_line
@@ -30,6 +36,7 @@ MANAGER = "fairlead"
 
 _SECONDS = 10.0
 """In which a connection must be there, and each part of an answer."""
+_TIMEOUT = httpx2.Timeout(_SECONDS)
 _UNUSABLE = (
     AssertionError,  # lightkube's of a context without a user
     AttributeError,
@@ -56,6 +63,21 @@ _OTHER = partial(Invalid, code="kubernetes_refused")
 _ADVICE = {401: "; the server does not accept the credentials of the kubeconfig: log in again"}
 
 R = TypeVar("R", bound=Resource)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerVersion:
+    """What an API server says of itself.
+
+    Args:
+        text: Such as v1.34.4.
+        number: Major and minor.
+        ahead: Seconds by which its clock is ahead of this machine's, to half a second.
+    """
+
+    text: str
+    number: tuple[int, int]
+    ahead: float
 
 
 class Cluster:
@@ -97,12 +119,21 @@ class Cluster:
         self,
         kind: type[R],
         *,
-        labels: Mapping[str, str] | None = None,
+        labels: Mapping[str, Any] | None = None,
         fields: Mapping[str, str] | None = None,
+        everywhere: bool = False,
     ) -> list[R]:
-        """The objects that have these labels and fields."""
+        """The objects that have these labels and fields.
+
+        Args:
+            kind: Of what.
+            labels: Each with its value, or one of lightkube's operators.
+            fields: Each with its value.
+            everywhere: In all namespaces.
+        """
+        namespace = "*" if everywhere else None
         with self._asking("list", kind):
-            return [*self._client.list(kind, labels=labels, fields=fields)]
+            return [*self._client.list(kind, labels=labels, fields=fields, namespace=namespace)]
 
     def create(self, one: R) -> R:
         """Create the object.
@@ -134,6 +165,15 @@ class Cluster:
         except NotFound:
             return
 
+    def merge(self, kind: type[Resource], name: str, change: Mapping[str, Any]) -> None:
+        """Change fields of the object: a JSON merge patch.
+
+        Raises:
+            NotFound: There is none.
+        """
+        with self._asking("patch", kind, name):
+            self._client.patch(kind, name, change, patch_type=PatchType.MERGE)
+
     def log(self, pod: str, *, lines: int) -> str:
         """The last lines that the pod printed; empty where it has not started, or is gone."""
         from lightkube.resources.core_v1 import PodLog
@@ -144,15 +184,37 @@ class Cluster:
         except Invalid:  # there is none, or its container is not there yet
             return ""
 
+    def version(self) -> ServerVersion:
+        """The server's version, and its clock."""
+        config, parameters = self._client.config, client_adapter.ConnectionParams(timeout=_TIMEOUT)
+        with (
+            self._asking("get", None, "/version"),
+            client_adapter.Client(config, parameters) as asking,
+        ):
+            before = time.time()
+            answer = asking.get("/version")
+            answer.raise_for_status()
+            there = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+            here = (before + time.time()) / 2
+            found = answer.json()
+        return ServerVersion(
+            text=str(found["gitVersion"]),
+            number=(_digits(found["major"]), _digits(found["minor"])),
+            ahead=there + 0.5 - here,  # what the header says is cut to whole seconds
+        )
+
     @contextmanager
-    def _asking(self, verb: str, kind: type[Resource], name: str = "") -> Iterator[None]:
+    def _asking(self, verb: str, kind: type[Resource] | None, name: str = "") -> Iterator[None]:
         """Have errors of a request be Fairlead's."""
-        what = f"Kubernetes: {verb} {_resource(kind)} {name}".rstrip()
+        words = (verb, _resource(kind) if kind else "", name)
+        what = f"Kubernetes: {' '.join(filter(None, words))}"
         try:
             yield
         except ApiError as error:
             raise refusal(f"{what} in namespace {self.namespace!r}", error.status) from error
-        except httpx2.HTTPStatusError as error:  # what answered is no API server
+        except httpx2.HTTPStatusError as error:  # in no form of an API server's own
+            if error.response.status_code == HTTPStatus.NOT_FOUND:
+                raise NotFound(f"{what}: the cluster has no such kind") from error
             answer = f"{self.server} answered with status {error.response.status_code}"
             raise Unreachable(f"{what}: {answer}") from error
         except httpx2.HTTPError as error:
@@ -182,7 +244,7 @@ def _connected(context: str | None, namespace: str | None) -> tuple[SingleConfig
         client = Client(
             config,
             namespace=namespace,
-            timeout=httpx2.Timeout(_SECONDS),
+            timeout=_TIMEOUT,
             field_manager=MANAGER,
         )
     except _UNUSABLE as error:
@@ -209,6 +271,11 @@ def _unusable(error: Exception) -> Invalid:
         "with a cluster, a user and a context",
         code="kubernetes_config",
     )
+
+
+def _digits(text: str) -> int:
+    """The number that it begins with: some servers write 34+."""
+    return int(re.sub(r"[^0-9].*", "", text) or 0)
 
 
 def _name(one: Resource) -> str:

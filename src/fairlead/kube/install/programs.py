@@ -1,0 +1,169 @@
+"""The Deployments of `fairlead server` and `fairlead operator`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy
+from lightkube.models.core_v1 import (
+    ConfigMapEnvSource,
+    Container,
+    ContainerPort,
+    EnvFromSource,
+    EnvVar,
+    EnvVarSource,
+    HTTPGetAction,
+    KeyToPath,
+    ObjectFieldSelector,
+    PodSpec,
+    PodTemplateSpec,
+    Probe,
+    SecretVolumeSource,
+    ServicePort,
+    ServiceSpec,
+    Volume,
+    VolumeMount,
+)
+from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.core_v1 import Service
+
+from fairlead.kube import pods
+from fairlead.kube.install.installation import HEALTH_PORT, PORT, Installation, Resources
+from fairlead.kube.install.labels import installed, metadata, selected
+from fairlead.kube.install.rights import OPERATOR, POWERLESS
+from fairlead.kube.install.stores import CLAIM, SETTINGS, TOKENS, TOKENS_FILE
+from fairlead.kube.place import PodPlace
+
+SERVER = "fairlead-server"
+FINGERPRINT = "fairlead.dev/settings"
+"""The annotation by which pods start again where their settings change."""
+_SERVER_HEALTH = "/api/v1/health"
+_OPERATOR_HEALTH = "/healthz"
+_GRACE = 60
+
+
+def server_service(installation: Installation) -> Service:
+    """The address of the control API inside the cluster."""
+    return Service(
+        metadata=metadata(installation, SERVER, "server"),
+        spec=ServiceSpec(
+            selector=selected("server"),
+            ports=[ServicePort(name="http", port=PORT, targetPort="http")],
+        ),
+    )
+
+
+def server(installation: Installation) -> Deployment:
+    """The control API, with a controller that carries runs. It wants a token of everybody."""
+    listening = ("--host", "0.0.0.0", "--port", str(PORT))  # noqa: S104 - of its pod
+    container = _container(
+        installation,
+        "server",
+        arguments=("server", *listening),
+        resources=installation.server,
+        health=_SERVER_HEALTH,
+        port=PORT,
+    )
+    # A folder of the Secret would hide the home that it is in.
+    file = VolumeMount(
+        name="tokens", mountPath=f"{pods.HOME}/{TOKENS_FILE}", subPath=TOKENS_FILE, readOnly=True
+    )
+    container.volumeMounts = [*(container.volumeMounts or ()), file]
+    return _deployment(installation, SERVER, "server", _pod(installation, container, [_tokens()]))
+
+
+def operator(installation: Installation) -> Deployment:
+    """The operator: the one program that may ask the cluster for something."""
+    container = _container(
+        installation,
+        "operator",
+        arguments=("operator",),
+        resources=installation.operator,
+        health=_OPERATOR_HEALTH,
+        port=HEALTH_PORT,
+    )
+    own = ObjectFieldSelector(fieldPath="metadata.namespace")
+    container.env = [
+        *(container.env or ()),
+        EnvVar(name="POD_NAMESPACE", valueFrom=EnvVarSource(fieldRef=own)),
+        EnvVar(name="FAIRLEAD_IMAGE", value=installation.image),
+    ]
+    spec = _pod(installation, container, [])
+    spec.serviceAccountName, spec.automountServiceAccountToken = OPERATOR, True
+    return _deployment(installation, OPERATOR, "operator", spec)
+
+
+def _container(  # noqa: PLR0913 - what the two differ in
+    installation: Installation,
+    name: str,
+    *,
+    arguments: Sequence[str],
+    resources: Resources,
+    health: str,
+    port: int,
+) -> Container:
+    made = pods.container(
+        _place(installation),
+        name=name,
+        arguments=arguments,
+        requests=resources.requests,
+        limits=resources.limits,
+        variables={},
+        secrets=[SETTINGS],
+    )
+    settings = EnvFromSource(configMapRef=ConfigMapEnvSource(name=SETTINGS))
+    made.envFrom = [settings, *(made.envFrom or ())]
+    made.ports = [ContainerPort(name="http", containerPort=port)]
+    made.startupProbe = _probe(health, period=2, failures=60)
+    made.livenessProbe = _probe(health, period=20, failures=6)
+    made.readinessProbe = _probe(health, period=5, failures=2)
+    return made
+
+
+def _probe(path: str, *, period: int, failures: int) -> Probe:
+    return Probe(
+        httpGet=HTTPGetAction(path=path, port="http"),
+        periodSeconds=period,
+        failureThreshold=failures,
+        timeoutSeconds=5,
+    )
+
+
+def _pod(installation: Installation, container: Container, volumes: Sequence[Volume]) -> PodSpec:
+    made = pods.pod(_place(installation), container, grace=_GRACE, restarts="Always")
+    made.volumes = [*(made.volumes or ()), *volumes]
+    return made
+
+
+def _place(installation: Installation) -> PodPlace:
+    return PodPlace(
+        image=installation.image,
+        service_account=POWERLESS,
+        claim=None if installation.artifacts else CLAIM,
+    )
+
+
+def _tokens() -> Volume:
+    """The server's file of tokens, out of the Secret that also has the token itself."""
+    item = KeyToPath(key=TOKENS_FILE, path=TOKENS_FILE)
+    source = SecretVolumeSource(secretName=TOKENS, items=[item], defaultMode=0o440)
+    return Volume(name="tokens", secret=source)
+
+
+def _deployment(installation: Installation, name: str, component: str, spec: PodSpec) -> Deployment:
+    """One pod. The old one ends before the new one starts: a volume may be on one node alone."""
+    annotations = {FINGERPRINT: installation.fingerprint}
+    template = PodTemplateSpec(
+        metadata=ObjectMeta(labels=installed(component), annotations=annotations), spec=spec
+    )
+    return Deployment(
+        metadata=metadata(installation, name, component),
+        spec=DeploymentSpec(
+            replicas=1,
+            revisionHistoryLimit=2,
+            strategy=DeploymentStrategy(type="Recreate"),
+            selector=LabelSelector(matchLabels=selected(component)),
+            template=template,
+        ),
+    )

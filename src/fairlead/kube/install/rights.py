@@ -1,0 +1,139 @@
+"""What the operator may do in its namespace, each right with its reason; no other pod has any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lightkube.models.rbac_v1 import PolicyRule, RoleRef, Subject
+from lightkube.resources.core_v1 import ServiceAccount
+from lightkube.resources.rbac_authorization_v1 import Role, RoleBinding
+
+from fairlead.kube.install.installation import Installation
+from fairlead.kube.install.labels import metadata
+from fairlead.kube.kinds import ENDPOINTS, GROUP, STUDIES
+
+OPERATOR = "fairlead-operator"
+"""The service account of the operator, its Role and its Deployment."""
+POWERLESS = "fairlead"
+"""The service account of all other pods: it may do nothing, and they have no token of it."""
+
+_LOOK = ("get", "list", "watch")
+_KEEP = (*_LOOK, "create", "patch", "delete")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Right:
+    """What may be done with which resources of an API group, and why."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    why: str
+
+
+_KINDS = tuple(kind.plural for kind in (STUDIES, ENDPOINTS))
+
+OPERATOR_RIGHTS: Sequence[Right] = (
+    Right(
+        group=GROUP,
+        resources=_KINDS,
+        verbs=(*_LOOK, "patch"),
+        why="follows Studies and Endpoints, and sets and removes its finalizer",
+    ),
+    Right(
+        group=GROUP,
+        resources=tuple(f"{each}/status" for each in _KINDS),
+        verbs=("patch",),
+        why="says how far each is",
+    ),
+    Right(
+        group="",
+        resources=("events",),
+        verbs=("list", "create"),
+        why="says what happened to each; why a pod is not made",
+    ),
+    Right(
+        group="batch",
+        resources=("jobs",),
+        verbs=_KEEP,
+        why="submissions and workers are Jobs",
+    ),
+    Right(
+        group="",
+        resources=("pods",),
+        verbs=(*_LOOK, "delete"),
+        why="sees how workers are; takes back those that have not started yet",
+    ),
+    Right(
+        group="",
+        resources=("pods/log",),
+        verbs=("get",),
+        why="why a worker ended",
+    ),
+    Right(
+        group="",
+        resources=("configmaps",),
+        verbs=("get", "create", "patch", "delete"),
+        why="the document and the files of a Study, for the pod that submits them",
+    ),
+    Right(
+        group="",
+        resources=("secrets",),
+        verbs=("create", "patch", "delete"),
+        why="the addresses with passwords that workers of a group get; it reads none",
+    ),
+    Right(
+        group="apps",
+        resources=("deployments",),
+        verbs=_KEEP,
+        why="an Endpoint is a Deployment",
+    ),
+    Right(
+        group="",
+        resources=("services",),
+        verbs=("get", "create", "patch", "delete"),
+        why="an Endpoint has a Service",
+    ),
+    Right(
+        group="policy",
+        resources=("poddisruptionbudgets",),
+        verbs=("get", "create", "patch", "delete"),
+        why="a drain leaves an Endpoint with enough replicas",
+    ),
+    Right(
+        group="autoscaling",
+        resources=("horizontalpodautoscalers",),
+        verbs=("get", "create", "patch", "delete"),
+        why="an Endpoint has as many replicas as its load wants",
+    ),
+)
+
+
+def operator_access(installation: Installation) -> tuple[ServiceAccount, Role, RoleBinding]:
+    """The operator's service account, with its rights in this namespace."""
+    meta = metadata(installation, OPERATOR, "operator")
+    rules = [
+        PolicyRule(
+            apiGroups=[right.group], resources=list(right.resources), verbs=list(right.verbs)
+        )
+        for right in OPERATOR_RIGHTS
+    ]
+    group = "rbac.authorization.k8s.io"
+    return (
+        ServiceAccount(metadata=meta, automountServiceAccountToken=False),
+        Role(metadata=meta, rules=rules),
+        RoleBinding(
+            metadata=meta,
+            roleRef=RoleRef(apiGroup=group, kind="Role", name=OPERATOR),
+            subjects=[Subject(kind="ServiceAccount", name=OPERATOR, namespace=meta.namespace)],
+        ),
+    )
+
+
+def powerless_account(installation: Installation) -> ServiceAccount:
+    """The service account of all pods that ask nothing of the cluster."""
+    return ServiceAccount(
+        metadata=metadata(installation, POWERLESS, "account"),
+        automountServiceAccountToken=False,
+    )

@@ -1,0 +1,275 @@
+"""The objects of an installation, as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fairlead.control.cluster_installation import generated, manifests
+from fairlead.errors import Invalid
+from fairlead.kube.install.installation import (
+    Claim,
+    Installation,
+    own_postgresql,
+    own_rabbitmq,
+)
+from fairlead.kube.install.objects import everything, manifest, objects, superfluous
+from fairlead.kube.install.rights import OPERATOR_RIGHTS
+from fairlead.kube.install.stores import PLACEHOLDERS, Generated
+
+IMAGE = "localhost/fairlead:1"
+FULL = Installation(image=IMAGE, postgresql=own_postgresql(), rabbitmq=own_rabbitmq())
+ELSEWHERE = Installation(
+    image=IMAGE,
+    namespace="trials",
+    ledger="postgresql://me:secret-one@db.example.org:6000/ledger",
+    queue="amqps://me:secret-two@mq.example.org/v",
+    artifacts="s3://bucket/prefix",
+)
+ALL = [FULL, ELSEWHERE]
+SECRETS = Generated(
+    postgresql="secret-three",
+    rabbitmq="secret-four",
+    token="secret-five",
+    endpoint_token="secret-six",
+    tokens_file="{}",
+)
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+
+def written(installation: Installation) -> list[dict[str, Any]]:
+    return [manifest(one) for one in everything(installation, SECRETS)]
+
+
+def of_kind(kind: str, installation: Installation = FULL) -> dict[str, dict[str, Any]]:
+    found = [one for one in written(installation) if one["kind"] == kind]
+    return {one["metadata"]["name"]: one for one in found}
+
+
+def pods(installation: Installation) -> Iterator[tuple[str, dict[str, Any]]]:
+    for kind in ("Deployment", "StatefulSet"):
+        for name, one in of_kind(kind, installation).items():
+            yield name, one["spec"]["template"]["spec"]
+
+
+def texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts(each)
+    elif isinstance(value, str):
+        yield value
+
+
+class TestPods:
+    @pytest.mark.parametrize("installation", ALL)
+    def test_each_is_restricted(self, installation: Installation) -> None:
+        for name, spec in pods(installation):
+            security = spec["securityContext"]
+            assert security["runAsNonRoot"] is True, name
+            assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+            assert spec["enableServiceLinks"] is False, name
+            for container in spec["containers"]:
+                assert container["securityContext"] == RESTRICTED, name
+
+    @pytest.mark.parametrize("installation", ALL)
+    def test_each_has_requests_limits_and_probes(self, installation: Installation) -> None:
+        for name, spec in pods(installation):
+            (container,) = spec["containers"]
+            for part in ("requests", "limits"):
+                assert container["resources"][part].keys() == {"cpu", "memory"}, name
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                assert container[probe]["timeoutSeconds"] > 1, name
+
+    @pytest.mark.parametrize("installation", ALL)
+    def test_the_operator_alone_has_a_token_of_its_service_account(
+        self, installation: Installation
+    ) -> None:
+        tokens = {name: spec["automountServiceAccountToken"] for name, spec in pods(installation)}
+        assert {name for name, has in tokens.items() if has} == {"fairlead-operator"}
+        for account in of_kind("ServiceAccount", installation).values():
+            assert account["automountServiceAccountToken"] is False
+
+    def test_each_probe_and_each_service_names_a_port_that_there_is(self) -> None:
+        ports = {port["name"] for _, spec in pods(FULL) for port in spec["containers"][0]["ports"]}
+        for service in of_kind("Service").values():
+            assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+
+    def test_each_volume_is_mounted_and_each_mount_is_of_a_volume(self) -> None:
+        claimed = {
+            name: {each["metadata"]["name"] for each in one["spec"]["volumeClaimTemplates"]}
+            for name, one in of_kind("StatefulSet").items()
+        }
+        for name, spec in pods(FULL):
+            volumes = {volume["name"] for volume in spec["volumes"]} | claimed.get(name, set())
+            assert {each["name"] for each in spec["containers"][0]["volumeMounts"]} == volumes
+
+    def test_they_start_again_where_settings_change(self) -> None:
+        def annotations(installation: Installation) -> str:
+            template = of_kind("Deployment", installation)["fairlead-server"]["spec"]["template"]
+            return str(template["metadata"]["annotations"])
+
+        assert annotations(FULL) == annotations(replace(FULL))
+        assert annotations(FULL) != annotations(replace(FULL, artifacts="s3://bucket"))
+        other = replace(ELSEWHERE, ledger=ELSEWHERE.ledger.replace("6000", "6001"))
+        assert annotations(ELSEWHERE) != annotations(other)
+
+    def test_artefacts_in_a_bucket_need_no_volume(self) -> None:
+        assert of_kind("PersistentVolumeClaim", ELSEWHERE) == {}
+        for _, spec in pods(ELSEWHERE):
+            assert all("persistentVolumeClaim" not in volume for volume in spec["volumes"])
+        settings = of_kind("ConfigMap", ELSEWHERE)["fairlead"]["data"]
+        assert settings["FAIRLEAD_ARTIFACTS"] == "s3://bucket/prefix"
+
+
+class TestRights:
+    def test_the_operators_are_those_of_the_golden_file(self) -> None:
+        """Another right is another line of the file, for whoever reviews it."""
+        golden = yaml.safe_load(Path(__file__).with_name("operator-rights.yaml").read_text())
+        rules = of_kind("Role")["fairlead-operator"]["rules"]
+        assert [
+            f"{','.join(rule['verbs'])} {','.join(rule['resources'])}.{rule['apiGroups'][0]}"
+            for rule in rules
+        ] == golden
+
+    def test_each_has_a_reason_and_none_is_for_everything(self) -> None:
+        for right in OPERATOR_RIGHTS:
+            assert right.why
+            assert "*" not in (right.group, *right.resources, *right.verbs)
+
+    def test_they_are_of_its_namespace_alone(self) -> None:
+        kinds = {one["kind"] for one in written(FULL)}
+        assert not {"ClusterRole", "ClusterRoleBinding"} & kinds
+        (binding,) = of_kind("RoleBinding").values()
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": "fairlead-operator", "namespace": "fairlead"}
+        ]
+
+    def test_no_secret_can_be_read(self) -> None:
+        verbs = [right.verbs for right in OPERATOR_RIGHTS if "secrets" in right.resources]
+        assert verbs
+        assert not {"get", "list", "watch"}.intersection(*verbs)
+
+
+class TestSecrets:
+    @pytest.mark.parametrize("installation", ALL)
+    def test_no_secret_is_in_anything_but_a_secret(self, installation: Installation) -> None:
+        others = [one for one in written(installation) if one["kind"] != "Secret"]
+        assert not [text for text in texts(others) if "secret-" in text]
+
+    @pytest.mark.parametrize("installation", ALL)
+    def test_what_is_printed_has_placeholders_alone(self, installation: Installation) -> None:
+        printed = list(manifests(installation))
+        secrets = [one for one in printed if one["kind"] == "Secret"]
+        assert secrets
+        for one in secrets:
+            assert "data" not in one
+            assert set(one["stringData"].values()) == {PLACEHOLDERS.token}
+        assert not [text for text in texts(printed) if "secret-" in text]
+
+    def test_those_that_are_made_up_differ_each_time(self) -> None:
+        one, other = generated(), generated()
+        for name in ("postgresql", "rabbitmq", "token", "endpoint_token", "tokens_file"):
+            assert len(getattr(one, name)) >= 32
+            assert getattr(one, name) != getattr(other, name)
+        assert one.token not in one.tokens_file
+
+
+class TestNetwork:
+    def test_nothing_is_let_in_or_out_but_for_the_other_policies(self) -> None:
+        spec = of_kind("NetworkPolicy")["fairlead-default-deny"]["spec"]
+        assert spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+    def test_the_database_takes_connections_of_programs_alone(self) -> None:
+        (rule,) = of_kind("NetworkPolicy")["fairlead-postgresql"]["spec"]["ingress"]
+        (peer,) = rule["from"]
+        assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "fairlead"}
+        assert rule["ports"] == [{"port": 5432, "protocol": "TCP"}]
+
+    def test_stores_elsewhere_are_reached_at_their_ports(self) -> None:
+        found = of_kind("NetworkPolicy", ELSEWHERE)
+        for name, port in (("ledger", 6000), ("queue", 5671), ("artifacts", 443)):
+            (rule,) = found[f"fairlead-{name}"]["spec"]["egress"]
+            assert rule == {"ports": [{"port": port, "protocol": "TCP"}]}
+
+    def test_each_port_of_a_pod_is_let_in(self) -> None:
+        let_in = {
+            port["port"]
+            for policy in of_kind("NetworkPolicy").values()
+            for rule in policy["spec"].get("ingress", ())
+            for port in rule["ports"]
+        }
+        listening = {
+            port["containerPort"]
+            for _, spec in pods(FULL)
+            for port in spec["containers"][0]["ports"]
+        }
+        assert let_in == listening
+
+
+@pytest.mark.parametrize("installation", ALL)
+def test_each_object_has_the_labels_by_which_it_is_found(installation: Installation) -> None:
+    for one in written(installation):
+        labels = one["metadata"]["labels"]
+        assert labels["app.kubernetes.io/managed-by"] == "fairlead"
+        assert labels["app.kubernetes.io/component"]
+        assert labels["fairlead.dev/installed"] == "true"
+
+
+@pytest.mark.parametrize("installation", ALL)
+def test_no_two_objects_are_the_same_and_all_are_in_the_namespace(
+    installation: Installation,
+) -> None:
+    found = [(one["kind"], one["metadata"]["name"]) for one in written(installation)]
+    assert len({*found}) == len(found)
+    for one in written(installation):
+        if one["kind"] not in {"Namespace", "CustomResourceDefinition"}:
+            assert one["metadata"]["namespace"] == installation.namespace
+
+
+def test_what_an_earlier_installation_had_more_is_superfluous() -> None:
+    less, passwords = replace(FULL, rabbitmq=None), SECRETS.passwords
+    names = [
+        (type(one).__name__, one.metadata.name)
+        for one in superfluous(objects(less, passwords), objects(FULL, passwords))
+    ]
+    assert sorted(names) == [
+        ("NetworkPolicy", "fairlead-queue"),
+        ("NetworkPolicy", "fairlead-rabbitmq"),
+        ("Service", "rabbitmq"),
+        ("StatefulSet", "rabbitmq"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"image": "fairlead"}, "other than latest"),
+        ({"image": "example.org:5000/fairlead:latest"}, "other than latest"),
+        ({"namespace": "Trials"}, "lower-case letters"),
+        ({"postgresql": None}, "on PostgreSQL"),
+        ({"postgresql": None, "ledger": "sqlite:////srv/ledger.db"}, "on PostgreSQL"),
+        ({"queue": "postgresql://db"}, "RabbitMQ"),
+        ({"artifacts": "file:///srv"}, "no folder of this machine"),
+        ({"claim": Claim(size="ten")}, "quantity"),
+    ],
+)
+def test_what_cannot_be_installed_is_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(Invalid, match=said) as refused:
+        replace(FULL, **wrong)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_digest_stands_for_a_tag() -> None:
+    assert replace(FULL, image=f"example.org/fairlead@sha256:{'0' * 64}")
