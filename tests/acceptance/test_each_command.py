@@ -26,6 +26,10 @@ def test_each_command_does_its_work(place: Place) -> None:
     done("new", "prices", "--example", "boston")
     assert (place.folder / "prices" / "boston.yaml").exists()
     assert "1 trial" in done("plan", "ridge.yaml")
+    assert "kind: Study" in done("render", "ridge.yaml", "--for", "kubernetes")
+    assert "kind: StatefulSet" in done("install", "--with", "postgresql", "--dry-run")
+    used.append("uninstall")
+    assert "kubeconfig" in place.run("uninstall", "--context", "no-such-context").stderr
     run = ("run", "ridge.yaml", "--set", "search.over[0].params.alpha=[0.7]")
     assert json.loads(done(*run, "--json"))["version"] == 3
     assert done("studies").count("ridge") == 3

@@ -75,10 +75,15 @@ COMMANDS = {
         "test-endpoint": "Smoke-test the live endpoint with its golden rows.",
         "token": "Add, list and remove the bearer tokens of servers.",
     },
+    "Kubernetes": {
+        "install": "Install Fairlead in a cluster.",
+        "uninstall": "Delete an installation from a cluster.",
+        "render": "Print a spec as an object for kubectl.",
+    },
     "Upkeep": {
         "families": "List the kinds of models that can be trained.",
         "schema": "Print the JSON Schema of a spec, for editors.",
-        "doctor": "Check this installation.",
+        "doctor": "Check this installation, or a cluster.",
         "ledger": "Show, upgrade or copy the ledger; print its database's rights.",
         "gc": "List, and with --delete remove, artefacts that nothing names.",
     },

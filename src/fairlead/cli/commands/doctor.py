@@ -1,36 +1,100 @@
-"""`fairlead doctor`: whether this installation can run a spec."""
+"""`fairlead doctor`: whether this installation can run a spec, or a cluster take one."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from fairlead.cli.context import settings
+from fairlead.cli.kubernetes import (
+    connected,
+    context_option,
+    kubernetes_needed,
+    namespace_option,
+)
 from fairlead.cli.output import json_option, note, print_json, print_table
+
+if TYPE_CHECKING:
+    from fairlead.control.installation import Check
 
 _EPILOG = """\b
 Examples:
   fairlead doctor
   fairlead doctor --json
+  fairlead doctor --on kubernetes --image example.org/fairlead:0.1.0
 """
 
 
 @click.command(epilog=_EPILOG)
+@click.option(
+    "--on",
+    "place",
+    type=click.Choice(["here", "kubernetes"]),
+    default="here",
+    help="What is checked: this installation, or a cluster [here].",
+)
+@namespace_option
+@context_option
+@click.option("--image", metavar="IMAGE", help="That a pod of the cluster tries [$FAIRLEAD_IMAGE].")
+@click.option("--storage-class", metavar="NAME", help="Of volumes [the cluster's default one].")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, *, as_json: bool) -> None:
+def command(  # noqa: PLR0913 - click passes each option by name
+    ctx: click.Context,
+    *,
+    place: str,
+    namespace: str,
+    context: str | None,
+    image: str | None,
+    storage_class: str | None,
+    as_json: bool,
+) -> None:
     """Check this installation: packages, home, ledger, machine, MLflow.
 
-    Nothing is changed. The exit status is 1 where a check finds what would stop a run.
+    With --on kubernetes, whether Fairlead can be installed in a cluster: its version and clock,
+    permissions, storage class, quota, and whether the image can be pulled and starts. Nothing is
+    changed but that a pod tries the image, and is deleted again. The exit status is 1 where a
+    check finds what would stop a run.
     """
-    from fairlead.control.installation import checks
+    if place == "here":
+        from fairlead.control.installation import checks
 
-    found = list(checks(settings(ctx)))
+        _show(ctx, checks(settings(ctx)), "a run", as_json=as_json)
+        return
+    with kubernetes_needed("a Kubernetes cluster"):
+        from fairlead.control.cluster_checks import cluster_checks
+        from fairlead.kube.install.installation import (
+            IMAGE,
+            Claim,
+            Installation,
+            own_postgresql,
+            own_rabbitmq,
+        )
+    storage = storage_class or ""
+    tried = image or settings(ctx).image
+    wanted = Installation(
+        namespace=namespace,
+        image=tried or IMAGE,
+        claim=Claim(storage_class=storage),
+        postgresql=own_postgresql(storage_class=storage),
+        rabbitmq=own_rabbitmq(storage_class=storage),
+    )
+    with connected(namespace, context) as cluster:
+        found = cluster_checks(cluster, wanted, image=bool(tried))
+        _show(ctx, found, "an installation", as_json=as_json)
+
+
+def _show(ctx: click.Context, checks: Iterable[Check], what: str, *, as_json: bool) -> None:
+    found = list(checks)
     failed = [check.name for check in found if check.state == "fail"]
     if as_json:
         print_json({"ok": not failed, "checks": found})
     else:
         rows = [(check.state, check.name, check.text) for check in found]
         print_table(("", "check", "found"), rows)
-        note(f"a run would stop at: {', '.join(failed)}" if failed else "a run can start")
+        can = "can start" if what == "a run" else "can be made"
+        note(f"{what} would stop at: {', '.join(failed)}" if failed else f"{what} {can}")
     if failed:
         ctx.exit(1)

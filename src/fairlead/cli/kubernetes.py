@@ -1,0 +1,92 @@
+"""What commands about a Kubernetes cluster have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from fairlead.errors import Invalid
+
+if TYPE_CHECKING:
+    from fairlead.control.cluster_installation import Progress
+    from fairlead.kube.client import Cluster
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_PACKAGES = frozenset({"kopf", "lightkube", "httpx2", "yaml"})
+
+
+def namespace_option(command: Command) -> Command:
+    """Give the command `--namespace`."""
+    return click.option(
+        "--namespace",
+        default="fairlead",
+        show_default=True,
+        metavar="NAME",
+        help="The installation's.",
+    )(command)
+
+
+def context_option(command: Command) -> Command:
+    """Give the command `--context`."""
+    return click.option("--context", metavar="NAME", help="Of the kubeconfig [its current one].")(
+        command
+    )
+
+
+@contextmanager
+def kubernetes_needed(what: str) -> Iterator[None]:
+    """Say in a line which extra is missing, where it is.
+
+    Raises:
+        Invalid: It is.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _PACKAGES:
+            raise
+        raise Invalid(
+            f"{what} needs the package {error.name!r}; install fairlead[kubernetes]"
+        ) from error
+
+
+@contextmanager
+def connected(namespace: str, context: str | None) -> Iterator[Cluster]:
+    """The cluster of the kubeconfig."""
+    with kubernetes_needed("a Kubernetes cluster"):
+        from fairlead.kube.client import Cluster
+
+    with Cluster(context=context, namespace=namespace) as cluster:
+        yield cluster
+
+
+def print_yaml(documents: Sequence[Mapping[str, Any]]) -> None:
+    """Print documents of YAML, texts of several lines as such."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc] # it carries no types
+        """Writes no aliases: kubectl knows them, people do not."""
+
+        def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+            """Write it again."""
+            return True
+
+    def text(dumper: Any, value: str) -> Any:
+        style = "|" if "\n" in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, text)
+    click.echo(
+        yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100),
+        nl=False,
+    )
+
+
+def say(progress: Progress) -> None:
+    """Print how a part is."""
+    from fairlead.cli.output import note
+
+    note(f"{progress.part}: {progress.text}")

@@ -1,0 +1,276 @@
+"""A real API server takes every object of an installation, and the operator's rights hold there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightkube import ApiError
+from lightkube.config.client_adapter import Client, ConnectionParams
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
+from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Pod, Secret
+from lightkube.resources.rbac_authorization_v1 import Role
+from tests.support import cluster as clusters
+from tests.support.waiting import wait_until
+
+from fairlead.control.rendering import ClusterRequest, study_object
+from fairlead.errors import Failed
+from fairlead.kube.client import Cluster
+from fairlead.kube.install.definitions import definitions
+from fairlead.kube.install.installation import (
+    Installation,
+    own_postgresql,
+    own_rabbitmq,
+)
+from fairlead.kube.install.objects import everything
+from fairlead.kube.install.rights import OPERATOR, operator_access
+from fairlead.kube.install.stores import PLACEHOLDERS
+from fairlead.kube.kinds import STUDIES
+from fairlead.spec.load import load
+
+EXAMPLES = sorted(Path("examples").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def namespace() -> Iterator[str]:
+    with clusters.namespace() as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def cluster(namespace: str) -> Iterator[Cluster]:
+    with Cluster(namespace=namespace) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def installation(namespace: str) -> Installation:
+    return Installation(
+        namespace=namespace,
+        image="localhost/fairlead:none",
+        postgresql=own_postgresql(),
+        rabbitmq=own_rabbitmq(),
+    )
+
+
+@pytest.fixture(scope="module")
+def kinds(cluster: Cluster) -> None:
+    """They stay: others of the cluster may use them."""
+    for one in definitions():
+        cluster.apply(one)
+    for one in definitions():
+        wait_until(lambda name=one.metadata.name: established(cluster, name), every=0.1)
+
+
+def established(cluster: Cluster, name: str) -> bool:
+    conditions = conditions_of(cluster, name)
+    return conditions.get("Established") == "True"
+
+
+def conditions_of(cluster: Cluster, name: str) -> dict[str, str]:
+    found = cluster.get(CustomResourceDefinition, name)
+    return {one.type: one.status for one in (found.status.conditions if found.status else ()) or ()}
+
+
+def strictly(cluster: Cluster, document: dict[str, Any]) -> tuple[int, str]:
+    """What the server answers where no unknown field is to be dropped; nothing is stored."""
+    path = f"/apis/{document['apiVersion']}/namespaces/{cluster.namespace}/{STUDIES.plural}"
+    asked = {"fieldValidation": "Strict", "dryRun": "All"}
+    with Client(cluster._client.config, ConnectionParams()) as asking:
+        answer = asking.post(path, params=asked, json=document)
+    return answer.status_code, str(answer.json().get("message", ""))
+
+
+# ---- every object ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_each_object_is_taken(
+    cluster: Cluster, installation: Installation, *, elsewhere: bool
+) -> None:
+    if elsewhere:
+        installation = replace(
+            installation,
+            postgresql=None,
+            rabbitmq=None,
+            ledger="postgresql://db/ledger",
+            queue="amqps://mq/v",
+            artifacts="s3://bucket/prefix",
+        )
+    for one in everything(installation, PLACEHOLDERS):
+        cluster._client.apply(one, dry_run=True, force=True)
+
+
+def test_no_pod_of_it_is_warned_of_by_pod_security(
+    cluster: Cluster, installation: Installation
+) -> None:
+    """The namespace enforces `restricted`: what a Deployment makes is tried as a pod."""
+    for one in everything(installation, PLACEHOLDERS):
+        if one.kind in {"Deployment", "StatefulSet"}:
+            template = one.spec.template
+            template.spec.serviceAccountName = "default"  # there is no other one here
+            pod = Pod(metadata=ObjectMeta(name="tried"), spec=template.spec)
+            pod.spec.volumes = [
+                *(pod.spec.volumes or ()),
+                *({"name": "data", "emptyDir": {}} for _ in template_claims(one)),
+            ]
+            cluster._client.create(pod, dry_run=True)
+
+
+def template_claims(one: Any) -> list[Any]:
+    return list(getattr(one.spec, "volumeClaimTemplates", None) or ())
+
+
+# ---- the kinds ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("kinds")
+class TestKinds:
+    def test_their_schemas_are_structural(self, cluster: Cluster) -> None:
+        for one in definitions():
+            conditions = conditions_of(cluster, str(one.metadata.name))  # type: ignore[union-attr]
+            assert conditions.get("NonStructuralSchema", "False") == "False"
+            assert conditions["NamesAccepted"] == "True"
+
+    @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+    def test_each_example_is_a_study(self, cluster: Cluster, example: Path) -> None:
+        made = dict(study_object(load(example), ClusterRequest(workers=4, memory="1Gi")))
+        assert strictly(cluster, made) == (201, "")
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            (("search", "time"), 1.5),
+            (("search", "time"), "1h30m"),
+            (("search", "task_memory"), "512MiB"),
+            (("search", "task_memory"), 1 << 30),
+            (("search", "prune"), None),
+            (("search", "until"), 3),
+            (("search", "options"), {"seed": None, "group": True}),
+            (("data", "header"), True),
+            (("data", "impute"), "mean"),
+            (("data", "impute"), 0.5),
+            (("resources",), {"cpu": 1, "memory": "1Gi"}),
+            (("resources",), {"cpu": "500m"}),
+            (("workers",), {"min": 0, "max": 4}),
+            (("files",), {"mine.py": "class Mine: ...\n"}),
+        ],
+    )
+    def test_what_a_spec_may_say_is_taken(
+        self, cluster: Cluster, key: tuple[str, ...], value: Any
+    ) -> None:
+        assert strictly(cluster, changed(key, value)) == (201, "")
+
+    @pytest.mark.parametrize(
+        ("key", "value", "said"),
+        [
+            (("search", "folds"), 1, "spec.search.folds"),
+            (("search", "method"), "gird", "Unsupported value"),
+            (("search", "trails"), 5, "unknown field"),
+            (("data", "holdout"), {"share": 1}, "spec.data.holdout.share"),
+            (("data", "seed"), 1 << 32, "spec.data.seed"),
+            (("workers",), {"min": 3, "max": 2}, "workers.min must be at most workers.max"),
+            (("workers",), {"max": 0}, "spec.workers.max"),
+            (("resources",), {"cpu": "much"}, "spec.resources.cpu"),
+            (("data",), None, "data"),
+        ],
+    )
+    def test_what_it_may_not_is_refused_with_its_place(
+        self, cluster: Cluster, key: tuple[str, ...], value: Any, said: str
+    ) -> None:
+        status, message = strictly(cluster, changed(key, value))
+        assert status in {400, 422}
+        assert said in message
+
+    def test_what_is_stored_is_what_was_given(self, cluster: Cluster) -> None:
+        """No default is written into it, and no value that is left open is dropped."""
+        given = dict(study_object(load(Path("examples/boston.yaml")), ClusterRequest()))
+        study = STUDIES.resource(given)
+        made = cluster.create(study)
+        try:
+            assert made["spec"] == given["spec"]
+        finally:
+            cluster.delete(STUDIES.resource, str(study.metadata.name))  # type: ignore[union-attr]
+
+
+def changed(key: tuple[str, ...], value: Any) -> dict[str, Any]:
+    made = dict(study_object(load(Path("examples/boston.yaml")), ClusterRequest()))
+    part: Any = made["spec"]
+    *way, last = key
+    for name in way:
+        part = part[name]
+    part[last] = value
+    return made
+
+
+# ---- rights ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def operator(
+    cluster: Cluster, installation: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """One who asks with the token of the operator's service account."""
+    for one in operator_access(installation):
+        cluster.apply(one)
+    path = clusters.as_account(cluster, OPERATOR, tmp_path_factory.mktemp("operator") / "config")
+    before = os.environ["KUBECONFIG"]
+    os.environ["KUBECONFIG"] = str(path)
+    try:
+        with Cluster(namespace=cluster.namespace) as connected:
+            yield connected
+    finally:
+        os.environ["KUBECONFIG"] = before
+
+
+class TestRights:
+    def test_it_does_what_it_has_to(self, operator: Cluster, cluster: Cluster, kinds: None) -> None:
+        given = dict(study_object(load(Path("examples/boston.yaml")), ClusterRequest()))
+        cluster.create(STUDIES.resource(given))
+        name, kind = given["metadata"]["name"], STUDIES.resource
+        finalizers = {"metadata": {"finalizers": ["fairlead.dev/cancel"]}}
+        operator.merge(kind, name, finalizers)
+        operator.merge(kind.Status, name, {"status": {"phase": "Running", "trials": "1/2"}})
+        found = cluster.get(kind, name)
+        assert found["status"] == {"phase": "Running", "trials": "1/2"}
+        operator.apply(ConfigMap(metadata=ObjectMeta(name="study"), data={"spec.yaml": ""}))
+        operator.apply(Secret(metadata=ObjectMeta(name="group"), stringData={"A": "b"}))
+        assert operator.list(Pod) == []
+        operator.delete(Secret, "group")
+        operator.delete(ConfigMap, "study")
+        operator.merge(kind, name, {"metadata": {"finalizers": None}})
+        cluster.delete(kind, name)
+
+    def test_it_reads_no_secret(self, operator: Cluster, cluster: Cluster) -> None:
+        cluster.apply(Secret(metadata=ObjectMeta(name="password"), stringData={"A": "b"}))
+        with pytest.raises(Failed, match="forbidden") as refused:
+            operator.get(Secret, "password")
+        assert refused.value.code == "kubernetes_forbidden"
+        with pytest.raises(Failed, match="forbidden"):
+            operator.list(Secret)
+
+    def test_it_has_no_rights_elsewhere(self, operator: Cluster) -> None:
+        with pytest.raises(Failed, match="forbidden"):
+            operator.list(Pod, everywhere=True)
+        with pytest.raises(Failed, match="forbidden"):
+            operator.list(Node)
+        with pytest.raises(Failed, match="forbidden"):
+            operator.get(Namespace, "default")
+        with pytest.raises(ApiError, match="forbidden"):
+            list(operator._client.list(Pod, namespace="kube-system"))
+
+    def test_it_gives_itself_no_rights(self, operator: Cluster) -> None:
+        with pytest.raises(Failed, match="forbidden"):
+            operator.merge(Role, OPERATOR, {"rules": []})
+
+    def test_it_makes_no_pod_but_by_a_job(self, operator: Cluster) -> None:
+        pod = Pod.from_dict(
+            {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}
+        )
+        with pytest.raises(Failed, match="forbidden"):
+            operator.create(pod)

@@ -1,0 +1,111 @@
+"""A spec as a Study: the document as it is, and the files that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlead.control.rendering import MOST, ClusterRequest, study_object
+from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.spec.load import load
+
+SPEC = """
+name: prices
+data: {{source: {source}, target: y}}
+search:
+  method: grid
+  over:
+    - family: {family}
+      params: {{alpha: [0.1, null]}}
+"""
+
+
+def rendered(
+    folder: Path, *, source: str = "rows.csv", family: str = "linear", **asked: Any
+) -> Mapping[str, Any]:
+    (folder / "spec.yaml").write_text(SPEC.format(source=source, family=family))
+    return study_object(load(folder / "spec.yaml"), ClusterRequest(**asked))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "specs" / "code").mkdir(parents=True)
+    (tmp_path / "specs" / "rows.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "rows.csv").write_text("x,y\n3,4\n")
+    (tmp_path / "specs" / "code" / "mine.py").write_text("class Mine: ...\n")
+    return tmp_path / "specs"
+
+
+def test_the_document_is_kept_as_it_is(folder: Path) -> None:
+    made = rendered(folder, source="boston")
+    assert (made["apiVersion"], made["kind"]) == ("fairlead.dev/v1alpha1", "Study")
+    assert made["metadata"] == {"name": "prices"}
+    assert made["spec"] == {
+        "data": {"source": "boston", "target": "y"},
+        "search": {
+            "method": "grid",
+            "over": [{"family": "linear", "params": {"alpha": [0.1, None]}}],
+        },
+    }
+
+
+def test_files_that_it_names_are_inside(folder: Path) -> None:
+    spec = rendered(folder, source="./rows.csv", family="./code/mine.py:Mine")["spec"]
+    assert spec["files"] == {"rows.csv": "x,y\n1,2\n", "code/mine.py": "class Mine: ...\n"}
+    assert spec["data"]["source"] == "rows.csv"
+    assert spec["search"]["over"][0]["family"] == "./code/mine.py:Mine"
+
+
+def test_a_file_outside_of_the_folder_gets_a_name_inside(folder: Path) -> None:
+    for source in ("../rows.csv", str(folder.parent / "rows.csv")):
+        spec = rendered(folder, source=source)["spec"]
+        assert spec["files"] == {"rows.csv": "x,y\n3,4\n"}
+        assert spec["data"]["source"] == "rows.csv"
+
+
+def test_what_the_cluster_is_to_give_stands_beside_it(folder: Path) -> None:
+    spec = rendered(folder, source="boston", workers=8, cpu="500m", memory="1Gi", deploy=True)[
+        "spec"
+    ]
+    assert spec["workers"] == {"max": 8}
+    assert spec["resources"] == {"cpu": "500m", "memory": "1Gi"}
+    assert spec["deploy"] is True
+
+
+def test_a_name_that_no_object_may_have_stays_in_the_document(folder: Path) -> None:
+    text = SPEC.format(source="boston", family="linear").replace("name: prices", "name: prices-")
+    (folder / "spec.yaml").write_text(text)
+    made = study_object(load(folder / "spec.yaml"), ClusterRequest())
+    assert (made["metadata"]["name"], made["spec"]["name"]) == ("prices", "prices-")
+
+
+def test_data_that_is_too_large_is_refused_with_the_way_on(folder: Path) -> None:
+    (folder / "rows.csv").write_text("x" * (MOST + 1))
+    with pytest.raises(InvalidData, match="put it at an https:// address") as refused:
+        rendered(folder)
+    assert str(refused.value).startswith(f"{folder / 'spec.yaml'}:3:")
+    assert "\n" not in str(refused.value)
+
+
+def test_data_that_is_no_text_is_refused(folder: Path) -> None:
+    (folder / "rows.csv").write_bytes(b"PAR1\xff\xfe")
+    with pytest.raises(InvalidData, match="no text in UTF-8"):
+        rendered(folder)
+
+
+def test_a_file_that_is_not_there_is_said(folder: Path) -> None:
+    with pytest.raises(InvalidSpec, match="cannot be read: No such file"):
+        rendered(folder, source="gone.csv")
+
+
+def test_two_files_of_one_name_are_refused(folder: Path) -> None:
+    (folder / "mine.py").write_text("")
+    (folder.parent / "mine.py").write_text("")
+    text = SPEC.format(source="boston", family="./mine.py:A")
+    text += "    - {family: ../mine.py:B, params: {alpha: [1]}}\n"
+    (folder / "spec.yaml").write_text(text)
+    with pytest.raises(InvalidSpec, match="would both be"):
+        study_object(load(folder / "spec.yaml"), ClusterRequest())
