@@ -10,7 +10,7 @@ TEST_PROCESSES ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-failed test-servers cluster-test test-quick test-newest check coverage lint lock clean
+.PHONY: help run setup test test-failed test-servers cluster-test test-quick test-newest check coverage lint manifests lock clean
 
 # Many short processes are started here: none of them should compile Fairlead anew, nor do what the
 # shell's settings of Python say.
@@ -57,6 +57,9 @@ lint: $(VENV)/.dev  ## ruff, mypy and the import contracts
 	$(BIN)/lint-imports
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml requirements/build.in
+
+manifests: $(VENV)/.dev  ## write deploy/kustomize again from the objects of an installation
+	$(BIN)/python deploy/generate.py
 
 lock: $(VENV)/.dev  ## write the lock files again from pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade uv
