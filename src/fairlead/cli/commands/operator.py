@@ -1,0 +1,69 @@
+"""`fairlead operator`: keeps the Studies of a Kubernetes cluster."""
+
+from __future__ import annotations
+
+import click
+
+from fairlead.cli.context import settings
+from fairlead.errors import Invalid
+
+_EPILOG = """\b
+Examples:
+  fairlead operator                            in a pod, as `install` sets it up
+  fairlead operator --namespace ml --image registry.example.com/fairlead:1
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--namespace", envvar="POD_NAMESPACE", help="Where it works [$POD_NAMESPACE, the context's]."
+)
+@click.option("--image", help="Image of the pods that it makes [$FAIRLEAD_IMAGE].")
+@click.option(
+    "--settings",
+    "name",
+    default="fairlead",
+    show_default=True,
+    help="Name of the ConfigMap and of the Secret that every pod gets.",
+)
+@click.option(
+    "--claim",
+    default="fairlead-artifacts",
+    show_default=True,
+    help="Volume claim of the artefact store, where that is a folder.",
+)
+@click.option("--service-account", metavar="NAME", help="Of the pods, which have no token of it.")
+@click.option("--health", type=click.IntRange(1, 65535), help="Port that says whether it is alive.")
+@click.pass_context
+def command(  # noqa: PLR0913 - click passes each option by name
+    ctx: click.Context,
+    *,
+    namespace: str | None,
+    image: str | None,
+    name: str,
+    claim: str,
+    service_account: str | None,
+    health: int | None,
+) -> None:
+    """Keep the Studies of a namespace until stopped.
+
+    A Study is submitted by a Job; its workers come with its tasks and go; its status says how far
+    it is. Any number of operators may run. SIGTERM ends it, and its workers go on.
+    """
+    try:
+        from fairlead.operator.process import OperatorRequest, operate
+    except ImportError:
+        raise Invalid("Kubernetes needs packages: pip install 'fairlead[kubernetes]'") from None
+
+    options = settings(ctx)
+    if not (image or options.image):
+        raise click.UsageError("An image is needed: --image or $FAIRLEAD_IMAGE.")
+    request = OperatorRequest(
+        namespace=namespace,
+        image=image or options.image,
+        settings=name,
+        claim=claim,
+        service_account=service_account,
+        health=health,
+    )
+    operate(request, options)

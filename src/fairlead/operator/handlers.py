@@ -1,0 +1,190 @@
+"""Where kopf calls: one timer for each Study that goes on, and one handler for its deletion.
+
+kopf watches the objects, sets and removes the finalizer, and writes what a handler leaves in
+`patch`. All that is decided is decided elsewhere; nothing that must be remembered is kept here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+
+from fairlead.errors import FairleadError, Invalid
+from fairlead.kube.kinds import GROUP, STUDIES, VERSION
+from fairlead.operator.decide import Noted
+from fairlead.operator.reconciler import StudyReconciler, StudyReport
+from fairlead.operator.status import conditions, of_refusal
+from fairlead.operator.study_object import StudyObject
+
+EVERY = 1.0
+"""Seconds between two looks at a Study that goes on."""
+_THREADS = 32
+"""Studies that are looked at at once."""
+_AGAIN = 1.0
+"""Seconds until a deletion that waits for workers is looked at again."""
+_LOG = logging.getLogger(__name__)
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps no copy of an object in its annotations: they hold 256 KiB, and files may be larger."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """The handlers of one operator.
+
+    Args:
+        reconciler: Of Studies.
+        namespace: That it works in.
+    """
+
+    reconciler: StudyReconciler
+    namespace: str
+
+    def registry(self) -> kopf.OperatorRegistry:
+        """What kopf is to call."""
+        registry = kopf.OperatorRegistry()
+        selected: Mapping[str, Any] = {"registry": registry}
+        kind = (GROUP, VERSION, STUDIES.plural)
+        kopf.on.startup(**selected)(_configure)
+        kopf.on.login(**selected)(_login)
+        kopf.timer(*kind, interval=EVERY, when=goes_on, id="study", **selected)(self.look)
+        kopf.on.delete(*kind, id="deleted", **selected)(self.remove)
+        return registry
+
+    def look(self, *, body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
+        """Take a Study one step on, and say how it is."""
+        before: Mapping[str, Any] = body.get("status") or {}
+        try:
+            report = self._report(body, before)
+        except FairleadError as error:
+            _LOG.warning("%s: %s; trying again", body["metadata"]["name"], error)
+            raise kopf.TemporaryError(str(error), delay=EVERY) from error
+        changed = changes(before, report, body["metadata"]["generation"], datetime.now(UTC))
+        if changed:
+            patch.status.update(changed)
+        _tell(body, before, {**before, **changed})
+
+    def remove(self, *, body: kopf.Body, **_: Any) -> None:
+        """End what goes on of a Study that is deleted."""
+        try:
+            study = StudyObject.read(body)
+        except Invalid:
+            return
+        try:
+            gone = self.reconciler.remove(study, noted_of(body.get("status") or {}))
+        except FairleadError as error:
+            raise kopf.TemporaryError(str(error), delay=_AGAIN) from error
+        if not gone:
+            raise kopf.TemporaryError("its workers finish the tasks in hand", delay=_AGAIN)
+
+    def _report(self, body: Mapping[str, Any], before: Mapping[str, Any]) -> StudyReport:
+        try:
+            study = StudyObject.read(body)
+        except Invalid as error:
+            fields, told = of_refusal(str(error))
+            return StudyReport(fields=fields, conditions=told, over=True)
+        return self.reconciler.reconcile(study, noted_of(before))
+
+
+def run(operator: Operator, *, health: int | None) -> None:
+    """Keep Studies until SIGTERM or SIGINT.
+
+    Args:
+        operator: What is called.
+        health: The port that answers whether it is alive; None for none.
+    """
+    url = None if health is None else f"http://0.0.0.0:{health}/healthz"
+    asyncio.run(
+        kopf.operator(
+            registry=operator.registry(),
+            namespaces=[operator.namespace],
+            standalone=True,  # each step may be done twice: operators need not know each other
+            liveness_endpoint=url,
+        )
+    )
+
+
+def goes_on(*, body: Mapping[str, Any], **_: Any) -> bool:
+    """Whether there is anything to do for a Study."""
+    status = body.get("status") or {}
+    return bool(status.get("settledGeneration") != body["metadata"]["generation"])
+
+
+def noted_of(status: Mapping[str, Any]) -> Noted | None:
+    """What a status says of the last submission."""
+    if "submission" not in status:
+        return None
+    return Noted(digest=status["submission"], run=status.get("run"))
+
+
+def changes(
+    before: Mapping[str, Any], report: StudyReport, generation: int, now: datetime
+) -> dict[str, Any]:
+    """The fields of a status that are to be written.
+
+    Args:
+        before: As it is.
+        report: What it is to say.
+        generation: Of the object that this is about.
+        now: The time.
+    """
+    fields = {**report.fields, "observedGeneration": generation}
+    if report.conditions:
+        known = before.get("conditions") or []
+        fields["conditions"] = conditions(report.conditions, known, generation, now)
+    if report.noted is not None:
+        fields |= {"submission": report.noted.digest, "run": report.noted.run}
+    if report.over:
+        fields["settledGeneration"] = generation
+    return {key: value for key, value in fields.items() if before.get(key) != value}
+
+
+_TOLD: Mapping[str, str] = {
+    "Refused": "Warning",
+    "Failed": "Warning",
+    "Cancelled": "Warning",
+}
+"""The type of the event that tells of a phase; Normal where it is not here."""
+_QUIET: Collection[str] = ("Registering",)
+"""Phases of a moment."""
+
+
+def _tell(body: kopf.Body, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """An event, where the Study is in another phase."""
+    phase = after.get("phase")
+    if not phase or phase == before.get("phase") or phase in _QUIET:
+        return
+    kopf.event(body, type=_TOLD.get(phase, "Normal"), reason=phase, message=_in_words(after))
+
+
+def _in_words(status: Mapping[str, Any]) -> str:
+    run, trials, best = (status.get(key) for key in ("run", "trials", "best"))
+    known = (run and f"run {run}", trials and f"{trials} trials", best and f"best {best}")
+    return "; ".join([*filter(None, known), *filter(None, [status.get("message")])]) or "begun"
+
+
+def _configure(*, settings: kopf.OperatorSettings, **_: Any) -> None:
+    settings.persistence.finalizer = f"{GROUP}/operator"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.posting.enabled = True
+    settings.posting.loggers = False  # events tell of Studies, not of this program
+    settings.execution.max_workers = _THREADS
+
+
+def _login(**given: Any) -> kopf.ConnectionInfo | None:
+    """As in a pod, else by the kubeconfig."""
+    return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)

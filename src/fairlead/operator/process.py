@@ -1,0 +1,110 @@
+"""The program of an operator: what it is made of, and its start."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from fairlead.errors import Invalid
+from fairlead.kube.client import Cluster
+from fairlead.kube.place import KubernetesPlace, PodPlace
+from fairlead.kube.pods import ARTIFACTS
+from fairlead.ledger.store import open_ledger
+from fairlead.operator.handlers import Operator, run
+from fairlead.operator.reconciler import StudyReconciler
+from fairlead.operator.scaling import StudyScalers
+from fairlead.runners.kubernetes import KubernetesRunner
+from fairlead.runners.runner import WorkerGroup
+from fairlead.settings import Settings
+
+_PATIENCE = 5.0
+"""Seconds that a step waits for the ledger; it is tried again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorRequest:
+    """What an operator is to keep, and with what.
+
+    Args:
+        namespace: That it works in; None for that of the kubeconfig or the pod.
+        image: Of the pods that it makes.
+        settings: Name of the ConfigMap and of the Secret of the settings there.
+        claim: Name of the volume claim of the artefacts, where they are on one.
+        service_account: Of the pods that it makes; they have no token of it.
+        health: Port that tells whether it is alive; None for none.
+    """
+
+    namespace: str | None
+    image: str
+    settings: str
+    claim: str
+    service_account: str | None
+    health: int | None
+
+
+def operate(request: OperatorRequest, settings: Settings) -> None:
+    """Keep Studies until asked to stop; their workers go on without it.
+
+    Raises:
+        Invalid: It cannot work with these settings.
+        Unreachable: The ledger does not answer.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s  %(name)s: %(message)s"
+    )
+    if settings.is_behind_api or settings.ledger_url.startswith("sqlite:"):
+        raise Invalid(
+            f"the operator needs a ledger on PostgreSQL, not {settings.ledger_setting}",
+            code="ledger_not_shared",
+        )
+    pods = _pods(request, settings)
+    with (
+        Cluster(namespace=request.namespace) as cluster,
+        open_ledger(settings.ledger_url, patience=_PATIENCE) as ledger,
+    ):
+        place = KubernetesPlace(pods=pods, namespace=cluster.namespace)
+        scalers = StudyScalers(
+            ledger=ledger, runner=lambda: KubernetesRunner(place), lease=settings.lease
+        )
+        reconciler = StudyReconciler(
+            cluster=cluster,
+            ledger=ledger,
+            scalers=scalers,
+            runner=lambda: KubernetesRunner(place),
+            place=pods,
+            settings=request.settings,
+            group=_group(settings),
+        )
+        try:
+            run(Operator(reconciler=reconciler, namespace=cluster.namespace), health=request.health)
+        finally:
+            scalers.let_go()
+
+
+def _pods(request: OperatorRequest, settings: Settings) -> PodPlace:
+    folder = settings.artifacts_url.removeprefix("file://")
+    on_claim = PurePath(folder).is_relative_to(ARTIFACTS)
+    return PodPlace(
+        image=request.image,
+        service_account=request.service_account,
+        claim=request.claim if on_claim else None,
+    )
+
+
+def _group(settings: Settings) -> WorkerGroup:
+    """Workers as all Studies have them: where the stores are."""
+    return WorkerGroup(
+        key="none",
+        study=None,
+        ledger=settings.ledger_url,
+        artifacts=settings.artifacts_url,
+        environ=_environ(settings),
+    )
+
+
+def _environ(settings: Settings) -> Mapping[str, str]:
+    queue = {"FAIRLEAD_QUEUE": settings.queue} if settings.queue else {}
+    return {"FAIRLEAD_LEASE": f"{settings.lease:g}", **queue}

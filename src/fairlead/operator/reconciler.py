@@ -1,0 +1,225 @@
+"""The loop of a Study: look, decide, carry out, and say how it is.
+
+What is done here may be done twice, and by two operators at once: a submission is named by what it
+submits, the ledger gives the same run to the same spec, and autoscalers hold a lease.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lightkube.resources.batch_v1 import Job
+from lightkube.resources.core_v1 import ConfigMap, Pod
+
+from fairlead.autoscale.decide import Policy
+from fairlead.control.halts import halts
+from fairlead.control.submitted import cancel
+from fairlead.errors import Conflict, NotFound
+from fairlead.kube.client import Cluster
+from fairlead.kube.place import PodPlace
+from fairlead.kube.quantities import amount
+from fairlead.ledger.interface import Ledger
+from fairlead.operator.decide import (
+    AwaitSubmission,
+    FollowRun,
+    Noted,
+    NoteRefusal,
+    NoteRun,
+    Rest,
+    Step,
+    Submission,
+    Submit,
+    next_step,
+)
+from fairlead.operator.scaling import StudyScalers
+from fairlead.operator.status import Condition, RunView, of_refusal, of_run, of_submission
+from fairlead.operator.study_object import StudyObject
+from fairlead.operator.submission import (
+    study_files,
+    submission_job,
+    submission_name,
+    submission_state,
+)
+from fairlead.records import Run
+from fairlead.runners.kubernetes import KubernetesRunner
+from fairlead.runners.runner import WorkerGroup
+from fairlead.study.outcome import metric_of
+
+_WITHIN, _COOLDOWN = 30.0, 30.0
+"""Seconds in which waiting tasks are to be done, and before idle workers leave."""
+_HALTS = {
+    "no_controller": "no controller carries it: see that the Deployment fairlead-server runs",
+    "no_worker": "no worker is there yet",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyReport:
+    """What the status of a Study is to say.
+
+    Args:
+        fields: Of the status.
+        conditions: As they are now.
+        noted: What came of the submission, where that is known.
+        over: Whether nothing is to be done until something else is asked for.
+    """
+
+    fields: dict[str, Any]
+    conditions: Sequence[Condition]
+    noted: Noted | None = None
+    over: bool = False
+
+
+@dataclass(kw_only=True)
+class StudyReconciler:
+    """Takes Studies to where they are asked to be.
+
+    Args:
+        cluster: Where they are.
+        ledger: Where their runs are.
+        scalers: Of their workers.
+        runner: Makes the runner of their workers.
+        place: As what the pods that submit them run.
+        settings: Name of the ConfigMap and of the Secret that say where the stores are.
+        group: The group of workers without what a Study says of them.
+    """
+
+    cluster: Cluster
+    ledger: Ledger
+    scalers: StudyScalers
+    runner: Callable[[], KubernetesRunner]
+    place: PodPlace
+    settings: str
+    group: WorkerGroup
+
+    def reconcile(self, study: StudyObject, noted: Noted | None) -> StudyReport:
+        """Do what is next, and say how the Study is then."""
+        step = next_step(study.digest, noted, self._submission(study, noted))
+        return self._carried_out(step, study, noted)
+
+    def remove(self, study: StudyObject, noted: Noted | None) -> bool:
+        """Cancel its run and end its workers; True once they have ended. Versions are kept."""
+        run = None if noted is None or noted.run is None else self._run(noted.run)
+        if run is not None:
+            self._cancel(run, "the Study was deleted")
+        if not self.scalers.end(study.uid):
+            return False
+        if run is not None:
+            with self.runner() as runner:
+                runner.remove(self._group(study, run).key)
+        return True
+
+    # ---- steps --------------------------------------------------------------------------------
+
+    def _carried_out(self, step: Step, study: StudyObject, noted: Noted | None) -> StudyReport:
+        match step:
+            case Submit():
+                self._submit(study)
+                return StudyReport(**_told(of_submission("Submitting", "")))
+            case AwaitSubmission(why=why):
+                return StudyReport(**_told(of_submission("Submitting", why)))
+            case NoteRun(run=run):
+                return self._noted(study, noted, run)
+            case NoteRefusal(reason=reason):
+                self._forget(study)
+                refused = Noted(digest=study.digest, run=None)
+                return StudyReport(**_told(of_refusal(reason)), noted=refused, over=True)
+            case FollowRun(run=run):
+                self._forget(study)
+                return self._followed(study, self.ledger.runs.get(run))
+            case Rest():
+                return StudyReport(fields={}, conditions=[], over=True)
+
+    def _submission(self, study: StudyObject, noted: Noted | None) -> Submission | None:
+        """The Job that submits what is asked for; not looked for where that is noted."""
+        if noted is not None and noted.digest == study.digest:
+            return None
+        name = submission_name(study)
+        try:
+            job = self.cluster.get(Job, name)
+        except NotFound:
+            return None
+        pods = self.cluster.list(Pod, labels={"batch.kubernetes.io/job-name": name})
+        return submission_state(job, pods)
+
+    def _submit(self, study: StudyObject) -> None:
+        self.cluster.apply(study_files(study))
+        with suppress(Conflict):  # another operator was faster
+            self.cluster.create(submission_job(study, self.place, self.settings))
+
+    def _forget(self, study: StudyObject) -> None:
+        """Delete what submitted it: what came of that is noted."""
+        self.cluster.delete(Job, submission_name(study))
+        self.cluster.delete(ConfigMap, submission_name(study))
+
+    def _noted(self, study: StudyObject, before: Noted | None, run: str) -> StudyReport:
+        """The run is known from now on, and the one that it replaces ends."""
+        if before is not None and before.run not in {None, run}:
+            replaced = self._run(str(before.run))
+            if replaced is not None:
+                self._cancel(replaced, f"the Study was changed: run {run} goes on")
+        view = self._view(self.ledger.runs.get(run))
+        return StudyReport(**_told(of_run(view)), noted=Noted(digest=study.digest, run=run))
+
+    def _followed(self, study: StudyObject, run: Run) -> StudyReport:
+        if run.state != "running":
+            ended = self.scalers.end(study.uid)
+            return StudyReport(**_told(of_run(self._view(run))), over=ended)
+        said = self.scalers.ensure(study.uid, self._group(study, run), _policy(study))
+        view = self._view(run)
+        return StudyReport(**_told(of_run(replace(view, waits=view.waits and said))))
+
+    # ---- the ledger ---------------------------------------------------------------------------
+
+    def _view(self, run: Run) -> RunView:
+        studies = self.ledger.studies
+        study, counts = studies.get(run.study), studies.counts(run.study)
+        highest = metric_of(study).greater_is_better
+        best = studies.leading(study.id, highest=highest)
+        workers = [one for one in self.ledger.workers.alive() if one.study == study.id]
+        lacking = halts(self.ledger, run, study, counts)
+        return RunView(
+            run=run,
+            study=study,
+            counts=counts,
+            best=None if best is None else best.score,
+            workers=len(workers),
+            waits="; ".join(_HALTS[halt] for halt in lacking),
+        )
+
+    def _run(self, run: str) -> Run | None:
+        try:
+            return self.ledger.runs.get(run)
+        except NotFound:  # the ledger is another one by now
+            return None
+
+    def _cancel(self, run: Run, reason: str) -> None:
+        if run.state == "running":
+            with suppress(Conflict):  # it has just ended
+                cancel(self.ledger, run, reason)
+
+    def _group(self, study: StudyObject, run: Run) -> WorkerGroup:
+        """Its workers; another run of another study has others."""
+        own = hashlib.sha256(f"{study.uid}\n{run.study}".encode()).hexdigest()[:8]
+        name = study.name.replace(".", "-")[:24].rstrip("-")
+        return replace(
+            self.group,
+            key=f"{name}-{own}",
+            study=run.study,
+            cores=float(amount(study.workers.cpu)),
+            memory=int(amount(study.workers.memory)),
+        )
+
+
+def _policy(study: StudyObject) -> Policy:
+    workers = study.workers
+    return Policy(least=workers.least, most=workers.most, within=_WITHIN, cooldown=_COOLDOWN)
+
+
+def _told(status: tuple[dict[str, Any], Sequence[Condition]]) -> dict[str, Any]:
+    fields, conditions = status
+    return {"fields": fields, "conditions": conditions}

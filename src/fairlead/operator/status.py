@@ -1,0 +1,144 @@
+"""The status of a Study: what people see of it with `kubectl get`, `wait` and `describe`.
+
+A pure function of what the ledger says of its run. Conditions keep the time of their last change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from fairlead.records import Counts, Run, Study
+
+ConditionKind: TypeAlias = Literal["Submitted", "Finished", "Failed"]
+
+_PHASES = {
+    "search": "Searching",
+    "refit": "Refitting",
+    "register": "Registering",
+    "judge": "Judging",
+    "deploy": "Deploying",
+}
+_ENDED = {"done": "Finished", "failed": "Failed", "cancelled": "Cancelled"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """A run as the ledger has it at one moment.
+
+    Args:
+        run: The run.
+        study: Its study.
+        counts: How far that is.
+        best: The best score so far, or in the end.
+        workers: Workers of it that are alive.
+        waits: Why it does not go on; empty where it does.
+    """
+
+    run: Run
+    study: Study
+    counts: Counts
+    best: float | None = None
+    workers: int = 0
+    waits: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One of the conditions; unknown where it has not been decided."""
+
+    kind: ConditionKind
+    status: Literal["True", "False"]
+    reason: str
+    message: str = ""
+
+
+def of_run(view: RunView) -> tuple[dict[str, Any], Sequence[Condition]]:
+    """The fields of the status and its conditions, for a run."""
+    run, counts = view.run, view.counts
+    ended = counts.done + counts.failed + counts.pruned
+    fields = {
+        "phase": _phase(view),
+        "run": run.id,
+        "study": run.study,
+        "trials": f"{ended}/{view.study.size}",
+        "failedTrials": counts.failed,
+        "best": None if view.best is None else float(f"{view.best:.6g}"),
+        "version": run.version,
+        "verdict": None if run.verdict is None else run.verdict.decision,
+        "workers": view.workers,
+        "message": view.waits or (run.verdict.text if run.verdict else "") or run.reason,
+    }
+    return fields, [_submitted(run), *_ending(run)]
+
+
+def of_submission(phase: str, message: str) -> tuple[dict[str, Any], Sequence[Condition]]:
+    """The same while it is being submitted."""
+    return {"phase": phase, "message": message}, []
+
+
+def of_refusal(reason: str) -> tuple[dict[str, Any], Sequence[Condition]]:
+    """The same where it cannot be submitted."""
+    refused = Condition(kind="Submitted", status="False", reason="Refused", message=reason)
+    failed = Condition(kind="Failed", status="True", reason="Refused", message=reason)
+    return {"phase": "Refused", "message": reason, "run": None}, [refused, failed]
+
+
+def conditions(
+    wanted: Sequence[Condition], before: Sequence[Mapping[str, Any]], generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """Conditions as a status has them.
+
+    Args:
+        wanted: As they are now; others of before are dropped.
+        before: As the status has them.
+        generation: Of the object that they are about.
+        now: The time, for those that have changed.
+    """
+    known = {one["type"]: one for one in before}
+    return [_condition(one, known.get(one.kind), generation, now) for one in wanted]
+
+
+def _condition(
+    one: Condition, before: Mapping[str, Any] | None, generation: int, now: datetime
+) -> dict[str, Any]:
+    same = before is not None and before["status"] == one.status
+    since = before["lastTransitionTime"] if before is not None and same else _time(now)
+    return {
+        "type": one.kind,
+        "status": one.status,
+        "reason": one.reason,
+        "message": one.message,
+        "observedGeneration": generation,
+        "lastTransitionTime": since,
+    }
+
+
+def _time(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _phase(view: RunView) -> str:
+    if view.run.state != "running":
+        return _ENDED[view.run.state]
+    return "Paused" if view.study.paused else _PHASES[view.run.stage]
+
+
+def _submitted(run: Run) -> Condition:
+    return Condition(kind="Submitted", status="True", reason="Submitted", message=f"run {run.id}")
+
+
+def _ending(run: Run) -> Sequence[Condition]:
+    if run.state == "running":
+        return [Condition(kind="Finished", status="False", reason="Running")]
+    if run.state == "done":
+        text = "" if run.verdict is None else run.verdict.text
+        reason = "Judged" if run.verdict else "Done"
+        return [Condition(kind="Finished", status="True", reason=reason, message=text)]
+    reason = "Cancelled" if run.state == "cancelled" else "RunFailed"
+    return [
+        Condition(kind="Finished", status="False", reason=reason, message=run.reason),
+        Condition(kind="Failed", status="True", reason=reason, message=run.reason),
+    ]

@@ -1,0 +1,172 @@
+"""The Job that submits a Study, and what it is given.
+
+Reading data and checking families runs the user's code: it does so in a pod of its own, without any
+right on the cluster. The pod tells the run's id, or why there is none, as its termination message.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from lightkube.models.batch_v1 import (
+    JobSpec,
+    PodFailurePolicy,
+    PodFailurePolicyOnExitCodesRequirement,
+    PodFailurePolicyOnPodConditionsPattern,
+    PodFailurePolicyRule,
+)
+from lightkube.models.core_v1 import (
+    ConfigMapEnvSource,
+    ConfigMapVolumeSource,
+    EnvFromSource,
+    PodTemplateSpec,
+    Volume,
+    VolumeMount,
+)
+from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
+from lightkube.resources.batch_v1 import Job
+from lightkube.resources.core_v1 import ConfigMap, Pod
+from ruamel.yaml import YAML
+
+from fairlead.kube import pods
+from fairlead.kube.place import PodPlace
+from fairlead.operator.decide import Submission
+from fairlead.operator.study_object import DOCUMENT, StudyObject
+from fairlead.runners.kubernetes_job import DISRUPTED
+from fairlead.runners.kubernetes_status import waiting_reason
+
+DIGEST_LABEL = "fairlead.dev/submission"
+"""The label of what submits a Study; its value is the digest of what it submits."""
+
+_FOLDER = "/study"
+_REPORT = "/dev/termination-log"
+_SECONDS = 3600
+"""In which data is read, families are checked, and all is put into the stores."""
+_TRIES = 3
+"""Pods that may fail, each for a store that is away or memory that is short."""
+_REFUSED = 2
+"""The exit status of a command that was asked for something wrong."""
+
+
+def submission_name(study: StudyObject) -> str:
+    """The name of the Job and of the ConfigMap."""
+    return f"{study.name[:40].rstrip('-.')}-submit-{study.digest}"
+
+
+def study_files(study: StudyObject) -> ConfigMap:
+    """The document, and the files that it names."""
+    text = io.StringIO()
+    YAML(typ="safe", pure=True).dump(dict(study.document), text)
+    return ConfigMap(
+        metadata=_metadata(study), data={DOCUMENT: text.getvalue(), **study.files}, immutable=True
+    )
+
+
+def submission_job(study: StudyObject, place: PodPlace, settings: str) -> Job:
+    """The Job.
+
+    Args:
+        study: What it submits.
+        place: As what it runs.
+        settings: Name of the ConfigMap and of the Secret that say where the stores are.
+    """
+    deploy = ["--deploy"] if study.deploy else []
+    document = str(PurePosixPath(_FOLDER, DOCUMENT))
+    one = pods.container(
+        place,
+        name="submit",
+        arguments=["submit", document, *deploy, "--id-file", _REPORT],
+        requests={"cpu": study.workers.cpu, "memory": study.workers.memory},
+        limits={"memory": study.workers.memory},
+        variables={},
+        secrets=[settings],
+    )
+    from_map = EnvFromSource(configMapRef=ConfigMapEnvSource(name=settings))
+    one.envFrom = [from_map, *(one.envFrom or ())]
+    one.volumeMounts = [
+        *(one.volumeMounts or ()),
+        VolumeMount(name="study", mountPath=_FOLDER, readOnly=True),
+    ]
+    template = pods.pod(place, one, grace=10, restarts="Never")
+    files = Volume(name="study", configMap=ConfigMapVolumeSource(name=submission_name(study)))
+    template.volumes = [*(template.volumes or ()), files]
+    return Job(
+        metadata=_metadata(study),
+        spec=JobSpec(
+            activeDeadlineSeconds=_SECONDS,
+            backoffLimit=_TRIES,
+            podFailurePolicy=PodFailurePolicy(rules=[_ignored_where_disrupted(), _refused()]),
+            template=PodTemplateSpec(
+                metadata=ObjectMeta(labels=_labels(study)),
+                spec=template,
+            ),
+        ),
+    )
+
+
+def submission_state(job: Job, of_job: Sequence[Pod]) -> Submission:
+    """How a Job that submits is.
+
+    Args:
+        job: The Job.
+        of_job: Its pods.
+    """
+    assert job.metadata is not None
+    digest = (job.metadata.labels or {}).get(DIGEST_LABEL, "")
+    conditions = (job.status.conditions if job.status else None) or ()
+    ended = {one.type: one.message or "" for one in conditions if one.status == "True"}
+    newest = sorted(of_job, key=_created)[-1:]
+    if "Complete" in ended:
+        return Submission(digest=digest, state="succeeded", text=_said(newest))
+    if "Failed" in ended:
+        return Submission(digest=digest, state="failed", text=_said(newest) or ended["Failed"])
+    return Submission(digest=digest, state="running", text="".join(map(waiting_reason, newest)))
+
+
+def _metadata(study: StudyObject) -> ObjectMeta:
+    owner = OwnerReference(
+        apiVersion="fairlead.dev/v1alpha1",
+        kind="Study",
+        name=study.name,
+        uid=study.uid,
+        controller=True,
+        blockOwnerDeletion=True,
+    )
+    return ObjectMeta(
+        name=submission_name(study),
+        namespace=study.namespace,
+        labels=_labels(study),
+        ownerReferences=[owner],
+    )
+
+
+def _ignored_where_disrupted() -> PodFailurePolicyRule:
+    disrupted = PodFailurePolicyOnPodConditionsPattern(type=DISRUPTED, status="True")
+    return PodFailurePolicyRule(action="Ignore", onPodConditions=[disrupted])
+
+
+def _refused() -> PodFailurePolicyRule:
+    refused = PodFailurePolicyOnExitCodesRequirement(operator="In", values=[_REFUSED])
+    return PodFailurePolicyRule(action="FailJob", onExitCodes=refused)
+
+
+def _labels(study: StudyObject) -> dict[str, str]:
+    named = pods.labels(instance=study.name[:63], component="submission")
+    return {**named, DIGEST_LABEL: study.digest}
+
+
+def _created(pod: Pod) -> str:
+    assert pod.metadata is not None
+    return str(pod.metadata.creationTimestamp)
+
+
+def _said(newest: Sequence[Pod]) -> str:
+    """The last line of what the pod reports."""
+    for pod in newest:
+        for container in (pod.status.containerStatuses if pod.status else None) or ():
+            state = container.state
+            if state and state.terminated and state.terminated.message:
+                return state.terminated.message.strip().splitlines()[-1]
+    return ""
