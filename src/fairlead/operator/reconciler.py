@@ -178,14 +178,15 @@ class StudyReconciler:
     def _view(self, run: Run) -> RunView:
         studies = self.ledger.studies
         study, counts = studies.get(run.study), studies.counts(run.study)
-        highest = metric_of(study).greater_is_better
-        best = studies.leading(study.id, highest=highest)
+        metric = metric_of(study)
+        best = studies.leading(study.id, highest=metric.greater_is_better)
         workers = [one for one in self.ledger.workers.alive() if one.study == study.id]
         lacking = halts(self.ledger, run, study, counts)
         return RunView(
             run=run,
             study=study,
             counts=counts,
+            metric=metric.name,
             best=None if best is None else best.score,
             workers=len(workers),
             waits="; ".join(_HALTS[halt] for halt in lacking),

@@ -32,6 +32,7 @@ class RunView:
         run: The run.
         study: Its study.
         counts: How far that is.
+        metric: What its trials are scored with.
         best: The best score so far, or in the end.
         workers: Workers of it that are alive.
         waits: Why it does not go on; empty where it does.
@@ -40,6 +41,7 @@ class RunView:
     run: Run
     study: Study
     counts: Counts
+    metric: str
     best: float | None = None
     workers: int = 0
     waits: str = ""
@@ -65,6 +67,7 @@ def of_run(view: RunView) -> tuple[dict[str, Any], Sequence[Condition]]:
         "study": run.study,
         "trials": f"{ended}/{view.study.size}",
         "failedTrials": counts.failed,
+        "metric": view.metric,
         "best": None if view.best is None else float(f"{view.best:.6g}"),
         "version": run.version,
         "verdict": None if run.verdict is None else run.verdict.decision,

@@ -21,6 +21,7 @@ from lightkube.models.core_v1 import (
     ConfigMapEnvSource,
     ConfigMapVolumeSource,
     EnvFromSource,
+    KeyToPath,
     PodTemplateSpec,
     Volume,
     VolumeMount,
@@ -60,7 +61,9 @@ def study_files(study: StudyObject) -> ConfigMap:
     text = io.StringIO()
     YAML(typ="safe", pure=True).dump(dict(study.document), text)
     return ConfigMap(
-        metadata=_metadata(study), data={DOCUMENT: text.getvalue(), **study.files}, immutable=True
+        metadata=_metadata(study),
+        data={DOCUMENT: text.getvalue(), **{key: study.files[name] for key, name in _keys(study)}},
+        immutable=True,
     )
 
 
@@ -90,8 +93,7 @@ def submission_job(study: StudyObject, place: PodPlace, settings: str) -> Job:
         VolumeMount(name="study", mountPath=_FOLDER, readOnly=True),
     ]
     template = pods.pod(place, one, grace=10, restarts="Never")
-    files = Volume(name="study", configMap=ConfigMapVolumeSource(name=submission_name(study)))
-    template.volumes = [*(template.volumes or ()), files]
+    template.volumes = [*(template.volumes or ()), _volume(study)]
     return Job(
         metadata=_metadata(study),
         spec=JobSpec(
@@ -123,6 +125,18 @@ def submission_state(job: Job, of_job: Sequence[Pod]) -> Submission:
     if "Failed" in ended:
         return Submission(digest=digest, state="failed", text=_said(newest) or ended["Failed"])
     return Submission(digest=digest, state="running", text="".join(map(waiting_reason, newest)))
+
+
+def _keys(study: StudyObject) -> list[tuple[str, str]]:
+    """The key of each file in the ConfigMap: names may have slashes, keys not."""
+    return [(f"file-{number}", name) for number, name in enumerate(sorted(study.files))]
+
+
+def _volume(study: StudyObject) -> Volume:
+    placed = [(DOCUMENT, DOCUMENT), *_keys(study)]
+    items = [KeyToPath(key=key, path=path) for key, path in placed]
+    source = ConfigMapVolumeSource(name=submission_name(study), items=items)
+    return Volume(name="study", configMap=source)
 
 
 def _metadata(study: StudyObject) -> ObjectMeta:

@@ -89,9 +89,16 @@ def test_more_workers_at_least_than_at_most_are_refused() -> None:
 
 RUN = Run(id="s.1", study="s", spec="{}")
 STUDY = Study(id="s", name="boston", spec="{}", table="t", size=30)
-VIEW = status.RunView(run=RUN, study=STUDY, counts=Counts(done=10, failed=1, pruned=1))
+VIEW = status.RunView(
+    run=RUN, study=STUDY, counts=Counts(done=10, failed=1, pruned=1), metric="mse"
+)
 VERDICT = Verdict(
-    decision="promote", text="better by 1.2", against="the baseline", metric="mse", rows=99, judged=1
+    decision="promote",
+    text="better by 1.2",
+    against="the baseline",
+    metric="mse",
+    rows=99,
+    judged=1,
 )
 
 
