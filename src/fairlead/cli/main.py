@@ -73,6 +73,7 @@ COMMANDS = {
         "route": "Show or set how a model's traffic is split.",
         "undo": "Restore the previous route.",
         "undeploy": "Take a model out of service.",
+        "gateway": "Hold requests until a replica of their model is ready.",
         "test-endpoint": "Smoke-test the live endpoint with its golden rows.",
         "token": "Add, list and remove the bearer tokens of servers.",
     },

@@ -1,0 +1,74 @@
+"""The program of a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx2
+import uvicorn
+
+from fairlead.api.connection import ConnectionBounds, ControlConfig
+from fairlead.errors import Invalid
+from fairlead.gateway.app import GatewayApp, GatewayBounds
+from fairlead.server.listening import bind
+
+_GRACE = 20  # seconds that held requests have once it is asked to stop
+_CONNECTS = 1.0  # seconds in which a replica must take a connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayRequest:
+    """What a gateway is to be.
+
+    Args:
+        host: Name or address to bind.
+        port: 0 for a free one.
+        address: Of the replicas of a model: a URL with `{model}` in it.
+        bounds: What it holds.
+    """
+
+    host: str
+    port: int
+    address: str
+    bounds: GatewayBounds = field(default_factory=GatewayBounds)
+
+    def __post_init__(self) -> None:
+        if not self.address.startswith(("http://", "https://")) or "{model}" not in self.address:
+            raise Invalid(
+                f"the replicas' address {self.address!r} must be a URL with {{model}} in it, such "
+                "as http://{model}-replicas:8000"
+            )
+
+
+def serve(request: GatewayRequest, on_bound: Callable[[str], None]) -> None:
+    """Hold and pass on requests until asked to stop.
+
+    Args:
+        request: What it is to be.
+        on_bound: Called with the URL once requests are accepted.
+
+    Raises:
+        Invalid: The address cannot be bound.
+    """
+    # Whom it passes requests on to asks for the token, not the gateway.
+    with bind(request.host, request.port, tokens=True) as address:
+        listener = address.listen()
+        on_bound(address.url)
+        asyncio.run(_served(request, [listener]))
+
+
+async def _served(request: GatewayRequest, listeners: list[socket.socket]) -> None:
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
+    timeout = httpx2.Timeout(request.bounds.answer_seconds, connect=_CONNECTS)
+    async with httpx2.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
+        app = GatewayApp(
+            address=lambda model: request.address.replace("{model}", model).rstrip("/"),
+            client=client,
+            bounds=request.bounds,
+        )
+        bounds = ConnectionBounds(most=4 * request.bounds.requests)
+        server = uvicorn.Server(ControlConfig(app, bounds, grace=_GRACE))
+        await server.serve(sockets=listeners)
