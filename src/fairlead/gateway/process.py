@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import httpx2
-import uvicorn
 
 from fairlead.api.connection import ConnectionBounds, ControlConfig
+from fairlead.api.process import ControlUvicorn
 from fairlead.errors import Invalid
 from fairlead.gateway.app import GatewayApp, GatewayBounds
 from fairlead.server.listening import bind
@@ -26,7 +28,7 @@ class GatewayRequest:
     Args:
         host: Name or address to bind.
         port: 0 for a free one.
-        address: Of the replicas of a model: a URL with `{model}` in it.
+        address: Of the replicas: a URL, in which `{model}` stands for the model.
         bounds: What it holds.
     """
 
@@ -36,10 +38,11 @@ class GatewayRequest:
     bounds: GatewayBounds = field(default_factory=GatewayBounds)
 
     def __post_init__(self) -> None:
-        if not self.address.startswith(("http://", "https://")) or "{model}" not in self.address:
+        parts = urlsplit(self.address)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
             raise Invalid(
-                f"the replicas' address {self.address!r} must be a URL with {{model}} in it, such "
-                "as http://{model}-replicas:8000"
+                f"the replicas' address {self.address!r} must be like http://HOST:PORT; {{model}} "
+                "in it stands for the model"
             )
 
 
@@ -70,5 +73,13 @@ async def _served(request: GatewayRequest, listeners: list[socket.socket]) -> No
             bounds=request.bounds,
         )
         bounds = ConnectionBounds(most=4 * request.bounds.requests)
-        server = uvicorn.Server(ControlConfig(app, bounds, grace=_GRACE))
+        server = ControlUvicorn(ControlConfig(app, bounds, grace=_GRACE))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, server)
         await server.serve(sockets=listeners)
+
+
+def _stop(server: ControlUvicorn) -> None:
+    """Answer what is held, then end; at once if asked twice."""
+    server.force_exit = server.should_exit
+    server.should_exit = True

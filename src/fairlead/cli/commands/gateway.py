@@ -14,7 +14,9 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--to", "address", required=True, help="URL of a model's replicas, with {model}.")
+@click.option(
+    "--to", "address", required=True, help="URL of the replicas; {model} stands for the model."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Name or address to bind.")
 @click.option(
     "--port",
