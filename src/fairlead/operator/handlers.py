@@ -1,4 +1,4 @@
-"""Where kopf calls: one timer for each Study that goes on, and one handler for its deletion.
+"""Where kopf calls: a timer for each Endpoint and each Study that goes on, and for deletions.
 
 kopf watches the objects, sets and removes the finalizer, and writes what a handler leaves in
 `patch`. All that is decided is decided elsewhere; nothing that must be remembered is kept here.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,16 +17,18 @@ from typing import Any
 import kopf
 
 from fairlead.errors import FairleadError, Invalid
-from fairlead.kube.kinds import GROUP, STUDIES, VERSION
+from fairlead.kube.kinds import ENDPOINTS, GROUP, STUDIES, VERSION
 from fairlead.operator.decide import Noted
+from fairlead.operator.endpoint_object import EndpointObject
+from fairlead.operator.endpoint_reconciler import EndpointReconciler
 from fairlead.operator.reconciler import StudyReconciler, StudyReport
 from fairlead.operator.status import conditions, of_refusal
 from fairlead.operator.study_object import StudyObject
 
 EVERY = 1.0
-"""Seconds between two looks at a Study that goes on."""
+"""Seconds between two looks at a Study that goes on, and at an Endpoint."""
 _THREADS = 32
-"""Studies that are looked at at once."""
+"""Objects that are looked at at once."""
 _AGAIN = 1.0
 """Seconds until a deletion that waits for workers is looked at again."""
 _LOG = logging.getLogger(__name__)
@@ -46,32 +49,43 @@ class Operator:
     """The handlers of one operator.
 
     Args:
-        reconciler: Of Studies.
+        studies: Takes Studies to where they are asked to be.
+        endpoints: Likewise Endpoints.
         namespace: That it works in.
     """
 
-    reconciler: StudyReconciler
+    studies: StudyReconciler
+    endpoints: EndpointReconciler
     namespace: str
 
     def registry(self) -> kopf.OperatorRegistry:
         """What kopf is to call."""
         registry = kopf.OperatorRegistry()
         selected: Mapping[str, Any] = {"registry": registry}
-        kind = (GROUP, VERSION, STUDIES.plural)
+        study = (GROUP, VERSION, STUDIES.plural)
+        endpoint = (GROUP, VERSION, ENDPOINTS.plural)
         kopf.on.startup(**selected)(_configure)
         kopf.on.login(**selected)(_login)
-        kopf.timer(*kind, interval=EVERY, when=goes_on, id="study", **selected)(self.look)
-        kopf.on.delete(*kind, id="deleted", **selected)(self.remove)
+        kopf.timer(*study, interval=EVERY, when=goes_on, id="study", **selected)(self.study)
+        kopf.on.delete(*study, id="deleted", **selected)(self.remove)
+        kopf.timer(*endpoint, interval=EVERY, id="endpoint", **selected)(self.endpoint)
         return registry
 
-    def look(self, *, body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
+    def endpoint(self, *, body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
+        """Take an Endpoint one step on, and say how it is. Its objects are deleted with it."""
+        before: Mapping[str, Any] = body.get("status") or {}
+        with _again(body):
+            report = self.endpoints.reconcile(EndpointObject.read(body), before)
+        found = StudyReport(fields=report.fields, conditions=report.conditions)
+        changed = changes(before, found, body["metadata"]["generation"], datetime.now(UTC))
+        if changed:
+            patch.status.update(changed)
+
+    def study(self, *, body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
         """Take a Study one step on, and say how it is."""
         before: Mapping[str, Any] = body.get("status") or {}
-        try:
+        with _again(body):
             report = self._report(body, before)
-        except FairleadError as error:
-            _LOG.warning("%s: %s; trying again", body["metadata"]["name"], error)
-            raise kopf.TemporaryError(str(error), delay=EVERY) from error
         changed = changes(before, report, body["metadata"]["generation"], datetime.now(UTC))
         if changed:
             patch.status.update(changed)
@@ -84,7 +98,7 @@ class Operator:
         except Invalid:
             return
         try:
-            gone = self.reconciler.remove(study, noted_of(body.get("status") or {}))
+            gone = self.studies.remove(study, noted_of(body.get("status") or {}))
         except FairleadError as error:
             raise kopf.TemporaryError(str(error), delay=_AGAIN) from error
         if not gone:
@@ -96,7 +110,17 @@ class Operator:
         except Invalid as error:
             fields, told = of_refusal(str(error))
             return StudyReport(fields=fields, conditions=told, over=True)
-        return self.reconciler.reconcile(study, noted_of(before))
+        return self.studies.reconcile(study, noted_of(before))
+
+
+@contextmanager
+def _again(body: Mapping[str, Any]) -> Iterator[None]:
+    """Have kopf try again what could not be done now."""
+    try:
+        yield
+    except FairleadError as error:
+        _LOG.warning("%s: %s; trying again", body["metadata"]["name"], error)
+        raise kopf.TemporaryError(str(error), delay=EVERY) from error
 
 
 def run(operator: Operator, *, health: int | None) -> None:

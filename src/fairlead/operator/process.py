@@ -13,12 +13,14 @@ from fairlead.kube.client import Cluster
 from fairlead.kube.place import KubernetesPlace, PodPlace
 from fairlead.kube.pods import ARTIFACTS
 from fairlead.ledger.store import open_ledger
+from fairlead.operator.endpoint_reconciler import EndpointReconciler
 from fairlead.operator.handlers import Operator, run
 from fairlead.operator.reconciler import StudyReconciler
 from fairlead.operator.scaling import StudyScalers
 from fairlead.runners.kubernetes import KubernetesRunner
 from fairlead.runners.runner import WorkerGroup
 from fairlead.settings import Settings
+from fairlead.stores import Stores, open_artifacts
 
 _PATIENCE = 5.0
 """Seconds that a step waits for the ledger; it is tried again."""
@@ -65,11 +67,12 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
         Cluster(namespace=request.namespace) as cluster,
         open_ledger(settings.ledger_url, patience=_PATIENCE) as ledger,
     ):
+        stores = Stores(ledger=ledger, artifacts=open_artifacts(settings))
         place = KubernetesPlace(pods=pods, namespace=cluster.namespace)
         scalers = StudyScalers(
             ledger=ledger, runner=lambda: KubernetesRunner(place), lease=settings.lease
         )
-        reconciler = StudyReconciler(
+        studies = StudyReconciler(
             cluster=cluster,
             ledger=ledger,
             scalers=scalers,
@@ -78,8 +81,12 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
             settings=request.settings,
             group=_group(settings),
         )
+        endpoints = EndpointReconciler(
+            cluster=cluster, stores=stores, place=pods, settings=request.settings
+        )
+        operator = Operator(studies=studies, endpoints=endpoints, namespace=cluster.namespace)
         try:
-            run(Operator(reconciler=reconciler, namespace=cluster.namespace), health=request.health)
+            run(operator, health=request.health)
         finally:
             scalers.let_go()
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from fairlead.records import Counts, Run, Study
 
-ConditionKind: TypeAlias = Literal["Submitted", "Finished", "Failed"]
+ConditionKind: TypeAlias = Literal["Submitted", "Finished", "Failed", "Ready", "Deployed"]
 
 _PHASES = {
     "search": "Searching",

@@ -1,0 +1,160 @@
+"""The loop of an Endpoint: its objects as they are to be, its version deployed, and how it is.
+
+The ledger has routes and deployments, and the replicas carry them out as servers do everywhere. So
+a canary, an undo and a smoke test are the same on a cluster as on one machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lightkube.resources.apps_v1 import Deployment as Replicas
+
+from fairlead.control.deployments import DeployRequest, deploy
+from fairlead.control.endpoints import traffic_in_words
+from fairlead.control.events import Event
+from fairlead.errors import FairleadError, NotFound, Transient
+from fairlead.kube.client import Cluster
+from fairlead.kube.place import PodPlace
+from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
+from fairlead.operator.endpoint_object import EndpointObject
+from fairlead.operator.replicas import objects
+from fairlead.operator.status import Condition
+from fairlead.records import Deployment, Route
+from fairlead.stores import Stores
+
+_LOG = logging.getLogger(__name__)
+_ALL = 100  # percent
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointReport:
+    """What the status of an Endpoint is to say.
+
+    Args:
+        fields: Of the status.
+        conditions: As they are now.
+    """
+
+    fields: dict[str, Any]
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(kw_only=True)
+class EndpointReconciler:
+    """Keeps Endpoints as they are asked for.
+
+    Args:
+        cluster: Where they are.
+        stores: Where versions, routes and deployments are.
+        place: As what replicas run.
+        settings: Name of the ConfigMap and of the Secret that say where the stores are.
+    """
+
+    cluster: Cluster
+    stores: Stores
+    place: PodPlace
+    settings: str
+
+    def reconcile(self, endpoint: EndpointObject, status: Mapping[str, Any]) -> EndpointReport:
+        """Do what is next, and say how the Endpoint is then.
+
+        Args:
+            endpoint: What is asked for.
+            status: What was said of it last.
+        """
+        replicas = self._replicas(endpoint)
+        applied = self._applied(endpoint, "" if replicas is None else str(status.get("applied")))
+        view = self._view(endpoint, replicas, status)
+        match next_step(view):
+            case Deploy(version=version):
+                refused = self._deploy(endpoint, version)
+                noted = {"begun": view.asked, "refused": refused}
+                view = self._view(endpoint, replicas, noted)
+            case Leave():
+                pass
+        fields, told = status_of(view)
+        own = {"applied": applied, "begun": view.begun, "refused": view.refused}
+        return EndpointReport(fields={**fields, **own}, conditions=tuple(told))
+
+    def _applied(self, endpoint: EndpointObject, before: str) -> str:
+        """Apply its objects where they are others than those that were applied last."""
+        wanted = objects(endpoint, self.place, self.settings)
+        content = json.dumps([one.to_dict() for one in wanted], sort_keys=True, default=str)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        if digest != before:
+            for one in wanted:
+                self.cluster.apply(one)
+        return digest
+
+    def _deploy(self, endpoint: EndpointObject, version: int) -> str:
+        """Begin it; why that is not done, where it cannot be done at all."""
+        request = DeployRequest(
+            model=endpoint.model,
+            version=version,
+            steps=endpoint.canary,
+            by=f"Endpoint {endpoint.namespace}/{endpoint.name}",
+        )
+        try:
+            deploy(self.stores, request, on_event=_logged)
+        except Transient:
+            raise
+        except FairleadError as error:
+            return str(error)
+        return ""
+
+    # ---- how it is ----------------------------------------------------------------------------
+
+    def _view(
+        self, endpoint: EndpointObject, replicas: Replicas | None, noted: Mapping[str, Any]
+    ) -> EndpointView:
+        ledger, model = self.stores.ledger, endpoint.model
+        wanted, route = self._wanted(endpoint), ledger.routes.current(model)
+        counts = replicas.status if replicas else None
+        return EndpointView(
+            wanted=wanted,
+            asked="" if wanted is None else endpoint.asked(wanted),
+            begun=str(noted.get("begun") or ""),
+            refused=str(noted.get("refused") or ""),
+            deployment=self._last_deployment(model),
+            live=self._live(route),
+            traffic=traffic_in_words(route),
+            replicas=(counts.replicas if counts else 0) or 0,
+            ready=(counts.readyReplicas if counts else 0) or 0,
+            least=endpoint.least,
+            url=f"http://{endpoint.name}.{endpoint.namespace}.svc/models/{model}:predict",
+        )
+
+    def _wanted(self, endpoint: EndpointObject) -> int | None:
+        if endpoint.version is not None:
+            return endpoint.version
+        champion = self.stores.ledger.versions.champion(endpoint.model)
+        return None if champion is None else champion.number
+
+    def _last_deployment(self, model: str) -> Deployment | None:
+        try:
+            return self.stores.ledger.deployments.get(model)
+        except NotFound:
+            return None
+
+    def _live(self, route: Route | None) -> int | None:
+        if route is None:
+            return None
+        whole = [name for name, percent in route.traffic.items() if percent == _ALL]
+        revisions = self.stores.ledger.routes.revisions(route.model) if whole else ()
+        return next((one.version for one in revisions if one.name in whole), None)
+
+    def _replicas(self, endpoint: EndpointObject) -> Replicas | None:
+        try:
+            return self.cluster.get(Replicas, endpoint.name)
+        except NotFound:  # new, or deleted by hand
+            return None
+
+
+def _logged(event: Event) -> None:
+    _LOG.info("%s", event)

@@ -1,0 +1,221 @@
+"""The objects by which an Endpoint is served: a Deployment, a Service, and what keeps them up.
+
+Each replica is the ordinary `fairlead serve`: all of them follow the routes of one ledger. A new
+replica takes requests when it is ready; one that ends takes none for a moment before it does, so
+that a rollout of the program loses no request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
+from lightkube.models.autoscaling_v2 import (
+    CrossVersionObjectReference,
+    HorizontalPodAutoscalerSpec,
+    MetricSpec,
+    MetricTarget,
+    ResourceMetricSource,
+)
+from lightkube.models.core_v1 import (
+    ConfigMapEnvSource,
+    Container,
+    ContainerPort,
+    EnvFromSource,
+    EnvVar,
+    EnvVarSource,
+    HTTPGetAction,
+    KeyToPath,
+    Lifecycle,
+    LifecycleHandler,
+    ObjectFieldSelector,
+    PodTemplateSpec,
+    Probe,
+    SecretVolumeSource,
+    ServicePort,
+    ServiceSpec,
+    SleepAction,
+    TopologySpreadConstraint,
+    Volume,
+    VolumeMount,
+)
+from lightkube.models.meta_v1 import LabelSelector, ObjectMeta, OwnerReference
+from lightkube.models.policy_v1 import PodDisruptionBudgetSpec
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
+from lightkube.resources.core_v1 import Service
+from lightkube.resources.policy_v1 import PodDisruptionBudget
+
+from fairlead.kube import pods
+from fairlead.kube.kinds import API_VERSION, ENDPOINTS
+from fairlead.kube.place import PodPlace
+from fairlead.operator.endpoint_object import EndpointObject
+
+Replica: TypeAlias = Deployment | Service | PodDisruptionBudget | HorizontalPodAutoscaler
+
+PORT = 8080
+ENDPOINT_LABEL = "fairlead.dev/endpoint"
+"""The label of the replicas of an Endpoint; its value is the Endpoint's name."""
+TOKENS, TOKENS_FILE = "fairlead-tokens", "tokens.json"
+"""The Secret of the tokens that clients need, and the file in it."""
+_BUSY = 70
+"""Percent of the requested processor time at which there are to be more replicas."""
+_LEAVING = 5
+"""Seconds for which a replica that ends still answers, until no proxy sends it requests."""
+_REQUESTS = 20
+"""Seconds that requests in hand have then."""
+
+
+def objects(endpoint: EndpointObject, place: PodPlace, settings: str) -> Sequence[Replica]:
+    """All of them, in the order in which they are applied.
+
+    Args:
+        endpoint: What is served.
+        place: As what the replicas run.
+        settings: Name of the ConfigMap and of the Secret that say where the stores are.
+    """
+    scaled = [_autoscaler(endpoint)] if endpoint.most > max(endpoint.least, 1) else []
+    return [deployment(endpoint, place, settings), _service(endpoint), _budget(endpoint), *scaled]
+
+
+def deployment(endpoint: EndpointObject, place: PodPlace, settings: str) -> Deployment:
+    """The replicas; an autoscaler says how many there are, where there is one."""
+    scaled = endpoint.most > max(endpoint.least, 1)
+    template = pods.pod(
+        place,
+        _container(endpoint, place, settings),
+        grace=_LEAVING + _REQUESTS + 5,
+        restarts="Always",
+    )
+    template.volumes = [*(template.volumes or ()), _tokens()]
+    template.topologySpreadConstraints = [_spread(endpoint)]
+    return Deployment(
+        metadata=_metadata(endpoint),
+        spec=DeploymentSpec(
+            replicas=None if scaled else max(endpoint.least, 1),
+            revisionHistoryLimit=2,
+            selector=LabelSelector(matchLabels=_selector(endpoint)),
+            strategy=DeploymentStrategy(
+                type="RollingUpdate",
+                rollingUpdate=RollingUpdateDeployment(maxSurge=1, maxUnavailable=0),
+            ),
+            template=PodTemplateSpec(
+                metadata=ObjectMeta(labels={**_labels(endpoint), **_selector(endpoint)}),
+                spec=template,
+            ),
+        ),
+    )
+
+
+def _container(endpoint: EndpointObject, place: PodPlace, settings: str) -> Container:
+    # Its own address: other servers and commands reach it by what it says of itself.
+    arguments = ["serve", endpoint.model, "--host", "$(POD_IP)", "--port", str(PORT)]
+    made = pods.container(
+        place,
+        name="serve",
+        arguments=[*arguments, "--grace", str(_REQUESTS), "--log-form", "json"],
+        requests={"cpu": endpoint.cpu, "memory": endpoint.memory},
+        limits={"memory": endpoint.memory},
+        variables={},
+        secrets=[settings],
+    )
+    address = ObjectFieldSelector(fieldPath="status.podIP")
+    made.env = [EnvVar(name="POD_IP", valueFrom=EnvVarSource(fieldRef=address)), *(made.env or ())]
+    settings_map = EnvFromSource(configMapRef=ConfigMapEnvSource(name=settings))
+    made.envFrom = [settings_map, *(made.envFrom or ())]
+    made.ports = [ContainerPort(name="http", containerPort=PORT)]
+    made.startupProbe = _probe("/readyz", period=1, failures=120)
+    made.readinessProbe = _probe("/readyz", period=2, failures=2)
+    made.livenessProbe = _probe("/livez", period=10, failures=6)
+    made.lifecycle = Lifecycle(preStop=LifecycleHandler(sleep=SleepAction(seconds=_LEAVING)))
+    file = VolumeMount(
+        name="tokens", mountPath=f"{pods.HOME}/{TOKENS_FILE}", subPath=TOKENS_FILE, readOnly=True
+    )
+    made.volumeMounts = [*(made.volumeMounts or ()), file]
+    return made
+
+
+def _probe(path: str, *, period: int, failures: int) -> Probe:
+    return Probe(
+        httpGet=HTTPGetAction(path=path, port="http"),
+        periodSeconds=period,
+        failureThreshold=failures,
+        timeoutSeconds=5,
+    )
+
+
+def _tokens() -> Volume:
+    item = KeyToPath(key=TOKENS_FILE, path=TOKENS_FILE)
+    source = SecretVolumeSource(secretName=TOKENS, items=[item], defaultMode=0o440)
+    return Volume(name="tokens", secret=source)
+
+
+def _spread(endpoint: EndpointObject) -> TopologySpreadConstraint:
+    return TopologySpreadConstraint(
+        maxSkew=1,
+        topologyKey="kubernetes.io/hostname",
+        whenUnsatisfiable="ScheduleAnyway",
+        labelSelector=LabelSelector(matchLabels=_selector(endpoint)),
+    )
+
+
+def _service(endpoint: EndpointObject) -> Service:
+    return Service(
+        metadata=_metadata(endpoint),
+        spec=ServiceSpec(
+            selector=_selector(endpoint),
+            ports=[ServicePort(name="http", port=80, targetPort="http")],
+        ),
+    )
+
+
+def _budget(endpoint: EndpointObject) -> PodDisruptionBudget:
+    """A drain takes one replica at a time, also the only one."""
+    return PodDisruptionBudget(
+        metadata=_metadata(endpoint),
+        spec=PodDisruptionBudgetSpec(
+            maxUnavailable=1, selector=LabelSelector(matchLabels=_selector(endpoint))
+        ),
+    )
+
+
+def _autoscaler(endpoint: EndpointObject) -> HorizontalPodAutoscaler:
+    target = MetricTarget(type="Utilization", averageUtilization=_BUSY)
+    processor = ResourceMetricSource(name="cpu", target=target)
+    return HorizontalPodAutoscaler(
+        metadata=_metadata(endpoint),
+        spec=HorizontalPodAutoscalerSpec(
+            scaleTargetRef=CrossVersionObjectReference(
+                apiVersion="apps/v1", kind="Deployment", name=endpoint.name
+            ),
+            minReplicas=max(endpoint.least, 1),
+            maxReplicas=endpoint.most,
+            metrics=[MetricSpec(type="Resource", resource=processor)],
+        ),
+    )
+
+
+def _metadata(endpoint: EndpointObject) -> ObjectMeta:
+    owner = OwnerReference(
+        apiVersion=API_VERSION,
+        kind=ENDPOINTS.name,
+        name=endpoint.name,
+        uid=endpoint.uid,
+        controller=True,
+        blockOwnerDeletion=True,
+    )
+    return ObjectMeta(
+        name=endpoint.name,
+        namespace=endpoint.namespace,
+        labels=_labels(endpoint),
+        ownerReferences=[owner],
+    )
+
+
+def _labels(endpoint: EndpointObject) -> dict[str, str]:
+    return pods.labels(instance=endpoint.name[:63], component="serving")
+
+
+def _selector(endpoint: EndpointObject) -> dict[str, str]:
+    return {ENDPOINT_LABEL: endpoint.name[:63]}
