@@ -1,0 +1,132 @@
+"""What an Endpoint needs next, what its status says, and the objects that serve it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from lightkube.resources.apps_v1 import Deployment as Replicas
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
+
+from fairlead.errors import Invalid
+from fairlead.kube.place import PodPlace
+from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
+from fairlead.operator.endpoint_object import EndpointObject
+from fairlead.operator.replicas import objects
+from fairlead.records import Deployment
+
+DEPLOYMENT = Deployment(model="boston", number=1, revision="v2", steps=(10, 100))
+VIEW = EndpointView(
+    wanted=2,
+    asked="boston v2",
+    begun="boston v2",
+    refused="",
+    deployment=replace(DEPLOYMENT, state="done"),
+    live=2,
+    traffic="v2 100 %",
+    replicas=2,
+    ready=2,
+    least=2,
+    url="http://boston.ml.svc",
+)
+
+
+def said(view: EndpointView) -> dict[str, tuple[str, str]]:
+    return {one.kind: (one.status, one.reason) for one in status_of(view)[1]}
+
+
+def test_each_thing_that_is_asked_for_is_begun_once() -> None:
+    assert next_step(replace(VIEW, begun="")) == Deploy(version=2)
+    assert next_step(VIEW) == Leave()
+    assert next_step(replace(VIEW, begun="boston v1")) == Deploy(version=2)
+
+
+def test_what_was_taken_back_is_not_brought_in_again() -> None:
+    undone = replace(DEPLOYMENT, state="undone", reason="at 10 % of the traffic: slower")
+    view = replace(VIEW, live=1, deployment=undone)
+    assert next_step(view) == Leave()
+    assert said(view)["Deployed"] == ("False", "TakenBack")
+    assert "slower" in status_of(view)[0]["message"]
+
+
+def test_without_a_champion_nothing_is_begun() -> None:
+    view = replace(VIEW, wanted=None, asked="", begun="", live=None, deployment=None)
+    assert next_step(view) == Leave()
+    assert said(view)["Deployed"] == ("False", "NoChampion")
+
+
+def test_a_deployment_under_way_is_told_with_what_it_waits_for() -> None:
+    running = replace(DEPLOYMENT, step=0, reason="3 of 20 requests so far")
+    view = replace(VIEW, live=None, deployment=running, traffic="v1 90 %, v2 10 %")
+    fields, _ = status_of(view)
+    assert said(view)["Deployed"] == ("False", "Deploying")
+    assert "3 of 20 requests so far" in fields["message"]
+    assert fields["version"] is None
+    assert fields["traffic"] == "v1 90 %, v2 10 %"
+
+
+def test_it_is_ready_with_as_many_replicas_as_there_are_to_be() -> None:
+    assert said(VIEW) == {"Ready": ("True", "ReplicasReady"), "Deployed": ("True", "Live")}
+    assert said(replace(VIEW, ready=1))["Ready"] == ("False", "ReplicasStarting")
+    assert status_of(replace(VIEW, ready=1))[0]["ready"] == "1/2"
+
+
+def test_a_refusal_stays_until_something_else_is_asked_for() -> None:
+    view = replace(VIEW, refused="version 2 has no ONNX form", live=1)
+    assert next_step(view) == Leave()
+    assert said(view)["Deployed"] == ("False", "Refused")
+
+
+def endpoint(**spec: Any) -> EndpointObject:
+    metadata = {"name": "boston", "namespace": "ml", "uid": "u-1"}
+    return EndpointObject.read({"metadata": metadata, "spec": {"model": "boston", **spec}})
+
+
+def made(of: EndpointObject) -> list[Any]:
+    return [*objects(of, PodPlace(image="fairlead:1"), "fairlead")]
+
+
+def test_another_canary_of_the_same_version_is_asked_for_anew() -> None:
+    assert endpoint().asked(2) == endpoint(max=4).asked(2)
+    assert endpoint().asked(2) != endpoint(canary=[10, 100]).asked(2)
+
+
+def test_more_replicas_at_least_than_at_most_are_refused() -> None:
+    with pytest.raises(Invalid, match="min 3 is more than max 2"):
+        endpoint(min=3, max=2)
+
+
+def test_a_fixed_number_of_replicas_has_no_autoscaler() -> None:
+    found = made(endpoint(min=2))
+    assert not any(isinstance(one, HorizontalPodAutoscaler) for one in found)
+    assert found[0].spec.replicas == 2
+
+
+def test_where_an_autoscaler_decides_nobody_else_says_how_many_replicas_there_are() -> None:
+    found = made(endpoint(min=2, max=5))
+    (scaler,) = (one for one in found if isinstance(one, HorizontalPodAutoscaler))
+    assert (scaler.spec.minReplicas, scaler.spec.maxReplicas) == (2, 5)  # type: ignore[union-attr]
+    assert found[0].spec.replicas is None
+
+
+def test_a_replica_answers_until_no_proxy_sends_it_requests() -> None:
+    replicas = made(endpoint())[0]
+    assert isinstance(replicas, Replicas)
+    assert replicas.spec is not None
+    pod, strategy = replicas.spec.template.spec, replicas.spec.strategy
+    assert pod is not None
+    assert strategy is not None
+    assert strategy.rollingUpdate is not None
+    assert strategy.rollingUpdate.maxUnavailable == 0
+    container = pod.containers[0]
+    assert container.lifecycle is not None
+    leaving = container.lifecycle.preStop.sleep.seconds  # type: ignore[union-attr]
+    grace = int(container.args[container.args.index("--grace") + 1])  # type: ignore[union-attr, index]
+    assert (pod.terminationGracePeriodSeconds or 0) > leaving + grace
+
+
+def test_all_objects_belong_to_the_endpoint() -> None:
+    for one in made(endpoint(min=1, max=2)):
+        (owner,) = one.metadata.ownerReferences
+        assert (owner.kind, owner.name, owner.uid) == ("Endpoint", "boston", "u-1")
