@@ -66,7 +66,24 @@ def test_each_command_does_its_work(place: Place) -> None:
     assert serving.stop() == 0
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(60) == 0
+    used += held_and_kept(place)
     assert {*used} == {*NAMES}
+
+
+def held_and_kept(place: Place) -> list[str]:
+    """The programs of a cluster, as far as they need none."""
+    said = place.folder / "gateway.out"
+    with said.open("wb") as out:
+        gateway = place.start(
+            "gateway", "--to", "http://127.0.0.1:9", "--port", "0", stdout=out, stderr=out
+        )
+    wait_until(lambda: "gateway at http://127.0.0.1:" in said.read_text())
+    gateway.send_signal(signal.SIGTERM)
+    assert gateway.wait(60) == 0
+    refused = place.run("operator", "--image", "fairlead:1")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "PostgreSQL" in refused.stderr
+    return ["gateway", "operator"]
 
 
 def submitted_and_carried(
