@@ -130,6 +130,10 @@ def ended(runner: Runner, group: WorkerGroup, name: str) -> WorkerStatus:
     return found[0]
 
 
+def evict(cluster: Cluster, name: str) -> None:
+    cluster._client.create(PodEviction(metadata=ObjectMeta(name=name)), name)
+
+
 class TestKubernetesRunner(DetachedRunnerContract):
     def kill(self, runner: Runner, group: WorkerGroup, worker: str) -> None:
         """Its pod is deleted, at once."""
@@ -186,12 +190,26 @@ class TestKubernetesRunner(DetachedRunnerContract):
 
 @pytest.mark.usefixtures("removed")
 class TestWhatBefallsPods:
-    def test_an_evicted_one_is_replaced_by_another_worker(
+    def test_an_evicted_one_that_could_not_finish_is_replaced_by_its_job(
+        self, runner: KubernetesRunner, cluster: Cluster, group: WorkerGroup
+    ) -> None:
+        """It waits for a ledger that takes the connection and says nothing."""
+        with clusters.listening() as url:
+            runner.ensure(replace(group, ledger=url), 1)
+            name = running(runner, group)
+            evict(cluster, name)
+            assert ended(runner, group, name).killed
+            assert running(runner, group) != name
+            assert len(alive(runner, group)) == 1
+            assert len(cluster.list(Job, labels={"fairlead.dev/group": group.key})) == 1
+
+    def test_an_evicted_one_that_finished_is_asked_for_again(
         self, runner: KubernetesRunner, cluster: Cluster, group: WorkerGroup
     ) -> None:
         runner.ensure(group, 1)
         name = running(runner, group)
-        cluster._client.create(PodEviction(metadata=ObjectMeta(name=name)), name)
+        wait_until(lambda: "waiting for tasks" in runner.logs(group.key, name), every=0.2)
+        evict(cluster, name)
         dead = ended(runner, group, name)
         assert dead.killed
         assert "evict" in dead.why.lower()

@@ -68,10 +68,18 @@ def as_account(cluster: Cluster, name: str, path: Path) -> Path:
 
 
 @contextmanager
+def listening() -> Iterator[str]:
+    """The URL of a server that pods reach: it takes connections and answers nothing."""
+    host = host_address()
+    with socket.create_server((host, 0)) as server:
+        yield f"http://{host}:{server.getsockname()[1]}"
+
+
+@contextmanager
 def silent_server(folder: Path) -> Iterator[Path]:
     """The kubeconfig of an API server that takes connections and answers nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        there = {"server": f"http://127.0.0.1:{listening.getsockname()[1]}"}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = {"server": f"http://127.0.0.1:{server.getsockname()[1]}"}
         yield _kubeconfig(folder / "silent", there, {})
 
 
