@@ -204,6 +204,7 @@ def _configure(*, settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.persistence.finalizer = f"{GROUP}/operator"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
     settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.scanning.disabled = True  # it may list neither namespaces nor kinds
     settings.posting.enabled = True
     settings.posting.loggers = False  # events tell of Studies, not of this program
     settings.execution.max_workers = _THREADS

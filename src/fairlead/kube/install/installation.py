@@ -25,6 +25,8 @@ POSTGRESQL_PORT = 5432
 RABBITMQ_PORT = 5672
 HEALTH_PORT = 8080
 """Of the operator's health."""
+SERVING_PORT = 8080
+"""Of the replicas of an Endpoint."""
 IMAGE = f"fairlead:{VERSION}"
 POSTGRESQL_IMAGE = "docker.io/library/postgres:17.6-bookworm"
 RABBITMQ_IMAGE = "docker.io/library/rabbitmq:4.1.4"

@@ -21,6 +21,7 @@ from fairlead.kube.install.installation import (
     POSTGRESQL_PORT,
     RABBITMQ,
     RABBITMQ_PORT,
+    SERVING_PORT,
     Installation,
 )
 from fairlead.kube.install.labels import metadata, programs, selected
@@ -41,6 +42,8 @@ def policies(installation: Installation) -> tuple[NetworkPolicy, ...]:
         "api-server": _egress(_pods("operator"), _to_port(_HTTPS), _to_port(_API_SERVER)),
         "server": _ingress(_pods("server"), PORT),
         "operator": _ingress(_pods("operator"), HEALTH_PORT),
+        "serving": _ingress(_pods("serving"), SERVING_PORT),
+        "programs": _egress(programs(), _to_programs(PORT), _to_programs(SERVING_PORT)),
         **_of_stores(installation),
     }
     return tuple(
@@ -76,6 +79,12 @@ def _port_of(url: str) -> int:
 def _to_port(port: int, *protocols: str) -> NetworkPolicyEgressRule:
     """To this port, wherever."""
     return NetworkPolicyEgressRule(ports=_ports(port, *(protocols or ("TCP",))))
+
+
+def _to_programs(port: int) -> NetworkPolicyEgressRule:
+    """To this port of Fairlead's own programs: servers are asked what they serve."""
+    peer = NetworkPolicyPeer(podSelector=programs())
+    return NetworkPolicyEgressRule(to=[peer], ports=_ports(port, "TCP"))
 
 
 def _egress(pods: LabelSelector, *rules: NetworkPolicyEgressRule) -> NetworkPolicySpec:

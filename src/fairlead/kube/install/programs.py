@@ -78,7 +78,7 @@ def operator(installation: Installation) -> Deployment:
     container = _container(
         installation,
         "operator",
-        arguments=("operator",),
+        arguments=("operator", "--health", str(HEALTH_PORT), "--service-account", POWERLESS),
         resources=installation.operator,
         health=_OPERATOR_HEALTH,
         port=HEALTH_PORT,

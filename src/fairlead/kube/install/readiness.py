@@ -86,29 +86,29 @@ def waits_for(pod: Pod) -> tuple[str, bool]:
         return "the pod before it ends", False
     status = pod.status
     for each in (status.containerStatuses if status else None) or ():
-        if each.state and each.state.waiting:
-            return _waiting(each)
+        if why := _waiting(each):
+            return why
     for condition in (status.conditions if status else None) or ():
         if condition.type == "PodScheduled" and condition.status == "False":
             return in_a_line(f"no node for it: {condition.message}"), False
     return "starting", False
 
 
-def _waiting(status: ContainerStatus) -> tuple[str, bool]:
-    assert status.state is not None
-    assert status.state.waiting is not None
-    reason, said = status.state.waiting.reason or "", status.state.waiting.message or ""
+def _waiting(status: ContainerStatus) -> tuple[str, bool] | None:
+    """What a container waits for, or why it ended the last time; None where neither is known."""
+    waiting = status.state.waiting if status.state else None
+    reason = (waiting.reason if waiting else None) or ""
+    said = (waiting.message if waiting else None) or ""
     if reason in _IMAGE:
         return in_a_line(f"the image {status.image!r} cannot be pulled: {said or reason}"), True
     if reason in _HOPELESS:
         return in_a_line(f"{reason}: {said or status.image}"), True
     ended = status.lastState.terminated if status.lastState else None
-    if ended is not None:
-        last = (ended.message or "").strip().splitlines()
-        why = last[-1] if last else (ended.reason or "")
-        text = f"it ended with status {ended.exitCode}: {why}"
-        return in_a_line(text), status.restartCount >= _CRASHES
-    return in_a_line(said or "starting"), False
+    if ended is None:
+        return (in_a_line(said), False) if said else None
+    last = (ended.message or ended.reason or "").strip().splitlines()
+    text = f"it ended with status {ended.exitCode}: {last[-1] if last else ''}"
+    return in_a_line(text), status.restartCount >= _CRASHES
 
 
 def _refused(workload: Workload, events: Sequence[Event]) -> str:
