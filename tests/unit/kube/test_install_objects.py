@@ -122,6 +122,7 @@ class TestPods:
 
         assert annotations(FULL) == annotations(replace(FULL))
         assert annotations(FULL) != annotations(replace(FULL, artifacts="s3://bucket"))
+        assert annotations(FULL) != annotations(replace(FULL, rabbitmq=None))
         other = replace(ELSEWHERE, ledger=ELSEWHERE.ledger.replace("6000", "6001"))
         assert annotations(ELSEWHERE) != annotations(other)
 

@@ -193,7 +193,9 @@ class Installation:
     @property
     def fingerprint(self) -> str:
         """Of what pods read when they start: where it changes, they start again."""
-        text = json.dumps([self.settings, *map(without_password, (self.ledger, self.queue))])
+        ledger = POSTGRESQL if self.postgresql else without_password(self.ledger)
+        queue = RABBITMQ if self.rabbitmq else without_password(self.queue)
+        text = json.dumps([self.settings, ledger, queue])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

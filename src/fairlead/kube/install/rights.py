@@ -18,9 +18,6 @@ OPERATOR = "fairlead-operator"
 POWERLESS = "fairlead"
 """The service account of all other pods: it may do nothing, and they have no token of it."""
 
-_LOOK = ("get", "list", "watch")
-_KEEP = (*_LOOK, "create", "patch", "delete")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Right:
@@ -38,7 +35,7 @@ OPERATOR_RIGHTS: Sequence[Right] = (
     Right(
         group=GROUP,
         resources=_KINDS,
-        verbs=(*_LOOK, "patch"),
+        verbs=("list", "watch", "patch"),
         why="follows Studies and Endpoints, and sets and removes its finalizer",
     ),
     Right(
@@ -51,30 +48,24 @@ OPERATOR_RIGHTS: Sequence[Right] = (
         group="",
         resources=("events",),
         verbs=("list", "create"),
-        why="says what happened to each; why a pod is not made",
+        why="says what happened to each; reads why a pod is not made",
     ),
     Right(
         group="batch",
         resources=("jobs",),
-        verbs=_KEEP,
+        verbs=("get", "list", "create", "delete"),
         why="submissions and workers are Jobs",
     ),
     Right(
         group="",
         resources=("pods",),
-        verbs=(*_LOOK, "delete"),
-        why="sees how workers are; takes back those that have not started yet",
-    ),
-    Right(
-        group="",
-        resources=("pods/log",),
-        verbs=("get",),
-        why="why a worker ended",
+        verbs=("list", "delete"),
+        why="sees how submissions and workers are; takes back workers of a Study that is deleted",
     ),
     Right(
         group="",
         resources=("configmaps",),
-        verbs=("get", "create", "patch", "delete"),
+        verbs=("create", "patch", "delete"),
         why="the document and the files of a Study, for the pod that submits them",
     ),
     Right(
@@ -86,25 +77,25 @@ OPERATOR_RIGHTS: Sequence[Right] = (
     Right(
         group="apps",
         resources=("deployments",),
-        verbs=_KEEP,
-        why="an Endpoint is a Deployment",
+        verbs=("get", "create", "patch"),
+        why="an Endpoint is a Deployment, which is deleted with it",
     ),
     Right(
         group="",
         resources=("services",),
-        verbs=("get", "create", "patch", "delete"),
+        verbs=("create", "patch"),
         why="an Endpoint has a Service",
     ),
     Right(
         group="policy",
         resources=("poddisruptionbudgets",),
-        verbs=("get", "create", "patch", "delete"),
+        verbs=("create", "patch"),
         why="a drain leaves an Endpoint with enough replicas",
     ),
     Right(
         group="autoscaling",
         resources=("horizontalpodautoscalers",),
-        verbs=("get", "create", "patch", "delete"),
+        verbs=("create", "patch"),
         why="an Endpoint has as many replicas as its load wants",
     ),
 )
