@@ -59,11 +59,12 @@ def serve(request: GatewayRequest, on_bound: Callable[[str], None]) -> None:
     # Whom it passes requests on to asks for the token, not the gateway.
     with bind(request.host, request.port, tokens=True) as address:
         listener = address.listen()
-        on_bound(address.url)
-        asyncio.run(_served(request, [listener]))
+        asyncio.run(_served(request, listener, lambda: on_bound(address.url)))
 
 
-async def _served(request: GatewayRequest, listeners: list[socket.socket]) -> None:
+async def _served(
+    request: GatewayRequest, listener: socket.socket, on_bound: Callable[[], None]
+) -> None:
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
     timeout = httpx2.Timeout(request.bounds.answer_seconds, connect=_CONNECTS)
     async with httpx2.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
@@ -76,7 +77,8 @@ async def _served(request: GatewayRequest, listeners: list[socket.socket]) -> No
         server = ControlUvicorn(ControlConfig(app, bounds, grace=_GRACE))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, _stop, server)
-        await server.serve(sockets=listeners)
+        on_bound()
+        await server.serve(sockets=[listener])
 
 
 def _stop(server: ControlUvicorn) -> None:

@@ -9,8 +9,8 @@ from fairlead.errors import Invalid
 
 _EPILOG = """\b
 Examples:
-  fairlead operator                            in a pod, as `install` sets it up
-  fairlead operator --namespace ml --image registry.example.com/fairlead:1
+  fairlead operator                  in a pod, as `install` sets it up
+  fairlead operator --namespace ml --image example.com/fairlead:1
 """
 
 
