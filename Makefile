@@ -10,7 +10,7 @@ TEST_PROCESSES ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-failed test-servers cluster-test test-quick test-newest check coverage lint manifests lock clean
+.PHONY: help run setup test test-failed test-servers cluster-test test-quick test-newest check coverage lint manifests lock image clean
 
 # Many short processes are started here: none of them should compile Fairlead anew, nor do what the
 # shell's settings of Python say.
@@ -33,8 +33,8 @@ test: $(VENV)/.dev  ## set up everything, then run every test that needs no serv
 test-servers: $(VENV)/.dev  ## the tests on PostgreSQL, RabbitMQ, S3: each on a private server
 	$(PYTEST) -m servers
 
-cluster-test: $(VENV)/.dev  ## the tests on Kubernetes: on the cluster of $$KUBECONFIG, with the image $$FAIRLEAD_TEST_IMAGE
-	$(PYTEST) -m cluster
+cluster-test: $(VENV)/.dev  ## the tests on Kubernetes: the cluster of $$KUBECONFIG, or one that is started here
+	tests/cluster/run $(PYTEST) -m cluster
 
 test-failed: $(VENV)/.dev  ## the tests that failed last, one after the other
 	$(PYTEST) -n 0 --last-failed --last-failed-no-failures none
@@ -56,15 +56,28 @@ lint: $(VENV)/.dev  ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml requirements/build.in
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+LOCK_AS_DEV := $(LOCK) --constraint requirements/dev.txt
+FOREST := --extra postgresql --extra rabbitmq --extra s3 --extra kubernetes --extra api --extra traces
 
 manifests: $(VENV)/.dev  ## write deploy/kustomize again from the objects of an installation
 	$(BIN)/python deploy/generate.py
 
 lock: $(VENV)/.dev  ## write the lock files again from pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade uv
-	$(LOCK) --upgrade --extra dev -o requirements/dev.txt
-	$(LOCK) --upgrade --constraint requirements/dev.txt -o requirements/run.txt
+	$(LOCK) --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
+	$(LOCK_AS_DEV) pyproject.toml requirements/build.in -o requirements/run.txt
+	$(LOCK_AS_DEV) $(FOREST) pyproject.toml -o requirements/image-forest.txt
+	$(LOCK_AS_DEV) $(FOREST) --extra xgboost --extra lightgbm --extra catboost pyproject.toml -o requirements/image-boosters.txt
+	$(LOCK_AS_DEV) requirements/build.in requirements/image.in -o requirements/image-tools.txt
+
+# Of the image: TARGET is forest or boosters; TAG its name; BASE the image that it is built on.
+TARGET := forest
+TAG := fairlead:$(shell sed -n 's/^VERSION = "\(.*\)"$$/\1/p' src/fairlead/version.py)-$(TARGET)
+BASE :=
+
+image:  ## build the image with docker or buildah: TARGET=forest or boosters, TAG=its name, BASE=what it is built on
+	image/build.sh $(TARGET) $(TAG) $(BASE)
 
 clean:  ## delete .venv and what the tools cached (never .fairlead)
 	rm -rf $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
