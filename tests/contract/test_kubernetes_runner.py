@@ -31,6 +31,7 @@ from lightkube.resources.rbac_authorization_v1 import Role, RoleBinding
 from fairlead.errors import Failed, Invalid, Unreachable
 from fairlead.kube.client import Cluster
 from fairlead.kube.place import KubernetesPlace
+from fairlead.ledger.store import open_ledger
 from fairlead.runners.kubernetes import KubernetesRunner
 from fairlead.runners.runner import Runner, WorkerGroup, WorkerStatus
 from tests.contract.runner_contract import DetachedRunnerContract
@@ -226,6 +227,25 @@ class TestWhatBefallsPods:
         )
         assert dead.why == "OOMKilled: it took more memory than its limit of 30 MB"
         assert alive(runner, group) == []
+
+    def test_one_offers_the_memory_of_its_limit(
+        self, runner: KubernetesRunner, stores: clusters.Stores, group: WorkerGroup
+    ) -> None:
+        runner.ensure(replace(group, memory=600_000_000), 1)
+        name = running(runner, group)
+        with open_ledger(stores.home / "ledger.db") as ledger:
+            offers = wait_until(
+                lambda: [one.offer for one in ledger.workers.alive() if one.name == name]
+            )
+        assert 599_000_000 < offers[0].memory <= 600_000_000
+
+    def test_a_claim_that_is_not_there_is_said(
+        self, place: KubernetesPlace, group: WorkerGroup
+    ) -> None:
+        pods = replace(place.pods, claim="none")
+        with KubernetesRunner(replace(place, pods=pods)) as runner:
+            runner.ensure(group, 1)
+            assert 'persistentvolumeclaim "none" not found' in waiting(runner, group)
 
     def test_a_missing_image_is_said_within_ten_seconds(
         self, place: KubernetesPlace, group: WorkerGroup

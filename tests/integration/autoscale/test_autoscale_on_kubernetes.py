@@ -90,15 +90,19 @@ def scored(trials: str) -> list[Any]:
     ]
 
 
+def words(cluster: Cluster) -> list[str]:
+    """The command line of an autoscaler there."""
+    said = ["autoscale", "--runner", "kubernetes", "--namespace", cluster.namespace]
+    said += ["--max", str(MOST), "--within", "2", "--cooldown", "2", "--cores", "0.05"]
+    return [*said, "--env", "FAIRLEAD_SERVER_TOKEN", "--env", "FAIRLEAD_ALLOW_PLAIN_HTTP"]
+
+
 def autoscale(
     cluster: Cluster, tmp_path: Path, name: str, environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    words = ["--runner", "kubernetes", "--namespace", cluster.namespace, "--max", str(MOST)]
-    words += ["--json", "--within", "2", "--cooldown", "2", "--cores", "0.05"]
-    words += ["--env", "FAIRLEAD_SERVER_TOKEN", "--env", "FAIRLEAD_ALLOW_PLAIN_HTTP"]
     with (tmp_path / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
-            command(tmp_path / name, "autoscale", *words),
+            command(tmp_path / name, *words(cluster), "--json"),
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -166,6 +170,23 @@ def test_a_pod_and_an_autoscaler_die_and_every_trial_counts_once(
     named = {"app.kubernetes.io/name": "fairlead"}
     for kind in (Job, Pod, Secret):
         assert cluster.list(kind, labels=named) == []
+
+
+def test_workers_that_never_have_enough_memory_end_it_with_a_line(
+    cluster: Cluster, environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    said = [*words(cluster), "--name", "small", "--min", "1", "--memory", "0.03"]
+    ended = subprocess.run(
+        command(tmp_path, *said),
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 1
+    why = "OOMKilled: it took more memory than its limit of 30 MB"
+    assert f"workers end as soon as they start ({why})" in ended.stderr
 
 
 def running(cluster: Cluster) -> list[Pod]:
