@@ -59,6 +59,15 @@ def test_all_is_found_by_the_label_of_the_group() -> None:
         assert metadata.labels["app.kubernetes.io/component"] == "worker"
 
 
+def test_a_node_is_not_emptied_of_workers() -> None:
+    job = worker_job(GROUP, PLACE, 1)
+    assert job.spec
+    assert job.spec.template.metadata
+    annotations = job.spec.template.metadata.annotations or {}
+    assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+    assert annotations["karpenter.sh/do-not-disrupt"] == "true"
+
+
 def test_no_secret_is_in_a_job() -> None:
     written = json.dumps(worker_job(GROUP, PLACE, 1).to_dict())
     assert "hunter" not in written
