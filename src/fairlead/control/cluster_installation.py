@@ -11,10 +11,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fairlead.errors import Conflict, Failed, NotFound
+from fairlead.backoff import Backoff, doubled
+from fairlead.errors import Conflict, Failed, NotFound, Unreachable
 
 if TYPE_CHECKING:
     from fairlead.kube.client import Cluster
@@ -27,6 +29,10 @@ ADMIN, ENDPOINT = "admin", "endpoint"
 _EVERY = 1.0
 """Seconds between two looks at what is starting."""
 _PASSWORD_BYTES = 24
+_AWAY = 60.0
+"""Seconds for which an API server that has answered may be away: it may be restarted meanwhile."""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +87,7 @@ def install(
     _apply_namespace(cluster, installation)
     wanted = objects(installation, _passwords(cluster, installation))
     for each in wanted:
-        cluster.apply(each)
+        patiently(partial(cluster.apply, each))
     old = superfluous(wanted, replaced(cluster))
     for each in old:
         cluster.delete(type(each), each.metadata.name)
@@ -165,7 +171,7 @@ def _wait_until_ready(cluster: Cluster, seconds: float, listen: Listener) -> Seq
     deadline = time.monotonic() + seconds
     said: dict[str, str] = {}
     while True:
-        found = _looked_at(cluster)
+        found = patiently(partial(_looked_at, cluster))
         for each in found:
             text = "ready" if each.ready else each.why
             if said.get(each.name) != text:
@@ -208,3 +214,18 @@ def _not_ready(namespace: str, lost: Sequence[Readiness], seconds: float | None)
         f"the installation in namespace {namespace!r} does not get ready{within}: {parts}",
         code="installation_not_ready",
     )
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """What the API server answers, which may be away for a moment.
+
+    Raises:
+        Unreachable: It is for longer.
+    """
+    backoff = Backoff(_AWAY, doubled(0.5, 5.0))
+    while True:
+        try:
+            return ask()
+        except Unreachable:
+            if not backoff.wait():
+                raise

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fairlead.control.cluster_installation import Listener, Progress, replaced
+from fairlead.control.cluster_installation import Listener, Progress, patiently, replaced
 from fairlead.errors import Failed, NotFound
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _documents(cluster: Cluster) -> list[Any]:
     found = []
     for kind in KINDS:
         with suppress(NotFound):  # the kind itself
-            found.extend(cluster.list(kind.resource))
+            found.extend(patiently(partial(cluster.list, kind.resource)))
     return found
 
 
@@ -149,7 +149,7 @@ def _managed() -> dict[str, Any]:
 
 def _delete(cluster: Cluster, found: Sequence[Any]) -> Counter[str]:
     for one in found:
-        cluster.delete(type(one), one.metadata.name)
+        patiently(partial(cluster.delete, type(one), one.metadata.name))
     return Counter(type(one).__name__ for one in found)
 
 
@@ -196,7 +196,7 @@ def _delete_kinds(cluster: Cluster, deleted: Counter[str], listen: Listener) -> 
         with suppress(NotFound):
             users.update(
                 one.metadata.namespace or ""
-                for one in cluster.list(kind.resource, everywhere=True)
+                for one in patiently(partial(cluster.list, kind.resource, everywhere=True))
                 if one.metadata
             )
     users.discard(cluster.namespace)
@@ -221,7 +221,7 @@ def _still(cluster: Cluster, kind: type[Any], name: str) -> str:
 def _wait_until_gone(left: Callable[[], str], part: str, listen: Listener) -> None:
     deadline = time.monotonic() + _GONE
     said = ""
-    while text := left():
+    while text := patiently(left):
         if text != said:
             listen(Progress(part=part, text=text))
             said = text
