@@ -208,6 +208,7 @@ def _configure(*, settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.posting.enabled = True
     settings.posting.loggers = False  # events tell of Studies, not of this program
     settings.execution.max_workers = _THREADS
+    settings.scanning.disabled = True  # it has rights in its namespace alone
 
 
 def _login(**given: Any) -> kopf.ConnectionInfo | None:

@@ -57,6 +57,8 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s  %(name)s: %(message)s"
     )
+    for chatty in ("aiohttp.access", "httpx2", "kopf.objects"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     if settings.is_behind_api or settings.ledger_url.startswith("sqlite:"):
         raise Invalid(
             f"the operator needs a ledger on PostgreSQL, not {settings.ledger_setting}",
