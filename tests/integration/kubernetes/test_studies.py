@@ -1,0 +1,290 @@
+"""Studies and Endpoints on a real cluster, kept by the operator of a real installation."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightkube.resources.batch_v1 import Job
+from lightkube.resources.core_v1 import Pod, Secret
+from tests.integration.job import families
+from tests.lacking import lacking
+from tests.support import cluster as clusters
+from tests.support.waiting import wait_until
+
+from fairlead.errors import NotFound
+from fairlead.kube.client import Cluster
+from fairlead.kube.kinds import API_VERSION, ENDPOINTS, STUDIES
+from fairlead.kube.pods import GROUP_LABEL
+
+POSTGRESQL = "FAIRLEAD_TEST_POSTGRESQL_IMAGE"
+LONG = 300.0  # seconds: pods start, and share two cores
+
+RIDGE: Mapping[str, Any] = {
+    "data": {"source": "diabetes", "seed": 0},
+    "search": {
+        "method": "tpe",
+        "folds": 2,
+        "trials": 6,
+        "lag": 1,
+        "over": [
+            {
+                "family": "sklearn.linear_model:Ridge",
+                "params": {"alpha": {"low": 0.01, "high": 10.0, "log": True}},
+            }
+        ],
+    },
+}
+SMALL = {"workers": {"max": 2}, "resources": {"cpu": "50m", "memory": "400Mi"}}
+
+
+def slow(trials: int, seconds: float = 0.5) -> dict[str, Any]:
+    space = {
+        "family": "./slow.py:Slow",
+        "params": {"alpha": {"low": 0.01, "high": 10.0}, "seconds": seconds},
+    }
+    search = {"method": "random", "folds": 2, "trials": trials, "over": [space]}
+    return {
+        "data": {"source": "diabetes", "seed": 0},
+        "search": search,
+        "promote": {"when": "never"},
+        "files": {"slow.py": families.SLOW},
+        **SMALL,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """An installation, and what is asked of it."""
+
+    cluster: Cluster
+
+    @property
+    def namespace(self) -> str:
+        return self.cluster.namespace
+
+    def apply(self, name: str, spec: Mapping[str, Any]) -> None:
+        study = {"apiVersion": API_VERSION, "kind": "Study", "metadata": {"name": name}}
+        self.cluster.apply(STUDIES.resource.from_dict({**study, "spec": dict(spec)}))
+
+    def status(self, name: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.cluster.get(STUDIES.resource, name).status or {}
+        return found
+
+    def phase(self, name: str) -> str:
+        return str(self.status(name).get("phase", ""))
+
+    def ended(self, name: str) -> Mapping[str, Any]:
+        over = {"Finished", "Failed", "Cancelled", "Refused"}
+        wait_until(lambda: self.phase(name) in over, seconds=LONG)
+        return self.status(name)
+
+    def done(self, name: str) -> int:
+        return int(str(self.status(name).get("trials", "0/0")).split("/")[0])
+
+    def fairlead(self, *words: str) -> Any:
+        """What a command in the server's pod prints as JSON."""
+        kubectl = shutil.which("kubectl") or lacking("kubectl")
+        command = [kubectl, "-n", self.namespace, "exec", "deploy/fairlead-server", "--"]
+        done = subprocess.run(
+            [*command, "fairlead", *words, "--json"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def trials(self, study: str) -> list[list[Any]]:
+        return told(self.fairlead("trials", study))
+
+    def workers(self) -> list[Pod]:
+        pods = self.cluster.list(Pod, labels={"app.kubernetes.io/component": "worker"})
+        return [one for one in pods if one.metadata and one.metadata.deletionTimestamp is None]
+
+    def remove(self, name: str) -> None:
+        self.cluster.delete(STUDIES.resource, name)
+        wait_until(lambda: not self._is_there(name), seconds=LONG)
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            self.cluster.get(STUDIES.resource, name)
+        except NotFound:
+            return False
+        return True
+
+
+def told(trials: list[Mapping[str, Any]]) -> list[list[Any]]:
+    keys = ("number", "family", "params", "state", "scores")
+    return [[trial[key] for key in keys] for trial in trials]
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[Installed]:
+    image = os.environ.get(POSTGRESQL) or lacking(f"an image of PostgreSQL: set ${POSTGRESQL}")
+    with clusters.namespace() as name, Cluster(namespace=name) as cluster:
+        command = [sys.executable, "-m", "fairlead", "install", "--namespace", name]
+        images = ["--image", clusters.image(), "--postgresql-image", image]
+        done = subprocess.run(
+            [*command, "--with", "postgresql", *images],
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        try:
+            yield Installed(cluster=cluster)
+        finally:
+            for study in cluster.list(STUDIES.resource):
+                Installed(cluster=cluster).remove(str(study.metadata.name))  # type: ignore[union-attr]
+
+
+def on_this_machine(folder: Path, name: str, spec: Mapping[str, Any]) -> list[list[Any]]:
+    """The trials of the same document, searched by two workers here."""
+    own = {"workers", "resources", "files"}
+    document = {"name": name, **{key: each for key, each in spec.items() if key not in own}}
+    (folder / "spec.yaml").write_text(json.dumps(document))
+    for file, text in spec.get("files", {}).items():
+        (folder / file).write_text(text)
+    command = [sys.executable, "-m", "fairlead", "--home", str(folder / "home")]
+    done = subprocess.run(
+        [*command, "run", "spec.yaml", "--workers", "2", "--json"],
+        cwd=folder,
+        env={**os.environ, "FAIRLEAD_MLFLOW_URI": "none"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return told(json.loads(done.stdout)["trials"])
+
+
+def test_a_study_is_that_of_one_machine_and_ends_with_a_version(
+    installed: Installed, tmp_path: Path
+) -> None:
+    spec = {**RIDGE, **SMALL}
+    installed.apply("ridge", spec)
+    status = installed.ended("ridge")
+    assert (status["phase"], status["trials"], status["version"]) == ("Finished", "6/6", 1)
+    assert status["verdict"] == "promote"
+    conditions = {one["type"]: one["status"] for one in status["conditions"]}
+    assert conditions == {"Submitted": "True", "Finished": "True"}
+    assert installed.trials(status["study"]) == on_this_machine(tmp_path, "ridge", spec)
+    wait_until(lambda: not installed.workers(), seconds=LONG)
+    assert not installed.cluster.list(Job, labels={"app.kubernetes.io/component": "submission"})
+
+
+def test_a_document_that_is_wrong_is_refused_with_its_line(installed: Installed) -> None:
+    installed.apply("wrong", {**RIDGE, "search": {**RIDGE["search"], "metric": "accuracy"}})
+    status = installed.ended("wrong")
+    assert status["phase"] == "Refused"
+    assert "spec.yaml" in status["message"]
+    assert "accuracy" in status["message"]
+    conditions = {one["type"]: one["status"] for one in status["conditions"]}
+    assert conditions == {"Submitted": "False", "Failed": "True"}
+    installed.apply("wrong", {**RIDGE, **SMALL, "search": {**RIDGE["search"], "trials": 3}})
+    wait_until(lambda: installed.phase("wrong") == "Finished", seconds=LONG)
+    installed.remove("wrong")
+
+
+def test_what_is_applied_twice_is_run_once(installed: Installed) -> None:
+    installed.apply("twice", {**RIDGE, **SMALL})
+    first = installed.ended("twice")
+    installed.apply("twice", {**RIDGE, **SMALL})
+    installed.apply("twice", {**RIDGE, **SMALL, "workers": {"max": 1}})
+    wait_until(
+        lambda: (
+            installed.cluster.get(STUDIES.resource, "twice").metadata.generation  # type: ignore[union-attr]
+            == installed.status("twice").get("observedGeneration")
+        ),
+        seconds=LONG,
+    )
+    assert installed.status("twice")["run"] == first["run"]
+    installed.remove("twice")
+
+
+def test_workers_and_an_operator_that_are_killed_cost_no_trial(
+    installed: Installed, tmp_path: Path
+) -> None:
+    spec = slow(16)
+    installed.apply("killed", spec)
+    wait_until(lambda: installed.done("killed") >= 2, seconds=LONG)
+    victim, operator = installed.workers()[0], {"app.kubernetes.io/component": "operator"}
+    for pod in (victim, *installed.cluster.list(Pod, labels=operator)):
+        assert pod.metadata is not None
+        installed.cluster.delete(Pod, str(pod.metadata.name), grace=0)
+    status = installed.ended("killed")
+    assert (status["phase"], status["trials"]) == ("Finished", "16/16")
+    assert installed.trials(status["study"]) == on_this_machine(tmp_path, "killed", spec)
+    installed.remove("killed")
+
+
+def test_a_study_that_is_changed_while_it_runs_goes_on_with_what_is_there(
+    installed: Installed,
+) -> None:
+    installed.apply("changed", slow(10))
+    wait_until(lambda: installed.done("changed") >= 2, seconds=LONG)
+    first = installed.status("changed")
+    installed.apply("changed", slow(14))
+    wait_until(lambda: installed.status("changed").get("run") != first["run"], seconds=LONG)
+    status = installed.ended("changed")
+    assert (status["phase"], status["trials"]) == ("Finished", "14/14")
+    assert status["study"] == first["study"]
+    runs = {one["run"]["id"]: one["run"]["state"] for one in installed.fairlead("runs")}
+    assert (runs[first["run"]], runs[status["run"]]) == ("cancelled", "done")
+    installed.remove("changed")
+
+
+def test_a_study_that_is_deleted_in_the_middle_leaves_nothing_on_the_cluster(
+    installed: Installed,
+) -> None:
+    installed.apply("deleted", slow(200))
+    wait_until(lambda: installed.done("deleted") >= 1, seconds=LONG)
+    run = installed.status("deleted")["run"]
+    installed.remove("deleted")
+    runs = {one["run"]["id"]: one["run"]["state"] for one in installed.fairlead("runs")}
+    assert runs[run] == "cancelled"
+    wait_until(lambda: not installed.workers(), seconds=LONG)
+    assert not [one for one in installed.cluster.list(Secret) if labelled(one)]
+    assert not installed.cluster.list(Job)
+
+
+def labelled(secret: Secret) -> bool:
+    return bool(secret.metadata and GROUP_LABEL in (secret.metadata.labels or {}))
+
+
+def test_an_endpoint_serves_the_champion(installed: Installed) -> None:
+    if not any(one["model"] == "ridge" for one in installed.fairlead("models")):
+        installed.apply("ridge", {**RIDGE, **SMALL})
+        assert installed.ended("ridge")["phase"] == "Finished"
+    kind = {"apiVersion": API_VERSION, "kind": "Endpoint", "metadata": {"name": "ridge"}}
+    resources = {"cpu": "50m", "memory": "512Mi"}
+    spec = {"model": "ridge", "min": 2, "max": 2, "resources": resources}
+    installed.cluster.apply(ENDPOINTS.resource.from_dict({**kind, "spec": spec}))
+
+    def status() -> Mapping[str, Any]:
+        found: Mapping[str, Any] = installed.cluster.get(ENDPOINTS.resource, "ridge").status or {}
+        return found
+
+    def is_live() -> bool:
+        conditions = {one["type"]: one["status"] for one in status().get("conditions", ())}
+        return conditions == {"Ready": "True", "Deployed": "True"}
+
+    wait_until(is_live, seconds=LONG)
+    assert (status()["version"], status()["ready"]) == (1, "2/2")
+    tested = installed.fairlead("test-endpoint", "ridge")
+    assert len(tested) >= 1
+    installed.cluster.delete(ENDPOINTS.resource, "ridge")
+    serving = {"app.kubernetes.io/component": "serving"}
+    wait_until(lambda: not installed.cluster.list(Pod, labels=serving), seconds=LONG)
