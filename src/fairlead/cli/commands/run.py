@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fairlead.cli.cluster_run import ClusterChoice, cluster_options, run_on_cluster
 from fairlead.cli.context import settings
 from fairlead.cli.deployment_progress import Reporter, in_words, waited
 from fairlead.cli.interrupts import counted
@@ -27,6 +28,7 @@ Examples:
   fairlead run examples/boston.yaml --workers 4 --set search.trials=20
   fairlead run examples/boston.yaml --json > outcome.json
   fairlead run examples/boston.yaml --deploy
+  fairlead run examples/boston.yaml --on kubernetes --workers 8 --cpu 500m
 """
 
 
@@ -37,10 +39,12 @@ Examples:
     "--deploy", is_flag=True, help="If it becomes champion, deploy it and smoke-test its endpoint."
 )
 @token_option
+@cluster_options
 @json_option
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
     ctx: click.Context,
+    /,
     spec: Path,
     workers: int | None,
     sets: tuple[str, ...],
@@ -49,6 +53,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     deploy: bool,
     token: str | None,
     as_json: bool,
+    **of_cluster: Any,
 ) -> None:
     """Search, refit, judge and register: from the data to a version of the model.
 
@@ -58,7 +63,16 @@ def command(  # noqa: PLR0913 - click passes each option by name
 
     With --deploy, a running server brings the champion into service; where none runs, one is
     started for the test and stopped after it.
+
+    With --on kubernetes it is a Study of the installation there (`fairlead install`): applied,
+    and followed until it has ended.
     """
+    choice = ClusterChoice(**of_cluster)
+    if choice.on is not None:
+        if fresh:
+            raise click.UsageError("--fresh cannot be combined with --on.")
+        run_on_cluster(choice, spec, sets, workers=workers, deploy=deploy, as_json=as_json)
+        return
     from fairlead.worker import forkserver
 
     options = settings(ctx)

@@ -1,0 +1,109 @@
+"""`fairlead run --on kubernetes`: a Study that is applied and followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from fairlead.cli.interrupts import counted
+from fairlead.cli.kubernetes import connected, kubernetes_needed
+from fairlead.cli.output import note, print_fields, print_json
+
+if TYPE_CHECKING:
+    from fairlead.control.cluster_runs import StudyOnCluster
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterChoice:
+    """The options of a run on a cluster.
+
+    Args:
+        on: The kind of cluster; None for this machine.
+        namespace: Of the installation.
+        context: Of the kubeconfig; None for its current one.
+        cpu: That each worker asks for; the operator's default if None.
+        memory: Likewise.
+    """
+
+    on: str | None
+    namespace: str
+    context: str | None
+    cpu: str | None
+    memory: str | None
+
+
+def cluster_options(command: Command) -> Command:
+    """Give the command what says that it runs on a cluster, and how, as `on_cluster`."""
+    for option in reversed(
+        [
+            click.option("--on", type=click.Choice(["kubernetes"]), help="Run on a cluster."),
+            click.option(
+                "--namespace",
+                default="fairlead",
+                show_default=True,
+                metavar="NAME",
+                help="Kubernetes: the installation's.",
+            ),
+            click.option("--context", metavar="NAME", help="Kubernetes: of the kubeconfig."),
+            click.option("--cpu", metavar="QUANTITY", help="Kubernetes: of a worker, like 500m."),
+            click.option("--memory", metavar="QUANTITY", help="Kubernetes: of a worker, like 1Gi."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def run_on_cluster(  # noqa: PLR0913 - what, how, and how it is printed
+    choice: ClusterChoice,
+    spec: Path,
+    sets: tuple[str, ...],
+    *,
+    workers: int | None,
+    deploy: bool,
+    as_json: bool,
+) -> None:
+    """Apply the Study of a spec, show how it goes on, and print what came of it."""
+    from fairlead.cli.progress import watching
+    from fairlead.spec.load import load
+
+    with kubernetes_needed("a run on Kubernetes"):
+        from fairlead.control.cluster_runs import apply, follow
+        from fairlead.control.rendering import ClusterRequest, study_object
+        from fairlead.kube.install.installation import refuse_quantity
+
+    for name, quantity in (("--cpu", choice.cpu), ("--memory", choice.memory)):
+        if quantity is not None:
+            refuse_quantity(quantity, name)
+    request = ClusterRequest(workers=workers, cpu=choice.cpu, memory=choice.memory, deploy=deploy)
+    study = study_object(load(spec, sets=sets), request)
+    with connected(choice.namespace, choice.context) as cluster:
+        applied = apply(cluster, study)
+        note(f"Study {applied.name} in namespace {applied.namespace} is applied")
+        with counted(keeps=True) as stop, watching(quiet=False) as watch:
+            ended = follow(cluster, applied, watch, stop)
+    if as_json:
+        print_json(dict(ended.status))
+    else:
+        _show(ended)
+
+
+def _show(ended: StudyOnCluster) -> None:
+    status = ended.status
+    model = f"{ended.name} v{status.get('version')}" if status.get("version") else ""
+    fields = [
+        ("study", status.get("study")),
+        ("run", status.get("run")),
+        ("trials", status.get("trials")),
+        (f"best {status.get('metric', 'score')}", status.get("best")),
+        ("model", model),
+        ("gate", status.get("message")),
+    ]
+    print_fields([(name, str(value)) for name, value in fields if value not in {None, ""}])
+    where = f"-n {ended.namespace} "
+    note(f"next: kubectl {where}describe study {ended.name}")
