@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fairlead.cli.cluster_deploy import EndpointChoice, deploy_on_cluster, endpoint_options
 from fairlead.cli.context import opened
 from fairlead.cli.deployment_progress import Reporter, in_words, waited
 from fairlead.cli.next_steps import program
@@ -23,6 +24,7 @@ _EPILOG = """\b
 Examples:
   fairlead deploy boston-prices
   fairlead deploy boston-prices --version 3 --canary 10,50,100 --wait
+  fairlead deploy boston-prices --on kubernetes --min 2 --max 5 --wait
 """
 
 
@@ -65,10 +67,12 @@ class Canary(click.ParamType[tuple[int, ...]]):
     metavar="SECONDS",
     help="With --wait: longest wait; the deployment itself goes on.",
 )
+@endpoint_options
 @json_option
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
     ctx: click.Context,
+    /,
     *,
     model: str,
     version: int | None,
@@ -76,6 +80,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     wait: bool,
     timeout: float | None,
     as_json: bool,
+    **of_cluster: Any,
 ) -> None:
     """Bring a version of MODEL into service; running servers carry it out.
 
@@ -89,11 +94,26 @@ def command(  # noqa: PLR0913 - click passes each option by name
     everything at once. The settings are those of the section `serve` of the spec that found the
     version; `fairlead run SPEC --deploy` takes those of the spec as it is now. With --wait the
     exit status is 1 where it was rolled back, or has not ended after --timeout.
+
+    With --on kubernetes it is an Endpoint of the installation there: its replicas carry the
+    deployment out, and without --version each new champion follows.
     """
     from fairlead.control.deployments import DeployRequest, current_details, deploy, details
 
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait.")
+    choice = EndpointChoice(**of_cluster)
+    if choice.on is not None:
+        deploy_on_cluster(
+            choice,
+            model,
+            version=version,
+            canary=canary,
+            wait=wait,
+            timeout=timeout,
+            as_json=as_json,
+        )
+        return
     request, reporter = DeployRequest(model=model, version=version, steps=canary), Reporter()
     with opened(ctx) as stores:
         deployment = deploy(stores, request, on_event=reporter, awaited=wait)
