@@ -131,6 +131,14 @@ class NewTask:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaskSubject:
+    """What a task is about."""
+
+    kind: TaskKind
+    trials: tuple[int, ...]  # their numbers
+
+
+@dataclass(frozen=True, kw_only=True)
 class Offer:
     """What a worker has for tasks.
 
@@ -411,6 +419,14 @@ class Run:
     began: float = 0.0
     since: float = 0.0  # when the present stage began
     holder: str | None = None  # the process that carries it, while it runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunHolder:
+    """The process that carries a run, in whose name it writes elsewhere."""
+
+    run: str
+    holder: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,33 @@ import pytest
 
 from fairlead.errors import Lost, NotFound
 from fairlead.ledger.interface import Ledger
-from fairlead.records import Claim, Counts, FleetWorker, Limits, NewTask, Offer, Run, Study, Trial
-from tests.contract.ledger_contract import LEASE, STUDY, done, must_claim, wait_until_past
+from fairlead.records import (
+    Claim,
+    Counts,
+    FleetWorker,
+    Judgement,
+    Limits,
+    NewTask,
+    Offer,
+    Run,
+    RunHolder,
+    Study,
+    TaskSubject,
+    Trial,
+)
+from tests.contract.ledger_contract import (
+    LEASE,
+    STUDY,
+    VERDICT,
+    done,
+    finish,
+    must_claim,
+    promotion,
+    refit,
+    task,
+    version,
+    wait_until_past,
+)
 
 LARGE = replace(STUDY, id="a" * 64, name="large", size=1000)
 SMALL = replace(STUDY, id="b" * 64, name="small")
@@ -196,6 +221,29 @@ class WorkersContract:
         assert not ledger.tasks.is_leaving("w")
 
 
+class SubjectsContract:
+    def test_tasks_say_which_trials_they_are_about(self, ledger: Ledger) -> None:
+        opened(ledger, STUDY, 2)
+        ledger.tasks.add(STUDY.id, [task(2, 3), refit(1)])
+        subjects = list(ledger.tasks.subjects(STUDY.id).values())
+        assert subjects == [
+            TaskSubject(kind="trials", trials=(0,)),
+            TaskSubject(kind="trials", trials=(1,)),
+            TaskSubject(kind="trials", trials=(2, 3)),
+            TaskSubject(kind="refit", trials=(1,)),
+        ]
+        assert ledger.tasks.subjects("another") == {}
+
+    def test_the_first_trials_that_have_ended_are_counted(self, ledger: Ledger) -> None:
+        opened(ledger, STUDY, 3)
+        for number in range(2):
+            ledger.tasks.commit(must_claim(ledger), [done(number)])
+        ended = [ledger.studies.ended(STUDY.id, below=below) for below in (0, 1, 2, 9)]
+        assert ended == [0, 1, 2, 2]
+        with pytest.raises(NotFound):
+            ledger.studies.ended("another", below=1)
+
+
 class CancelContract:
     RUN = Run(id="", study=STUDY.id, spec="{}")
 
@@ -254,6 +302,64 @@ class CancelContract:
         ledger.runs.cancel(fewer.id, "")
         assert ledger.studies.counts(STUDY.id) == Counts(ready=7)
 
+    def test_the_refit_of_a_cancelled_run_is_withdrawn(self, ledger: Ledger) -> None:
+        """Whether it is ready, in hand, or put in by a carrier that has yet to learn of it."""
+        opened(ledger, STUDY, 1)
+        run = ledger.runs.open(self.RUN)
+        ledger.tasks.commit(must_claim(ledger), [done(0)])
+        finish(ledger, size=1, best=0)
+        ledger.tasks.add(STUDY.id, [refit(0), refit(1)])
+        claim = must_claim(ledger)
+        ledger.runs.cancel(run.id, "")
+        assert ledger.studies.counts(STUDY.id) == Counts(done=1)
+        with pytest.raises(Lost):
+            ledger.tasks.commit_refit(claim, "c" * 64)
+        ledger.tasks.add(STUDY.id, [refit(0), refit(2)])
+        assert ledger.tasks.claim("v", lease=LEASE) is None
+        assert ledger.tasks.refit(STUDY.id, 0) == (None, None)
+
+    def test_the_refit_is_done_where_another_run_wants_it_or_the_same_is_asked_for_again(
+        self, ledger: Ledger
+    ) -> None:
+        opened(ledger, STUDY, 1)
+        run = ledger.runs.open(self.RUN)
+        other = ledger.runs.open(replace(self.RUN, spec='{"promote": {}}'))
+        ledger.tasks.commit(must_claim(ledger), [done(0)])
+        finish(ledger, size=1, best=0)
+        ledger.tasks.add(STUDY.id, [refit(0)])
+        ledger.runs.cancel(run.id, "")
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, done=1)
+        ledger.runs.cancel(other.id, "")
+        assert ledger.studies.counts(STUDY.id) == Counts(done=1)
+        ledger.runs.open(self.RUN)
+        ledger.tasks.add(STUDY.id, [refit(0)])
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, done=1)
+        ledger.tasks.commit_refit(must_claim(ledger), "c" * 64)
+        assert ledger.tasks.refit(STUDY.id, 0) == ("c" * 64, None)
+
+    def test_nothing_is_registered_or_judged_for_a_run_that_was_cancelled_or_is_anothers(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.studies.open(STUDY)
+        run = ledger.runs.take(ledger.runs.open(self.RUN).id, "one", lease=LEASE)
+        carrier = RunHolder(run=run.id, holder="one")
+        judgement = Judgement(
+            model="prices", version=1, champion=None, rows="r" * 64, verdict=VERDICT
+        )
+        first = ledger.versions.register(version(manifest="a"), carrier=carrier)
+        with pytest.raises(Lost, match="is carried by 'one' by now, not 'two'"):
+            ledger.versions.register(version(manifest="b"), carrier=replace(carrier, holder="two"))
+        ledger.runs.cancel(run.id, "wrong data")
+        with pytest.raises(Lost, match="is cancelled by now"):
+            ledger.versions.register(version(manifest="b"), carrier=carrier)
+        with pytest.raises(Lost, match="is cancelled by now"):
+            ledger.versions.judge(judgement, carrier=carrier)
+        with pytest.raises(Lost, match="is cancelled by now"):
+            ledger.versions.promote(promotion(1, None), judgement, carrier=carrier)
+        assert ledger.versions.all("prices") == [first]
+        assert (ledger.versions.judgements("prices"), ledger.versions.history("prices")) == ([], [])
+        assert ledger.versions.champion("prices") is None
+
     def test_one_that_is_done_stays_done(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
         run = ledger.runs.take(ledger.runs.open(self.RUN).id, "h", lease=LEASE)
@@ -280,5 +386,7 @@ class CancelContract:
             ledger.runs.cancel("nothing", "")
 
 
-class FleetContract(TurnsContract, NeedsContract, WorkersContract, CancelContract):
+class FleetContract(
+    TurnsContract, NeedsContract, WorkersContract, SubjectsContract, CancelContract
+):
     """All of it."""

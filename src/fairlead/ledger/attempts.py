@@ -119,15 +119,17 @@ _RESTART = (
 _WHO_HAS = sa.select(tasks.c.state, tasks.c.attempts, tasks.c.worker).where(
     tasks.c.id == sa.bindparam("task")
 )
-_OF_STUDY = (tasks.c.study == sa.bindparam("of")) & (tasks.c.kind == "trials")
+_OF_STUDY = tasks.c.study == sa.bindparam("of")
+_IS_OF_TRIALS = tasks.c.kind == "trials"
+_IS_OF_KINDS = tasks.c.kind.in_(sa.bindparam("kinds", expanding=True))
 _IS_WITHDRAWN = tasks.c.state == sa.literal_column("'withdrawn'")
 _WITHDRAW = tasks.update().values(state="withdrawn", **_NOBODY)
-_WITHDRAW_READY = _WITHDRAW.where(_OF_STUDY, _IS_READY)
-_WITHDRAW_RUNNING = _WITHDRAW.where(_OF_STUDY, turns.IS_RUNNING)
-_ALL_READY = sa.select(tasks.c.id, tasks.c.trials).where(_OF_STUDY, _IS_READY)
+_WITHDRAW_READY = _WITHDRAW.where(_OF_STUDY, _IS_OF_KINDS, _IS_READY)
+_WITHDRAW_RUNNING = _WITHDRAW.where(_OF_STUDY, _IS_OF_KINDS, turns.IS_RUNNING)
+_ALL_READY = sa.select(tasks.c.id, tasks.c.trials).where(_OF_STUDY, _IS_OF_TRIALS, _IS_READY)
 _WITHDRAW_ONE = _WITHDRAW.where(tasks.c.id == sa.bindparam("task"))
 _ATTEMPTS = sa.select(tasks.c.id, tasks.c.attempts, tasks.c.worker).where(
-    _OF_STUDY, turns.IS_RUNNING
+    _OF_STUDY, _IS_OF_KINDS, turns.IS_RUNNING
 )
 _LOCKED = (
     sa.select(tasks.c.id)
@@ -137,9 +139,21 @@ _LOCKED = (
     .subquery()
 )
 _LOCK = sa.select(sa.func.count()).select_from(_LOCKED)
-_ANY_WITHDRAWN = sa.select(sa.exists().where(_OF_STUDY, _IS_WITHDRAWN))
-_ALL_WITHDRAWN = sa.select(tasks.c.id, tasks.c.trials).where(_OF_STUDY, _IS_WITHDRAWN)
+_ANY_WITHDRAWN = sa.select(sa.exists().where(_OF_STUDY, _IS_OF_TRIALS, _IS_WITHDRAWN))
+_ALL_WITHDRAWN = sa.select(tasks.c.id, tasks.c.trials).where(
+    _OF_STUDY, _IS_OF_TRIALS, _IS_WITHDRAWN
+)
 _RESTORE = tasks.update().where(tasks.c.id == sa.bindparam("task")).values(state="ready")
+_RESTORE_REFITS = (
+    tasks.update()
+    .where(
+        _OF_STUDY,
+        tasks.c.kind == sa.literal_column("'refit'"),
+        tasks.c.refit.in_(sa.bindparam("numbers", expanding=True)),
+        _IS_WITHDRAWN,
+    )
+    .values(state="ready")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +295,7 @@ def is_leaving(connection: sa.Connection, worker: str) -> bool:
 
 
 def lock_open(connection: sa.Connection, study: int) -> None:
-    """Lock every trial's task that is ready or running, before anything of the study's own row.
+    """Lock every task that is ready or running, before anything of the study's own row.
 
     Attempts lock their task first and count it in the study's row last. A shared fit that is split
     meanwhile leaves tasks behind that the first look did not see.
@@ -291,9 +305,11 @@ def lock_open(connection: sa.Connection, study: int) -> None:
         before = count
 
 
-def withdraw_ready(connection: sa.Connection, study: int) -> None:
-    """Let no ready task start any more."""
-    gone = connection.execute(_WITHDRAW_READY, {"of": study}).rowcount
+def withdraw_ready(
+    connection: sa.Connection, study: int, kinds: Sequence[TaskKind] = ("trials",)
+) -> None:
+    """Let no ready task of these kinds start any more."""
+    gone = connection.execute(_WITHDRAW_READY, {"of": study, "kinds": kinds}).rowcount
     results.count(connection, study, ready=-gone)
 
 
@@ -309,16 +325,19 @@ def withdraw_beyond(connection: sa.Connection, study: int, size: int) -> None:
         results.count(connection, study, ready=-len(gone))
 
 
-def withdraw_running(connection: sa.Connection, study: int) -> None:
-    """Take running tasks from their workers: what they commit comes too late."""
+def withdraw_running(
+    connection: sa.Connection, study: int, kinds: Sequence[TaskKind] = ("trials",)
+) -> None:
+    """Take running tasks of these kinds from their workers: what they commit comes too late."""
     at = now(connection)
-    attempts = connection.execute(_ATTEMPTS, {"of": study}).all()
+    meant = {"of": study, "kinds": kinds}
+    attempts = connection.execute(_ATTEMPTS, meant).all()
     for task in attempts:
         event = Event(
             kind="withdrawn", at=at, task=task.id, attempt=task.attempts, worker=task.worker
         )
         events.append(connection, study, event)
-    connection.execute(_WITHDRAW_RUNNING, {"of": study})
+    connection.execute(_WITHDRAW_RUNNING, meant)
     results.count(connection, study, running=-len(attempts))
 
 
@@ -338,6 +357,12 @@ def restore(connection: sa.Connection, study: Row, wanted: int) -> None:
     if back:
         connection.execute(_RESTORE, back)
         results.count(connection, study.number, ready=len(back))
+
+
+def restore_refits(connection: sa.Connection, study: int, trials: Sequence[int]) -> None:
+    """Make the withdrawn tasks ready again that refit one of these trials."""
+    back = connection.execute(_RESTORE_REFITS, {"of": study, "numbers": trials}).rowcount
+    results.count(connection, study, ready=back)
 
 
 def after_lost(lost: int) -> Next:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fairlead.errors import Conflict, Invalid
 from fairlead.ledger.database import Row
-from fairlead.records import NAME, NewTask, Schedule, Study
+from fairlead.records import NAME, NewTask, Run, Schedule, Study
 
 MAX_TRIALS = 10_000_000
 MAX_PRIORITY = 1000
@@ -50,6 +50,20 @@ def check_same(row: Row, study: Study) -> None:
             f"study {study.id!r} is in the ledger with other data, other code or another search: "
             "nothing was changed; look who made it, or search afresh, which makes a study of "
             "another id"
+        )
+
+
+def check_run(row: Row, run: Run) -> None:
+    """Refuse a run whose spec is of other data or another search than the study that it is of.
+
+    Raises:
+        Conflict: It is.
+    """
+    searched = _searched(row.spec)
+    if searched != row.spec and searched != _searched(run.spec):
+        raise Conflict(
+            f"study {row.id!r} has other data or another search than the spec of this run: nothing "
+            "was opened; submit the spec, which makes a study of its own"
         )
 
 

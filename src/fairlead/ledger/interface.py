@@ -53,6 +53,7 @@ from fairlead.records import (
     RevisionState,
     Route,
     Run,
+    RunHolder,
     RunningTask,
     ScalingDecision,
     Schedule,
@@ -62,6 +63,7 @@ from fairlead.records import (
     Span,
     Study,
     TaskQueue,
+    TaskSubject,
     TrialMark,
     TrialRow,
     Version,
@@ -104,6 +106,10 @@ class Studies(Protocol):
 
     def counts(self, study: str) -> Counts:
         """How far the study is."""
+        ...
+
+    def ended(self, study: str, *, below: int) -> int:
+        """How many of its trials with a lower number have ended; what it costs grows with them."""
         ...
 
     def trials(self, study: str) -> Sequence[TrialRow]:
@@ -231,7 +237,7 @@ class Tasks(Protocol):
         again puts in what is missing.
 
         Trials beyond the study's size, or of a finished study, wait as withdrawn until it is
-        extended. A refit is put in once, and again after it failed.
+        extended. A refit is put in once, and again after it failed or was withdrawn.
         """
         ...
 
@@ -320,6 +326,10 @@ class Tasks(Protocol):
         """The ready tasks that a worker may take, by study and family, in the order of turns."""
         ...
 
+    def subjects(self, study: str) -> Mapping[int, TaskSubject]:
+        """What each task of a study is about, by its id."""
+        ...
+
     def running(self) -> Sequence[RunningTask]:
         """The tasks that workers have in hand, the oldest first."""
         ...
@@ -332,15 +342,19 @@ class Tasks(Protocol):
 class Versions(Protocol):
     """Versions, judgements and promotions of models."""
 
-    def register(self, version: Version, *, seen: int | None = None) -> Version:
+    def register(
+        self, version: Version, *, seen: int | None = None, carrier: RunHolder | None = None
+    ) -> Version:
         """Give the candidate the model's next number; the same manifest keeps its number.
 
         Args:
             version: Its `number` is given here.
             seen: How many versions of the model it was compared with and found to be new.
+            carrier: Who carries the run that it came of, if any.
 
         Raises:
             Conflict: There are others by now; nothing was written.
+            Lost: The run has ended or is carried by another; nothing was written.
         """
         ...
 
@@ -356,11 +370,18 @@ class Versions(Protocol):
         """What the model's name stands for now."""
         ...
 
-    def judge(self, judgement: Judgement, basis: Basis | None = None) -> None:
+    def judge(
+        self,
+        judgement: Judgement,
+        basis: Basis | None = None,
+        *,
+        carrier: RunHolder | None = None,
+    ) -> None:
         """Append a verdict, and keep the sample of its rows.
 
         Raises:
             Conflict: The model has other judgements than the basis knew; nothing was written.
+            Lost: As for `register`; nothing was written.
         """
         ...
 
@@ -381,6 +402,8 @@ class Versions(Protocol):
         promotion: Promotion,
         judgement: Judgement | None = None,
         basis: Basis | None = None,
+        *,
+        carrier: RunHolder | None = None,
     ) -> Promotion:
         """Change the champion and append to the history, in one transaction.
 
@@ -390,6 +413,7 @@ class Versions(Protocol):
 
         Raises:
             Conflict: The champion is another by now, or as for `judge`; nothing was written.
+            Lost: As for `register`; nothing was written.
         """
         ...
 
@@ -677,7 +701,9 @@ class Runs(Protocol):
         ...
 
     def cancel(self, run: str, reason: str) -> Run:
-        """End the run; trials of its study that no other run wants are withdrawn.
+        """End the run; tasks of its study that no other run wants are withdrawn.
+
+        A refit is wanted for as long as any run of the study goes on.
 
         A run wants the first trials, `search.trials` of its spec. Where another goes on, what
         has begun of others is not withdrawn. Tasks that are added once no run wants them are

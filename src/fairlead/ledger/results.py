@@ -72,6 +72,9 @@ _OF_TRIALS = sa.select(*_COLUMNS).where(
     results.c.study == sa.bindparam("of"),
     results.c.trial.between(sa.bindparam("first"), sa.bindparam("last")),
 )
+_ENDED = sa.select(sa.func.count()).where(
+    results.c.study == sa.bindparam("of"), results.c.trial < sa.bindparam("below")
+)
 _SCORED = (
     sa.select(*_COLUMNS)
     .join(studies, studies.c.number == results.c.study)
@@ -112,6 +115,11 @@ def counts(connection: sa.Connection, study: str) -> Counts | None:
     """The counters of the study with this id; None where there is none."""
     row = connection.execute(_COUNTS, {"id": study}).one_or_none()
     return None if row is None else Counts(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def ended(connection: sa.Connection, study: int, below: int) -> int:
+    """How many of the study's trials with a lower number have ended."""
+    return int(connection.execute(_ENDED, {"of": study, "below": below}).scalar_one())
 
 
 def write(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from fairlead.errors import Lost, NotFound
-from fairlead.ledger import attempts
+from fairlead.ledger import attempts, bounds
 from fairlead.ledger.database import (
     Database,
     Now,
@@ -25,7 +25,7 @@ from fairlead.ledger.database import (
 from fairlead.ledger.schema import runs, studies
 from fairlead.ledger.studies import row_of as study_row
 from fairlead.ledger.wanted import wanted, wanted_by_runs
-from fairlead.records import Run
+from fairlead.records import Run, RunHolder
 
 _AFTER = runs.alias()
 _NOBODY = {"holder": None, "lease": None, "lease_ends": None}
@@ -145,6 +145,7 @@ def open_run(connection: sa.Connection, run: Run) -> Run:
     if known is not None:
         return _run(known)
     study = study_row(connection, run.study)
+    bounds.check_run(study, run)
     count = connection.execute(_COUNT, {"of": study.number}).scalar_one()
     at = now(connection)
     row = {
@@ -203,17 +204,38 @@ def _withdraw(connection: sa.Connection, study: Row, left: int) -> None:
     if left:
         attempts.withdraw_beyond(connection, study.number, left)
     else:
-        attempts.withdraw_ready(connection, study.number)
-        attempts.withdraw_running(connection, study.number)
+        attempts.withdraw_ready(connection, study.number, ("trials", "refit"))
+        attempts.withdraw_running(connection, study.number, ("trials", "refit"))
+
+
+def held_row(connection: sa.Connection, run: str, holder: str | None) -> Row:
+    """The row of a run that goes on and has this holder, locked until the transaction ends.
+
+    Raises:
+        Lost: It has ended, or another process carries it.
+        NotFound: There is no such run.
+    """
+    row = _row(connection, run, locked=True)
+    if row.state != "running":
+        raise Lost(f"run {run!r} is {row.state} by now")
+    if row.holder != holder:
+        by = "nobody" if row.holder is None else repr(row.holder)
+        raise Lost(f"run {run!r} is carried by {by} by now, not {holder!r}")
+    return row
+
+
+def refuse_lost(connection: sa.Connection, carrier: RunHolder | None) -> None:
+    """Refuse to write for a run that its carrier has lost; without one there is none to lose.
+
+    Raises:
+        Lost: As `held_row`.
+    """
+    if carrier is not None:
+        held_row(connection, carrier.run, carrier.holder)
 
 
 def _advance(connection: sa.Connection, run: Run) -> Run:
-    row = _row(connection, run.id, locked=True)
-    if row.state != "running":
-        raise Lost(f"run {run.id!r} is {row.state} by now")
-    if row.holder != run.holder:
-        by = "nobody" if row.holder is None else repr(row.holder)
-        raise Lost(f"run {run.id!r} is carried by {by} by now, not {run.holder!r}")
+    row = held_row(connection, run.id, run.holder)
     change = {
         "which": run.id,
         "to": run.stage,

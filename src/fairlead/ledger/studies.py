@@ -129,6 +129,12 @@ class SqlStudies:
             raise NotFound(f"no study has the id {study!r}")
         return found
 
+    def ended(self, study: str, *, below: int) -> int:
+        """How many of its trials with a lower number have ended."""
+        return self._database.read(
+            lambda connection: results.ended(connection, row_of(connection, study).number, below)
+        )
+
     def trials(self, study: str) -> Sequence[TrialRow]:
         """Its trials below `Study.size` by number, with what is known of them."""
         return self._database.read(lambda connection: _trials(connection, study))

@@ -6,7 +6,7 @@ How an attempt at a task goes stands in attempts.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,16 @@ from fairlead.ledger.database import Database, Row, check_lease, study_lock
 from fairlead.ledger.schema import events, studies, tasks, trials
 from fairlead.ledger.studies import row_of
 from fairlead.ledger.wanted import wanted
-from fairlead.records import Claim, Digest, NewTask, Offer, Result, RunningTask, TaskQueue
+from fairlead.records import (
+    Claim,
+    Digest,
+    NewTask,
+    Offer,
+    Result,
+    RunningTask,
+    TaskQueue,
+    TaskSubject,
+)
 
 _AT_ONCE = 1000  # tasks that one transaction adds: others write in between
 _KNOWN = sa.select(trials.c.number).where(
@@ -42,6 +51,11 @@ _REFIT = (
     )
     .order_by(tasks.c.id.desc())
     .limit(1)
+)
+_SUBJECTS = (
+    sa.select(tasks.c.id, tasks.c.kind, tasks.c.trials)
+    .join(studies, studies.c.number == tasks.c.study)
+    .where(studies.c.id == sa.bindparam("id"))
 )
 _RUNNING = (
     sa.select(
@@ -178,6 +192,10 @@ class SqlTasks:
         waiting = self._database.read(lambda connection: turns.waiting(connection, "", None))
         return turns.by_turn(waiting.queues, None)
 
+    def subjects(self, study: str) -> Mapping[int, TaskSubject]:
+        """What each task of a study is about, by its id."""
+        return self._database.read(lambda connection: _subjects(connection, study))
+
     def running(self) -> Sequence[RunningTask]:
         """The tasks that workers have in hand, the oldest first."""
         return self._database.read(
@@ -194,6 +212,13 @@ def _refit(connection: sa.Connection, study: str, trial: int) -> tuple[Digest | 
     if row is None:
         return None, None
     return row.candidate, row.reason if row.state == "failed" else None
+
+
+def _subjects(connection: sa.Connection, study: str) -> Mapping[int, TaskSubject]:
+    return {
+        row.id: TaskSubject(kind=row.kind, trials=tuple(trial.number for trial in row.trials))
+        for row in connection.execute(_SUBJECTS, {"id": study})
+    }
 
 
 def _running(row: Row) -> RunningTask:
@@ -244,8 +269,12 @@ def _new_refits(
     asked = [task for task in new if task.kind == "refit"]
     if not asked:
         return []
+    limit = wanted(connection, study)
+    if limit:
+        numbers = [task.trials[0].number for task in asked]
+        attempts.restore_refits(connection, study.number, numbers)
     live = set(connection.execute(_LIVE_REFITS, {"study": study.number}).scalars())
-    return [_row(study, task, study.size) for task in _without(live, asked)]
+    return [_row(study, task, limit) for task in _without(live, asked)]
 
 
 def _known(connection: sa.Connection, study: int, wanted: Sequence[NewTask]) -> set[int]:
@@ -278,10 +307,11 @@ def _row(study: Row, task: NewTask, limit: int) -> dict[str, Any]:
 
 def _first_state(study: Row, task: NewTask, limit: int) -> str:
     """A study that ended meanwhile, or ended shorter, or whose run was cancelled, wants no more
-    trials: another coordinator of it may still be adding some.
+    trials: another coordinator of it may still be adding some. A refit is of a study that has
+    ended, and no more wanted once no run goes on.
     """
     if task.kind == "refit":
-        return "ready"
+        return "ready" if limit else "withdrawn"
     within = all(trial.number < study.size for trial in task.trials)
     asked = any(trial.number < limit for trial in task.trials)
     return "ready" if study.state == "searching" and within and asked else "withdrawn"

@@ -1,21 +1,23 @@
 """Versions, judgements and promotions of models.
 
 All of them are appended to, and numbered within their model. What a judgement counted and whom a
-promotion replaces are checked again when they are written, under the lock of the model.
+promotion replaces are checked again when they are written, under the lock of the model. What is
+written for a run is written while that run goes on, by the process that carries it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import sqlalchemy as sa
 
 from fairlead.errors import Conflict, NotFound
-from fairlead.ledger.database import Database, Row, model_lock, now
+from fairlead.ledger.database import Database, Row, Value, model_lock, now
+from fairlead.ledger.runs import refuse_lost
 from fairlead.ledger.schema import champions, judged_rows, judgements, outbox, promotions, versions
-from fairlead.records import Basis, Digest, Judgement, Promotion, Version
+from fairlead.records import Basis, Digest, Judgement, Promotion, RunHolder, Version
 
 _OF_MODEL = versions.c.model == sa.bindparam("model")
 _ALL = sa.select(versions).order_by(versions.c.model, versions.c.number)
@@ -73,10 +75,12 @@ class SqlVersions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def register(self, version: Version, *, seen: int | None = None) -> Version:
+    def register(
+        self, version: Version, *, seen: int | None = None, carrier: RunHolder | None = None
+    ) -> Version:
         """Give the candidate the model's next number; the same manifest keeps its number."""
-        return self._database.write(
-            lambda connection: _register(connection, version, seen), lock=model_lock(version.model)
+        return self._write(
+            version.model, carrier, lambda connection: _register(connection, version, seen)
         )
 
     def all(self, model: str | None = None) -> Sequence[Version]:
@@ -96,11 +100,16 @@ class SqlVersions:
         """What the model's name stands for now."""
         return self._database.read(lambda connection: _champion(connection, model))
 
-    def judge(self, judgement: Judgement, basis: Basis | None = None) -> None:
+    def judge(
+        self,
+        judgement: Judgement,
+        basis: Basis | None = None,
+        *,
+        carrier: RunHolder | None = None,
+    ) -> None:
         """Append a verdict, and keep the sample of its rows."""
-        self._database.write(
-            lambda connection: judge(connection, judgement, basis),
-            lock=model_lock(judgement.model),
+        self._write(
+            judgement.model, carrier, lambda connection: judge(connection, judgement, basis)
         )
 
     def samples(self, model: str) -> Mapping[Digest, bytes]:
@@ -128,16 +137,30 @@ class SqlVersions:
         promotion: Promotion,
         judgement: Judgement | None = None,
         basis: Basis | None = None,
+        *,
+        carrier: RunHolder | None = None,
     ) -> Promotion:
         """Change the champion and append to the history, in one transaction."""
-        return self._database.write(
+        return self._write(
+            promotion.model,
+            carrier,
             lambda connection: _promote(connection, promotion, judgement, basis),
-            lock=model_lock(promotion.model),
         )
 
     def history(self, model: str) -> Sequence[Promotion]:
         """The promotions, the oldest first."""
         return self._database.read(lambda connection: _history(connection, model))
+
+    def _write(
+        self, model: str, carrier: RunHolder | None, change: Callable[[sa.Connection], Value]
+    ) -> Value:
+        """Run a change of the model, for a run or for nobody."""
+
+        def write(connection: sa.Connection) -> Value:
+            refuse_lost(connection, carrier)
+            return change(connection)
+
+        return self._database.write(write, lock=model_lock(model))
 
 
 def row_of(connection: sa.Connection, model: str, number: int) -> Row:

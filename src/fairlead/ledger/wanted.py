@@ -30,11 +30,11 @@ def wanted(connection: sa.Connection, study: Row) -> int:
 def wanted_by_runs(connection: sa.Connection, study: Row, *, without: str = "") -> int:
     """How many of a study's first trials the runs want that go on, but for the one with this id."""
     going_on = connection.execute(_GOING_ON, {"of": study.number, "but": without})
-    asked = [_asked(spec) for spec in going_on.scalars()]
-    return int(min(study.size, max((study.size if n is None else n for n in asked), default=0)))
+    sizes = [asked(spec) for spec in going_on.scalars()]
+    return int(min(study.size, max((study.size if n is None else n for n in sizes), default=0)))
 
 
-def _asked(spec: str) -> int | None:
+def asked(spec: str) -> int | None:
     """Trials that a run asks for; None for all that its study has."""
     try:
         trials = json.loads(spec)["search"]["trials"]

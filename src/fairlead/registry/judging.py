@@ -93,6 +93,7 @@ def consider(
     Raises:
         Failed: Its exported form predicts something else than what was trained, and the terms are
             not `never`. The version and the verdict are kept.
+        Lost: The run that it is judged for has ended, or another carries it; nothing was written.
     """
     for _ in range(_ATTEMPTS):
         # The verdicts before the champion: a promotion by the gate adds one, and so is noticed.
@@ -152,7 +153,7 @@ def _enter(
         return _promote(registry, judgement, basis)
     mine = [entry for entry in earlier if entry.version == judgement.version]
     if not mine or replace(mine[-1], at=0.0) != judgement:
-        registry.ledger.versions.judge(judgement, basis)
+        registry.ledger.versions.judge(judgement, basis, carrier=registry.carrier)
     return None
 
 
@@ -180,6 +181,7 @@ def _promote(registry: Registry, judgement: Judgement, basis: Basis) -> Promotio
         ),
         judgement,
         basis,
+        carrier=registry.carrier,
     )
 
 

@@ -22,7 +22,7 @@ from fairlead.errors import (
 )
 from fairlead.inference import Exported
 from fairlead.ledger.interface import Ledger
-from fairlead.records import Candidate, Promotion, Version
+from fairlead.records import Candidate, Promotion, RunHolder, Version
 
 _ATTEMPTS = 100  # each one that fails is another process's success
 
@@ -45,10 +45,13 @@ class Registry:
     Args:
         ledger: Says what is true.
         artifacts: Holds the files that it names.
+        carrier: Who carries the run for which versions are registered and judged. What is written
+            for a run that has ended meanwhile, or is another's, raises Lost.
     """
 
     ledger: Ledger
     artifacts: Artifacts
+    carrier: RunHolder | None = None
 
     def register(self, candidate: Candidate, *, model: str, size: int) -> Version:
         """Give the candidate the model's next version; what was registered before keeps its number.
@@ -75,7 +78,9 @@ class Registry:
             if known := self._among(versions, candidate):
                 return known
             try:
-                return self.ledger.versions.register(version, seen=len(versions))
+                return self.ledger.versions.register(
+                    version, seen=len(versions), carrier=self.carrier
+                )
             except Conflict:
                 continue  # what was registered meanwhile may be this very model
         raise Conflict(f"registering a version of {model!r}: others keep coming; run it again")

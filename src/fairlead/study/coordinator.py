@@ -105,10 +105,8 @@ class Coordinator:
 
     def _finished_elsewhere(self) -> bool:
         """Whether another coordinator of this study came to its end first."""
-        study = self._ledger.studies.get(self.study.id)
-        if study.size != self.study.size or study.state == "finished":
-            self.study = study
-        return study.state == "finished"
+        self.study = self._ledger.studies.get(self.study.id)
+        return self.study.state == "finished"
 
     def _take_in(self) -> bool:
         results, self._mark = self._ledger.studies.results(self.study.id, after=self._mark)

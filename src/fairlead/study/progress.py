@@ -19,6 +19,22 @@ class SearchProgress:
     workers: int  # alive
     elapsed: float  # seconds since this run began to search
     before: int = 0  # trials that had ended by then
+    paused: float = 0.0  # seconds of `elapsed` in which it was paused and had no task in hand
+
+
+@dataclass(kw_only=True)
+class PauseClock:
+    """How long a search has been paused, as far as somebody has looked."""
+
+    seconds: float = 0.0
+    _since: float | None = None
+
+    def look(self, elapsed: float, *, paused: bool) -> float:
+        """Seconds that it was paused, given whether it is so now, and for how long it goes on."""
+        if self._since is not None:
+            self.seconds += elapsed - self._since
+        self._since = elapsed if paused else None
+        return self.seconds
 
 
 class ProgressListener(Protocol):

@@ -22,7 +22,7 @@ from fairlead.formatting import count
 from fairlead.ledger.database import PATIENCE
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import unique_name, usable_cores
-from fairlead.records import Candidate, Run, RunStage, Study, Version
+from fairlead.records import Candidate, Run, RunHolder, RunStage, Study, Version
 from fairlead.runners.local import LocalRunner
 from fairlead.runners.runner import Runner
 from fairlead.settings import Settings
@@ -443,11 +443,11 @@ class _Carrier:
                 stages.refit(study, trials[best.number], self._look_again)
             case "register":
                 with stages.stop.at_once(stages.kept(study)):
-                    version = stages.register(study, self._candidate, trials, best)
+                    version = stages.register(study, self._candidate, trials, best, self._carrier)
                     self._write(replace(self.run, version=version.number))
             case "judge":
                 with stages.stop.at_once(stages.kept(study)):  # a second look is all it costs
-                    verdict = stages.judge(self._version)
+                    verdict = stages.judge(self._version, self._carrier)
                     self._write(replace(self.run, verdict=verdict))
             case "deploy":
                 assert self.deploy is not None
@@ -458,6 +458,10 @@ class _Carrier:
     def _write(self, run: Run) -> None:
         """Raises Lost where another process holds it by now."""
         self.run = self.stages.ledger.runs.advance(replace(run, holder=self.holder))
+
+    @property
+    def _carrier(self) -> RunHolder:
+        return RunHolder(run=self.run.id, holder=self.holder)
 
     def _kept(self) -> Study:
         """The study as the ledger has it, which may be larger than the one asked for."""

@@ -18,7 +18,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.data import split
 from fairlead.errors import Failed
 from fairlead.ledger.interface import Ledger
-from fairlead.records import Candidate, NewTask, Study, TrialRow, Verdict, Version
+from fairlead.records import Candidate, NewTask, RunHolder, Study, TrialRow, Verdict, Version
 from fairlead.registry.judging import GateOutcome, Holdout, consider, preload, undisputed
 from fairlead.registry.registry import Registry
 from fairlead.runners.runner import WorkerGroup
@@ -26,7 +26,7 @@ from fairlead.settings import Settings
 from fairlead.study.coordinator import Coordinator
 from fairlead.study.outcome import Best, Trials
 from fairlead.study.plan import StudyPlan
-from fairlead.study.progress import ProgressListener, SearchProgress
+from fairlead.study.progress import PauseClock, ProgressListener, SearchProgress
 from fairlead.study.provenance import best_json, study_json
 from fairlead.study.stop import Stopped, StopRequest
 from fairlead.study.workers import StudyWorkers
@@ -83,13 +83,13 @@ class Stages:
         self.watch.stage("searching")
         self._start_workers(study)
         coordinator = Coordinator(self.plan, study, self.ledger, tell=self.tell)
-        before = self._done(study)
+        before, pauses = self._done(study), PauseClock()
         with self.patience(study) as pause:
             while coordinator.advance():
-                self.watch.searching(self._snapshot(coordinator, before))
+                self.watch.searching(self._snapshot(coordinator, before, pauses))
                 pause(news=coordinator.news)
                 look()
-        self.watch.searching(self._snapshot(coordinator, before))
+        self.watch.searching(self._snapshot(coordinator, before, pauses))
         return coordinator.study
 
     def refit(
@@ -120,19 +120,28 @@ class Stages:
                 pause(news=False)
                 look()
 
-    def register(self, study: Study, candidate: Candidate, trials: Trials, best: Best) -> Version:
+    def register(
+        self, study: Study, candidate: Candidate, trials: Trials, best: Best, carrier: RunHolder
+    ) -> Version:
         """Give the candidate, with the study that it came from, its place in the registry.
 
         A model that was registered before is that version, with the study that it had then.
+
+        Raises:
+            Lost: Its run is not the carrier's any more.
         """
-        version = self._registry.known(candidate, model=self.plan.spec.name)
+        registry = self._registry(carrier)
+        version = registry.known(candidate, model=self.plan.spec.name)
         if version is None:
-            version = self._register(study, candidate, trials, best)
+            complete = self._complete(study, candidate, trials, best)
+            version = registry.register(complete, model=self.plan.spec.name, size=study.size)
         if (version.study, version.size) != (study.id, study.size):
             self.watch.note(f"the best model is still v{version.number}: no new version")
         return version
 
-    def _register(self, study: Study, candidate: Candidate, trials: Trials, best: Best) -> Version:
+    def _complete(
+        self, study: Study, candidate: Candidate, trials: Trials, best: Best
+    ) -> Candidate:
         files = {
             **candidate.files,
             "study.json": self.artifacts.put(
@@ -140,17 +149,17 @@ class Stages:
             ),
             "best.json": self.artifacts.put(best_json(best, candidate)),
         }
-        complete = replace(candidate, files=files)
-        return self._registry.register(complete, model=self.plan.spec.name, size=study.size)
+        return replace(candidate, files=files)
 
-    def judge(self, version: Version) -> Verdict:
-        """Put the version before the gate, unless it is the champion."""
-        outcome = undisputed(self._registry, version) or self._judge(version)
+    def judge(self, version: Version, carrier: RunHolder) -> Verdict:
+        """Put the version before the gate, unless it is the champion. Raises as `register`."""
+        registry = self._registry(carrier)
+        outcome = undisputed(registry, version) or self._judge(registry, version)
         if outcome.note:
             self.watch.note(outcome.note)
         return outcome.verdict
 
-    def _judge(self, version: Version) -> GateOutcome:
+    def _judge(self, registry: Registry, version: Version) -> GateOutcome:
         self.watch.stage("judging")
         table, data = self.plan.table, self.plan.spec.data
         training, held = split.holdout(table, data.holdout, seed=data.seed)
@@ -161,11 +170,10 @@ class Stages:
             seed=self.plan.spec.seed,
         )
         terms = self.plan.spec.promote
-        return consider(self._registry, version, holdout=rows, terms=terms)
+        return consider(registry, version, holdout=rows, terms=terms)
 
-    @property
-    def _registry(self) -> Registry:
-        return Registry(ledger=self.ledger, artifacts=self.artifacts)
+    def _registry(self, carrier: RunHolder) -> Registry:
+        return Registry(ledger=self.ledger, artifacts=self.artifacts, carrier=carrier)
 
     def _start_workers(self, study: Study) -> None:
         self.workers.start(
@@ -223,13 +231,18 @@ class Stages:
         counts = self.ledger.studies.counts(study.id)
         return counts.done + counts.failed + counts.pruned
 
-    def _snapshot(self, coordinator: Coordinator, before: int) -> SearchProgress:
+    def _snapshot(
+        self, coordinator: Coordinator, before: int, pauses: PauseClock
+    ) -> SearchProgress:
+        study, elapsed = coordinator.study, coordinator.elapsed
+        counts = self.ledger.studies.counts(study.id)
         return SearchProgress(
-            study=replace(coordinator.study, size=coordinator.size),
+            study=replace(study, size=coordinator.size),
             metric=self.plan.metric.name,
-            counts=self.ledger.studies.counts(coordinator.study.id),
+            counts=counts,
             best=coordinator.best,
             workers=self.workers.alive(),
-            elapsed=coordinator.elapsed,
+            elapsed=elapsed,
             before=before,
+            paused=pauses.look(elapsed, paused=study.paused and not counts.running),
         )

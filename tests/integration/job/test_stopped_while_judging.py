@@ -1,4 +1,4 @@
-"""A run that is asked to stop while its candidate is judged."""
+"""A run that is asked to stop, or cancelled, while its candidate is judged."""
 
 from __future__ import annotations
 
@@ -55,3 +55,18 @@ def test_a_stop_while_judging_is_heeded_at_once_and_the_same_command_judges(
         assert ledger.versions.champion("judged") is None
     again = place.json("run", "spec.yaml")
     assert (again["version"], again["promoted"]) == (1, True)
+
+
+def test_a_run_that_is_cancelled_while_it_is_judged_promotes_nothing(place: Place) -> None:
+    place.write("rows.csv", rows())
+    place.write("spec.yaml", SPEC)
+    run = place.start("run", "spec.yaml", "--workers", "1")
+    log = place.folder / "output.log"
+    wait_until(lambda: "judging" in log.read_text())
+    cancelled = place.run("cancel", "judged", "--why", "wrong data")
+    assert cancelled.returncode == 0, cancelled.stderr
+    assert run.wait(60) == 1
+    assert "was cancelled: wrong data" in log.read_text()
+    with open_ledger(place.home / "ledger.db") as ledger:
+        assert ledger.versions.judgements("judged") == []
+        assert ledger.versions.champion("judged") is None
