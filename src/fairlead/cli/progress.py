@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
+from fairlead.cli.next_steps import program
 from fairlead.cli.output import note
 from fairlead.formatting import count
 from fairlead.study.progress import ProgressListener, SearchProgress, Silent
@@ -155,16 +156,17 @@ def _waits(snapshot: SearchProgress) -> str | None:
     if snapshot.counts.running:
         return None
     if snapshot.study.paused:
-        return "paused"
+        return f"paused: `{program()} resume {snapshot.study.id}` goes on"
     return None if snapshot.workers else "waiting for workers"
 
 
 def seconds_left(snapshot: SearchProgress) -> float | None:
     """What the rest takes if it goes on as it went; None while nothing has ended."""
     fresh = trials_done(snapshot) - snapshot.before
-    if fresh < 1 or snapshot.elapsed <= 0:
+    worked = snapshot.elapsed - snapshot.paused
+    if fresh < 1 or worked <= 0:
         return None
-    return snapshot.elapsed / fresh * (snapshot.study.size - trials_done(snapshot))
+    return worked / fresh * (snapshot.study.size - trials_done(snapshot))
 
 
 def _clock(seconds: float) -> str:

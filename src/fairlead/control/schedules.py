@@ -23,6 +23,17 @@ from fairlead.stores import Stores
 
 
 @dataclass(frozen=True, kw_only=True)
+class MadeSchedule:
+    """A schedule that was made or changed, and what a person should know of its data, if anything.
+
+    That is where only some machines may have it.
+    """
+
+    schedule: Schedule
+    remark: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScheduleRow:
     """A schedule, and the run that it began last as it is now."""
 
@@ -37,7 +48,7 @@ def put(
     every: float,
     minute: int | None,
     through_server: bool = False,
-) -> Schedule:
+) -> MadeSchedule:
     """Make the schedule of a model, or change the one that it has.
 
     Args:
@@ -56,7 +67,7 @@ def put(
         refuse_path(source)
     require_file(source, asked.base)
     first = due.first_at(minute, stores.ledger.now())
-    return stores.ledger.schedules.put(
+    made = stores.ledger.schedules.put(
         Schedule(
             model=asked.model,
             every=every,
@@ -69,6 +80,7 @@ def put(
             due=first,
         )
     )
+    return MadeSchedule(schedule=made, remark=_remark(source, asked.base))
 
 
 def source_of(stores: Stores, asked: Retraining) -> str:
@@ -87,8 +99,7 @@ def refuse_path(source: str) -> None:
         )
 
 
-def remark(source: str, base: Path) -> str | None:
-    """What a person should know of data that only some machines may have; None of other data."""
+def _remark(source: str, base: Path) -> str | None:
     if not is_file(source):
         return None
     return (

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fairlead.cli.context import opened
-from fairlead.cli.output import json_option, note, print_json
+from fairlead.cli.output import json_option
 
 
 @click.command(epilog="\b\nExample:\n  fairlead resume boston-prices\n")
@@ -14,14 +13,7 @@ from fairlead.cli.output import json_option, note, print_json
 @click.pass_context
 def command(ctx: click.Context, run: str, *, as_json: bool) -> None:
     """Let the tasks of RUN be taken again."""
-    from fairlead.control.submitted import beside, find, resume
+    from fairlead.cli.commands.pause import change_tasks
+    from fairlead.control.submitted import resume
 
-    with opened(ctx) as stores:
-        changed = resume(stores.ledger, find(stores.ledger, run, to_change=True))
-        others = beside(stores.ledger, changed)
-    if as_json:
-        print_json(changed)
-    else:
-        click.echo(f"{changed.id} resumed")
-    for other in others:
-        note(f"run {other.id} has the same tasks: it goes on, too")
+    change_tasks(ctx, run, resume, said="resumed", of_others="it goes on", as_json=as_json)

@@ -84,16 +84,13 @@ def command(  # noqa: PLR0913 - click passes each option by name
 
 
 def _submit(ctx: click.Context, asked: Retraining, *, as_json: bool) -> None:
+    from fairlead.cli.commands.submit import show_submitted
     from fairlead.cli.progress import watching
     from fairlead.control.retraining import retrain
 
     with counted(keeps=False) as stop, watching(quiet=False) as watch:
         run = retrain(asked, settings(ctx), watch, stop)
-    if as_json:
-        print_json(run)
-    else:
-        click.echo(run.id)
-        note(f"`{program()} watch {run.id}` shows its progress")
+    show_submitted(ctx, run, as_json=as_json)
 
 
 def _schedule(
@@ -103,19 +100,19 @@ def _schedule(
     from fairlead.control import schedules
 
     with opened(ctx) as stores:
-        made = schedules.put(
+        put = schedules.put(
             stores,
             asked,
             every=every,
             minute=first,
             through_server=settings(ctx).is_behind_api,
         )
-        remark = schedules.remark(schedules.source_of(stores, asked), asked.base)
+    made = put.schedule
     if as_json:
         print_json(made)
     else:
         when = "at once" if first is None else f"at {minute(made.due)} UTC"
         click.echo(f"{made.model}: every {interval(made.every)}, first {when}")
-    if remark is not None:
-        note(remark)
+    if put.remark is not None:
+        note(put.remark)
     note(f"a controller begins the runs; `{program()} schedules` shows what came of them")

@@ -13,6 +13,7 @@ from fairlead.cli.output import json_option, minute, note, print_json, print_tab
 
 if TYPE_CHECKING:
     from fairlead.control.schedules import ScheduleRow
+    from fairlead.records import Schedule
 
 _EPILOG = """\b
 Examples:
@@ -78,10 +79,7 @@ def pause(ctx: click.Context, model: str, *, as_json: bool) -> None:
 
     with opened(ctx) as stores:
         paused = schedules.pause(stores.ledger, model)
-    if as_json:
-        print_json(paused)
-        return
-    click.echo(f"schedule of {model} paused")
+    _show(paused, "paused", as_json=as_json)
 
 
 @command.command()
@@ -97,10 +95,7 @@ def resume(ctx: click.Context, model: str, *, as_json: bool) -> None:
 
     with opened(ctx) as stores:
         resumed = schedules.resume(stores.ledger, model)
-    if as_json:
-        print_json(resumed)
-        return
-    click.echo(f"schedule of {model} resumed, next at {minute(resumed.due)} UTC")
+    _show(resumed, f"resumed, next at {minute(resumed.due)} UTC", as_json=as_json)
 
 
 @command.command()
@@ -116,6 +111,13 @@ def remove(ctx: click.Context, model: str) -> None:
     with opened(ctx) as stores:
         schedules.remove(stores.ledger, model)
     click.echo(f"schedule of {model} removed")
+
+
+def _show(schedule: Schedule, said: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(schedule)
+    else:
+        click.echo(f"schedule of {schedule.model} {said}")
 
 
 def interval(seconds: float) -> str:

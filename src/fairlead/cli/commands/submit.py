@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from fairlead.cli.context import settings
+from fairlead.cli.context import opened, settings
 from fairlead.cli.interrupts import counted
 from fairlead.cli.next_steps import program
 from fairlead.cli.options import priority_option, sets_option
 from fairlead.cli.output import json_option, note, print_json
+
+if TYPE_CHECKING:
+    from fairlead.records import Run
 
 _EPILOG = """\b
 Examples:
@@ -67,8 +71,17 @@ def command(  # noqa: PLR0913 - click passes each option by name
         )
     if id_file is not None:
         id_file.write_text(run.id)
+    show_submitted(ctx, run, as_json=as_json)
+
+
+def show_submitted(ctx: click.Context, run: Run, *, as_json: bool) -> None:
+    """Print a run that a command has submitted, and what it waits for where it is paused."""
     if as_json:
         print_json(run)
     else:
         click.echo(run.id)
         note(f"`{program()} watch {run.id}` shows its progress")
+    with opened(ctx) as stores:
+        is_paused = stores.ledger.studies.get(run.study).paused
+    if is_paused:
+        note(f"its study is paused, and stays so until `{program()} resume {run.id}`")
