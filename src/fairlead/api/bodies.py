@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -38,20 +39,20 @@ class Disconnected(Exception):
 class Held:
     """The bytes of all bodies that are in memory. The first SMALL of each are not counted.
 
-    So who sends large bodies keeps out others who do, and nobody else.
+    So who sends large bodies keeps out others who do, and nobody else; and no caller all others.
 
     Args:
-        most: That there may be at once.
+        most: That there may be at once; of one caller half as many.
     """
 
     SMALL = 64 * 1024
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._held = 0
+        self._held: Counter[str] = Counter()
 
     @contextmanager
-    def one(self) -> Iterator[Callable[[int], None]]:
+    def one(self, caller: str) -> Iterator[Callable[[int], None]]:
         """Count a body until this ends; called with the bytes that are there of it.
 
         The call raises Overloaded where there are too many.
@@ -61,15 +62,19 @@ class Held:
         def grown(size: int) -> None:
             nonlocal mine
             more = max(0, size - self.SMALL) - mine
-            if self._held + more > self._most:
+            if self._held[caller] + more > self._most // 2:
+                raise Overloaded("you have many large requests in hand; try again soon")
+            if self._held.total() + more > self._most:
                 raise Overloaded("the server has many large requests in hand; try again soon")
-            self._held += more
+            self._held[caller] += more
             mine += more
 
         try:
             yield grown
         finally:
-            self._held -= mine
+            self._held[caller] -= mine
+            if not self._held[caller]:
+                del self._held[caller]
 
 
 def too_large(most: int) -> TooLarge:

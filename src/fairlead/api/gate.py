@@ -1,8 +1,8 @@
 """The gate: every request passes it, and what it does not let in reaches no route.
 
 It knows who asks (a token, or this machine where there is none), refuses what the role may not,
-keeps web pages of other hosts out, bounds each body and what all hold together, and turns a fault
-into a problem document.
+keeps web pages of other hosts out, bounds each body and what all hold together, refuses texts that
+no database keeps, and turns a fault into a problem document.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fairlead.api import bodies, ledger_rights
 from fairlead.api.access import LOCAL, MAY, OPEN, Access, Caller, Failures, needed
+from fairlead.api.pages import NUL
 from fairlead.api.problems import problem, problem_of, too_slow, unexpected
 from fairlead.api.transfers import is_streamed
 from fairlead.errors import Overloaded, TooLarge
@@ -29,7 +30,7 @@ MOST = 64 * 1024
 """Bytes that a body may have; a call of the ledger or a spec may have more."""
 
 HELD = 192 << 20
-"""Bytes that the bodies of all requests may hold of the memory."""
+"""Bytes that the bodies of all requests may hold of the memory; those of one token half of it."""
 
 _SUBMITTING = ("/api/v1/runs", 4 << 20)
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fairlead"'}
@@ -42,7 +43,7 @@ class Gate:
         app: The one behind it.
         access: Knows the tokens.
         host: The name or address that was asked to be bound.
-        held: Bytes that the bodies of all requests may hold.
+        held: Bytes that the bodies of all requests may hold; those of one token half of it.
     """
 
     def __init__(self, app: ASGIApp, *, access: Access, host: str, held: int = HELD) -> None:
@@ -65,7 +66,7 @@ class Gate:
         if is_streamed(scope["method"], scope["path"]):
             await self._passed_on(scope, receive, send)
             return
-        with self._held.one() as grown:
+        with self._held.one(caller.identity) as grown:
             body = await _body(scope, receive, grown)
             if isinstance(body, Response):
                 await body(scope, receive, send)
@@ -137,11 +138,22 @@ async def _body(scope: Scope, receive: Receive, grown: Callable[[int], None]) ->
     most = _most(scope["path"])
     try:
         bodies.refuse_announced(scope, most)
-        return await bodies.whole(receive, most, grown)
+        body = await bodies.whole(receive, most, grown)
     except (TooLarge, Overloaded) as error:
         return problem_of(error)
     except (bodies.TooSlow, bodies.Disconnected):  # nobody hears the answer to the latter
         return too_slow()
+    return _with_nul() if _has_nul(scope["path"], body) else body
+
+
+def _has_nul(path: str, body: bytes) -> bool:
+    """Whether a text of the body has one; a call of the ledger may, in what is kept as JSON."""
+    return not path.startswith(ledger_rights.PREFIX) and NUL.search(body) is not None
+
+
+def _with_nul() -> Response:
+    text = "the body has a NUL (\\u0000) in a text: leave it out, no database keeps one"
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", text)
 
 
 def _most(path: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -16,6 +17,9 @@ from fairlead.errors import Invalid
 from fairlead.formatting import plain
 
 Item = TypeVar("Item")
+
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""A NUL in a text of JSON, which no database keeps; not a backslash before the five characters."""
 
 Number = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items of a page.")]
@@ -54,11 +58,16 @@ def read(cursor: str | None, kind: Any) -> Any:
     try:
         padded = cursor.encode() + b"=" * (-len(cursor) % 4)
         decoded = base64.b64decode(padded, altchars=b"-_", validate=True)
-        return TypeAdapter(kind).validate_json(decoded, strict=True)
+        found = TypeAdapter(kind).validate_json(decoded, strict=True)
     except (ValueError, ValidationError) as error:
-        raise Invalid(
-            "cursor: it is not the 'next' of an answer for this list; leave it out to begin"
-        ) from error
+        raise _none_of_ours() from error
+    if NUL.search(decoded):
+        raise _none_of_ours()
+    return found
+
+
+def _none_of_ours() -> Invalid:
+    return Invalid("cursor: it is not the 'next' of an answer for this list; leave it out to begin")
 
 
 def answer(value: object) -> Response:

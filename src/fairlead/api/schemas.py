@@ -96,7 +96,7 @@ class ModelRow(BaseModel):
     versions: int
     metric: str
     holdout_score: float | None
-    created: str
+    created: float
     live: dict[str, int] | None
     mlflow: str
 
@@ -216,9 +216,17 @@ class StoredArtifact(BaseModel):
 
 
 class WhyBody(_Body):
-    """Why the traffic is to change."""
+    """Why the traffic is to change, and from which route."""
 
     why: str = Field(min_length=1, max_length=2000, examples=["too slow since Monday"])
+    previous: int | None = Field(
+        default=None,
+        ge=1,
+        le=999_999_999,
+        examples=[7],
+        description="Number of the route that you know to be in force: where another one is, "
+        "nothing changes (409). Any if null.",
+    )
 
 
 class RouteBody(WhyBody):

@@ -117,6 +117,7 @@ def set_route(
         f"{body.why} (by {by.name})",
         access=_access(on),
         on_event=_ignore,
+        known=body.previous,
     )
     return pages.answer(route)
 
@@ -127,10 +128,15 @@ def undo_route(
 ) -> Response:
     """Share the traffic again as before the present route; a deployment that runs ends."""
     changing.of((Route, Deployment), _undone)
-    why = f"{body.why} (by {by.name})"
-    return pages.answer(
-        _undone(routes.undo(on.stores, model, why, access=_access(on), on_event=_ignore))
+    undone = routes.undo(
+        on.stores,
+        model,
+        f"{body.why} (by {by.name})",
+        access=_access(on),
+        on_event=_ignore,
+        known=body.previous,
     )
+    return pages.answer(_undone(undone))
 
 
 @router.post("/models/{model}/undeploy", response_model=Route, tags=["serving"], dependencies=ONCE)
@@ -140,7 +146,9 @@ def undeploy(
     """Take a model out of service."""
     changing.of(Route, lambda route: route)
     why = f"{body.why} (by {by.name})"
-    return pages.answer(routes.undeploy(on.stores, model, why, on_event=_ignore))
+    return pages.answer(
+        routes.undeploy(on.stores, model, why, on_event=_ignore, known=body.previous)
+    )
 
 
 @router.get("/autoscaling/decisions", response_model=Decisions, tags=["fleet"])

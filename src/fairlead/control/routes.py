@@ -117,11 +117,15 @@ def set_traffic(  # noqa: PLR0913 - what, why, and who may
     *,
     access: Access,
     on_event: OnEvent,
+    known: int | None = None,
 ) -> Route:
     """Share the traffic over revisions that were deployed before, and see that it arrives.
 
     A deployment that runs ends. Where servers that followed the route before do not follow, or do
     not return the stored predictions, the route before is in force again.
+
+    Here and below, `known` is the number of the route that whoever asks knows to be in force: where
+    another one is, the change is refused. Any is if None.
 
     Raises:
         NotFound: Nothing of the model was deployed, or there is no such revision.
@@ -132,14 +136,22 @@ def set_traffic(  # noqa: PLR0913 - what, why, and who may
     """
     reason = why if why and why.strip() else f"set by {author()}"
     before, followed = stores.ledger.routes.current(model), following_current(stores.ledger, model)
-    route = routes.set_traffic(stores, model, shares, reason, approve=_verified(stores, access))
+    route = routes.set_traffic(
+        stores, model, shares, reason, approve=_verified(stores, access), known=known
+    )
     on_event(RouteChanged(route=route, before=before))
     settle_or_revert(stores, route, followed=followed, token=access.token, on_event=on_event)
     return route
 
 
-def undo(
-    stores: Stores, model: str, why: str, *, access: Access, on_event: OnEvent
+def undo(  # noqa: PLR0913 - what, why, and who may
+    stores: Stores,
+    model: str,
+    why: str,
+    *,
+    access: Access,
+    on_event: OnEvent,
+    known: int | None = None,
 ) -> Route | Deployment:
     """Share the traffic again as it was before the present route, and see that it arrives.
 
@@ -156,17 +168,20 @@ def undo(
         Unreachable: A server could not be tested; the route stays.
     """
     require_reason(why)
+    routes.refuse_other(stores.ledger.routes.current(model), known)
     ended = _cancelled(stores, model, why)
     if ended is not None:
         return ended
     before, followed = stores.ledger.routes.current(model), following_current(stores.ledger, model)
-    route = routes.undo(stores, model, why, approve=_verified(stores, access))
+    route = routes.undo(stores, model, why, approve=_verified(stores, access), known=known)
     on_event(RouteChanged(route=route, before=before))
     settle_or_revert(stores, route, followed=followed, token=access.token, on_event=on_event)
     return route
 
 
-def undeploy(stores: Stores, model: str, why: str, *, on_event: OnEvent) -> Route:
+def undeploy(
+    stores: Stores, model: str, why: str, *, on_event: OnEvent, known: int | None = None
+) -> Route:
     """Take the model out of service, and wait until every server follows.
 
     Returns:
@@ -181,7 +196,7 @@ def undeploy(stores: Stores, model: str, why: str, *, on_event: OnEvent) -> Rout
     require_reason(why)
     before = stores.ledger.routes.current(model)
     if before is None or before.traffic or running_deployment(stores.ledger, model):
-        route = routes.undeploy(stores, model, why)
+        route = routes.undeploy(stores, model, why, known=known)
         on_event(RouteChanged(route=route, before=before))
     else:
         route = before

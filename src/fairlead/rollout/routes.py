@@ -60,13 +60,14 @@ def _approve(present: Route, wanted: Route) -> None:
     """Without preflight checks: for routes whose revisions are served already."""
 
 
-def undo(
+def undo(  # noqa: PLR0913 - what, why, and who may
     stores: Stores,
     model: str,
     why: str,
     *,
     approve: Approve = _approve,
     deployment: Deployment | None = None,
+    known: int | None = None,
 ) -> Route:
     """Split the traffic as it was before the route in force; another undo goes further back.
 
@@ -81,6 +82,7 @@ def undo(
         approve: Called before the route is written.
         deployment: The one that rolls itself back, as it is to be written; the running one, if not
             given.
+        known: Number of the route that whoever asks knows to be in force; any if None.
 
     Raises:
         NotFound: Nothing of the model was deployed.
@@ -88,6 +90,7 @@ def undo(
         Conflict: Somebody else changed the route meanwhile: what was to be undone is not in force.
     """
     first = current_route(stores.ledger, model)
+    refuse_other(first, known)
     for _ in range(_ATTEMPTS):
         route = current_route(stores.ledger, model)
         if _undone_as(route) != _undone_as(first):
@@ -103,13 +106,14 @@ def undo(
     raise Conflict(f"undoing a route of {model!r}: it keeps changing; try again")
 
 
-def set_traffic(
+def set_traffic(  # noqa: PLR0913 - what, why, and who may
     stores: Stores,
     model: str,
     traffic: Mapping[str, int],
     why: str,
     *,
     approve: Approve = _approve,
+    known: int | None = None,
 ) -> Route:
     """Split the model's traffic by hand; a deployment that runs is superseded.
 
@@ -119,6 +123,7 @@ def set_traffic(
         traffic: Percent by revision; together 100.
         why: Goes into the history.
         approve: Called before the route is written.
+        known: Number of the route that whoever asks knows to be in force; any if None.
 
     Raises:
         NotFound: Nothing of the model was deployed, or there is no such revision.
@@ -126,6 +131,7 @@ def set_traffic(
         Conflict: Somebody else changed the route meanwhile.
     """
     previous = current_route(stores.ledger, model)
+    refuse_other(previous, known)
     shares = {name: percent for name, percent in traffic.items() if percent}
     _refuse_unverified(stores.ledger, model, shares)
     route = Route(
@@ -142,23 +148,25 @@ def set_traffic(
     return put_in_force(stores, route, previous=previous)
 
 
-def undeploy(stores: Stores, model: str, why: str) -> Route:
+def undeploy(stores: Stores, model: str, why: str, *, known: int | None = None) -> Route:
     """Take the model out of service: no revision has traffic; a running deployment is superseded.
 
     Args:
         stores: Of the routes and their details.
         model: Whose traffic.
         why: Goes into the history, and to clients of the model.
+        known: Number of the route that whoever asks knows to be in force; any if None.
 
     Raises:
         NotFound: Nothing of the model was deployed.
-        Conflict: The route keeps changing.
+        Conflict: Another route is in force, or it keeps changing.
     """
     for _ in range(_ATTEMPTS):
         deploys = running_deployment(stores.ledger, model) is not None
         previous = (
             stores.ledger.routes.current(model) if deploys else current_route(stores.ledger, model)
         )
+        refuse_other(previous, known)
         route = _without_traffic(model, "undeploy", why, previous)
         with suppress(Conflict):  # it is to have no traffic, whichever route was in force
             return put_in_force(stores, route, previous=previous)
@@ -202,6 +210,21 @@ def current_route(ledger: Ledger, model: str) -> Route:
             f"no revision of model {model!r} has traffic yet", code="no_route", next_steps=(deploy,)
         )
     return route
+
+
+def refuse_other(route: Route | None, known: int | None) -> None:
+    """Refuse a change that was asked for with another route in mind than the one in force.
+
+    Raises:
+        Conflict: It was.
+    """
+    number = route.number if route else None
+    if known not in {None, number}:
+        step = NextStep("route", {"model": route.model}, "shows what changed") if route else None
+        raise Conflict(
+            f"previous: the route in force is {number or 'none'}, not {known}; look at it again",
+            next_steps=(step,) if step else (),
+        )
 
 
 def last_deployment(ledger: Ledger, model: str) -> Deployment | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -62,6 +63,19 @@ def test_a_run_has_a_spec(home: Home, client: Client) -> None:
     refused = called(client("submitter"), "runs/open", {"run": run})
     assert refused.status_code == 400
     assert "runs/open: spec" in refused.json()["detail"]
+
+
+def test_a_run_is_of_the_data_and_the_search_of_its_study(home: Home, client: Client) -> None:
+    study, submitter = known(home), client("submitter")
+    run = {"id": "", "study": study.id, "deploy": False}
+    spec = json.loads(study.spec)
+    for section, change in (("data", {"source": "titanic"}), ("search", {"folds": 7})):
+        other = json.dumps({**spec, section: {**spec[section], **change}})
+        refused = called(submitter, "runs/open", {"run": run | {"spec": other}})
+        assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+        assert "other data or another search" in refused.json()["detail"]
+    mine = json.dumps({**spec, "name": "mine", "promote": {"when": "never"}})
+    assert called(submitter, "runs/open", {"run": run | {"spec": mine}}).status_code == 200
 
 
 def test_a_schedule_that_would_stop_the_controller_is_refused(client: Client) -> None:

@@ -64,6 +64,23 @@ def test_traffic_is_set_and_a_model_taken_out_of_service(home: Home, client: htt
     assert [each["traffic"] for each in history["routes"]][-3:] == [live, {}, live]
 
 
+def test_traffic_is_changed_from_the_route_that_the_client_knows_alone(
+    home: Home, client: httpx2.Client
+) -> None:
+    home.done("run", "sums.yaml", "--workers", "1", "--deploy")
+    known = client.get(f"{MODEL}/route").json()["route"]
+    asked = {"traffic": known["traffic"], "why": "agreed"}
+    changed = client.post(f"{MODEL}/route", json={**asked, "previous": known["number"]})
+    assert changed.status_code == 200, changed.text
+    for change, body in (("route", asked), ("undo", {"why": "x"}), ("undeploy", {"why": "x"})):
+        late = client.post(f"{MODEL}/{change}", json={**body, "previous": known["number"]})
+        assert (late.status_code, late.json()["code"]) == (409, "conflict"), change
+        assert f"in force is {changed.json()['number']}, not" in late.json()["detail"]
+    assert client.get(f"{MODEL}/route").json()["route"] == changed.json()
+    now = {"why": "too low", "previous": changed.json()["number"]}
+    assert client.post(f"{MODEL}/undeploy", json=now).json()["traffic"] == {}
+
+
 @pytest.mark.parametrize(
     ("ask", "body", "status"),
     [
