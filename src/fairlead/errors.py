@@ -128,6 +128,12 @@ class Permanent(FairleadError):
     default_code = "permanent"
 
 
+def described(error: BaseException) -> str:
+    """What an error says, in one line; one that is none of ours with its kind before it."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, FairleadError) else f"{type(error).__name__}: {text}"
+
+
 class Invalid(Permanent):
     """The request is wrong: one line, exit status 2, nothing written."""
 

@@ -21,6 +21,7 @@ from fairlead.records import Params, Scalar
 
 _THOUSAND = 1000
 _NAMED = 5  # classes of a list
+_NUMBERED = 3  # numbers of a list
 _LISTED = 20  # names of a list
 _SHOWN = 80  # characters of a value that is someone else's
 _TIED = "\N{NO-BREAK SPACE}"
@@ -31,6 +32,13 @@ _SECRET = {"password", "sslpassword"}
 def count(many: int, noun: str) -> str:
     """A number of things: 1 task, 2,000 tasks."""
     return f"{many} {noun}" if many == 1 else f"{many:,} {noun}s"
+
+
+def numbered(noun: str, numbers: Sequence[int]) -> str:
+    """Things by their numbers, the first few: trial 3, trials 0, 1, 2, ..."""
+    named = ", ".join(map(str, numbers[:_NUMBERED]))
+    more = ", ..." if len(numbers) > _NUMBERED else ""
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {named}{more}"
 
 
 def size(many: int) -> str:
@@ -70,7 +78,7 @@ def plain(value: Any) -> Any:
 
 
 def utc(seconds: float) -> str:
-    """A time since the epoch, such as 2026-11-21T05:42:35Z: in JSON and CSV."""
+    """A time since the epoch, such as 2026-11-21T05:42:35Z: in logs and in text."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fairlead.cli.output import printable, second
-from fairlead.formatting import plain, utc
 
 if TYPE_CHECKING:
     from fairlead.records import ScalingDecision
@@ -22,8 +21,3 @@ def decision_line(decision: ScalingDecision, *, at: str | None = None) -> str:
 
     change = f"{decision.there:>3} -> {after(decision):<3}"
     return f"{at or second(decision.at)}  {change}  {printable(decision.reason)}"
-
-
-def decision_json(decision: ScalingDecision) -> dict[str, Any]:
-    """A decision as JSON has it."""
-    return {**plain(decision), "at": utc(decision.at)}

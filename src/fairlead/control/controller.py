@@ -18,7 +18,7 @@ from fairlead.control.deployments import wait
 from fairlead.control.events import Event, Notice
 from fairlead.control.runs import deploy_and_test
 from fairlead.control.scheduler import Scheduler
-from fairlead.errors import STORE_IS_AWAY, Failed, FairleadError, Lost
+from fairlead.errors import STORE_IS_AWAY, Failed, FairleadError, Lost, described
 from fairlead.records import Deployment, Route, Run
 from fairlead.registry.mlflow import start_mirror
 from fairlead.settings import Settings
@@ -102,7 +102,7 @@ class Controller:
         except STORE_IS_AWAY as error:
             self.note(f"{error}; trying again")
         except Exception as error:  # noqa: BLE001 - a row that cannot be read, for one
-            line = f"{what}: {type(error).__name__}: {error}; trying again"
+            line = f"{what}: {described(error)}; trying again"
             if self._last_faults.get(what) != line:
                 self._last_faults[what] = line
                 self.note(line)
@@ -154,7 +154,7 @@ class Controller:
         except FairleadError as error:
             say(str(error) if isinstance(error, Failed) else f"{error}; tried again later")
         except Exception as error:  # noqa: BLE001 - one run's fault must not end the others
-            say(f"{type(error).__name__}: {error}; tried again later")
+            say(f"{described(error)}; tried again later")
             _LOG.error("where that came from", exc_info=error)
         else:
             say(f"done: {outcome.version.model} v{outcome.version.number}")

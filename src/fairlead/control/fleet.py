@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from fairlead.errors import Transient
+from fairlead.formatting import numbered
 from fairlead.ledger.interface import Ledger
+from fairlead.ledger.store import open_ledger
 from fairlead.ledger.turns import lacking
 from fairlead.machine import unique_name
 from fairlead.records import FleetWorker, RunningTask, TaskQueue
@@ -26,6 +28,8 @@ from fairlead.study.workers import StudyWorkers
 
 _EVERY = 0.5
 """Seconds between two looks at the workers of slots."""
+_PATIENCE = 2.0
+"""Seconds that slots wait for a ledger that is away: then they look at their workers again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +92,11 @@ def _member(
 ) -> FleetMember:
     if task is None:
         return FleetMember(worker=worker, task=None, doing="idle", seconds=None)
-    trials = ", ".join(map(str, task.trials[:3])) + (", ..." if len(task.trials) > 3 else "")  # noqa: PLR2004 - that are named
-    what = "refit of trial" if task.kind == "refit" else "trial"
-    plural = "s" if len(task.trials) > 1 else ""
+    what = numbered("refit of trial" if task.kind == "refit" else "trial", task.trials)
     return FleetMember(
         worker=worker,
         task=task,
-        doing=f"{names.get(task.study, task.study)}, {what}{plural} {trials}",
+        doing=f"{names.get(task.study, task.study)}, {what}",
         seconds=max(0.0, now - task.since),
     )
 
@@ -118,11 +120,16 @@ def _unserved(queue: TaskQueue, workers: Sequence[FleetWorker], names: dict[str,
 # ---- slots ----------------------------------------------------------------------------------
 
 
+def slots_ledger(settings: Settings) -> Ledger:
+    """The ledger for `Slots`: one that is away keeps them from nothing else for long."""
+    return open_ledger(settings.ledger_url, patience=_PATIENCE, setting=settings.ledger_setting)
+
+
 class Slots:
     """So many workers of this machine, until they are asked to stop.
 
     Args:
-        ledger: Where they get tasks from.
+        ledger: Where they get tasks from: see `slots_ledger`.
         settings: Say where the stores are.
         count: How many there are to be.
         study: Id of the one study that they work on; any if None.
@@ -147,10 +154,13 @@ class Slots:
         self._study = study
         self._drain = math.inf if drain is None else drain
         self._asked = 0
+        self._until = math.inf  # what is in hand may go on, by the monotonic clock
         self._wake = threading.Event()
 
     def stop(self) -> None:
         """Let the workers finish what they have in hand; asked twice, end them at once."""
+        if not self._asked:
+            self._until = time.monotonic() + self._drain
         self._asked += 1
         self._wake.set()
 
@@ -174,9 +184,8 @@ class Slots:
                 with suppress(Transient):  # the ledger is away: tried again
                     workers.poll()
                 self._wake.wait(_EVERY)
-            until = time.monotonic() + self._drain
             asked_to_leave = False
-            while self._asked == 1 and workers.alive() and time.monotonic() < until:
+            while self._asked == 1 and workers.alive() and time.monotonic() < self._until:
                 if not asked_to_leave:
                     with suppress(Transient):
                         workers.drain()

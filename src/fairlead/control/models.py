@@ -9,7 +9,6 @@ from itertools import groupby, islice
 from typing import Any
 
 from fairlead.data.dialect import Dialect
-from fairlead.formatting import utc
 from fairlead.inference import Exported
 from fairlead.records import Judgement, Promotion, Route, Signature, Version
 from fairlead.registry.mlflow import catch_up, start_mirror
@@ -80,7 +79,7 @@ def summary_json(model: ModelSummary) -> dict[str, Any]:
         "versions": model.versions,
         "metric": model.metric,
         "holdout_score": model.holdout_score,
-        "created": utc(model.created),
+        "created": model.created,
         "live": dict(model.live.traffic) if model.live else None,
         "mlflow": f"{model.waiting} waiting" if model.waiting else "told",
     }

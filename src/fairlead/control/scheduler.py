@@ -18,7 +18,7 @@ from fairlead.control import due
 from fairlead.control.clients import ClientSettings
 from fairlead.control.retraining import Retraining, champions_study, retrain
 from fairlead.control.schedules import refuse_path, source_of
-from fairlead.errors import STORE_IS_AWAY, Busy, FairleadError, Lost, Transient
+from fairlead.errors import STORE_IS_AWAY, Busy, FairleadError, Lost, Transient, described
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import unique_name
 from fairlead.records import Run, Schedule, ScheduleOutcome
@@ -129,10 +129,8 @@ class Scheduler:
 
     def _put_off(self, schedule: Schedule, error: Exception) -> None:
         self._not_before[schedule.model] = time.monotonic() + _AFTER_FAULT
-        ours = isinstance(error, FairleadError)
-        what = str(error) if ours else f"{type(error).__name__}: {error}"
-        _say(self.note, schedule.model, f"{what}; tried again later")
-        if not ours:
+        _say(self.note, schedule.model, f"{described(error)}; tried again later")
+        if not isinstance(error, FairleadError):
             _LOG.error("where that came from", exc_info=error)
 
 
@@ -187,7 +185,7 @@ class _Work:
         except FairleadError as error:
             self._fail(str(error), passing=isinstance(error, Transient))
         except Exception as error:  # noqa: BLE001 - one schedule's fault must not end the others
-            self._fail(f"{type(error).__name__}: {error}", passing=False)
+            self._fail(described(error), passing=False)
         else:
             self.say(f"began run {run.id}")
 

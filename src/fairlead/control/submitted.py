@@ -12,7 +12,8 @@ from fairlead.control.halts import Halt, HaltWatch, halts
 from fairlead.errors import Conflict, Invalid, NextStep, NotFound
 from fairlead.formatting import did_you_mean
 from fairlead.ledger.interface import Ledger
-from fairlead.records import Event, Result, Run, Study, Trial
+from fairlead.ledger.wanted import asked
+from fairlead.records import Result, Run, Study, Trial
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, parse_canonical
 from fairlead.spec.load import Loaded
@@ -20,7 +21,7 @@ from fairlead.stores import Stores
 from fairlead.study import run as runs
 from fairlead.study.ended import outcome_of, refuse_unfinished
 from fairlead.study.outcome import RunOutcome, metric_of, study_row
-from fairlead.study.progress import ProgressListener, SearchProgress
+from fairlead.study.progress import PauseClock, ProgressListener, SearchProgress
 from fairlead.study.run import RunRequest
 from fairlead.study.stop import StopRequest
 
@@ -274,6 +275,7 @@ class _View:
         self._stage = ""
         self._mark = 0
         self._best: tuple[Trial, float] | None = None
+        self._pauses = PauseClock()
         counts = ledger.studies.counts(run.study)
         self._before = counts.done + counts.failed + counts.pruned
         self._began = time.monotonic()
@@ -311,14 +313,16 @@ class _View:
         for result in results:
             self._weigh(result)
         running = [one for one in self._ledger.tasks.running() if one.study == self._study.id]
+        elapsed = time.monotonic() - self._began
         return SearchProgress(
             study=self._study,
             metric=self._metric.name,
             counts=self._ledger.studies.counts(self._study.id),
             best=self._best,
             workers=len({one.worker for one in running}),
-            elapsed=time.monotonic() - self._began,
+            elapsed=elapsed,
             before=self._before,
+            paused=self._pauses.look(elapsed, paused=self._study.paused and not running),
         )
 
     def _weigh(self, result: Result) -> None:
@@ -334,14 +338,19 @@ class _View:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """A run, and how far its study is."""
+    """A run, and how far it is."""
 
     run: Run
     study: str  # the name in its spec
-    size: int
-    ended: int
-    paused: bool
+    size: int  # trials that it wants: its study may have more
+    ended: int  # of these
+    paused: bool  # whether the tasks of its study wait
     priority: int = 0
+
+    @property
+    def state(self) -> str:
+        """The state of the run; "paused" while it goes on and its tasks wait."""
+        return "paused" if self.paused and self.run.state == "running" else self.run.state
 
 
 def overview(
@@ -354,7 +363,7 @@ def overview(
 
 
 def row(ledger: Ledger, run: Run) -> RunRow:
-    """A run, and how far its study is."""
+    """A run, and how far it is."""
     return _row(ledger, run, ledger.studies.get(run.study))
 
 
@@ -369,27 +378,20 @@ def study_summary(ledger: Ledger, study: Study) -> dict[str, Any]:
 
 
 def _row(ledger: Ledger, run: Run, study: Study) -> RunRow:
-    counts = ledger.studies.counts(study.id)
+    size = min(study.size, asked(run.spec) or study.size)
     return RunRow(
         run=run,
         study=name_of(run, study),
-        size=study.size,
-        ended=counts.done + counts.failed + counts.pruned,
+        size=size,
+        ended=_ended(ledger, run, study, size),
         paused=study.paused,
         priority=study.priority,
     )
 
 
-_FAULTS = {"faulted", "lost", "released", "withdrawn"}
-
-
-def history(ledger: Ledger, run: Run, *, faults: bool) -> Sequence[Event]:
-    """What happened to the run's study since the run began, the oldest first.
-
-    Args:
-        ledger: Where it is.
-        run: Which.
-        faults: Only attempts that ended without a result.
-    """
-    lines = [event for event in ledger.studies.events(run.study) if event.at >= run.began]
-    return [event for event in lines if not faults or event.kind in _FAULTS]
+def _ended(ledger: Ledger, run: Run, study: Study, size: int) -> int:
+    """How many of the run's first trials have ended; counted only where nothing else tells."""
+    if size < study.size:
+        return size if run.state == "done" else ledger.studies.ended(study.id, below=size)
+    counts = ledger.studies.counts(study.id)
+    return counts.done + counts.failed + counts.pruned

@@ -156,12 +156,6 @@ def is_retryable(error: Exception) -> bool:
     return isinstance(error, Transient | OSError)
 
 
-def one_line(error: Exception) -> str:
-    """The error in one line."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, FairleadError) else f"{type(error).__name__}: {text}"
-
-
 @dataclass(frozen=True)
 class CheckCache:
     """What checks found, a file for each model that was checked.

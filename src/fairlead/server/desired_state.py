@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from fairlead.errors import described
 from fairlead.records import Route
 from fairlead.rollout.traffic_split import out_of_service_reason
-from fairlead.rollout.verification import Verifications, VerifiedRevision, one_line
+from fairlead.rollout.verification import Verifications, VerifiedRevision
 from fairlead.server.snapshot import ModelSnapshot
 from fairlead.serving.plan import Confirmed, Held, Missing, Plan, Report, Split
 
@@ -342,7 +343,7 @@ class PlanPublisher:
         return desired_state(
             snapshot,
             self._verifications.verified(snapshot.model),
-            faults={name: one_line(error) for name, error in failures.items()},
+            faults={name: described(error) for name, error in failures.items()},
             present=self._present(snapshot.model),
         )
 

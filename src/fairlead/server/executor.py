@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from fairlead.errors import Conflict, Unreachable
+from fairlead.errors import Conflict, Unreachable, described
 from fairlead.records import Deployment, DeploymentState, Revision, RevisionState, Route
 from fairlead.rollout.background import BackgroundCalls, CallOutcome
 from fairlead.rollout.routes import put_in_force, undo
 from fairlead.rollout.smoke_test import Endpoint, SmokeTestResult, smoke_test
 from fairlead.rollout.traffic_split import with_share
 from fairlead.rollout.undo import is_superseded_step
-from fairlead.rollout.verification import Verifications, is_retryable, one_line
+from fairlead.rollout.verification import Verifications, is_retryable
 from fairlead.server.canary import Baseline, CanaryMetrics, CanaryVerdict
 from fairlead.server.decide import (
     Action,
@@ -137,7 +137,7 @@ class Executor:
         try:
             return self._do(next_action(deployment, revision, self._progress(work, status)), work)
         except Conflict as error:
-            self._on_event(ServerNotice(text=one_line(error), next_steps=error.next_steps))
+            self._on_event(ServerNotice(text=described(error), next_steps=error.next_steps))
             return True
 
     # ---- what is known ----------------------------------------------------------------------
@@ -214,8 +214,8 @@ class Executor:
         if outcome.error is None:
             return self._mark(work, "ready", "verified: its golden rows came back as they should")
         if is_retryable(outcome.error):
-            return self._wait(work, f"it is verified again: {one_line(outcome.error)}")
-        return self._mark(work, "failed", one_line(outcome.error))
+            return self._wait(work, f"it is verified again: {described(outcome.error)}")
+        return self._mark(work, "failed", described(outcome.error))
 
     def _mark(self, work: _Work, state: RevisionState, reason: str) -> bool:
         one = work.revision
@@ -264,7 +264,7 @@ class Executor:
         step.unreached = step.unreached or self._clock()
         lasted = self._clock() - step.unreached > _PATIENCE
         if lasted or not isinstance(outcome.error, Unreachable):
-            step.tested, step.difference = False, one_line(outcome.error)
+            step.tested, step.difference = False, described(outcome.error)
 
     def _shift_traffic(self, work: _Work, number: int) -> bool:
         deployment, snapshot = work.deployment, work.snapshot

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from fairlead.errors import described
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Revision, RevisionState, Server
 from fairlead.rollout.routes import running_deployment
-from fairlead.rollout.verification import Verifications, is_retryable, one_line
+from fairlead.rollout.verification import Verifications, is_retryable
 from fairlead.server.desired_state import PlanPublisher, is_draining, load_fault
 from fairlead.server.events import RouteFollowed, ServerEvent, ServerNotice, ServerWarning
 from fairlead.server.executor import Executor, ProcessStatus
@@ -133,7 +134,7 @@ class Reconciler:
                 continue
             about = f"revision {name!r} of model {revision.model!r}"
             if error := self._verifications.ensure(revision):
-                text = f"{about} cannot be served: {one_line(error)}; it is tried again"
+                text = f"{about} cannot be served: {described(error)}; it is tried again"
                 self._warn_once(about, text)
             elif name in self._verifications.verified(revision.model):
                 self._resolve(about, f"{about} is verified again")
@@ -149,7 +150,7 @@ class Reconciler:
         """Why this server, which took over from another, cannot verify the candidate."""
         name = snapshot.candidate.name if snapshot.candidate else ""
         error = self._verifications.failures(snapshot.model).get(name)
-        return "" if error is None or is_retryable(error) else one_line(error)
+        return "" if error is None or is_retryable(error) else described(error)
 
     def _note_followed(
         self, snapshots: Iterable[ModelSnapshot], reports: Sequence[Report | None]

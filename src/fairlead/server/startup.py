@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 
-from fairlead.errors import FairleadError, Invalid, NextStep
+from fairlead.errors import FairleadError, Invalid, NextStep, described
 from fairlead.records import Route
 from fairlead.rollout.background import run_in_background
 from fairlead.rollout.routes import running_deployment
 from fairlead.rollout.start import start_deployment
 from fairlead.rollout.traffic_split import out_of_service_reason
-from fairlead.rollout.verification import one_line
 from fairlead.server.events import ServerEvent, ServerNotice, ServerWarning
 from fairlead.stores import Stores
 
@@ -106,7 +105,7 @@ class _Startup:
 
     def _warn(self, error: Exception) -> None:
         steps = error.next_steps if isinstance(error, FairleadError) else ()
-        self._on_event(ServerWarning(text=one_line(error), next_steps=steps))
+        self._on_event(ServerWarning(text=described(error), next_steps=steps))
 
 
 def _out_of_service(route: Route) -> str:

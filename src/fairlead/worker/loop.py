@@ -26,7 +26,9 @@ from fairlead.errors import (
     Lost,
     NotFound,
     Transient,
+    described,
 )
+from fairlead.formatting import numbered
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import own_memory
 from fairlead.queue.interface import Delivery, Queue
@@ -44,7 +46,6 @@ _SOONEST, _LATEST = 0.005, 0.5
 _LATEST_WITH_QUEUE = 4.0
 """The same where a queue tells of tasks."""
 
-_NAMED = 3  # trials of a task in a line
 _AWAY = 5.0
 """Seconds until the next claim, where the artefact store did not answer."""
 
@@ -221,7 +222,7 @@ class Worker:
         except Exception as error:
             if _ends_worker(error):
                 raise
-            self._say_once(f"{what}: {_in_words(error)}; going on")
+            self._say_once(f"{what}: {described(error)}; going on")
             return None
 
     def _say_once(self, line: str) -> None:
@@ -275,7 +276,7 @@ class Worker:
         except Exception as error:
             if _ends_worker(error):
                 raise
-            self._fault(claim, _in_words(error))
+            self._fault(claim, described(error))
         self._end_child()
         return None
 
@@ -404,10 +405,8 @@ def _of(claim: Claim) -> str:
 
 def _what(claim: Claim, study: Study) -> str:
     """The study and the trials of a task, as a person reads them."""
-    numbers = [str(trial.number) for trial in claim.trials]
-    named = ", ".join(numbers[:_NAMED]) + (", ..." if len(numbers) > _NAMED else "")
     kind = "refit of trial" if claim.kind == "refit" else "trial"
-    return f"{study.name}, {kind}{'s' if len(numbers) > 1 else ''} {named}"
+    return f"{study.name}, {numbered(kind, [trial.number for trial in claim.trials])}"
 
 
 def _done(end: decide.CommitResult, seconds: float) -> str:
@@ -429,10 +428,6 @@ def _ends_worker(error: Exception) -> bool:
     return refused or isinstance(error, STORE_IS_AWAY)
 
 
-def _in_words(error: Exception) -> str:
-    return str(error) if isinstance(error, FairleadError) else f"{type(error).__name__}: {error}"
-
-
 def threads_of(study: Study) -> int:
     """Threads of one fit, as the study's spec has them (read without loading Pydantic).
 
@@ -442,7 +437,7 @@ def threads_of(study: Study) -> int:
     try:
         return int(json.loads(study.spec)["search"]["threads"])
     except (ValueError, KeyError, TypeError) as error:
-        raise Failed(f"study {study.id}: its spec cannot be read: {_in_words(error)}") from error
+        raise Failed(f"study {study.id}: its spec cannot be read: {described(error)}") from error
 
 
 def _open_study(study: Study) -> OpenStudy:

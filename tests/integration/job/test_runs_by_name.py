@@ -32,3 +32,45 @@ def test_a_run_is_found_by_the_name_in_its_own_spec(place: Place) -> None:
     outcome = place.json("watch", "two")
     assert (outcome["study"], outcome["version"]) == (study, 1)
     assert place.run("logs", "three").returncode == 2
+
+
+def test_a_run_counts_the_trials_that_it_wants_and_is_listed_by_name_and_state(
+    place: Place,
+) -> None:
+    place.write("ridge.yaml", RIDGE)
+    place.write("other.yaml", RIDGE.replace("name: ridge", "name: other"))
+    place.json("run", "ridge.yaml", "--workers", "1")
+    place.json("run", "ridge.yaml", "--workers", "1", "--set", "search.trials=5")
+    waiting = place.run("submit", "other.yaml", "--set", "search.trials=4", "--fresh")
+    rows = [(row["ended"], row["size"], row["run"]["state"]) for row in place.json("runs")]
+    assert rows == [(0, 4, "running"), (5, 5, "done"), (3, 3, "done")]
+    place.run("pause", waiting.stdout.strip())
+    for options, names in (
+        (["--state", "paused"], ["other"]),
+        (["--state", "running"], []),
+        (["--state", "done", "--state", "paused"], ["other", "ridge", "ridge"]),
+        (["--name", "ridge"], ["ridge", "ridge"]),
+        (["--name", "ridge", "--state", "paused"], []),
+    ):
+        assert [row["study"] for row in place.json("runs", *options)] == names, options
+    assert "there is no such run" in place.run("runs", "--state", "failed").stderr
+
+
+def test_the_log_of_a_run_names_trials_and_their_scores(place: Place) -> None:
+    place.write("ridge.yaml", RIDGE)
+    outcome = place.json("run", "ridge.yaml", "--workers", "1")
+    lines = place.run("logs", "ridge").stdout.splitlines()
+    for trial in outcome["trials"]:
+        said = f"(trial {trial['number']}) attempt 1 committed by "
+        (line,) = (line for line in lines if said in line)
+        assert line.endswith(f": mse {trial['score']:.6g}")
+    assert any(
+        f"(refit of trial {outcome['best']['number']}) attempt 1 committed" in one for one in lines
+    )
+    assert place.run("logs", "ridge", "--tail", "2").stdout.splitlines() == lines[-2:]
+    assert place.run("logs", "ridge", "--tail", "0").stdout == ""
+    found = place.json("logs", "ridge", "--tail", "1000")
+    assert len(found) == len(lines)
+    committed = [one for one in found if one["kind"] == "committed"]
+    scores = {one["trials"][0]: one["scores"] for one in committed if one["task_kind"] == "trials"}
+    assert scores == {trial["number"]: [trial["score"]] for trial in outcome["trials"]}

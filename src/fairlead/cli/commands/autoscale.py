@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fairlead.cli.context import begun, opened, settings
-from fairlead.cli.decisions import decision_json, decision_line
+from fairlead.cli.decisions import decision_line
 from fairlead.cli.options import FiniteRange
 from fairlead.cli.output import log, print_fields, print_json
 from fairlead.cli.worker_places import chosen_place, place_options
@@ -167,7 +167,7 @@ def _scale(  # noqa: PLR0913 - the options of the command
 
 def _show(decision: ScalingDecision, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(decision_json(decision), ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(plain(decision), ensure_ascii=False, allow_nan=False))
     else:
         click.echo(decision_line(decision))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fairlead.cli.context import opened
-from fairlead.cli.decisions import decision_json, decision_line
+from fairlead.cli.decisions import decision_line
 from fairlead.cli.output import json_option, note, print_json, print_table, printable
 from fairlead.formatting import size
 
@@ -69,7 +69,7 @@ def _show_decisions(ctx: click.Context, *, as_json: bool) -> None:
     with opened(ctx) as stores:
         found = [*reversed(stores.ledger.autoscaling.decisions(limit=_DECISIONS))]
     if as_json:
-        print_json([decision_json(decision) for decision in found])
+        print_json(found)
         return
     several = len({decision.autoscaler for decision in found}) > 1
     for decision in found:

@@ -16,20 +16,44 @@ if TYPE_CHECKING:
 _COLUMNS = ("run", "name", "state", "stage", "trials", "carried by", "began (UTC)")
 
 
-@click.command(epilog="\b\nExamples:\n  fairlead runs\n  fairlead runs --json\n")
+_STATES = ("running", "paused", "done", "failed", "cancelled")
+_EPILOG = """\b
+Examples:
+  fairlead runs
+  fairlead runs --state running --state paused
+  fairlead runs --name boston-prices --json
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice(_STATES),
+    multiple=True,
+    help="Only runs in this state; may be given several times.",
+)
+@click.option("--name", help="Only runs whose spec has this name.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, *, as_json: bool) -> None:
+def command(
+    ctx: click.Context, states: tuple[str, ...], name: str | None, *, as_json: bool
+) -> None:
     """List the runs, the newest first: how far each is, and which process carries it.
 
-    A narrow terminal has no room for the last: --json has all of it.
+    Trials are those that the run wants: its study may have more. A narrow terminal has no room
+    for all columns: --json has all of it.
     """
     from fairlead.cli.halts import in_words
     from fairlead.control.halts import abandoned, unserved
     from fairlead.control.submitted import overview
 
     with opened(ctx) as stores:
-        found = overview(stores.ledger)
+        found = [
+            row
+            for row in overview(stores.ledger)
+            if (not states or row.state in states) and name in {None, row.study}
+        ]
         orphans = [] if as_json else abandoned(stores.ledger)
         lacks_workers = not as_json and unserved(stores.ledger)
     if as_json:
@@ -52,7 +76,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
         rows,
         unfolded=("run", "began (UTC)"),
         spared=("carried by", "stage"),
-        empty="there is no run yet",
+        empty="there is no such run" if states or name else "there is no run yet",
     )
     if orphans:
         note(in_words("no_controller", f"run {orphans[0].id}{_more(len(orphans) - 1)}"))
@@ -62,8 +86,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
 
 def _state(row: RunRow) -> str:
     """Its state, and its priority where it has another than most."""
-    state = "paused" if row.paused and row.run.state == "running" else row.run.state
-    return f"{state}, priority {row.priority}" if row.priority else state
+    return f"{row.state}, priority {row.priority}" if row.priority else row.state
 
 
 def _more(others: int) -> str:

@@ -11,7 +11,6 @@ from fairlead.cli.context import refuse_server, settings
 from fairlead.cli.next_steps import program
 from fairlead.cli.options import TimeSpan
 from fairlead.cli.output import json_option, minute, note, print_json, print_table
-from fairlead.formatting import utc
 
 if TYPE_CHECKING:
     from fairlead.server.auth import Role, StoredToken
@@ -82,12 +81,12 @@ def listed(ctx: click.Context, *, as_json: bool) -> None:
         print_table(("token", "for", *times), rows, unfolded=times, empty=none)
 
 
-def _exact(token: StoredToken) -> dict[str, str | None]:
+def _exact(token: StoredToken) -> dict[str, object]:
     return {
         "name": token.name,
         "role": token.role,
-        "created": utc(token.created),
-        "expires": None if token.expires is None else utc(token.expires),
+        "created": token.created,
+        "expires": token.expires,
     }
 
 

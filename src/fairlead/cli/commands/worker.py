@@ -136,16 +136,16 @@ def _nothing(_: str) -> None:
 def _work_in_slots(
     ctx: click.Context, slots: int, name: str | None, study: str | None, drain: float | None
 ) -> None:
-    from fairlead.control.fleet import Slots
+    from fairlead.control.fleet import Slots, slots_ledger
 
     options = settings(ctx)
-    with begun(ctx) as stores:
-        of = stores.ledger.studies.get(study).id if study else None
-        running = Slots(stores.ledger, options, count=slots, study=of, drain=drain, name=name)
+    with slots_ledger(options) as ledger:
+        of = ledger.studies.get(study).id if study else None
+        running = Slots(ledger, options, count=slots, study=of, drain=drain, name=name)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: running.stop())
-        ledger = without_password(options.ledger_url)
-        log_at(f"{slots} workers of {ledger}; their logs are in {options.logs}")
+        where = without_password(options.ledger_url)
+        log_at(f"{slots} workers of {where}; their logs are in {options.logs}")
         running.run()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fairlead.errors import Failed, FairleadError, NotLoaded, Overloaded
+from fairlead.errors import Failed, FairleadError, NotLoaded, Overloaded, described
 from fairlead.inference import Exported
 from fairlead.serving.engine import admission
 from fairlead.serving.engine.loader import Loader
@@ -178,7 +178,8 @@ class LoadedRevision:
         except FairleadError:
             raise
         except Exception as error:
-            raise Failed(f"{self._name} failed to predict: {_in_words(error)}") from error
+            said = described(error)[:_LONGEST_FAULT]
+            raise Failed(f"{self._name} failed to predict: {said}") from error
 
     async def _in_parts(
         self, exported: Exported, inputs: dict[str, NDArray[Any]], rows: int, size: int
@@ -224,7 +225,7 @@ class LoadedRevision:
         try:
             self._exported = await self._loader.load(self.held, slow=self._is_slow)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported and tried again
-            self._fail(_in_words(error))
+            self._fail(described(error)[:_LONGEST_FAULT])
             return False
         self.loadable, self.fault = True, None
         self.load_seconds = self._clock() - began
@@ -276,8 +277,3 @@ class LoadedRevision:
             self._came.clear()
             self._loader.free(last)
         self._changed()
-
-
-def _in_words(error: Exception) -> str:
-    text = " ".join(str(error).split())[:_LONGEST_FAULT]
-    return text if isinstance(error, FairleadError) else f"{type(error).__name__}: {text}"
