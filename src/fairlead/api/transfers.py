@@ -1,12 +1,12 @@
 """Artefacts over HTTP: whole files up and down, and uploads in pieces that go on after a cut.
 
 A file is never in memory as a whole: it passes in pieces, each written and read by a thread. Only
-so many files arrive at once. What arrives is hashed, and put into the store under its digest alone.
+so many files arrive at once. What has arrived is verified, and put into the store under its digest
+alone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from starlette.responses import Response, StreamingResponse
 
 from fairlead.api import bodies, pages, schemas
 from fairlead.api.installation import BEARER, ONCE, By, Installation, On
-from fairlead.api.uploads import Upload, Uploads, wrong_digest
+from fairlead.api.uploads import Upload, Uploads
 from fairlead.artifacts import Artifacts
 from fairlead.artifacts.folder import as_failed
 from fairlead.errors import NotFound
@@ -121,17 +121,15 @@ async def get_artifact(
 async def put_artifact(request: Request, on: On, digest: DigestOf) -> Response:
     """Store a file of this digest in one piece; asked again, it is there already."""
     bodies.refuse_announced(request.scope, on.settings.max_upload)
-    hashed, size = hashlib.sha256(), 0
+    size = 0
     with on.arrivals.one(), _uploads(on).temporary() as path:
         file = await on.arrivals.in_thread(lambda: _created(path))
         with file:
             async for piece in bodies.pieces(request.receive, on.settings.max_upload):
-                await on.arrivals.in_thread(partial(_written, file, piece, hashed))
+                await on.arrivals.in_thread(partial(_written, file, piece))
                 size += len(piece)
             await on.arrivals.in_thread(lambda: _flushed(file))
-        if hashed.hexdigest() != digest:
-            raise wrong_digest(digest, hashed.hexdigest())
-        await on.arrivals.in_thread(lambda: on.stores.artifacts.put_file(path))
+        await on.arrivals.in_thread(lambda: on.stores.artifacts.put_file(path, wanted=digest))
     return pages.answer({"digest": digest, "size": size})
 
 
@@ -219,11 +217,9 @@ def _created(path: File) -> BinaryIO:
         return path.open("xb")
 
 
-def _written(file: BinaryIO, piece: bytes, hashed: Any = None) -> None:
+def _written(file: BinaryIO, piece: bytes) -> None:
     with as_failed("receiving a file"):
         file.write(piece)
-        if hashed is not None:
-            hashed.update(piece)
 
 
 def _flushed(file: BinaryIO) -> None:

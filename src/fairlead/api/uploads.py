@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 from fairlead import atomic
 from fairlead.artifacts import Artifacts
-from fairlead.artifacts.backend import checked_digest, digest_of_file
+from fairlead.artifacts.backend import checked_digest
 from fairlead.artifacts.folder import as_failed, locked
 from fairlead.errors import Conflict, Invalid, NotFound, Overloaded
 from fairlead.records import Digest
@@ -128,13 +128,11 @@ class Uploads:
             DiskFull: There is no room in the store; the upload stays.
             Unreachable: The store did not answer; the upload stays.
         """
-        part = self._part(upload.id)
-        with as_failed("reading an upload"):
-            found, _ = digest_of_file(part)
-        if found != upload.digest:
+        try:
+            self._artifacts.put_file(self._part(upload.id), wanted=upload.digest)
+        except Invalid:
             self.forget(upload.id)
-            raise wrong_digest(upload.digest, found)
-        self._artifacts.put_file(part)
+            raise
         self.forget(upload.id)
 
     def forget(self, upload: str) -> None:
@@ -203,11 +201,3 @@ class Uploads:
 
     def _part(self, upload: str) -> Path:
         return self._folder / f"{upload}.part"
-
-
-def wrong_digest(wanted: Digest, found: Digest) -> Invalid:
-    """The error of a file that is not what it was said to be."""
-    return Invalid(
-        f"what arrived has the digest {found}, not {wanted}; nothing of it is kept, send it again",
-        code="wrong_digest",
-    )

@@ -3,10 +3,8 @@
 Where the server is and who we are it gets as all programs do, from the environment, profiles and
 roles that botocore knows; nothing of that stands in the URL.
 
-An upload says the SHA-256 of its bytes, which the server verifies, and that it is to make a new
-object. Where there is one already, the server's ETag tells whether it holds the right bytes: it is
-the MD5 of an object, or of the MD5s of its parts. A sound one gets a new time of change by a copy
-onto itself; any other is overwritten. So a request whose answer was lost may be made again.
+An upload says the SHA-256 of its bytes, which the server verifies. What an object holds its ETag
+tells: it is the MD5 of an object, or of the MD5s of its parts. It is renewed by a copy onto itself.
 
 botocore tries again, with growing pauses, what failed on the way or what the server could not do
 now; for how long at most is the caller's bound (remote.py).
@@ -16,22 +14,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.util
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
 
-from fairlead.artifacts.backend import digest_of
-from fairlead.artifacts.folder import as_failed
-from fairlead.artifacts.remote import FsspecBackend, changed, in_a_line
-from fairlead.errors import Failed, FairleadError, Invalid, Unreachable
-from fairlead.records import CacheFolder, Digest
+from fairlead.artifacts.object_store import PART, ObjectStoreBackend
+from fairlead.artifacts.remote import in_a_line
+from fairlead.errors import Failed, FairleadError, Unreachable
+from fairlead.records import Digest
 
-PART = 16 << 20
-"""Bytes of a part. What is smaller than two of them is uploaded by one request."""
 _AT_ONCE = 4  # parts on their way together
-_LOOKED_FOR = 1 << 20  # so many bytes are not sent before it is known that they are wanted
 _THERE_ALREADY = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 _NO_CONDITIONS = {"NotImplemented", "501"}  # a store that has no conditional puts
 _KEYS = "see AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -60,17 +52,12 @@ _ON_THE_WAY = {"BadDigest", "IncompleteBody", "RequestTimeout", "XAmzContentSHA2
 """What has gone wrong with a request on its way, as a server puts it."""
 
 
-class S3Backend(FsspecBackend):
-    """A bucket that keeps artefacts, under a prefix.
+class S3Backend(ObjectStoreBackend):
+    """A bucket of S3 that keeps artefacts, under a prefix."""
 
-    Args:
-        url: s3://bucket/prefix.
-        cache: Where local files are kept; without one there are none.
-
-    Raises:
-        Invalid: The URL holds credentials or names no bucket, or s3fs is not installed.
-    """
-
+    package = "s3fs"
+    extra = "s3"
+    keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     options: ClassVar[Mapping[str, Any]] = {
         "skip_instance_cache": True,  # credentials belong to a store, not to the process
         "max_concurrency": 1,  # a download in one piece goes on where it was cut
@@ -82,50 +69,29 @@ class S3Backend(FsspecBackend):
         },
     }
 
-    def __init__(self, url: str, cache: CacheFolder | None) -> None:
-        if "@" in urlsplit(url).netloc:
-            raise Invalid(
-                "artefact store: an s3:// URL holds no credentials, which would be shown with it; "
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            )
-        if not urlsplit(url).netloc:
-            raise Invalid(f"artefact store {url!r}: it names no bucket, as s3://bucket/prefix does")
-        super().__init__(url, cache)
+    def _tag(self, parts: Iterable[bytes]) -> str:
+        """The ETag."""
+        return _etag(parts)
 
-    def _check(self) -> None:
-        """See that s3fs is there; importing it takes longer than many a command."""
-        if importlib.util.find_spec("s3fs") is None:
-            raise Invalid(
-                f"artefact store {self._url!r}: a package is missing: pip install 'fairlead[s3]'"
-            )
+    def _create(self, digest: Digest, content: bytes, tag: str) -> bool:
+        """Make a new object; False if there is one, or the server cannot tell."""
+        try:
+            self._upload(digest, tag, lambda: self._put(digest, content, "create"))
+        except OSError as error:
+            if isinstance(error, FileExistsError) or _code(error) in _THERE_ALREADY:
+                return False
+            if _code(error) in _NO_CONDITIONS:
+                return False
+            raise
+        return True
 
-    def write(self, digest: Digest, content: bytes) -> None:
-        """Keep these bytes."""
-        etag = _etag(content[start : start + PART] for start in range(0, len(content) or 1, PART))
-        with self._answering(digest):
-            if len(content) >= _LOOKED_FOR and self._renewed(digest, etag):
-                return
-            if self._created(digest, content, etag) or self._renewed(digest, etag):
-                return
-            self._upload(digest, etag, lambda: self._put(digest, content, "overwrite"))
+    def _overwrite(self, digest: Digest, content: bytes, tag: str) -> None:
+        """Make the object, or put these bytes in the place of what it is."""
+        self._upload(digest, tag, lambda: self._put(digest, content, "overwrite"))
 
-    def copy(self, digest: Digest, source: Path) -> None:
-        """Keep a copy of this file."""
-        with as_failed(f"storing {str(source)!r} as an artefact"):
-            size = source.stat().st_size
-            content = source.read_bytes() if size < 2 * PART else None
-        if content is not None:
-            if digest_of(content) != digest:
-                raise changed(source)
-            self.write(digest, content)
-            return
-        with as_failed(f"storing {str(source)!r} as an artefact"):
-            etag = _checked_etag(source, digest)
-        with self._answering(digest):
-            if not self._renewed(digest, etag):
-                self._upload(digest, etag, lambda: self._put_file(digest, source, size))
-                if not self._is_sound(digest, etag):  # or the server's ETags are no MD5s
-                    self._check_unchanged(digest, source)
+    def _upload_file(self, digest: Digest, source: Path, size: int, tag: str) -> None:
+        """Make or overwrite the object, in parts."""
+        self._upload(digest, tag, lambda: self._put_file(digest, source, size))
 
     def _put(self, digest: Digest, content: bytes, mode: str) -> None:
         checksum = base64.b64encode(bytes.fromhex(digest)).decode()
@@ -148,18 +114,6 @@ class S3Backend(FsspecBackend):
             **self._within(size),
         )
 
-    def _created(self, digest: Digest, content: bytes, etag: str) -> bool:
-        """Make a new object; False if there is one, or the server cannot tell."""
-        try:
-            self._upload(digest, etag, lambda: self._put(digest, content, "create"))
-        except OSError as error:
-            if isinstance(error, FileExistsError) or _code(error) in _THERE_ALREADY:
-                return False
-            if _code(error) in _NO_CONDITIONS:
-                return False
-            raise
-        return True
-
     def _upload(self, digest: Digest, etag: str, upload: Callable[[], None]) -> None:
         """Upload. The answer to the end of one in parts may be lost: then it is not known again."""
         try:
@@ -168,39 +122,25 @@ class S3Backend(FsspecBackend):
             if _code(error) != "NoSuchUpload" or not self._is_sound(digest, etag):
                 raise
 
-    def _renewed(self, digest: Digest, etag: str) -> bool:
-        """Whether a sound object is there; it is then as new to the garbage collector."""
-        if not self._is_sound(digest, etag):
-            return False
+    def _renew(self, digest: Digest) -> None:
+        """Copy the object onto itself."""
         bucket, _, key = self._name(digest).partition("/")
-        source = {"Bucket": bucket, "Key": key}
-        try:
-            self._files.call_s3(
-                "copy_object",
-                Bucket=bucket,
-                Key=key,
-                CopySource=source,
-                MetadataDirective="REPLACE",
-                **self._within(),
-            )
-        except OSError:  # it is gone, or too large for that: uploading it says more
-            return False
-        return True
+        self._files.call_s3(
+            "copy_object",
+            Bucket=bucket,
+            Key=key,
+            CopySource={"Bucket": bucket, "Key": key},
+            MetadataDirective="REPLACE",
+            **self._within(),
+        )
 
-    def _is_sound(self, digest: Digest, etag: str) -> bool:
+    def _is_sound(self, digest: Digest, tag: str) -> bool:
+        """Whether the object is there and has the right bytes."""
         try:
             found = self._files.info(self._name(digest), **self._within())
         except FileNotFoundError:
             return False
-        return bool(found.get("ETag", "").strip('"') == etag)
-
-    def _check_unchanged(self, digest: Digest, source: Path) -> None:
-        with as_failed(f"storing {str(source)!r} as an artefact"):
-            try:
-                _checked_etag(source, digest)
-            except Failed:
-                self._files.rm_file(self._name(digest), **self._within())
-                raise
+        return bool(found.get("ETag", "").strip('"') == tag)
 
     def _modified(self, name: str, found: Mapping[str, Any] | None) -> float:
         """When the object was last changed, to the second as S3 tells of a single object."""
@@ -268,19 +208,3 @@ def _etag(parts: Iterable[bytes]) -> str:
     if size < 2 * PART:
         return whole.hexdigest()
     return f"{hashlib.md5(b''.join(sums), usedforsecurity=False).hexdigest()}-{len(sums)}"
-
-
-def _checked_etag(source: Path, digest: Digest) -> str:
-    """The ETag of a file whose bytes have this digest. Raises Failed where they have another."""
-    hashed = hashlib.sha256()
-    with source.open("rb") as file:
-        etag = _etag(_hashing(file, hashed.update))
-    if hashed.hexdigest() != digest:
-        raise changed(source)
-    return etag
-
-
-def _hashing(file: BinaryIO, update: Callable[[bytes], None]) -> Iterator[bytes]:
-    while part := file.read(PART):
-        update(part)
-        yield part

@@ -19,10 +19,11 @@ from fairlead.artifacts.backend import (
     digest_of_file,
 )
 from fairlead.artifacts.folder import FolderBackend
+from fairlead.artifacts.gcs import GcsBackend
 from fairlead.artifacts.http import HttpBackend
 from fairlead.artifacts.remote import FsspecBackend
 from fairlead.artifacts.s3 import S3Backend
-from fairlead.errors import Failed
+from fairlead.errors import Failed, Invalid
 from fairlead.formatting import without_password
 from fairlead.records import CacheFolder, Digest, File
 from fairlead.settings import SERVERS
@@ -68,17 +69,28 @@ class Artifacts:
         self._backend.write(digest, content)
         return File(digest=digest, size=len(content))
 
-    def put_file(self, path: Path) -> File:
+    def put_file(self, path: Path, *, wanted: Digest | None = None) -> File:
         """Store a copy of this file.
+
+        Args:
+            path: The file.
+            wanted: The digest that it is to have; any if None.
 
         Raises:
             Failed: As `put`, or the file cannot be read.
+            Invalid: It has another digest (code `wrong_digest`); nothing of it is kept.
             Unreachable: The server did not answer.
         """
         try:
             digest, size = digest_of_file(path)
         except OSError as error:
             raise Failed(f"storing {str(path)!r} as an artefact: {error}") from error
+        if wanted not in {None, digest}:
+            raise Invalid(
+                f"what arrived has the digest {digest}, not {wanted}; nothing of it is kept, send "
+                "it again",
+                code="wrong_digest",
+            )
         self._backend.copy(digest, path)
         return File(digest=digest, size=size)
 
@@ -139,4 +151,6 @@ def _backend(root: Path | str, cache: CacheFolder | None) -> ArtifactBackend:
         return HttpBackend(root, cache)
     if root.startswith(("s3://", "s3a://")):
         return S3Backend(root, cache)
+    if root.startswith(("gs://", "gcs://")):
+        return GcsBackend(root, cache)
     return FsspecBackend(root, cache)
