@@ -23,7 +23,6 @@ settings.load_profile("patient")
 
 FORKED = (
     "tests/acceptance/",
-    "tests/integration/api/test_command_roles.py",
     "tests/integration/cli/",
     "tests/integration/job/",
     "tests/integration/server/",

@@ -16,7 +16,7 @@ from functools import partial
 
 from fairlead.control.deployments import wait
 from fairlead.control.events import Event, Notice
-from fairlead.control.runs import deploy_and_test
+from fairlead.control.runs import deploy_and_test, refuse_who_may_not_carry
 from fairlead.control.scheduler import Scheduler
 from fairlead.errors import STORE_IS_AWAY, Failed, FairleadError, Lost, described
 from fairlead.records import Deployment, Route, Run
@@ -71,7 +71,12 @@ class Controller:
         self._scheduler = Scheduler(settings=self.settings, note=self.note)
 
     def run(self) -> None:
-        """Carry what there is to carry; ends once it was asked to stop and has let go of all."""
+        """Carry what there is to carry; ends once it was asked to stop and has let go of all.
+
+        Raises:
+            Invalid: A server lets this program carry no run.
+        """
+        refuse_who_may_not_carry(self.settings)
         with open_stores(self.settings) as stores:
             while not self._stopping:
                 self._look(stores)

@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913 - what, how, and who follows it
         forkserver=forkserver,
         deploy=mirror_and_deploy if deploy else None,
     )
-    _refuse_who_may_not_carry(settings)
+    refuse_who_may_not_carry(settings)
     with loaded.located():
         outcome = run_study(request, settings, watch, stop)
     if deploy is None:
@@ -83,7 +83,7 @@ def run(  # noqa: PLR0913 - what, how, and who follows it
     return outcome
 
 
-def _refuse_who_may_not_carry(settings: Settings) -> None:
+def refuse_who_may_not_carry(settings: Settings) -> None:
     """Raise Invalid, before anything is written, where a server lets this program carry no run."""
     if settings.is_behind_api:
         with open_stores(settings) as stores:

@@ -7,10 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tests.integration.api.conftest import Home, Served
+from tests.support.waiting import wait_until
 
 from fairlead.api_client import TOKEN
 from fairlead.ledger.store import open_ledger
@@ -30,14 +34,45 @@ class Laptop:
     """A machine that knows a URL and a token, and has nothing else."""
 
     def __init__(self, folder: Path, server: str, token: str) -> None:
-        self._folder, self._server, self._token = folder, server, token
+        self.folder, self._server, self._token = folder, server, token
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {TOKEN: self._token, "FAIRLEAD_MLFLOW_URI": "none"}
+
+    def arguments(self, *args: str) -> list[str]:
+        return ["--home", "home", "--server", self._server, *args]
+
+    def _command(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "fairlead", *self.arguments(*args)]
+
+    @contextmanager
+    def started(self, *args: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+        """A command that goes on, and what it says; it is stopped at the end."""
+        said = self.folder / f"{args[0]}.out"
+        with said.open("wb") as out:
+            process = subprocess.Popen(
+                self._command(*args),
+                cwd=self.folder,
+                env={**os.environ, **self.environ},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield process, said
+        finally:
+            process.terminate()
+            try:
+                process.wait(60)
+            finally:
+                process.kill()
+                process.wait()
 
     def ran(self, *args: str) -> subprocess.CompletedProcess[str]:
-        environ = {**os.environ, TOKEN: self._token, "FAIRLEAD_MLFLOW_URI": "none"}
         return subprocess.run(
-            [sys.executable, "-m", "fairlead", "--home", "home", "--server", self._server, *args],
-            cwd=self._folder,
-            env=environ,
+            self._command(*args),
+            cwd=self.folder,
+            env={**os.environ, **self.environ},
             capture_output=True,
             text=True,
             timeout=240,
@@ -170,6 +205,34 @@ def test_what_is_wrong_with_the_option_is_said_of_the_option(tmp_path: Path, com
     assert done.returncode == 2
     assert done.stderr.startswith("--server: a URL of a server has no user, no password")
     assert "secret" not in done.stderr
+
+
+def test_slots_whose_ledger_is_away_end_soon_after_the_time_that_tasks_have(
+    home: Home, served: Served, tmp_path: Path
+) -> None:
+    worker, viewer = (laptop(home, served, role, tmp_path) for role in ("worker", "viewer"))
+    with worker.started("worker", "--slots", "2", "--drain-seconds", "1") as (process, _):
+        wait_until(lambda: len(json.loads(viewer.done("fleet", "--json"))["alive"]) == 2)
+        served.process.kill()
+        served.process.wait()
+        began = time.monotonic()
+        process.terminate()
+        assert process.wait(60) == 0
+        assert time.monotonic() - began < 30  # alone on a machine it takes 10
+
+
+def test_a_report_and_an_export_are_made_of_what_the_server_answers(
+    home: Home, served: Served, tmp_path: Path
+) -> None:
+    viewer = laptop(home, served, "viewer", tmp_path)
+    csv = viewer.done("export", "sums", "--to", "csv")
+    assert csv == home.done("export", "sums", "--to", "csv")
+    page = Path(viewer.done("report", "sums", "--output", str(tmp_path / "there.html")).strip())
+    home.done("report", "sums", "--output", str(tmp_path / "here.html"))
+    assert page.read_text() == (tmp_path / "here.html").read_text()
+    database = tmp_path / "optuna.db"
+    viewer.done("export", "sums", "--to", "optuna", f"sqlite:///{database}")
+    assert database.stat().st_size > 0
 
 
 def test_a_schedule_names_no_file_of_the_server(home: Home, served: Served) -> None:
