@@ -37,7 +37,7 @@ LAPTOP = replace(
     ),
     claim=Claim(size="2Gi"),
     server=SMALL,
-    operator=replace(SMALL, memory="160Mi"),
+    operator=replace(SMALL, cpu="25m", memory="160Mi"),
 )
 CLOUD = replace(BASE, artifacts=BUCKET)
 PARTS = {

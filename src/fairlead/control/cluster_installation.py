@@ -208,7 +208,10 @@ def _looked_at(cluster: Cluster) -> Sequence[Readiness]:
 
 
 def _not_ready(namespace: str, lost: Sequence[Readiness], seconds: float | None) -> Failed:
-    parts = "; ".join(f"{each.name}: {each.why}" for each in lost)
+    causes: dict[str, list[str]] = {}
+    for each in lost:
+        causes.setdefault(each.why, []).append(each.name)
+    parts = "; ".join(f"{', '.join(names)}: {why}" for why, names in causes.items())
     within = "" if seconds is None else f" within {seconds:.0f} s"
     return Failed(
         f"the installation in namespace {namespace!r} does not get ready{within}: {parts}",

@@ -46,9 +46,9 @@ def test_a_quota_must_leave_room() -> None:
     wanted = needed(INSTALLATION)
     assert quota_check([], wanted).text == "there is none"
     assert quota_check([quota({"pods": "10"}, {"pods": "1"})], wanted).state == "ok"
-    short = quota_check([quota({"cpu": "500m", "pods": "3"}, {"cpu": "200m", "pods": "1"})], wanted)
+    short = quota_check([quota({"cpu": "500m", "pods": "3"}, {"cpu": "300m", "pods": "1"})], wanted)
     assert short.state == "warn"
-    assert "requests.cpu 0.4 of 0.3 left; pods 3 of 2 left" in short.text
+    assert "requests.cpu 0.25 of 0.2 left; pods 3 of 2 left" in short.text
 
 
 def tried(status: dict[str, Any]) -> Pod:

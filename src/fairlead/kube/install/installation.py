@@ -94,7 +94,7 @@ def own_rabbitmq(*, image: str | None = None, storage_class: str = "") -> OwnSer
     return OwnServer(
         image=image or RABBITMQ_IMAGE,
         claim=Claim(size="2Gi", storage_class=storage_class),
-        resources=Resources(cpu="100m", memory="256Mi", cpu_limit="1", memory_limit="1Gi"),
+        resources=Resources(cpu="50m", memory="256Mi", cpu_limit="1", memory_limit="1Gi"),
     )
 
 
@@ -128,12 +128,12 @@ class Installation:
     rabbitmq: OwnServer | None = None
     server: Resources = field(
         default_factory=lambda: Resources(
-            cpu="200m", memory="512Mi", cpu_limit="2", memory_limit="2Gi"
+            cpu="100m", memory="512Mi", cpu_limit="2", memory_limit="2Gi"
         )
     )
     operator: Resources = field(
         default_factory=lambda: Resources(
-            cpu="100m", memory="256Mi", cpu_limit="1", memory_limit="512Mi"
+            cpu="50m", memory="256Mi", cpu_limit="1", memory_limit="512Mi"
         )
     )
 
