@@ -22,6 +22,7 @@ class EndpointObject:
         canary: Percents of the traffic, rising to 100; those of the model's spec if None.
         least: Replicas at least.
         most: Replicas at most.
+        sleep_after: Seconds without a request after which there is no replica, where least is 0.
         cpu: Cores that each asks for, as Kubernetes writes it.
         memory: Memory that each asks for, and may take.
     """
@@ -34,6 +35,7 @@ class EndpointObject:
     canary: tuple[int, ...] | None = None
     least: int = 1
     most: int = 1
+    sleep_after: float = 60.0
     cpu: str = "250m"
     memory: str = "768Mi"
 
@@ -60,6 +62,7 @@ class EndpointObject:
             canary=None if canary is None else tuple(canary),
             least=least,
             most=most,
+            sleep_after=float(spec.get("sleepAfterSeconds", cls.sleep_after)),
             cpu=str(resources.get("cpu", cls.cpu)),
             memory=str(resources.get("memory", cls.memory)),
         )

@@ -10,10 +10,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lightkube.resources.apps_v1 import Deployment as Replicas
+from lightkube.resources.core_v1 import Pod
 
 from fairlead.control.deployments import DeployRequest, deploy
 from fairlead.control.endpoints import traffic_in_words
@@ -21,9 +22,11 @@ from fairlead.control.events import Event
 from fairlead.errors import FairleadError, NotFound, Transient
 from fairlead.kube.client import Cluster
 from fairlead.kube.place import PodPlace
+from fairlead.operator.activity import ActivityWatch
 from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
 from fairlead.operator.endpoint_object import EndpointObject
-from fairlead.operator.replicas import objects
+from fairlead.operator.endpoint_scale import ASLEEP, AWAKE, Activity, Scale, next_scale
+from fairlead.operator.replicas import ENDPOINT_LABEL, PORT, objects
 from fairlead.operator.status import Condition
 from fairlead.records import Deployment, Route
 from fairlead.stores import Stores
@@ -54,12 +57,14 @@ class EndpointReconciler:
         stores: Where versions, routes and deployments are.
         place: As what replicas run.
         settings: Name of the ConfigMap and of the Secret that say where the stores are.
+        watch: Tells how busy Endpoints are that may sleep.
     """
 
     cluster: Cluster
     stores: Stores
     place: PodPlace
     settings: str
+    watch: ActivityWatch
 
     def reconcile(self, endpoint: EndpointObject, status: Mapping[str, Any]) -> EndpointReport:
         """Do what is next, and say how the Endpoint is then.
@@ -69,7 +74,9 @@ class EndpointReconciler:
             status: What was said of it last.
         """
         replicas = self._replicas(endpoint)
-        applied = self._applied(endpoint, "" if replicas is None else str(status.get("applied")))
+        scale = self._scale(endpoint, replicas, status)
+        before = "" if replicas is None else str(status.get("applied"))
+        applied = self._applied(endpoint, scale, before)
         view = self._view(endpoint, replicas, status)
         match next_step(view):
             case Deploy(version=version):
@@ -79,12 +86,42 @@ class EndpointReconciler:
             case Leave():
                 pass
         fields, told = status_of(view)
-        own = {"applied": applied, "begun": view.begun, "refused": view.refused}
+        own = {
+            "applied": applied,
+            "begun": view.begun,
+            "refused": view.refused,
+            "scale": asdict(scale),
+        }
         return EndpointReport(fields={**fields, **own}, conditions=tuple(told))
 
-    def _applied(self, endpoint: EndpointObject, before: str) -> str:
+    def _scale(
+        self, endpoint: EndpointObject, replicas: Replicas | None, status: Mapping[str, Any]
+    ) -> Scale:
+        """How it is to be served: asleep, awake, or on its way from one to the other."""
+        if endpoint.least:
+            return AWAKE
+        ready = (replicas.status.readyReplicas if replicas and replicas.status else 0) or 0
+        wanted = self._wanted(endpoint)
+        last = self._last_deployment(endpoint.model)
+        is_new = wanted is not None and status.get("begun") != endpoint.asked(wanted)
+        seen = Activity(
+            waiting=self.watch.waiting(endpoint.model),
+            ready=ready,
+            idle=self.watch.idle(endpoint.uid, self._urls(endpoint)) if ready else 0.0,
+            deploying=is_new or (last is not None and last.state == "running"),
+        )
+        before = Scale(**(status.get("scale") or asdict(ASLEEP)))
+        return next_scale(before, seen, sleeps_after=endpoint.sleep_after)
+
+    def _urls(self, endpoint: EndpointObject) -> list[str]:
+        """Of the replicas that run."""
+        pods = self.cluster.list(Pod, labels={ENDPOINT_LABEL: endpoint.name[:63]})
+        addresses = [one.status.podIP for one in pods if one.status and _is_ready(one)]
+        return [f"http://{address}:{PORT}" for address in addresses]
+
+    def _applied(self, endpoint: EndpointObject, scale: Scale, before: str) -> str:
         """Apply its objects where they are others than those that were applied last."""
-        wanted = objects(endpoint, self.place, self.settings)
+        wanted = objects(endpoint, self.place, self.settings, scale)
         content = json.dumps([one.to_dict() for one in wanted], sort_keys=True, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
         if digest != before:
@@ -154,6 +191,11 @@ class EndpointReconciler:
             return self.cluster.get(Replicas, endpoint.name)
         except NotFound:  # new, or deleted by hand
             return None
+
+
+def _is_ready(pod: Pod) -> bool:
+    conditions = (pod.status.conditions if pod.status else None) or ()
+    return any(one.type == "Ready" and one.status == "True" for one in conditions)
 
 
 def _logged(event: Event) -> None:

@@ -13,9 +13,11 @@ from fairlead.kube.client import Cluster
 from fairlead.kube.place import KubernetesPlace, PodPlace
 from fairlead.kube.pods import ARTIFACTS
 from fairlead.ledger.store import open_ledger
+from fairlead.operator.activity import ActivityWatch
 from fairlead.operator.endpoint_reconciler import EndpointReconciler
 from fairlead.operator.handlers import Operator, run
 from fairlead.operator.reconciler import StudyReconciler
+from fairlead.operator.replicas import GATEWAY, PORT
 from fairlead.operator.scaling import StudyScalers
 from fairlead.runners.kubernetes import KubernetesRunner
 from fairlead.runners.runner import WorkerGroup
@@ -37,6 +39,7 @@ class OperatorRequest:
         claim: Name of the volume claim of the artefacts, where they are on one.
         service_account: Of the pods that it makes; they have no token of it.
         health: Port that tells whether it is alive; None for none.
+        token: By which replicas of Endpoints show their metrics.
     """
 
     namespace: str | None
@@ -45,6 +48,7 @@ class OperatorRequest:
     claim: str
     service_account: str | None
     health: int | None
+    token: str = ""
 
 
 def operate(request: OperatorRequest, settings: Settings) -> None:
@@ -84,7 +88,13 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
             group=_group(settings),
         )
         endpoints = EndpointReconciler(
-            cluster=cluster, stores=stores, place=pods, settings=request.settings
+            cluster=cluster,
+            stores=stores,
+            place=pods,
+            settings=request.settings,
+            watch=ActivityWatch(
+                gateway=f"http://{GATEWAY}.{cluster.namespace}.svc:{PORT}", token=request.token
+            ),
         )
         operator = Operator(studies=studies, endpoints=endpoints, namespace=cluster.namespace)
         try:

@@ -51,12 +51,16 @@ from fairlead.kube import pods
 from fairlead.kube.kinds import API_VERSION, ENDPOINTS
 from fairlead.kube.place import PodPlace
 from fairlead.operator.endpoint_object import EndpointObject
+from fairlead.operator.endpoint_scale import Scale
 
 Replica: TypeAlias = Deployment | Service | PodDisruptionBudget | HorizontalPodAutoscaler
 
 PORT = 8080
 ENDPOINT_LABEL = "fairlead.dev/endpoint"
 """The label of the replicas of an Endpoint; its value is the Endpoint's name."""
+GATEWAY = "fairlead-gateway"
+_GATEWAY = {"fairlead.dev/gateway": "true"}
+"""The label of the gateway's pods."""
 TOKENS, TOKENS_FILE = "fairlead-tokens", "tokens.json"
 """The Secret of the tokens that clients need, and the file in it."""
 _BUSY = 70
@@ -67,21 +71,36 @@ _REQUESTS = 20
 """Seconds that requests in hand have then."""
 
 
-def objects(endpoint: EndpointObject, place: PodPlace, settings: str) -> Sequence[Replica]:
+def objects(
+    endpoint: EndpointObject, place: PodPlace, settings: str, scale: Scale
+) -> Sequence[Replica]:
     """All of them, in the order in which they are applied.
 
     Args:
         endpoint: What is served.
         place: As what the replicas run.
         settings: Name of the ConfigMap and of the Secret that say where the stores are.
+        scale: How it is served now.
     """
+    behind: list[Replica] = []
+    if not endpoint.least:
+        behind = [_replicas_service(endpoint), *gateway(endpoint, place)]
     scaled = [_autoscaler(endpoint)] if endpoint.most > max(endpoint.least, 1) else []
-    return [deployment(endpoint, place, settings), _service(endpoint), _budget(endpoint), *scaled]
+    return [
+        *behind,
+        deployment(endpoint, place, settings, scale),
+        _service(endpoint, scale),
+        _budget(endpoint),
+        *scaled,
+    ]
 
 
-def deployment(endpoint: EndpointObject, place: PodPlace, settings: str) -> Deployment:
+def deployment(
+    endpoint: EndpointObject, place: PodPlace, settings: str, scale: Scale
+) -> Deployment:
     """The replicas; an autoscaler says how many there are, where there is one."""
     scaled = endpoint.most > max(endpoint.least, 1)
+    fixed = None if scaled else max(endpoint.least, 1)
     template = pods.pod(
         place,
         _container(endpoint, place, settings),
@@ -93,13 +112,10 @@ def deployment(endpoint: EndpointObject, place: PodPlace, settings: str) -> Depl
     return Deployment(
         metadata=_metadata(endpoint),
         spec=DeploymentSpec(
-            replicas=None if scaled else max(endpoint.least, 1),
+            replicas=fixed if scale.replicas is None else scale.replicas,
             revisionHistoryLimit=2,
             selector=LabelSelector(matchLabels=_selector(endpoint)),
-            strategy=DeploymentStrategy(
-                type="RollingUpdate",
-                rollingUpdate=RollingUpdateDeployment(maxSurge=1, maxUnavailable=0),
-            ),
+            strategy=_one_more_first(),
             template=PodTemplateSpec(
                 metadata=ObjectMeta(labels={**_labels(endpoint), **_selector(endpoint)}),
                 spec=template,
@@ -160,14 +176,69 @@ def _spread(endpoint: EndpointObject) -> TopologySpreadConstraint:
     )
 
 
-def _service(endpoint: EndpointObject) -> Service:
+def _service(endpoint: EndpointObject, scale: Scale) -> Service:
+    """Where clients ask: the replicas, or the gateway."""
     return Service(
         metadata=_metadata(endpoint),
         spec=ServiceSpec(
-            selector=_selector(endpoint),
+            selector=_GATEWAY if scale.gateway else _selector(endpoint),
             ports=[ServicePort(name="http", port=80, targetPort="http")],
         ),
     )
+
+
+def _replicas_service(endpoint: EndpointObject) -> Service:
+    """Where the gateway finds the replicas of the model."""
+    metadata = _metadata(endpoint)
+    metadata.name = f"{endpoint.model}-replicas"
+    return Service(
+        metadata=metadata,
+        spec=ServiceSpec(
+            selector=_selector(endpoint),
+            ports=[ServicePort(name="http", port=PORT, targetPort="http")],
+        ),
+    )
+
+
+def gateway(endpoint: EndpointObject, place: PodPlace) -> tuple[Deployment, Service]:
+    """The gateway of the namespace, which all Endpoints that sleep have in common."""
+    labels = pods.labels(instance=GATEWAY, component="gateway")
+    metadata = ObjectMeta(name=GATEWAY, namespace=endpoint.namespace, labels=labels)
+    replicas = f"http://{{model}}-replicas.{endpoint.namespace}.svc:{PORT}"
+    listening = ["--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104 - of its pod
+    made = pods.container(
+        place,
+        name="gateway",
+        arguments=["gateway", "--to", replicas, *listening],
+        requests={"cpu": "50m", "memory": "128Mi"},
+        limits={"memory": "512Mi"},
+        variables={},
+        secrets=[],
+    )
+    made.ports = [ContainerPort(name="http", containerPort=PORT)]
+    made.readinessProbe = _probe("/livez", period=2, failures=2)
+    made.livenessProbe = _probe("/livez", period=10, failures=6)
+    made.lifecycle = Lifecycle(preStop=LifecycleHandler(sleep=SleepAction(seconds=_LEAVING)))
+    template = pods.pod(place, made, grace=_LEAVING + _REQUESTS + 5, restarts="Always")
+    deployment = Deployment(
+        metadata=metadata,
+        spec=DeploymentSpec(
+            replicas=1,
+            revisionHistoryLimit=2,
+            selector=LabelSelector(matchLabels=_GATEWAY),
+            strategy=_one_more_first(),
+            template=PodTemplateSpec(
+                metadata=ObjectMeta(labels={**labels, **_GATEWAY}), spec=template
+            ),
+        ),
+    )
+    ports = [ServicePort(name="http", port=PORT, targetPort="http")]
+    return deployment, Service(metadata=metadata, spec=ServiceSpec(selector=_GATEWAY, ports=ports))
+
+
+def _one_more_first() -> DeploymentStrategy:
+    rolling = RollingUpdateDeployment(maxSurge=1, maxUnavailable=0)
+    return DeploymentStrategy(type="RollingUpdate", rollingUpdate=rolling)
 
 
 def _budget(endpoint: EndpointObject) -> PodDisruptionBudget:

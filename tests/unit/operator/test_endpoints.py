@@ -13,6 +13,7 @@ from fairlead.errors import Invalid
 from fairlead.kube.place import PodPlace
 from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
 from fairlead.operator.endpoint_object import EndpointObject
+from fairlead.operator.endpoint_scale import ASLEEP, AWAKE, Activity, Scale, next_scale
 from fairlead.operator.replicas import objects
 from fairlead.records import Deployment
 
@@ -83,8 +84,8 @@ def endpoint(**spec: Any) -> EndpointObject:
     return EndpointObject.read({"metadata": metadata, "spec": {"model": "boston", **spec}})
 
 
-def made(of: EndpointObject) -> list[Any]:
-    return [*objects(of, PodPlace(image="fairlead:1"), "fairlead")]
+def made(of: EndpointObject, scale: Scale = AWAKE) -> list[Any]:
+    return [*objects(of, PodPlace(image="fairlead:1"), "fairlead", scale)]
 
 
 def test_another_canary_of_the_same_version_is_asked_for_anew() -> None:
@@ -130,3 +131,55 @@ def test_all_objects_belong_to_the_endpoint() -> None:
     for one in made(endpoint(min=1, max=2)):
         (owner,) = one.metadata.ownerReferences
         assert (owner.kind, owner.name, owner.uid) == ("Endpoint", "boston", "u-1")
+
+
+def test_one_that_sleeps_has_no_replica_and_its_service_leads_to_the_gateway() -> None:
+    found = {(type(one).__name__, one.metadata.name): one for one in made(endpoint(min=0), ASLEEP)}
+    assert found["Deployment", "boston"].spec.replicas == 0
+    gateway = found["Deployment", "fairlead-gateway"].spec.selector.matchLabels
+    assert found["Service", "boston"].spec.selector == gateway
+    behind = found["Service", "boston-replicas"].spec.selector
+    assert behind == found["Deployment", "boston"].spec.selector.matchLabels
+
+
+def test_the_gateway_belongs_to_no_endpoint() -> None:
+    shared = [one for one in made(endpoint(min=0)) if one.metadata.name == "fairlead-gateway"]
+    assert len(shared) == 2
+    assert not any(one.metadata.ownerReferences for one in shared)
+
+
+QUIET = Activity(waiting=0, ready=1, idle=100.0, deploying=False)
+
+
+def steps(*seen: Activity, before: Scale = ASLEEP) -> list[tuple[int | None, bool]]:
+    told = []
+    for one in seen:
+        before = next_scale(before, one, sleeps_after=60.0)
+        told.append((before.replicas, before.gateway))
+    return told
+
+
+def test_who_waits_wakes_it_and_then_the_gateway_is_out_of_the_way() -> None:
+    nobody = replace(QUIET, ready=0)
+    waits = replace(nobody, waiting=1)
+    awake = replace(QUIET, idle=0.0)
+    assert steps(nobody, waits, nobody, awake) == [(0, True), (1, True), (1, True), (None, False)]
+
+
+def test_it_sleeps_after_a_moment_in_which_requests_go_through_the_gateway() -> None:
+    gone = replace(QUIET, ready=0)
+    told = steps(replace(QUIET, idle=59.0), QUIET, QUIET, gone, before=AWAKE)
+    assert told == [(None, False), (None, True), (0, True), (0, True)]
+
+
+def test_a_request_in_the_last_moment_keeps_it_awake() -> None:
+    assert steps(QUIET, replace(QUIET, idle=1.0), before=AWAKE)[-1] == (None, False)
+
+
+def test_a_deployment_wakes_it_and_keeps_it_awake() -> None:
+    deploying = replace(QUIET, deploying=True)
+    assert steps(replace(deploying, ready=0), deploying) == [(1, True), (None, False)]
+
+
+def test_one_with_replicas_at_least_never_sleeps() -> None:
+    assert next_scale(ASLEEP, replace(QUIET, ready=0), sleeps_after=None) == AWAKE

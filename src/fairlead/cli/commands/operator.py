@@ -34,6 +34,12 @@ Examples:
 )
 @click.option("--service-account", metavar="NAME", help="Of the pods, which have no token of it.")
 @click.option("--health", type=click.IntRange(1, 65535), help="Port that says whether it is alive.")
+@click.option(
+    "--token",
+    envvar="FAIRLEAD_TOKEN",
+    default="",
+    help="By which replicas of Endpoints say how busy they are [$FAIRLEAD_TOKEN].",
+)
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
     ctx: click.Context,
@@ -44,6 +50,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     claim: str,
     service_account: str | None,
     health: int | None,
+    token: str,
 ) -> None:
     """Keep the Studies of a namespace until stopped.
 
@@ -65,5 +72,6 @@ def command(  # noqa: PLR0913 - click passes each option by name
         claim=claim,
         service_account=service_account,
         health=health,
+        token=token,
     )
     operate(request, options)

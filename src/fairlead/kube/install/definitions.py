@@ -171,6 +171,12 @@ def _endpoint_spec() -> dict[str, Any]:
             "canary": canary,
             "min": {**replicas, "minimum": 0, "description": "least replicas; 0: down to none"},
             "max": {**replicas, "minimum": 1, "description": "most replicas"},
+            "sleepAfterSeconds": {
+                "type": "integer",
+                "minimum": 5,
+                "maximum": 86_400,
+                "description": "without a request, until there is no replica, where min is 0",
+            },
             "resources": _resources("what each replica asks for, and may take"),
         },
         "x-kubernetes-validations": [

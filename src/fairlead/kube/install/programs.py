@@ -18,6 +18,7 @@ from lightkube.models.core_v1 import (
     PodSpec,
     PodTemplateSpec,
     Probe,
+    SecretKeySelector,
     SecretVolumeSource,
     ServicePort,
     ServiceSpec,
@@ -32,7 +33,13 @@ from fairlead.kube import pods
 from fairlead.kube.install.installation import HEALTH_PORT, PORT, Installation, Resources
 from fairlead.kube.install.labels import installed, metadata, selected
 from fairlead.kube.install.rights import OPERATOR, POWERLESS
-from fairlead.kube.install.stores import CLAIM, SETTINGS, TOKENS, TOKENS_FILE
+from fairlead.kube.install.stores import (
+    CLAIM,
+    ENDPOINT_TOKEN,
+    SETTINGS,
+    TOKENS,
+    TOKENS_FILE,
+)
 from fairlead.kube.place import PodPlace
 
 SERVER = "fairlead-server"
@@ -88,10 +95,16 @@ def operator(installation: Installation) -> Deployment:
         *(container.env or ()),
         EnvVar(name="POD_NAMESPACE", valueFrom=EnvVarSource(fieldRef=own)),
         EnvVar(name="FAIRLEAD_IMAGE", value=installation.image),
+        EnvVar(name="FAIRLEAD_TOKEN", valueFrom=_endpoint_token()),
     ]
     spec = _pod(installation, container, [])
     spec.serviceAccountName, spec.automountServiceAccountToken = OPERATOR, True
     return _deployment(installation, OPERATOR, "operator", spec)
+
+
+def _endpoint_token() -> EnvVarSource:
+    """What replicas of Endpoints want to show how busy they are."""
+    return EnvVarSource(secretKeyRef=SecretKeySelector(name=TOKENS, key=ENDPOINT_TOKEN))
 
 
 def _container(  # noqa: PLR0913 - what the two differ in
