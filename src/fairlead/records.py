@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Literal, TypeAlias
 
 Scalar: TypeAlias = bool | int | float | str | None
@@ -564,6 +565,79 @@ class Deployment:
     began: float = 0.0
     since: float = 0.0  # when the present step began
     server: str | None = None  # who carries it out, while it runs
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether its present step is judged by what is observed: others have traffic, too."""
+        return self.state == "running" and 0 <= self.step < len(self.steps) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """Counts of one revision, over all processes of a server, or over all servers.
+
+    Args:
+        requests: Those it was chosen for and answered, rightly or not. What it refused is not
+            among them.
+        errors: Those of them that failed (5xx).
+        refused: Further ones that it was chosen for and were turned away as the client's own fault
+            (4xx), which may be its own: it may ask for what clients do not send.
+        latency: Of `requests`, by the bucket that their seconds fall in; the edges are those of
+            serving/telemetry/counters.py.
+        bins: Predictions (rows) by bin.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    refused: int = 0
+    latency: tuple[int, ...] = ()
+    bins: tuple[int, ...] = ()
+
+    @property
+    def asked(self) -> int:
+        """All requests that it was chosen for."""
+        return self.requests + self.refused
+
+    def __add__(self, other: Observed) -> Observed:
+        return self._with(other, 1)
+
+    def __sub__(self, earlier: Observed) -> Observed:
+        """What was seen between the earlier look and this one."""
+        return self._with(earlier, -1)
+
+    def _with(self, other: Observed, sign: int) -> Observed:
+        return Observed(
+            requests=self.requests + sign * other.requests,
+            errors=self.errors + sign * other.errors,
+            refused=self.refused + sign * other.refused,
+            latency=_paired(self.latency, other.latency, sign),
+            bins=_paired(self.bins, other.bins, sign),
+        )
+
+
+def _paired(one: tuple[int, ...], other: tuple[int, ...], sign: int) -> tuple[int, ...]:
+    return tuple(a + sign * b for a, b in zip_longest(one, other, fillvalue=0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepObservation:
+    """What one server has observed of a deployment's present step, since it follows its route.
+
+    Args:
+        model: Of the deployment.
+        deployment: Its number.
+        step: Index of the step.
+        server: Id of the server.
+        revisions: What was observed of each revision that shares the traffic.
+        edges: Between the bins that predictions are counted in.
+    """
+
+    model: str
+    deployment: int
+    step: int
+    server: str
+    revisions: Mapping[str, Observed]
+    edges: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,14 @@ from fairlead.records import (
     Bounds,
     Deployment,
     DeploymentState,
+    Observed,
     Revision,
     RevisionState,
     Route,
     RouteKind,
     Server,
     ServingEvent,
+    StepObservation,
 )
 from tests.contract.ledger_contract import LEASE, version, wait_until_past
 
@@ -52,6 +54,20 @@ def deployment(revision: str = "v2", model: str = "prices") -> Deployment:
 
 def begin(ledger: Ledger, revision: str = "v2") -> Deployment:
     return ledger.deployments.begin(deployment(revision))
+
+
+def observation(
+    server: str = "one", *, requests: int = 5, deployment: int = 1, step: int = -1
+) -> StepObservation:
+    seen = Observed(requests=requests, errors=1, refused=2, latency=(0, 3, 2), bins=(1, 0))
+    return StepObservation(
+        model="prices",
+        deployment=deployment,
+        step=step,
+        server=server,
+        revisions={"v1": Observed(), "v2": seen},
+        edges=(-1 / 3, 1e-300),
+    )
 
 
 def bring(ledger: Ledger, name: str, state: RevisionState) -> None:
@@ -693,6 +709,15 @@ class DeploymentsContract(TwoRevisions):
         taken = served.deployments.take("one", lease=LEASE)
         assert [each.model for each in taken] == ["ages", "prices", "wages"]
 
+    def test_deployments_that_run_are_listed_whoever_carries_them_out(self, served: Ledger) -> None:
+        assert served.deployments.running() == []
+        begun = begin(served)
+        assert served.deployments.running() == [begun]
+        served.deployments.take("one", lease=LEASE)
+        assert served.deployments.running() == [replace(begun, server="one")]
+        served.deployments.advance(replace(begun, state="done"))
+        assert served.deployments.running() == []
+
     def test_what_has_ended_is_taken_by_nobody(self, served: Ledger) -> None:
         begun = begin(served)
         (held,) = served.deployments.take("one", lease=LEASE)
@@ -704,6 +729,70 @@ class DeploymentsContract(TwoRevisions):
         begun = begin(served)
         served.deployments.take("one", lease=LEASE)
         assert served.deployments.advance(replace(begun, state="undone")).state == "undone"
+
+
+class ObservationsContract(TwoRevisions):
+    """What servers have observed of the step that a deployment is at."""
+
+    def test_an_observation_comes_back_as_it_was_given(self, served: Ledger) -> None:
+        begun = begin(served)
+        assert served.deployments.observations(begun) == []
+        served.deployments.observe(observation())
+        assert served.deployments.observations(begun) == [observation()]
+
+    def test_what_a_server_observed_later_takes_the_place_of_what_it_had(
+        self, served: Ledger
+    ) -> None:
+        begun = begin(served)
+        for server, requests in (("two", 3), ("one", 5), ("two", 9)):
+            served.deployments.observe(observation(server, requests=requests))
+        expected = [observation("one"), observation("two", requests=9)]
+        assert served.deployments.observations(begun) == expected
+
+    def test_observations_of_a_server_that_is_gone_stay(self, served: Ledger) -> None:
+        begun = begin(served)
+        served.servers.seen(Server(id="one", url="u", processes=1), lease=LEASE)
+        served.deployments.observe(observation())
+        served.servers.gone("one")
+        assert served.deployments.observations(begun) == [observation()]
+
+    def test_with_a_step_all_that_was_observed_of_the_one_before_goes(self, served: Ledger) -> None:
+        begun = begin(served)
+        served.deployments.observe(observation())
+        served.deployments.advance(replace(begun, reason="it waits"))
+        assert served.deployments.observations(begun) == [observation()]
+        moved = served.deployments.advance(replace(begun, step=0))
+        served.deployments.observe(observation("two"))
+        assert served.deployments.observations(begun) == []
+        assert served.deployments.observations(moved) == []
+        served.deployments.observe(observation(step=0))
+        assert served.deployments.observations(moved) == [observation(step=0)]
+
+    @pytest.mark.parametrize("state", ["done", "undone", "failed"])
+    def test_with_a_deployment_all_that_was_observed_goes(
+        self, served: Ledger, state: DeploymentState
+    ) -> None:
+        begun = begin(served)
+        served.deployments.observe(observation())
+        served.deployments.advance(replace(begun, state=state))
+        served.deployments.observe(observation("two"))
+        assert served.deployments.observations(begun) == []
+
+    def test_a_deployment_that_supersedes_another_takes_over_nothing_observed(
+        self, served: Ledger
+    ) -> None:
+        first = begin(served)
+        served.deployments.observe(observation())
+        second = begin(served)
+        served.deployments.observe(observation("two"))
+        assert served.deployments.observations(first) == []
+        assert served.deployments.observations(second) == []
+
+    def test_what_was_observed_of_a_deployment_that_is_not_there_is_not_kept(
+        self, served: Ledger
+    ) -> None:
+        served.deployments.observe(observation())
+        assert served.deployments.observations(begin(served)) == []
 
 
 class ServersContract(TwoRevisions):
@@ -773,5 +862,11 @@ class ServersContract(TwoRevisions):
         assert everything(served) == before
 
 
-class ServingContract(RevisionsContract, RoutesContract, DeploymentsContract, ServersContract):
+class ServingContract(
+    RevisionsContract,
+    RoutesContract,
+    DeploymentsContract,
+    ObservationsContract,
+    ServersContract,
+):
     """All of it."""

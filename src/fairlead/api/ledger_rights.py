@@ -81,7 +81,14 @@ NEEDS: Mapping[str, Mapping[str, Need]] = {
         "note": "promote",
         "events": "read",
     },
-    "deployments": {"begin": "promote", "get": "read", "author": "read", "advance": "promote"},
+    "deployments": {
+        "begin": "promote",
+        "get": "read",
+        "author": "read",
+        "running": "read",
+        "advance": "promote",
+        "observations": "read",
+    },
     "servers": {"alive": "read", "silent": "read"},
     "workers": {"seen": "work", "gone": "work", "alive": "read", "silent": "read"},
     "runs": {

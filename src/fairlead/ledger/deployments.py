@@ -26,8 +26,8 @@ from fairlead.ledger.database import (
     model_lock,
     now,
 )
-from fairlead.ledger.schema import deployments, routes_in_force
-from fairlead.records import Deployment, ServingEvent
+from fairlead.ledger.schema import deployments, observations, routes_in_force
+from fairlead.records import Deployment, ServingEvent, StepObservation
 
 _WHOLE = 100  # percent
 _NOBODY = {"server": None, "lease": None, "lease_ends": None}
@@ -36,6 +36,7 @@ _IS_RUNNING = deployments.c.state == sa.literal_column("'running'")  # a literal
 _ROW = sa.select(deployments, Now().label("now"))
 _ONE = _ROW.where(_OF_MODEL, deployments.c.number == sa.bindparam("number"))
 _ONE_LOCKED = _ONE.with_for_update()
+_ONE_SHARED = _ONE.with_for_update(read=True)  # for many at once
 _LAST = _ROW.where(_OF_MODEL).order_by(deployments.c.number.desc()).limit(1)
 _RUNNING = _ROW.where(_IS_RUNNING).order_by(deployments.c.model)
 _RUNNING_OF_MODEL = _RUNNING.where(_OF_MODEL).with_for_update()
@@ -57,6 +58,20 @@ _TAKE = _CHANGE.values(
     server=sa.bindparam("by"), lease=sa.bindparam("seconds"), lease_ends=sa.bindparam("ends")
 )
 _RELEASE = _CHANGE.values(**_NOBODY)
+_OBSERVED = (
+    sa.select(observations)
+    .where(
+        observations.c.model == sa.bindparam("model"),
+        observations.c.deployment == sa.bindparam("deployment"),
+        observations.c.step == sa.bindparam("step"),
+    )
+    .order_by(observations.c.server)
+)
+_OBSERVE = observations.insert()
+_OBSERVE_MORE = observations.update().where(
+    observations.c.model == sa.bindparam("of"), observations.c.server == sa.bindparam("by")
+)
+_FORGET = observations.delete().where(observations.c.model == sa.bindparam("of"))
 
 
 class SqlDeployments:
@@ -97,6 +112,11 @@ class SqlDeployments:
             )
         return [_deployment(row) for row in rows if row.server == server]
 
+    def running(self) -> Sequence[Deployment]:
+        """Those that run, whoever carries them out, by model."""
+        rows = self._database.read(lambda connection: connection.execute(_RUNNING).all())
+        return [_deployment(row) for row in rows]
+
     def advance(self, deployment: Deployment) -> Deployment:
         """Write a running deployment's step, state and reason; a new step begins now."""
         row = self._database.read(
@@ -111,6 +131,25 @@ class SqlDeployments:
             durable=moves,
             patience=None if moves else LEASE_PATIENCE,
         )
+
+    def observe(self, observation: StepObservation) -> None:
+        """Keep what a server has observed of the present step."""
+        # What a power cut takes back is written again, with more, a moment later.
+        self._database.write(
+            lambda connection: _observe(connection, observation),
+            durable=False,
+            patience=LEASE_PATIENCE,
+        )
+
+    def observations(self, deployment: Deployment) -> Sequence[StepObservation]:
+        """What servers have observed of the deployment's step."""
+        asked = {
+            "model": deployment.model,
+            "deployment": deployment.number,
+            "step": deployment.step,
+        }
+        rows = self._database.read(lambda connection: connection.execute(_OBSERVED, asked).all())
+        return [_observation(row) for row in rows]
 
 
 def row_of(
@@ -272,8 +311,11 @@ def _write(connection: sa.Connection, row: Row, deployment: Deployment) -> None:
         connection.execute(_GO_ON, _key(row) | change)
     else:
         connection.execute(_END, _key(row) | change | {"as": deployment.state})
-    for kind, text in _moves(row, deployment):
+    moves = list(_moves(row, deployment))
+    for kind, text in moves:
         _append(connection, row, kind, text)
+    if moves:
+        connection.execute(_FORGET, {"of": row.model})
 
 
 def _moves(row: Row, deployment: Deployment) -> Iterator[tuple[str, str]]:
@@ -282,6 +324,24 @@ def _moves(row: Row, deployment: Deployment) -> Iterator[tuple[str, str]]:
         yield "step", f"{deployment.step + 1} of {len(steps)}: {steps[deployment.step]} %"
     if row.state != deployment.state:
         yield deployment.state, deployment.reason
+
+
+def _observe(connection: sa.Connection, observation: StepObservation) -> None:
+    """The step cannot move meanwhile, so that no observation stays behind it."""
+    asked = {"model": observation.model, "number": observation.deployment}
+    row = connection.execute(_ONE_SHARED, asked).one_or_none()
+    if row is None or (row.state, row.step) != ("running", observation.step):
+        return
+    key = {"of": observation.model, "by": observation.server}
+    counts = {
+        "deployment": observation.deployment,
+        "step": observation.step,
+        "revisions": observation.revisions,
+        "edges": observation.edges,
+    }
+    if not connection.execute(_OBSERVE_MORE, key | counts).rowcount:
+        named = {"model": observation.model, "server": observation.server}
+        connection.execute(_OBSERVE, named | counts)
 
 
 def _append(connection: sa.Connection, row: Row, kind: str, text: str) -> None:
@@ -293,6 +353,17 @@ def _append(connection: sa.Connection, row: Row, kind: str, text: str) -> None:
 
 def _named(row: Row) -> str:
     return f"deployment {row.number} of {row.revision!r} of model {row.model!r}"
+
+
+def _observation(row: Row) -> StepObservation:
+    return StepObservation(
+        model=row.model,
+        deployment=row.deployment,
+        step=row.step,
+        server=row.server,
+        revisions=row.revisions,
+        edges=row.edges,
+    )
 
 
 def _key(row: Row) -> dict[str, object]:

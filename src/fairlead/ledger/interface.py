@@ -61,6 +61,7 @@ from fairlead.records import (
     Server,
     ServingEvent,
     Span,
+    StepObservation,
     Study,
     TaskQueue,
     TaskSubject,
@@ -577,6 +578,10 @@ class Deployments(Protocol):
         """
         ...
 
+    def running(self) -> Sequence[Deployment]:
+        """Those that run, whoever carries them out, by model."""
+        ...
+
     def advance(self, deployment: Deployment) -> Deployment:
         """Write a running deployment's step, state and reason; a new step begins now.
 
@@ -586,6 +591,21 @@ class Deployments(Protocol):
             NotFound: There is no such deployment.
             Invalid: It has no such step.
         """
+        ...
+
+    def observe(self, observation: StepObservation) -> None:
+        """Keep what a server has observed of the present step, in place of what it had before.
+
+        Nothing is written where no such deployment runs, or it is at another step by now. When its
+        step moves or it ends, the observations of all servers go.
+
+        Raises:
+            Busy: As for `take`.
+        """
+        ...
+
+    def observations(self, deployment: Deployment) -> Sequence[StepObservation]:
+        """What servers have observed of the deployment's step, also those that are gone since."""
         ...
 
 

@@ -66,6 +66,7 @@ _SERVER: Mapping[str, _May] = {
     "routes_in_force": _CHANGE,
     "serving_events": _ADD,
     "servers": _ALL,
+    "observations": _ALL,
 }
 _CONTROLLER: Mapping[str, _May] = {
     "studies": _CHANGE,
@@ -85,6 +86,7 @@ _CONTROLLER: Mapping[str, _May] = {
     "routes_in_force": _CHANGE,
     "serving_events": _ADD,
     "servers": _ALL,
+    "observations": _ALL,
     "runs": _CHANGE,
     "schedules": _ALL,
     "leaving_workers": _ADD_AND_DELETE,

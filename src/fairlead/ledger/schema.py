@@ -13,9 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fairlead.records import Allowance, Bounds, Offer, Trial, Verdict
+from fairlead.records import Allowance, Bounds, Observed, Offer, Trial, Verdict
 
-HEAD = "0011"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0012"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -80,11 +80,23 @@ def _trials(rows: Sequence[Any]) -> tuple[Trial, ...]:
     )
 
 
+def _observed(found: Mapping[str, Any]) -> Mapping[str, Observed]:
+    return {name: _of_revision(counts) for name, counts in found.items()}
+
+
+def _of_revision(counts: Mapping[str, Any]) -> Observed:
+    found = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in counts.items()
+    }
+    return Observed(**found)
+
+
 _TRIALS = Json(_trials)
 _VERDICT = Json(lambda found: Verdict(**found))
 _ALLOWANCE = Json(lambda found: Allowance(**found))
 _BOUNDS = Json(lambda found: Bounds(**found))
 _OFFER = Json(lambda found: Offer(**found))
+_OBSERVED = Json(_observed)
 _MAPPING, _TUPLE = Json(dict), Json(tuple)
 
 
@@ -351,6 +363,19 @@ sa.Index(
     unique=True,
     sqlite_where=_UNDER_WAY,
     postgresql_where=_UNDER_WAY,
+)
+
+# Of the steps that deployments are at now: rows go when a step or its deployment ends.
+observations = sa.Table(
+    "observations",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("server", sa.String, primary_key=True),  # no key: one that has gone still counts
+    sa.Column("deployment", sa.Integer, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("revisions", _OBSERVED, nullable=False),
+    sa.Column("edges", _TUPLE, nullable=False),
+    sa.ForeignKeyConstraint(["model", "deployment"], ["deployments.model", "deployments.number"]),
 )
 
 routes = sa.Table(

@@ -16,8 +16,8 @@ from functools import reduce
 from operator import add
 from typing import TypeAlias
 
-from fairlead.records import Bounds
-from fairlead.serving.telemetry.counters import LATENCY_EDGES, Observed
+from fairlead.records import Bounds, Observed
+from fairlead.serving.telemetry.counters import LATENCY_EDGES
 
 _LEVEL = 0.01
 """Probability below which chance is no explanation any more, at the end of a step."""

@@ -25,6 +25,7 @@ ADMINS = {
     "outbox/sent",
     "routes/mark",
     "deployments/take",
+    "deployments/observe",
     "servers/seen",
     "servers/gone",
     "runs/take",

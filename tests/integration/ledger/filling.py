@@ -40,7 +40,7 @@ from tests.contract.ledger_contract import (
     task,
     version,
 )
-from tests.contract.serving_contract import IDLE, begin, change, revise
+from tests.contract.serving_contract import IDLE, begin, change, observation, revise
 
 MANY = 2500
 """Tasks of the large study: more rows than are read at once."""
@@ -143,6 +143,7 @@ def _served(ledger: Ledger) -> None:
     ledger.servers.seen(server, lease=LEASE)
     ledger.deployments.take("s", lease=LEASE)
     change(ledger, {"v1": 90, "v2": 10})
+    ledger.deployments.observe(observation(deployment=begin(ledger).number))
 
 
 def _run() -> Run:

@@ -21,7 +21,7 @@ from fairlead.ledger.interface import Ledger
 from fairlead.ledger.schema import HEAD, metadata
 from fairlead.ledger.sqlite import SqliteDatabase
 from fairlead.ledger.store import open_ledger
-from fairlead.records import Counts
+from fairlead.records import Counts, Deployment
 from tests.integration.ledger.processes import STUDY, add_trials, ledger_file
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -57,9 +57,9 @@ SERVED: dict[str, tuple[list[str], list[object], list[str]]] = {
         ["v1 done", "v1-2 superseded"],
     ),
 }
-SERVED["0011"] = SERVED["0010"] = SERVED["0009"] = SERVED["0008"] = SERVED["0007"] = SERVED[
-    "0006"
-] = SERVED["0005"] = SERVED["0004"]
+SERVED["0012"] = SERVED["0011"] = SERVED["0010"] = SERVED["0009"] = SERVED["0008"] = SERVED[
+    "0007"
+] = SERVED["0006"] = SERVED["0005"] = SERVED["0004"]
 
 
 def served(ledger: Ledger) -> tuple[list[str], list[object], list[str]]:
@@ -73,6 +73,11 @@ def served(ledger: Ledger) -> tuple[list[str], list[object], list[str]]:
         [route.traffic for route in routes],
         [f"{each.revision} {each.state}" for each in deployments],
     )
+
+
+def observations(ledger: Ledger, deployment: Deployment) -> list[tuple[str, int]]:
+    found = ledger.deployments.observations(deployment)
+    return [(one.server, one.revisions["v1"].requests) for one in found]
 
 
 def scripts() -> ScriptDirectory:
@@ -158,6 +163,10 @@ def test_a_recorded_ledger_opens_with_all_that_was_in_it(tmp_path: Path, dump: P
         assert ledger.tasks.is_leaving("worker-1") == (dump.stem >= "0005")
         decided = [(one.cause, one.wanted, one.leave) for one in ledger.autoscaling.decisions()]
         assert decided == ([("work", 2, ("w1",))] if dump.stem >= "0009" else [])
+        observed = [
+            each for one in ledger.deployments.running() for each in observations(ledger, one)
+        ]
+        assert observed == ([("s1", 3)] if dump.stem >= "0012" else [])
         assert ledger.studies.open(study) == study
     with sqlite3.connect(tmp_path / "ledger.db") as opened:
         assert opened.execute("PRAGMA foreign_key_check").fetchall() == []

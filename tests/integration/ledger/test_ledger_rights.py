@@ -33,7 +33,7 @@ from tests.contract.ledger_contract import (
     task,
     version,
 )
-from tests.contract.serving_contract import begin, change, deployment, revise
+from tests.contract.serving_contract import begin, change, deployment, observation, revise
 from tests.integration.ledger.filling import fill, rows
 from tests.support.postgres import database, of_database
 
@@ -192,7 +192,14 @@ def test_a_controller_can_do_all_that_people_ask_for(url: str) -> None:
         assert ledger.roots.digests()
         ledger.schedules.resume("other", due=1.0)
         ledger.schedules.remove("other")
-        of_controllers = {"outbox", "servers", "schedules", "scaling_decisions", "requests"}
+        of_controllers = {
+            "outbox",
+            "servers",
+            "observations",
+            "schedules",
+            "scaling_decisions",
+            "requests",
+        }
         assert deletable(named) == _OF_WORKERS | of_controllers
         histories = (
             "events results versions judgements promotions routes serving_events trials "
@@ -218,6 +225,9 @@ def test_a_server_can_carry_out_deployments_and_nothing_else(url: str) -> None:
         (taken,) = ledger.deployments.take("s", lease=LEASE)
         assert ledger.routes.mark("prices", "v2", "ready", "verified", was="loading")
         change(ledger, {"v1": 90, "v2": 10}, replace(taken, step=1))
+        ledger.deployments.observe(observation(deployment=taken.number, step=1))
+        ledger.deployments.advance(replace(taken, step=2))
+        assert ledger.deployments.observations(replace(taken, step=1)) == []
         ledger.routes.note(ServingEvent(model="prices", kind="refused", text="no"))
         ledger.servers.seen(Server(id="s2", url="http://127.0.0.1:2", processes=1), lease=LEASE)
         ledger.servers.gone("s")
@@ -229,7 +239,7 @@ def test_a_server_can_carry_out_deployments_and_nothing_else(url: str) -> None:
             lambda: ledger.outbox.sent(1),
             lambda: ledger.studies.open(STUDY),
         )
-        assert deletable(named) == {"servers", "fairlead_sessions"}
+        assert deletable(named) == {"servers", "observations", "fairlead_sessions"}
         may_not_change_the_schema(named)
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fairlead.serving.telemetry.counters import LATENCY_EDGES, Observed
+from fairlead.records import Observed
+from fairlead.serving.telemetry.counters import LATENCY_EDGES
 from tests.integration.serving.rig import Process, Trained, rows_of, started
 from tests.support.waiting import wait_until
 

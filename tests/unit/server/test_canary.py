@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fairlead.records import Bounds
+from fairlead.records import Bounds, Observed
 from fairlead.server.canary import (
     CanaryMetrics,
     Passed,
@@ -15,7 +15,7 @@ from fairlead.server.canary import (
     percentile,
     stability,
 )
-from fairlead.serving.telemetry.counters import LATENCY_EDGES, Observed
+from fairlead.serving.telemetry.counters import LATENCY_EDGES
 
 BOUNDS = Bounds(hold=30.0, requests=100)
 DECILES = np.array([-1.28155, -0.84162, -0.5244, -0.25335, 0.0, 0.25335, 0.5244, 0.84162, 1.28155])
