@@ -628,16 +628,20 @@ class StepObservation:
         deployment: Its number.
         step: Index of the step.
         server: Id of the server.
+        seconds: For which it has, up to when all that its processes counted is known.
         revisions: What was observed of each revision that shares the traffic.
         edges: Between the bins that predictions are counted in.
+        crashes: How many of its processes have crashed.
     """
 
     model: str
     deployment: int
     step: int
     server: str
+    seconds: float
     revisions: Mapping[str, Observed]
     edges: tuple[float, ...] = ()
+    crashes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

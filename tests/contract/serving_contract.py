@@ -65,8 +65,10 @@ def observation(
         deployment=deployment,
         step=step,
         server=server,
+        seconds=1 / 3,
         revisions={"v1": Observed(), "v2": seen},
         edges=(-1 / 3, 1e-300),
+        crashes=2,
     )
 
 

@@ -336,8 +336,10 @@ def _observe(connection: sa.Connection, observation: StepObservation) -> None:
     counts = {
         "deployment": observation.deployment,
         "step": observation.step,
+        "seconds": observation.seconds,
         "revisions": observation.revisions,
         "edges": observation.edges,
+        "crashes": observation.crashes,
     }
     if not connection.execute(_OBSERVE_MORE, key | counts).rowcount:
         named = {"model": observation.model, "server": observation.server}
@@ -361,8 +363,10 @@ def _observation(row: Row) -> StepObservation:
         deployment=row.deployment,
         step=row.step,
         server=row.server,
+        seconds=row.seconds,
         revisions=row.revisions,
         edges=row.edges,
+        crashes=row.crashes,
     )
 
 

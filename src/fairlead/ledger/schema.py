@@ -85,10 +85,8 @@ def _observed(found: Mapping[str, Any]) -> Mapping[str, Observed]:
 
 
 def _of_revision(counts: Mapping[str, Any]) -> Observed:
-    found = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in counts.items()
-    }
-    return Observed(**found)
+    lists = {"latency": tuple(counts["latency"]), "bins": tuple(counts["bins"])}
+    return Observed(**{**counts, **lists})
 
 
 _TRIALS = Json(_trials)
@@ -373,8 +371,10 @@ observations = sa.Table(
     sa.Column("server", sa.String, primary_key=True),  # no key: one that has gone still counts
     sa.Column("deployment", sa.Integer, nullable=False),
     sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("revisions", _OBSERVED, nullable=False),
     sa.Column("edges", _TUPLE, nullable=False),
+    sa.Column("crashes", sa.Integer, nullable=False),
     sa.ForeignKeyConstraint(["model", "deployment"], ["deployments.model", "deployments.number"]),
 )
 

@@ -77,7 +77,7 @@ def wait_until_followed(ledger: Ledger, route: Route, *, timeout: float) -> Sequ
     """
     late: Sequence[Server] = ()
     for _ in _looks(timeout):
-        late = [each for each in servers_of(ledger, route.model) if not _follows(each, route)]
+        late = servers_late(servers_of(ledger, route.model), route)
         if not late:
             break
     return late
@@ -94,13 +94,21 @@ def _looks(timeout: float) -> Iterator[None]:
 
 
 def servers_of(ledger: Ledger, model: str) -> Sequence[Server]:
-    """The servers that are alive and answer for the model, once it has a route."""
+    """The servers that are alive and answer for the model, once it has a route.
+
+    One that is silent for longer than its lease is none: nobody waits for it.
+    """
     return [server for server in ledger.servers.alive() if server.serves(model)]
 
 
 def servers_following(ledger: Ledger, route: Route) -> Sequence[Server]:
     """Those of them that follow the route, or a later one."""
     return [each for each in servers_of(ledger, route.model) if _follows(each, route)]
+
+
+def servers_late(servers: Sequence[Server], route: Route) -> Sequence[Server]:
+    """Those of these servers that do not follow the route, nor a later one."""
+    return [each for each in servers if not _follows(each, route)]
 
 
 def following_current(ledger: Ledger, model: str) -> Collection[str]:

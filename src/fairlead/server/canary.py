@@ -2,21 +2,21 @@
 
 Each step is judged on what was observed during it, once it has lasted long enough and the new
 revision has had enough requests. Before that, only errors and refusals are looked at, at a far
-stricter level, because looking again and again finds something in the end. `judge` is the rule,
-pure; `CanaryMetrics` gives it what the serving processes counted since the step began.
+stricter level, because looking again and again finds something in the end. `judge` is the rule and
+`total` the sum over servers, both pure; `CanaryMetrics` gives what the processes of this server
+counted since the step began.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import TypeAlias
 
-from fairlead.records import Bounds, Observed
+from fairlead.records import Bounds, Observed, StepObservation
 from fairlead.serving.telemetry.counters import LATENCY_EDGES
 
 _LEVEL = 0.01
@@ -239,41 +239,61 @@ def _at_least(count: int, of: int, share: float) -> float:
     return float(bdtrc(count - 1, of, share)) if share < 1.0 else 1.0
 
 
-Observations: TypeAlias = Mapping[tuple[str, str], Observed]
+def total(observations: Sequence[StepObservation], revisions: Iterable[str]) -> Observed:
+    """What all servers have observed of these revisions.
+
+    Predictions are left out where servers count them over different edges, as where one of them
+    cannot load the revision that the edges are of: they could not be compared.
+
+    Args:
+        observations: Of one step, one of each server.
+        revisions: Their names.
+    """
+    nothing = Observed()
+    found = [one.revisions.get(name, nothing) for name in revisions for one in observations]
+    summed = reduce(add, found, nothing)
+    return summed if len({one.edges for one in observations}) <= 1 else replace(summed, bins=())
+
+
+def duration(observations: Iterable[StepObservation], servers: Iterable[str]) -> float:
+    """Seconds for which each of these servers has observed the step; 0 where one does not yet.
+
+    Args:
+        observations: Of the step.
+        servers: Ids of those that are alive.
+    """
+    known = {one.server: one.seconds for one in observations}
+    return min((known.get(server, 0.0) for server in servers), default=0.0)
+
+
+Counted: TypeAlias = Mapping[tuple[str, str], Observed]
 """By model and revision."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """What had been observed when the step began, and when that was.
+    """What had been counted when a step began.
 
     Args:
-        observations: Until then.
-        at: By a monotonic clock.
+        counted: Until then.
+        at: By the clock, until when all that the processes counted was known.
     """
 
-    observations: Observations
+    counted: Counted
     at: float
 
 
 class CanaryMetrics:
-    """What the serving processes counted during a step.
+    """What the serving processes of this server counted during a step.
 
     Args:
-        observe: Gives what was observed since the server began.
-        until: Gives the time, by the clock, until which all that the processes counted is known.
-        clock: Seconds, monotonic; the machine's, except in tests.
+        count: Gives what was counted since the server began.
+        until: Gives the time, by a monotonic clock, until which all that the processes counted is
+            known.
     """
 
-    def __init__(
-        self,
-        observe: Callable[[], Observations],
-        until: Callable[[], float],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._observe, self._until = observe, until
-        self._clock = clock
+    def __init__(self, count: Callable[[], Counted], until: Callable[[], float]) -> None:
+        self._count, self._until = count, until
 
     def baseline(self, *, after: float) -> Baseline | None:
         """The beginning of a step, once all that was counted before it is known.
@@ -283,37 +303,21 @@ class CanaryMetrics:
         Args:
             after: By the clock; requests until then do not belong to the step.
         """
-        if self._until() < after:
-            return None
-        return Baseline(observations=self._observe(), at=self._clock())
+        until = self._until()  # first: the counts may be of later, never of earlier
+        return None if until < after else Baseline(counted=self._count(), at=until)
 
-    def judge(
-        self,
-        bounds: Bounds,
-        baseline: Baseline,
-        model: str,
-        *,
-        candidate: str,
-        others: frozenset[str],
-    ) -> CanaryVerdict:
-        """The verdict on the step.
+    def since(
+        self, baseline: Baseline, model: str, revisions: Collection[str]
+    ) -> tuple[Mapping[str, Observed], float]:
+        """What was counted of these revisions since the beginning of a step, and for how long.
 
-        Args:
-            bounds: Of the deployment.
-            baseline: The beginning of the step.
-            model: That is deployed.
-            candidate: The new revision.
-            others: Those that it shares the traffic with.
+        Returns:
+            By name; and the seconds of which all counts are known.
         """
-        now, nothing = self._observe(), Observed()
-        during = {
-            name: now.get((model, name), nothing)
-            - baseline.observations.get((model, name), nothing)
-            for name in {candidate, *others}
+        seconds = max(self._until() - baseline.at, 0.0)
+        now, nothing = self._count(), Observed()
+        counted = {
+            name: now.get((model, name), nothing) - baseline.counted.get((model, name), nothing)
+            for name in revisions
         }
-        return judge(
-            bounds,
-            candidate=during[candidate],
-            others=reduce(add, (during[name] for name in sorted(others)), nothing),
-            seconds=self._clock() - baseline.at,
-        )
+        return counted, seconds

@@ -23,6 +23,7 @@ class Progress:
     Args:
         followed: Whether every serving process holds the revision, and follows the route where
             there is one of this deployment.
+        late: Which other servers do not follow that route yet, in words; empty where all do.
         alone: Whether no other revision has traffic that it could be compared with.
         fault: Why the processes cannot.
         tested: Whether its smoke test passed; None where it was not tested yet.
@@ -31,6 +32,7 @@ class Progress:
     """
 
     followed: bool = False
+    late: str = ""
     alone: bool = False
     fault: str = ""
     tested: bool | None = None
@@ -129,18 +131,21 @@ def _during(deployment: Deployment, progress: Progress) -> Action:
     if not progress.tested:
         return RollBack(reason=progress.difference)
     if deployment.step == len(deployment.steps) - 1:
-        return Complete()
-    return _judged(deployment, progress.verdict)
+        return KeepWaiting(reason=progress.late) if progress.late else Complete()
+    return _judged(deployment, progress)
 
 
-def _judged(deployment: Deployment, verdict: CanaryVerdict | None) -> Action:
-    percent = deployment.steps[deployment.step]
-    match verdict:
+def _judged(deployment: Deployment, progress: Progress) -> Action:
+    """A server that is late holds up the next step, and no way back."""
+    at = f"at {deployment.steps[deployment.step]} % of the traffic"
+    match progress.verdict:
+        case Regressed(reason=reason):
+            return RollBack(reason=f"{at}: {reason}")
+        case _ if progress.late:
+            return KeepWaiting(reason=f"{at}: {progress.late}")
         case Passed():
             return ShiftTraffic(step=deployment.step + 1)
-        case Regressed(reason=reason):
-            return RollBack(reason=f"at {percent} % of the traffic: {reason}")
         case Undecided(reason=reason):
-            return KeepWaiting(reason=f"at {percent} % of the traffic: {reason}")
-        case None:
-            return KeepWaiting(reason=f"at {percent} % of the traffic: nothing was observed yet")
+            return KeepWaiting(reason=f"{at}: {reason}")
+        case _:
+            return KeepWaiting(reason=f"{at}: nothing was observed yet")

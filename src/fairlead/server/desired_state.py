@@ -299,6 +299,11 @@ class PlanPublisher:
         complete = published.state.is_complete
         return complete and is_applied(reports, route.model, serial=published.serial)
 
+    def edges(self, model: str) -> tuple[float, ...]:
+        """Between the bins that predictions of the model are counted in."""
+        published = self._published.get(model)
+        return published.state.held[0].edges if published and published.state.held else ()
+
     def _publish_changes(self, fault: str, reports: Sequence[Report | None]) -> None:
         before, serial = self._plan, self._plan.serial + 1 if self._plan else 1
         published = {**self._published, **self._changed(serial)}

@@ -8,19 +8,28 @@ that takes over does what this one would have done, and may test again what was 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from fairlead.errors import Conflict, Unreachable, described
-from fairlead.records import Deployment, DeploymentState, Revision, RevisionState, Route
+from fairlead.records import (
+    Deployment,
+    DeploymentState,
+    Revision,
+    RevisionState,
+    Route,
+    Server,
+    StepObservation,
+)
 from fairlead.rollout.background import BackgroundCalls, CallOutcome
 from fairlead.rollout.routes import put_in_force, undo
 from fairlead.rollout.smoke_test import Endpoint, SmokeTestResult, smoke_test
 from fairlead.rollout.traffic_split import with_share
 from fairlead.rollout.undo import is_superseded_step
 from fairlead.rollout.verification import Verifications, is_retryable
-from fairlead.server.canary import Baseline, CanaryMetrics, CanaryVerdict
+from fairlead.rollout.wait import servers_late, servers_of
+from fairlead.server.canary import CanaryVerdict, duration, judge, total
 from fairlead.server.decide import (
     Action,
     Complete,
@@ -35,6 +44,7 @@ from fairlead.server.decide import (
 )
 from fairlead.server.events import DeploymentChanged, ServerEvent, ServerNotice
 from fairlead.server.snapshot import ModelSnapshot
+from fairlead.server.step_observer import StepObserver
 from fairlead.serving.proof import Golden
 from fairlead.stores import Stores
 
@@ -57,11 +67,13 @@ class ProcessStatus:
         followed: Whether all of them do what the ledger says.
         fault: Why one of them cannot.
         crashes: How many of them have crashed since the server began.
+        edges: Between the bins that they count predictions in.
     """
 
     followed: bool
     fault: str
     crashes: int
+    edges: tuple[float, ...]
 
 
 @dataclass(kw_only=True)
@@ -73,7 +85,6 @@ class _StepState:
     tested: bool | None = None
     difference: str = ""
     passed: float | None = None  # when the smoke test of the route had passed
-    baseline: Baseline | None = None
     tries: int = 0  # of the smoke test
     unreached: float | None = None  # since when no process answers
     faulty: float | None = None  # since when a process cannot follow
@@ -89,6 +100,11 @@ class _Work:
     revision: Revision
     step: _StepState
 
+    @property
+    def others(self) -> frozenset[str]:
+        """The revisions that it shares the traffic with."""
+        return frozenset(self.snapshot.before) - {self.deployment.revision}
+
 
 class Executor:
     """Carries out the deployments of one server.
@@ -97,7 +113,7 @@ class Executor:
         stores: Where they are, and the details of routes go.
         verifications: Of their revisions.
         endpoint: The server's own, for smoke tests.
-        metrics: What the processes count.
+        observer: Of the steps.
         on_finished: Called when a smoke test has ended.
         on_event: Called with how deployments go on.
         clock: Seconds, monotonic.
@@ -109,13 +125,13 @@ class Executor:
         *,
         verifications: Verifications,
         endpoint: Endpoint,
-        metrics: CanaryMetrics,
+        observer: StepObserver,
         on_finished: Callable[[], None],
         on_event: Callable[[ServerEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stores = stores
-        self._verifications, self._endpoint, self._metrics = verifications, endpoint, metrics
+        self._verifications, self._endpoint, self._observer = verifications, endpoint, observer
         self._on_event, self._clock = on_event, clock
         self._tests: BackgroundCalls[SmokeTestResult] = BackgroundCalls(
             max_parallel=_MAX_PARALLEL, on_finished=on_finished
@@ -151,35 +167,43 @@ class Executor:
         return known
 
     def _progress(self, work: _Work, status: ProcessStatus) -> Progress:
-        others = frozenset(work.snapshot.before) - {work.deployment.revision}
+        servers, others = self._other_servers(work), self._others_observed(work)
+        own = self._observed(work, status)
         return Progress(
             followed=status.followed,
-            alone=not others,
-            fault=self._fault(work.step, status),
+            late=_late(work.snapshot.route, servers),
+            alone=not work.others,
+            fault=self._fault(work.step, status, elsewhere=sum(one.crashes for one in others)),
             tested=work.step.tested,
             difference=work.step.difference,
-            verdict=self._verdict(work.deployment, work.step, others),
+            verdict=None if own is None else _verdict(work, [own, *others], servers),
         )
 
-    def _verdict(
-        self, deployment: Deployment, step: _StepState, others: frozenset[str]
-    ) -> CanaryVerdict | None:
-        """The canary judge's; None as long as the step's traffic cannot be told from its tests."""
-        if step.baseline is None and step.passed is not None:
-            step.baseline = self._metrics.baseline(after=step.passed)
-        if step.baseline is None:
+    def _other_servers(self, work: _Work) -> Sequence[Server]:
+        """Those that are alive and share the traffic of the step."""
+        if work.deployment.step < 0:
+            return []
+        alive = servers_of(self._stores.ledger, work.deployment.model)
+        return [one for one in alive if one.id != work.deployment.server]
+
+    def _others_observed(self, work: _Work) -> Sequence[StepObservation]:
+        """What other servers have observed, those that have ended since included."""
+        if not work.snapshot.is_at_step:
+            return []
+        known = self._stores.ledger.deployments.observations(work.deployment)
+        return [one for one in known if one.server != work.deployment.server]
+
+    def _observed(self, work: _Work, status: ProcessStatus) -> StepObservation | None:
+        """What this server has observed; None while it cannot be told from its smoke tests."""
+        if work.step.passed is None or not work.snapshot.is_at_step:
             return None
-        return self._metrics.judge(
-            deployment.bounds,
-            step.baseline,
-            deployment.model,
-            candidate=deployment.revision,
-            others=others,
+        return self._observer.observe(
+            work.snapshot, after=work.step.passed, edges=status.edges, crashes=status.crashes
         )
 
-    def _fault(self, step: _StepState, status: ProcessStatus) -> str:
+    def _fault(self, step: _StepState, status: ProcessStatus, *, elsewhere: int) -> str:
         """What has failed for so long, or so often, that it is no accident."""
-        crashes = status.crashes - step.crashes
+        crashes = status.crashes - step.crashes + elsewhere
         if crashes >= _MAX_CRASHES:
             return f"serving processes crashed {crashes} times since the step began"
         if not status.fault:
@@ -322,3 +346,23 @@ class Executor:
         """
         if work.revision.state != "failed" and work.revision.name not in work.snapshot.before:
             self._mark(work, "failed", reason)
+
+
+def _late(route: Route | None, servers: Sequence[Server]) -> str:
+    """Which of these servers do not follow the route yet."""
+    late = servers_late(servers, route) if route else []
+    named = ", ".join(f"{one.id} ({one.url})" for one in late)
+    return f"waiting for servers to follow route {route.number}: {named}" if late and route else ""
+
+
+def _verdict(
+    work: _Work, observations: Sequence[StepObservation], servers: Sequence[Server]
+) -> CanaryVerdict:
+    """The canary judge's on what all servers saw, once each that is alive has seen enough of it."""
+    alive = [observations[0].server, *(one.id for one in servers)]
+    return judge(
+        work.deployment.bounds,
+        candidate=total(observations, [work.deployment.revision]),
+        others=total(observations, work.others),
+        seconds=duration(observations, alive),
+    )

@@ -1,10 +1,11 @@
 """The reconciler: a loop that makes the serving processes do what the ledger says.
 
 Each round reads a snapshot, has what is wanted verified, publishes the plan that follows, takes the
-next step of this server's deployments, reports to the ledger which routes are followed, and retires
-what nothing wants any more. All of it happens in one thread beside that of the process pool: with
-the ledger away, the processes continue with the last plan, and those that die are still replaced.
-Whatever holds this thread up at first, the first plan comes in time.
+next step of this server's deployments, reports to the ledger which routes are followed and what was
+observed of other servers' deployments, and retires what nothing wants any more. All of it
+happens in one thread beside that of the process pool: with the ledger away, the processes continue
+with the last plan, and those that die are still replaced. Whatever holds this thread up at first,
+the first plan comes in time.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from fairlead.errors import described
 from fairlead.ledger.interface import Ledger
-from fairlead.records import Revision, RevisionState, Server
-from fairlead.rollout.routes import running_deployment
+from fairlead.records import Revision, RevisionState, Route, Server
 from fairlead.rollout.verification import Verifications, is_retryable
+from fairlead.rollout.wait import servers_late, servers_of
 from fairlead.server.desired_state import PlanPublisher, is_draining, load_fault
 from fairlead.server.events import RouteFollowed, ServerEvent, ServerNotice, ServerWarning
 from fairlead.server.executor import Executor, ProcessStatus
 from fairlead.server.process_pool import ProcessPool
 from fairlead.server.snapshot import ModelSnapshot, SnapshotReader
+from fairlead.server.step_observer import StepObserver
 from fairlead.serving.plan import Report
 
 _PERIOD = 0.2
@@ -32,6 +34,14 @@ _PERIOD = 0.2
 _FIRST_PLAN = 5.0
 """Seconds that the first plan waits for the ledger, and for models that are still being verified.
 Requests wait that long meanwhile; after that the processes answer that they are alive, at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Followed:
+    """The last route of a model that all processes followed."""
+
+    route: int
+    since: float  # by the monotonic clock
 
 
 class Reconciler:
@@ -45,6 +55,7 @@ class Reconciler:
         pool: The processes.
         verifications: Of revisions.
         executor: Carries deployments out.
+        observer: Of the steps of those that other servers carry out.
         wake: Set when there is reason for another round at once.
         on_event: Called with what happens.
     """
@@ -59,6 +70,7 @@ class Reconciler:
         pool: ProcessPool,
         verifications: Verifications,
         executor: Executor,
+        observer: StepObserver,
         wake: threading.Event,
         on_event: Callable[[ServerEvent], None],
     ) -> None:
@@ -66,9 +78,9 @@ class Reconciler:
         self._reader = SnapshotReader(ledger, server=server.id, models=models, lease=lease)
         self._retirement = Retirement(ledger, server=server.id)
         self._pool, self._verifications, self._executor = pool, verifications, executor
-        self._wake, self._on_event = wake, on_event
+        self._observer, self._wake, self._on_event = observer, wake, on_event
         self._publisher = PlanPublisher(verifications, pool.apply)
-        self._followed: dict[str, int] = {}  # by model, the last route that all processes followed
+        self._followed: dict[str, _Followed] = {}  # by model
         self._fault = "the ledger has not answered yet"  # why nothing is known of it
         self._warnings: dict[str, str] = {}
         self._ending = threading.Event()
@@ -97,6 +109,7 @@ class Reconciler:
                 self._wake.wait(_PERIOD)
             self._wake.clear()
         with contextlib.suppress(Exception):  # the ledger is away: the lease ends by itself
+            self._observer.finish()
             self._ledger.servers.gone(self._server.id)
 
     def _try_round(self) -> bool:
@@ -118,12 +131,14 @@ class Reconciler:
         acted = [
             self._executor.advance(snapshot, self._status(snapshot, reports))
             for snapshot in snapshots
-            if snapshot.deployment is not None and not snapshot.paused
+            if snapshot.is_held and not snapshot.paused
         ]
         self._note_followed(snapshots, reports)
-        known_as = replace(self._server, routes=dict(self._followed))
-        self._ledger.servers.seen(known_as, lease=self._lease)
-        self._retirement.run(snapshots, reports, self._followed)
+        followed = {model: one.route for model, one in self._followed.items()}
+        self._ledger.servers.seen(replace(self._server, routes=followed), lease=self._lease)
+        for snapshot in snapshots:
+            self._observe(snapshot)
+        self._retirement.run(snapshots, reports, followed)
         return any(acted)
 
     def _verify(self, snapshot: ModelSnapshot) -> None:
@@ -144,6 +159,7 @@ class Reconciler:
             followed=self._publisher.is_applied(snapshot, reports),
             fault=load_fault(reports, snapshot.model) or self._unverifiable(snapshot),
             crashes=self._pool.crashes,
+            edges=self._publisher.edges(snapshot.model),
         )
 
     def _unverifiable(self, snapshot: ModelSnapshot) -> str:
@@ -152,14 +168,26 @@ class Reconciler:
         error = self._verifications.failures(snapshot.model).get(name)
         return "" if error is None or is_retryable(error) else described(error)
 
+    def _observe(self, snapshot: ModelSnapshot) -> None:
+        """Observe a step of a deployment that another server carries out and judges."""
+        followed, route = self._followed.get(snapshot.model), snapshot.route
+        if snapshot.is_held or snapshot.paused or not snapshot.is_at_step:
+            return
+        if followed is not None and route is not None and followed.route == route.number:
+            edges = self._publisher.edges(snapshot.model)
+            self._observer.observe(
+                snapshot, after=followed.since, edges=edges, crashes=self._pool.crashes
+            )
+
     def _note_followed(
         self, snapshots: Iterable[ModelSnapshot], reports: Sequence[Report | None]
     ) -> None:
         """Note the routes that all processes follow, with all that has traffic there."""
         for route in filter(None, (one.route for one in snapshots)):
-            new = self._followed.get(route.model) != route.number
+            known = self._followed.get(route.model)
+            new = known is None or known.route != route.number
             if new and self._publisher.is_followed(route, reports):
-                self._followed[route.model] = route.number
+                self._followed[route.model] = _Followed(route=route.number, since=time.monotonic())
                 self._on_event(RouteFollowed(route=route))
 
     def _warn_of_ledger(self, error: Exception) -> None:
@@ -272,9 +300,9 @@ class Retirement:
         state = next_state(
             revision,
             now=self._ledger.now(),
-            followed=self._is_followed_everywhere(snapshot.model, route.number, followed),
+            followed=self._is_followed_everywhere(route, followed),
             draining=is_draining(reports, revision.model, revision.name),
-            elsewhere=self._is_deployed_elsewhere(snapshot),
+            elsewhere=snapshot.deployment is not None and not snapshot.is_held,
         )
         if state is not None:
             reason = f"route {route.number}: {route.why}"
@@ -282,15 +310,8 @@ class Retirement:
                 revision.model, revision.name, state, reason, was=revision.state
             )
 
-    def _is_deployed_elsewhere(self, snapshot: ModelSnapshot) -> bool:
-        """Whether a deployment of the model runs that this server does not carry out."""
-        if snapshot.deployment is not None:
-            return False
-        return running_deployment(self._ledger, snapshot.model) is not None
-
-    def _is_followed_everywhere(self, model: str, number: int, followed: Mapping[str, int]) -> bool:
+    def _is_followed_everywhere(self, route: Route, followed: Mapping[str, int]) -> bool:
         """Whether all processes of all servers of the model follow the route, or a later one."""
-        alive = self._ledger.servers.alive()
-        others = [one for one in alive if one.id != self._server and one.serves(model)]
-        routes = [followed, *(one.routes for one in others)]
-        return all(one.get(model, 0) >= number for one in routes)
+        servers = servers_of(self._ledger, route.model)
+        others = [one for one in servers if one.id != self._server]
+        return followed.get(route.model, 0) >= route.number and not servers_late(others, route)

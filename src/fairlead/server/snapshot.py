@@ -2,7 +2,8 @@
 
 `SnapshotReader` reads it, several times a second, at a cost that does not grow with the history;
 reading also takes deployments that no server carries out, and extends the lease of those that this
-one does.
+one does. Deployments that other servers carry out are read, too: whatever they may route or go back
+to is held here by then.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class ModelSnapshot:
     Args:
         model: Its name.
         route: In force; None before the first.
-        deployment: That this server carries out, if it does.
+        deployment: That runs, whichever server carries it out.
+        is_held: Whether this one does.
         base: The route that the deployment began from.
         revisions: By name; none that is retired.
         paused: Whether the deployment waits until the ledger can be written to.
@@ -31,6 +33,7 @@ class ModelSnapshot:
     model: str
     route: Route | None = None
     deployment: Deployment | None = None
+    is_held: bool = False
     base: Route | None = None
     revisions: Mapping[str, Revision] = field(default_factory=dict)
     paused: bool = False
@@ -49,6 +52,14 @@ class ModelSnapshot:
     def candidate(self) -> Revision | None:
         """The revision that the deployment brings in."""
         return self.revisions.get(self.deployment.revision) if self.deployment else None
+
+    @property
+    def is_at_step(self) -> bool:
+        """Whether the route is that of a step of the deployment at which it is judged."""
+        if self.deployment is None or self.route is None:
+            return False
+        of_it = self.route.kind == "deploy" and self.route.deployment == self.deployment.number
+        return of_it and self.deployment.is_judged
 
     @property
     def wanted(self) -> frozenset[str]:
@@ -74,7 +85,6 @@ class SnapshotReader:
         self._ledger = ledger
         self._server, self._models, self._lease = server, models, lease
         self._bases: dict[tuple[str, int], Route] = {}  # routes never change
-        self._taken: Sequence[Deployment] = ()
         self._paused = False
 
     def read(self) -> Sequence[ModelSnapshot]:
@@ -85,7 +95,8 @@ class SnapshotReader:
         taken then, and those that were are paused.
         """
         self._take()
-        deployments = {one.model: one for one in self._taken}
+        running = self._ledger.deployments.running()
+        deployments = {one.model: one for one in running if self._serves(one.model)}
         routes = {
             one.model: one for one in self._ledger.routes.in_force() if self._serves(one.model)
         }
@@ -96,17 +107,11 @@ class SnapshotReader:
         ]
 
     def _take(self) -> None:
-        deployments = self._ledger.deployments
         try:
-            self._taken = deployments.take(self._server, lease=self._lease, models=self._models)
+            self._ledger.deployments.take(self._server, lease=self._lease, models=self._models)
             self._paused = False
         except Transient:
-            now = [deployments.get(one.model, one.number) for one in self._taken]
-            self._taken = [one for one in now if self._holds(one)]
             self._paused = True
-
-    def _holds(self, deployment: Deployment) -> bool:
-        return deployment.state == "running" and deployment.server == self._server
 
     def _snapshot(
         self,
@@ -120,6 +125,7 @@ class SnapshotReader:
             model=model,
             route=route,
             deployment=deployment,
+            is_held=deployment is not None and deployment.server == self._server,
             base=self._base(model, base) if base is not None else None,
             revisions={one.name: one for one in revisions if one.model == model},
             paused=self._paused,

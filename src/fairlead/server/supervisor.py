@@ -26,6 +26,7 @@ from fairlead.server.listening import BoundAddress, bind
 from fairlead.server.process_pool import ProcessPool
 from fairlead.server.reconciler import Reconciler
 from fairlead.server.startup import deploy_champions
+from fairlead.server.step_observer import StepObserver
 from fairlead.serving.http.guard import hashed
 from fairlead.serving.settings import Limits, Logging, ProcessSettings
 from fairlead.serving.telemetry.counters import Aggregate
@@ -131,6 +132,12 @@ class _Supervisor:
         self._count = options.processes or _default_processes()
         self._wake = threading.Event()
         self._sums = Aggregate()
+        self._id = unique_name()
+        self._observer = StepObserver(
+            stores.ledger,
+            server=self._id,
+            metrics=CanaryMetrics(self._sums.observations, self._sums.until),
+        )
         self._pool = ProcessPool(
             address,
             self._process_settings(),
@@ -188,7 +195,7 @@ class _Supervisor:
         return Reconciler(
             ledger=self._stores.ledger,
             server=Server(
-                id=unique_name(),
+                id=self._id,
                 url=self._address.url,
                 processes=self._count,
                 models=options.models,
@@ -198,6 +205,7 @@ class _Supervisor:
             pool=self._pool,
             verifications=verifications,
             executor=self._make_executor(verifications),
+            observer=self._observer,
             wake=self._wake,
             on_event=self._on_event,
         )
@@ -207,7 +215,7 @@ class _Supervisor:
             self._stores,
             verifications=verifications,
             endpoint=Endpoint(url=self._address.url, token=self._token),
-            metrics=CanaryMetrics(self._sums.observations, self._sums.until),
+            observer=self._observer,
             on_finished=self._wake.set,
             on_event=self._on_event,
         )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fairlead.records import Bounds, Observed
+from fairlead.records import Bounds, Observed, StepObservation
 from fairlead.server.canary import (
     CanaryMetrics,
     Passed,
     Regressed,
     Undecided,
+    duration,
     judge,
     percentile,
     stability,
+    total,
 )
 from fairlead.serving.telemetry.counters import LATENCY_EDGES
 
@@ -209,7 +211,52 @@ def test_the_stability_index_is_that_of_the_book() -> None:
     assert stability(one, one) == 0.0
 
 
-class Counted:
+def observed(
+    server: str, *, requests: int, edges: tuple[float, ...] = (0.5,), bins: tuple[int, ...] = (1, 2)
+) -> StepObservation:
+    candidate = Observed(requests=requests, errors=1, latency=(3,), bins=bins)
+    return StepObservation(
+        model="m",
+        deployment=1,
+        step=0,
+        server=server,
+        seconds=requests / 10,
+        revisions={"v1": Observed(requests=10 * requests), "v2": candidate},
+        edges=edges,
+    )
+
+
+def test_what_all_servers_have_observed_adds_up() -> None:
+    seen = [observed("a", requests=4), observed("b", requests=70, bins=(0, 0, 5))]
+    expected = Observed(requests=74, errors=2, latency=(6,), bins=(1, 2, 5))
+    assert total(seen, ["v2"]) == expected
+    assert total(seen, ["v1"]).requests == 740
+    assert total(seen, ["v1", "v2"]).requests == 814
+    assert total(seen, ["v3"]) == total([], ["v2"]) == Observed()
+
+
+def test_predictions_that_are_counted_over_different_edges_are_not_compared() -> None:
+    seen = [observed("a", requests=4), observed("b", requests=70, edges=(0.7,))]
+    assert total(seen, ["v2"]) == Observed(requests=74, errors=2, latency=(6,))
+
+
+def test_requests_of_several_servers_are_enough_where_those_of_each_are_too_few() -> None:
+    seen = [observed(name, requests=40) for name in "abc"]
+    alone, together = (
+        judge(BOUNDS, candidate=total(some, ["v2"]), others=total(some, ["v1"]), seconds=31.0)
+        for some in (seen[:1], seen)
+    )
+    assert alone == Undecided(reason="40 of 100 requests so far")
+    assert together == Passed()
+
+
+def test_a_step_has_lasted_for_as_long_as_every_living_server_has_observed_it() -> None:
+    seen = [observed("a", requests=400), observed("b", requests=310), observed("dead", requests=4)]
+    assert duration(seen, ["a", "b"]) == 31.0
+    assert duration(seen, ["a", "b", "began just now"]) == 0.0
+
+
+class Processes:
     """What is known of the processes' counts, and until when."""
 
     def __init__(self) -> None:
@@ -218,20 +265,19 @@ class Counted:
 
     def metrics(self) -> CanaryMetrics:
         return CanaryMetrics(
-            lambda: {("m", "v2"): Observed(requests=self.requests)},
-            lambda: self.until,
-            clock=lambda: 12.0,
+            lambda: {("m", "v2"): Observed(requests=self.requests)}, lambda: self.until
         )
 
 
 def test_golden_rows_that_are_told_of_late_are_no_traffic_of_the_step() -> None:
-    seen = Counted()
-    metrics = seen.metrics()
+    processes = Processes()
+    metrics = processes.metrics()
     assert metrics.baseline(after=11.0) is None  # a process has not told yet of what it was asked
-    seen.until, seen.requests = 11.5, 64
-    since = metrics.baseline(after=11.0)
-    assert since is not None
-    seen.requests = 70
-    bounds = Bounds(requests=100)
-    verdict = metrics.judge(bounds, since, "m", candidate="v2", others=frozenset())
-    assert verdict == Undecided(reason="6 of 100 requests so far")
+    processes.until, processes.requests = 11.5, 64
+    baseline = metrics.baseline(after=11.0)
+    assert baseline is not None
+    processes.requests = 70
+    processes.until = 14.0
+    counted, seconds = metrics.since(baseline, "m", ["v1", "v2"])
+    assert counted == {"v1": Observed(), "v2": Observed(requests=6)}
+    assert seconds == 2.5

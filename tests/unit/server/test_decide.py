@@ -26,6 +26,7 @@ READY = Revision(model="m", name="v2", version=2, state="ready")
 SERVING = replace(READY, state="serving")
 FOLLOWED = Progress(followed=True)
 TESTED = Progress(followed=True, tested=True)
+LATE = replace(TESTED, late="waiting for b")
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,24 @@ def test_before_it_has_traffic_a_revision_is_proved(
         ),
         (2, FOLLOWED, SmokeTest(pinned=False)),
         (2, TESTED, Complete()),
+        (2, LATE, KeepWaiting(reason="waiting for b")),
+        (0, LATE, KeepWaiting(reason="at 10 % of the traffic: waiting for b")),
+        (0, replace(LATE, tested=None), SmokeTest(pinned=False)),
+        (
+            0,
+            replace(LATE, verdict=Passed()),
+            KeepWaiting(reason="at 10 % of the traffic: waiting for b"),
+        ),
+        (
+            0,
+            replace(LATE, verdict=Undecided(reason="3 of 100")),
+            KeepWaiting(reason="at 10 % of the traffic: waiting for b"),
+        ),
+        (
+            0,
+            replace(LATE, verdict=Regressed(reason="slow")),
+            RollBack(reason="at 10 % of the traffic: slow"),
+        ),
     ],
 )
 def test_each_step_is_followed_tested_and_judged_before_the_next(

@@ -42,7 +42,7 @@ CREATE TABLE deployments (
 );
 INSERT INTO "deployments" VALUES('boston',1,'v1','[100]','{"hold": 30.0, "requests": 100, "errors": 0.01, "slower": 2.0, "drift": 0.25}',NULL,NULL,0,'done','it passed its test',1.7952515874199838638e+09,1.79525158743499064443e+09,NULL,NULL,NULL);
 INSERT INTO "deployments" VALUES('boston',2,'v1-2','[10, 100]','{"hold": 60.0, "requests": 100, "errors": 0.01, "slower": 2.0, "drift": 0.25}','header:X-User',1,0,'superseded','route 3: nobody asks for it',1.79525158746701622011e+09,1795251587.478,NULL,NULL,NULL);
-INSERT INTO "deployments" VALUES('boston',3,'v1-2','[10, 100]','{"hold": 30.0, "requests": 100, "errors": 0.01, "slower": 2.0, "drift": 0.25}',NULL,3,-1,'running','jo@desk',1.79598897652801132206e+09,1.79598897652801132206e+09,NULL,NULL,NULL);
+INSERT INTO "deployments" VALUES('boston',3,'v1-2','[10, 100]','{"hold": 30.0, "requests": 100, "errors": 0.01, "slower": 2.0, "drift": 0.25}',NULL,3,-1,'running','jo@desk',1.79598992203400731086e+09,1.79598992203400731086e+09,NULL,NULL,NULL);
 CREATE TABLE events (
 	id INTEGER NOT NULL, 
 	at DOUBLE NOT NULL, 
@@ -97,12 +97,14 @@ CREATE TABLE observations (
 	server VARCHAR NOT NULL, 
 	deployment INTEGER NOT NULL, 
 	step INTEGER NOT NULL, 
+	seconds DOUBLE NOT NULL, 
 	revisions TEXT NOT NULL, 
 	edges TEXT NOT NULL, 
+	crashes INTEGER NOT NULL, 
 	CONSTRAINT observations_pk PRIMARY KEY (model, server), 
 	CONSTRAINT observations_model_fk FOREIGN KEY(model, deployment) REFERENCES deployments (model, number)
 );
-INSERT INTO "observations" VALUES('boston','s1',3,-1,'{"v1": {"requests": 3, "errors": 1, "refused": 2, "latency": [0, 2, 1], "bins": [1, 2]}}','[22.5]');
+INSERT INTO "observations" VALUES('boston','s1',3,-1,1.5,'{"v1": {"requests": 3, "errors": 1, "refused": 2, "latency": [0, 2, 1], "bins": [1, 2]}}','[22.5]',1);
 CREATE TABLE outbox (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	kind VARCHAR NOT NULL, 
@@ -311,7 +313,7 @@ INSERT INTO "serving_events" VALUES(13,'boston',1795251587.478,'serving','route 
 INSERT INTO "serving_events" VALUES(14,'boston',1795251587.478,'step','1 of 2: 10 %','v1-2',NULL,2);
 INSERT INTO "serving_events" VALUES(15,'boston',1.79526353935600066187e+09,'routed','nobody asks for it',NULL,3,NULL);
 INSERT INTO "serving_events" VALUES(16,'boston',1.79526353935700654987e+09,'superseded','route 3: nobody asks for it','v1-2',NULL,2);
-INSERT INTO "serving_events" VALUES(17,'boston',1.79598897652901697162e+09,'began','jo@desk','v1-2',NULL,3);
+INSERT INTO "serving_events" VALUES(17,'boston',1.79598992204100799561e+09,'began','jo@desk','v1-2',NULL,3);
 CREATE TABLE studies (
 	number INTEGER NOT NULL, 
 	id VARCHAR NOT NULL, 

@@ -19,8 +19,10 @@ def upgrade() -> None:
         sa.Column("server", sa.String(), nullable=False),
         sa.Column("deployment", sa.Integer(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
         sa.Column("revisions", sa.Text(), nullable=False),
         sa.Column("edges", sa.Text(), nullable=False),
+        sa.Column("crashes", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["model", "deployment"],
             ["deployments.model", "deployments.number"],
