@@ -94,9 +94,7 @@ class SnapshotReader:
         before it did. A ledger that cannot be written to is read all the same: no deployment is
         taken then, and those that were are paused.
         """
-        self._take()
-        running = self._ledger.deployments.running()
-        deployments = {one.model: one for one in running if self._serves(one.model)}
+        deployments = {one.model: one for one in self._running()}
         routes = {
             one.model: one for one in self._ledger.routes.in_force() if self._serves(one.model)
         }
@@ -106,12 +104,19 @@ class SnapshotReader:
             for model in sorted({*routes, *deployments})
         ]
 
-    def _take(self) -> None:
+    def _running(self) -> Sequence[Deployment]:
+        """The deployments that run; those that this server carries out as they are after taking."""
+        ledger = self._ledger.deployments
+        running = [one for one in ledger.running() if self._serves(one.model)]
+        if not running:
+            return []
         try:
-            self._ledger.deployments.take(self._server, lease=self._lease, models=self._models)
+            held = ledger.take(self._server, lease=self._lease, models=self._models)
             self._paused = False
         except Transient:
             self._paused = True
+            return running
+        return [*(one for one in running if one.server != self._server), *held]
 
     def _snapshot(
         self,
