@@ -171,6 +171,16 @@ class ConcurrentContract:
         holder = f"s{flat(taken).index(1)}"
         assert ledger.deployments.get("m") == replace(begun, server=holder)
 
+    def test_nothing_observed_of_a_step_outlives_it(self, ledger: Ledger, location: str) -> None:
+        register(ledger)
+        steps = tuple(range(10, 101, 10))
+        ledger.deployments.begin(Deployment(model="m", number=0, revision="v1", steps=steps))
+        race(location, "observe or step")
+        last = ledger.deployments.get("m")
+        assert last.step == 9
+        earlier = [replace(last, step=step) for step in range(-1, 9)]
+        assert [each for one in earlier for each in ledger.deployments.observations(one)] == []
+
     def test_of_several_at_once_one_begins_the_due_run(self, ledger: Ledger, location: str) -> None:
         ledger.studies.open(STUDY)
         ledger.schedules.put(Schedule(model="m", every=60.0, due=30.0))

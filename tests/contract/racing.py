@@ -35,6 +35,7 @@ from fairlead.records import (
     Revision,
     Route,
     Run,
+    StepObservation,
     Study,
     Trial,
     Verdict,
@@ -143,6 +144,22 @@ def take(ledger: Ledger, me: int, _number: int) -> Attempt:
     return lambda: len(ledger.deployments.take(f"s{me}", lease=60))
 
 
+def observe_or_step(ledger: Ledger, me: int, number: int) -> Attempt:
+    """One takes the deployment to its next step while the others observe the one before."""
+    (deployment,) = ledger.deployments.running()
+    if me == 0:
+        return lambda: ledger.deployments.advance(replace(deployment, step=number)).step
+    observation = StepObservation(
+        model="m",
+        deployment=deployment.number,
+        step=deployment.step,
+        server=f"s{me}",
+        seconds=1.0,
+        revisions={},
+    )
+    return lambda: ledger.deployments.observe(observation)
+
+
 def answer_once(ledger: Ledger, me: int, number: int) -> Attempt:
     """All of them ask for it under one key, and none of them has found an answer."""
     version = Version(
@@ -232,6 +249,7 @@ ACTIONS: Mapping[str, Callable[[Ledger, int, int], Attempt]] = {
     "route next": route_next,
     "deploy": deploy,
     "take": take,
+    "observe or step": observe_or_step,
     "reap": reap,
     "claim lapsed": claim_lapsed,
     "carry": carry,
