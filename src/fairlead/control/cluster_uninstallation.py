@@ -56,9 +56,10 @@ def uninstall(cluster: Cluster, *, purge: bool, listen: Listener) -> Uninstalled
     deleted: Counter[str] = Counter()
     if purge:
         deleted += _delete_documents(cluster, listen)
-    deleted += _delete(cluster, _made_by_programs(cluster))
     deleted += _delete(cluster, replaced(cluster))
-    _wait_for_pods(cluster, listen)
+    _wait_for_pods(cluster, _installed(), listen)  # an operator would make again what goes next
+    deleted += _delete(cluster, _made_by_programs(cluster))
+    _wait_for_pods(cluster, _managed(), listen)
     holding = [one for kind in KEPT for one in cluster.list(kind, labels=_managed())]
     if not purge:
         kept = tuple(_worded(one) for one in holding)
@@ -137,11 +138,17 @@ def _made_by_programs(cluster: Cluster) -> list[Any]:
         ConfigMap,
         Secret,
     )
-    labels = {**_managed(), INSTALLED: not_exists()}
+    labels: Mapping[str, Any] = {**_managed(), INSTALLED: not_exists()}
     return [one for kind in kinds for one in cluster.list(kind, labels=labels)]
 
 
-def _managed() -> dict[str, Any]:
+def _installed() -> dict[str, str]:
+    from fairlead.kube.install.labels import INSTALLED
+
+    return {INSTALLED: "true"}
+
+
+def _managed() -> dict[str, str]:
     from fairlead.kube.install.labels import FAIRLEAD, MANAGED_BY
 
     return {MANAGED_BY: FAIRLEAD}
@@ -153,11 +160,11 @@ def _delete(cluster: Cluster, found: Sequence[Any]) -> Counter[str]:
     return Counter(type(one).__name__ for one in found)
 
 
-def _wait_for_pods(cluster: Cluster, listen: Listener) -> None:
+def _wait_for_pods(cluster: Cluster, labels: Mapping[str, str], listen: Listener) -> None:
     from lightkube.resources.core_v1 import Pod
 
     def left() -> str:
-        names = [one.metadata.name for one in cluster.list(Pod, labels=_managed())]  # type: ignore[union-attr]
+        names = [one.metadata.name for one in cluster.list(Pod, labels=labels)]  # type: ignore[union-attr]
         return f"{len(names)} are ending" if names else ""
 
     _wait_until_gone(left, "pods", listen)
@@ -186,11 +193,10 @@ def _delete_kinds(cluster: Cluster, deleted: Counter[str], listen: Listener) -> 
     from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
     from lightkube.resources.apps_v1 import Deployment
 
-    from fairlead.kube.install.labels import INSTALLED
     from fairlead.kube.install.objects import definition_names
     from fairlead.kube.kinds import KINDS
 
-    others = cluster.list(Deployment, labels={INSTALLED: "true"}, everywhere=True)
+    others = cluster.list(Deployment, labels=_installed(), everywhere=True)
     users = {one.metadata.namespace for one in others if one.metadata}
     for kind in KINDS:
         with suppress(NotFound):

@@ -16,6 +16,7 @@ import pytest
 from lightkube.models.core_v1 import ResourceQuotaSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment, StatefulSet
+from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import (
     ConfigMap,
     Namespace,
@@ -195,6 +196,25 @@ class TestInstalled:
         done(*install())
         assert content_of(cluster.get(Secret, "fairlead-tokens"))["token"] == token
         assert runs(cluster, token) == [submitted]
+
+    def test_what_the_operator_made_goes_and_is_made_again(
+        self, installed: dict[str, Any], cluster: Cluster
+    ) -> None:
+        over = [{"family": "random_forest", "params": {"n_estimators": [500]}}]
+        search = {"method": "random", "trials": 500, "over": over}
+        spec = {"data": {"source": "boston"}, "search": search}
+        asked = {"workers": {"max": 1}, "resources": {"cpu": "50m", "memory": "512Mi"}}
+        head = {"apiVersion": API_VERSION, "kind": "Study", "metadata": {"name": "long"}}
+        cluster.apply(STUDIES.resource({**head, "spec": {**spec, **asked}}))
+        worker = {"app.kubernetes.io/component": "worker"}
+        wait_until(lambda: cluster.list(Pod, labels=worker), every=0.5)
+        done("uninstall", "--namespace", NAMESPACE)
+        assert cluster.list(Job) == []
+        assert cluster.list(Pod) == []
+        done(*install())
+        wait_until(lambda: cluster.list(Pod, labels=worker), every=0.5)
+        cluster.delete(STUDIES.resource, "long")
+        wait_until(lambda: cluster.list(Job) == [], every=0.5)
 
     def test_purged_nothing_is_left_of_it(
         self, installed: dict[str, Any], cluster: Cluster, before: Any
