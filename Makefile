@@ -71,13 +71,12 @@ lock: $(VENV)/.dev  ## write the lock files again from pyproject.toml
 	$(LOCK_AS_DEV) $(FOREST) --extra xgboost --extra lightgbm --extra catboost pyproject.toml -o requirements/image-boosters.txt
 	$(LOCK_AS_DEV) requirements/build.in requirements/image.in -o requirements/image-tools.txt
 
-# Of the image: TARGET is forest or boosters; TAG its name; BASE the image that it is built on.
 TARGET := forest
-TAG := fairlead:$(shell sed -n 's/^VERSION = "\(.*\)"$$/\1/p' src/fairlead/version.py)-$(TARGET)
+TAG :=
 BASE :=
 
 image:  ## build the image with docker or buildah: TARGET=forest or boosters, TAG=its name, BASE=what it is built on
-	image/build.sh $(TARGET) $(TAG) $(BASE)
+	image/build.sh "$(TARGET)" "$(TAG)" "$(BASE)"
 
 clean:  ## delete .venv and what the tools cached (never .fairlead)
 	rm -rf $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Build the image of Fairlead with docker or buildah: sh image/build.sh TARGET NAME [BASE]
+# Build the image of Fairlead with docker or buildah: image/build.sh TARGET [NAME [BASE]]
 set -eu
 cd -- "$(dirname -- "$0")/.."
+version=$(sed -n 's/^VERSION = "\(.*\)"$/\1/p' src/fairlead/version.py)
 target=$1
-name=$2
+name=${2:-fairlead:$version-$target}
 base=${3:-}
 
 fail() {
@@ -11,7 +12,10 @@ fail() {
     exit 1
 }
 
-[ -f "requirements/image-$target.txt" ] || fail "TARGET is forest or boosters, not '$target'"
+case $target in
+    forest | boosters) ;;
+    *) fail "TARGET is forest or boosters, not '$target'" ;;
+esac
 if docker info > /dev/null 2>&1; then
     engine=docker
 elif command -v buildah > /dev/null; then
@@ -20,7 +24,6 @@ else
     fail "neither a Docker engine nor buildah is here: install one of them"
 fi
 
-version=$(sed -n 's/^VERSION = "\(.*\)"$/\1/p' src/fairlead/version.py)
 revision=$(git describe --always --abbrev=40 --dirty 2> /dev/null || true)
 set -- --build-arg "TARGET=$target" --tag "$name" \
     --label "org.opencontainers.image.version=$version" \
