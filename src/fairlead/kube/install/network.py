@@ -43,6 +43,7 @@ def policies(installation: Installation) -> tuple[NetworkPolicy, ...]:
         "server": _ingress(_pods("server"), PORT),
         "operator": _ingress(_pods("operator"), HEALTH_PORT),
         "serving": _ingress(_pods("serving"), SERVING_PORT),
+        "gateway": _ingress(_pods("gateway"), SERVING_PORT),
         "programs": _egress(programs(), _to_programs(PORT), _to_programs(SERVING_PORT)),
         **_of_stores(installation),
     }
