@@ -60,14 +60,15 @@ TREE: Mapping[str, Any] = {
 SMALL = {"workers": {"max": 2}, "resources": {"cpu": "50m", "memory": "400Mi"}}
 
 
-def slow(trials: int, seconds: float = 0.5) -> dict[str, Any]:
+def slow(trials: int, *, seed: int) -> dict[str, Any]:
+    """Of another seed it is another study, whatever it is called."""
     space = {
         "family": "./slow.py:Slow",
-        "params": {"max_depth": {"low": 1, "high": 1000}, "seconds": seconds},
+        "params": {"max_depth": {"low": 1, "high": 1000}, "seconds": 0.5},
     }
     search = {"method": "random", "folds": 2, "trials": trials, "over": [space]}
     return {
-        "data": {"source": "diabetes", "seed": 0},
+        "data": {"source": "diabetes", "seed": seed},
         "search": search,
         "promote": {"when": "never"},
         "files": {"slow.py": SLOW},
@@ -231,7 +232,7 @@ def test_what_is_applied_twice_is_run_once(installed: Installed) -> None:
 def test_workers_and_an_operator_that_are_killed_cost_no_trial(
     installed: Installed, tmp_path: Path
 ) -> None:
-    spec = slow(16)
+    spec = slow(16, seed=1)
     installed.apply("killed", spec)
     wait_until(lambda: installed.done("killed") >= 2, seconds=LONG)
     victim, operator = installed.workers()[0], {"app.kubernetes.io/component": "operator"}
@@ -247,10 +248,10 @@ def test_workers_and_an_operator_that_are_killed_cost_no_trial(
 def test_a_study_that_is_changed_while_it_runs_goes_on_with_what_is_there(
     installed: Installed,
 ) -> None:
-    installed.apply("changed", slow(10))
+    installed.apply("changed", slow(10, seed=2))
     wait_until(lambda: installed.done("changed") >= 2, seconds=LONG)
     first = installed.status("changed")
-    installed.apply("changed", slow(14))
+    installed.apply("changed", slow(14, seed=2))
     wait_until(lambda: installed.status("changed").get("run") != first["run"], seconds=LONG)
     status = installed.ended("changed")
     assert (status["phase"], status["trials"]) == ("Finished", "14/14")
@@ -263,7 +264,7 @@ def test_a_study_that_is_changed_while_it_runs_goes_on_with_what_is_there(
 def test_a_study_that_is_deleted_in_the_middle_leaves_nothing_on_the_cluster(
     installed: Installed,
 ) -> None:
-    installed.apply("deleted", slow(200))
+    installed.apply("deleted", slow(200, seed=3))
     wait_until(lambda: installed.done("deleted") >= 1, seconds=LONG)
     run = installed.status("deleted")["run"]
     installed.remove("deleted")
