@@ -248,13 +248,13 @@ def test_workers_and_an_operator_that_are_killed_cost_no_trial(
 def test_a_study_that_is_changed_while_it_runs_goes_on_with_what_is_there(
     installed: Installed,
 ) -> None:
-    installed.apply("changed", slow(10, seed=2))
+    installed.apply("changed", slow(60, seed=2))
     wait_until(lambda: installed.done("changed") >= 2, seconds=LONG)
     first = installed.status("changed")
-    installed.apply("changed", slow(14, seed=2))
+    installed.apply("changed", slow(62, seed=2))
     wait_until(lambda: installed.status("changed").get("run") != first["run"], seconds=LONG)
     status = installed.ended("changed")
-    assert (status["phase"], status["trials"]) == ("Finished", "14/14")
+    assert (status["phase"], status["trials"]) == ("Finished", "62/62")
     assert status["study"] == first["study"]
     runs = {one["run"]["id"]: one["run"]["state"] for one in installed.fairlead("runs")}
     assert (runs[first["run"]], runs[status["run"]]) == ("cancelled", "done")
