@@ -161,6 +161,8 @@ class TaskQueue:
         study: Its id.
         family: Of the tasks' trials; empty where it is not known.
         oldest: Id of the oldest task.
+        ready: Ready tasks of the study, whatever their family.
+        running: Its running tasks.
         priority: Of the study.
         served: Token of the study's last claim.
         needs: Packages, and their versions, that a worker must have.
@@ -171,6 +173,8 @@ class TaskQueue:
     study: str
     family: str
     oldest: int
+    ready: int
+    running: int
     priority: int
     served: int
     needs: Mapping[str, str]
@@ -203,6 +207,14 @@ class Claim:
     token: int  # the fencing token
     worker: str
     lease_ends: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """An attempt at a 'trials' task with a result for each of its trials."""
+
+    claim: Claim
+    results: tuple[Result, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -700,7 +712,7 @@ class StudyLoad:
         name: Its name.
         priority: Its tasks go before those of a lower one.
         ready: Tasks that a worker may take now.
-        running: Tasks that a worker has.
+        running: Workers that have a task of it.
         seconds: Mean time of its last tasks; None where none has ended yet.
         longest: Seconds for which the longest of its running tasks has been running.
         lacking: Why no worker of this kind can take its ready tasks; empty where some can.
@@ -763,7 +775,7 @@ class ScalingDecision:
         starting: Of `there`, those that were still starting.
         busy: Of `there`, those that had a task.
         ready: Tasks that waited.
-        running: Tasks that some worker had.
+        running: Workers that had a task of what waits or runs, those of others included.
         start: How many were started.
         leave: Names of those that were asked to leave.
         spent: Worker-seconds so far.

@@ -13,9 +13,11 @@ from fairlead.records import Autoscaler, Load, NewTask, Offer, ScalingDecision, 
 from tests.contract.ledger_contract import (
     LEASE,
     STUDY,
+    claimed_together,
     done,
     let_lease_end,
     must_claim,
+    one_done,
     task,
     wait_until_past,
 )
@@ -106,6 +108,19 @@ class LoadContract:
         assert slow is not None
         assert quick is not None
         assert quick < slow
+
+    def test_tasks_that_were_claimed_together_share_their_time_and_their_worker(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(autoscaling, "_LAST_TASKS", 4)
+        claims = claimed_together(ledger, 4)
+        began = ledger.now()
+        assert ledger.autoscaling.load().studies[0].running == 1
+        wait_until_past(ledger, began + 0.4)
+        ledger.tasks.commit_and_claim([one_done(claim) for claim in claims], lease=LEASE, most=0)
+        seconds = ledger.autoscaling.load().studies[0].seconds
+        assert seconds is not None
+        assert 0.1 <= seconds <= (ledger.now() - began + 0.2) / 4
 
     def test_where_the_last_lines_hold_no_whole_task_results_say_it(
         self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ from fairlead.errors import Lost, NotFound
 from fairlead.ledger.interface import Ledger
 from fairlead.records import (
     Claim,
+    Completed,
     Counts,
     FleetWorker,
     Judgement,
@@ -73,7 +74,7 @@ class TurnsContract:
         while claim and len(taken) < 12:
             taken.append(claim)
             result = [done(claim.trials[0].number)]
-            claim = ledger.tasks.commit_and_claim(claim, result, lease=LEASE)
+            claim = commit_and_claim(ledger, claim, result, lease=LEASE)
         assert Counter(names(taken)) == {"a": 6, "b": 6}
 
     def test_a_higher_priority_goes_first(self, ledger: Ledger) -> None:
@@ -105,7 +106,7 @@ class TurnsContract:
         ledger.studies.pause(STUDY.id)
         assert ledger.studies.get(STUDY.id).paused
         assert ledger.tasks.claim("v", lease=LEASE) is None
-        assert ledger.tasks.commit_and_claim(claim, [done(0)], lease=LEASE) is None
+        assert commit_and_claim(ledger, claim, [done(0)], lease=LEASE) is None
         assert ledger.studies.counts(STUDY.id) == Counts(ready=4, done=1)
         ledger.studies.resume(STUDY.id)
         assert must_claim(ledger).trials[0].number == 1
@@ -159,10 +160,10 @@ class NeedsContract:
         offer = Offer(packages={"catboost": "1.2"})
         claim = ledger.tasks.claim("w", lease=LEASE, offer=offer)
         assert claim
-        following = ledger.tasks.commit_and_claim(claim, [done(1)], lease=LEASE, offer=offer)
+        following = commit_and_claim(ledger, claim, [done(1)], lease=LEASE, offer=offer)
         assert following
         assert following.trials[0].number == 3
-        assert ledger.tasks.commit_and_claim(following, [done(3)], lease=LEASE, offer=offer) is None
+        assert commit_and_claim(ledger, following, [done(3)], lease=LEASE, offer=offer) is None
 
     def test_a_worker_with_too_little_memory_takes_no_task(self, ledger: Ledger) -> None:
         opened(ledger, replace(STUDY, limits=Limits(memory=1 << 30)), 2)

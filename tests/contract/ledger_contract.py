@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from fairlead.errors import Conflict, Invalid, Lost, NotFound
-from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST, Ledger
+from fairlead.ledger.interface import MAX_AT_ONCE, MAX_FAULTS, MAX_LOST, Ledger
 from fairlead.ledger.store import open_ledger
 from fairlead.records import (
     Autoscaler,
     Basis,
     Claim,
+    Completed,
     Counts,
     FleetWorker,
     Judgement,
@@ -87,6 +89,33 @@ def wait_until_past(ledger: Ledger, moment: float) -> None:
     deadline = time.monotonic() + 10
     while ledger.now() <= moment:
         assert time.monotonic() < deadline
+
+
+def commit_and_claim(
+    ledger: Ledger, claim: Claim, results: Sequence[Result], *, lease: float = LEASE, **how: Any
+) -> Claim | None:
+    """Commit one attempt, and claim one task."""
+    completed = [Completed(claim=claim, results=tuple(results))]
+    following = ledger.tasks.commit_and_claim(completed, lease=lease, **how)
+    assert len(following) <= 1
+    return following[0] if following else None
+
+
+def one_done(claim: Claim) -> Completed:
+    return Completed(claim=claim, results=(done(claim.trials[0].number),))
+
+
+def opened_with(ledger: Ledger, tasks: int) -> None:
+    """A study with so many tasks of one trial."""
+    ledger.studies.open(replace(STUDY, size=tasks))
+    ledger.tasks.add(STUDY.id, [task(number) for number in range(tasks)])
+
+
+def claimed_together(ledger: Ledger, most: int, *, of: int = 40) -> Sequence[Claim]:
+    """Claims of a study, once one of its tasks is done."""
+    opened_with(ledger, of)
+    completed = [one_done(must_claim(ledger))]
+    return ledger.tasks.commit_and_claim(completed, lease=LEASE, most=most)
 
 
 def let_lease_end(ledger: Ledger, claim: Claim) -> None:
@@ -497,7 +526,7 @@ class TasksContract:
         for ask in (
             lambda: ledger.tasks.claim("w", lease=lease),
             lambda: ledger.tasks.heartbeat(claim, lease=lease),
-            lambda: ledger.tasks.commit_and_claim(claim, [done(0)], lease=lease),
+            lambda: commit_and_claim(ledger, claim, [done(0)], lease=lease),
             lambda: ledger.workers.seen(
                 FleetWorker(name="w", host="h", process=1, offer=Offer(packages={})), lease=lease
             ),
@@ -556,8 +585,8 @@ class TasksContract:
         "write",
         [
             lambda ledger, claim: ledger.tasks.commit(claim, [done(0, score=99.0)]),
-            lambda ledger, claim: ledger.tasks.commit_and_claim(
-                claim, [done(0, score=99.0)], lease=LEASE
+            lambda ledger, claim: commit_and_claim(
+                ledger, claim, [done(0, score=99.0)], lease=LEASE
             ),
             lambda ledger, claim: ledger.tasks.heartbeat(claim, lease=LEASE),
             lambda ledger, claim: ledger.tasks.fault(claim, "late"),
@@ -596,7 +625,7 @@ class TasksContract:
         ledger.tasks.add(STUDY.id, [task(0), task(1, 2), task(3)])
         first = must_claim(ledger, "ann")
         must_claim(ledger, "bob")
-        second = ledger.tasks.commit_and_claim(first, [done(0)], lease=LEASE)
+        second = commit_and_claim(ledger, first, [done(0)], lease=LEASE)
         assert second is not None
         assert (second.worker, second.trials, second.attempt) == ("ann", (trial(3),), 1)
         assert second.token > first.token
@@ -605,7 +634,7 @@ class TasksContract:
         assert ledger.studies.counts(STUDY.id) == Counts(running=2, done=1)
         kinds = [(event.kind, event.worker) for event in ledger.studies.events(STUDY.id)]
         assert kinds[-2:] == [("committed", "ann"), ("claimed", "ann")]
-        assert ledger.tasks.commit_and_claim(second, [done(3)], lease=LEASE) is None
+        assert commit_and_claim(ledger, second, [done(3)], lease=LEASE) is None
         assert ledger.studies.counts(STUDY.id) == Counts(running=1, done=2)
 
     def test_a_task_whose_lease_ended_is_the_next_one_too(self, ledger: Ledger) -> None:
@@ -613,7 +642,7 @@ class TasksContract:
         ledger.tasks.add(STUDY.id, [task(0), task(1), task(2)])
         slow, quick = must_claim(ledger, "slow"), must_claim(ledger, "quick")
         let_lease_end(ledger, slow)
-        following = ledger.tasks.commit_and_claim(quick, [done(1)], lease=LEASE)
+        following = commit_and_claim(ledger, quick, [done(1)], lease=LEASE)
         assert following is not None
         assert (following.task, following.attempt) == (slow.task, 2)
 
@@ -624,7 +653,7 @@ class TasksContract:
             ledger.tasks.add(study.id, [task(0)])
         mine = ledger.tasks.claim("w", lease=LEASE, study=STUDY.id)
         assert mine is not None
-        assert ledger.tasks.commit_and_claim(mine, [done(0)], lease=LEASE, study=STUDY.id) is None
+        assert commit_and_claim(ledger, mine, [done(0)], lease=LEASE, study=STUDY.id) is None
         assert ledger.studies.counts(other.id) == Counts(ready=1)
 
     def test_a_lost_attempt_takes_no_task_with_it_and_its_worker_may_claim(
@@ -636,9 +665,106 @@ class TasksContract:
         ledger.tasks.lose("late")
         must_claim(ledger, "holder")
         with pytest.raises(Lost):
-            ledger.tasks.commit_and_claim(late, [done(0)], lease=LEASE)
+            commit_and_claim(ledger, late, [done(0)], lease=LEASE)
         assert ledger.studies.counts(STUDY.id) == Counts(ready=1, running=1)
         assert numbers([must_claim(ledger, "late")]) == [1]
+
+    def test_several_are_committed_and_claimed_together(self, ledger: Ledger) -> None:
+        claims = claimed_together(ledger, 3)
+        assert numbers(claims) == [1, 2, 3]
+        assert [claim.attempt for claim in claims] == [1, 1, 1]
+        tokens = [claim.token for claim in claims]
+        assert tokens == sorted({*tokens})
+        completed = [one_done(claim) for claim in reversed(claims)]
+        following = ledger.tasks.commit_and_claim(completed, lease=LEASE, most=2)
+        assert numbers(following) == [4, 5]
+        assert following[0].token > tokens[-1]
+        found, mark = ledger.studies.results(STUDY.id)
+        assert ([one.number for one in found], mark) == ([0, 3, 2, 1], 4)
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=34, running=2, done=4)
+        kinds = [event.kind for event in ledger.studies.events(STUDY.id)]
+        assert kinds[-5:] == [*["committed"] * 3, *["claimed"] * 2]
+        for claim in following:
+            ledger.tasks.heartbeat(claim, lease=LEASE)
+            ledger.tasks.commit(claim, [done(claim.trials[0].number)])
+
+    def test_never_more_than_a_bound_are_claimed_together(self, ledger: Ledger) -> None:
+        assert len(claimed_together(ledger, 1000, of=500)) == MAX_AT_ONCE
+
+    def test_enough_tasks_are_left_for_the_other_workers(self, ledger: Ledger) -> None:
+        opened_with(ledger, 23)
+        first = must_claim(ledger, "ann")
+        must_claim(ledger, "bob")
+        # 21 are ready: 4 for each of the 2 workers, for each that one of them takes.
+        assert len(ledger.tasks.commit_and_claim([one_done(first)], lease=LEASE, most=16)) == 2
+
+    def test_a_commit_may_claim_none(self, ledger: Ledger) -> None:
+        opened_with(ledger, 2)
+        completed = [one_done(must_claim(ledger))]
+        assert list(ledger.tasks.commit_and_claim(completed, lease=LEASE, most=0)) == []
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=1, done=1)
+
+    def test_a_task_that_was_attempted_before_is_claimed_alone(self, ledger: Ledger) -> None:
+        opened_with(ledger, 40)
+        first, second, third = (must_claim(ledger) for _ in range(3))
+        ledger.tasks.release(first, "drained")
+        alone = ledger.tasks.commit_and_claim([one_done(second)], lease=LEASE, most=4)
+        assert [claim.attempt for claim in alone] == [2]
+        ledger.tasks.commit(third, [done(2)])
+        assert len(ledger.tasks.commit_and_claim([one_done(alone[0])], lease=LEASE, most=4)) == 4
+
+    def test_a_task_of_another_family_or_study_is_claimed_alone(self, ledger: Ledger) -> None:
+        urgent = replace(STUDY, id="6" * 64, priority=1, size=40)
+        ledger.studies.open(replace(STUDY, size=41))
+        other = [Trial(number=1 + n, family="other", params={}) for n in range(40)]
+        of_other = [NewTask(kind="trials", trials=(one,)) for one in other]
+        ledger.tasks.add(STUDY.id, [task(0), *of_other])
+        completed = [one_done(must_claim(ledger))]
+        [claim] = ledger.tasks.commit_and_claim(completed, lease=LEASE, most=4)
+        assert claim.trials[0].family == "other"
+        ledger.studies.open(urgent)
+        ledger.tasks.add(urgent.id, [task(number) for number in range(40)])
+        [claim] = ledger.tasks.commit_and_claim([one_done(claim)], lease=LEASE, most=4)
+        assert claim.study == urgent.id
+        assert ledger.studies.counts(STUDY.id) == Counts(ready=39, done=2)
+        assert ledger.studies.counts(urgent.id) == Counts(ready=39, running=1)
+
+    def test_one_that_is_lost_keeps_the_others_from_being_committed(self, ledger: Ledger) -> None:
+        claims = claimed_together(ledger, 3)
+        let_lease_end(ledger, claims[1])
+        assert must_claim(ledger, "holder").task == claims[1].task
+        before = ledger.studies.events(STUDY.id)
+        completed = [one_done(claim) for claim in claims]
+        with pytest.raises(Lost, match=f"task {claims[1].task} .*'holder' has the task"):
+            ledger.tasks.commit_and_claim(completed, lease=LEASE, most=3)
+        assert ledger.studies.events(STUDY.id) == before
+        rest = [one_done(claims[0]), one_done(claims[2])]
+        assert len(ledger.tasks.commit_and_claim(rest, lease=LEASE)) == 1
+
+    def test_what_is_committed_together_is_of_one_worker_and_study_and_once(
+        self, ledger: Ledger
+    ) -> None:
+        opened_with(ledger, 2)
+        other = replace(STUDY, id="6" * 64)
+        ledger.studies.open(other)
+        ledger.tasks.add(other.id, [task(0)])
+        mine = ledger.tasks.claim("ann", lease=LEASE, study=STUDY.id)
+        elsewhere = ledger.tasks.claim("ann", lease=LEASE, study=other.id)
+        of_bob = ledger.tasks.claim("bob", lease=LEASE, study=STUDY.id)
+        assert mine is not None
+        assert elsewhere is not None
+        assert of_bob is not None
+        refused: list[tuple[type[Exception], list[Claim]]] = [
+            (Invalid, []),
+            (Invalid, [mine, of_bob]),
+            (Invalid, [mine, elsewhere]),
+            (Lost, [mine, mine]),
+        ]
+        for error, claims in refused:
+            with pytest.raises(error):
+                ledger.tasks.commit_and_claim([one_done(one) for one in claims], lease=LEASE)
+        assert ledger.studies.counts(STUDY.id) == Counts(running=2)
+        assert ledger.studies.counts(other.id) == Counts(running=1)
 
     def test_an_attempt_at_no_task_is_lost(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
@@ -656,7 +782,7 @@ class TasksContract:
         with pytest.raises(Invalid, match="one result for each"):
             ledger.tasks.commit(claim, results)
         with pytest.raises(Invalid, match="one result for each"):
-            ledger.tasks.commit_and_claim(claim, results, lease=LEASE)
+            commit_and_claim(ledger, claim, results, lease=LEASE)
         ledger.tasks.commit(claim, [done(1), done(0)])
 
     def test_a_result_says_how_many_attempts_it_took(self, ledger: Ledger) -> None:
@@ -781,7 +907,7 @@ class TasksContract:
         "write",
         [
             lambda ledger, claim: ledger.tasks.commit(claim, [done(7)]),
-            lambda ledger, claim: ledger.tasks.commit_and_claim(claim, [done(7)], lease=LEASE),
+            lambda ledger, claim: commit_and_claim(ledger, claim, [done(7)], lease=LEASE),
             lambda ledger, claim: ledger.tasks.commit_refit(replace(claim, kind="refit"), "c" * 64),
         ],
         ids=["commit", "commit and claim", "commit a refit"],

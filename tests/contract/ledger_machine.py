@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from fairlead.errors import Lost
 from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST, Ledger
 from fairlead.records import Claim, Counts, NewTask, Result, Study, Trial
-from tests.contract.ledger_contract import LEASE, STUDY, finish, let_lease_end
+from tests.contract.ledger_contract import LEASE, STUDY, commit_and_claim, finish, let_lease_end
 
 WORKERS = ("ann", "bob", "cy")
 
@@ -143,7 +143,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def commits(self, claim: Claim, results: list[Result], *, then_claim: bool) -> Claim | None:
         if then_claim:
-            return self.ledger.tasks.commit_and_claim(claim, results, lease=LEASE)
+            return commit_and_claim(self.ledger, claim, results, lease=LEASE)
         self.ledger.tasks.commit(claim, results)
         return None
 

@@ -41,6 +41,7 @@ from fairlead.records import (
     Verdict,
     Version,
 )
+from tests.contract.ledger_contract import commit_and_claim
 from tests.support.waiting import wait_until
 
 STUDY = Study(id="5" * 64, name="boston", spec="{}", table="7" * 64, size=100_000)
@@ -67,9 +68,7 @@ def work(ledger: Ledger, me: int) -> list[int]:
     while claim:
         number = claim.trials[0].number
         try:
-            following = ledger.tasks.commit_and_claim(
-                claim, [Result(number=number, state="done")], lease=60
-            )
+            following = commit_and_claim(ledger, claim, [Result(number=number, state="done")])
             done.append(number)
         except Lost:
             following = ledger.tasks.claim(f"w{me}", lease=60)

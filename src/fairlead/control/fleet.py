@@ -69,7 +69,8 @@ class Fleet:
 def fleet(ledger: Ledger) -> Fleet:
     """The fleet at this moment."""
     now = ledger.now()
-    tasks = {task.worker: task for task in ledger.tasks.running()}
+    # Of several that were claimed together, the first stands for all.
+    tasks = {task.worker: task for task in reversed(ledger.tasks.running())}
     names = {study.id: study.name for study in ledger.studies.all()}
     alive = [
         _member(worker, tasks.get(worker.name), names, now) for worker in ledger.workers.alive()

@@ -12,17 +12,19 @@ Every function but `claimable` and `any_withdrawn` takes the connection of a wri
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from itertools import takewhile
+from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sa
 
 from fairlead.errors import Invalid, Lost
 from fairlead.ledger import events, results, turns
 from fairlead.ledger.database import Now, Row, now
-from fairlead.ledger.interface import MAX_FAULTS, MAX_LOST
+from fairlead.ledger.interface import MAX_AT_ONCE, MAX_FAULTS, MAX_LOST
 from fairlead.ledger.schema import leaving_workers, studies, tasks
-from fairlead.records import Claim, Event, Offer, Result, TaskKind, Trial
+from fairlead.records import Claim, Completed, Event, Offer, Result, TaskKind, Trial
 
 Next: TypeAlias = Literal["ready", "failed"]
 
@@ -49,7 +51,7 @@ _IS_LEAVING = sa.exists().where(leaving_workers.c.worker == sa.bindparam("by"))
 _LEAVING = sa.select(_IS_LEAVING)
 _LEAVE = leaving_workers.insert()
 _LEFT = leaving_workers.delete().where(leaving_workers.c.worker == sa.bindparam("by"))
-_OLDEST = (
+_QUEUED = (
     sa.select(
         tasks.c.id,
         tasks.c.study,
@@ -66,7 +68,6 @@ _OLDEST = (
         tasks.c.family == sa.bindparam("family"),
     )
     .order_by(tasks.c.id)
-    .limit(sa.literal_column("1"))
     .with_for_update(skip_locked=True, of=tasks)
 )
 
@@ -101,8 +102,23 @@ _MINE = (
     )
     .returning(tasks.c.study, tasks.c.kind, tasks.c.trials, tasks.c.attempts, Now().label("now"))
 )
+# The same for several tasks, once it is said which (see _all_done).
+_ALL_DONE = (
+    tasks.update()
+    .where(tasks.c.worker == sa.bindparam("by"), turns.IS_RUNNING)
+    .values(state="done", reason=None, **_NOBODY)
+    .returning(
+        tasks.c.id,
+        tasks.c.study,
+        tasks.c.family,
+        tasks.c.kind,
+        tasks.c.trials,
+        tasks.c.attempts,
+        Now().label("now"),
+    )
+)
 _EXTEND = _MINE.values(lease=sa.bindparam("seconds"), lease_ends=Now() + sa.bindparam("seconds"))
-_DONE = _MINE.values(state="done", candidate=sa.bindparam("made"), reason=None, **_NOBODY)
+_MADE = _MINE.values(state="done", candidate=sa.bindparam("made"), reason=None, **_NOBODY)
 _RELEASE = _MINE.values(state="ready", **_NOBODY)
 _IS_LAST_FAULT = tasks.c.faults + 1 >= MAX_FAULTS
 _FAULT = _MINE.values(
@@ -186,11 +202,12 @@ def claim(
     offer: Offer | None,
 ) -> Claim | None:
     """Take the ready task whose turn it is, once those whose lease has ended are ready again."""
-    task = _next(connection, worker, study, offer)
-    if task is None:
+    found = _next(connection, worker, study, offer)
+    if not found:
         return None
-    token = events.append(connection, task.study, _claimed(task, worker))
-    started = _start(connection, task, token, worker, lease)
+    [task] = found
+    token = events.append(connection, task.study, _claimed(task, worker, task.now))
+    [started] = _start(connection, found, [token], worker, lease)
     results.count(connection, task.study, ready=-1, running=1, served=token)
     return started
 
@@ -202,14 +219,14 @@ def heartbeat(connection: sa.Connection, held: Claim, lease: float) -> None:
 
 def commit(connection: sa.Connection, held: Claim, found: Sequence[Result]) -> None:
     """End the attempt with the results of its trials. Raises Lost."""
-    row = _done(connection, held, found)
+    [row] = _done(connection, [Completed(claim=held, results=tuple(found))])
     _append(connection, "committed", held, row)
-    results.write(connection, row.study, found, attempts=row.attempts, running=-1)
+    results.write(connection, row.study, _counted(found, row), running=-1)
 
 
 def commit_refit(connection: sa.Connection, held: Claim, candidate: str) -> None:
     """End the attempt with the artefact that it made. Raises Lost."""
-    row = _mine(connection, _DONE, held, made=candidate)
+    row = _mine(connection, _MADE, held, made=candidate)
     if row.kind != "refit":
         raise Invalid(f"task {held.task} is of kind {row.kind!r}: commit its results")
     _append(connection, "committed", held, row)
@@ -218,33 +235,41 @@ def commit_refit(connection: sa.Connection, held: Claim, candidate: str) -> None
 
 def commit_and_claim(  # noqa: PLR0913 - what both need
     connection: sa.Connection,
-    held: Claim,
-    found: Sequence[Result],
+    completed: Sequence[Completed],
     *,
     lease: float,
     study: str | None,
     offer: Offer | None,
-) -> Claim | None:
-    """`commit`, then `claim` for the same worker, in fewer statements than the two. Raises Lost.
+    most: int,
+) -> list[Claim]:
+    """`commit` each, then `claim` for the same worker, in as many statements as for one.
 
     The study's row, in which all of its workers count, is written last: it is locked from then on.
+    Raises Lost.
     """
-    row = _done(connection, held, found)
-    task = _next(connection, held.worker, study, offer)
-    committed = _line("committed", held, row)
-    if task is None:
-        events.append(connection, row.study, committed)
-        results.write(connection, row.study, found, attempts=row.attempts, running=-1)
-        return None
-    claimed = _claimed(task, held.worker)
-    token = events.append_two(connection, (row.study, committed), (task.study, claimed))
-    started = _start(connection, task, token, held.worker, lease)
-    more = {"ready": -1, "served": token}
-    if task.study == row.study:
-        results.write(connection, row.study, found, attempts=row.attempts, **more)
-    else:
-        results.count(connection, task.study, running=1, **more)
-        results.write(connection, row.study, found, attempts=row.attempts, running=-1)
+    rows = _done(connection, completed)
+    worker, of = completed[0].claim.worker, rows[0].study
+    following = _next(connection, worker, study, offer, after=rows, most=most)
+    # What is done together has one time.
+    lines = [
+        (of, replace(_line("committed", one.claim, row), at=rows[0].now))
+        for one, row in zip(completed, rows, strict=True)
+    ]
+    lines += [(task.study, _claimed(task, worker, following[0].now)) for task in following]
+    tokens = events.append_all(connection, lines)[len(rows) :]
+    started = _start(connection, following, tokens, worker, lease)
+    found = [
+        result
+        for one, row in zip(completed, rows, strict=True)
+        for result in _counted(one.results, row)
+    ]
+    taken = len(following)
+    served = tokens[-1] if tokens else None
+    if taken and (other := following[0].study) != of:
+        results.count(connection, other, ready=-taken, running=taken, served=served)
+        taken, served = 0, None
+    running = taken - len(rows)
+    results.write(connection, of, found, ready=-taken, running=running, served=served)
     return started
 
 
@@ -370,40 +395,75 @@ def after_lost(lost: int) -> Next:
     return "failed" if lost >= MAX_LOST else "ready"
 
 
-def _next(
-    connection: sa.Connection, worker: str, study: str | None, offer: Offer | None
-) -> Row | None:
-    """The ready task whose turn it is, locked, once those whose lease has ended are ready again."""
+def _next(  # noqa: PLR0913 - whose turn it is depends on all of it
+    connection: sa.Connection,
+    worker: str,
+    study: str | None,
+    offer: Offer | None,
+    *,
+    after: Sequence[Row] = (),
+    most: int = 1,
+) -> Sequence[Row]:
+    """The ready task whose turn it is, locked, once those whose lease has ended are ready again.
+
+    After some tasks of its study and family, as many more as may be taken together.
+    """
+    if most < 1:
+        return ()
     waiting = turns.waiting(connection, worker, study)
     if waiting.any_ended:
         for ended in connection.execute(_ENDED).all():
             _lose(connection, ended)
         waiting = turns.waiting(connection, worker, study)
     for queue in turns.by_turn(waiting.queues, offer):
+        alike = any((queue.number, queue.family) == (row.study, row.family) for row in after)
+        many = turns.at_once(queue, min(most, MAX_AT_ONCE), held=len(after)) if alike else 1
         head = {"of": queue.number, "family": queue.family}
-        task = connection.execute(_OLDEST, head).one_or_none()
-        if task is not None:  # others have not taken the whole queue since
-            return task
-    return None
+        found = connection.execute(_oldest(many), head).all()
+        if found:  # others have not taken the whole queue since
+            return list(takewhile(_is_fresh, found)) or found[:1]
+    return ()
 
 
-def _claimed(task: Row, worker: str) -> Event:
+@cache
+def _oldest(many: int) -> sa.Select[Any]:
+    """The first tasks of a queue; how many is a literal, by which PostgreSQL plans."""
+    return _QUEUED.limit(sa.literal_column(str(many)))
+
+
+def _is_fresh(task: Row) -> bool:
+    """Whether a task may be taken with others: what ended its worker would take them with it."""
+    return bool(task.attempts == 0 and task.kind == "trials")
+
+
+def _claimed(task: Row, worker: str, at: float) -> Event:
     attempt = task.attempts + 1
-    return Event(kind="claimed", at=task.now, task=task.id, attempt=attempt, worker=worker)
+    return Event(kind="claimed", at=at, task=task.id, attempt=attempt, worker=worker)
 
 
-def _start(connection: sa.Connection, task: Row, token: int, worker: str, lease: float) -> Claim:
-    started = Claim(
-        task=task.id,
-        study=task.study_id,
-        kind=task.kind,
-        trials=task.trials,
-        attempt=task.attempts + 1,
-        token=token,
-        worker=worker,
-        lease_ends=task.now + lease,
-    )
-    connection.execute(_START, _started(started, lease))
+def _start(
+    connection: sa.Connection,
+    found: Sequence[Row],
+    tokens: Sequence[int],
+    worker: str,
+    lease: float,
+) -> list[Claim]:
+    started = [
+        Claim(
+            task=task.id,
+            study=task.study_id,
+            kind=task.kind,
+            trials=task.trials,
+            attempt=task.attempts + 1,
+            token=token,
+            worker=worker,
+            lease_ends=task.now + lease,
+        )
+        for task, token in zip(found, tokens, strict=True)
+    ]
+    rows = [_started(claim, lease) for claim in started]
+    if rows:
+        connection.execute(_START, rows if len(rows) > 1 else rows[0])
     return started
 
 
@@ -424,24 +484,61 @@ def _mine(
     keys = {"task": held.task, "fence": held.token, "by": held.worker}
     row = connection.execute(statement, keys | values).one_or_none()
     if row is None:
-        raise Lost(
-            f"task {held.task} attempt {held.attempt} of {held.worker!r}: "
-            f"{_what_happened(connection, held)}; result discarded"
-        )
+        raise _lost(connection, held)
     return row
 
 
-def _done(connection: sa.Connection, held: Claim, found: Sequence[Result]) -> Row:
-    """End the attempt at a task of trials. Raises Lost, or Invalid for results of other trials."""
-    row = _mine(connection, _DONE, held, made=None)
-    own = sorted(trial.number for trial in row.trials)
+def _lost(connection: sa.Connection, held: Claim) -> Lost:
+    return Lost(
+        f"task {held.task} attempt {held.attempt} of {held.worker!r}: "
+        f"{_what_happened(connection, held)}; result discarded"
+    )
+
+
+def _done(connection: sa.Connection, completed: Sequence[Completed]) -> list[Row]:
+    """End attempts of one worker at tasks of trials; the tasks, in the same order.
+
+    Raises Lost, or Invalid for results of other trials or tasks of several studies.
+    """
+    keys: dict[str, object] = {"by": completed[0].claim.worker}
+    for number, one in enumerate(completed):
+        keys |= {f"task_{number}": one.claim.task, f"fence_{number}": one.claim.token}
+    found = {row.id: row for row in connection.execute(_all_done(len(completed)), keys)}
+    rows = []
+    for one in completed:
+        row = found.pop(one.claim.task, None)
+        if row is None:
+            raise _lost(connection, one.claim)
+        _check_results(row, one.results)
+        rows.append(row)
+    if len({row.study for row in rows}) > 1:
+        raise Invalid(f"the tasks {[row.id for row in rows]} are of several studies")
+    return rows
+
+
+@lru_cache(64)
+def _all_done(many: int) -> sa.UpdateBase:
+    """Ends so many attempts. Pairs in one IN would not be looked up by an index of SQLite."""
+    held = (
+        (tasks.c.id == sa.bindparam(f"task_{n}")) & (tasks.c.token == sa.bindparam(f"fence_{n}"))
+        for n in range(many)
+    )
+    return _ALL_DONE.where(sa.or_(*held))
+
+
+def _check_results(task: Row, found: Sequence[Result]) -> None:
+    own = sorted(trial.number for trial in task.trials)
     given = sorted(result.number for result in found)
-    if row.kind != "trials" or own != given:
+    if task.kind != "trials" or own != given:
         raise Invalid(
-            f"task {held.task} is of kind {row.kind!r} with the trials {own}: it takes one "
+            f"task {task.id} is of kind {task.kind!r} with the trials {own}: it takes one "
             f"result for each, not results for {given}"
         )
-    return row
+
+
+def _counted(found: Sequence[Result], task: Row) -> list[Result]:
+    """The results, with the attempts that the ledger counted."""
+    return [replace(result, attempts=task.attempts) for result in found]
 
 
 def _what_happened(connection: sa.Connection, held: Claim) -> str:
@@ -489,7 +586,7 @@ def _settle(connection: sa.Connection, ended: _Ended) -> bool:
     if failed is None:
         results.count(connection, ended.study, running=-1)
     else:
-        results.write(connection, ended.study, [failed], attempts=ended.attempts, running=-1)
+        results.write(connection, ended.study, [failed], running=-1)
     return True
 
 
@@ -504,7 +601,7 @@ def _failed(connection: sa.Connection, ended: _Ended) -> Result | None:
     number = ended.trials[0].number
     if results.of_trials(connection, ended.study, first=number, last=number):
         return None
-    return Result(number=number, state="failed", reason=ended.reason)
+    return Result(number=number, state="failed", reason=ended.reason, attempts=ended.attempts)
 
 
 def _split(connection: sa.Connection, ended: _Ended) -> None:

@@ -1,12 +1,13 @@
 """How many workers there are, in the database: the load, who decides, and what was decided.
 
-The load is read from what the ledger keeps anyway: the counters of studies, the tasks that run (as
-many as there are busy workers), and the last lines of a study's history. None of it grows with the
+The load is read from what the ledger keeps anyway: the counters of studies, the tasks that run (by
+which workers are busy), and the last lines of a study's history. None of it grows with the
 number of trials.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
@@ -59,7 +60,7 @@ _RUNNING = (
     .where(tasks.c.state == sa.literal_column("'running'"))  # a literal: see attempts.py
 )
 _HISTORY = (
-    sa.select(events.c.kind, events.c.at, events.c.task, events.c.attempt)
+    sa.select(events.c.kind, events.c.at, events.c.task, events.c.attempt, events.c.worker)
     .where(events.c.study == sa.bindparam("study"))
     .order_by(events.c.id.desc())
     .limit(_LAST_EVENTS)
@@ -207,7 +208,7 @@ def _study_load(
         name=row.name,
         priority=row.priority,
         ready=row.ready + ended,
-        running=len(running),
+        running=len({each.worker for each in running}),
         seconds=_seconds(connection, row),
         longest=max((at - each.at for each in running), default=0.0),
         lacking=lacking or "",
@@ -217,20 +218,20 @@ def _study_load(
 def _seconds(connection: sa.Connection, row: Row) -> float | None:
     """Mean time of the study's last tasks, from claim to commit.
 
-    Where there are so many workers that the last lines of its history hold no whole task, it is
-    that of its last results.
+    Tasks that were claimed and committed together share their time. Where there are so many workers
+    that the last lines of its history hold no whole task, it is that of its last results.
     """
     ends: dict[tuple[int, int], float] = {}
-    spans: list[float] = []
+    spans: list[tuple[str, float, float]] = []  # the worker, and when it had the task
     for line in connection.execute(_HISTORY, {"study": row.number}):
         task = (line.task, line.attempt)
         if line.kind == "committed":
             ends[task] = line.at
         elif line.kind == "claimed" and task in ends:
-            spans.append(max(0.0, ends[task] - line.at))
+            spans.append((line.worker, line.at, ends[task]))
     if spans:
-        last = spans[:_LAST_TASKS]
-        return sum(last) / len(last)
+        together, last = Counter(spans), spans[:_LAST_TASKS]
+        return sum(max(0.0, span[2] - span[1]) / together[span] for span in last) / len(last)
     after = {"study": row.number, "after": row.results - _LAST_TASKS}
     mean = connection.execute(_LAST_RESULTS, after).scalar_one()
     return None if mean is None else float(mean)

@@ -13,7 +13,7 @@ from typing import Any
 
 from fairlead.errors import Conflict, Invalid
 from fairlead.ledger.database import Row
-from fairlead.records import NAME, NewTask, Run, Schedule, Study
+from fairlead.records import NAME, Completed, NewTask, Run, Schedule, Study
 
 MAX_TRIALS = 10_000_000
 MAX_PRIORITY = 1000
@@ -82,6 +82,13 @@ def check_tasks(tasks: Sequence[NewTask]) -> None:
             raise Invalid(f"a task of kind {task.kind!r} must have {wanted}, not {len(numbers)}")
         if not 0 <= min(numbers) <= max(numbers) < MAX_TRIALS:
             raise Invalid(f"trials are numbered from 0 to {MAX_TRIALS - 1}, not {numbers[:20]}")
+
+
+def check_completed(completed: Sequence[Completed]) -> None:
+    """Refuse to commit the work of no worker, or of several. Raises Invalid."""
+    workers = sorted({one.claim.worker for one in completed})
+    if len(workers) != 1:
+        raise Invalid(f"what is committed together must be of one worker, not of {workers}")
 
 
 def check_schedule(schedule: Schedule) -> None:

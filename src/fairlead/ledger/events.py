@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import lru_cache
 
 import sqlalchemy as sa
 
@@ -16,12 +17,8 @@ from fairlead.ledger.schema import events, serving_events, studies
 from fairlead.records import Event, HistoryMark, NumberedEvent, ServingEvent, Span
 
 _APPEND = events.insert().returning(events.c.id)
-# Text, because SQLAlchemy compiles an insert of several rows each time.
-_APPEND_TWO = sa.text(
-    "INSERT INTO events (at, kind, study, task, attempt, worker, text) VALUES "
-    "(:at_0, :kind_0, :study_0, :task_0, :attempt_0, :worker_0, :text_0), "
-    "(:at_1, :kind_1, :study_1, :task_1, :attempt_1, :worker_1, :text_1) RETURNING id"
-)
+_COLUMNS = ("at", "kind", "study", "task", "attempt", "worker", "text")
+_INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)})"
 _OF_STUDY = (
     sa.select(
         events.c.at,
@@ -97,17 +94,23 @@ def append(connection: sa.Connection, study: int, event: Event) -> int:
     return int(connection.execute(_APPEND, _row(study, event)).scalar_one())
 
 
-def append_two(
-    connection: sa.Connection, first: tuple[int, Event], second: tuple[int, Event]
-) -> int:
-    """Add two lines, each to the history of the study with the number beside it.
+def append_all(connection: sa.Connection, lines: Sequence[tuple[int, Event]]) -> list[int]:
+    """Add lines, each to the history of the study with the number beside it.
 
     Returns:
-        The id of the second, higher than that of the first.
+        Their ids, which rise from each to the next.
     """
-    rows = [_row(*first), _row(*second)]
+    rows = [_row(*line) for line in lines]
     values = {f"{key}_{n}": value for n, row in enumerate(rows) for key, value in row.items()}
-    return int(max(connection.execute(_APPEND_TWO, values).scalars()))
+    return sorted(connection.execute(_append_several(len(rows)), values).scalars())
+
+
+@lru_cache(64)
+def _append_several(count: int) -> sa.TextClause:
+    """Text, because SQLAlchemy compiles an insert of several rows each time."""
+    rows = [", ".join(f":{column}_{n}" for column in _COLUMNS) for n in range(count)]
+    values = ", ".join(f"({row})" for row in rows)
+    return sa.text(f"{_INSERT} VALUES {values} RETURNING id")
 
 
 def _row(study: int, event: Event) -> dict[str, object]:

@@ -6,7 +6,9 @@ suite:
 1. One transaction claims: the ready task whose turn it is, its attempt number, a new fencing token,
    and a lease that the ledger's own clock ends. A running task whose lease has ended counts as
    ready; so does one whose lease ends further ahead than any lease may (the clock was set back).
-   Every lease, of a task or of anything else, is above 0 s and at most a day.
+   Every lease, of a task or of anything else, is above 0 s and at most a day. Only a commit may claim
+   several tasks, and none of these was attempted before: a task that ends its workers costs each
+   other task one attempt at most.
 2. Every later write of an attempt names its token and must change exactly one running task;
    otherwise `Lost` is raised and nothing is written. A trial has at most one result.
 3. A fault (`fault`) counts: after MAX_FAULTS the task's trial fails with the last reason. A lease
@@ -35,6 +37,7 @@ from fairlead.records import (
     Autoscaler,
     Basis,
     Claim,
+    Completed,
     Counts,
     Deployment,
     Digest,
@@ -72,6 +75,7 @@ from fairlead.records import (
 
 MAX_FAULTS = 3
 MAX_LOST = 10
+MAX_AT_ONCE = 16
 KEPT_DECISIONS = 10_000
 KEPT_REQUESTS = 100_000
 
@@ -276,20 +280,31 @@ class Tasks(Protocol):
 
     def commit_and_claim(
         self,
-        claim: Claim,
-        results: Sequence[Result],
+        completed: Sequence[Completed],
         *,
         lease: float,
         study: str | None = None,
         offer: Offer | None = None,
-    ) -> Claim | None:
-        """`commit`, then `claim` for the same worker, in one transaction.
+        most: int = 1,
+    ) -> Sequence[Claim]:
+        """`commit` each, then `claim` for the same worker, in one transaction.
 
-        What is committed is seen by the claim; None where no task is ready. Either both are
-        written or neither is.
+        What is committed is seen by the claim; empty where no task is ready. Either all is
+        written or nothing is.
+
+        Several tasks are claimed together only if they are of the study and family of those that
+        were committed, none was attempted before, and enough are left for other workers.
+
+        Args:
+            completed: Attempts of one worker at tasks of one study.
+            lease: As for `claim`, as are `study` and `offer`.
+            study: See there.
+            offer: See there.
+            most: How many tasks to claim, if there are so many: at most MAX_AT_ONCE, or none.
 
         Raises:
-            Lost: As for commit; nothing was written and nothing claimed. The worker may `claim`.
+            Lost: As for commit, of any of them; nothing was written and nothing claimed. The
+                worker may `claim`.
         """
         ...
 

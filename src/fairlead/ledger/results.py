@@ -123,21 +123,26 @@ def ended(connection: sa.Connection, study: int, below: int) -> int:
 
 
 def write(
-    connection: sa.Connection, study: int, found: Sequence[Result], *, attempts: int, **more: int
+    connection: sa.Connection,
+    study: int,
+    found: Sequence[Result],
+    *,
+    served: int | None = None,
+    **more: int,
 ) -> None:
-    """Append the results of a task that just ended.
+    """Append the results of tasks that just ended.
 
     Args:
-        connection: Of the transaction that ended it.
+        connection: Of the transaction that ended them.
         study: Number of the study.
-        found: The results.
-        attempts: How many attempts they took, by the ledger's own count.
+        found: The results, with the attempts that they took by the ledger's own count.
+        served: As for `count`.
         **more: What else changes in the study's counters.
     """
     states = Counter[str](result.state for result in found)
-    last = count(connection, study, results=len(found), **states, **more)
+    last = count(connection, study, served=served, results=len(found), **states, **more)
     first = last - len(found) + 1
-    rows = [_row(study, mark, result, attempts) for mark, result in enumerate(found, start=first)]
+    rows = [_row(study, mark, result) for mark, result in enumerate(found, start=first)]
     connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
 
 
@@ -168,7 +173,7 @@ def leading(connection: sa.Connection, study: str, *, highest: bool) -> Result |
     return None if row is None else _result(row)
 
 
-def _row(study: int, mark: int, result: Result, attempts: int) -> dict[str, object]:
+def _row(study: int, mark: int, result: Result) -> dict[str, object]:
     return {
         "study": study,
         "mark": mark,
@@ -178,7 +183,7 @@ def _row(study: int, mark: int, result: Result, attempts: int) -> dict[str, obje
         "score": result.score,
         "seconds": result.seconds,
         "reason": result.reason,
-        "attempts": attempts,
+        "attempts": result.attempts,
     }
 
 

@@ -19,6 +19,7 @@ from fairlead.ledger.studies import row_of
 from fairlead.ledger.wanted import wanted
 from fairlead.records import (
     Claim,
+    Completed,
     Digest,
     NewTask,
     Offer,
@@ -126,22 +127,23 @@ class SqlTasks:
 
     def commit_and_claim(
         self,
-        claim: Claim,
-        results: Sequence[Result],
+        completed: Sequence[Completed],
         *,
         lease: float,
         study: str | None = None,
         offer: Offer | None = None,
-    ) -> Claim | None:
-        """Commit, then take the next task for the same worker, in one transaction."""
+        most: int = 1,
+    ) -> Sequence[Claim]:
+        """Commit each, then take the next tasks for the same worker, in one transaction."""
         check_lease(lease)
+        bounds.check_completed(completed)
 
-        def commit_and_claim(connection: sa.Connection) -> Claim | None:
+        def commit_and_claim(connection: sa.Connection) -> Sequence[Claim]:
             following = attempts.commit_and_claim(
-                connection, claim, results, lease=lease, study=study, offer=offer
+                connection, completed, lease=lease, study=study, offer=offer, most=most
             )
-            if following is None:  # a NOTIFY locks the cluster: not in each commit of results
-                self._database.tell(connection, claim.study)
+            if not following:  # a NOTIFY locks the cluster: not in each commit of results
+                self._database.tell(connection, completed[0].claim.study)
             return following
 
         return self._database.write(commit_and_claim)

@@ -7,6 +7,7 @@ million trials does not hold up one of ten; of that study it takes the oldest ta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ IS_RUNNING = tasks.c.state == sa.literal_column("'running'")
 # as long forgives the small steps with which clocks are kept right.
 HAS_ENDED = (tasks.c.lease_ends < Now()) | (tasks.c.lease_ends > Now() + 2 * tasks.c.lease)
 _IS_LEAVING = sa.exists().where(leaving_workers.c.worker == sa.bindparam("by"))
+_LEFT = 4  # ready tasks that there are for each worker, for each that one takes at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,18 @@ def by_turn(queues: Sequence[TaskQueue], offer: Offer | None) -> list[TaskQueue]
     """
     able = [queue for queue in queues if offer is None or not lacking(queue, offer)]
     return sorted(able, key=lambda one: (-one.priority, one.served, one.number, one.oldest))
+
+
+def at_once(queue: TaskQueue, most: int, *, held: int) -> int:
+    """How many tasks a worker may take together: few enough that the others do not run out.
+
+    Args:
+        queue: Where it takes them.
+        most: How many it can use.
+        held: How many tasks of the study it has had in hand. Others are taken to have as many.
+    """
+    workers = max(1, math.ceil(queue.running / held))
+    return max(1, min(most, queue.ready // (_LEFT * workers)))
 
 
 def lacking(queue: TaskQueue, offer: Offer) -> str:
@@ -75,6 +89,8 @@ def waiting(connection: sa.Connection, worker: str, study: str | None) -> Waitin
             study=row.study_id,
             family=row.family,
             oldest=row.id,
+            ready=row.ready,
+            running=row.running,
             priority=row.priority,
             served=row.served,
             needs=row.needs.get(row.family, {}),
@@ -118,6 +134,8 @@ def _queues(*, of_study: bool) -> sa.Select[*tuple[Any, ...]]:
             heads.c.study,
             heads.c.family,
             studies.c.id.label("study_id"),
+            studies.c.ready,
+            studies.c.running,
             studies.c.priority,
             studies.c.served,
             studies.c.needs,

@@ -9,8 +9,9 @@ from typing import TypeAlias
 from fairlead.metrics import Metric
 from fairlead.records import Result, Run, RunStage, Study, TrialRow
 
-LOW_WATER = 64
-"""Ready tasks below which a study without a lag puts in its next trials."""
+LOW_WATER = 500
+"""Ready tasks below which a study without a lag puts in its next trials: workers should not run out
+of short ones while these are drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)

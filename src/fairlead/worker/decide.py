@@ -3,6 +3,10 @@
 Pure functions of records and the clock: the loop (loop.py) observes the child, asks `next_step`,
 and carries the step out. An attempt ends by a result that is committed, a fault that is reported,
 a release, or as lost; until then the worker waits and extends its lease.
+
+Short tasks are claimed and committed several at a time (a batch), since a transaction takes longer
+than they do. Each is an attempt of its own all the same. One that takes long holds none of the
+others: they are committed or given back while it goes on alone.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import signal
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fairlead.ledger.interface import MAX_AT_ONCE
 from fairlead.records import Limits
 from fairlead.worker.messages import (
     Answer,
@@ -29,6 +34,17 @@ MEMORY_POLL = 0.1
 STOPPED = "the worker was told to stop"
 """The reason for which a stopping worker releases its task."""
 
+TAKES_LONG = "another task of its worker takes long"
+"""The reason for which the rest of a batch is released, where it waits for one of it."""
+
+KILLED = "the process that does another task of its worker was killed"
+"""The same where it would be counted as lost with that one."""
+
+_BATCH = 0.05
+"""Seconds that the tasks are to take which are claimed together."""
+_BATCH_MOST = 0.2
+"""Seconds after which those of them that are left are given back."""
+
 START = 300.0
 """Seconds that a child may take to load its libraries and the data."""
 
@@ -43,6 +59,7 @@ class Attempt:
     extended: float  # when the lease was extended last
     lease: float  # seconds
     limits: Limits
+    parts: float | None = None  # when it parts from the others of its batch; None if it is alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,16 +89,20 @@ class ExtendLease:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartFromBatch:
+    """Commit the tasks of the batch that are done, and release those that have not begun."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MarkBegun:
     """The task's time limit counts from now."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommitResult:
-    """Commit the result, and claim the next task with it unless the worker is to stop."""
+    """Commit the result: that of trials with the batch, once all of it is done."""
 
     answer: TrialsScored | Refitted
-    go_on: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +133,15 @@ class Release:
 
 
 Step: TypeAlias = (
-    Wait | ExtendLease | MarkBegun | CommitResult | ReportFault | ReportLost | GiveBack | Release
+    Wait
+    | ExtendLease
+    | PartFromBatch
+    | MarkBegun
+    | CommitResult
+    | ReportFault
+    | ReportLost
+    | GiveBack
+    | Release
 )
 
 
@@ -122,6 +151,16 @@ class Proceed:
 
     ready: bool = False
     replace: bool = False
+
+
+def tasks_at_once(seconds: float, tasks: int) -> int:
+    """How many tasks to claim together, after so many took so long."""
+    return max(1, min(MAX_AT_ONCE, int(_BATCH * tasks / max(seconds, 1e-9))))
+
+
+def parts_at(claimed: float, lease: float) -> float:
+    """When the tasks that were claimed together are to be done; before their leases are due."""
+    return claimed + min(_BATCH_MOST, lease / 3)
 
 
 def until_ready(sent: float, observed: Observation) -> Wait | Proceed:
@@ -138,7 +177,7 @@ def until_ready(sent: float, observed: Observation) -> Wait | Proceed:
 def next_step(attempt: Attempt, observed: Observation) -> Step:
     """The next step for the attempt."""
     if observed.answer is not None:
-        return _answered(attempt, observed.answer, go_on=not observed.stop_after_task)
+        return _answered(attempt, observed.answer)
     if observed.exit_status is not None:
         return _exited(observed.exit_status, observed.last_line)
     if observed.stop_now:
@@ -148,7 +187,7 @@ def next_step(attempt: Attempt, observed: Observation) -> Step:
     return _over_limit(attempt, observed) or _in_time(attempt, observed)
 
 
-def _answered(attempt: Attempt, answer: Answer, *, go_on: bool) -> Step:
+def _answered(attempt: Attempt, answer: Answer) -> Step:
     if isinstance(answer, StudyReady | FamiliesChecked) or answer.token != attempt.token:
         return ReportFault(reason="answered another task than the one it was given", replace=True)
     match answer:
@@ -159,7 +198,7 @@ def _answered(attempt: Attempt, answer: Answer, *, go_on: bool) -> Step:
         case Began():
             return MarkBegun()
         case TrialsScored() | Refitted():
-            return CommitResult(answer=answer, go_on=go_on)
+            return CommitResult(answer=answer)
 
 
 def _exited(status: int, last_line: str) -> Step:
@@ -195,10 +234,12 @@ def _deadline(attempt: Attempt) -> float:
 
 
 def _in_time(attempt: Attempt, observed: Observation) -> Step:
-    due = attempt.extended + attempt.lease / 3
+    parts, due = attempt.parts or math.inf, attempt.extended + attempt.lease / 3
+    if observed.now >= parts:
+        return PartFromBatch()
     if observed.now >= due:
         return ExtendLease()
-    wait = min(due, _deadline(attempt) + 0.01) - observed.now
+    wait = min(parts, due, _deadline(attempt) + 0.01) - observed.now
     if attempt.limits.memory is not None:
         wait = min(wait, MEMORY_POLL)
     return Wait(seconds=max(wait, 0.0))

@@ -1,5 +1,7 @@
 """The worker's loop: claim a task, have the child execute it, commit the result, repeat.
 
+Short tasks several at a time: see Batch.
+
 The rules are in decide.py; the loop observes the child and the requests to stop, carries out the
 step that the rules give, and writes to the ledger.
 """
@@ -13,7 +15,8 @@ import random
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -32,7 +35,7 @@ from fairlead.formatting import numbered
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import own_memory
 from fairlead.queue.interface import Delivery, Queue
-from fairlead.records import CacheFolder, Claim, FleetWorker, Limits, Offer, Study
+from fairlead.records import CacheFolder, Claim, Completed, FleetWorker, Limits, Offer, Study
 from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Observation
 from fairlead.worker.forkserver import tell_idle
@@ -81,6 +84,35 @@ class WorkerStop:
         with contextlib.suppress(BlockingIOError):
             while os.read(self.wake, 64):
                 pass
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """Tasks that were claimed together: most often one.
+
+    Args:
+        waiting: Those that have not begun.
+        claimed: When that was, in monotonic seconds.
+        parts: When those that are left are to be given back.
+        begun: How many have begun.
+        completed: Those that have results, which are still to be committed.
+    """
+
+    waiting: deque[Claim]
+    claimed: float
+    parts: float
+    begun: int = 0
+    completed: list[Completed] = field(default_factory=list)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the task in hand is the only one whose attempt has not ended."""
+        return not self.waiting and not self.completed
+
+    def next(self) -> Claim:
+        """The task that begins now."""
+        self.begun += 1
+        return self.waiting.popleft()
 
 
 @dataclass(kw_only=True)
@@ -153,22 +185,22 @@ class Worker:
 
     def _work(self) -> None:
         pause = _SOONEST
-        claim: Claim | None = None
+        claims: Sequence[Claim] = ()
         while not self.stop.after_task:
             self._report()
-            claim = claim or self._claim()
+            claims = claims or self._claim()
             self._acknowledge()
-            if claim is not None:
+            if claims:
                 pause = _SOONEST
-                claim = self._attempt(claim)
+                claims = self._execute_all(claims)
             else:
                 self._leave_if_asked()
                 if pause == _SOONEST and self.forkserver is not None:
                     tell_idle(self.forkserver)
                 self._await_tasks(pause)
                 pause = min(2 * pause, _LATEST if self.queue is None else _LATEST_WITH_QUEUE)
-        if claim is not None:  # asked to stop while it was being claimed
-            self._release(claim)
+        for claim in claims:  # asked to stop while they were being claimed
+            self._release(claim, decide.STOPPED)
 
     def _await_tasks(self, seconds: float) -> None:
         """Wait for a hint, or for the next look into the ledger: a hint may be lost."""
@@ -197,19 +229,18 @@ class Worker:
         if self._survive(ask, "asking whether to leave"):
             self.stop.ask()
 
-    def _claim(self) -> Claim | None:
+    def _claim(self) -> Sequence[Claim]:
         def claim() -> Claim | None:
             return self.ledger.tasks.claim(
                 self.name, lease=self.lease, study=self.study, offer=self.offer
             )
 
-        return self._survive(partial(self._patiently, claim), "claiming a task")
+        found = self._survive(partial(self._patiently, claim), "claiming a task")
+        return [found] if found else []
 
-    def _release(self, claim: Claim) -> None:
+    def _release(self, claim: Claim, reason: str) -> None:
         with contextlib.suppress(Transient):  # its lease ends by itself
-            self._survive(
-                lambda: self.ledger.tasks.release(claim, decide.STOPPED), "giving the task back"
-            )
+            self._survive(lambda: self.ledger.tasks.release(claim, reason), "giving the task back")
 
     def _survive(self, do: Callable[[], Answered], what: str) -> Answered | None:
         """What it returns; None where it failed in a way that another task or time may not.
@@ -267,18 +298,61 @@ class Worker:
     def _idle(self, seconds: float) -> None:
         select.select([self.stop.wake], [], [], seconds * random.uniform(0.5, 1.0))
 
-    def _attempt(self, claim: Claim) -> Claim | None:
-        """Execute the claimed task; the next claim, where the commit gave one."""
+    def _execute_all(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Execute the claimed tasks; the next ones, where the commit gave some."""
+        now = time.monotonic()
+        parts = decide.parts_at(now, self.lease)
+        batch = Batch(waiting=deque(claims), claimed=now, parts=parts)
+        while batch.waiting and not self.stop.after_task:
+            claim = batch.next()
+            try:
+                self._execute(claim, batch)
+            except Exception as error:
+                if _ends_worker(error):
+                    raise
+                self._discard(claim, error)
+                self._end_child()
+        if self.stop.after_task:
+            self._part(batch, decide.STOPPED)
+        elif batch.completed:
+            seconds = time.monotonic() - batch.claimed
+            return self._commit(batch.completed, most=decide.tasks_at_once(seconds, batch.begun))
+        return ()
+
+    def _part(self, batch: Batch, reason: str) -> None:
+        """Have no task but the one in hand: commit those that are done, release the others."""
+        completed, batch.completed = batch.completed, []
+        if completed:
+            self._commit(completed, most=0)
+        while batch.waiting:
+            self._release(batch.waiting.popleft(), reason)
+
+    def _commit(self, completed: Sequence[Completed], *, most: int) -> Sequence[Claim]:
+        """Commit these, and claim so many."""
+
+        def commit() -> Sequence[Claim]:
+            return self.ledger.tasks.commit_and_claim(
+                completed, lease=self.lease, study=self.study, offer=self.offer, most=most
+            )
+
         try:
-            return self._execute(claim)
-        except Lost:
-            self.note(f"{_of(claim)}: lease lost; result discarded")
+            return self._patiently(commit)
         except Exception as error:
             if _ends_worker(error):
                 raise
+            if len(completed) == 1:
+                self._discard(completed[0].claim, error)
+                return ()
+        for one in completed:  # one of them spoils it for all
+            self._commit([one], most=0)
+        return ()
+
+    def _discard(self, claim: Claim, error: Exception) -> None:
+        """End an attempt that an error has cut short."""
+        if isinstance(error, Lost):
+            self.note(f"{_of(claim)}: lease lost; result discarded")
+        else:
             self._fault(claim, described(error))
-        self._end_child()
-        return None
 
     def _fault(self, claim: Claim, reason: str) -> None:
         """End an attempt for a fault that nobody foresaw; where that fails too, its lease ends."""
@@ -287,7 +361,7 @@ class Worker:
             fault = partial(self.ledger.tasks.fault, claim, reason)
             self._survive(partial(self._patiently, fault), f"ending task {claim.task}")
 
-    def _execute(self, claim: Claim) -> Claim | None:
+    def _execute(self, claim: Claim, batch: Batch) -> None:
         study = self._study_of(claim.study)
         if claim.kind == "refit":
             self._renew_forked_child()
@@ -302,6 +376,7 @@ class Worker:
             extended=now,
             lease=self.lease,
             limits=study.limits,
+            parts=None if batch.is_alone else batch.parts,
         )
         while True:
             match decide.next_step(attempt, self._observe(child, study.limits)):
@@ -311,14 +386,17 @@ class Worker:
                     self._report()
                     self._patiently(lambda: self.ledger.tasks.heartbeat(claim, lease=self.lease))
                     attempt = replace(attempt, extended=time.monotonic())
+                case decide.PartFromBatch():
+                    self._part(batch, decide.TAKES_LONG)
+                    attempt = replace(attempt, parts=None)
                 case decide.MarkBegun():
                     child.has_open = study.id if claim.kind == "trials" else None
                     attempt = replace(attempt, began=time.monotonic())
                 case end:
-                    following = self._patiently(partial(self._conclude, claim, end))
+                    self._patiently(partial(self._conclude, claim, end, batch))
                     if isinstance(end, decide.CommitResult):
                         self.tell(f"{_of(claim)}: {_done(end, time.monotonic() - now)}")
-                    return following
+                    return
 
     def _observe(self, child: Child, limits: Limits) -> Observation:
         self.stop.drain()
@@ -335,15 +413,11 @@ class Worker:
             stop_now=self.stop.at_once,
         )
 
-    def _conclude(self, claim: Claim, end: decide.Step) -> Claim | None:
+    def _conclude(self, claim: Claim, end: decide.Step, batch: Batch) -> None:
         tasks = self.ledger.tasks
         match end:
-            case decide.CommitResult(answer=TrialsScored(results=results), go_on=True):
-                return tasks.commit_and_claim(
-                    claim, results, lease=self.lease, study=self.study, offer=self.offer
-                )
             case decide.CommitResult(answer=TrialsScored(results=results)):
-                tasks.commit(claim, results)
+                batch.completed.append(Completed(claim=claim, results=results))
             case decide.CommitResult(answer=Refitted(candidate=candidate)):
                 tasks.commit_refit(claim, candidate)
             case decide.ReportFault(reason=reason, replace=replace):
@@ -354,16 +428,17 @@ class Worker:
             case decide.ReportLost():
                 self.note(f"{_of(claim)}: its process was killed")
                 self._end_child()
+                self._part(batch, decide.KILLED)  # `lose` ends all that it has
                 tasks.lose(self.name)
             case decide.GiveBack(reason=reason):
                 self.note(f"{_of(claim)}: {reason}")
+                self._part(batch, reason)
                 tasks.release(claim, reason)
                 self._idle(_AWAY)
             case decide.Release(reason=reason):
                 self._end_child()
                 tasks.release(claim, reason)
                 self.tell(f"{_of(claim)}: given back: {reason}")
-        return None
 
     def _study_of(self, study_id: str) -> Study:
         if self._study is None or self._study.id != study_id:

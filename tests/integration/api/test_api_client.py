@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.ledger_contract import commit_and_claim
 from tests.integration.api.conftest import Home
 from tests.support.control_server import ControlServer, control_server
 from tests.support.faulty_proxy import (
@@ -164,7 +165,7 @@ def test_what_was_done_though_nobody_heard_of_it_is_done_once(server: ControlSer
         assert claim is not None
         assert ledger.studies.counts(study.id) == Counts(ready=1, running=1)
         lost = proxy.plan(answer_lost, method="POST", times=2)
-        following = ledger.tasks.commit_and_claim(claim, [Result(number=0, state="done")], lease=60)
+        following = commit_and_claim(ledger, claim, [Result(number=0, state="done")], lease=60)
         assert lost.met == 2
         assert following is not None
         assert following.trials[0].number == 1

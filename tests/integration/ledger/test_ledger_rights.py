@@ -26,6 +26,7 @@ from fairlead.settings import Settings
 from tests.contract.ledger_contract import (
     LEASE,
     STUDY,
+    commit_and_claim,
     done,
     must_claim,
     promotion,
@@ -113,7 +114,7 @@ def test_a_worker_can_do_all_that_workers_do(url: str) -> None:
         claim = must_claim(ledger)
         assert ledger.studies.get(claim.study).id == STUDY.id
         ledger.tasks.heartbeat(claim, lease=LEASE)
-        following = ledger.tasks.commit_and_claim(claim, [done(0)], lease=LEASE, study=STUDY.id)
+        following = commit_and_claim(ledger, claim, [done(0)], lease=LEASE, study=STUDY.id)
         assert following
         ledger.tasks.commit(following, [done(1)])
         for _ in range(MAX_FAULTS):  # a shared fit, which is split

@@ -8,7 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.contract.ledger_contract import LEASE, STUDY, done, must_claim, refit, task
+from tests.contract.ledger_contract import (
+    LEASE,
+    STUDY,
+    commit_and_claim,
+    done,
+    must_claim,
+    refit,
+    task,
+)
 from tests.support.postgres import database
 
 from fairlead.ledger.interface import Ledger
@@ -44,10 +52,10 @@ def test_only_a_commit_after_which_nothing_is_left_is_heard(ledger: Ledger, url:
         assert hear is not None
         assert hear(0.01) is None  # it listens from here on
         claim = must_claim(ledger)
-        following = ledger.tasks.commit_and_claim(claim, [done(0)], lease=LEASE)
+        following = commit_and_claim(ledger, claim, [done(0)], lease=LEASE)
         assert following is not None
         assert hear(0.2) is None
-        assert ledger.tasks.commit_and_claim(following, [done(1)], lease=LEASE) is None
+        assert commit_and_claim(ledger, following, [done(1)], lease=LEASE) is None
         before = time.monotonic()
         assert hear(30.0) is not None
         assert time.monotonic() - before < 10

@@ -19,7 +19,7 @@ from fairlead.ledger.schema import studies
 from fairlead.ledger.store import SqlLedger, open_ledger
 from fairlead.ledger.tasks import SqlTasks
 from fairlead.machine import installed_packages, usable_memory
-from fairlead.records import Claim, Counts, FleetWorker, NewTask, Offer, Result, Study, Trial
+from fairlead.records import Claim, Completed, Counts, FleetWorker, NewTask, Offer, Study, Trial
 from fairlead.settings import Settings
 from fairlead.spec.load import load
 from fairlead.study import plan as plans
@@ -86,10 +86,8 @@ class StopsAt(SqlTasks):
 
     worker: Worker
 
-    def commit_and_claim(
-        self, claim: Claim, results: Sequence[Result], *, lease: float, **how: Any
-    ) -> Claim | None:
-        following = super().commit_and_claim(claim, results, lease=lease, **how)
+    def commit_and_claim(self, completed: Sequence[Completed], **how: Any) -> Sequence[Claim]:
+        following = super().commit_and_claim(completed, **how)
         self.worker.stop.ask()
         return following
 
@@ -115,13 +113,11 @@ class FailsOnce(SqlTasks):
             self.worker.stop.ask()
         return found
 
-    def commit_and_claim(
-        self, claim: Claim, results: Sequence[Result], *, lease: float, **how: Any
-    ) -> Claim | None:
+    def commit_and_claim(self, completed: Sequence[Completed], **how: Any) -> Sequence[Claim]:
         if not self.failed:
             self.failed = True
             raise Failed("the server had a fault", code="internal")
-        return super().commit_and_claim(claim, results, lease=lease, **how)
+        return super().commit_and_claim(completed, **how)
 
 
 def test_a_fault_that_nobody_foresaw_costs_an_attempt_and_no_worker(shop: Shop) -> None:
@@ -181,15 +177,13 @@ class Late(SqlTasks):
 
     late = True
 
-    def commit_and_claim(
-        self, claim: Claim, results: Sequence[Result], *, lease: float, **how: Any
-    ) -> Claim | None:
+    def commit_and_claim(self, completed: Sequence[Completed], **how: Any) -> Sequence[Claim]:
         if self.late:
             self.late = False
-            self.lose(claim.worker)
-            assert self.claim("holder", lease=lease) is not None
-        following = super().commit_and_claim(claim, results, lease=lease, **how)
-        if following is None:
+            self.lose(completed[0].claim.worker)
+            assert self.claim("holder", lease=how["lease"]) is not None
+        following = super().commit_and_claim(completed, **how)
+        if not following:
             self.worker.stop.ask()
         return following
 
@@ -240,12 +234,10 @@ def test_a_worker_is_in_the_fleet_from_its_start_to_its_end(shop: Shop) -> None:
     seen: list[FleetWorker] = []
 
     class Looks(SqlTasks):
-        def commit_and_claim(
-            self, claim: Claim, results: Sequence[Result], *, lease: float, **how: Any
-        ) -> Claim | None:
+        def commit_and_claim(self, completed: Sequence[Completed], **how: Any) -> Sequence[Claim]:
             seen.extend(shop.ledger.workers.alive())
             shop.worker.stop.ask()
-            return super().commit_and_claim(claim, results, lease=lease, **how)
+            return super().commit_and_claim(completed, **how)
 
     shop.ledger.tasks = Looks(shop.ledger._database)
     shop.worker.offer = Offer(packages=installed_packages(), memory=usable_memory())
@@ -285,12 +277,10 @@ def test_a_worker_goes_on_when_a_ledger_that_was_away_is_back(shop: Shop) -> Non
             self._fails("claim")
             return super().claim(worker, lease=lease, **how)
 
-        def commit_and_claim(
-            self, claim: Claim, results: Sequence[Result], *, lease: float, **how: Any
-        ) -> Claim | None:
+        def commit_and_claim(self, completed: Sequence[Completed], **how: Any) -> Sequence[Claim]:
             self._fails("commit")
-            following = super().commit_and_claim(claim, results, lease=lease, **how)
-            if following is None:
+            following = super().commit_and_claim(completed, **how)
+            if not following:
                 shop.worker.stop.ask()
             return following
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairlead.ledger.interface import MAX_AT_ONCE
 from fairlead.records import Limits, Result
 from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Observation
@@ -67,12 +69,10 @@ def test_a_refit_is_committed() -> None:
 
 def test_results_that_are_there_are_committed_even_when_told_to_stop() -> None:
     observed = Observation(now=1, answer=SCORED, stop_after_task=True, stop_now=True)
-    assert decide.next_step(attempt(), observed) == decide.CommitResult(answer=SCORED, go_on=False)
+    assert decide.next_step(attempt(), observed) == decide.CommitResult(answer=SCORED)
 
 
-def test_who_is_told_to_stop_after_its_task_takes_no_other_with_the_commit() -> None:
-    observed = Observation(now=1, answer=SCORED, stop_after_task=True)
-    assert decide.next_step(attempt(), observed) == decide.CommitResult(answer=SCORED, go_on=False)
+def test_who_is_told_to_stop_after_its_task_goes_on_with_it() -> None:
     assert isinstance(
         decide.next_step(attempt(), Observation(now=1, stop_after_task=True)), decide.Wait
     )
@@ -185,3 +185,21 @@ def test_no_wait_outlasts_the_lease_or_the_limit(
         assert now + step.seconds <= extended + 9.0 / 3 + 1e-6
         if began is not None and seconds is not None:
             assert now + step.seconds <= began + seconds + 0.02
+
+
+def test_as_many_tasks_are_claimed_together_as_take_a_moment() -> None:
+    assert decide.tasks_at_once(seconds=0.04, tasks=4) == 5
+    assert decide.tasks_at_once(seconds=30.0, tasks=1) == 1
+    assert decide.tasks_at_once(seconds=0.0, tasks=1) == MAX_AT_ONCE
+
+
+def test_a_task_parts_from_its_batch_once_that_has_taken_long() -> None:
+    together = replace(attempt(), parts=decide.parts_at(0.0, lease=9.0))
+    assert decide.next_step(together, Observation(now=0.1)) == decide.Wait(seconds=0.1)
+    assert decide.next_step(together, Observation(now=0.2)) == decide.PartFromBatch()
+    alone = replace(together, parts=None)
+    assert decide.next_step(alone, Observation(now=0.2)) == decide.Wait(seconds=2.8)
+
+
+def test_a_batch_is_over_before_its_leases_are_due() -> None:
+    assert decide.parts_at(5.0, lease=0.3) == 5.1
