@@ -6,9 +6,9 @@ suite:
 1. One transaction claims: the ready task whose turn it is, its attempt number, a new fencing token,
    and a lease that the ledger's own clock ends. A running task whose lease has ended counts as
    ready; so does one whose lease ends further ahead than any lease may (the clock was set back).
-   Every lease, of a task or of anything else, is above 0 s and at most a day. Only a commit may claim
-   several tasks, and none of these was attempted before: a task that ends its workers costs each
-   other task one attempt at most.
+   Every lease, of a task or of anything else, is above 0 s and at most a day. Only a commit may
+   claim several tasks, and none of these was attempted before: a task that ends its workers costs
+   each other task one attempt at most.
 2. Every later write of an attempt names its token and must change exactly one running task;
    otherwise `Lost` is raised and nothing is written. A trial has at most one result.
 3. A fault (`fault`) counts: after MAX_FAULTS the task's trial fails with the last reason. A lease
