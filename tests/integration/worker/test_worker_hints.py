@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,9 +32,9 @@ class Idle(Worker):
         super().__init__(**how)  # type: ignore[arg-type] # as a Worker's
         self.claims: list[Claim] = []
 
-    def _attempt(self, claim: Claim) -> Claim | None:
-        self.claims.append(claim)
-        return None
+    def _execute_all(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        self.claims.extend(claims)
+        return ()
 
 
 @pytest.fixture(params=["postgresql", "rabbitmq"])
