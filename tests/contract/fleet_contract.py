@@ -11,7 +11,6 @@ from fairlead.errors import Lost, NotFound
 from fairlead.ledger.interface import Ledger
 from fairlead.records import (
     Claim,
-    Completed,
     Counts,
     FleetWorker,
     Judgement,
@@ -28,6 +27,7 @@ from tests.contract.ledger_contract import (
     LEASE,
     STUDY,
     VERDICT,
+    commit_and_claim,
     done,
     finish,
     must_claim,
