@@ -320,11 +320,15 @@ class _Server:
             return None
         gc.collect()
         gc.freeze()  # so that a child's garbage collections do not copy shared pages
+        # One that is asked to end as soon as it is there must not do so as the server would.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         server, pid = os.getpid(), os.fork()
         if pid == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             self._close()
             return lambda: _run_child(request, *descriptors, parent=server)
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         for descriptor in descriptors:
             os.close(descriptor)
         watched = os.pidfd_open(pid)

@@ -87,8 +87,8 @@ def test_an_unknown_command_suggests_the_nearest() -> None:
 
 
 def test_an_unknown_option_suggests_the_nearest() -> None:
-    line = said(run("doctor", "--jsn"))
-    assert line.startswith("fairlead doctor: No such option '--jsn'. Did you mean '--json'?")
+    line = said(run("history", "--jsn"))
+    assert line.startswith("fairlead history: No such option '--jsn'. Did you mean '--json'?")
 
 
 def test_an_argument_too_many_is_told_in_whole_sentences() -> None:

@@ -39,7 +39,15 @@ def slow(place: Place) -> Place:
 
 
 def workers(place: Place) -> list[psutil.Process]:
-    return [p for p in processes_of(place) if "worker" in p.cmdline() and p.status() != "zombie"]
+    found = processes_of(place)
+    return [one for one in found if "worker" in one.info["cmdline"] and is_alive(one)]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def children(place: Place) -> list[psutil.Process]:

@@ -403,10 +403,10 @@ class _Overtaken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def promote(self, promotion: Promotion, *evidence: Any) -> Promotion:
+    def promote(self, promotion: Promotion, *evidence: Any, **carried: Any) -> Promotion:
         overtake, self._overtake = self._overtake, lambda: None
         overtake()
-        return self._inner.promote(promotion, *evidence)
+        return self._inner.promote(promotion, *evidence, **carried)
 
 
 @pytest.mark.parametrize(("rival", "wins"), [(0.0, False), (1.0, True)])
