@@ -741,6 +741,14 @@ class TasksContract:
         rest = [one_done(claims[0]), one_done(claims[2])]
         assert len(ledger.tasks.commit_and_claim(rest, lease=LEASE)) == 1
 
+    def test_no_more_are_committed_together_than_are_claimed(self, ledger: Ledger) -> None:
+        opened_with(ledger, 1)
+        claim = must_claim(ledger)
+        too_many = [one_done(claim)] * (MAX_AT_ONCE + 1)
+        with pytest.raises(Invalid, match=f"at most {MAX_AT_ONCE} tasks"):
+            ledger.tasks.commit_and_claim(too_many, lease=LEASE)
+        assert ledger.studies.counts(STUDY.id).done == 0
+
     def test_what_is_committed_together_is_of_one_worker_and_study_and_once(
         self, ledger: Ledger
     ) -> None:

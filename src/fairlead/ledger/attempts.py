@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import takewhile
 from typing import Any, Literal, TypeAlias
 
@@ -265,11 +265,15 @@ def commit_and_claim(  # noqa: PLR0913 - what both need
     ]
     taken = len(following)
     served = tokens[-1] if tokens else None
-    if taken and (other := following[0].study) != of:
-        results.count(connection, other, ready=-taken, running=taken, served=served)
-        taken, served = 0, None
-    running = taken - len(rows)
-    results.write(connection, of, found, ready=-taken, running=running, served=served)
+    if not taken or following[0].study == of:
+        running = taken - len(rows)
+        results.write(connection, of, found, ready=-taken, running=running, served=served)
+        return started
+    other = following[0].study
+    count = partial(results.count, connection, other, ready=-taken, running=taken, served=served)
+    write = partial(results.write, connection, of, found, running=-len(rows))
+    for change in (count, write) if other < of else (write, count):  # all lock in this order
+        change()
     return started
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from fairlead.errors import Conflict, Invalid
 from fairlead.ledger.database import Row
+from fairlead.ledger.interface import MAX_AT_ONCE
 from fairlead.records import NAME, Completed, NewTask, Run, Schedule, Study
 
 MAX_TRIALS = 10_000_000
@@ -85,7 +86,9 @@ def check_tasks(tasks: Sequence[NewTask]) -> None:
 
 
 def check_completed(completed: Sequence[Completed]) -> None:
-    """Refuse to commit the work of no worker, or of several. Raises Invalid."""
+    """Refuse to commit the work of no worker, of several, or too much at once. Raises Invalid."""
+    if len(completed) > MAX_AT_ONCE:
+        raise Invalid(f"at most {MAX_AT_ONCE} tasks are committed at once, not {len(completed)}")
     workers = sorted({one.claim.worker for one in completed})
     if len(workers) != 1:
         raise Invalid(f"what is committed together must be of one worker, not of {workers}")

@@ -110,6 +110,7 @@ class Reconciler:
             self._wake.clear()
         with contextlib.suppress(Exception):  # the ledger is away: the lease ends by itself
             self._observer.finish()
+        with contextlib.suppress(Exception):
             self._ledger.servers.gone(self._server.id)
 
     def _try_round(self) -> bool:

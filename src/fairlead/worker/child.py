@@ -148,7 +148,7 @@ def _describe(error: Exception) -> str:
     import traceback
 
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split())[:500]
+    text = " ".join(str(error).replace("\0", "\N{REPLACEMENT CHARACTER}").split())[:500]
     return f"{type(error).__name__}: {text} ({Path(frame.filename).name}:{frame.lineno})"
 
 

@@ -338,9 +338,9 @@ class Worker:
         try:
             return self._patiently(commit)
         except Exception as error:
-            if _ends_worker(error):
-                raise
             if len(completed) == 1:
+                if _ends_worker(error):
+                    raise
                 self._discard(completed[0].claim, error)
                 return ()
         for one in completed:  # one of them spoils it for all
@@ -373,7 +373,7 @@ class Worker:
             token=claim.token,
             sent=now,
             began=now if child.has_open == study.id else None,
-            extended=now,
+            extended=batch.claimed,
             lease=self.lease,
             limits=study.limits,
             parts=None if batch.is_alone else batch.parts,

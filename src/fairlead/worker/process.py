@@ -61,7 +61,7 @@ class Tail(threading.Thread):
 
     def last_line(self) -> str:
         """The last line that is not blank, cut to 200 characters."""
-        lines = self.text().split("\n")
+        lines = self.text().replace("\0", "\N{REPLACEMENT CHARACTER}").split("\n")
         return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
 
 
