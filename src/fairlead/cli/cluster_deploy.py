@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from fairlead.cli.kubernetes import connected, kubernetes_needed
+from fairlead.cli.kubernetes import connected, kubernetes_needed, on_option
 from fairlead.cli.output import note, print_fields, print_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -36,35 +36,21 @@ class EndpointChoice:
 
 def endpoint_options(command: Command) -> Command:
     """Give the command what says that a model is served on a cluster, and how."""
-    for option in reversed(
-        [
-            click.option("--on", type=click.Choice(["kubernetes"]), help="Serve on a cluster."),
-            click.option(
-                "--namespace",
-                default="fairlead",
-                show_default=True,
-                metavar="NAME",
-                help="Kubernetes: the installation's.",
-            ),
-            click.option("--context", metavar="NAME", help="Kubernetes: of the kubeconfig."),
-            click.option(
-                "--min",
-                "least",
-                type=click.IntRange(1, _MOST),
-                metavar="N",
-                help="Kubernetes: replicas at least [1].",
-            ),
-            click.option(
-                "--max",
-                "most",
-                type=click.IntRange(1, _MOST),
-                metavar="N",
-                help="Kubernetes: replicas at most [--min].",
-            ),
-        ]
+    number = click.IntRange(1, _MOST)
+    for option in (
+        click.option(
+            "--max",
+            "most",
+            type=number,
+            metavar="N",
+            help="Kubernetes: replicas at most [--min].",
+        ),
+        click.option(
+            "--min", "least", type=number, metavar="N", help="Kubernetes: replicas at least [1]."
+        ),
     ):
         command = option(command)
-    return command
+    return on_option(command)
 
 
 def deploy_on_cluster(  # noqa: PLR0913 - what, how, and how it is printed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fairlead.cli.interrupts import counted
-from fairlead.cli.kubernetes import connected, kubernetes_needed
+from fairlead.cli.kubernetes import connected, kubernetes_needed, on_option
 from fairlead.cli.output import note, print_fields, print_json
 
 if TYPE_CHECKING:
@@ -39,24 +39,13 @@ class ClusterChoice:
 
 
 def cluster_options(command: Command) -> Command:
-    """Give the command what says that it runs on a cluster, and how, as `on_cluster`."""
-    for option in reversed(
-        [
-            click.option("--on", type=click.Choice(["kubernetes"]), help="Run on a cluster."),
-            click.option(
-                "--namespace",
-                default="fairlead",
-                show_default=True,
-                metavar="NAME",
-                help="Kubernetes: the installation's.",
-            ),
-            click.option("--context", metavar="NAME", help="Kubernetes: of the kubeconfig."),
-            click.option("--cpu", metavar="QUANTITY", help="Kubernetes: of a worker, like 500m."),
-            click.option("--memory", metavar="QUANTITY", help="Kubernetes: of a worker, like 1Gi."),
-        ]
+    """Give the command what says that it runs on a cluster, and how."""
+    for option in (
+        click.option("--memory", metavar="QUANTITY", help="Kubernetes: of a worker, like 1Gi."),
+        click.option("--cpu", metavar="QUANTITY", help="Kubernetes: of a worker, like 500m."),
     ):
         command = option(command)
-    return command
+    return on_option(command)
 
 
 def run_on_cluster(  # noqa: PLR0913 - what, how, and how it is printed

@@ -36,6 +36,23 @@ def context_option(command: Command) -> Command:
     )
 
 
+def on_option(command: Command) -> Command:
+    """Give a command that works here or on a cluster `--on`, and where the cluster is."""
+    for option in (
+        click.option("--context", metavar="NAME", help="Kubernetes: of the kubeconfig."),
+        click.option(
+            "--namespace",
+            default="fairlead",
+            show_default=True,
+            metavar="NAME",
+            help="Kubernetes: the installation's.",
+        ),
+        click.option("--on", type=click.Choice(["kubernetes"]), help="Do it on a cluster."),
+    ):
+        command = option(command)
+    return command
+
+
 @contextmanager
 def kubernetes_needed(what: str) -> Iterator[None]:
     """Say in a line which extra is missing, where it is.
