@@ -321,7 +321,6 @@ def _trial(name: str, installation: Installation) -> Pod:
         arguments=["--version"],
         requests=small,
         limits=small,
-        variables={},
         secrets=[],
     )
     spec = pods.pod(place, container, grace=1, restarts="Never")

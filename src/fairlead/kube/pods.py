@@ -11,25 +11,32 @@ from collections.abc import Mapping, Sequence
 
 from lightkube.models.core_v1 import (
     Capabilities,
+    ConfigMapEnvSource,
     Container,
     EmptyDirVolumeSource,
     EnvFromSource,
     EnvVar,
     EnvVarSource,
+    HTTPGetAction,
+    KeyToPath,
     LocalObjectReference,
     ObjectFieldSelector,
     PersistentVolumeClaimVolumeSource,
     PodSecurityContext,
     PodSpec,
+    Probe,
     ResourceRequirements,
     SeccompProfile,
     SecretEnvSource,
+    SecretVolumeSource,
     SecurityContext,
     Toleration,
     Volume,
     VolumeMount,
 )
+from lightkube.models.meta_v1 import OwnerReference
 
+from fairlead.kube.kinds import API_VERSION, Kind
 from fairlead.kube.place import PodPlace, Taint
 
 HOME = "/var/lib/fairlead"
@@ -38,6 +45,10 @@ ARTIFACTS = "/var/lib/fairlead-artifacts"
 """Where the volume of the artefact store is, if there is one."""
 GROUP = 10001
 """The group that owns volumes, and that the processes of each pod are in."""
+
+TOKENS = "fairlead-tokens"
+"""The Secret of the tokens: the servers' file of them, and those of people and clients."""
+TOKENS_FILE = "tokens.json"
 
 GROUP_LABEL = "fairlead.dev/group"
 """The label of what belongs to a group of workers; its value is the group's key."""
@@ -64,8 +75,8 @@ def container(  # noqa: PLR0913 - what containers of Fairlead differ in
     arguments: Sequence[str],
     requests: Mapping[str, str],
     limits: Mapping[str, str],
-    variables: Mapping[str, str],
-    secrets: Sequence[str],
+    config_maps: Sequence[str] = (),
+    secrets: Sequence[str] = (),
 ) -> Container:
     """The one container of a pod: `fairlead` with these arguments.
 
@@ -75,11 +86,11 @@ def container(  # noqa: PLR0913 - what containers of Fairlead differ in
         arguments: Of `fairlead`; `$(POD_NAME)` stands for the pod's name.
         requests: What the node must have for it.
         limits: What it may use at most.
-        variables: Environment variables, seen by whoever sees the pod.
+        config_maps: Names of ConfigMaps whose entries are environment variables.
         secrets: Names of Secrets whose entries are environment variables.
     """
     claimed = [VolumeMount(name="artifacts", mountPath=ARTIFACTS)] if place.claim else []
-    named = {"FAIRLEAD_HOME": HOME, "HOME": HOME, **variables}
+    named = {"FAIRLEAD_HOME": HOME, "HOME": HOME}
     return Container(
         name=name,
         image=place.image,
@@ -87,7 +98,10 @@ def container(  # noqa: PLR0913 - what containers of Fairlead differ in
         command=["fairlead"],
         args=[*arguments],
         env=[_pod_name(), *(EnvVar(name=key, value=value) for key, value in named.items())],
-        envFrom=[EnvFromSource(secretRef=SecretEnvSource(name=secret)) for secret in secrets],
+        envFrom=[
+            *(EnvFromSource(configMapRef=ConfigMapEnvSource(name=each)) for each in config_maps),
+            *(EnvFromSource(secretRef=SecretEnvSource(name=each)) for each in secrets),
+        ],
         resources=ResourceRequirements(requests={**requests}, limits={**limits}),
         securityContext=SecurityContext(
             allowPrivilegeEscalation=False,
@@ -134,6 +148,47 @@ def pod(place: PodPlace, of: Container, *, grace: int, restarts: str) -> PodSpec
         terminationGracePeriodSeconds=grace,
         tolerations=[_toleration(taint) for taint in place.tolerations],
         volumes=_volumes(place),
+    )
+
+
+def probe(path: str, *, period: int, failures: int) -> Probe:
+    """A look at a page of the port `http`.
+
+    Args:
+        path: Of the page.
+        period: Seconds between two looks.
+        failures: So many in a row count.
+    """
+    return Probe(
+        httpGet=HTTPGetAction(path=path, port="http"),
+        periodSeconds=period,
+        failureThreshold=failures,
+        timeoutSeconds=5,
+    )
+
+
+def add_tokens(to: PodSpec) -> None:
+    """Give a server its file of tokens, out of the Secret that also has the tokens themselves."""
+    item = KeyToPath(key=TOKENS_FILE, path=TOKENS_FILE)
+    source = SecretVolumeSource(secretName=TOKENS, items=[item], defaultMode=0o440)
+    to.volumes = [*(to.volumes or ()), Volume(name="tokens", secret=source)]
+    # A folder of the Secret would hide the home that it is in.
+    file = VolumeMount(
+        name="tokens", mountPath=f"{HOME}/{TOKENS_FILE}", subPath=TOKENS_FILE, readOnly=True
+    )
+    of = to.containers[0]
+    of.volumeMounts = [*(of.volumeMounts or ()), file]
+
+
+def owned_by(kind: Kind, *, name: str, uid: str) -> OwnerReference:
+    """That an object goes with this one of a kind of Fairlead."""
+    return OwnerReference(
+        apiVersion=API_VERSION,
+        kind=kind.name,
+        name=name,
+        uid=uid,
+        controller=True,
+        blockOwnerDeletion=True,
     )
 
 

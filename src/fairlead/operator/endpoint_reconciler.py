@@ -21,12 +21,13 @@ from fairlead.control.endpoints import traffic_in_words
 from fairlead.control.events import Event
 from fairlead.errors import FairleadError, NotFound, Transient
 from fairlead.kube.client import Cluster
+from fairlead.kube.install.installation import SERVING_PORT
 from fairlead.kube.place import PodPlace
 from fairlead.operator.activity import ActivityWatch
 from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_scale import ASLEEP, AWAKE, Activity, Scale, next_scale
-from fairlead.operator.replicas import ENDPOINT_LABEL, PORT, objects
+from fairlead.operator.replicas import ENDPOINT_LABEL, objects
 from fairlead.operator.status import Condition
 from fairlead.records import Deployment, Route
 from fairlead.stores import Stores
@@ -117,7 +118,7 @@ class EndpointReconciler:
         """Of the replicas that run."""
         pods = self.cluster.list(Pod, labels={ENDPOINT_LABEL: endpoint.name[:63]})
         addresses = [one.status.podIP for one in pods if one.status and _is_ready(one)]
-        return [f"http://{address}:{PORT}" for address in addresses]
+        return [f"http://{address}:{SERVING_PORT}" for address in addresses]
 
     def _applied(self, endpoint: EndpointObject, scale: Scale, before: str) -> str:
         """Apply its objects where they are others than those that were applied last."""

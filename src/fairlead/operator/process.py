@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from fairlead.errors import Invalid
 from fairlead.kube.client import Cluster
+from fairlead.kube.install.installation import SERVING_PORT
 from fairlead.kube.place import KubernetesPlace, PodPlace
 from fairlead.kube.pods import ARTIFACTS
 from fairlead.ledger.store import open_ledger
@@ -17,7 +18,7 @@ from fairlead.operator.activity import ActivityWatch
 from fairlead.operator.endpoint_reconciler import EndpointReconciler
 from fairlead.operator.handlers import Operator, run
 from fairlead.operator.reconciler import StudyReconciler
-from fairlead.operator.replicas import GATEWAY, PORT
+from fairlead.operator.replicas import GATEWAY
 from fairlead.operator.scaling import StudyScalers
 from fairlead.runners.kubernetes import KubernetesRunner
 from fairlead.runners.runner import WorkerGroup
@@ -93,7 +94,8 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
             place=pods,
             settings=request.settings,
             watch=ActivityWatch(
-                gateway=f"http://{GATEWAY}.{cluster.namespace}.svc:{PORT}", token=request.token
+                gateway=f"http://{GATEWAY}.{cluster.namespace}.svc:{SERVING_PORT}",
+                token=request.token,
             ),
         )
         operator = Operator(studies=studies, endpoints=endpoints, namespace=cluster.namespace)

@@ -19,28 +19,20 @@ from lightkube.models.autoscaling_v2 import (
     ResourceMetricSource,
 )
 from lightkube.models.core_v1 import (
-    ConfigMapEnvSource,
     Container,
     ContainerPort,
-    EnvFromSource,
     EnvVar,
     EnvVarSource,
-    HTTPGetAction,
-    KeyToPath,
     Lifecycle,
     LifecycleHandler,
     ObjectFieldSelector,
     PodTemplateSpec,
-    Probe,
-    SecretVolumeSource,
     ServicePort,
     ServiceSpec,
     SleepAction,
     TopologySpreadConstraint,
-    Volume,
-    VolumeMount,
 )
-from lightkube.models.meta_v1 import LabelSelector, ObjectMeta, OwnerReference
+from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
 from lightkube.models.policy_v1 import PodDisruptionBudgetSpec
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
@@ -48,21 +40,19 @@ from lightkube.resources.core_v1 import Service
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 from fairlead.kube import pods
-from fairlead.kube.kinds import API_VERSION, ENDPOINTS
+from fairlead.kube.install.installation import SERVING_PORT
+from fairlead.kube.kinds import ENDPOINTS
 from fairlead.kube.place import PodPlace
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_scale import Scale
 
 Replica: TypeAlias = Deployment | Service | PodDisruptionBudget | HorizontalPodAutoscaler
 
-PORT = 8080
 ENDPOINT_LABEL = "fairlead.dev/endpoint"
 """The label of the replicas of an Endpoint; its value is the Endpoint's name."""
 GATEWAY = "fairlead-gateway"
 _GATEWAY = {"fairlead.dev/gateway": "true"}
 """The label of the gateway's pods."""
-TOKENS, TOKENS_FILE = "fairlead-tokens", "tokens.json"
-"""The Secret of the tokens that clients need, and the file in it."""
 _BUSY = 70
 """Percent of the requested processor time at which there are to be more replicas."""
 _LEAVING = 5
@@ -107,7 +97,7 @@ def deployment(
         grace=_LEAVING + _REQUESTS + 5,
         restarts="Always",
     )
-    template.volumes = [*(template.volumes or ()), _tokens()]
+    pods.add_tokens(template)
     template.topologySpreadConstraints = [_spread(endpoint)]
     return Deployment(
         metadata=_metadata(endpoint),
@@ -126,45 +116,24 @@ def deployment(
 
 def _container(endpoint: EndpointObject, place: PodPlace, settings: str) -> Container:
     # Its own address: other servers and commands reach it by what it says of itself.
-    arguments = ["serve", endpoint.model, "--host", "$(POD_IP)", "--port", str(PORT)]
+    arguments = ["serve", endpoint.model, "--host", "$(POD_IP)", "--port", str(SERVING_PORT)]
     made = pods.container(
         place,
         name="serve",
         arguments=[*arguments, "--grace", str(_REQUESTS), "--log-form", "json"],
         requests={"cpu": endpoint.cpu, "memory": endpoint.memory},
         limits={"memory": endpoint.memory},
-        variables={},
+        config_maps=[settings],
         secrets=[settings],
     )
     address = ObjectFieldSelector(fieldPath="status.podIP")
     made.env = [EnvVar(name="POD_IP", valueFrom=EnvVarSource(fieldRef=address)), *(made.env or ())]
-    settings_map = EnvFromSource(configMapRef=ConfigMapEnvSource(name=settings))
-    made.envFrom = [settings_map, *(made.envFrom or ())]
-    made.ports = [ContainerPort(name="http", containerPort=PORT)]
-    made.startupProbe = _probe("/readyz", period=1, failures=120)
-    made.readinessProbe = _probe("/readyz", period=2, failures=2)
-    made.livenessProbe = _probe("/livez", period=10, failures=6)
+    made.ports = [ContainerPort(name="http", containerPort=SERVING_PORT)]
+    made.startupProbe = pods.probe("/readyz", period=1, failures=120)
+    made.readinessProbe = pods.probe("/readyz", period=2, failures=2)
+    made.livenessProbe = pods.probe("/livez", period=10, failures=6)
     made.lifecycle = Lifecycle(preStop=LifecycleHandler(sleep=SleepAction(seconds=_LEAVING)))
-    file = VolumeMount(
-        name="tokens", mountPath=f"{pods.HOME}/{TOKENS_FILE}", subPath=TOKENS_FILE, readOnly=True
-    )
-    made.volumeMounts = [*(made.volumeMounts or ()), file]
     return made
-
-
-def _probe(path: str, *, period: int, failures: int) -> Probe:
-    return Probe(
-        httpGet=HTTPGetAction(path=path, port="http"),
-        periodSeconds=period,
-        failureThreshold=failures,
-        timeoutSeconds=5,
-    )
-
-
-def _tokens() -> Volume:
-    item = KeyToPath(key=TOKENS_FILE, path=TOKENS_FILE)
-    source = SecretVolumeSource(secretName=TOKENS, items=[item], defaultMode=0o440)
-    return Volume(name="tokens", secret=source)
 
 
 def _spread(endpoint: EndpointObject) -> TopologySpreadConstraint:
@@ -195,7 +164,7 @@ def _replicas_service(endpoint: EndpointObject) -> Service:
         metadata=metadata,
         spec=ServiceSpec(
             selector=_selector(endpoint),
-            ports=[ServicePort(name="http", port=PORT, targetPort="http")],
+            ports=[ServicePort(name="http", port=SERVING_PORT, targetPort="http")],
         ),
     )
 
@@ -204,20 +173,18 @@ def gateway(endpoint: EndpointObject, place: PodPlace) -> tuple[Deployment, Serv
     """The gateway of the namespace, which all Endpoints that sleep have in common."""
     labels = pods.labels(instance=GATEWAY, component="gateway")
     metadata = ObjectMeta(name=GATEWAY, namespace=endpoint.namespace, labels=labels)
-    replicas = f"http://{{model}}-replicas.{endpoint.namespace}.svc:{PORT}"
-    listening = ["--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104 - of its pod
+    replicas = f"http://{{model}}-replicas.{endpoint.namespace}.svc:{SERVING_PORT}"
+    listening = ["--host", "0.0.0.0", "--port", str(SERVING_PORT)]  # noqa: S104 - of its pod
     made = pods.container(
         place,
         name="gateway",
         arguments=["gateway", "--to", replicas, *listening],
         requests={"cpu": "50m", "memory": "128Mi"},
         limits={"memory": "512Mi"},
-        variables={},
-        secrets=[],
     )
-    made.ports = [ContainerPort(name="http", containerPort=PORT)]
-    made.readinessProbe = _probe("/livez", period=2, failures=2)
-    made.livenessProbe = _probe("/livez", period=10, failures=6)
+    made.ports = [ContainerPort(name="http", containerPort=SERVING_PORT)]
+    made.readinessProbe = pods.probe("/livez", period=2, failures=2)
+    made.livenessProbe = pods.probe("/livez", period=10, failures=6)
     made.lifecycle = Lifecycle(preStop=LifecycleHandler(sleep=SleepAction(seconds=_LEAVING)))
     template = pods.pod(place, made, grace=_LEAVING + _REQUESTS + 5, restarts="Always")
     deployment = Deployment(
@@ -232,7 +199,7 @@ def gateway(endpoint: EndpointObject, place: PodPlace) -> tuple[Deployment, Serv
             ),
         ),
     )
-    ports = [ServicePort(name="http", port=PORT, targetPort="http")]
+    ports = [ServicePort(name="http", port=SERVING_PORT, targetPort="http")]
     return deployment, Service(metadata=metadata, spec=ServiceSpec(selector=_GATEWAY, ports=ports))
 
 
@@ -268,14 +235,7 @@ def _autoscaler(endpoint: EndpointObject) -> HorizontalPodAutoscaler:
 
 
 def _metadata(endpoint: EndpointObject) -> ObjectMeta:
-    owner = OwnerReference(
-        apiVersion=API_VERSION,
-        kind=ENDPOINTS.name,
-        name=endpoint.name,
-        uid=endpoint.uid,
-        controller=True,
-        blockOwnerDeletion=True,
-    )
+    owner = pods.owned_by(ENDPOINTS, name=endpoint.name, uid=endpoint.uid)
     return ObjectMeta(
         name=endpoint.name,
         namespace=endpoint.namespace,

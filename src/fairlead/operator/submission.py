@@ -14,28 +14,26 @@ from lightkube.models.batch_v1 import (
     JobSpec,
     PodFailurePolicy,
     PodFailurePolicyOnExitCodesRequirement,
-    PodFailurePolicyOnPodConditionsPattern,
     PodFailurePolicyRule,
 )
 from lightkube.models.core_v1 import (
-    ConfigMapEnvSource,
     ConfigMapVolumeSource,
-    EnvFromSource,
     KeyToPath,
     PodTemplateSpec,
     Volume,
     VolumeMount,
 )
-from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
+from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import ConfigMap, Pod
 from ruamel.yaml import YAML
 
 from fairlead.kube import pods
+from fairlead.kube.kinds import STUDIES
 from fairlead.kube.place import PodPlace
 from fairlead.operator.decide import Submission
 from fairlead.operator.study_object import DOCUMENT, StudyObject
-from fairlead.runners.kubernetes_job import DISRUPTED
+from fairlead.runners.kubernetes_job import another_where_disrupted
 from fairlead.runners.kubernetes_status import waiting_reason
 
 DIGEST_LABEL = "fairlead.dev/submission"
@@ -83,11 +81,9 @@ def submission_job(study: StudyObject, place: PodPlace, settings: str) -> Job:
         arguments=["submit", document, *deploy, "--id-file", _REPORT],
         requests={"cpu": study.workers.cpu, "memory": study.workers.memory},
         limits={"memory": study.workers.memory},
-        variables={},
+        config_maps=[settings],
         secrets=[settings],
     )
-    from_map = EnvFromSource(configMapRef=ConfigMapEnvSource(name=settings))
-    one.envFrom = [from_map, *(one.envFrom or ())]
     one.volumeMounts = [
         *(one.volumeMounts or ()),
         VolumeMount(name="study", mountPath=_FOLDER, readOnly=True),
@@ -99,7 +95,7 @@ def submission_job(study: StudyObject, place: PodPlace, settings: str) -> Job:
         spec=JobSpec(
             activeDeadlineSeconds=_SECONDS,
             backoffLimit=_TRIES,
-            podFailurePolicy=PodFailurePolicy(rules=[_ignored_where_disrupted(), _refused()]),
+            podFailurePolicy=PodFailurePolicy(rules=[another_where_disrupted(), _refused()]),
             template=PodTemplateSpec(
                 metadata=ObjectMeta(labels=_labels(study)),
                 spec=template,
@@ -140,25 +136,13 @@ def _volume(study: StudyObject) -> Volume:
 
 
 def _metadata(study: StudyObject) -> ObjectMeta:
-    owner = OwnerReference(
-        apiVersion="fairlead.dev/v1alpha1",
-        kind="Study",
-        name=study.name,
-        uid=study.uid,
-        controller=True,
-        blockOwnerDeletion=True,
-    )
+    owner = pods.owned_by(STUDIES, name=study.name, uid=study.uid)
     return ObjectMeta(
         name=submission_name(study),
         namespace=study.namespace,
         labels=_labels(study),
         ownerReferences=[owner],
     )
-
-
-def _ignored_where_disrupted() -> PodFailurePolicyRule:
-    disrupted = PodFailurePolicyOnPodConditionsPattern(type=DISRUPTED, status="True")
-    return PodFailurePolicyRule(action="Ignore", onPodConditions=[disrupted])
 
 
 def _refused() -> PodFailurePolicyRule:

@@ -97,7 +97,6 @@ def worker_job(group: WorkerGroup, place: KubernetesPlace, number: int) -> Job:
         arguments=[*group.arguments("$(POD_NAME)"), "--drain-seconds", str(drain)],
         requests={"cpu": f"{group.cores:g}", **_memory(group)},
         limits=_memory(group),
-        variables={},
         secrets=[group.key],
     )
     return Job(
@@ -106,7 +105,7 @@ def worker_job(group: WorkerGroup, place: KubernetesPlace, number: int) -> Job:
             backoffLimit=0,
             completions=1,
             parallelism=1,
-            podFailurePolicy=PodFailurePolicy(rules=[_another_where_disrupted()]),
+            podFailurePolicy=PodFailurePolicy(rules=[another_where_disrupted()]),
             podReplacementPolicy="Failed",  # so that never two of a Job are there at once
             template=PodTemplateSpec(
                 metadata=ObjectMeta(labels=labelled, annotations={**UNDISTURBED}),
@@ -137,6 +136,7 @@ def _memory(group: WorkerGroup) -> Mapping[str, str]:
     return {"memory": str(group.memory)} if group.memory else {}
 
 
-def _another_where_disrupted() -> PodFailurePolicyRule:
+def another_where_disrupted() -> PodFailurePolicyRule:
+    """That a pod which somebody else ends is no failure of its Job, which makes another."""
     disrupted = PodFailurePolicyOnPodConditionsPattern(type=DISRUPTED, status="True")
     return PodFailurePolicyRule(action="Ignore", onPodConditions=[disrupted])

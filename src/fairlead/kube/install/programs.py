@@ -6,24 +6,16 @@ from collections.abc import Sequence
 
 from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy
 from lightkube.models.core_v1 import (
-    ConfigMapEnvSource,
     Container,
     ContainerPort,
-    EnvFromSource,
     EnvVar,
     EnvVarSource,
-    HTTPGetAction,
-    KeyToPath,
     ObjectFieldSelector,
     PodSpec,
     PodTemplateSpec,
-    Probe,
     SecretKeySelector,
-    SecretVolumeSource,
     ServicePort,
     ServiceSpec,
-    Volume,
-    VolumeMount,
 )
 from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
@@ -37,8 +29,6 @@ from fairlead.kube.install.stores import (
     CLAIM,
     ENDPOINT_TOKEN,
     SETTINGS,
-    TOKENS,
-    TOKENS_FILE,
 )
 from fairlead.kube.place import PodPlace
 
@@ -72,12 +62,9 @@ def server(installation: Installation) -> Deployment:
         health=_SERVER_HEALTH,
         port=PORT,
     )
-    # A folder of the Secret would hide the home that it is in.
-    file = VolumeMount(
-        name="tokens", mountPath=f"{pods.HOME}/{TOKENS_FILE}", subPath=TOKENS_FILE, readOnly=True
-    )
-    container.volumeMounts = [*(container.volumeMounts or ()), file]
-    return _deployment(installation, SERVER, "server", _pod(installation, container, [_tokens()]))
+    spec = _pod(installation, container)
+    pods.add_tokens(spec)
+    return _deployment(installation, SERVER, "server", spec)
 
 
 def operator(installation: Installation) -> Deployment:
@@ -97,14 +84,14 @@ def operator(installation: Installation) -> Deployment:
         EnvVar(name="FAIRLEAD_IMAGE", value=installation.image),
         EnvVar(name="FAIRLEAD_TOKEN", valueFrom=_endpoint_token()),
     ]
-    spec = _pod(installation, container, [])
+    spec = _pod(installation, container)
     spec.serviceAccountName, spec.automountServiceAccountToken = OPERATOR, True
     return _deployment(installation, OPERATOR, "operator", spec)
 
 
 def _endpoint_token() -> EnvVarSource:
     """What replicas of Endpoints want to show how busy they are."""
-    return EnvVarSource(secretKeyRef=SecretKeySelector(name=TOKENS, key=ENDPOINT_TOKEN))
+    return EnvVarSource(secretKeyRef=SecretKeySelector(name=pods.TOKENS, key=ENDPOINT_TOKEN))
 
 
 def _container(  # noqa: PLR0913 - what the two differ in
@@ -122,31 +109,18 @@ def _container(  # noqa: PLR0913 - what the two differ in
         arguments=arguments,
         requests=resources.requests,
         limits=resources.limits,
-        variables={},
+        config_maps=[SETTINGS],
         secrets=[SETTINGS],
     )
-    settings = EnvFromSource(configMapRef=ConfigMapEnvSource(name=SETTINGS))
-    made.envFrom = [settings, *(made.envFrom or ())]
     made.ports = [ContainerPort(name="http", containerPort=port)]
-    made.startupProbe = _probe(health, period=2, failures=60)
-    made.livenessProbe = _probe(health, period=20, failures=6)
-    made.readinessProbe = _probe(health, period=5, failures=2)
+    made.startupProbe = pods.probe(health, period=2, failures=60)
+    made.livenessProbe = pods.probe(health, period=20, failures=6)
+    made.readinessProbe = pods.probe(health, period=5, failures=2)
     return made
 
 
-def _probe(path: str, *, period: int, failures: int) -> Probe:
-    return Probe(
-        httpGet=HTTPGetAction(path=path, port="http"),
-        periodSeconds=period,
-        failureThreshold=failures,
-        timeoutSeconds=5,
-    )
-
-
-def _pod(installation: Installation, container: Container, volumes: Sequence[Volume]) -> PodSpec:
-    made = pods.pod(_place(installation), container, grace=_GRACE, restarts="Always")
-    made.volumes = [*(made.volumes or ()), *volumes]
-    return made
+def _pod(installation: Installation, container: Container) -> PodSpec:
+    return pods.pod(_place(installation), container, grace=_GRACE, restarts="Always")
 
 
 def _place(installation: Installation) -> PodPlace:
@@ -155,13 +129,6 @@ def _place(installation: Installation) -> PodPlace:
         service_account=POWERLESS,
         claim=None if installation.artifacts else CLAIM,
     )
-
-
-def _tokens() -> Volume:
-    """The server's file of tokens, out of the Secret that also has the token itself."""
-    item = KeyToPath(key=TOKENS_FILE, path=TOKENS_FILE)
-    source = SecretVolumeSource(secretName=TOKENS, items=[item], defaultMode=0o440)
-    return Volume(name="tokens", secret=source)
 
 
 def _deployment(installation: Installation, name: str, component: str, spec: PodSpec) -> Deployment:

@@ -18,16 +18,14 @@ from fairlead.kube.install.installation import (
     Installation,
 )
 from fairlead.kube.install.labels import metadata
+from fairlead.kube.pods import TOKENS, TOKENS_FILE
 
 SETTINGS = "fairlead"
 """The ConfigMap of the settings, and the Secret of the addresses that may hold passwords."""
-TOKENS = "fairlead-tokens"
-"""The Secret of the tokens: the servers' file of them, one for people and one for endpoints."""
 CLAIM = "fairlead-artifacts"
 PASSWORD = "password"  # noqa: S105 - a key of a Secret
 TOKEN = "token"  # noqa: S105 - a key of a Secret
 ENDPOINT_TOKEN = "endpoint-token"  # noqa: S105 - a key of a Secret
-TOKENS_FILE = "tokens.json"
 RABBITMQ_CONF = "rabbitmq.conf"
 KEPT_SECRETS = (POSTGRESQL, RABBITMQ, TOKENS)
 """The Secrets that are generated once: an installation that is there keeps its own."""
