@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lightkube.resources.batch_v1 import Job
@@ -95,6 +95,7 @@ class StudyReconciler:
     place: PodPlace
     settings: str
     group: WorkerGroup
+    _forgotten: dict[str, str] = field(default_factory=dict)  # digests by the Studies' uids
 
     def reconcile(self, study: StudyObject, noted: Noted | None) -> StudyReport:
         """Do what is next, and say how the Study is then."""
@@ -108,6 +109,7 @@ class StudyReconciler:
             self._cancel(run, "the Study was deleted")
         if not self.scalers.end(study.uid):
             return False
+        self._forgotten.pop(study.uid, None)
         if run is not None:
             with self.runner() as runner:
                 runner.remove(self._group(study, run).key)
@@ -147,14 +149,18 @@ class StudyReconciler:
         return submission_state(job, pods)
 
     def _submit(self, study: StudyObject) -> None:
+        self._forgotten.pop(study.uid, None)
         self.cluster.apply(study_files(study))
         with suppress(Conflict):  # another operator was faster
             self.cluster.create(submission_job(study, self.place, self.settings))
 
     def _forget(self, study: StudyObject) -> None:
-        """Delete what submitted it: what came of that is noted."""
+        """Delete what submitted it, once: what came of that is noted."""
+        if self._forgotten.get(study.uid) == study.digest:
+            return
         self.cluster.delete(Job, submission_name(study))
         self.cluster.delete(ConfigMap, submission_name(study))
+        self._forgotten[study.uid] = study.digest
 
     def _noted(self, study: StudyObject, before: Noted | None, run: str) -> StudyReport:
         """The run is known from now on, and the one that it replaces ends."""
