@@ -123,7 +123,7 @@ def test_an_environment_whose_installation_was_killed_is_made_again(
     begun = subprocess.Popen(["make", "setup", PYTHON], cwd=project, start_new_session=True)
     record = project / ".venv/setup.json"
     deadline = time.monotonic() + 60
-    while not record.exists():
+    while not (record.exists() and record.stat().st_size):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.killpg(begun.pid, signal.SIGKILL)
