@@ -255,15 +255,18 @@ def total(observations: Sequence[StepObservation], revisions: Iterable[str]) -> 
     return summed if len({one.edges for one in observations}) <= 1 else replace(summed, bins=())
 
 
-def duration(observations: Iterable[StepObservation], servers: Iterable[str]) -> float:
-    """Seconds for which each of these servers has observed the step; 0 where one does not yet.
+def duration(observations: Sequence[StepObservation], servers: Iterable[str]) -> float:
+    """Seconds that the step has lasted for whoever has observed it longest.
+
+    A server that begins meanwhile does not have the others wait once more: how many requests are
+    enough is another rule.
 
     Args:
         observations: Of the step.
-        servers: Ids of those that are alive.
+        servers: Ids of those that share its traffic; 0 while one of them has not observed it.
     """
     known = {one.server: one.seconds for one in observations}
-    return min((known.get(server, 0.0) for server in servers), default=0.0)
+    return max(known.values(), default=0.0) if known.keys() >= {*servers} else 0.0
 
 
 Counted: TypeAlias = Mapping[tuple[str, str], Observed]

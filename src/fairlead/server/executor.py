@@ -180,11 +180,16 @@ class Executor:
         )
 
     def _other_servers(self, work: _Work) -> Sequence[Server]:
-        """Those that are alive and share the traffic of the step."""
+        """Those that are alive and share the traffic of the step.
+
+        One that has begun to start shares none, and takes the route in force when it does: nobody
+        waits for it, or replicas that are added one after another would hold the step up.
+        """
+        model = work.deployment.model
         if work.deployment.step < 0:
             return []
-        alive = servers_of(self._stores.ledger, work.deployment.model)
-        return [one for one in alive if one.id != work.deployment.server]
+        alive = servers_of(self._stores.ledger, model)
+        return [one for one in alive if one.id != work.deployment.server and model in one.routes]
 
     def _others_observed(self, work: _Work) -> Sequence[StepObservation]:
         """What other servers have observed, those that have ended since included."""

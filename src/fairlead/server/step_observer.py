@@ -3,7 +3,9 @@
 Each server counts the requests of a step from when it follows the step's route, and keeps the count
 in the ledger, about once a second. Whoever carries the deployment out adds up what all have. So
 nobody has to know when another server began, was started anew, or last reported before the step:
-whatever is in the ledger was counted during it.
+whatever is in the ledger was counted during it. A server that takes the deployment over in the
+middle of a step adds what it counts from then on to what it had counted before: only its smoke test
+in between is no traffic.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fairlead.ledger.interface import Ledger
-from fairlead.records import StepObservation
+from fairlead.records import Deployment, Observed, StepObservation
 from fairlead.server.canary import Baseline, CanaryMetrics
 from fairlead.server.snapshot import ModelSnapshot
 
@@ -28,6 +30,7 @@ class _Begun:
     began: tuple[int, int, float]  # deployment, step, and after when
     baseline: Baseline
     crashes: int  # of processes, before it
+    earlier: StepObservation | None  # of the same step, before this server took it over
 
 
 class StepObserver:
@@ -78,7 +81,7 @@ class StepObserver:
         model, deployment = snapshot.model, snapshot.deployment
         revisions = {*snapshot.before, deployment.revision}
         counted, seconds = self._metrics.since(begun.baseline, model, revisions)
-        observation = StepObservation(
+        own = StepObservation(
             model=model,
             deployment=deployment.number,
             step=deployment.step,
@@ -88,7 +91,7 @@ class StepObserver:
             edges=edges,
             crashes=crashes - begun.crashes,
         )
-        self._last[model] = observation
+        self._last[model], observation = own, _joined(begun.earlier, own)
         if self._clock() - self._written.get(model, float("-inf")) >= _PERIOD:
             self._ledger.deployments.observe(observation)
             self._written[model] = self._clock()
@@ -101,9 +104,10 @@ class StepObserver:
             Busy: Others kept it from being written.
         """
         for model, last in self._last.items():
-            baseline = self._begun[model].baseline
-            counted, seconds = self._metrics.since(baseline, model, last.revisions)
-            self._ledger.deployments.observe(replace(last, seconds=seconds, revisions=counted))
+            begun = self._begun[model]
+            counted, seconds = self._metrics.since(begun.baseline, model, last.revisions)
+            own = replace(last, seconds=seconds, revisions=counted)
+            self._ledger.deployments.observe(_joined(begun.earlier, own))
 
     def _begin(self, snapshot: ModelSnapshot, after: float, crashes: int) -> _Begun | None:
         """The step as it began; what was observed of another one is over."""
@@ -117,5 +121,31 @@ class StepObserver:
         if baseline is None:
             return None
         self._written.pop(model, None)
-        self._begun[model] = begun = _Begun(began=began, baseline=baseline, crashes=crashes)
+        earlier = self._earlier(snapshot.deployment)
+        begun = _Begun(began=began, baseline=baseline, crashes=crashes, earlier=earlier)
+        self._begun[model] = begun
         return begun
+
+    def _earlier(self, deployment: Deployment) -> StepObservation | None:
+        """What was observed of the same step until it begins once more; None for nothing."""
+        last = self._last.get(deployment.model)
+        if last is None or (last.deployment, last.step) != (deployment.number, deployment.step):
+            return None
+        return _joined(self._begun[deployment.model].earlier, last)
+
+
+def _joined(earlier: StepObservation | None, later: StepObservation) -> StepObservation:
+    """Both together. Predictions that were counted over other edges before are left out."""
+    if earlier is None:
+        return later
+    seen = later.revisions
+    if earlier.edges == later.edges:
+        before = earlier.revisions
+    else:
+        before = {name: replace(one, bins=()) for name, one in earlier.revisions.items()}
+    return replace(
+        later,
+        seconds=earlier.seconds + later.seconds,
+        revisions={name: before.get(name, Observed()) + one for name, one in seen.items()},
+        crashes=earlier.crashes + later.crashes,
+    )

@@ -14,7 +14,7 @@ import pytest
 
 from fairlead.ledger.copying import copy_ledger
 from fairlead.ledger.store import open_ledger
-from fairlead.records import Deployment
+from fairlead.records import Deployment, Server
 from fairlead.rollout.start import start_deployment
 from fairlead.spec.document import Judge, Serve
 from tests.integration.server.rig import (
@@ -159,3 +159,18 @@ def test_what_a_killed_server_saw_still_counts_for_the_one_that_takes_over(share
     assert alone < REQUESTS
     assert not clients.failed
     assert not clients.broken
+
+
+def test_a_replica_that_only_starts_holds_no_step_up_and_one_that_is_late_does(
+    shared: Home,
+) -> None:
+    version, seen = shared.good(), shared.ledger.servers.seen
+    with serving(shared) as served, load(served.url):
+        route = wait_until(shared.followed) and shared.route().number
+        other = Server(id="other", url="http://127.0.0.1:9", processes=1)
+        seen(replace(other, routes={MODEL: route}), lease=600)
+        deployment = begin(shared, version, 50, 100)
+        wait_until(lambda: "waiting for servers to follow" in shared.reason())
+        seen(other, lease=600)
+        ended = shared.ended(deployment)
+    assert (ended.state, ended.reason) == ("done", "")

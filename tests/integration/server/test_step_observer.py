@@ -28,16 +28,23 @@ def ledger(tmp_path: Path) -> Iterator[SqlLedger]:
 class Server:
     """One whose processes have answered so many requests with v2 since it began."""
 
-    def __init__(self, ledger: SqlLedger, name: str, *, requests: int = 0) -> None:
+    def __init__(
+        self, ledger: SqlLedger, name: str, *, requests: int = 0, bins: bool = False
+    ) -> None:
         self.ledger, self.requests, self.time = ledger, requests, 100.0
         self.behind = 0.0  # seconds, of which its processes have not reported yet
         metrics = CanaryMetrics(
-            lambda: {("prices", "v2"): Observed(requests=self.requests)},
+            lambda: {("prices", "v2"): self._counted(bins=bins)},
             lambda: self.time - self.behind,
         )
         self.observer = StepObserver(ledger, server=name, metrics=metrics, clock=lambda: self.time)
 
-    def observe(self, *, after: float = 100.0, crashes: int = 0) -> StepObservation | None:
+    def _counted(self, *, bins: bool) -> Observed:
+        return Observed(requests=self.requests, bins=(self.requests,) if bins else ())
+
+    def observe(
+        self, *, after: float = 100.0, crashes: int = 0, edges: tuple[float, ...] = (0.5,)
+    ) -> StepObservation | None:
         (deployment,) = self.ledger.deployments.running()
         traffic = {"v1": 90, "v2": 10}
         route = Route(
@@ -50,7 +57,7 @@ class Server:
             deployment=deployment.number,
         )
         snapshot = ModelSnapshot(model="prices", deployment=deployment, route=route)
-        return self.observer.observe(snapshot, after=after, edges=(0.5,), crashes=crashes)
+        return self.observer.observe(snapshot, after=after, edges=edges, crashes=crashes)
 
 
 def kept(ledger: SqlLedger) -> dict[str, int]:
@@ -154,3 +161,40 @@ def test_a_server_that_ends_after_the_deployment_writes_nothing(ledger: SqlLedge
     ledger.deployments.advance(ended)
     server.observer.finish()
     assert ledger.deployments.observations(ended) == []
+
+
+def test_a_server_that_takes_the_deployment_over_keeps_what_it_has_counted(
+    ledger: SqlLedger,
+) -> None:
+    begin(ledger)
+    step(ledger, 0)
+    server = Server(ledger, "one")
+    server.observe(crashes=1)
+    server.requests, server.time = 7, 107.0
+    server.observe(crashes=2)
+    server.requests, server.time = 9, 108.0  # two of its own smoke test
+    taken = server.observe(after=108.0, crashes=2)
+    assert taken
+    assert (taken.revisions["v2"].requests, taken.seconds, taken.crashes) == (7, 7.0, 1)
+    server.requests, server.time = 12, 109.0
+    server.observe(after=108.0, crashes=2)
+    assert kept(ledger) == {"one": 10}
+    server.requests = 13
+    server.observer.finish()
+    assert kept(ledger) == {"one": 11}
+
+
+def test_predictions_that_were_counted_over_other_edges_before_are_left_out(
+    ledger: SqlLedger,
+) -> None:
+    begin(ledger)
+    step(ledger, 0)
+    server = Server(ledger, "one", bins=True)
+    server.observe(edges=(0.7,))
+    server.requests, server.time = 5, 101.0
+    server.observe(edges=(0.7,))
+    server.observe(after=101.0)
+    server.requests, server.time = 8, 102.0
+    found = server.observe(after=101.0)
+    assert found
+    assert found.revisions["v2"] == Observed(requests=8, bins=(3,))
