@@ -5,9 +5,12 @@ Nothing of the first training is changed.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import platform
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -74,13 +77,13 @@ def reproduce(  # noqa: PLR0913 - what, where, how
         plan = _plan(first.study, first.trials, stores.artifacts)
     with tempfile.TemporaryDirectory(prefix="fairlead-reproduce-") as folder:
         there = replace(settings, home=Path(folder), ledger="", artifacts="")
-        second, again = _run(plan, there, workers, watch, stop)
-    differences = (*_trials(first.trials, second.to_json()), *_files(first.candidate, again))
+        second = _run(plan, there, workers, watch, stop)
+    differences = (*_trials(first.trials, second.trials.to_json()), *_model(first, second))
     return Reproduction(
         model=model,
         version=number,
         equal=not differences,
-        trials=len(second),
+        trials=len(second.trials),
         environment=tuple(_environment(first.environment)),
         differences=differences,
     )
@@ -91,6 +94,7 @@ class _First:
     """What the first training left."""
 
     candidate: Candidate
+    contents: Mapping[str, str]
     study: Study
     trials: Sequence[Mapping[str, Any]]
     environment: Mapping[str, Any]
@@ -105,10 +109,20 @@ class _First:
 
         return cls(
             candidate=candidate,
+            contents=_contents(candidate, registry.artifacts),
             study=registry.ledger.studies.get(candidate.study),
             trials=read("study.json")["trials"],
             environment=read("environment.json"),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Second:
+    """What the second training came to."""
+
+    trials: Trials
+    best: int
+    contents: Mapping[str, str]
 
 
 def _plan(study: Study, trials: Sequence[Mapping[str, Any]], artifacts: Artifacts) -> StudyPlan:
@@ -124,7 +138,7 @@ def _run(
     workers: int | None,
     watch: ProgressListener,
     stop: StopRequest,
-) -> tuple[Trials, Candidate]:
+) -> _Second:
     with opened(settings, stop) as stores:
         with stop.at_once():
             study = plans.keep(plan, stores.ledger, stores.artifacts, fresh=False)
@@ -136,7 +150,9 @@ def _run(
             trials = Trials(stores.ledger.studies.trials(study.id))
             if study.best is None:
                 raise Failed("training it again: no trial succeeded")
-            return trials, stages.refit(study, trials[study.best])
+            candidate = stages.refit(study, trials[study.best])
+            contents = _contents(candidate, stores.artifacts)
+            return _Second(trials=trials, best=candidate.trial, contents=contents)
 
 
 def _trials(
@@ -150,17 +166,33 @@ def _trials(
                 yield f"trial {one['number']}: {field} {one[field]!r}, now {other[field]!r}"
 
 
-def _files(first: Candidate, second: Candidate) -> Iterator[str]:
-    if first.trial != second.trial:
-        yield f"best trial {first.trial}, now {second.trial}"
+def _model(first: _First, second: _Second) -> Iterator[str]:
+    if first.candidate.trial != second.best:
+        yield f"best trial {first.candidate.trial}, now {second.best}"
     for name in _SAME_BYTES:
-        one, other = first.files.get(name), second.files.get(name)
-        if (one and one.digest) != (other and other.digest):
-            yield f"{name}: {_short(one)}, now {_short(other)}"
+        one, other = (each.contents.get(name, "absent") for each in (first, second))
+        if one != other:
+            yield f"{name}: {one[:12]}, now {other[:12]}"
 
 
-def _short(file: Any) -> str:
-    return file.digest[:12] if file else "absent"
+def _contents(candidate: Candidate, artifacts: Artifacts) -> Mapping[str, str]:
+    """The digest of each file that is compared; of an archive, that of what is in it.
+
+    Its headers differ between Pythons, where numpy wrote it.
+    """
+    files = {name: candidate.files[name] for name in _SAME_BYTES if name in candidate.files}
+    return {
+        name: _of_members(artifacts.get(file.digest)) if name.endswith(".npz") else file.digest
+        for name, file in files.items()
+    }
+
+
+def _of_members(archive: bytes) -> str:
+    digest = hashlib.sha256()
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened_zip:
+        for name in opened_zip.namelist():
+            digest.update(name.encode() + b"\0" + opened_zip.read(name))
+    return digest.hexdigest()
 
 
 def _environment(first: Mapping[str, Any]) -> Iterator[str]:
