@@ -10,7 +10,7 @@ TEST_PROCESSES ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-failed test-servers cluster-test test-quick test-newest check coverage lint manifests lock image clean
+.PHONY: help run setup test test-failed test-servers cluster-test cluster-test-all test-quick test-newest check coverage lint manifests lock image clean
 
 # Many short processes are started here: none of them should compile Fairlead anew, nor do what the
 # shell's settings of Python say.
@@ -34,6 +34,9 @@ test-servers: $(VENV)/.dev  ## the tests on PostgreSQL, RabbitMQ, S3: each on a 
 	$(PYTEST) -m servers
 
 cluster-test: $(VENV)/.dev  ## the tests on Kubernetes: the cluster of $$KUBECONFIG, or one that is started here
+	tests/cluster/run $(PYTEST) -m "cluster and not long"
+
+cluster-test-all: $(VENV)/.dev  ## the same with the examples as they are, searched there and here: takes minutes more
 	tests/cluster/run $(PYTEST) -m cluster
 
 test-failed: $(VENV)/.dev  ## the tests that failed last, one after the other

@@ -75,6 +75,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "cluster: needs the Kubernetes cluster of $KUBECONFIG; set by what it uses"
     )
     config.addinivalue_line(
+        "markers", "long: takes minutes on a cluster: of `make cluster-test-all` alone"
+    )
+    config.addinivalue_line(
         "markers", "servers: needs PostgreSQL, RabbitMQ, S3 or the like; set by what it uses"
     )
 
@@ -85,7 +88,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     See `make test-servers` and `make cluster-test`.
     """
     for item in items:
-        if "tests.support.cluster" in _used(item):
+        if {"tests.support.cluster", "tests.support.installation"} & _used(item):
             item.add_marker("cluster")
         elif _needs_a_server(item):
             item.add_marker("servers")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +14,11 @@ import pytest
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, Secret
 from tests.lacking import lacking
-from tests.support import cluster as clusters
+from tests.support.installation import LONG, Installed, installation, on_this_machine
 from tests.support.waiting import wait_until
 
-from fairlead.errors import NotFound
-from fairlead.kube.client import Cluster
 from fairlead.kube.kinds import API_VERSION, ENDPOINTS, STUDIES
 from fairlead.kube.pods import GROUP_LABEL
-
-POSTGRESQL = "FAIRLEAD_TEST_POSTGRESQL_IMAGE"
-LONG = 300.0  # seconds: pods start, and share two cores
 
 SLOW = """
 import time
@@ -76,113 +68,10 @@ def slow(trials: int, *, seed: int) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Installed:
-    """An installation, and what is asked of it."""
-
-    cluster: Cluster
-
-    @property
-    def namespace(self) -> str:
-        return self.cluster.namespace
-
-    def apply(self, name: str, spec: Mapping[str, Any]) -> None:
-        study = {"apiVersion": API_VERSION, "kind": "Study", "metadata": {"name": name}}
-        self.cluster.apply(STUDIES.resource.from_dict({**study, "spec": dict(spec)}))
-
-    def status(self, name: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.cluster.get(STUDIES.resource, name).status or {}
-        return found
-
-    def phase(self, name: str) -> str:
-        return str(self.status(name).get("phase", ""))
-
-    def ended(self, name: str) -> Mapping[str, Any]:
-        over = {"Finished", "Failed", "Cancelled", "Refused"}
-        wait_until(lambda: self.phase(name) in over, seconds=LONG)
-        return self.status(name)
-
-    def done(self, name: str) -> int:
-        return int(str(self.status(name).get("trials", "0/0")).split("/")[0])
-
-    def fairlead(self, *words: str) -> Any:
-        """What a command in the server's pod prints as JSON."""
-        kubectl = shutil.which("kubectl") or lacking("kubectl")
-        command = [kubectl, "-n", self.namespace, "exec", "deploy/fairlead-server", "--"]
-        done = subprocess.run(
-            [*command, "fairlead", *words, "--json"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def trials(self, study: str) -> list[list[Any]]:
-        return told(self.fairlead("trials", study))
-
-    def workers(self) -> list[Pod]:
-        pods = self.cluster.list(Pod, labels={"app.kubernetes.io/component": "worker"})
-        return [one for one in pods if one.metadata and one.metadata.deletionTimestamp is None]
-
-    def remove(self, name: str) -> None:
-        self.cluster.delete(STUDIES.resource, name)
-        wait_until(lambda: not self._is_there(name), seconds=LONG)
-
-    def _is_there(self, name: str) -> bool:
-        try:
-            self.cluster.get(STUDIES.resource, name)
-        except NotFound:
-            return False
-        return True
-
-
-def told(trials: list[Mapping[str, Any]]) -> list[list[Any]]:
-    keys = ("number", "family", "params", "state", "scores")
-    return [[trial[key] for key in keys] for trial in trials]
-
-
 @pytest.fixture(scope="module")
 def installed() -> Iterator[Installed]:
-    image = os.environ.get(POSTGRESQL) or lacking(f"an image of PostgreSQL: set ${POSTGRESQL}")
-    with clusters.namespace() as name, Cluster(namespace=name) as cluster:
-        command = [sys.executable, "-m", "fairlead", "install", "--namespace", name]
-        images = ["--image", clusters.image(), "--postgresql-image", image]
-        done = subprocess.run(
-            [*command, "--with", "postgresql", *images],
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        try:
-            yield Installed(cluster=cluster)
-        finally:
-            for study in cluster.list(STUDIES.resource):
-                Installed(cluster=cluster).remove(str(study.metadata.name))  # type: ignore[union-attr]
-
-
-def on_this_machine(folder: Path, name: str, spec: Mapping[str, Any]) -> list[list[Any]]:
-    """The trials of the same document, searched by two workers here."""
-    own = {"workers", "resources", "files"}
-    document = {"name": name, **{key: each for key, each in spec.items() if key not in own}}
-    (folder / "spec.yaml").write_text(json.dumps(document))
-    for file, text in spec.get("files", {}).items():
-        (folder / file).write_text(text)
-    command = [sys.executable, "-m", "fairlead", "--home", str(folder / "home")]
-    done = subprocess.run(
-        [*command, "run", "spec.yaml", "--workers", "2", "--json"],
-        cwd=folder,
-        env={**os.environ, "FAIRLEAD_MLFLOW_URI": "none"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return told(json.loads(done.stdout)["trials"])
+    with installation() as made:
+        yield made
 
 
 def test_a_study_is_that_of_one_machine_and_ends_with_a_version(

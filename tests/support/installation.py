@@ -1,0 +1,159 @@
+"""An installation in a namespace of its own on the cluster, and what tests ask of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightkube.resources.core_v1 import Pod
+
+from fairlead.errors import NotFound
+from fairlead.kube.client import Cluster
+from fairlead.kube.kinds import API_VERSION, STUDIES
+from tests.lacking import lacking
+from tests.support import cluster as clusters
+from tests.support.waiting import wait_until
+
+POSTGRESQL = "FAIRLEAD_TEST_POSTGRESQL_IMAGE"
+LONG = 300.0
+"""Seconds: pods start, and share two cores."""
+
+_FILES = """
+import json
+import os
+import sys
+
+from fairlead.registry.registry import Registry
+from fairlead.settings import from_environment
+from fairlead.stores import open_stores
+
+with open_stores(from_environment(os.environ)) as stores:
+    registry = Registry(ledger=stores.ledger, artifacts=stores.artifacts)
+    candidate = registry.candidate(registry.version(sys.argv[1], int(sys.argv[2])))
+    print(json.dumps({name: file.digest for name, file in candidate.files.items()}))
+"""
+"""Prints the digest of each file of a version, for the home or the stores of the environment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """An installation, and what is asked of it."""
+
+    cluster: Cluster
+
+    @property
+    def namespace(self) -> str:
+        return self.cluster.namespace
+
+    def apply(self, name: str, spec: Mapping[str, Any]) -> None:
+        study = {"apiVersion": API_VERSION, "kind": "Study", "metadata": {"name": name}}
+        self.cluster.apply(STUDIES.resource.from_dict({**study, "spec": dict(spec)}))
+
+    def status(self, name: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.cluster.get(STUDIES.resource, name).status or {}
+        return found
+
+    def phase(self, name: str) -> str:
+        return str(self.status(name).get("phase", ""))
+
+    def ended(self, name: str) -> Mapping[str, Any]:
+        over = {"Finished", "Failed", "Cancelled", "Refused"}
+        wait_until(lambda: self.phase(name) in over, seconds=LONG)
+        return self.status(name)
+
+    def done(self, name: str) -> int:
+        return int(str(self.status(name).get("trials", "0/0")).split("/")[0])
+
+    def fairlead(self, *words: str) -> Any:
+        """What a command in the server's pod prints as JSON."""
+        return self._printed("fairlead", *words, "--json")
+
+    def files(self, model: str, version: int) -> Mapping[str, str]:
+        """The digest of each file of a version."""
+        found: Mapping[str, str] = self._printed("python", "-c", _FILES, model, str(version))
+        return found
+
+    def _printed(self, *words: str) -> Any:
+        kubectl = shutil.which("kubectl") or lacking("kubectl")
+        command = [kubectl, "-n", self.namespace, "exec", "deploy/fairlead-server", "--", *words]
+        return json.loads(done(command, os.environ, seconds=120))
+
+    def trials(self, study: str) -> list[list[Any]]:
+        return told(self.fairlead("trials", study))
+
+    def workers(self) -> list[Pod]:
+        pods = self.cluster.list(Pod, labels={"app.kubernetes.io/component": "worker"})
+        return [one for one in pods if one.metadata and one.metadata.deletionTimestamp is None]
+
+    def remove(self, name: str) -> None:
+        self.cluster.delete(STUDIES.resource, name)
+        wait_until(lambda: not self._is_there(name), seconds=LONG)
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            self.cluster.get(STUDIES.resource, name)
+        except NotFound:
+            return False
+        return True
+
+
+def told(trials: list[Mapping[str, Any]]) -> list[list[Any]]:
+    keys = ("number", "family", "params", "state", "scores")
+    return [[trial[key] for key in keys] for trial in trials]
+
+
+@contextmanager
+def installation() -> Iterator[Installed]:
+    """Installed with a PostgreSQL of its own; Studies that are left are removed."""
+    image = os.environ.get(POSTGRESQL) or lacking(f"an image of PostgreSQL: set ${POSTGRESQL}")
+    with clusters.namespace() as name, Cluster(namespace=name) as cluster:
+        command = [sys.executable, "-m", "fairlead", "install", "--namespace", name]
+        images = ["--image", clusters.image(), "--postgresql-image", image]
+        done([*command, "--with", "postgresql", *images], os.environ, seconds=400)
+        try:
+            yield Installed(cluster=cluster)
+        finally:
+            for study in cluster.list(STUDIES.resource):
+                Installed(cluster=cluster).remove(str(study.metadata.name))  # type: ignore[union-attr]
+
+
+def on_this_machine(folder: Path, name: str, spec: Mapping[str, Any]) -> list[list[Any]]:
+    """The trials of the same document, searched by two workers here."""
+    own = {"workers", "resources", "files"}
+    document = {"name": name, **{key: each for key, each in spec.items() if key not in own}}
+    (folder / "spec.yaml").write_text(json.dumps(document))
+    for file, text in spec.get("files", {}).items():
+        (folder / file).write_text(text)
+    return told(run_here(folder / "home", folder / "spec.yaml")["trials"])
+
+
+def run_here(home: Path, spec: Path, *words: str) -> Any:
+    """The outcome of a spec that is run by two workers of this machine."""
+    command = [sys.executable, "-m", "fairlead", "--home", str(home), "run", str(spec), *words]
+    alone = {**os.environ, "FAIRLEAD_MLFLOW_URI": "none"}
+    return json.loads(done([*command, "--workers", "2", "--json"], alone, seconds=600))
+
+
+def files_here(home: Path, model: str, version: int) -> Mapping[str, str]:
+    """As `Installed.files`, of a version in this home."""
+    command = [sys.executable, "-c", _FILES, model, str(version)]
+    environ = {**os.environ, "FAIRLEAD_HOME": str(home)}
+    found: Mapping[str, str] = json.loads(done(command, environ, seconds=120))
+    return found
+
+
+def done(command: Sequence[str], environ: Mapping[str, str], *, seconds: float) -> str:
+    """What a command printed that ended well."""
+    ended = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
