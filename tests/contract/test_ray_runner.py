@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -129,14 +130,14 @@ class TestRayRunner(DetachedRunnerContract):
     def test_stores_that_are_others_there_are_refused(
         self, runner: RayRunner, group: WorkerGroup, tmp_path: Path
     ) -> None:
-        """Played: the folder is replaced between the look at it here and there."""
+        """Played here, by a supervisor that does not end its process where nobody asks it."""
         (tmp_path / "artifacts").mkdir()
         order = order_of(group, "w")
         (tmp_path / "artifacts").rename(tmp_path / "moved")
-        report = WorkerSupervisor().report(order)
+        report = WorkerSupervisor(math.inf).report(order)
         assert report.ended
         assert "artifacts' is not on" in report.why
-        elsewhere = WorkerSupervisor().report(replace(order, folders={}, boot="another"))
+        elsewhere = WorkerSupervisor(math.inf).report(replace(order, folders={}, boot="another"))
         assert "another machine than that of the ledger, a SQLite file" in elsewhere.why
 
 
