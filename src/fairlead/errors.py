@@ -18,6 +18,7 @@
         `-- Failed           the work failed: exit status 1
             |-- Corrupt      bytes that are not what their digest says
             |-- Unexportable a model that has no ONNX form
+            |-- Forbidden    a right is missing: it works once somebody gives it
             `-- Conflict     somebody else changed it first
 
 A message is written where the fault is seen: what was being done, the value, and what to do about
@@ -180,6 +181,10 @@ class Unexportable(Failed):
     """The model has no ONNX form."""
 
     default_code = "unexportable"
+
+
+class Forbidden(Failed):
+    """A right is missing, or a quota is used up: it works once somebody gives it."""
 
 
 class Conflict(Failed):

@@ -3,7 +3,8 @@
 It only starts workers and asks them to leave; what a worker has in hand is never broken off, but by
 the end of a drain that takes too long. One process at a time decides under a name, by a lease in
 the ledger; another waits. Whoever loses the lease has its workers leave; detached ones are those of
-whoever holds it. A ledger that is away is waited for; the workers wait for it, too.
+whoever holds it. A ledger that is away is waited for; the workers wait for it, too. So is a right
+that is taken away, or a quota that is used up, while workers are there: no worker ends by that.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from fairlead.autoscale.decide import (
     decide,
     is_news,
 )
-from fairlead.errors import Failed, FairleadError, Transient
+from fairlead.errors import Failed, FairleadError, Forbidden, Transient
 from fairlead.formatting import count
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Autoscaler, Load, Offer, ScalingDecision
@@ -56,6 +57,8 @@ class AutoscalerLoop:
         stop: Asked once it ends as described, asked twice it ends at once.
         on_decision: Called with each decision that is kept.
         note: Called with a line of text for what else happens.
+        trouble: What the last round met: why workers wait, or what could not be done; empty for
+            nothing.
     """
 
     name: str
@@ -71,6 +74,7 @@ class AutoscalerLoop:
     stop: WorkerStop = field(default_factory=WorkerStop)
     on_decision: Callable[[ScalingDecision], None] = lambda _decision: None
     note: Callable[[str], None] = lambda _line: None
+    trouble: str = field(default="", init=False)
     _memory: Memory = field(default_factory=Memory)
     _last: ScalingDecision | None = None
     _is_holding: bool = False
@@ -84,16 +88,20 @@ class AutoscalerLoop:
     _seconds: dict[str, float] = field(default_factory=dict)  # of each worker, ended ones included
     _early: int = 0
     _said: str = ""
+    _met: str = ""  # what this round has met so far
 
     def run(self) -> None:
         """Go on until asked to stop.
 
         Raises:
             Failed: Workers end one after another as soon as they start.
+            Forbidden: It was never allowed to see workers.
         """
         try:
             while not self.stop.after_task:
+                self._met = ""
                 self._patiently(self._round)
+                self.trouble = self._met
                 self._pause(self.every)
             if not self._keeps:
                 self._drain()
@@ -103,6 +111,11 @@ class AutoscalerLoop:
             raise
         finally:
             self._end()
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether this process decides, or did when it could look last."""
+        return self._is_holding
 
     def let_go(self) -> None:
         """End, and leave detached workers to whoever takes the name when the lease has ended."""
@@ -300,11 +313,14 @@ class AutoscalerLoop:
         """Do it, or say why it cannot be done now; the next round tries again."""
         try:
             return act()
-        except Transient as error:
+        except (Transient, Forbidden) as error:
+            if isinstance(error, Forbidden) and not self._is_holding:
+                raise
             self._say(f"{error}; trying again")
             return None
 
     def _say(self, line: str) -> None:
+        self._met = line
         if line != self._said:
             self._said = line
             self.note(line)

@@ -28,7 +28,15 @@ from lightkube.core.resource import Resource, api_info
 from lightkube.models.meta_v1 import Status
 from lightkube.types import CascadeType, PatchType
 
-from fairlead.errors import Conflict, Failed, FairleadError, Invalid, NotFound, Unreachable
+from fairlead.errors import (
+    Conflict,
+    Failed,
+    FairleadError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unreachable,
+)
 from fairlead.formatting import in_a_line
 
 MANAGER = "fairlead"
@@ -52,7 +60,7 @@ _UNUSABLE = (
 
 _KINDS: Mapping[int, Callable[[str], FairleadError]] = {
     401: partial(Failed, code="kubernetes_unauthorized"),
-    403: partial(Failed, code="kubernetes_forbidden"),
+    403: partial(Forbidden, code="kubernetes_forbidden"),
     404: NotFound,
     408: Unreachable,
     409: Conflict,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Self
 
-from fairlead.errors import Failed, Transient
+from fairlead.errors import Failed, Forbidden, Transient
 from fairlead.ledger.interface import Ledger
 from fairlead.runners.runner import Runner, WorkerGroup, WorkerStatus
 
@@ -29,7 +29,10 @@ def early_ends(before: int, ended: Iterable[WorkerStatus]) -> int:
 
 def early_end_reason(runner: Runner, key: str, worker: WorkerStatus) -> str:
     """Why workers of a group end as soon as they start, as one of them printed it."""
-    lines = runner.logs(key, worker.name).split("\n")
+    try:
+        lines = runner.logs(key, worker.name).split("\n")
+    except Forbidden:  # an operator sees pods, and not what they print
+        return f"workers end as soon as they start: {worker.why} (more in {worker.log})"
     last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
     return f"workers end as soon as they start ({worker.why}): {last} (more in {worker.log})"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,13 @@ from tests.support.waiting import wait_until
 
 from fairlead.autoscale.decide import Policy
 from fairlead.autoscale.loop import AutoscalerLoop
-from fairlead.errors import Failed
+from fairlead.errors import Failed, Forbidden
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Autoscaler, FleetWorker, NewTask, Offer, ScalingDecision, Study, Trial
 from fairlead.runners.local import LocalRunner
-from fairlead.runners.runner import WorkerGroup
+from fairlead.runners.runner import WorkerGroup, WorkerStatus
+from fairlead.study.workers import early_end_reason
 
 STUDY = Study(id="ab" * 8, name="idle", spec='{"search": {"threads": 1}}', table="7" * 64, size=9)
 KEEP_ONE = Policy(least=1, most=1, cooldown=0.5)
@@ -90,6 +91,66 @@ def test_workers_that_end_at_once_are_not_started_for_ever(
     assert (last.cause, last.wanted) == ("failed", 0)
     assert "nosuch://ledger" in last.reason
     assert ledger.autoscaling.all()[0].holder is None
+
+
+class GuardedRunner(LocalRunner):
+    """One whose rights can be taken away."""
+
+    is_allowed = True
+
+    def look(self, key: str) -> Sequence[WorkerStatus]:
+        self._refuse("list jobs")
+        return super().look(key)
+
+    def logs(self, key: str, worker: str) -> str:
+        self._refuse("get logs")
+        return super().logs(key, worker)
+
+    def _refuse(self, what: str) -> None:
+        if not self.is_allowed:
+            raise Forbidden(f"{what}: forbidden")
+
+
+@pytest.fixture
+def guarded(loop: AutoscalerLoop, tmp_path: Path) -> GuardedRunner:
+    runner = GuardedRunner(home=tmp_path, logs=tmp_path / "logs", stopped=20.0)
+    loop.runner = runner
+    return runner
+
+
+def test_a_right_that_is_taken_away_ends_no_worker(
+    loop: AutoscalerLoop, ledger: Ledger, guarded: GuardedRunner
+) -> None:
+    said: list[str] = []
+    loop.note = said.append
+    with running(loop):
+        wait_until(ledger.workers.alive)
+        before = processes()
+        guarded.is_allowed = False
+        wait_until(lambda: loop.trouble)
+        assert loop.trouble == "list jobs: forbidden; trying again"
+        guarded.is_allowed = True
+        wait_until(lambda: not loop.trouble)
+        assert processes() == before
+    assert said == ["list jobs: forbidden; trying again"]
+
+
+def test_who_was_never_allowed_says_so_and_ends(
+    loop: AutoscalerLoop, guarded: GuardedRunner
+) -> None:
+    guarded.is_allowed = False
+    with pytest.raises(Forbidden, match="list jobs: forbidden"):
+        loop.run()
+
+
+def test_who_may_not_read_logs_says_how_workers_ended(
+    tmp_path: Path, guarded: GuardedRunner
+) -> None:
+    guarded.is_allowed = False
+    dead = WorkerStatus(name="w-1", state="ended", why="status 1: no ledger", log="pod ml/w-1")
+    assert early_end_reason(guarded, "w", dead) == (
+        "workers end as soon as they start: status 1: no ledger (more in pod ml/w-1)"
+    )
 
 
 def test_who_loses_the_name_has_its_workers_leave(loop: AutoscalerLoop, ledger: Ledger) -> None:

@@ -9,7 +9,15 @@ from lightkube.models.meta_v1 import Status
 from lightkube.resources.core_v1 import Pod
 from tests.support.ports import free_ports
 
-from fairlead.errors import Conflict, Failed, FairleadError, Invalid, NotFound, Unreachable
+from fairlead.errors import (
+    Conflict,
+    Failed,
+    FairleadError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unreachable,
+)
 from fairlead.kube.client import Cluster, refusal
 
 CONFIG = """
@@ -27,7 +35,7 @@ current-context: here
     [
         (400, Invalid, "kubernetes_refused"),
         (401, Failed, "kubernetes_unauthorized"),
-        (403, Failed, "kubernetes_forbidden"),
+        (403, Forbidden, "kubernetes_forbidden"),
         (404, NotFound, "not_found"),
         (409, Conflict, "conflict"),
         (422, Invalid, "kubernetes_refused"),
