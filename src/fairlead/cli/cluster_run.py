@@ -1,4 +1,4 @@
-"""`fairlead run --on kubernetes`: a Study that is applied and followed."""
+"""`fairlead run` and `fairlead watch` with `--on kubernetes`: a Study is applied and followed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fairlead.cli.output import note, print_fields, print_json
 
 if TYPE_CHECKING:
     from fairlead.control.cluster_runs import StudyOnCluster
+    from fairlead.kube.client import Cluster
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -58,11 +59,10 @@ def run_on_cluster(  # noqa: PLR0913 - what, how, and how it is printed
     as_json: bool,
 ) -> None:
     """Apply the Study of a spec, show how it goes on, and print what came of it."""
-    from fairlead.cli.progress import watching
     from fairlead.spec.load import load
 
     with kubernetes_needed("a run on Kubernetes"):
-        from fairlead.control.cluster_runs import apply, follow
+        from fairlead.control.cluster_runs import apply
         from fairlead.control.rendering import ClusterRequest, study_object
         from fairlead.kube.install.installation import refuse_quantity
 
@@ -74,8 +74,24 @@ def run_on_cluster(  # noqa: PLR0913 - what, how, and how it is printed
     with connected(choice.namespace, choice.context) as cluster:
         applied = apply(cluster, study)
         note(f"Study {applied.name} in namespace {applied.namespace} is applied")
-        with counted(keeps=True) as stop, watching(quiet=False) as watch:
-            ended = follow(cluster, applied, watch, stop)
+        _follow(cluster, applied, as_json=as_json)
+
+
+def watch_on_cluster(name: str, *, namespace: str, context: str | None, as_json: bool) -> None:
+    """Show how the Study of this name goes on, and print what came of it."""
+    with kubernetes_needed("a run on Kubernetes"):
+        from fairlead.control.cluster_runs import find
+
+    with connected(namespace, context) as cluster:
+        _follow(cluster, find(cluster, name), as_json=as_json)
+
+
+def _follow(cluster: Cluster, study: StudyOnCluster, *, as_json: bool) -> None:
+    from fairlead.cli.progress import watching
+    from fairlead.control.cluster_runs import follow
+
+    with counted(keeps=True) as stop, watching(quiet=False) as watch:
+        ended = follow(cluster, study, watch, stop)
     if as_json:
         print_json(dict(ended.status))
     else:

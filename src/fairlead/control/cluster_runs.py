@@ -65,6 +65,15 @@ def apply(cluster: Cluster, study: Mapping[str, Any]) -> StudyOnCluster:
     return _read(cluster.apply(STUDIES.resource.from_dict(dict(study))))
 
 
+def find(cluster: Cluster, name: str) -> StudyOnCluster:
+    """The Study of this name.
+
+    Raises:
+        NotFound: There is none.
+    """
+    return _read(cluster.get(STUDIES.resource, name))
+
+
 def follow(
     cluster: Cluster, applied: StudyOnCluster, listener: ProgressListener, stop: StopRequest
 ) -> StudyOnCluster:

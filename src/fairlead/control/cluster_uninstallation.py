@@ -183,7 +183,8 @@ def _delete_namespace(cluster: Cluster, deleted: Counter[str], listen: Listener)
     if not is_ours(found):
         yield f"namespace {cluster.namespace} (it was there before Fairlead)"
         return
-    cluster.delete(Namespace, cluster.namespace)
+    if not (found.status and found.status.phase == "Terminating"):  # else somebody was faster
+        cluster.delete(Namespace, cluster.namespace)
     deleted["Namespace"] += 1
     _wait_until_gone(lambda: _still(cluster, Namespace, cluster.namespace), "namespace", listen)
 

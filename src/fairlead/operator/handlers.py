@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, repeat
+from types import MappingProxyType
 from typing import Any
 
 import kopf
@@ -22,6 +24,7 @@ from fairlead.operator.decide import Noted
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_reconciler import EndpointReconciler
 from fairlead.operator.reconciler import StudyReconciler, StudyReport
+from fairlead.operator.release import FINALIZER
 from fairlead.operator.status import conditions, of_refusal
 from fairlead.operator.study_object import StudyObject
 
@@ -31,6 +34,8 @@ _THREADS = 32
 """Objects that are looked at at once."""
 _AGAIN = 1.0
 """Seconds until a deletion that waits for workers is looked at again."""
+_RETRY = 3.0
+"""Seconds between two tries of a request, at most."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -42,6 +47,17 @@ class _NoDiffBase(kopf.DiffBaseStorage):
 
     def store(self, **_: Any) -> None:
         return None
+
+
+class _Patience(Iterable[float]):
+    """Seconds before each other try of a request, without an end.
+
+    A timer whose request fails for good is never called again, so that a Study would be left where
+    it is once the API server has been away, or a right was missing, for longer than the tries last.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((0.5, 1.0, 2.0), repeat(_RETRY))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +90,7 @@ class Operator:
     def endpoint(self, *, body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
         """Take an Endpoint one step on, and say how it is. Its objects are deleted with it."""
         before: Mapping[str, Any] = body.get("status") or {}
-        with _again(body):
+        with _again(body, patch):
             report = self.endpoints.reconcile(EndpointObject.read(body), before)
         found = StudyReport(fields=report.fields, conditions=report.conditions)
         changed = changes(before, found, body["metadata"]["generation"], datetime.now(UTC))
@@ -84,23 +100,21 @@ class Operator:
     def study(self, *, body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
         """Take a Study one step on, and say how it is."""
         before: Mapping[str, Any] = body.get("status") or {}
-        with _again(body):
+        with _again(body, patch, _unseen(body)):
             report = self._report(body, before)
         changed = changes(before, report, body["metadata"]["generation"], datetime.now(UTC))
         if changed:
             patch.status.update(changed)
         _tell(body, before, {**before, **changed})
 
-    def remove(self, *, body: kopf.Body, **_: Any) -> None:
+    def remove(self, *, body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
         """End what goes on of a Study that is deleted."""
         try:
             study = StudyObject.read(body)
         except Invalid:
             return
-        try:
+        with _again(body, patch):
             gone = self.studies.remove(study, noted_of(body.get("status") or {}))
-        except FairleadError as error:
-            raise kopf.TemporaryError(str(error), delay=_AGAIN) from error
         if not gone:
             raise kopf.TemporaryError("its workers finish the tasks in hand", delay=_AGAIN)
 
@@ -114,13 +128,32 @@ class Operator:
 
 
 @contextmanager
-def _again(body: Mapping[str, Any]) -> Iterator[None]:
-    """Have kopf try again what could not be done now."""
+def _again(
+    body: Mapping[str, Any], patch: kopf.Patch, besides: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[None]:
+    """Have kopf try again what could not be done now, and the status say so.
+
+    Args:
+        body: The object.
+        patch: Of its status.
+        besides: Other fields of the status.
+    """
     try:
         yield
     except FairleadError as error:
-        _LOG.warning("%s: %s; trying again", body["metadata"]["name"], error)
+        text = f"{error}; trying again"
+        if (body.get("status") or {}).get("message") != text:
+            patch.status.update({"message": text, **besides})
+            _LOG.warning("%s: %s", body["metadata"]["name"], text)
         raise kopf.TemporaryError(str(error), delay=EVERY) from error
+
+
+def _unseen(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a status has to say, for people to know that it is of what is asked for now."""
+    generation = body["metadata"]["generation"]
+    if (body.get("status") or {}).get("observedGeneration") == generation:
+        return {}
+    return {"phase": "Submitting", "observedGeneration": generation}
 
 
 def run(operator: Operator, *, health: int | None) -> None:
@@ -201,14 +234,14 @@ def _in_words(status: Mapping[str, Any]) -> str:
 
 
 def _configure(*, settings: kopf.OperatorSettings, **_: Any) -> None:
-    settings.persistence.finalizer = f"{GROUP}/operator"
+    settings.persistence.finalizer = FINALIZER
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.scanning.disabled = True  # it may list neither namespaces nor kinds
+    settings.networking.error_backoffs = _Patience()
     settings.posting.enabled = True
     settings.posting.loggers = False  # events tell of Studies, not of this program
     settings.execution.max_workers = _THREADS
-    settings.scanning.disabled = True  # it has rights in its namespace alone
 
 
 def _login(**given: Any) -> kopf.ConnectionInfo | None:

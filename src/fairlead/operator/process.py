@@ -18,6 +18,7 @@ from fairlead.operator.activity import ActivityWatch
 from fairlead.operator.endpoint_reconciler import EndpointReconciler
 from fairlead.operator.handlers import Operator, run
 from fairlead.operator.reconciler import StudyReconciler
+from fairlead.operator.release import release_where_all_goes
 from fairlead.operator.replicas import GATEWAY
 from fairlead.operator.scaling import StudyScalers
 from fairlead.runners.kubernetes import KubernetesRunner
@@ -64,6 +65,7 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
     )
     for chatty in ("aiohttp.access", "httpx2", "kopf.objects"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("kopf.objects").addFilter(_is_news)
     if settings.is_behind_api or settings.ledger_url.startswith("sqlite:"):
         raise Invalid(
             f"the operator needs a ledger on PostgreSQL, not {settings.ledger_setting}",
@@ -102,7 +104,13 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
         try:
             run(operator, health=request.health)
         finally:
+            release_where_all_goes(cluster)
             scalers.let_go()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of kopf's says what the operator does not: each try that fails is one."""
+    return "failed temporarily" not in record.getMessage()
 
 
 def _pods(request: OperatorRequest, settings: Settings) -> PodPlace:

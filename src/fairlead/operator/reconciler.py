@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lightkube.resources.batch_v1 import Job
-from lightkube.resources.core_v1 import ConfigMap, Pod
+from lightkube.resources.core_v1 import ConfigMap, Event, Pod
 
 from fairlead.autoscale.decide import Policy
 from fairlead.control.halts import halts
@@ -39,6 +39,8 @@ from fairlead.operator.scaling import StudyScalers
 from fairlead.operator.status import Condition, RunView, of_refusal, of_run, of_submission
 from fairlead.operator.study_object import StudyObject
 from fairlead.operator.submission import (
+    is_outdated,
+    refuse_other,
     study_files,
     submission_job,
     submission_name,
@@ -46,6 +48,7 @@ from fairlead.operator.submission import (
 )
 from fairlead.records import Run
 from fairlead.runners.kubernetes import KubernetesRunner
+from fairlead.runners.kubernetes_status import refusals
 from fairlead.runners.runner import WorkerGroup
 from fairlead.study.outcome import metric_of
 
@@ -146,13 +149,24 @@ class StudyReconciler:
         except NotFound:
             return None
         pods = self.cluster.list(Pod, labels={"batch.kubernetes.io/job-name": name})
-        return submission_state(job, pods)
+        found = submission_state(job, pods, refusal="" if pods else self._refusal(name))
+        if found.state == "running" and found.text and is_outdated(job, study, self.place):
+            self.cluster.delete(Job, name)  # it may wait for ever for what nobody asks for now
+            return None
+        return found
+
+    def _refusal(self, job: str) -> str:
+        """Why this Job makes no pod; empty where nothing is said of that."""
+        fields = {"involvedObject.name": job, "involvedObject.kind": "Job", "type": "Warning"}
+        return refusals(self.cluster.list(Event, fields=fields)).get(job, "")
 
     def _submit(self, study: StudyObject) -> None:
         self._forgotten.pop(study.uid, None)
         self.cluster.apply(study_files(study))
-        with suppress(Conflict):  # another operator was faster
+        try:
             self.cluster.create(submission_job(study, self.place, self.settings))
+        except Conflict:  # another operator was faster, or it is somebody else's
+            refuse_other(self.cluster.get(Job, submission_name(study)), study)
 
     def _forget(self, study: StudyObject) -> None:
         """Delete what submitted it, once: what came of that is noted."""
@@ -175,13 +189,22 @@ class StudyReconciler:
         if run.state != "running":
             ended = self.scalers.end(study.uid)
             return StudyReport(**_told(of_run(self._view(run))), over=ended)
-        said = self.scalers.ensure(study.uid, self._group(study, run), _policy(study))
-        view = self._view(run)
-        return StudyReport(**_told(of_run(replace(view, waits=view.waits and said))))
+        scaling = self.scalers.ensure(study.uid, self._group(study, run), _policy(study))
+        view = self._view(run, starting=scaling.reason)
+        fields, conditions = of_run(replace(view, waits=scaling.trouble or view.waits))
+        if not scaling.is_ours:
+            del fields["message"]  # the operator that decides says it
+        return StudyReport(fields=fields, conditions=conditions)
 
     # ---- the ledger ---------------------------------------------------------------------------
 
-    def _view(self, run: Run) -> RunView:
+    def _view(self, run: Run, *, starting: str = "") -> RunView:
+        """How it is.
+
+        Args:
+            run: The run.
+            starting: What is done where it has no worker.
+        """
         studies = self.ledger.studies
         study, counts = studies.get(run.study), studies.counts(run.study)
         metric = metric_of(study)
@@ -195,7 +218,9 @@ class StudyReconciler:
             metric=metric.name,
             best=None if best is None else best.score,
             workers=len(workers),
-            waits="; ".join(_HALTS[halt] for halt in lacking),
+            waits="; ".join(
+                starting if starting and halt == "no_worker" else _HALTS[halt] for halt in lacking
+            ),
         )
 
     def _run(self, run: str) -> Run | None:

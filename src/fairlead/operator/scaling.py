@@ -16,12 +16,28 @@ from fairlead.autoscale.loop import AutoscalerLoop
 from fairlead.errors import FairleadError
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import unique_name
+from fairlead.records import ScalingDecision
 from fairlead.runners.kubernetes import KubernetesRunner
 from fairlead.runners.runner import Runner, WorkerGroup
 
 _LOG = logging.getLogger(__name__)
 _DRAIN = 30.0
 """Seconds that workers have for the tasks in hand where a Study is deleted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """How the workers of a Study are scaled.
+
+    Args:
+        trouble: Why workers wait, or what could not be done; empty for nothing.
+        reason: Of the last decision.
+        is_ours: Whether it is this operator that decides; else another one knows.
+    """
+
+    trouble: str = ""
+    reason: str = ""
+    is_ours: bool = True
 
 
 @dataclass(kw_only=True)
@@ -40,23 +56,19 @@ class StudyScalers:
     _threads: dict[str, _Scaler] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def ensure(self, uid: str, group: WorkerGroup, policy: Policy) -> str:
-        """Have this group scaled by this policy.
-
-        Returns:
-            What it says last: why workers do not start, or why they ended; empty for nothing.
-        """
+    def ensure(self, uid: str, group: WorkerGroup, policy: Policy) -> Scaling:
+        """Have this group scaled by this policy; says how that goes."""
         with self._lock:
             scaler = self._threads.get(uid)
             if scaler is not None and scaler.group != group:
                 scaler.stop()  # those of what the Study asked for before
             if scaler is None or not scaler.is_alive():
-                said = "" if scaler is None else scaler.said
-                scaler = _Scaler(self, group, policy, said)
+                failed = "" if scaler is None else scaler.failed
+                scaler = _Scaler(self, group, policy, failed)
                 self._threads[uid] = scaler
                 scaler.start()
             scaler.follow(policy)
-            return scaler.said
+            return scaler.scaling()
 
     def end(self, uid: str) -> bool:
         """Have the workers of this Study leave; True once they have, or where there are none."""
@@ -84,11 +96,13 @@ class _Scaler(threading.Thread):
     """The thread of one autoscaler."""
 
     def __init__(
-        self, scalers: StudyScalers, group: WorkerGroup, policy: Policy, said: str
+        self, scalers: StudyScalers, group: WorkerGroup, policy: Policy, failed: str
     ) -> None:
         super().__init__(name=f"scaler {group.key}", daemon=True)
-        self.said = said
         self.group = group
+        self.failed = failed
+        """Why it ended, or the one before it did; empty once the workers stay."""
+        self._reason = ""
         self._scalers = scalers
         self._policy = policy
         self._loop: AutoscalerLoop | None = None
@@ -103,7 +117,8 @@ class _Scaler(threading.Thread):
                 if not self._is_asked:
                     self._loop.run()
         except FairleadError as error:
-            self.note(str(error))
+            self.failed = str(error)
+            self._log(self.failed)
 
     def _made(self, runner: Runner) -> AutoscalerLoop:
         return AutoscalerLoop(
@@ -116,13 +131,22 @@ class _Scaler(threading.Thread):
             offer=None,
             lease=self._scalers.lease,
             drain=_DRAIN,
-            on_decision=lambda decision: self.note(decision.reason),
-            note=self.note,
+            on_decision=self._decided,
+            note=self._log,
         )
 
-    def note(self, text: str) -> None:
-        """Keep what is said last, and log it."""
-        self.said = text
+    def scaling(self) -> Scaling:
+        """How it goes."""
+        if self._loop is None or not self._loop.is_holding:
+            return Scaling(trouble=self.failed, is_ours=bool(self.failed))
+        return Scaling(trouble=self._loop.trouble or self.failed, reason=self._reason)
+
+    def _decided(self, decision: ScalingDecision) -> None:
+        self.failed = self.failed if decision.start else ""
+        self._reason = decision.reason
+        self._log(decision.reason)
+
+    def _log(self, text: str) -> None:
         _LOG.info("%s: %s", self.group.key, text)
 
     def follow(self, policy: Policy) -> None:

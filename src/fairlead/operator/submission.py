@@ -7,7 +7,7 @@ right on the cluster. The pod tells the run's id, or why there is none, as its t
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from lightkube.models.batch_v1 import (
@@ -28,6 +28,7 @@ from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import ConfigMap, Pod
 from ruamel.yaml import YAML
 
+from fairlead.errors import Conflict
 from fairlead.kube import pods
 from fairlead.kube.kinds import STUDIES
 from fairlead.kube.place import PodPlace
@@ -38,6 +39,9 @@ from fairlead.runners.kubernetes_status import waiting_reason
 
 DIGEST_LABEL = "fairlead.dev/submission"
 """The label of what submits a Study; its value is the digest of what it submits."""
+
+POD_ANNOTATION = "fairlead.dev/pod"
+"""The annotation of such a Job that says of which image its pod is, and what it asks for."""
 
 _FOLDER = "/study"
 _REPORT = "/dev/termination-log"
@@ -91,7 +95,7 @@ def submission_job(study: StudyObject, place: PodPlace, settings: str) -> Job:
     template = pods.pod(place, one, grace=10, restarts="Never")
     template.volumes = [*(template.volumes or ()), _volume(study)]
     return Job(
-        metadata=_metadata(study),
+        metadata=_metadata(study, annotations={POD_ANNOTATION: _pod(study, place)}),
         spec=JobSpec(
             activeDeadlineSeconds=_SECONDS,
             backoffLimit=_TRIES,
@@ -104,15 +108,34 @@ def submission_job(study: StudyObject, place: PodPlace, settings: str) -> Job:
     )
 
 
-def submission_state(job: Job, of_job: Sequence[Pod]) -> Submission:
+def refuse_other(job: Job, study: StudyObject) -> None:
+    """Refuse a Job that has the name of the one that submits a Study, and submits something else.
+
+    Raises:
+        Conflict: It does.
+    """
+    if _digest(job) != study.digest:
+        raise Conflict(
+            f"the Job {submission_name(study)!r}, which would submit the Study {study.name!r}, is "
+            "there and not of Fairlead: delete it, or give the Study another name"
+        )
+
+
+def is_outdated(job: Job, study: StudyObject, place: PodPlace) -> bool:
+    """Whether the Job would be another one by now: of another image, or with other resources."""
+    assert job.metadata is not None
+    return (job.metadata.annotations or {}).get(POD_ANNOTATION) != _pod(study, place)
+
+
+def submission_state(job: Job, of_job: Sequence[Pod], *, refusal: str = "") -> Submission:
     """How a Job that submits is.
 
     Args:
         job: The Job.
         of_job: Its pods.
+        refusal: Why it makes none; empty where nothing is said of that.
     """
-    assert job.metadata is not None
-    digest = (job.metadata.labels or {}).get(DIGEST_LABEL, "")
+    digest = _digest(job)
     conditions = (job.status.conditions if job.status else None) or ()
     ended = {one.type: one.message or "" for one in conditions if one.status == "True"}
     newest = sorted(of_job, key=_created)[-1:]
@@ -120,7 +143,18 @@ def submission_state(job: Job, of_job: Sequence[Pod]) -> Submission:
         return Submission(digest=digest, state="succeeded", text=_said(newest))
     if "Failed" in ended:
         return Submission(digest=digest, state="failed", text=_said(newest) or ended["Failed"])
-    return Submission(digest=digest, state="running", text="".join(map(waiting_reason, newest)))
+    waits = "".join(map(waiting_reason, newest)) or (refusal and f"its Job makes no pod: {refusal}")
+    return Submission(digest=digest, state="running", text=waits)
+
+
+def _pod(study: StudyObject, place: PodPlace) -> str:
+    return f"{place.image}, cpu {study.workers.cpu}, memory {study.workers.memory}"
+
+
+def _digest(job: Job) -> str:
+    """Of what a Job submits; empty where it is somebody else's."""
+    assert job.metadata is not None
+    return str((job.metadata.labels or {}).get(DIGEST_LABEL, ""))
 
 
 def _keys(study: StudyObject) -> list[tuple[str, str]]:
@@ -135,9 +169,10 @@ def _volume(study: StudyObject) -> Volume:
     return Volume(name="study", configMap=source)
 
 
-def _metadata(study: StudyObject) -> ObjectMeta:
+def _metadata(study: StudyObject, annotations: Mapping[str, str] | None = None) -> ObjectMeta:
     owner = pods.owned_by(STUDIES, name=study.name, uid=study.uid)
     return ObjectMeta(
+        annotations={**(annotations or {})},
         name=submission_name(study),
         namespace=study.namespace,
         labels=_labels(study),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,13 @@ from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod
 from ruamel.yaml import YAML
 
+from fairlead.errors import Conflict
 from fairlead.kube.place import PodPlace
 from fairlead.operator.decide import Submission
 from fairlead.operator.study_object import StudyObject, StudyWorkers
 from fairlead.operator.submission import (
+    is_outdated,
+    refuse_other,
     study_files,
     submission_job,
     submission_name,
@@ -111,6 +115,27 @@ def test_what_came_of_it_is_what_its_pod_said_last(
 def test_of_several_pods_the_newest_tells() -> None:
     pods = [ended("2026-01-02T00:00:00Z", "new"), ended("2026-01-01T00:00:00Z", "old")]
     assert submission_state(made("Failed"), pods).text == "new"
+
+
+def test_why_no_pod_is_made_is_said() -> None:
+    found = submission_state(made(None), [], refusal="exceeded quota: none")
+    assert found.text == "its Job makes no pod: exceeded quota: none"
+
+
+def test_a_job_of_somebody_else_is_refused_by_its_name() -> None:
+    refuse_other(job(), STUDY)
+    other = Job.from_dict({"metadata": {"name": submission_name(STUDY)}})
+    with pytest.raises(Conflict, match="is there and not of Fairlead"):
+        refuse_other(other, STUDY)
+
+
+def test_of_another_image_or_with_other_resources_it_is_another_job() -> None:
+    place = PodPlace(image="fairlead:1")
+    assert not is_outdated(job(), STUDY, place)
+    assert is_outdated(job(), STUDY, replace(place, image="fairlead:2"))
+    smaller = replace(STUDY, workers=StudyWorkers(memory="1Gi"))
+    assert smaller.digest == STUDY.digest
+    assert is_outdated(job(), smaller, place)
 
 
 def test_an_image_that_cannot_be_pulled_is_said_while_it_waits() -> None:

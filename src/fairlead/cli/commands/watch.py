@@ -6,27 +6,42 @@ from contextlib import ExitStack
 
 import click
 
+from fairlead.cli.cluster_run import watch_on_cluster
 from fairlead.cli.context import opened, settings
 from fairlead.cli.interrupts import counted
+from fairlead.cli.kubernetes import on_option
 from fairlead.cli.output import json_option, print_json
 
 _EPILOG = """\b
 Examples:
   fairlead watch boston-prices            the last run of this study
   fairlead watch 11dff37499c9fd62.1       this run
+  fairlead watch boston-prices --on kubernetes    the Study of this name
 RUN is a run's id, the name in its spec, or the start of its study's id.
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("run")
+@on_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, run: str, *, as_json: bool) -> None:
+def command(  # noqa: PLR0913 - click passes each option by name
+    ctx: click.Context,
+    run: str,
+    *,
+    on: str | None,
+    namespace: str,
+    context: str | None,
+    as_json: bool,
+) -> None:
     """Show the progress of RUN, as `run` does, until it has ended, and then what came of it.
 
     Ctrl-C ends the watching; the run goes on.
     """
+    if on is not None:
+        watch_on_cluster(run, namespace=namespace, context=context, as_json=as_json)
+        return
     from fairlead.cli.commands.run import show_outcome
     from fairlead.cli.halts import in_words
     from fairlead.cli.progress import watching

@@ -51,6 +51,12 @@ OPERATOR_RIGHTS: Sequence[Right] = (
         why="says what happened to each; reads why a pod is not made",
     ),
     Right(
+        group="",
+        resources=("namespaces",),
+        verbs=("get",),
+        why="sees whether its own is deleted, and then lets go of all Studies and Endpoints",
+    ),
+    Right(
         group="batch",
         resources=("jobs",),
         verbs=("get", "list", "create", "delete"),
