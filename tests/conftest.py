@@ -78,6 +78,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "long: takes minutes on a cluster: of `make cluster-test-all` alone"
     )
     config.addinivalue_line(
+        "markers", "disrupts: stops parts of the cluster, so that nothing else may run on it"
+    )
+    config.addinivalue_line(
         "markers", "servers: needs PostgreSQL, RabbitMQ, S3 or the like; set by what it uses"
     )
 

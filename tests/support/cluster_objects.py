@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,17 @@ def in_namespace(cluster: Cluster, name: str) -> list[str]:
             for kind, path in _kinds(asking)
             for one in _items(asking, path)
             if one["metadata"].get("namespace") == name
+        )
+
+
+def naming(cluster: Cluster, text: str) -> list[str]:
+    """The objects in which this occurs, wherever they are, as kind/name."""
+    with Client(cluster._client.config, ConnectionParams()) as asking:
+        return sorted(
+            f"{kind}/{one['metadata']['name']}"
+            for kind, path in _kinds(asking)
+            for one in _items(asking, path)
+            if text in json.dumps(one)
         )
 
 

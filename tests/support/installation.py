@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,16 @@ from tests.lacking import lacking
 from tests.support import cluster as clusters
 from tests.support.waiting import wait_until
 
-POSTGRESQL = "FAIRLEAD_TEST_POSTGRESQL_IMAGE"
+IMAGES = {
+    "postgresql": "FAIRLEAD_TEST_POSTGRESQL_IMAGE",
+    "rabbitmq": "FAIRLEAD_TEST_RABBITMQ_IMAGE",
+}
 LONG = 300.0
 """Seconds: pods start, and share two cores."""
+OVER = {"Finished", "Failed", "Cancelled", "Refused"}
+_HURRY = "FAIRLEAD_TEST_HURRY"
+_OFTEN = 0.2
+"""Seconds between two looks at a Study."""
 
 _FILES = """
 import json
@@ -41,6 +48,48 @@ with open_stores(from_environment(os.environ)) as stores:
     print(json.dumps({name: file.digest for name, file in candidate.files.items()}))
 """
 """Prints the digest of each file of a version, for the home or the stores of the environment."""
+
+SLOW = f"""
+import os
+import time
+from sklearn.tree import DecisionTreeRegressor
+
+class Slow(DecisionTreeRegressor):
+    def __init__(self, max_depth=None, seconds=0.2):
+        super().__init__(max_depth=max_depth)
+        self.seconds = seconds
+
+    def fit(self, X, y):
+        if "{_HURRY}" not in os.environ:
+            time.sleep(self.seconds)
+        return super().fit(X, y)
+"""
+SMALL: Mapping[str, Any] = {
+    "workers": {"max": 2},
+    "resources": {"cpu": "50m", "memory": "400Mi"},
+}
+
+
+def slow(trials: int, *, seed: int, seconds: float = 0.5) -> dict[str, Any]:
+    """Of another seed it is another study, whatever it is called.
+
+    Args:
+        trials: How many.
+        seed: Of the data.
+        seconds: That each of the two fits of a trial takes on the cluster.
+    """
+    space = {
+        "family": "./slow.py:Slow",
+        "params": {"max_depth": {"low": 1, "high": 1000}, "seconds": seconds},
+    }
+    search = {"method": "random", "folds": 2, "trials": trials, "over": [space]}
+    return {
+        "data": {"source": "diabetes", "seed": seed},
+        "search": search,
+        "promote": {"when": "never"},
+        "files": {"slow.py": SLOW},
+        **SMALL,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +113,11 @@ class Installed:
     def phase(self, name: str) -> str:
         return str(self.status(name).get("phase", ""))
 
+    def message(self, name: str) -> str:
+        return str(self.status(name).get("message") or "")
+
     def ended(self, name: str) -> Mapping[str, Any]:
-        over = {"Finished", "Failed", "Cancelled", "Refused"}
-        wait_until(lambda: self.phase(name) in over, seconds=LONG)
+        wait_until(lambda: self.phase(name) in OVER, seconds=LONG, every=_OFTEN)
         return self.status(name)
 
     def done(self, name: str) -> int:
@@ -82,9 +133,11 @@ class Installed:
         return found
 
     def _printed(self, *words: str) -> Any:
+        return json.loads(self.kubectl("exec", "deploy/fairlead-server", "--", *words))
+
+    def kubectl(self, *words: str) -> str:
         kubectl = shutil.which("kubectl") or lacking("kubectl")
-        command = [kubectl, "-n", self.namespace, "exec", "deploy/fairlead-server", "--", *words]
-        return json.loads(done(command, os.environ, seconds=120))
+        return done([kubectl, "-n", self.namespace, *words], os.environ, seconds=120)
 
     def trials(self, study: str) -> list[list[Any]]:
         return told(self.fairlead("trials", study))
@@ -95,7 +148,7 @@ class Installed:
 
     def remove(self, name: str) -> None:
         self.cluster.delete(STUDIES.resource, name)
-        wait_until(lambda: not self._is_there(name), seconds=LONG)
+        wait_until(lambda: not self._is_there(name), seconds=LONG, every=_OFTEN)
 
     def _is_there(self, name: str) -> bool:
         try:
@@ -106,39 +159,58 @@ class Installed:
 
 
 def told(trials: list[Mapping[str, Any]]) -> list[list[Any]]:
+    """What must be the same wherever a study is searched."""
     keys = ("number", "family", "params", "state", "scores")
     return [[trial[key] for key in keys] for trial in trials]
 
 
 @contextmanager
-def installation() -> Iterator[Installed]:
-    """Installed with a PostgreSQL of its own; Studies that are left are removed."""
-    image = os.environ.get(POSTGRESQL) or lacking(f"an image of PostgreSQL: set ${POSTGRESQL}")
+def installation(*parts: str) -> Iterator[Installed]:
+    """Installed with servers of its own, PostgreSQL if none is named.
+
+    Studies that are left are removed.
+    """
+    parts = parts or ("postgresql",)
+    images = [word for part in parts for word in (f"--{part}-image", _image(part))]
     with clusters.namespace() as name, Cluster(namespace=name) as cluster:
         command = [sys.executable, "-m", "fairlead", "install", "--namespace", name]
-        images = ["--image", clusters.image(), "--postgresql-image", image]
-        done([*command, "--with", "postgresql", *images], os.environ, seconds=400)
+        command += ["--with", ",".join(parts), "--image", clusters.image(), *images]
+        done(command, os.environ, seconds=400)
         try:
             yield Installed(cluster=cluster)
         finally:
-            for study in cluster.list(STUDIES.resource):
-                Installed(cluster=cluster).remove(str(study.metadata.name))  # type: ignore[union-attr]
+            with suppress(NotFound):  # the kind itself
+                for study in cluster.list(STUDIES.resource):
+                    Installed(cluster=cluster).remove(str(study.metadata.name))  # type: ignore[union-attr]
+
+
+def _image(part: str) -> str:
+    variable = IMAGES[part]
+    return os.environ.get(variable) or lacking(
+        f"an image of {part} on the cluster: set ${variable}"
+    )
 
 
 def on_this_machine(folder: Path, name: str, spec: Mapping[str, Any]) -> list[list[Any]]:
     """The trials of the same document, searched by two workers here."""
+    return told(run_here(folder / "home", written(folder, name, spec))["trials"])
+
+
+def written(folder: Path, name: str, spec: Mapping[str, Any]) -> Path:
+    """The document of a Study as a spec, with its files beside it."""
     own = {"workers", "resources", "files"}
     document = {"name": name, **{key: each for key, each in spec.items() if key not in own}}
-    (folder / "spec.yaml").write_text(json.dumps(document))
+    path = folder / "spec.yaml"
+    path.write_text(json.dumps(document))
     for file, text in spec.get("files", {}).items():
         (folder / file).write_text(text)
-    return told(run_here(folder / "home", folder / "spec.yaml")["trials"])
+    return path
 
 
 def run_here(home: Path, spec: Path, *words: str) -> Any:
     """The outcome of a spec that is run by two workers of this machine."""
     command = [sys.executable, "-m", "fairlead", "--home", str(home), "run", str(spec), *words]
-    alone = {**os.environ, "FAIRLEAD_MLFLOW_URI": "none"}
+    alone = {**os.environ, "FAIRLEAD_MLFLOW_URI": "none", _HURRY: "1"}
     return json.loads(done([*command, "--workers", "2", "--json"], alone, seconds=600))
 
 

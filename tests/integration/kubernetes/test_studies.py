@@ -14,25 +14,12 @@ import pytest
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, Secret
 from tests.lacking import lacking
-from tests.support.installation import LONG, Installed, installation, on_this_machine
+from tests.support.installation import LONG, SMALL, Installed, installation, on_this_machine, slow
 from tests.support.waiting import wait_until
 
 from fairlead.kube.kinds import API_VERSION, ENDPOINTS, STUDIES
 from fairlead.kube.pods import GROUP_LABEL
 
-SLOW = """
-import time
-from sklearn.tree import DecisionTreeRegressor
-
-class Slow(DecisionTreeRegressor):
-    def __init__(self, max_depth=None, seconds=0.2):
-        super().__init__(max_depth=max_depth)
-        self.seconds = seconds
-
-    def fit(self, X, y):
-        time.sleep(self.seconds)
-        return super().fit(X, y)
-"""
 # Trees: what BLAS computes differs in the last bits from one kind of processor to another.
 TREE: Mapping[str, Any] = {
     "data": {"source": "diabetes", "seed": 0},
@@ -49,23 +36,6 @@ TREE: Mapping[str, Any] = {
         ],
     },
 }
-SMALL = {"workers": {"max": 2}, "resources": {"cpu": "50m", "memory": "400Mi"}}
-
-
-def slow(trials: int, *, seed: int) -> dict[str, Any]:
-    """Of another seed it is another study, whatever it is called."""
-    space = {
-        "family": "./slow.py:Slow",
-        "params": {"max_depth": {"low": 1, "high": 1000}, "seconds": 0.5},
-    }
-    search = {"method": "random", "folds": 2, "trials": trials, "over": [space]}
-    return {
-        "data": {"source": "diabetes", "seed": seed},
-        "search": search,
-        "promote": {"when": "never"},
-        "files": {"slow.py": SLOW},
-        **SMALL,
-    }
 
 
 @pytest.fixture(scope="module")
