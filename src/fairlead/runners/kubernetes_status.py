@@ -17,9 +17,9 @@ from lightkube.models.core_v1 import (
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Event, Pod
-from lightkube.utils.quantity import parse_quantity
 
 from fairlead.formatting import cores, in_a_line, size
+from fairlead.kube.quantities import amount
 from fairlead.runners.kubernetes_job import DISRUPTED, KUEUE_LABEL
 from fairlead.runners.runner import WorkerStatus
 
@@ -204,15 +204,15 @@ def _seconds(state: ContainerState, now: datetime) -> float:
 def _requested(pod: Pod) -> str:
     """What a node must have for it: 2 CPUs and 1.5 GB of memory."""
     asked = _resources(pod, "requests")
-    amounts = [cores(float(parse_quantity(asked["cpu"]) or 0))] if "cpu" in asked else []
+    amounts = [cores(float(amount(asked["cpu"])))] if "cpu" in asked else []
     if "memory" in asked:
-        amounts.append(f"{size(int(parse_quantity(asked['memory']) or 0))} of memory")
+        amounts.append(f"{size(int(amount(asked['memory'])))} of memory")
     return " and ".join(amounts) or "no requests"
 
 
 def _limit(pod: Pod) -> str:
     limit = _resources(pod, "limits").get("memory")
-    return f"limit of {size(int(parse_quantity(limit) or 0))}" if limit else "node has"
+    return f"limit of {size(int(amount(limit)))}" if limit else "node has"
 
 
 def _resources(pod: Pod, which: str) -> Mapping[str, str]:
