@@ -177,13 +177,14 @@ class StudyReconciler:
         self._forgotten[study.uid] = study.digest
 
     def _noted(self, study: StudyObject, before: Noted | None, run: str) -> StudyReport:
-        """The run is known from now on, and the one that it replaces ends."""
+        """The run is known and goes on from now on, and the one that it replaces ends."""
         if before is not None and before.run not in {None, run}:
             replaced = self._run(str(before.run))
             if replaced is not None:
                 self._cancel(replaced, f"the Study was changed: run {run} goes on")
-        view = self._view(self.ledger.runs.get(run))
-        return StudyReport(**_told(of_run(view)), noted=Noted(digest=study.digest, run=run))
+        report = self._followed(study, self.ledger.runs.get(run))
+        # It is not over before another look has deleted what submitted it.
+        return replace(report, noted=Noted(digest=study.digest, run=run), over=False)
 
     def _followed(self, study: StudyObject, run: Run) -> StudyReport:
         if run.state != "running":

@@ -130,6 +130,9 @@ def is_outdated(job: Job, study: StudyObject, place: PodPlace) -> bool:
 def submission_state(job: Job, of_job: Sequence[Pod], *, refusal: str = "") -> Submission:
     """How a Job that submits is.
 
+    A Job says seconds after its pod that it has ended: what the pod says is taken where nothing
+    follows from it but the same.
+
     Args:
         job: The Job.
         of_job: Its pods.
@@ -139,10 +142,11 @@ def submission_state(job: Job, of_job: Sequence[Pod], *, refusal: str = "") -> S
     conditions = (job.status.conditions if job.status else None) or ()
     ended = {one.type: one.message or "" for one in conditions if one.status == "True"}
     newest = sorted(of_job, key=_created)[-1:]
-    if "Complete" in ended:
-        return Submission(digest=digest, state="succeeded", text=_said(newest))
-    if "Failed" in ended:
-        return Submission(digest=digest, state="failed", text=_said(newest) or ended["Failed"])
+    said, status = _said(newest)
+    if "Complete" in ended or (said and status == 0):
+        return Submission(digest=digest, state="succeeded", text=said)
+    if "Failed" in ended or (said and status == _REFUSED):
+        return Submission(digest=digest, state="failed", text=said or ended["Failed"])
     waits = "".join(map(waiting_reason, newest)) or (refusal and f"its Job makes no pod: {refusal}")
     return Submission(digest=digest, state="running", text=waits)
 
@@ -195,11 +199,11 @@ def _created(pod: Pod) -> str:
     return str(pod.metadata.creationTimestamp)
 
 
-def _said(newest: Sequence[Pod]) -> str:
-    """The last line of what the pod reports."""
+def _said(newest: Sequence[Pod]) -> tuple[str, int | None]:
+    """The last line of what the pod reports, and its exit status, once it has ended."""
     for pod in newest:
         for container in (pod.status.containerStatuses if pod.status else None) or ():
-            state = container.state
-            if state and state.terminated and state.terminated.message:
-                return state.terminated.message.strip().splitlines()[-1]
-    return ""
+            ended = container.state and container.state.terminated
+            if ended and ended.message:
+                return ended.message.strip().splitlines()[-1], ended.exitCode
+    return "", None

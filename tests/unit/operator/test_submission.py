@@ -87,14 +87,14 @@ def pod(created: str, **state: Any) -> Pod:
     )
 
 
-def ended(created: str, message: str) -> Pod:
-    return pod(created, terminated={"exitCode": 1, "message": message})
+def ended(created: str, message: str, status: int = 1) -> Pod:
+    return pod(created, terminated={"exitCode": status, "message": message})
 
 
 @pytest.mark.parametrize(
     ("condition", "pods", "state", "text"),
     [
-        ("Complete", [ended("2026-01-01T00:00:00Z", "s.1")], "succeeded", "s.1"),
+        ("Complete", [ended("2026-01-01T00:00:00Z", "s.1", 0)], "succeeded", "s.1"),
         (
             "Failed",
             [ended("2026-01-01T00:00:00Z", "a\nspec.yaml: no\n")],
@@ -103,6 +103,10 @@ def ended(created: str, message: str) -> Pod:
         ),
         ("Failed", [], "failed", "it failed"),
         (None, [], "running", ""),
+        # A Job says it a second or two after its pod, and only a pod that went wrong has another.
+        (None, [ended("2026-01-01T00:00:00Z", "s.1", 0)], "succeeded", "s.1"),
+        (None, [ended("2026-01-01T00:00:00Z", "spec.yaml: no", 2)], "failed", "spec.yaml: no"),
+        (None, [ended("2026-01-01T00:00:00Z", "the ledger is away", 1)], "running", ""),
     ],
 )
 def test_what_came_of_it_is_what_its_pod_said_last(
