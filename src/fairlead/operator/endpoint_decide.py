@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from fairlead.operator.status import Condition
+from fairlead.operator.conditions import Condition
 from fairlead.records import Deployment
 
 

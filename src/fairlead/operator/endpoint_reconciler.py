@@ -24,29 +24,16 @@ from fairlead.kube.client import Cluster
 from fairlead.kube.install.installation import SERVING_PORT
 from fairlead.kube.place import PodPlace
 from fairlead.operator.activity import ActivityWatch
+from fairlead.operator.conditions import Report
 from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_scale import ASLEEP, AWAKE, Activity, Scale, next_scale
 from fairlead.operator.replicas import ENDPOINT_LABEL, objects
-from fairlead.operator.status import Condition
 from fairlead.records import Deployment, Route
 from fairlead.stores import Stores
 
 _LOG = logging.getLogger(__name__)
 _ALL = 100  # percent
-
-
-@dataclass(frozen=True, kw_only=True)
-class EndpointReport:
-    """What the status of an Endpoint is to say.
-
-    Args:
-        fields: Of the status.
-        conditions: As they are now.
-    """
-
-    fields: dict[str, Any]
-    conditions: tuple[Condition, ...]
 
 
 @dataclass(kw_only=True)
@@ -67,7 +54,7 @@ class EndpointReconciler:
     settings: str
     watch: ActivityWatch
 
-    def reconcile(self, endpoint: EndpointObject, status: Mapping[str, Any]) -> EndpointReport:
+    def reconcile(self, endpoint: EndpointObject, status: Mapping[str, Any]) -> Report:
         """Do what is next, and say how the Endpoint is then.
 
         Args:
@@ -93,7 +80,7 @@ class EndpointReconciler:
             "refused": view.refused,
             "scale": asdict(scale),
         }
-        return EndpointReport(fields={**fields, **own}, conditions=tuple(told))
+        return Report(fields={**fields, **own}, conditions=told)
 
     def _scale(
         self, endpoint: EndpointObject, replicas: Replicas | None, status: Mapping[str, Any]

@@ -20,12 +20,13 @@ import kopf
 
 from fairlead.errors import FairleadError, Invalid
 from fairlead.kube.kinds import ENDPOINTS, GROUP, STUDIES, VERSION
+from fairlead.operator.conditions import Report, conditions
 from fairlead.operator.decide import Noted
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_reconciler import EndpointReconciler
-from fairlead.operator.reconciler import StudyReconciler, StudyReport
+from fairlead.operator.reconciler import StudyReconciler
 from fairlead.operator.release import FINALIZER
-from fairlead.operator.status import conditions, of_refusal
+from fairlead.operator.status import of_refusal
 from fairlead.operator.study_object import StudyObject
 
 EVERY = 1.0
@@ -92,8 +93,7 @@ class Operator:
         before: Mapping[str, Any] = body.get("status") or {}
         with _again(body, patch):
             report = self.endpoints.reconcile(EndpointObject.read(body), before)
-        found = StudyReport(fields=report.fields, conditions=report.conditions)
-        changed = changes(before, found, body["metadata"]["generation"], datetime.now(UTC))
+        changed = changes(before, report, body["metadata"]["generation"], datetime.now(UTC))
         if changed:
             patch.status.update(changed)
 
@@ -118,12 +118,12 @@ class Operator:
         if not gone:
             raise kopf.TemporaryError("its workers finish the tasks in hand", delay=_AGAIN)
 
-    def _report(self, body: Mapping[str, Any], before: Mapping[str, Any]) -> StudyReport:
+    def _report(self, body: Mapping[str, Any], before: Mapping[str, Any]) -> Report:
         try:
             study = StudyObject.read(body)
         except Invalid as error:
             fields, told = of_refusal(str(error))
-            return StudyReport(fields=fields, conditions=told, over=True)
+            return Report(fields=fields, conditions=told, over=True)
         return self.studies.reconcile(study, noted_of(before))
 
 
@@ -188,7 +188,7 @@ def noted_of(status: Mapping[str, Any]) -> Noted | None:
 
 
 def changes(
-    before: Mapping[str, Any], report: StudyReport, generation: int, now: datetime
+    before: Mapping[str, Any], report: Report, generation: int, now: datetime
 ) -> dict[str, Any]:
     """The fields of a status that are to be written.
 

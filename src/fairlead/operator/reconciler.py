@@ -23,6 +23,7 @@ from fairlead.kube.client import Cluster
 from fairlead.kube.place import PodPlace
 from fairlead.kube.quantities import amount
 from fairlead.ledger.interface import Ledger
+from fairlead.operator.conditions import Condition, Report
 from fairlead.operator.decide import (
     AwaitSubmission,
     FollowRun,
@@ -36,7 +37,7 @@ from fairlead.operator.decide import (
     next_step,
 )
 from fairlead.operator.scaling import StudyScalers
-from fairlead.operator.status import Condition, RunView, of_refusal, of_run, of_submission
+from fairlead.operator.status import RunView, of_refusal, of_run, of_submission
 from fairlead.operator.study_object import StudyObject
 from fairlead.operator.submission import (
     is_outdated,
@@ -58,23 +59,6 @@ _HALTS = {
     "no_controller": "no controller carries it: see that the Deployment fairlead-server runs",
     "no_worker": "no worker is there yet",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyReport:
-    """What the status of a Study is to say.
-
-    Args:
-        fields: Of the status.
-        conditions: As they are now.
-        noted: What came of the submission, where that is known.
-        over: Whether nothing is to be done until something else is asked for.
-    """
-
-    fields: dict[str, Any]
-    conditions: Sequence[Condition]
-    noted: Noted | None = None
-    over: bool = False
 
 
 @dataclass(kw_only=True)
@@ -100,7 +84,7 @@ class StudyReconciler:
     group: WorkerGroup
     _forgotten: dict[str, str] = field(default_factory=dict)  # digests by the Studies' uids
 
-    def reconcile(self, study: StudyObject, noted: Noted | None) -> StudyReport:
+    def reconcile(self, study: StudyObject, noted: Noted | None) -> Report:
         """Do what is next, and say how the Study is then."""
         step = next_step(study.digest, noted, self._submission(study, noted))
         return self._carried_out(step, study, noted)
@@ -120,24 +104,24 @@ class StudyReconciler:
 
     # ---- steps --------------------------------------------------------------------------------
 
-    def _carried_out(self, step: Step, study: StudyObject, noted: Noted | None) -> StudyReport:
+    def _carried_out(self, step: Step, study: StudyObject, noted: Noted | None) -> Report:
         match step:
             case Submit():
                 self._submit(study)
-                return StudyReport(**_told(of_submission("Submitting", "")))
+                return Report(**_told(of_submission("Submitting", "")))
             case AwaitSubmission(why=why):
-                return StudyReport(**_told(of_submission("Submitting", why)))
+                return Report(**_told(of_submission("Submitting", why)))
             case NoteRun(run=run):
                 return self._noted(study, noted, run)
             case NoteRefusal(reason=reason):
                 self._forget(study)
                 refused = Noted(digest=study.digest, run=None)
-                return StudyReport(**_told(of_refusal(reason)), noted=refused, over=True)
+                return Report(**_told(of_refusal(reason)), noted=refused, over=True)
             case FollowRun(run=run):
                 self._forget(study)
                 return self._followed(study, self.ledger.runs.get(run))
             case Rest():
-                return StudyReport(fields={}, conditions=[], over=True)
+                return Report(fields={}, conditions=[], over=True)
 
     def _submission(self, study: StudyObject, noted: Noted | None) -> Submission | None:
         """The Job that submits what is asked for; not looked for where that is noted."""
@@ -176,7 +160,7 @@ class StudyReconciler:
         self.cluster.delete(ConfigMap, submission_name(study))
         self._forgotten[study.uid] = study.digest
 
-    def _noted(self, study: StudyObject, before: Noted | None, run: str) -> StudyReport:
+    def _noted(self, study: StudyObject, before: Noted | None, run: str) -> Report:
         """The run is known and goes on from now on, and the one that it replaces ends."""
         if before is not None and before.run not in {None, run}:
             replaced = self._run(str(before.run))
@@ -186,16 +170,16 @@ class StudyReconciler:
         # It is not over before another look has deleted what submitted it.
         return replace(report, noted=Noted(digest=study.digest, run=run), over=False)
 
-    def _followed(self, study: StudyObject, run: Run) -> StudyReport:
+    def _followed(self, study: StudyObject, run: Run) -> Report:
         if run.state != "running":
             ended = self.scalers.end(study.uid)
-            return StudyReport(**_told(of_run(self._view(run))), over=ended)
+            return Report(**_told(of_run(self._view(run))), over=ended)
         scaling = self.scalers.ensure(study.uid, self._group(study, run), _policy(study))
         view = self._view(run, starting=scaling.reason)
         fields, conditions = of_run(replace(view, waits=scaling.trouble or view.waits))
         if not scaling.is_ours:
             del fields["message"]  # the operator that decides says it
-        return StudyReport(fields=fields, conditions=conditions)
+        return Report(fields=fields, conditions=conditions)
 
     # ---- the ledger ---------------------------------------------------------------------------
 

@@ -1,18 +1,16 @@
 """The status of a Study: what people see of it with `kubectl get`, `wait` and `describe`.
 
-A pure function of what the ledger says of its run. Conditions keep the time of their last change.
+A pure function of what the ledger says of its run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
+from fairlead.operator.conditions import Condition
 from fairlead.records import Counts, Run, Study
-
-ConditionKind: TypeAlias = Literal["Submitted", "Finished", "Failed", "Ready", "Deployed"]
 
 _PHASES = {
     "search": "Searching",
@@ -47,16 +45,6 @@ class RunView:
     waits: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Condition:
-    """One of the conditions; unknown where it has not been decided."""
-
-    kind: ConditionKind
-    status: Literal["True", "False"]
-    reason: str
-    message: str = ""
-
-
 def of_run(view: RunView) -> tuple[dict[str, Any], Sequence[Condition]]:
     """The fields of the status and its conditions, for a run."""
     run, counts = view.run, view.counts
@@ -87,40 +75,6 @@ def of_refusal(reason: str) -> tuple[dict[str, Any], Sequence[Condition]]:
     refused = Condition(kind="Submitted", status="False", reason="Refused", message=reason)
     failed = Condition(kind="Failed", status="True", reason="Refused", message=reason)
     return {"phase": "Refused", "message": reason, "run": None}, [refused, failed]
-
-
-def conditions(
-    wanted: Sequence[Condition], before: Sequence[Mapping[str, Any]], generation: int, now: datetime
-) -> list[dict[str, Any]]:
-    """Conditions as a status has them.
-
-    Args:
-        wanted: As they are now; others of before are dropped.
-        before: As the status has them.
-        generation: Of the object that they are about.
-        now: The time, for those that have changed.
-    """
-    known = {one["type"]: one for one in before}
-    return [_condition(one, known.get(one.kind), generation, now) for one in wanted]
-
-
-def _condition(
-    one: Condition, before: Mapping[str, Any] | None, generation: int, now: datetime
-) -> dict[str, Any]:
-    same = before is not None and before["status"] == one.status
-    since = before["lastTransitionTime"] if before is not None and same else _time(now)
-    return {
-        "type": one.kind,
-        "status": one.status,
-        "reason": one.reason,
-        "message": one.message,
-        "observedGeneration": generation,
-        "lastTransitionTime": since,
-    }
-
-
-def _time(now: datetime) -> str:
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _phase(view: RunView) -> str:

@@ -10,9 +10,9 @@ import pytest
 
 from fairlead.errors import Invalid
 from fairlead.operator import decide, status
+from fairlead.operator.conditions import Report, conditions
 from fairlead.operator.decide import Noted, Submission, next_step
 from fairlead.operator.handlers import changes, goes_on, noted_of
-from fairlead.operator.reconciler import StudyReport
 from fairlead.operator.study_object import StudyObject
 from fairlead.records import Counts, Run, Study, Verdict
 
@@ -136,18 +136,18 @@ def test_a_run_that_failed_says_why(state: Any, reason: str) -> None:
 
 def test_a_condition_keeps_the_time_of_its_last_change() -> None:
     running = status.of_run(VIEW)[1]
-    before = status.conditions(running, [], 3, NOW)
-    after = status.conditions(running, before, 4, LATER)
+    before = conditions(running, [], 3, NOW)
+    after = conditions(running, before, 4, LATER)
     assert [one["lastTransitionTime"] for one in after] == ["2026-11-29T12:00:00Z"] * 2
     done = status.of_run(replace(VIEW, run=replace(RUN, state="done")))[1]
-    ended = {one["type"]: one for one in status.conditions(done, after, 4, LATER)}
+    ended = {one["type"]: one for one in conditions(done, after, 4, LATER)}
     assert ended["Submitted"]["lastTransitionTime"] == "2026-11-29T12:00:00Z"
     assert ended["Finished"]["lastTransitionTime"] == "2026-11-29T13:00:00Z"
 
 
-def report(view: status.RunView, *, over: bool = False) -> StudyReport:
+def report(view: status.RunView, *, over: bool = False) -> Report:
     fields, told = status.of_run(view)
-    return StudyReport(
+    return Report(
         fields=fields, conditions=told, noted=Noted(digest="a", run=view.run.id), over=over
     )
 
@@ -171,9 +171,7 @@ def test_a_study_goes_on_until_it_is_settled_and_again_when_it_is_changed() -> N
 def test_a_refusal_takes_the_run_of_before_away() -> None:
     before = changes({}, report(VIEW), 3, NOW)
     fields, told = status.of_refusal("spec.yaml:4:3: search.trials must be at least 1")
-    refused = StudyReport(
-        fields=fields, conditions=told, noted=Noted(digest="b", run=None), over=True
-    )
+    refused = Report(fields=fields, conditions=told, noted=Noted(digest="b", run=None), over=True)
     after = {**before, **changes(before, refused, 4, LATER)}
     assert noted_of(after) == Noted(digest="b", run=None)
     assert (after["phase"], after["run"]) == ("Refused", None)
