@@ -6,43 +6,21 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, Secret
 from tests.support import cluster as clusters
+from tests.support.autoscalers import causes, command, done, scored, slow_spec, started, waiting
 from tests.support.waiting import wait_until
 
 from fairlead.kube.client import Cluster
 from fairlead.ledger.store import open_ledger
 
 MOST = 3
-SPEC = """
-name: prices
-data: {source: boston, target: MEDV, seed: 1}
-search:
-  method: random
-  trials: 40
-  folds: 3
-  over: [{family: "./slow.py:Slow", params: {min_samples_leaf: {low: 1, high: 30}}}]
-promote: {when: never}
-"""
-SLOW = """
-import time
-
-from sklearn.tree import DecisionTreeRegressor
-
-
-class Slow(DecisionTreeRegressor):
-    def fit(self, X, y, sample_weight=None, check_input=True):
-        time.sleep(0.5)
-        return super().fit(X, y, sample_weight, check_input)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -67,29 +45,6 @@ def environ(stores: clusters.Stores) -> Mapping[str, str]:
     return {**os.environ, **stores.environ, **own}
 
 
-def command(home: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "fairlead", "--home", str(home), *words]
-
-
-def done(home: Path, *words: str, environ: Mapping[str, str]) -> str:
-    ended = subprocess.run(
-        command(home, *words),
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
-def scored(trials: str) -> list[Any]:
-    return [
-        (one["number"], one["params"], one["scores"], one["state"]) for one in json.loads(trials)
-    ]
-
-
 def words(cluster: Cluster) -> list[str]:
     """The command line of an autoscaler there."""
     said = ["autoscale", "--runner", "kubernetes", "--namespace", cluster.namespace]
@@ -100,37 +55,15 @@ def words(cluster: Cluster) -> list[str]:
 def autoscale(
     cluster: Cluster, tmp_path: Path, name: str, environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    with (tmp_path / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(
-            command(tmp_path / name, *words(cluster), "--json"),
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-
-
-def causes(tmp_path: Path, name: str) -> list[str]:
-    """Of the decisions of this autoscaler."""
-    lines = (tmp_path / f"{name}.log").read_text().splitlines()
-    return [json.loads(line)["cause"] for line in lines if line.startswith("{")]
-
-
-def waiting(tmp_path: Path) -> str:
-    """Which of the two autoscalers waits for the end of the other."""
-    said = "waiting for its end"
-    return next(
-        (one for one in ("one", "two") if said in (tmp_path / f"{one}.log").read_text()), ""
-    )
+    log = tmp_path / f"{name}.log"
+    return started(log, tmp_path / name, *words(cluster), "--json", environ=environ)
 
 
 @pytest.mark.timeout(900)
 def test_a_pod_and_an_autoscaler_die_and_every_trial_counts_once(
     cluster: Cluster, stores: clusters.Stores, environ: Mapping[str, str], tmp_path: Path
 ) -> None:
-    spec = tmp_path / "prices.yaml"
-    spec.write_text(SPEC)
-    (tmp_path / "slow.py").write_text(SLOW)
+    spec = slow_spec(tmp_path, trials=40, seconds=0.5)
     alone = {**os.environ, "FAIRLEAD_MLFLOW_URI": "none"}
     done(tmp_path / "alone", "run", str(spec), environ=alone)
     expected = scored(done(tmp_path / "alone", "trials", "prices", "--json", environ=alone))

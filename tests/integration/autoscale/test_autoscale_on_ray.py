@@ -10,37 +10,15 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from tests.support.autoscalers import causes, command, done, scored, slow_spec, started, waiting
 from tests.support.postgres import database
 from tests.support.ray import CORES, RayCluster, ray_cluster
 from tests.support.waiting import wait_until
 
 from fairlead.ledger.store import open_ledger
-
-SPEC = """
-name: prices
-data: {source: boston, target: MEDV, seed: 1}
-search:
-  method: random
-  trials: 24
-  folds: 3
-  over: [{family: "./slow.py:Slow", params: {min_samples_leaf: {low: 1, high: 30}}}]
-promote: {when: never}
-"""
-SLOW = """
-import time
-
-from sklearn.tree import DecisionTreeRegressor
-
-
-class Slow(DecisionTreeRegressor):
-    def fit(self, X, y, sample_weight=None, check_input=True):
-        time.sleep(0.15)
-        return super().fit(X, y, sample_weight, check_input)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -62,42 +40,6 @@ def environ(cluster: RayCluster, postgres: str, tmp_path: Path) -> Iterator[Mapp
         }
 
 
-def command(home: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "fairlead", "--home", str(home), *words]
-
-
-def done(home: Path, *words: str, environ: Mapping[str, str]) -> str:
-    ended = subprocess.run(
-        command(home, *words),
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
-def started(
-    log: Path, home: Path, *words: str, environ: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            command(home, *words),
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-
-
-def scored(trials: str) -> list[Any]:
-    return [
-        (one["number"], one["params"], one["scores"], one["state"]) for one in json.loads(trials)
-    ]
-
-
 def workers(cluster: RayCluster) -> list[psutil.Process]:
     """The processes of workers on the cluster, of all processes that descend from its head."""
     return [
@@ -117,27 +59,11 @@ def autoscale(
     return started(log, tmp_path / name, "autoscale", *words, environ={**environ, **home})
 
 
-def causes(tmp_path: Path, name: str) -> list[str]:
-    """Of the decisions of this autoscaler."""
-    lines = (tmp_path / f"{name}.log").read_text().splitlines()
-    return [json.loads(line)["cause"] for line in lines if line.startswith("{")]
-
-
-def waiting(tmp_path: Path) -> str:
-    """Which of the two autoscalers waits for the end of the other."""
-    said = "waiting for its end"
-    return next(
-        (one for one in ("one", "two") if said in (tmp_path / f"{one}.log").read_text()), ""
-    )
-
-
 @pytest.mark.timeout(900)
 def test_an_actor_and_an_autoscaler_die_and_every_trial_counts_once(
     cluster: RayCluster, environ: Mapping[str, str], tmp_path: Path
 ) -> None:
-    spec = tmp_path / "prices.yaml"
-    spec.write_text(SPEC)
-    (tmp_path / "slow.py").write_text(SLOW)
+    spec = slow_spec(tmp_path, trials=24, seconds=0.15)
     alone = {**os.environ, "FAIRLEAD_MLFLOW_URI": "none"}
     done(tmp_path / "alone", "run", str(spec), environ=alone)
     expected = scored(done(tmp_path / "alone", "trials", "prices", "--json", environ=alone))
