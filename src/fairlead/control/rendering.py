@@ -55,6 +55,7 @@ def study_object(loaded: Loaded, request: ClusterRequest) -> Mapping[str, Any]:
         InvalidSpec: It names a file that cannot be read.
         InvalidData: Its files are no text, or too large for an object.
     """
+    from fairlead.kube.floats import noted
     from fairlead.kube.kinds import API_VERSION, STUDIES
 
     with loaded.located():
@@ -66,10 +67,11 @@ def study_object(loaded: Loaded, request: ClusterRequest) -> Mapping[str, Any]:
     name = loaded.spec.name.rstrip("-")
     if name == loaded.spec.name:
         del document["name"]
+    annotations = noted(document)
     return {
         "apiVersion": API_VERSION,
         "kind": STUDIES.name,
-        "metadata": {"name": name},
+        "metadata": {"name": name, **({"annotations": annotations} if annotations else {})},
         "spec": {**document, **_asked(request), **({"files": files} if files else {})},
     }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from fairlead.errors import Invalid
+from fairlead.kube.floats import restored
 
 DOCUMENT = "spec.yaml"
 """The file of the document, beside `files`."""
@@ -65,14 +66,15 @@ class StudyObject:
         """The Study of an object, whose form the API server has checked.
 
         Raises:
-            Invalid: More workers are asked for at least than at most.
+            Invalid: More workers are asked for at least than at most, or its annotation of floats
+                is none.
         """
         metadata, spec = body["metadata"], body["spec"]
         workers, resources = spec.get("workers", {}), spec.get("resources", {})
         least, most = workers.get("min", 0), workers.get("max", _MOST)
         if least > most:
             raise Invalid(f"spec.workers: min {least} is more than max {most}")
-        document = {"name": metadata["name"], **spec}
+        document = {"name": metadata["name"], **restored(spec, metadata.get("annotations") or {})}
         return cls(
             name=metadata["name"],
             namespace=metadata["namespace"],

@@ -25,7 +25,7 @@ search:
   folds: 2
   over:
     - family: xgboost
-      params: {n_estimators: [20, 40], max_depth: [3, 6]}
+      params: {n_estimators: [20, 40], max_depth: [3, 6], reg_alpha: {low: 0.0, high: 1.0}}
     - family: lightgbm
       params: {n_estimators: [20, 40], num_leaves: [7, 31], learning_rate: 0.1}
     - family: catboost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 from fairlead.control.rendering import MOST, ClusterRequest, study_object
-from fairlead.errors import InvalidData, InvalidSpec
+from fairlead.errors import Invalid, InvalidData, InvalidSpec
+from fairlead.operator.study_object import StudyObject
 from fairlead.spec.load import load
 
 SPEC = """
@@ -50,6 +52,60 @@ def test_the_document_is_kept_as_it_is(folder: Path) -> None:
             "over": [{"family": "linear", "params": {"alpha": [0.1, None]}}],
         },
     }
+
+
+FLOATS = """
+name: prices
+data: {source: boston}
+search:
+  method: random
+  trials: 4
+  over:
+    - family: forest
+      params:
+        a/b~c: {low: 0.0, high: 1.0}
+        whole: {low: 0, high: 1}
+        max_features: [1, 1.0, 0.5, true, null, "1.0"]
+        alpha: 2.0
+    - family: linear
+      params: {alpha: [1e3, -0.0, 1e22]}
+"""
+
+
+def as_an_api_server_has_it(part: Any) -> Any:
+    """Numbers as it writes them: of whole ones those below 1e21 without a point."""
+    if isinstance(part, float) and part.is_integer() and abs(part) < 1e21:
+        return int(part)
+    if isinstance(part, Mapping):
+        return {key: as_an_api_server_has_it(each) for key, each in part.items()}
+    return [as_an_api_server_has_it(each) for each in part] if isinstance(part, list) else part
+
+
+def test_a_number_with_a_point_has_it_again_where_the_study_is_read(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(FLOATS)
+    loaded = load(tmp_path / "spec.yaml")
+    made: Any = as_an_api_server_has_it(study_object(loaded, ClusterRequest()))
+    assert json.dumps(made["spec"]["search"]) != json.dumps(loaded.tree.plain()["search"])
+    metadata = {**made["metadata"], "namespace": "ml", "uid": "u"}
+    study = StudyObject.read({**made, "metadata": metadata})
+    given = loaded.tree.plain()
+    assert repr(study.document["search"]) == repr(given["search"]).replace("-0.0", "0.0")
+
+
+@pytest.mark.parametrize("noted", ["", "{}", "[1]", "/search"])
+def test_what_notes_no_places_is_refused(noted: str) -> None:
+    metadata = {"name": "x", "namespace": "ml", "uid": "u"}
+    annotated = {**metadata, "annotations": {"fairlead.dev/floats": noted}}
+    with pytest.raises(Invalid, match="must be a JSON list of pointers"):
+        StudyObject.read({"metadata": annotated, "spec": {}})
+
+
+def test_places_that_are_not_there_any_more_are_passed_over() -> None:
+    metadata = {"name": "x", "namespace": "ml", "uid": "u"}
+    annotated = {**metadata, "annotations": {"fairlead.dev/floats": '["/a/b", "/c", "/d/0"]'}}
+    spec = {"a": 1, "c": "text", "d": [True, 1]}
+    study = StudyObject.read({"metadata": annotated, "spec": spec})
+    assert repr(study.document) == repr({"name": "x", **spec})
 
 
 def test_files_that_it_names_are_inside(folder: Path) -> None:
