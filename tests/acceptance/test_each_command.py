@@ -26,10 +26,8 @@ def test_each_command_does_its_work(place: Place) -> None:
     done("new", "prices", "--example", "boston")
     assert (place.folder / "prices" / "boston.yaml").exists()
     assert "1 trial" in done("plan", "ridge.yaml")
-    assert "kind: Study" in done("render", "ridge.yaml", "--for", "kubernetes")
-    assert "kind: StatefulSet" in done("install", "--with", "postgresql", "--dry-run")
-    used.append("uninstall")
-    assert "kubeconfig" in place.run("uninstall", "--context", "no-such-context").stderr
+    assert done("score", "ridge.yaml").startswith("mse=")
+    used += asked_of_no_cluster(place)
     run = ("run", "ridge.yaml", "--set", "search.over[0].params.alpha=[0.7]")
     assert json.loads(done(*run, "--json"))["version"] == 3
     assert done("studies").count("ridge") == 3
@@ -68,6 +66,14 @@ def test_each_command_does_its_work(place: Place) -> None:
     assert worker.wait(60) == 0
     used += held_and_kept(place)
     assert {*used} == {*NAMES}
+
+
+def asked_of_no_cluster(place: Place) -> list[str]:
+    """What can be said of a cluster without one."""
+    assert "kind: Study" in place.done("render", "ridge.yaml", "--for", "kubernetes")
+    assert "kind: StatefulSet" in place.done("install", "--with", "postgresql", "--dry-run")
+    assert "kubeconfig" in place.run("uninstall", "--context", "no-such-context").stderr
+    return ["render", "install", "uninstall"]
 
 
 def held_and_kept(place: Place) -> list[str]:

@@ -36,6 +36,7 @@ COMMANDS = {
         "new": "Write a spec to start from.",
         "plan": "Show what a run would do, and how long it would take.",
         "run": "Search, refit, judge and register: the whole path of a spec.",
+        "score": "Score one parameter set of a spec, without a study.",
         "studies": "List the studies.",
         "trials": "List the trials of a study.",
         "report": "Write a study's report, one HTML file.",

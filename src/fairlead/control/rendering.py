@@ -58,12 +58,7 @@ def study_object(loaded: Loaded, request: ClusterRequest) -> Mapping[str, Any]:
     from fairlead.kube.floats import noted
     from fairlead.kube.kinds import API_VERSION, STUDIES
 
-    with loaded.located():
-        named = list(_named(loaded.spec, loaded.base))
-        files = _contents(named)
-    document = loaded.tree.plain()
-    for each in named:
-        _replace(document, each.key, each.value)
+    document, files = packed(loaded)
     name = loaded.spec.name.rstrip("-")
     if name == loaded.spec.name:
         del document["name"]
@@ -74,6 +69,25 @@ def study_object(loaded: Loaded, request: ClusterRequest) -> Mapping[str, Any]:
         "metadata": {"name": name, **({"annotations": annotations} if annotations else {})},
         "spec": {**document, **_asked(request), **({"files": files} if files else {})},
     }
+
+
+def packed(loaded: Loaded) -> tuple[dict[str, Any], Mapping[str, str]]:
+    """A spec's document, and the texts of the files that it names, by the names there.
+
+    Args:
+        loaded: The spec; what it says is kept as it is, without defaults.
+
+    Raises:
+        InvalidSpec: It names a file that cannot be read.
+        InvalidData: Its files are no text, or too large for an object.
+    """
+    with loaded.located():
+        named = list(_named(loaded.spec, loaded.base))
+        files = _contents(named)
+    document = loaded.tree.plain()
+    for each in named:
+        _replace(document, each.key, each.value)
+    return document, files
 
 
 def _asked(request: ClusterRequest) -> Mapping[str, Any]:

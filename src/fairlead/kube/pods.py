@@ -68,6 +68,17 @@ def labels(*, instance: str, component: str) -> dict[str, str]:
     return {f"app.kubernetes.io/{key}": value for key, value in named.items()}
 
 
+def foreign_labels(*, name: str, component: str) -> dict[str, str]:
+    """The labels of what other platforms run: the policies of an installation are not for it.
+
+    Args:
+        name: Of the model.
+        component: What it is of it.
+    """
+    named = {"name": name, "part-of": "fairlead", "component": component}
+    return {f"app.kubernetes.io/{key}": value for key, value in named.items()}
+
+
 def container(  # noqa: PLR0913 - what containers of Fairlead differ in
     place: PodPlace,
     *,

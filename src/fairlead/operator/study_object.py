@@ -14,8 +14,6 @@ from typing import Any, Self
 from fairlead.errors import Invalid
 from fairlead.kube.floats import restored
 
-DOCUMENT = "spec.yaml"
-"""The file of the document, beside `files`."""
 OWN = ("workers", "resources", "files", "deploy")
 """The keys of a Study's spec that are not the document's."""
 _MOST = 8

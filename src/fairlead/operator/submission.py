@@ -6,9 +6,7 @@ right on the cluster. The pod tells the run's id, or why there is none, as its t
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 from lightkube.models.batch_v1 import (
     JobSpec,
@@ -16,24 +14,17 @@ from lightkube.models.batch_v1 import (
     PodFailurePolicyOnExitCodesRequirement,
     PodFailurePolicyRule,
 )
-from lightkube.models.core_v1 import (
-    ConfigMapVolumeSource,
-    KeyToPath,
-    PodTemplateSpec,
-    Volume,
-    VolumeMount,
-)
+from lightkube.models.core_v1 import PodTemplateSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import ConfigMap, Pod
-from ruamel.yaml import YAML
 
 from fairlead.errors import Conflict
-from fairlead.kube import pods
+from fairlead.kube import pods, spec_files
 from fairlead.kube.kinds import STUDIES
 from fairlead.kube.place import PodPlace
 from fairlead.operator.decide import Submission
-from fairlead.operator.study_object import DOCUMENT, StudyObject
+from fairlead.operator.study_object import StudyObject
 from fairlead.runners.kubernetes_job import another_where_disrupted
 from fairlead.runners.kubernetes_status import waiting_reason
 
@@ -43,7 +34,6 @@ DIGEST_LABEL = "fairlead.dev/submission"
 POD_ANNOTATION = "fairlead.dev/pod"
 """The annotation of such a Job that says of which image its pod is, and what it asks for."""
 
-_FOLDER = "/study"
 _REPORT = "/dev/termination-log"
 _SECONDS = 3600
 """In which data is read, families are checked, and all is put into the stores."""
@@ -60,11 +50,9 @@ def submission_name(study: StudyObject) -> str:
 
 def study_files(study: StudyObject) -> ConfigMap:
     """The document, and the files that it names."""
-    text = io.StringIO()
-    YAML(typ="safe", pure=True).dump(dict(study.document), text)
     return ConfigMap(
         metadata=_metadata(study),
-        data={DOCUMENT: text.getvalue(), **{key: study.files[name] for key, name in _keys(study)}},
+        data=spec_files.content(study.document, study.files),
         immutable=True,
     )
 
@@ -78,22 +66,17 @@ def submission_job(study: StudyObject, place: PodPlace, settings: str) -> Job:
         settings: Name of the ConfigMap and of the Secret that say where the stores are.
     """
     deploy = ["--deploy"] if study.deploy else []
-    document = str(PurePosixPath(_FOLDER, DOCUMENT))
     one = pods.container(
         place,
         name="submit",
-        arguments=["submit", document, *deploy, "--id-file", _REPORT],
+        arguments=["submit", spec_files.PATH, *deploy, "--id-file", _REPORT],
         requests={"cpu": study.workers.cpu, "memory": study.workers.memory},
         limits={"memory": study.workers.memory},
         config_maps=[settings],
         secrets=[settings],
     )
-    one.volumeMounts = [
-        *(one.volumeMounts or ()),
-        VolumeMount(name="study", mountPath=_FOLDER, readOnly=True),
-    ]
     template = pods.pod(place, one, grace=10, restarts="Never")
-    template.volumes = [*(template.volumes or ()), _volume(study)]
+    spec_files.place(study.files, submission_name(study), pod=template, container=one)
     return Job(
         metadata=_metadata(study, annotations={POD_ANNOTATION: _pod(study, place)}),
         spec=JobSpec(
@@ -159,18 +142,6 @@ def _digest(job: Job) -> str:
     """Of what a Job submits; empty where it is somebody else's."""
     assert job.metadata is not None
     return str((job.metadata.labels or {}).get(DIGEST_LABEL, ""))
-
-
-def _keys(study: StudyObject) -> list[tuple[str, str]]:
-    """The key of each file in the ConfigMap: names may have slashes, keys not."""
-    return [(f"file-{number}", name) for number, name in enumerate(sorted(study.files))]
-
-
-def _volume(study: StudyObject) -> Volume:
-    placed = [(DOCUMENT, DOCUMENT), *_keys(study)]
-    items = [KeyToPath(key=key, path=path) for key, path in placed]
-    source = ConfigMapVolumeSource(name=submission_name(study), items=items)
-    return Volume(name="study", configMap=source)
 
 
 def _metadata(study: StudyObject, annotations: Mapping[str, str] | None = None) -> ObjectMeta:

@@ -51,7 +51,7 @@ def start_deployment(  # noqa: PLR0913 - what, how, and who asks
     """
     chosen = deployable_version(stores, model, version)
     serve = serve or serve_settings(stores.ledger, chosen)
-    revision = stores.ledger.routes.revise(_revision(chosen, serve))
+    revision = stores.ledger.routes.revise(revision_of(chosen, serve))
     return stores.ledger.deployments.begin(
         Deployment(
             model=model,
@@ -159,10 +159,11 @@ def _steps(ledger: Ledger, model: str, steps: tuple[int, ...]) -> tuple[int, ...
     return steps if route is not None and route.traffic else (100,)
 
 
-def _revision(version: Version, serve: Serve) -> Revision:
+def revision_of(version: Version, serve: Serve, *, name: str = "") -> Revision:
+    """A version with its serving settings; the ledger gives it a name if it has none."""
     return Revision(
         model=version.model,
-        name="",  # the ledger gives it
+        name=name,
         version=version.number,
         allowance=_allowance(serve),
     )

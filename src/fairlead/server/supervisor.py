@@ -22,6 +22,7 @@ from fairlead.server.auth import TokenAuthenticator
 from fairlead.server.canary import CanaryMetrics
 from fairlead.server.events import AddressBound, ServerEvent
 from fairlead.server.executor import Executor
+from fairlead.server.fixed_version import FixedVersion, fixed_revision
 from fairlead.server.listening import BoundAddress, bind
 from fairlead.server.process_pool import ProcessPool
 from fairlead.server.reconciler import Reconciler
@@ -47,6 +48,7 @@ class ServeOptions:
 
     Args:
         models: Those to serve; None for all, those that are deployed later included.
+        version: Of the one model, served whatever the ledger routes; None to follow the ledger.
         host: Name or address to bind.
         port: To bind; 0 for a free one.
         processes: How many serve; None for one a core, at least two and at most four.
@@ -60,6 +62,7 @@ class ServeOptions:
     """
 
     models: tuple[str, ...] | None = None
+    version: int | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     processes: int | None = None
@@ -152,7 +155,8 @@ class _Supervisor:
         """Serve until asked to stop, and drain."""
         options = self._options
         self._pool.poll(0.0)  # the processes start while the ledger is read
-        deploy_champions(self._stores, options.models, self._on_event)
+        if options.version is None:
+            deploy_champions(self._stores, options.models, self._on_event)
         self._on_event(AddressBound(url=self._address.url, processes=self._count))
         self._reconciler.start()
         while not shutdown.count:
@@ -185,13 +189,15 @@ class _Supervisor:
             grace=min(options.grace, _ORPHAN_GRACE),
         )
 
-    def _make_reconciler(self) -> Reconciler:
+    def _make_reconciler(self) -> Reconciler | FixedVersion:
         options = self._options
         verifications = Verifications(
             self._stores,
             CheckCache(options.check_cache),
             on_finished=self._wake.set,
         )
+        if options.version is not None:
+            return self._make_fixed(options.version, verifications)
         return Reconciler(
             ledger=self._stores.ledger,
             server=Server(
@@ -206,6 +212,18 @@ class _Supervisor:
             verifications=verifications,
             executor=self._make_executor(verifications),
             observer=self._observer,
+            wake=self._wake,
+            on_event=self._on_event,
+        )
+
+    def _make_fixed(self, version: int, verifications: Verifications) -> FixedVersion:
+        (model,) = self._options.models or ()
+        revision, sticky = fixed_revision(self._stores, model, version)
+        return FixedVersion(
+            revision,
+            sticky=sticky,
+            pool=self._pool,
+            verifications=verifications,
             wake=self._wake,
             on_event=self._on_event,
         )

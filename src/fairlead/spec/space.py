@@ -116,6 +116,13 @@ class Range(BaseModel):
         return Decimal(str(self.low)), Decimal(str(self.high)), Decimal(str(self.step))
 
 
+def written(value: Scalar) -> str:
+    """A value as YAML writes it, texts without quotes."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return value if isinstance(value, str) else repr(value)
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, (Mapping, Range)):
         return "range"

@@ -19,6 +19,7 @@ import click
 from fairlead.cli.context import opened, settings
 from fairlead.cli.deployment_progress import step
 from fairlead.cli.next_steps import explained, with_commands
+from fairlead.cli.options import VersionNumber
 from fairlead.cli.output import exit_status, printable
 from fairlead.errors import FairleadError
 
@@ -38,12 +39,19 @@ _EPILOG = """\b
 Examples:
   fairlead serve
   fairlead serve boston-prices --port 8000 --processes 2
+  fairlead serve boston-prices --version 3
   fairlead token add shop && fairlead serve --host 0.0.0.0
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option(
+    "--version",
+    type=VersionNumber(),
+    metavar="VERSION",
+    help="Of the one MODEL: serve it alone, whatever the ledger routes.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -84,6 +92,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     ctx: click.Context,
     *,
     models: tuple[str, ...],
+    version: int | None,
     port: int,
     host: str,
     processes: int | None,
@@ -96,7 +105,12 @@ def command(  # noqa: PLR0913 - click passes each option by name
     The version that was deployed last is live; of a model that never was deployed, the champion
     is. Deployments are carried out while this runs. Ctrl-C or SIGTERM finishes running requests;
     a second one ends at once.
+
+    With --version one version is served, and the ledger is only read, at the start: for platforms
+    that split the traffic themselves.
     """
+    if version is not None and len(models) != 1:
+        raise click.UsageError("--version needs one MODEL.")
     from fairlead.server.auth import read_tokens, serving_tokens
     from fairlead.server.supervisor import ServeOptions, serve
     from fairlead.serving import settings as process
@@ -112,6 +126,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         known = serving_tokens(read_tokens(settings(ctx).tokens), time.time())
         options = ServeOptions(
             models=models or None,
+            version=version,
             host=host,
             port=port,
             processes=processes,

@@ -145,7 +145,7 @@ class Installation:
             )
         self._refuse_stores()
         for image in self.images:
-            _refuse_image(image)
+            refuse_image(image)
         for claim in self.claims.values():
             refuse_quantity(claim.size, "a volume's size")
 
@@ -205,8 +205,12 @@ def refuse_quantity(text: str, what: str) -> None:
         raise Invalid(f"{what} must be a quantity such as 500m, 512Mi or 10Gi, not {text!r}")
 
 
-def _refuse_image(image: str) -> None:
-    """Refuse one that nobody can name twice: a node pulls `latest` anew, whatever that is then."""
+def refuse_image(image: str) -> None:
+    """Refuse one that nobody can name twice: a node pulls `latest` anew, whatever that is then.
+
+    Raises:
+        Invalid: It is one.
+    """
     last = image.rpartition("/")[2]
     tag = last.partition(":")[2]
     if "@sha256:" not in image and tag in {"", _LATEST}:
