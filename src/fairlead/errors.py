@@ -186,6 +186,8 @@ class Unexportable(Failed):
 class Forbidden(Failed):
     """A right is missing, or a quota is used up: it works once somebody gives it."""
 
+    default_code = "not_allowed"
+
 
 class Conflict(Failed):
     """Somebody else changed it first."""

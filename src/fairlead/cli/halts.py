@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fairlead.cli.next_steps import program
@@ -10,8 +11,17 @@ if TYPE_CHECKING:
     from fairlead.control.halts import Halt
 
 
-def in_words(halt: Halt, what: str = "this run") -> str:
-    """What is missing, and the command that starts it."""
-    if halt == "no_worker":
-        return f"no worker is alive: start `{program()} worker`"
-    return f"nobody carries {what}: start `{program()} controller`"
+def in_words(halt: Halt, what: str = "this run", autoscalers: Sequence[str] = ()) -> str:
+    """What is missing, and the command that starts it, or says why it is not there.
+
+    Args:
+        halt: What is missing.
+        what: Lacks it.
+        autoscalers: Names of those that decide how many workers there are.
+    """
+    if halt == "no_controller":
+        return f"nobody carries {what}: start `{program()} controller`"
+    if autoscalers:
+        whose = f"autoscaler {', '.join(map(repr, autoscalers))} starts them"
+        return f"no worker is alive: {whose}, see `{program()} fleet --decisions`"
+    return f"no worker is alive: start `{program()} worker`"

@@ -74,7 +74,9 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
     pods = _pods(request, settings)
     with (
         Cluster(namespace=request.namespace) as cluster,
-        open_ledger(settings.ledger_url, patience=_PATIENCE) as ledger,
+        open_ledger(
+            settings.ledger_url, patience=_PATIENCE, setting=settings.ledger_setting
+        ) as ledger,
     ):
         stores = Stores(ledger=ledger, artifacts=open_artifacts(settings))
         place = KubernetesPlace(pods=pods, namespace=cluster.namespace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from fairlead.cli.context import opened, settings
 from fairlead.cli.interrupts import counted
 from fairlead.cli.kubernetes import on_option
 from fairlead.cli.output import json_option, print_json
+
+if TYPE_CHECKING:
+    from fairlead.control.halts import Halt
 
 _EPILOG = """\b
 Examples:
@@ -52,9 +56,12 @@ def command(  # noqa: PLR0913 - click passes each option by name
         left = f"not watching any more: run {found.id} goes on"
         stop = meanwhile.enter_context(counted(keeps=False, lost=left))
         listener = meanwhile.enter_context(watching(quiet=False))
-        outcome = watch(
-            stores, found, listener, stop, on_halt=lambda halt: listener.note(in_words(halt))
-        )
+
+        def tell(halt: Halt) -> None:
+            held = [one.name for one in stores.ledger.autoscaling.all() if one.holder]
+            listener.note(in_words(halt, autoscalers=held))
+
+        outcome = watch(stores, found, listener, stop, on_halt=tell)
     if as_json:
         print_json(outcome.to_json())
     else:
