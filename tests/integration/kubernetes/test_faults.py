@@ -19,10 +19,13 @@ from typing import Any
 import pytest
 from lightkube.models.core_v1 import ResourceQuotaSpec
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.apps_v1 import StatefulSet
+from lightkube.resources.apps_v1 import Deployment, StatefulSet
 from lightkube.resources.batch_v1 import Job
-from lightkube.resources.core_v1 import Node, Pod, PodEviction, ResourceQuota
+from lightkube.resources.core_v1 import ConfigMap, Node, Pod, PodEviction, ResourceQuota
 from lightkube.resources.rbac_authorization_v1 import Role
+from tests.support import cluster as clusters
+from tests.support import own_cluster
+from tests.support.cluster_objects import in_namespace, naming
 from tests.support.installation import (
     LONG,
     Installed,
@@ -33,6 +36,7 @@ from tests.support.installation import (
 )
 from tests.support.waiting import wait_until
 
+from fairlead.kube.client import Cluster
 from fairlead.kube.install.rights import OPERATOR
 from fairlead.kube.kinds import STUDIES
 from fairlead.operator.study_object import StudyObject
@@ -132,10 +136,62 @@ def following(
             installed.remove(name)
 
 
+# ---- the cluster ------------------------------------------------------------------------------
+
+
+def test_a_node_that_is_silent_for_a_minute_costs_no_trial(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """Its kubelet stops, and a worker on it dies, which nobody can see but by its lease."""
+    own_cluster.owned()
+    spec = slow(50, seed=11, seconds=1.0)
+    with running(installed, tmp_path, "node-lost", spec) as run:
+        run.has_done(2)
+        wait_until(lambda: installed.status("node-lost")["workers"] == 2, seconds=LONG, every=0.2)
+        victim = name_of(installed.workers()[0])
+        with own_cluster.stopped("kubelet"):
+            own_cluster.kill_in_containers(victim)
+            run.has_done(installed.done("node-lost") + 10)  # more than the two had in hand
+            assert victim in {name_of(one) for one in installed.workers()}
+            wait_until(lambda: not is_ready(installed), seconds=LONG, every=0.5)
+        run.ends_as_on_one_machine()
+
+
+def is_ready(installed: Installed) -> bool:
+    (node,) = installed.cluster.list(Node)
+    assert node.status is not None
+    return any(one.type == "Ready" and one.status == "True" for one in node.status.conditions or ())
+
+
+def test_an_api_server_that_is_started_again_ends_nothing(
+    installed: Installed, tmp_path: Path
+) -> None:
+    own_cluster.owned()
+    spec = slow(30, seed=12)
+    with running(installed, tmp_path, "api-away", spec) as run:
+        run.has_done(2)
+        with own_cluster.stopped("kube-apiserver"):
+            wait_until(lambda: "the API server" in run.said, seconds=LONG, every=0.1)
+            assert "is away" in run.said
+        run.ends_as_on_one_machine()
+    assert restarts(installed) == {"operator": 0, "server": 0}
+
+
+def restarts(installed: Installed) -> dict[str, int]:
+    """Of the containers of Fairlead's own programs."""
+    found = {}
+    for component in ("operator", "server"):
+        (pod,) = installed.cluster.list(Pod, labels={"app.kubernetes.io/component": component})
+        assert pod.status is not None
+        (container,) = pod.status.containerStatuses or ()
+        found[component] = container.restartCount
+    return found
+
+
 # ---- the stores -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("server", "seed"), [("rabbitmq", 13)])
+@pytest.mark.parametrize(("server", "seed"), [("rabbitmq", 13), ("postgresql", 14)])
 def test_a_server_whose_pod_is_deleted_has_lost_nothing(
     installed: Installed, tmp_path: Path, server: str, seed: int
 ) -> None:
@@ -153,6 +209,43 @@ def has_server(installed: Installed, name: str) -> bool:
 
 
 # ---- what is there twice, or not --------------------------------------------------------------
+
+
+def test_of_two_operators_each_thing_is_done_once(installed: Installed, tmp_path: Path) -> None:
+    """Also where one of them ends, which may be the one that has decided so far."""
+    installed.cluster.merge(Deployment, OPERATOR, {"spec": {"replicas": 2}})
+    try:
+        wait_until(lambda: operators(installed) == 2, seconds=LONG, every=0.2)
+        with running(installed, tmp_path, "two", slow(24, seed=15)) as run:
+            submitted = set()
+
+            def has_begun() -> bool:
+                jobs = installed.cluster.list(Job, labels=SUBMISSION)
+                submitted.update(str(one.metadata.uid) for one in jobs if one.metadata)
+                return installed.done("two") >= 4
+
+            wait_until(has_begun, seconds=LONG, every=0.1)
+            assert len(submitted) == 1
+            installed.cluster.merge(Deployment, OPERATOR, {"spec": {"replicas": 1}})
+            assert {job.rpartition("-")[2] for job in jobs_of_workers(installed)} == {"1", "2"}
+            run.ends_as_on_one_machine()
+        runs = [one["run"]["id"] for one in installed.fairlead("runs") if one["study"] == "two"]
+        assert len(runs) == 1
+        decided = installed.fairlead("fleet", "--decisions")
+        started = [one["start"] for one in decided if one["autoscaler"].startswith("two-")]
+        assert sum(started) == 2
+    finally:
+        installed.cluster.merge(Deployment, OPERATOR, {"spec": {"replicas": 1}})
+        wait_until(lambda: operators(installed) == 1, seconds=LONG, every=0.2)
+
+
+def operators(installed: Installed) -> int:
+    status = installed.cluster.get(Deployment, OPERATOR).status
+    return (status and status.readyReplicas) or 0
+
+
+def jobs_of_workers(installed: Installed) -> list[str]:
+    return [name_of(one) for one in installed.cluster.list(Job, labels=WORKER)]
 
 
 def test_a_job_that_is_there_and_is_somebody_elses_is_said_and_waited_for(
@@ -188,7 +281,7 @@ def test_a_right_that_is_taken_away_is_said_and_waited_for(
         kept = [one for one in rules if resource not in one["resources"]]
         installed.cluster.merge(Role, OPERATOR, {"rules": kept})
 
-    with running(installed, tmp_path, "forbidden", slow(40, seed=17)) as run:
+    with running(installed, tmp_path, "forbidden", slow(30, seed=17)) as run:
         try:
             run.has_done(2)
             without("jobs")
@@ -207,7 +300,7 @@ def test_a_right_that_is_taken_away_is_said_and_waited_for(
 
 
 def test_a_drain_of_the_node_costs_no_trial(installed: Installed, tmp_path: Path) -> None:
-    with running(installed, tmp_path, "drained", slow(40, seed=18)) as run:
+    with running(installed, tmp_path, "drained", slow(24, seed=18)) as run:
         run.has_done(2)
         (node,) = [name_of(one) for one in installed.cluster.list(Node)]
         drained = {name_of(one) for one in installed.workers()}
@@ -263,5 +356,59 @@ def used(installed: Installed) -> int:
     return int(((status and status.used) or {}).get("pods", 0))
 
 
+def test_an_image_that_is_missing_is_said(installed: Installed, tmp_path: Path) -> None:
+    good = image(installed)
+    give_image(installed, "localhost/no-such-image:1")
+    try:
+        with running(installed, tmp_path, "no-image", slow(4, seed=21)) as run:
+            run.tells("the image 'localhost/no-such-image:1' cannot be pulled: ")
+            give_image(installed, good)
+            run.ends_as_on_one_machine()
+    finally:
+        give_image(installed, good)
+
+
 def name_of(one: Any) -> str:
     return str(one.metadata.name)
+
+
+def image(installed: Installed) -> str:
+    """That of which the operator makes pods."""
+    found = installed.cluster.get(Deployment, OPERATOR)
+    container = found.spec.template.spec.containers[0]  # type: ignore[union-attr]
+    (value,) = [one.value for one in container.env or () if one.name == "FAIRLEAD_IMAGE"]
+    return str(value)
+
+
+def give_image(installed: Installed, name: str) -> None:
+    """Have the operator make pods of this image."""
+    variable = f"FAIRLEAD_IMAGE={name}"
+    installed.kubectl("set", "env", f"deployment/{OPERATOR}", variable)
+    installed.kubectl("rollout", "status", f"deployment/{OPERATOR}", "--timeout=110s")
+
+
+# ---- the end ----------------------------------------------------------------------------------
+
+
+def test_after_all_of_it_nothing_is_left(installed: Installed) -> None:
+    """Of a cluster that others use, whose objects stay as they are."""
+    with clusters.namespace() as other, Cluster(namespace=other) as neighbours:
+        neighbours.create(ConfigMap(metadata=ObjectMeta(name="theirs"), data={"a": "b"}))
+        installed.apply("left", slow(500, seed=22))
+        wait_until(lambda: installed.done("left") >= 1, seconds=LONG, every=0.2)
+        theirs = in_namespace(neighbours, other)
+        words = ("uninstall", "--namespace", installed.namespace, "--purge")
+        done = subprocess.run(
+            [sys.executable, "-m", "fairlead", *words],
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert in_namespace(neighbours, other) == theirs
+        every = ["configmaps./api/v1/kube-root-ca.crt", "serviceaccounts./api/v1/default"]
+        before = sorted(
+            [*every, f"namespaces./api/v1/{installed.namespace}"]
+        )  # it was there before
+        wait_until(lambda: naming(neighbours, installed.namespace) == before, every=1.0)
