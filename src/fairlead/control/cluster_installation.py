@@ -10,13 +10,14 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairlead.backoff import Backoff, doubled
-from fairlead.errors import Conflict, Failed, NotFound, Unreachable
+from fairlead.errors import Conflict, Failed, Invalid, NotFound, Unreachable
 
 if TYPE_CHECKING:
     from fairlead.kube.client import Cluster
@@ -80,10 +81,12 @@ def install(
         listen: Called with what changes.
 
     Raises:
+        Invalid: It needs KEDA, which is not there.
         Failed: It is not allowed, or does not get ready.
     """
     from fairlead.kube.install.objects import named, objects, superfluous
 
+    _refuse_without_keda(cluster, installation)
     _apply_namespace(cluster, installation)
     wanted = objects(installation, _passwords(cluster, installation))
     for each in wanted:
@@ -99,6 +102,21 @@ def install(
         removed=tuple(" ".join(named(each)) for each in old),
         ready=tuple(each.name for each in ready),
     )
+
+
+def _refuse_without_keda(cluster: Cluster, installation: Installation) -> None:
+    from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
+
+    from fairlead.kube.install.keda import DEFINITION
+
+    if installation.keda:
+        try:
+            cluster.get(CustomResourceDefinition, DEFINITION)
+        except NotFound:
+            raise Invalid(
+                f"the cluster has no kind {DEFINITION}: install KEDA first (https://keda.sh), or "
+                "leave keda out"
+            ) from None
 
 
 def _apply_namespace(cluster: Cluster, installation: Installation) -> None:
@@ -153,6 +171,7 @@ def generated() -> Generated:
         return Generated(
             postgresql=secrets.token_hex(_PASSWORD_BYTES),
             rabbitmq=secrets.token_hex(_PASSWORD_BYTES),
+            keda=secrets.token_hex(_PASSWORD_BYTES),
             token=token,
             endpoint_token=endpoint,
             tokens_file=file.read_text(encoding="utf-8"),
@@ -162,9 +181,15 @@ def generated() -> Generated:
 def replaced(cluster: Cluster) -> list[Any]:
     """What installations have made in the namespace that can be made again."""
     from fairlead.kube.install.labels import INSTALLED
-    from fairlead.kube.install.objects import REPLACED
+    from fairlead.kube.install.objects import OF_OTHERS, REPLACED
 
-    return [one for kind in REPLACED for one in cluster.list(kind, labels={INSTALLED: "true"})]
+    found: list[Any] = []
+    for kind in OF_OTHERS:
+        with suppress(NotFound):  # the kind itself
+            found.extend(cluster.list(kind, labels={INSTALLED: "true"}))
+    for own in REPLACED:
+        found.extend(cluster.list(own, labels={INSTALLED: "true"}))
+    return found
 
 
 def _wait_until_ready(cluster: Cluster, seconds: float, listen: Listener) -> Sequence[Readiness]:

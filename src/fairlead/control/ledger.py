@@ -11,7 +11,7 @@ from fairlead.errors import Invalid, NextStep, NotFound
 from fairlead.ledger.copying import LedgerCopy, OnProgress
 from fairlead.ledger.copying import copy_ledger as _copy_ledger
 from fairlead.ledger.database import Database
-from fairlead.ledger.rights import PURPOSES, Purpose, rights_of
+from fairlead.ledger.rights import LOAD, LOAD_QUERY, PURPOSES, Purpose, rights_of
 from fairlead.ledger.schema import HEAD
 from fairlead.ledger.status import LedgerStatus, live_leases, refuse_leases, status
 from fairlead.ledger.store import bring_to_head, exists, open_database, revision_of, standing
@@ -98,9 +98,47 @@ def grants(settings: Settings, role: str, purpose: Purpose) -> Sequence[str]:
 
         def said(connection: Connection) -> Sequence[str]:
             _refuse_other_revision(revision_of(connection, database.name), database.name)
-            return database.upkeep.grants(connection, role, rights_of(purpose))
+            return _statements(database, connection, role, purpose)
 
         return database.read(said)
+
+
+def apply_grants(
+    settings: Settings, role: str, purpose: Purpose, *, password: str
+) -> Sequence[str]:
+    """Give a role these rights, which is made if it is not there, as is a ledger.
+
+    Args:
+        settings: The installation's; its ledger is reached as an owner who may make roles.
+        role: Its name.
+        purpose: What it is for.
+        password: Of the role from now on.
+
+    Returns:
+        The statements that were run.
+
+    Raises:
+        Invalid: As for `grants`.
+    """
+    with closing(_opened(settings)) as database:
+        bring_to_head(database)
+
+        def give(connection: Connection) -> Sequence[str]:
+            database.upkeep.keep_role(connection, role, password)
+            said = _statements(database, connection, role, purpose)
+            for statement in said:
+                connection.exec_driver_sql(statement)
+            return said
+
+        return database.write(give, lock=f"role:{role}")
+
+
+def _statements(
+    database: Database, connection: Connection, role: str, purpose: Purpose
+) -> Sequence[str]:
+    if purpose == "scaler":
+        return database.upkeep.view_grants(connection, role, LOAD, LOAD_QUERY)
+    return database.upkeep.grants(connection, role, rights_of(purpose))
 
 
 def _found(settings: Settings) -> Database:

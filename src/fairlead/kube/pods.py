@@ -55,6 +55,12 @@ GROUP_LABEL = "fairlead.dev/group"
 STUDY_LABEL = "fairlead.dev/study"
 """The label of what belongs to a study; its value is the study's id."""
 
+UNDISTURBED = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+"""Annotations of workers: no node is to be emptied of them for others; idle ones leave anyway."""
+
 
 def labels(*, instance: str, component: str) -> dict[str, str]:
     """The labels that Kubernetes recommends.

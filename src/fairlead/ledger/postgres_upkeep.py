@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
 from fairlead.errors import Invalid
 from fairlead.ledger.upkeep import Connections, Description, RowCount, TableRights, id_of
+
+if TYPE_CHECKING:
+    import psycopg
 
 _MANY = 100_000  # rows that are estimated, not counted
 _LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer ones without a word
@@ -31,6 +35,7 @@ _ESTIMATE = sa.text("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regcl
 _MAY_READ = sa.text("SELECT has_table_privilege(:table, 'SELECT')")
 _SEQUENCE = sa.text("SELECT pg_get_serial_sequence(:table, :column)")
 _CONTINUE = sa.text("SELECT setval(:sequence, :last, :given)")
+_ROLE = sa.text("SELECT 1 FROM pg_roles WHERE rolname = :role")
 _HERE = sa.text("SELECT current_database() AS database, current_schema() AS schema")
 
 
@@ -122,6 +127,32 @@ class PostgresUpkeep:
                 if writes
                 else []
             ),
+        )
+
+    def view_grants(
+        self, connection: sa.Connection, role: str, view: str, query: str
+    ) -> Sequence[str]:
+        """The statements; whoever reads the view reads as its owner, and sees no table."""
+        self.check_role(role)
+        to = f"TO {_quoted(role)};"
+        here = connection.execute(_HERE).one()
+        name = f"{_quoted(here.schema)}.{_quoted(view)}"
+        return (
+            f"CREATE OR REPLACE VIEW {name} AS {query};",
+            f"GRANT CONNECT ON DATABASE {_quoted(here.database)} {to}",
+            f"GRANT USAGE ON SCHEMA {_quoted(here.schema)} {to}",
+            f"GRANT SELECT ON {name} {to}",
+        )
+
+    def keep_role(self, connection: sa.Connection, role: str, password: str) -> None:
+        """Make the role or give it the password, of which the server learns a verifier alone."""
+        self.check_role(role)
+        there = connection.execute(_ROLE, {"role": role}).first() is not None
+        driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+        secret = driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+        change = "ALTER" if there else "CREATE"
+        connection.exec_driver_sql(
+            f"{change} ROLE {_quoted(role)} LOGIN PASSWORD '{secret.decode('ascii')}'"
         )
 
 

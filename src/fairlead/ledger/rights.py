@@ -2,8 +2,9 @@
 
 A worker claims tasks and ends attempts. A server begins the first deployments of champions and
 carries deployments out. A controller is whoever runs the commands of a person (`run`, `deploy`,
-`promote`): it writes everything, but histories are only appended to. A reader looks. Nobody of
-these makes, changes or drops tables: that is the owner's, who upgrades the ledger.
+`promote`): it writes everything, but histories are only appended to. A reader looks. A scaler sees
+the number of open tasks alone, by a view (`LOAD`). Nobody of these makes, changes or drops tables:
+that is the owner's, who upgrades the ledger.
 """
 
 from __future__ import annotations
@@ -17,8 +18,15 @@ import sqlalchemy as sa
 from fairlead.ledger.schema import metadata
 from fairlead.ledger.upkeep import TableRights, id_of
 
-Purpose: TypeAlias = Literal["worker", "controller", "server", "reader"]
+Purpose: TypeAlias = Literal["worker", "controller", "server", "reader", "scaler"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+
+
+LOAD = "fairlead_load"
+"""The view that a scaler of others may read, such as KEDA: one row."""
+LOAD_QUERY = """SELECT coalesce(sum(ready), 0)::bigint AS ready,
+    coalesce(sum(running), 0)::bigint AS running
+FROM studies WHERE NOT paused"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +121,8 @@ def _may(purpose: Purpose, table: str) -> _May | None:
             return _WORKER.get(table)
         case "server":
             return _SERVER.get(table, _READ)
+        case "scaler":
+            return None
         case "controller":
             return _CONTROLLER.get(table, _ALL)
     return _READ

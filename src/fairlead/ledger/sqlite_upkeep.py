@@ -73,6 +73,25 @@ class SqliteUpkeep:
         """SQLite has no roles."""
         self.check_role(role)
 
+    def view_grants(
+        self,
+        connection: sa.Connection,  # noqa: ARG002 - the Protocol's
+        role: str,
+        view: str,  # noqa: ARG002 - the Protocol's
+        query: str,  # noqa: ARG002 - the Protocol's
+    ) -> Sequence[str]:
+        """SQLite has no roles."""
+        self.check_role(role)
+
+    def keep_role(
+        self,
+        connection: sa.Connection,  # noqa: ARG002 - the Protocol's
+        role: str,
+        password: str,  # noqa: ARG002 - the Protocol's
+    ) -> None:
+        """SQLite has no roles."""
+        self.check_role(role)
+
     def _size(self) -> int:
         log = self._file.with_name(f"{self._file.name}-wal")
         return sum(path.stat().st_size for path in (self._file, log) if path.exists())

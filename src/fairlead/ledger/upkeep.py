@@ -110,6 +110,24 @@ class Upkeep(Protocol):
         """
         ...
 
+    def view_grants(
+        self, connection: sa.Connection, role: str, view: str, query: str
+    ) -> Sequence[str]:
+        """The statements that make a view and let a role read it, and nothing else.
+
+        Raises:
+            Invalid: As for `check_role`.
+        """
+        ...
+
+    def keep_role(self, connection: sa.Connection, role: str, password: str) -> None:
+        """Have the role, with this password.
+
+        Raises:
+            Invalid: As for `check_role`.
+        """
+        ...
+
 
 def id_of(table: sa.Table) -> sa.Column[int] | None:
     """The column whose values the database gives, in a table that has one."""

@@ -40,6 +40,7 @@ class OperatorRequest:
         settings: Name of the ConfigMap and of the Secret of the settings there.
         claim: Name of the volume claim of the artefacts, where they are on one.
         service_account: Of the pods that it makes; they have no token of it.
+        workers: Whether it starts those of Studies.
         health: Port that tells whether it is alive; None for none.
         token: By which replicas of Endpoints show their metrics.
     """
@@ -50,6 +51,7 @@ class OperatorRequest:
     claim: str
     service_account: str | None
     health: int | None
+    workers: bool = True
     token: str = ""
 
 
@@ -81,7 +83,10 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
         stores = Stores(ledger=ledger, artifacts=open_artifacts(settings))
         place = KubernetesPlace(pods=pods, namespace=cluster.namespace)
         scalers = StudyScalers(
-            ledger=ledger, runner=lambda: KubernetesRunner(place), lease=settings.lease
+            ledger=ledger,
+            runner=lambda: KubernetesRunner(place),
+            lease=settings.lease,
+            scales=request.workers,
         )
         studies = StudyReconciler(
             cluster=cluster,

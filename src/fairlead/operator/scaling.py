@@ -48,16 +48,20 @@ class StudyScalers:
         ledger: Where they decide.
         runner: Makes a runner; each thread has its own.
         lease: Seconds of each one's lease.
+        scales: Whether there are any; else something else starts workers.
     """
 
     ledger: Ledger
     runner: Callable[[], KubernetesRunner]
     lease: float
+    scales: bool = True
     _threads: dict[str, _Scaler] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ensure(self, uid: str, group: WorkerGroup, policy: Policy) -> Scaling:
         """Have this group scaled by this policy; says how that goes."""
+        if not self.scales:
+            return Scaling()
         with self._lock:
             scaler = self._threads.get(uid)
             if scaler is not None and scaler.group != group:

@@ -27,11 +27,6 @@ from fairlead.kube import pods
 from fairlead.kube.place import KubernetesPlace
 from fairlead.runners.runner import WorkerGroup
 
-UNDISTURBED = {
-    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-    "karpenter.sh/do-not-disrupt": "true",
-}
-"""Annotations of pods whose node is not to be emptied for others: idle workers leave anyway."""
 KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 DISRUPTED = "DisruptionTarget"
 """The condition of a pod that somebody else ends: a drain, a pre-emption, a node that is lost."""
@@ -108,7 +103,7 @@ def worker_job(group: WorkerGroup, place: KubernetesPlace, number: int) -> Job:
             podFailurePolicy=PodFailurePolicy(rules=[another_where_disrupted()]),
             podReplacementPolicy="Failed",  # so that never two of a Job are there at once
             template=PodTemplateSpec(
-                metadata=ObjectMeta(labels=labelled, annotations={**UNDISTURBED}),
+                metadata=ObjectMeta(labels=labelled, annotations={**pods.UNDISTURBED}),
                 spec=pods.pod(place.pods, worker, grace=place.grace, restarts="Never"),
             ),
             ttlSecondsAfterFinished=place.kept,

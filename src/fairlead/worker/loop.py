@@ -129,6 +129,7 @@ class Worker:
         offer: What this machine has for tasks.
         queue: Tells when there may be tasks; without one the worker looks again and again.
         forkserver: The socket of a fork server that forks its children.
+        idle: Seconds without a task after which it ends; None for never.
         note: Called with a line of text for what goes wrong.
         tell: Called with a line of text for each task.
     """
@@ -142,6 +143,7 @@ class Worker:
     offer: Offer | None = None
     queue: Queue | None = None
     forkserver: str | None = None
+    idle: float | None = None
     note: Callable[[str], None] = lambda _line: None
     tell: Callable[[str], None] = lambda _line: None
     stop: WorkerStop = field(default_factory=WorkerStop)
@@ -150,6 +152,7 @@ class Worker:
     _report_due: float = 0.0
     _last_fault: str = ""
     _hint: Delivery | None = None
+    _since: float = 0.0  # when it had a task last, or began to look for one
 
     def run(self) -> None:
         """Work until asked to stop."""
@@ -186,6 +189,7 @@ class Worker:
     def _work(self) -> None:
         pause = _SOONEST
         claims: Sequence[Claim] = ()
+        self._since = time.monotonic()
         while not self.stop.after_task:
             self._report()
             claims = claims or self._claim()
@@ -193,8 +197,10 @@ class Worker:
             if claims:
                 pause = _SOONEST
                 claims = self._execute_all(claims)
+                self._since = time.monotonic()
             else:
                 self._leave_if_asked()
+                self._leave_if_idle()
                 if pause == _SOONEST and self.forkserver is not None:
                     tell_idle(self.forkserver)
                 self._await_tasks(pause)
@@ -227,6 +233,12 @@ class Worker:
             return
         ask = partial(self._patiently, lambda: self.ledger.tasks.is_leaving(self.name))
         if self._survive(ask, "asking whether to leave"):
+            self.stop.ask()
+
+    def _leave_if_idle(self) -> None:
+        """Stop where it looked for a task just now, and has had none for its time."""
+        if self.idle is not None and time.monotonic() - self._since >= self.idle:
+            self.tell(f"no task for {self.idle:g} s")
             self.stop.ask()
 
     def _claim(self) -> Sequence[Claim]:

@@ -34,6 +34,17 @@ def test_a_worker_of_a_new_home_waits_for_what_is_submitted(place: Place) -> Non
     assert worker.wait(30) == 0
 
 
+def test_a_worker_without_tasks_ends_after_its_time_and_not_before(place: Place) -> None:
+    place.write("ridge.yaml", specs.RIDGE)
+    assert place.run("submit", "ridge.yaml").returncode == 0
+    worker = place.start("worker", "--idle-seconds", "1")
+    assert worker.wait(120) == 0
+    assert place.counts()["done"] == 3
+    assert place.run("worker", "--idle-seconds", "0").returncode == 0  # there is nothing to do
+    refused = place.run("worker", "--idle-seconds", "1", "--slots", "2")
+    assert "--slots cannot be combined with --idle-seconds" in refused.stderr
+
+
 def test_a_notebook_gets_the_same_outcome_as_the_command_line(place: Place) -> None:
     import fairlead
 

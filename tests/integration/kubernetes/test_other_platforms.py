@@ -1,4 +1,4 @@
-"""What is rendered for Katib, KServe and Knative, before an API server that has their kinds."""
+"""What is made for Katib, KServe, Knative and KEDA, before an API server that has their kinds."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ from fairlead.control.rendering import ClusterRequest
 from fairlead.control.serving_platforms import PlatformRequest, inference_service, knative_service
 from fairlead.errors import NotFound
 from fairlead.kube.client import Cluster
+from fairlead.kube.install.installation import Installation, KedaWorkers, own_postgresql
+from fairlead.kube.install.keda import keda
+from fairlead.kube.install.objects import manifest
 from fairlead.spec.load import load
 
 DEFINITIONS = Path("tests/cluster/platforms/definitions")
@@ -30,6 +33,8 @@ PLURALS = {
     "Experiment": "experiments",
     "InferenceService": "inferenceservices",
     "Service": "services",
+    "ScaledJob": "scaledjobs",
+    "TriggerAuthentication": "triggerauthentications",
 }
 SPEC = load(Path("examples/boston.yaml"))
 REQUEST = PlatformRequest(
@@ -98,6 +103,19 @@ def test_what_the_kind_does_not_have_is_refused(cluster: Cluster, make: Any) -> 
     document = {**make(SPEC, REQUEST)}
     document["spec"] = {**document["spec"], "replicas": 3}
     assert strictly(cluster, document)[0] == 400
+
+
+def test_the_workers_of_keda_are_taken(cluster: Cluster) -> None:
+    installation = Installation(
+        namespace=cluster.namespace, image="localhost/fairlead:1", postgresql=own_postgresql()
+    )
+    _, login, scaled = map(manifest, keda(installation, KedaWorkers()))
+    assert strictly(cluster, login) == (201, "")
+    assert strictly(cluster, scaled) == (201, "")
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "worker"}}
+    cluster._client.create(
+        codecs.from_dict({**job, "spec": scaled["spec"]["jobTargetRef"]}), dry_run=True
+    )
 
 
 def test_an_experiment_and_its_spec_are_taken(cluster: Cluster) -> None:

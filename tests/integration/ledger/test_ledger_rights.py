@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from fairlead.control.ledger import Purpose, grants, ledger_status
+from fairlead.control.ledger import Purpose, apply_grants, grants, ledger_status
 from fairlead.errors import FairleadError, Invalid
 from fairlead.ledger.interface import MAX_FAULTS
 from fairlead.ledger.rights import _CONTROLLER
@@ -287,3 +287,46 @@ def test_a_file_has_no_roles(tmp_path: Path) -> None:
         pass
     with pytest.raises(Invalid, match="SQLite has no role 'someone'; the permissions"):
         grants(Settings(home=tmp_path, ledger=f"sqlite:///{file}"), "someone", "worker")
+
+
+def test_a_scaler_sees_how_many_tasks_are_open_and_nothing_else(url: str) -> None:
+    with open_ledger(url) as ledger, role(url, "scaler") as scaler:
+        assert _load(scaler) == (0, 0)
+        study = ledger.studies.open(STUDY)
+        ledger.tasks.add(study.id, [task(0), task(1), task(2)])
+        must_claim(ledger, "one")
+        assert _load(scaler) == (2, 1)
+        ledger.studies.pause(study.id)
+        assert _load(scaler) == (0, 0)
+        may_not(
+            scaler,
+            "SELECT 1 FROM studies",
+            "SELECT 1 FROM tasks",
+            "SELECT 1 FROM alembic_version",
+            "INSERT INTO events (kind) VALUES ('x')",
+            "CREATE TABLE mine (n int)",
+        )
+
+
+def test_rights_that_are_applied_make_ledger_and_role_and_are_applied_again(postgres: str) -> None:
+    name = f"fairlead_keda_{os.getpid()}"
+    with database(postgres) as made:
+        settings = Settings(home=Path(), ledger=made)
+        dbname = psycopg.conninfo.conninfo_to_dict(made)["dbname"]
+        try:
+            for password in ("it's-one%", "another"):
+                apply_grants(settings, name, "scaler", password=password)
+                asked = of_database(made, dbname, username=name, password=password)
+                assert _load(asked) == (0, 0)
+        finally:
+            with psycopg.connect(made, autocommit=True) as owner:
+                quoted = sql.Identifier(name)
+                owner.execute(sql.SQL("DROP OWNED BY {}").format(quoted))
+                owner.execute(sql.SQL("DROP ROLE {}").format(quoted))
+
+
+def _load(url: str) -> tuple[int, ...]:
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT ready, running FROM fairlead_load").fetchone()
+    assert found is not None
+    return found

@@ -15,6 +15,7 @@ from fairlead.errors import Invalid
 from fairlead.kube.install.installation import (
     Claim,
     Installation,
+    KedaWorkers,
     own_postgresql,
     own_rabbitmq,
 )
@@ -35,6 +36,7 @@ ALL = [FULL, ELSEWHERE]
 SECRETS = Generated(
     postgresql="secret-three",
     rabbitmq="secret-four",
+    keda="secret-seven",
     token="secret-five",
     endpoint_token="secret-six",
     tokens_file="{}",
@@ -274,3 +276,66 @@ def test_what_cannot_be_installed_is_refused(wrong: dict[str, Any], said: str) -
 
 def test_a_digest_stands_for_a_tag() -> None:
     assert replace(FULL, image=f"example.org/fairlead@sha256:{'0' * 64}")
+
+
+class TestKeda:
+    """Workers that KEDA starts."""
+
+    WITH = replace(FULL, keda=KedaWorkers(most=5, cpu="500m", memory="2Gi"))
+
+    def job(self) -> dict[str, Any]:
+        (scaled,) = of_kind("ScaledJob", self.WITH).values()
+        return dict(scaled["spec"]["jobTargetRef"])
+
+    def test_it_asks_for_open_tasks_by_a_role_of_its_own(self) -> None:
+        (scaled,) = of_kind("ScaledJob", self.WITH).values()
+        assert (scaled["apiVersion"], scaled["spec"]["maxReplicaCount"]) == ("keda.sh/v1alpha1", 5)
+        (trigger,) = scaled["spec"]["triggers"]
+        assert trigger["type"] == "postgresql"
+        assert trigger["metadata"]["query"] == "SELECT ready + running FROM fairlead_load"
+        assert trigger["metadata"]["userName"] == "fairlead_keda"
+        assert "password" not in str(trigger)
+        (login,) = of_kind("TriggerAuthentication", self.WITH).values()
+        assert trigger["authenticationRef"] == {"name": login["metadata"]["name"]}
+        assert login["spec"]["secretTargetRef"] == [
+            {"parameter": "password", "name": "fairlead-keda", "key": "password"}
+        ]
+
+    def test_the_role_is_made_before_the_server_starts(self) -> None:
+        (server,) = [spec for name, spec in pods(self.WITH) if name == "fairlead-server"]
+        (first,) = server["initContainers"]
+        assert first["args"] == ["ledger", "grants", "fairlead_keda", "--for", "scaler", "--apply"]
+        password = {"secretKeyRef": {"key": "password", "name": "fairlead-keda"}}
+        assert {"name": "FAIRLEAD_ROLE_PASSWORD", "valueFrom": password} in first["env"]
+        assert first["securityContext"] == RESTRICTED
+
+    def test_a_worker_is_never_taken_and_ends_by_itself(self) -> None:
+        (scaled,) = of_kind("ScaledJob", self.WITH).values()
+        assert scaled["spec"]["rollout"] == {"strategy": "gradual"}
+        pod = self.job()["template"]
+        assert pod["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+        (worker,) = pod["spec"]["containers"]
+        assert worker["args"][:5] == ["worker", "--name", "$(POD_NAME)", "--idle-seconds", "30"]
+        assert worker["resources"]["requests"] == {"cpu": "500m", "memory": "2Gi"}
+        assert worker["securityContext"] == RESTRICTED
+        assert pod["spec"]["restartPolicy"] == "Never"
+
+    def test_the_operator_starts_no_workers_then(self) -> None:
+        for installation, has in ((self.WITH, True), (FULL, False)):
+            (operator,) = [spec for name, spec in pods(installation) if name == "fairlead-operator"]
+            assert ("--no-workers" in operator["containers"][0]["args"]) is has
+
+    def test_kedas_operator_alone_may_come_in_from_elsewhere(self) -> None:
+        policy = of_kind("NetworkPolicy", self.WITH)["fairlead-keda"]["spec"]
+        (rule,) = policy["ingress"]
+        (peer,) = rule["from"]
+        assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "keda-operator"}
+        assert [port["port"] for port in rule["ports"]] == [5432]
+
+    def test_a_ledger_elsewhere_has_no_role_made_in_it(self) -> None:
+        with pytest.raises(Invalid, match="KEDA's role is made in the PostgreSQL"):
+            replace(ELSEWHERE, keda=KedaWorkers())
+
+    def test_a_quantity_that_is_none_is_refused(self) -> None:
+        with pytest.raises(Invalid, match="a worker's CPU must be a quantity"):
+            KedaWorkers(cpu="much")

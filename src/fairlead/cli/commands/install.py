@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fairlead.control.cluster_installation import Installed
     from fairlead.kube.install.installation import Installation
 
-_PARTS = ("postgresql", "rabbitmq")
+_PARTS = ("postgresql", "rabbitmq", "keda")
 _EPILOG = """\b
 Examples:
   fairlead install --with postgresql --image example.org/fairlead:0.1.0
@@ -58,7 +58,7 @@ class Parts(click.ParamType[tuple[str, ...]]):
     type=Parts(),
     default=(),
     metavar="PARTS",
-    help="Have these installed, too: postgresql, rabbitmq, or both with a comma between.",
+    help="Have these, too, with commas between: postgresql, rabbitmq, keda.",
 )
 @click.option(
     "--image", metavar="IMAGE", help="Of Fairlead [$FAIRLEAD_IMAGE, else fairlead:VERSION]."
@@ -70,6 +70,9 @@ class Parts(click.ParamType[tuple[str, ...]]):
 )
 @click.option("--storage-class", metavar="NAME", help="Of volumes [the cluster's default one].")
 @click.option("--shared", is_flag=True, help="Several nodes mount the artefacts' volume at once.")
+@click.option("--max-workers", type=click.IntRange(1, 1024), default=8, help="keda: at most [8].")
+@click.option("--worker-cpu", default="1", metavar="QUANTITY", help="keda: of each worker [1].")
+@click.option("--worker-memory", default="1Gi", metavar="QUANTITY", help="keda: likewise [1Gi].")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
@@ -93,6 +96,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
     size: str,
     storage_class: str | None,
     shared: bool,
+    max_workers: int,
+    worker_cpu: str,
+    worker_memory: str,
     timeout: float,
     dry_run: bool,
     as_json: bool,
@@ -101,13 +107,14 @@ def command(  # noqa: PLR0913 - click passes each option by name
 
     The server, the operator and the kinds Study and Endpoint are applied, and waited for. The
     ledger is the PostgreSQL that --with postgresql adds, or the one of $FAIRLEAD_LEDGER; the
-    artefact store is a volume, or that of $FAIRLEAD_ARTIFACTS. Passwords are made up once and
-    kept in Secrets. What cannot get ready, such as an image that cannot be pulled, is said in a
-    line, with exit status 1.
+    artefact store is a volume, or that of $FAIRLEAD_ARTIFACTS. With keda, which is in the cluster
+    already, workers are its Jobs; without it the operator starts those of Studies. Passwords are
+    made up once and kept in Secrets. What cannot get ready, such as an image that cannot be pulled,
+    is said in a line, with exit status 1.
     """
     with kubernetes_needed("an installation in Kubernetes"):
         from fairlead.control.cluster_installation import install, manifests
-        from fairlead.kube.install.installation import IMAGE, Claim, Installation
+        from fairlead.kube.install.installation import IMAGE, Claim, Installation, KedaWorkers
         from fairlead.kube.install.installation import own_postgresql as postgresql
         from fairlead.kube.install.installation import own_rabbitmq as rabbitmq
 
@@ -117,6 +124,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     )
     sql = postgresql(image=postgresql_image, storage_class=storage) if _PARTS[0] in parts else None
     mq = rabbitmq(image=rabbitmq_image, storage_class=storage) if _PARTS[1] in parts else None
+    workers = KedaWorkers(most=max_workers, cpu=worker_cpu, memory=worker_memory)
     wanted = Installation(
         namespace=namespace,
         image=image or found.image or IMAGE,
@@ -126,6 +134,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         claim=claim,
         postgresql=sql,
         rabbitmq=mq,
+        keda=workers if _PARTS[2] in parts else None,
     )
     if dry_run:
         (print_json if as_json else print_yaml)(manifests(wanted))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -130,6 +131,7 @@ _GRANTS = """\b
 Examples:
   fairlead ledger grants fairlead_worker
   fairlead ledger grants reports --for reader | psql service=fairlead
+  FAIRLEAD_ROLE_PASSWORD=... fairlead ledger grants keda --for scaler --apply
 """
 
 
@@ -138,26 +140,45 @@ Examples:
 @click.option(
     "--for",
     "purpose",
-    type=click.Choice(["worker", "controller", "server", "reader"]),
+    type=click.Choice(["worker", "controller", "server", "reader", "scaler"]),
     default="worker",
     show_default=True,
     help="The programs that connect as ROLE.",
 )
+@click.option(
+    "--apply",
+    "run",
+    is_flag=True,
+    help="Run it; ROLE is made, with the password $FAIRLEAD_ROLE_PASSWORD.",
+)
 @json_option
 @click.pass_context
-def grants(ctx: click.Context, role: str, purpose: Purpose, *, as_json: bool) -> None:
+def grants(ctx: click.Context, role: str, purpose: Purpose, *, run: bool, as_json: bool) -> None:
     """Print the SQL that gives a role of PostgreSQL the least rights that it needs.
 
     A worker claims tasks and ends them; a server is `fairlead serve`; a controller runs all other
-    commands; a reader only looks. Print it again after an upgrade.
+    commands; a reader only looks; a scaler, such as KEDA, sees the number of open tasks by the view
+    fairlead_load alone. Print it again after an upgrade.
     """
+    from fairlead.control.ledger import apply_grants
     from fairlead.control.ledger import grants as statements
 
-    said = statements(settings(ctx), role, purpose)
+    options = settings(ctx)
+    if run:
+        said = apply_grants(options, role, purpose, password=_password())
+    else:
+        said = statements(options, role, purpose)
     if as_json:
         print_json({"role": role, "for": purpose, "statements": said})
     else:
         click.echo("\n".join(said))
+
+
+def _password() -> str:
+    found = os.environ.get("FAIRLEAD_ROLE_PASSWORD")
+    if not found:
+        raise click.UsageError("--apply needs a password for the role: $FAIRLEAD_ROLE_PASSWORD.")
+    return found
 
 
 class _Lines:

@@ -33,6 +33,7 @@ Examples:
     help="Volume claim of the artefact store, where that is a folder.",
 )
 @click.option("--service-account", metavar="NAME", help="Of the pods, which have no token of it.")
+@click.option("--no-workers", is_flag=True, help="Start none: something else does.")
 @click.option("--health", type=click.IntRange(1, 65535), help="Port that says whether it is alive.")
 @click.option(
     "--token",
@@ -49,6 +50,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     name: str,
     claim: str,
     service_account: str | None,
+    no_workers: bool,
     health: int | None,
     token: str,
 ) -> None:
@@ -71,6 +73,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         settings=name,
         claim=claim,
         service_account=service_account,
+        workers=not no_workers,
         health=health,
         token=token,
     )

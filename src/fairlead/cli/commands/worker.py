@@ -50,6 +50,12 @@ def _name(_: click.Context, __: click.Parameter, name: str | None) -> str | None
     type=click.FloatRange(min=0),
     help="Seconds that the task in hand has, once asked to stop (default: as long as it takes).",
 )
+@click.option(
+    "--idle-seconds",
+    "idle",
+    type=click.FloatRange(min=0),
+    help="End after so long without a task (default: never).",
+)
 @click.option("--quiet", is_flag=True, help="Print only what goes wrong.")
 @click.option("--forkserver", envvar="FAIRLEAD_FORKSERVER", hidden=True)
 @click.option("--assigned", is_flag=True, hidden=True)
@@ -62,6 +68,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     name: str | None,
     slots: int | None,
     drain: float | None,
+    idle: float | None,
     quiet: bool,
     forkserver: str | None,
     assigned: bool,
@@ -73,8 +80,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
     --drain-seconds, ends at once and gives the task back.
     """
     if slots is not None:
-        if until_eof:
-            raise click.UsageError("--slots cannot be combined with --until-eof.")
+        for given, option in ((until_eof, "--until-eof"), (idle is not None, "--idle-seconds")):
+            if given:
+                raise click.UsageError(f"--slots cannot be combined with {option}.")
         _work_in_slots(ctx, slots, name, study, drain)
         return
     from fairlead.stores import open_queue  # imported before the wait
@@ -101,6 +109,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
             queue=queue,
             offer=Offer(packages=installed_packages(), memory=usable_memory()),
             forkserver=forkserver,
+            idle=idle,
             note=say,
             tell=tell,
         )

@@ -99,6 +99,27 @@ def own_rabbitmq(*, image: str | None = None, storage_class: str = "") -> OwnSer
 
 
 @dataclass(frozen=True, kw_only=True)
+class KedaWorkers:
+    """Workers that KEDA starts.
+
+    Args:
+        most: At most so many.
+        tasks: Open tasks that one of them is worth.
+        cpu: That each asks for, as a quantity.
+        memory: That each asks for and may take.
+    """
+
+    most: int = 8
+    tasks: int = 1
+    cpu: str = "1"
+    memory: str = "1Gi"
+
+    def __post_init__(self) -> None:
+        refuse_quantity(self.cpu, "a worker's CPU")
+        refuse_quantity(self.memory, "a worker's memory")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Installation:
     """An installation.
 
@@ -111,6 +132,7 @@ class Installation:
         claim: The volume of the artefacts.
         postgresql: The PostgreSQL that is part of the installation, if one is.
         rabbitmq: The RabbitMQ that is part of the installation, if one is.
+        keda: The workers that KEDA starts, in place of the operator.
         server: What `fairlead server` asks of its node.
         operator: What `fairlead operator` asks of its node.
 
@@ -126,6 +148,7 @@ class Installation:
     claim: Claim = field(default_factory=Claim)
     postgresql: OwnServer | None = None
     rabbitmq: OwnServer | None = None
+    keda: KedaWorkers | None = None
     server: Resources = field(
         default_factory=lambda: Resources(
             cpu="100m", memory="512Mi", cpu_limit="2", memory_limit="2Gi"
@@ -144,6 +167,11 @@ class Installation:
                 "and hyphens, none of these first or last"
             )
         self._refuse_stores()
+        if self.keda and not self.postgresql:
+            raise Invalid(
+                f"ledger {without_password(self.ledger)!r}: KEDA's role is made in the PostgreSQL "
+                "of the installation: install postgresql as well, or write a ScaledJob for yours"
+            )
         for image in self.images:
             refuse_image(image)
         for claim in self.claims.values():

@@ -22,6 +22,7 @@ from lightkube.resources.rbac_authorization_v1 import Role, RoleBinding
 from fairlead.kube.install import stores
 from fairlead.kube.install.definitions import definitions
 from fairlead.kube.install.installation import Installation
+from fairlead.kube.install.keda import ScaledJob, TriggerAuthentication, keda
 from fairlead.kube.install.labels import FAIRLEAD, MANAGED_BY, installed
 from fairlead.kube.install.network import policies
 from fairlead.kube.install.own_servers import postgresql, rabbitmq
@@ -43,6 +44,8 @@ REPLACED: Sequence[type[Resource]] = (
     ServiceAccount,
 )
 """What an installation makes anew at any time, in the order in which it goes."""
+OF_OTHERS: Sequence[type[Any]] = (ScaledJob, TriggerAuthentication)
+"""The same of kinds that not every cluster has."""
 KEPT: Sequence[type[Resource]] = (Secret, PersistentVolumeClaim)
 """What holds something that cannot be made again."""
 
@@ -66,6 +69,7 @@ def objects(installation: Installation, passwords: Mapping[str, str]) -> tuple[O
         server_service(installation),
         server(installation),
         operator(installation),
+        *(keda(installation, installation.keda) if installation.keda else ()),
     )
 
 

@@ -23,6 +23,7 @@ from lightkube.resources.core_v1 import Service
 
 from fairlead.kube import pods
 from fairlead.kube.install.installation import HEALTH_PORT, PORT, Installation, Resources
+from fairlead.kube.install.keda import view_maker
 from fairlead.kube.install.labels import installed, metadata, selected
 from fairlead.kube.install.rights import OPERATOR, POWERLESS
 from fairlead.kube.install.stores import (
@@ -64,6 +65,8 @@ def server(installation: Installation) -> Deployment:
     )
     spec = _pod(installation, container)
     pods.add_tokens(spec)
+    if installation.keda:
+        spec.initContainers = [view_maker(installation, installation.image)]
     return _deployment(installation, SERVER, "server", spec)
 
 
@@ -72,7 +75,10 @@ def operator(installation: Installation) -> Deployment:
     container = _container(
         installation,
         "operator",
-        arguments=("operator", "--health", str(HEALTH_PORT), "--service-account", POWERLESS),
+        arguments=(
+            *("operator", "--health", str(HEALTH_PORT), "--service-account", POWERLESS),
+            *(("--no-workers",) if installation.keda else ()),
+        ),
         resources=installation.operator,
         health=_OPERATOR_HEALTH,
         port=HEALTH_PORT,

@@ -27,7 +27,8 @@ PASSWORD = "password"  # noqa: S105 - a key of a Secret
 TOKEN = "token"  # noqa: S105 - a key of a Secret
 ENDPOINT_TOKEN = "endpoint-token"  # noqa: S105 - a key of a Secret
 RABBITMQ_CONF = "rabbitmq.conf"
-KEPT_SECRETS = (POSTGRESQL, RABBITMQ, TOKENS)
+KEDA = "fairlead-keda"
+KEPT_SECRETS = (POSTGRESQL, RABBITMQ, TOKENS, KEDA)
 """The Secrets that are generated once: an installation that is there keeps its own."""
 PLACEHOLDER = "generated-when-it-is-installed"
 
@@ -39,6 +40,7 @@ class Generated:
     Args:
         postgresql: Password of the PostgreSQL that is part of it.
         rabbitmq: Password of the RabbitMQ that is part of it.
+        keda: Password by which KEDA reads how many tasks are open.
         token: Of an admin of the control API.
         endpoint_token: Of clients of the endpoints.
         tokens_file: The servers' file, which has the digests of both.
@@ -46,6 +48,7 @@ class Generated:
 
     postgresql: str
     rabbitmq: str
+    keda: str
     token: str
     endpoint_token: str
     tokens_file: str
@@ -59,6 +62,7 @@ class Generated:
 PLACEHOLDERS = Generated(
     postgresql=PLACEHOLDER,
     rabbitmq=PLACEHOLDER,
+    keda=PLACEHOLDER,
     token=PLACEHOLDER,
     endpoint_token=PLACEHOLDER,
     tokens_file=PLACEHOLDER,
@@ -87,6 +91,8 @@ def kept_secrets(installation: Installation, generated: Generated) -> tuple[Secr
     if installation.rabbitmq:
         content = {PASSWORD: generated.rabbitmq, RABBITMQ_CONF: _rabbitmq_conf(generated.rabbitmq)}
         found.append(_secret(installation, RABBITMQ, RABBITMQ, content))
+    if installation.keda:
+        found.append(_secret(installation, KEDA, "worker", {PASSWORD: generated.keda}))
     return tuple(found)
 
 
