@@ -36,17 +36,20 @@ class EndpointChoice:
 
 def endpoint_options(command: Command) -> Command:
     """Give the command what says that a model is served on a cluster, and how."""
-    number = click.IntRange(1, _MOST)
     for option in (
         click.option(
             "--max",
             "most",
-            type=number,
+            type=click.IntRange(1, _MOST),
             metavar="N",
             help="Kubernetes: replicas at most [--min].",
         ),
         click.option(
-            "--min", "least", type=number, metavar="N", help="Kubernetes: replicas at least [1]."
+            "--min",
+            "least",
+            type=click.IntRange(0, _MOST),
+            metavar="N",
+            help="Kubernetes: replicas at least; 0: none while nobody asks [1].",
         ),
     ):
         command = option(command)
