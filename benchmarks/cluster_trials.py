@@ -7,11 +7,14 @@ On the cluster of $KUBECONFIG, in a namespace of its own that goes in the end. I
 have their turn, one after the other:
 
 - Fairlead: `fairlead run --on kubernetes`, a random search whose trials fit and score nothing over
-  2 folds. The overhead of a trial is the time from the first claim to the last result, by the
-  ledger's events, divided by the trials; the whole command divided by the trials is beside it.
+  2 folds; results are timed by the ledger's events.
 - One Job a trial: as many Jobs, of which as many as there are workers go on at once. Each runs
-  /bin/true in the same image: no Python, no library, no result that is kept. From the first one's
-  creation until the last one's container has ended.
+  /bin/true in the same image: no Python, no library, no result that is kept. Its result is that its
+  container has ended, which is seen by asking every 50 ms.
+
+A trial's overhead is the time from the first result to the last, divided by the trials less one, in
+both; so neither's start is in it. Beside it is all that there is: from the command, or the first
+Job's creation, to the end, divided by the trials.
 
 The steps of `run` are told by when this program saw them (it watches the API server), by the
 timestamps of the pods' logs and by the ledger's events; all on one machine's clock.
@@ -127,23 +130,26 @@ def _whose(one: Any) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ours:
-    """One run of Fairlead's.
+class Timed:
+    """What some trials took.
 
     Args:
-        trial: Seconds of a trial, from the first claim to the last result.
-        whole: Seconds of the command, divided by the trials.
-        steps: When each step was, in seconds since the command was started.
+        trial: Seconds from the first result to the last, divided by the trials less one.
+        whole: Seconds of all, divided by the trials.
+        steps: When each step of `run` was, in seconds since it was typed.
     """
 
     trial: float
     whole: float
-    steps: Mapping[str, float]
+    steps: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{1000 * self.trial:4.0f} ms ({1000 * self.whole:.0f})"
 
 
 def ours(  # noqa: PLR0913 - where, and how large
     installed: Installed, seen: Sightings, folder: Path, *, seed: int, trials: int, workers: int
-) -> Ours:
+) -> Timed:
     (folder / "nothing.py").write_text(FAMILY)
     (folder / "spec.yaml").write_text(SPEC.format(seed=seed, trials=trials))
     where = ("--on", "kubernetes", "--namespace", installed.namespace)
@@ -157,9 +163,10 @@ def ours(  # noqa: PLR0913 - where, and how large
     claimed = min(one["at"] for one in of_trials if one["kind"] == "claimed")
     results = sorted(one["at"] for one in of_trials if one["kind"] == "committed")[:trials]
     name = f"nothing-{seed}"
-    times = {**seen.at, **_imports(installed, seen, name), "first claim": claimed, "ended": ended}
-    return Ours(
-        trial=(results[-1] - claimed) / trials,
+    of_ledger = {"first claim": claimed, "first result": results[0], "last result": results[-1]}
+    times = {**seen.at, **_imports(installed, seen, name), **of_ledger, "ended": ended}
+    return Timed(
+        trial=(results[-1] - results[0]) / (trials - 1),
         whole=(ended - began) / trials,
         steps={what: times[key] - began for what, key in _steps(name, times)},
     )
@@ -187,6 +194,8 @@ def _steps(name: str, times: Mapping[str, float]) -> list[tuple[str, str]]:
         ("its container started", f"{worker} started"),
         ("its program imported, ledger open", "imported"),
         ("first claim", "first claim"),
+        ("first result", "first result"),
+        ("last result", "last result"),
         ("the command has ended", "ended"),
     ]
     return [(f"{number:2}. {what}", key) for number, (what, key) in enumerate(found, 1)]
@@ -213,18 +222,19 @@ def _time(line: str) -> float:
     return datetime.fromisoformat(stamp).timestamp()
 
 
-def one_job_a_trial(cluster: Cluster, *, trials: int, workers: int) -> float:
-    """Seconds of a trial."""
-    started = time.time()
-    for number in range(trials):
+def one_job_a_trial(cluster: Cluster, *, trials: int, workers: int) -> Timed:
+    began = time.time()
+    first = 0.0
+    for number in range(trials + workers):
         wait_until(lambda number=number: _ended(cluster) > number - workers, every=0.05)
-        cluster.create(_job(number))
-    wait_until(lambda: _ended(cluster) == trials, every=0.05)
-    taken = time.time() - started
+        first = first or (time.time() if number == workers else 0.0)
+        if number < trials:
+            cluster.create(_job(number))
+    last = time.time()
     for number in range(trials):
         cluster.delete(Job, f"trial-{number}")
     wait_until(lambda: not cluster.list(Pod, labels=PEER), every=0.5)
-    return taken / trials
+    return Timed(trial=(last - first) / (trials - 1), whole=(last - began) / trials)
 
 
 def _ended(cluster: Cluster) -> int:
@@ -263,14 +273,13 @@ def main() -> None:
         for seed in range(given.rounds):
             mine.append(ours(installed, seen, Path(folder), seed=seed, **size))
             peers.append(one_job_a_trial(installed.cluster, **size))
-            ratios = [peers[-1] / one for one in (mine[-1].trial, mine[-1].whole)]
+            ratio = peers[-1].trial / mine[-1].trial
             print(
-                f"Fairlead {1000 * mine[-1].trial:.0f} ms a trial ({1000 * mine[-1].whole:.0f} ms"
-                f" with all that comes before and after)   one Job a trial {1000 * peers[-1]:.0f}"
-                f" ms   {ratios[0]:.0f} times ({ratios[1]:.1f})   load {os.getloadavg()[0]:.1f}",
+                f"a trial: Fairlead {mine[-1]}   one Job a trial {peers[-1]}   {ratio:.0f} times"
+                f" ({peers[-1].whole / mine[-1].whole:.1f})   load {os.getloadavg()[0]:.1f}",
                 flush=True,
             )
-    ratio = statistics.median(peer / one.trial for peer, one in zip(peers, mine, strict=True))
+    ratio = statistics.median(peer.trial / one.trial for peer, one in zip(peers, mine, strict=True))
     print(f"median {ratio:.0f} times\n\nseconds since `fairlead run` was typed, in each round")
     for what in mine[0].steps:
         print(f"{what:42}", *(f"{one.steps[what]:7.2f}" for one in mine))
