@@ -35,6 +35,7 @@ from fairlead.kube.client import Cluster
 from fairlead.kube.install.definitions import definitions
 from fairlead.kube.install.stores import content_of
 from fairlead.kube.kinds import API_VERSION, STUDIES
+from fairlead.operator.release import FINALIZER
 
 POSTGRESQL = "FAIRLEAD_TEST_POSTGRESQL_IMAGE"
 NAMESPACE = f"fairlead-install-{os.getpid()}"
@@ -305,6 +306,47 @@ class TestWhatDoesNotGetReady:
             assert gone["kept"][0] == f"namespace {other} (it was there before Fairlead)"
             assert not [one for one in in_namespace(there, other) if "fairlead" in one]
             there.delete(Namespace, other)
+
+
+class TestNamespaceThatIsDeleted:
+    """A Study is held by a finalizer, and the namespace by the Study."""
+
+    def test_the_operator_lets_go_of_its_studies(self, cluster: Cluster) -> None:
+        name = f"{NAMESPACE}-deleted"
+        images = ("--image", clusters.image(), "--postgresql-image", postgresql())
+        done("install", "--namespace", name, "--with", "postgresql", *images)
+        with Cluster(namespace=name) as there:
+            there.apply(held("held", finalizers=[]))
+            wait_until(lambda: there.get(STUDIES.resource, "held").metadata.finalizers, every=0.2)  # type: ignore[union-attr]
+            cluster.delete(Namespace, name)
+            wait_until(lambda: not is_there(there, name), every=0.5)
+
+    def test_without_an_operator_a_purge_lets_go_of_them(self) -> None:
+        with clusters.namespace() as name, Cluster(namespace=name) as there:
+            for one in definitions():
+                there.apply(one)
+            wait_until(lambda: taken(there, held("held", finalizers=[FINALIZER])), every=0.5)
+            there.delete(Namespace, name)
+            deleted = {"status.phase": "Terminating"}
+            wait_until(lambda: there.list(Namespace, fields=deleted), every=0.2)
+            done("uninstall", "--namespace", name, "--purge")
+            wait_until(lambda: not is_there(there, name), every=0.5)
+
+
+def held(name: str, *, finalizers: list[str]) -> Any:
+    """A Study that its operator looks after."""
+    spec = {"data": {"source": "boston"}, "search": {"over": [{"family": "linear"}]}}
+    metadata = {"name": name, "finalizers": finalizers}
+    study = {"apiVersion": API_VERSION, "kind": "Study", "metadata": metadata, "spec": spec}
+    return STUDIES.resource.from_dict(study)
+
+
+def is_there(cluster: Cluster, namespace: str) -> bool:
+    try:
+        cluster.get(Namespace, namespace)
+    except NotFound:
+        return False
+    return True
 
 
 class TestDoctor:

@@ -31,6 +31,7 @@ from fairlead.kube.install.objects import everything
 from fairlead.kube.install.rights import OPERATOR, operator_access
 from fairlead.kube.install.stores import PLACEHOLDERS
 from fairlead.kube.kinds import STUDIES
+from fairlead.operator.release import is_being_deleted
 from fairlead.spec.load import load
 
 EXAMPLES = sorted(Path("examples").glob("*.yaml"))
@@ -241,6 +242,7 @@ class TestRights:
         operator.apply(ConfigMap(metadata=ObjectMeta(name="study"), data={"spec.yaml": ""}))
         operator.apply(Secret(metadata=ObjectMeta(name="group"), stringData={"A": "b"}))
         assert operator.list(Pod) == []
+        assert not is_being_deleted(operator)
         operator.delete(Secret, "group")
         operator.delete(ConfigMap, "study")
         operator.merge(kind, name, {"metadata": {"finalizers": None}})
