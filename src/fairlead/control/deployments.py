@@ -8,6 +8,7 @@ are given.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,13 @@ from typing import Any
 from fairlead.control.endpoints import wait_followed
 from fairlead.control.events import DeployWarning, Notice, OnEvent
 from fairlead.errors import Failed, NextStep
+from fairlead.ledger.interface import Ledger
 from fairlead.records import Deployment, Route, Server, Version
 from fairlead.rollout.routes import current_route, running_deployment
 from fairlead.rollout.start import (
     deployable_version,
     deployment_warnings,
+    deploys,
     is_live,
     serve_settings,
     start_deployment,
@@ -46,6 +49,8 @@ class DeployRequest:
         steps: Percents of the traffic, rising to 100; those of the settings if None.
         serve: The serving settings; those of the spec that found the version if None.
         by: Who asks; the user of this process if empty.
+        joins: Whether a deployment of the same revision that runs is taken for the one that is
+            asked for, unless it has other steps than are given.
     """
 
     model: str
@@ -53,6 +58,7 @@ class DeployRequest:
     steps: tuple[int, ...] | None = None
     serve: Serve | None = None
     by: str = ""
+    joins: bool = False
 
 
 def deploy(
@@ -86,6 +92,8 @@ def deploy(
             wait_followed(stores, current_route(ledger, model))
         on_event(_already_live(version))
         return None
+    if former is not None and _joins(ledger, request, former, version, serve):
+        return former
     for line in deployment_warnings(stores, version, serve):
         on_event(DeployWarning(text=line))
     begun = start_deployment(
@@ -108,7 +116,7 @@ def wait(
     on_look: Callable[[Deployment], None],
     timeout: float | None = None,
 ) -> Route:
-    """Wait until the deployment is done.
+    """Wait until the deployment is done, or another of its revision that superseded it.
 
     Args:
         stores: Where it is.
@@ -122,9 +130,12 @@ def wait(
     Raises:
         Failed: It did not stay, has not ended in time, or no server carries it out.
     """
-    ended = wait_until_ended(
-        stores.ledger, deployment, on_look=on_look, timeout=timeout or float("inf")
-    )
+    until = time.monotonic() + (timeout or float("inf"))
+    awaited: Deployment | None = deployment
+    while awaited is not None:
+        left = until - time.monotonic()
+        ended = wait_until_ended(stores.ledger, awaited, on_look=on_look, timeout=left)
+        awaited = _successor(stores.ledger, ended)
     if ended.state != "done":
         named = f"deployment {ended.number} of {ended.revision}"
         raise Failed(
@@ -132,6 +143,20 @@ def wait(
         )
     routes = stores.ledger.routes.history(ended.model)
     return [route for route in routes if route.deployment == ended.number][-1]
+
+
+def _joins(
+    ledger: Ledger, request: DeployRequest, former: Deployment, version: Version, serve: Serve
+) -> bool:
+    same_steps = request.steps in {None, former.steps}
+    return request.joins and same_steps and deploys(ledger, former, version, serve)
+
+
+def _successor(ledger: Ledger, ended: Deployment) -> Deployment | None:
+    """The deployment that superseded this one, where it is of the same revision."""
+    newest = ledger.deployments.get(ended.model)
+    is_next = ended.state == "superseded" and newest.number > ended.number
+    return newest if is_next and newest.revision == ended.revision else None
 
 
 def ending(deployment: Deployment) -> str:

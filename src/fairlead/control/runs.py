@@ -151,7 +151,7 @@ def deploy_and_test(  # noqa: PLR0913 - what, how, and who follows it
         Failed: It did not stay, or the endpoint does not return the stored predictions.
         Stopped: It was asked to stop.
     """
-    request = DeployRequest(model=version.model, version=version.number, serve=serve)
+    request = DeployRequest(model=version.model, version=version.number, serve=serve, joins=True)
     with open_stores(settings) as stores:
         if not _is_champion(stores, version):
             on_event(_not_champion(version))

@@ -124,6 +124,7 @@ class EndpointReconciler:
             version=version,
             steps=endpoint.canary,
             by=f"Endpoint {endpoint.namespace}/{endpoint.name}",
+            joins=True,
         )
         try:
             deploy(self.stores, request, on_event=_logged)

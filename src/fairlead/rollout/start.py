@@ -145,8 +145,17 @@ def is_live(ledger: Ledger, version: Version, serve: Serve) -> bool:
     if route is None or route.sticky != serve.sticky or len(route.traffic) != 1:
         return False
     (name,) = route.traffic
-    live = _revisions(ledger, version.model)[name]
-    return (live.version, live.allowance) == (version.number, _allowance(serve))
+    return _is_of(_revisions(ledger, version.model)[name], version, serve)
+
+
+def deploys(ledger: Ledger, deployment: Deployment, version: Version, serve: Serve) -> bool:
+    """Whether it is the version that the deployment brings into service, with these settings."""
+    revision = _revisions(ledger, version.model)[deployment.revision]
+    return deployment.sticky == serve.sticky and _is_of(revision, version, serve)
+
+
+def _is_of(revision: Revision, version: Version, serve: Serve) -> bool:
+    return (revision.version, revision.allowance) == (version.number, _allowance(serve))
 
 
 def _revisions(ledger: Ledger, model: str) -> Mapping[str, Revision]:

@@ -13,6 +13,7 @@ import pytest
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
+from fairlead.control.deployments import DeployRequest, deploy, wait
 from fairlead.errors import Conflict, Failed, Invalid, NotFound, Unexportable
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
@@ -466,3 +467,49 @@ def test_a_manifest_names_what_the_details_say(bench: Bench) -> None:
     details = bench.details(route)
     candidate = manifest.load(bench.artifacts.get(details["digests"]["manifest"]))
     assert candidate.files["model.onnx"].digest == details["digests"]["model"]
+
+
+# ---- a run and an Endpoint that deploy the same version ---------------------------------------
+
+
+def joined(bench: Bench, number: int, steps: tuple[int, ...] | None = None) -> Deployment:
+    request = DeployRequest(model=MODEL, version=number, steps=steps, joins=True)
+    begun = deploy(bench.stores, request, on_event=lambda _: None)
+    assert begun is not None
+    return begun
+
+
+def test_who_joins_takes_the_deployment_of_the_same_version_that_runs(bench: Bench) -> None:
+    bench.deployed(1)
+    first = bench.begin(2)
+    assert joined(bench, 2).number == first.number
+    assert joined(bench, 2, steps=(10, 100)).number == first.number
+    assert bench.ledger.deployments.get(MODEL).state == "running"
+
+
+@pytest.mark.parametrize(("number", "steps"), [(3, None), (2, (50, 100))])
+def test_who_joins_begins_another_version_and_other_steps_anew(
+    bench: Bench, number: int, steps: tuple[int, ...] | None
+) -> None:
+    bench.deployed(1)
+    first = bench.begin(2)
+    assert joined(bench, number, steps).number == first.number + 1
+
+
+def test_who_waits_for_a_deployment_waits_for_the_one_of_its_version_that_follows(
+    bench: Bench,
+) -> None:
+    bench.deployed(1)
+    first = bench.begin(2)
+    second = bench.begin(2, steps=(100,))
+    bench.ledger.deployments.advance(replace(bench.step(second), state="done"))
+    route = wait(bench.stores, first, on_look=lambda _: None)
+    assert (route.deployment, route.traffic) == (second.number, {"v2": 100})
+
+
+def test_who_waits_for_a_deployment_is_told_that_another_version_follows(bench: Bench) -> None:
+    bench.deployed(1)
+    first = bench.begin(2)
+    bench.begin(3)
+    with pytest.raises(Failed, match="was superseded"):
+        wait(bench.stores, first, on_look=lambda _: None)
