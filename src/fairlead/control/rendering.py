@@ -62,12 +62,16 @@ def study_object(loaded: Loaded, request: ClusterRequest) -> Mapping[str, Any]:
     name = loaded.spec.name.rstrip("-")
     if name == loaded.spec.name:
         del document["name"]
-    annotations = noted(document)
     return {
         "apiVersion": API_VERSION,
         "kind": STUDIES.name,
-        "metadata": {"name": name, **({"annotations": annotations} if annotations else {})},
-        "spec": {**document, **_asked(request), **({"files": files} if files else {})},
+        "metadata": {"name": name},
+        "spec": {
+            **document,
+            **noted(document),
+            **_asked(request),
+            **({"files": files} if files else {}),
+        },
     }
 
 

@@ -1,42 +1,28 @@
 """Numbers such as 1.0 in an object: an API server keeps 1, and so does kubectl.
 
 To a search and to a library they are two things: from 0.0 to 1.0 is not from 0 to 1. So a Study
-notes which numbers of its spec have a point: the annotation holds JSON pointers (RFC 6901) to them.
+says which numbers of its spec have a point: `spec.floats` holds JSON pointers (RFC 6901) to them.
+It is in the spec for the API server to count a change of it as a change of what is asked for.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from fairlead.errors import Invalid
-from fairlead.kube.kinds import GROUP
-
-FLOATS = f"{GROUP}/floats"
-"""The annotation."""
+FLOATS = "floats"
+"""The key of a Study's spec."""
 
 
-def noted(document: Mapping[str, Any]) -> Mapping[str, str]:
-    """The annotations that a document needs."""
+def noted(document: Mapping[str, Any]) -> Mapping[str, list[str]]:
+    """What the spec of a Study says beside a document: nothing where no number needs it."""
     found = [*_whole_floats(document, "")]
-    return {FLOATS: json.dumps(found)} if found else {}
+    return {FLOATS: found} if found else {}
 
 
-def restored(spec: Mapping[str, Any], annotations: Mapping[str, str]) -> Mapping[str, Any]:
-    """The spec with the floats that are noted.
-
-    Raises:
-        Invalid: The annotation is no list of pointers.
-    """
-    text = annotations.get(FLOATS, "[]")
-    try:
-        pointers = json.loads(text)
-    except ValueError:
-        pointers = None
-    if not isinstance(pointers, list) or not all(isinstance(one, str) for one in pointers):
-        raise Invalid(f"the annotation {FLOATS} must be a JSON list of pointers, not {text!r}")
-    found: Mapping[str, Any] = _with_floats(spec, pointers, "")
+def restored(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The spec with the floats that it notes."""
+    found: Mapping[str, Any] = _with_floats(spec, frozenset(spec.get(FLOATS, ())), "")
     return found
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import kopf
 
-from fairlead.errors import FairleadError, Invalid
+from fairlead.errors import FairleadError
 from fairlead.kube.kinds import ENDPOINTS, GROUP, STUDIES, VERSION
 from fairlead.operator.conditions import Report, conditions
 from fairlead.operator.decide import Noted
@@ -26,7 +26,6 @@ from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_reconciler import EndpointReconciler
 from fairlead.operator.reconciler import StudyReconciler
 from fairlead.operator.release import FINALIZER
-from fairlead.operator.status import of_refusal
 from fairlead.operator.study_object import StudyObject
 
 EVERY = 1.0
@@ -101,7 +100,7 @@ class Operator:
         """Take a Study one step on, and say how it is."""
         before: Mapping[str, Any] = body.get("status") or {}
         with _again(body, patch, _unseen(body)):
-            report = self._report(body, before)
+            report = self.studies.reconcile(StudyObject.read(body), noted_of(before))
         changed = changes(before, report, body["metadata"]["generation"], datetime.now(UTC))
         if changed:
             patch.status.update(changed)
@@ -109,22 +108,11 @@ class Operator:
 
     def remove(self, *, body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
         """End what goes on of a Study that is deleted."""
-        try:
-            study = StudyObject.read(body)
-        except Invalid:
-            return
         with _again(body, patch):
-            gone = self.studies.remove(study, noted_of(body.get("status") or {}))
+            noted = noted_of(body.get("status") or {})
+            gone = self.studies.remove(StudyObject.read(body), noted)
         if not gone:
             raise kopf.TemporaryError("its workers finish the tasks in hand", delay=_AGAIN)
-
-    def _report(self, body: Mapping[str, Any], before: Mapping[str, Any]) -> Report:
-        try:
-            study = StudyObject.read(body)
-        except Invalid as error:
-            fields, told = of_refusal(str(error))
-            return Report(fields=fields, conditions=told, over=True)
-        return self.studies.reconcile(study, noted_of(before))
 
 
 @contextmanager

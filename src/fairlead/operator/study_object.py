@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from fairlead.errors import Invalid
-from fairlead.kube.floats import restored
+from fairlead.kube.floats import FLOATS, restored
 
-OWN = ("workers", "resources", "files", "deploy")
+OWN = ("workers", "resources", "files", "deploy", FLOATS)
 """The keys of a Study's spec that are not the document's."""
 _MOST = 8
 """Workers at most, where nothing is said."""
@@ -61,18 +60,11 @@ class StudyObject:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
-        """The Study of an object, whose form the API server has checked.
-
-        Raises:
-            Invalid: More workers are asked for at least than at most, or its annotation of floats
-                is none.
-        """
+        """The Study of an object, whose form the API server has checked."""
         metadata, spec = body["metadata"], body["spec"]
         workers, resources = spec.get("workers", {}), spec.get("resources", {})
-        least, most = workers.get("min", 0), workers.get("max", _MOST)
-        if least > most:
-            raise Invalid(f"spec.workers: min {least} is more than max {most}")
-        document = {"name": metadata["name"], **restored(spec, metadata.get("annotations") or {})}
+        least = workers.get("min", 0)
+        document = {"name": metadata["name"], **restored(spec)}
         return cls(
             name=metadata["name"],
             namespace=metadata["namespace"],
@@ -82,7 +74,7 @@ class StudyObject:
             deploy=bool(spec.get("deploy", False)),
             workers=StudyWorkers(
                 least=least,
-                most=most,
+                most=workers.get("max", max(least, _MOST)),
                 cpu=str(resources.get("cpu", StudyWorkers.cpu)),
                 memory=str(resources.get("memory", StudyWorkers.memory)),
             ),

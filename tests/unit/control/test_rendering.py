@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fairlead.control.rendering import MOST, ClusterRequest, study_object
-from fairlead.errors import Invalid, InvalidData, InvalidSpec
+from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.operator.study_object import StudyObject
 from fairlead.spec.load import load
 
@@ -92,19 +92,21 @@ def test_a_number_with_a_point_has_it_again_where_the_study_is_read(tmp_path: Pa
     assert repr(study.document["search"]) == repr(given["search"]).replace("-0.0", "0.0")
 
 
-@pytest.mark.parametrize("noted", ["", "{}", "[1]", "/search"])
-def test_what_notes_no_places_is_refused(noted: str) -> None:
-    metadata = {"name": "x", "namespace": "ml", "uid": "u"}
-    annotated = {**metadata, "annotations": {"fairlead.dev/floats": noted}}
-    with pytest.raises(Invalid, match="must be a JSON list of pointers"):
-        StudyObject.read({"metadata": annotated, "spec": {}})
+def test_a_range_that_gets_points_is_another_spec_to_an_api_server(tmp_path: Path) -> None:
+    """Only a change of the spec is counted in its generation, and so looked at."""
+    specs = []
+    for high in ("1", "1.0"):
+        (tmp_path / "spec.yaml").write_text(FLOATS.replace("high: 1}", f"high: {high}}}"))
+        made = study_object(load(tmp_path / "spec.yaml"), ClusterRequest())
+        specs.append(as_an_api_server_has_it(made["spec"]))
+    assert specs[0] != specs[1]
 
 
 def test_places_that_are_not_there_any_more_are_passed_over() -> None:
     metadata = {"name": "x", "namespace": "ml", "uid": "u"}
-    annotated = {**metadata, "annotations": {"fairlead.dev/floats": '["/a/b", "/c", "/d/0"]'}}
     spec = {"a": 1, "c": "text", "d": [True, 1]}
-    study = StudyObject.read({"metadata": annotated, "spec": spec})
+    floats = ["/a/b", "/c", "/d/0"]
+    study = StudyObject.read({"metadata": metadata, "spec": {**spec, "floats": floats}})
     assert repr(study.document) == repr({"name": "x", **spec})
 
 

@@ -66,7 +66,7 @@ def spec_of(kind: int) -> dict[str, Any]:
 def test_a_study_says_what_a_spec_says_and_what_a_cluster_needs() -> None:
     spec = spec_of(0)
     assert spec["required"] == ["data", "search"]
-    added = {"workers", "resources", "files", "deploy"}
+    added = {"workers", "resources", "files", "floats", "deploy"}
     assert spec["properties"].keys() == {"name", "data", "search", "promote", "serve"} | added
 
 

@@ -83,6 +83,11 @@ def _study_spec() -> dict[str, Any]:
         "workers": _workers(),
         "resources": _resources("what each worker asks for, and may take"),
         "files": _files(),
+        "floats": {
+            "type": "array",
+            "description": "JSON pointers to the numbers of this spec that are meant as 1.0, not 1",
+            "items": {"type": "string"},
+        },
         "deploy": {
             "type": "boolean",
             "description": "whether the version is deployed if it becomes champion",
@@ -98,7 +103,7 @@ def _workers() -> dict[str, Any]:
         "description": "how many workers there may be",
         "properties": {
             "min": {**number, "minimum": 0, "description": "while there are tasks"},
-            "max": {**number, "minimum": 1, "description": "at most"},
+            "max": {**number, "minimum": 1, "description": "at most; 8, or min if that is more"},
         },
         "x-kubernetes-validations": [
             {
