@@ -28,7 +28,7 @@ from fairlead.operator.conditions import Report
 from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_scale import ASLEEP, AWAKE, Activity, Scale, next_scale
-from fairlead.operator.replicas import ENDPOINT_LABEL, objects
+from fairlead.operator.replicas import ENDPOINT_LABEL, Replica, name_of, objects, refuse_other
 from fairlead.records import Deployment, Route
 from fairlead.stores import Stores
 
@@ -114,8 +114,17 @@ class EndpointReconciler:
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
         if digest != before:
             for one in wanted:
+                self._refuse_other(one)
+            for one in wanted:
                 self.cluster.apply(one)
         return digest
+
+    def _refuse_other(self, wanted: Replica) -> None:
+        """Refuse an object that is there and of somebody else, whom it would be taken from."""
+        try:
+            refuse_other(self.cluster.get(type(wanted), name_of(wanted)), wanted)
+        except NotFound:
+            return
 
     def _deploy(self, endpoint: EndpointObject, version: int) -> str:
         """Begin it; why that is not done, where it cannot be done at all."""

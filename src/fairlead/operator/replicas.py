@@ -39,8 +39,10 @@ from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 from lightkube.resources.core_v1 import Service
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
+from fairlead.errors import Conflict
 from fairlead.kube import pods
 from fairlead.kube.install.installation import SERVING_PORT
+from fairlead.kube.install.labels import COMPONENT
 from fairlead.kube.kinds import ENDPOINTS
 from fairlead.kube.place import PodPlace
 from fairlead.operator.endpoint_object import EndpointObject
@@ -83,6 +85,33 @@ def objects(
         _budget(endpoint),
         *scaled,
     ]
+
+
+def refuse_other(there: Replica, wanted: Replica) -> None:
+    """Refuse an object that has the name of one of an Endpoint, and belongs to somebody else.
+
+    Raises:
+        Conflict: It does.
+    """
+    if _owner(there) != _owner(wanted):
+        raise Conflict(
+            f"the {type(wanted).__name__} {name_of(wanted)!r} is there and not of this Endpoint: "
+            "delete it, or serve the model in another namespace"
+        )
+
+
+def _owner(one: Replica) -> str | None:
+    """Whose it is: of the Endpoint of this uid; without one, of the component that labels name."""
+    assert one.metadata is not None
+    owners = one.metadata.ownerReferences or ()
+    component = (one.metadata.labels or {}).get(COMPONENT)
+    return next((owner.uid for owner in owners if owner.controller), component)
+
+
+def name_of(one: Replica) -> str:
+    """The name of an object."""
+    assert one.metadata is not None
+    return str(one.metadata.name)
 
 
 def deployment(

@@ -9,12 +9,12 @@ import pytest
 from lightkube.resources.apps_v1 import Deployment as Replicas
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 
-from fairlead.errors import Invalid
+from fairlead.errors import Conflict, Invalid
 from fairlead.kube.place import PodPlace
 from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_scale import ASLEEP, AWAKE, Activity, Scale, next_scale
-from fairlead.operator.replicas import objects
+from fairlead.operator.replicas import objects, refuse_other
 from fairlead.records import Deployment
 
 DEPLOYMENT = Deployment(model="boston", number=1, revision="v2", steps=(10, 100))
@@ -146,6 +146,25 @@ def test_the_gateway_belongs_to_no_endpoint() -> None:
     shared = [one for one in made(endpoint(min=0)) if one.metadata.name == "fairlead-gateway"]
     assert len(shared) == 2
     assert not any(one.metadata.ownerReferences for one in shared)
+
+
+def test_objects_of_others_are_not_taken_over() -> None:
+    own = made(endpoint(min=0))
+    for one in own:
+        refuse_other(one, one)
+        others = one.to_dict()
+        others["metadata"] |= {
+            "ownerReferences": [],
+            "labels": {"app.kubernetes.io/component": "x"},
+        }
+        with pytest.raises(Conflict, match="is there and not of this Endpoint"):
+            refuse_other(type(one).from_dict(others), one)
+
+
+def test_objects_of_an_endpoint_that_had_its_name_are_waited_out() -> None:
+    for before, now in zip(made(endpoint()), made(replace(endpoint(), uid="u-2")), strict=True):
+        with pytest.raises(Conflict):
+            refuse_other(before, now)
 
 
 QUIET = Activity(waiting=0, ready=1, idle=100.0, deploying=False)

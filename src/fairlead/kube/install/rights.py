@@ -89,19 +89,19 @@ OPERATOR_RIGHTS: Sequence[Right] = (
     Right(
         group="",
         resources=("services",),
-        verbs=("create", "patch"),
+        verbs=("get", "create", "patch"),
         why="an Endpoint has a Service",
     ),
     Right(
         group="policy",
         resources=("poddisruptionbudgets",),
-        verbs=("create", "patch"),
+        verbs=("get", "create", "patch"),
         why="a drain leaves an Endpoint with enough replicas",
     ),
     Right(
         group="autoscaling",
         resources=("horizontalpodautoscalers",),
-        verbs=("create", "patch"),
+        verbs=("get", "create", "patch"),
         why="an Endpoint has as many replicas as its load wants",
     ),
 )
