@@ -15,6 +15,7 @@ _EVERY = 0.5
 """Seconds between two looks at an Endpoint."""
 _TAKEN_BACK = {"TakenBack", "Refused", "NoChampion"}
 """Reasons for which what is asked for is not deployed, and will not be."""
+_NOT_TAKEN_UP = "the operator has not taken it up yet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ def follow(
                 return status
             if told["Deployed"]["reason"] in _TAKEN_BACK:
                 raise Failed(f"Endpoint {model!r}: {told['Deployed']['message']}")
-        message = _waits_for(told)
+        message = str(status.get("message") or _NOT_TAKEN_UP)
         if message != said:
             said = message
             on_message(message)
@@ -115,8 +116,3 @@ def _status(cluster: Cluster, model: str) -> Mapping[str, Any]:
     except Transient:  # the API server is away for a moment: the wait has its own end
         return {}
     return dict(found or {})
-
-
-def _waits_for(told: Mapping[str, Mapping[str, Any]]) -> str:
-    waits = [one["message"] for one in told.values() if one["status"] != "True"]
-    return "; ".join(filter(None, waits)) or "the operator has not taken it up yet"

@@ -33,13 +33,13 @@ class ActivityWatch:
     _client: httpx2.Client = field(default_factory=lambda: _client(_SECONDS))
     _answered: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def waiting(self, model: str) -> int:
-        """How many requests for the model the gateway holds; none where it does not answer."""
+    def waiting(self, model: str) -> int | None:
+        """How many requests for the model the gateway holds; None where it does not answer."""
         try:
             answer = self._client.get(f"{self.gateway}/waiting")
             return int(answer.raise_for_status().json().get(model, 0))
         except (httpx2.HTTPError, ValueError):
-            return 0
+            return None
 
     def idle(self, uid: str, replicas: Sequence[str]) -> float:
         """Seconds for which the replicas have answered nothing; 0 where one does not tell.

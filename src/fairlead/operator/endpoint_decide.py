@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from fairlead.operator.conditions import Condition
+from fairlead.operator.endpoint_scale import ASLEEP, GATEWAY_AWAY, Scale
 from fairlead.records import Deployment
 
 
@@ -25,6 +26,8 @@ class EndpointView:
         replicas: That there are.
         ready: Of them.
         least: That there are to be.
+        scale: Whether it sleeps.
+        waits: What replicas that are not ready wait for; empty where all are.
         url: Where clients ask.
     """
 
@@ -38,6 +41,8 @@ class EndpointView:
     replicas: int
     ready: int
     least: int
+    scale: Scale
+    waits: str
     url: str
 
 
@@ -68,26 +73,39 @@ def next_step(view: EndpointView) -> EndpointStep:
 
 def status_of(view: EndpointView) -> tuple[dict[str, Any], Sequence[Condition]]:
     """The fields of the status, and its conditions."""
-    deployed = _deployed(view)
+    told = [_ready(view), _deployed(view)]
     fields = {
         "version": view.live,
         "traffic": view.traffic,
         "ready": f"{view.ready}/{view.replicas}",
         "replicas": view.replicas,
         "url": view.url,
-        "message": deployed.message if deployed.status == "False" else "",
+        "message": "; ".join([*_gateway_away(view), *_lacking(told)]),
     }
-    return fields, [_ready(view), deployed]
+    return fields, told
+
+
+def _gateway_away(view: EndpointView) -> Sequence[str]:
+    is_away = view.scale == GATEWAY_AWAY
+    return ["the gateway does not answer: without it no Endpoint sleeps"] if is_away else []
+
+
+def _lacking(told: Sequence[Condition]) -> Sequence[str]:
+    return [one.message for one in told if one.status == "False"]
 
 
 def _ready(view: EndpointView) -> Condition:
+    if view.scale == ASLEEP:
+        message = "no replica while nobody asks"
+        return Condition(kind="Ready", status="True", reason="Asleep", message=message)
     enough = view.ready >= max(view.least, 1)
+    counted = f"{view.ready} of {view.replicas} replicas are ready"
     reason = "ReplicasReady" if enough else "ReplicasStarting"
     return Condition(
         kind="Ready",
         status="True" if enough else "False",
         reason=reason,
-        message=f"{view.ready} of {view.replicas} replicas are ready",
+        message=": ".join(filter(None, [counted, view.waits])),
     )
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from lightkube.resources.apps_v1 import Deployment as Replicas
@@ -22,12 +22,13 @@ from fairlead.control.events import Event
 from fairlead.errors import FairleadError, NotFound, Transient
 from fairlead.kube.client import Cluster
 from fairlead.kube.install.installation import SERVING_PORT
+from fairlead.kube.install.readiness import Surroundings, readiness
 from fairlead.kube.place import PodPlace
 from fairlead.operator.activity import ActivityWatch
 from fairlead.operator.conditions import Report
 from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
 from fairlead.operator.endpoint_object import EndpointObject
-from fairlead.operator.endpoint_scale import ASLEEP, AWAKE, Activity, Scale, next_scale
+from fairlead.operator.endpoint_scale import AWAKE, Activity, Scale, next_scale, scale_of
 from fairlead.operator.replicas import ENDPOINT_LABEL, Replica, name_of, objects, refuse_other
 from fairlead.records import Deployment, Route
 from fairlead.stores import Stores
@@ -65,12 +66,12 @@ class EndpointReconciler:
         scale = self._scale(endpoint, replicas, status)
         before = "" if replicas is None else str(status.get("applied"))
         applied = self._applied(endpoint, scale, before)
-        view = self._view(endpoint, replicas, status)
+        view = self._view(endpoint, replicas, scale, status)
         match next_step(view):
             case Deploy(version=version):
                 refused = self._deploy(endpoint, version)
                 noted = {"begun": view.asked, "refused": refused}
-                view = self._view(endpoint, replicas, noted)
+                view = self._view(endpoint, replicas, scale, noted)
             case Leave():
                 pass
         fields, told = status_of(view)
@@ -78,7 +79,7 @@ class EndpointReconciler:
             "applied": applied,
             "begun": view.begun,
             "refused": view.refused,
-            "scale": asdict(scale),
+            "scale": scale.state,
         }
         return Report(fields={**fields, **own}, conditions=told)
 
@@ -89,23 +90,29 @@ class EndpointReconciler:
         if endpoint.least:
             return AWAKE
         ready = (replicas.status.readyReplicas if replicas and replicas.status else 0) or 0
-        wanted = self._wanted(endpoint)
         last = self._last_deployment(endpoint.model)
-        is_new = wanted is not None and status.get("begun") != endpoint.asked(wanted)
         seen = Activity(
             waiting=self.watch.waiting(endpoint.model),
             ready=ready,
             idle=self.watch.idle(endpoint.uid, self._urls(endpoint)) if ready else 0.0,
-            deploying=is_new or (last is not None and last.state == "running"),
+            deploying=last is not None and last.state == "running",
         )
-        before = Scale(**(status.get("scale") or asdict(ASLEEP)))
-        return next_scale(before, seen, sleeps_after=endpoint.sleep_after)
+        return next_scale(scale_of(status.get("scale")), seen, sleeps_after=endpoint.sleep_after)
 
     def _urls(self, endpoint: EndpointObject) -> list[str]:
         """Of the replicas that run."""
-        pods = self.cluster.list(Pod, labels={ENDPOINT_LABEL: endpoint.name[:63]})
+        pods = self._pods(endpoint)
         addresses = [one.status.podIP for one in pods if one.status and _is_ready(one)]
         return [f"http://{address}:{SERVING_PORT}" for address in addresses]
+
+    def _pods(self, endpoint: EndpointObject) -> list[Pod]:
+        return self.cluster.list(Pod, labels={ENDPOINT_LABEL: endpoint.name[:63]})
+
+    def _waits(self, endpoint: EndpointObject, replicas: Replicas | None) -> str:
+        """What replicas that are not ready wait for; empty where all are, or none is there yet."""
+        if replicas is None or readiness(replicas, Surroundings()).ready:
+            return ""
+        return readiness(replicas, Surroundings(pods=self._pods(endpoint))).why
 
     def _applied(self, endpoint: EndpointObject, scale: Scale, before: str) -> str:
         """Apply its objects where they are others than those that were applied last."""
@@ -146,7 +153,11 @@ class EndpointReconciler:
     # ---- how it is ----------------------------------------------------------------------------
 
     def _view(
-        self, endpoint: EndpointObject, replicas: Replicas | None, noted: Mapping[str, Any]
+        self,
+        endpoint: EndpointObject,
+        replicas: Replicas | None,
+        scale: Scale,
+        noted: Mapping[str, Any],
     ) -> EndpointView:
         ledger, model = self.stores.ledger, endpoint.model
         wanted, route = self._wanted(endpoint), ledger.routes.current(model)
@@ -162,6 +173,8 @@ class EndpointReconciler:
             replicas=(counts.replicas if counts else 0) or 0,
             ready=(counts.readyReplicas if counts else 0) or 0,
             least=endpoint.least,
+            scale=scale,
+            waits=self._waits(endpoint, replicas),
             url=f"http://{endpoint.name}.{endpoint.namespace}.svc/models/{model}:predict",
         )
 

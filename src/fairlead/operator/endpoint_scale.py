@@ -3,12 +3,16 @@
 One with `min: 0` has no replica while nobody asks. Its Service then leads to the gateway, which
 holds what comes; who waits there wakes it, and so does a deployment. Once a replica is ready the
 Service leads to the replicas again. Before the last replica goes, new requests go through the
-gateway for a moment, which passes them on: none meets a replica that is gone.
+gateway for a moment, which passes them on: none meets a replica that is gone. Where the gateway
+does not answer nobody could wake it: it does not sleep, and the Service leads to the replicas.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+ScaleState: TypeAlias = Literal["Awake", "GatewayAway", "Draining", "Asleep", "Waking"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,18 +20,22 @@ class Scale:
     """How an Endpoint is served.
 
     Args:
+        state: Its name, by which a status keeps it.
         replicas: How many there are to be; None where that is fixed, or an autoscaler's to say.
         gateway: Whether its Service leads to the gateway.
     """
 
+    state: ScaleState
     replicas: int | None = None
     gateway: bool = False
 
 
-AWAKE = Scale()
-ASLEEP = Scale(replicas=0, gateway=True)
-_WAKING = Scale(replicas=1, gateway=True)
-_DRAINING = Scale(gateway=True)
+AWAKE = Scale(state="Awake")
+GATEWAY_AWAY = Scale(state="GatewayAway")
+ASLEEP = Scale(state="Asleep", replicas=0, gateway=True)
+_WAKING = Scale(state="Waking", replicas=1, gateway=True)
+_DRAINING = Scale(state="Draining", gateway=True)
+_ALL = (AWAKE, GATEWAY_AWAY, ASLEEP, _WAKING, _DRAINING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +43,21 @@ class Activity:
     """What is seen of an Endpoint.
 
     Args:
-        waiting: Requests that the gateway holds for it.
+        waiting: Requests that the gateway holds for it; None where it does not answer.
         ready: Replicas that are ready.
         idle: Seconds since the replicas answered a request.
-        deploying: Whether a deployment of its model is under way, or is to begin.
+        deploying: Whether a deployment of its model is under way.
     """
 
-    waiting: int
+    waiting: int | None
     ready: int
     idle: float
     deploying: bool
+
+
+def scale_of(state: object) -> Scale:
+    """The one that a status names; asleep where it names none."""
+    return next((one for one in _ALL if one.state == state), ASLEEP)
 
 
 def next_scale(before: Scale, seen: Activity, *, sleeps_after: float | None) -> Scale:
@@ -57,6 +70,8 @@ def next_scale(before: Scale, seen: Activity, *, sleeps_after: float | None) -> 
     """
     if sleeps_after is None:
         return AWAKE
+    if seen.waiting is None:
+        return GATEWAY_AWAY
     is_wanted = bool(seen.waiting) or seen.deploying
     if not seen.ready:  # what was begun to start is not taken back: it soon can be, if it is idle
         return _WAKING if is_wanted or before.replicas != 0 else ASLEEP

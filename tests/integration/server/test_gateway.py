@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from fairlead.operator.activity import ActivityWatch
 from tests.integration.server.rig import MODEL, Home, serving
 from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
@@ -155,3 +156,12 @@ def test_an_address_that_is_none_is_refused_in_a_line() -> None:
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1
         assert address in done.stderr
+
+
+def test_the_operator_tells_a_gateway_that_is_away_from_one_that_holds_nothing(
+    port: int, tmp_path: Path
+) -> None:
+    with gateway(tmp_path, port) as url:
+        watch = ActivityWatch(gateway=url, token="")
+        assert watch.waiting(MODEL) == 0
+    assert watch.waiting(MODEL) is None

@@ -13,7 +13,15 @@ from fairlead.errors import Conflict, Invalid
 from fairlead.kube.place import PodPlace
 from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
 from fairlead.operator.endpoint_object import EndpointObject
-from fairlead.operator.endpoint_scale import ASLEEP, AWAKE, Activity, Scale, next_scale
+from fairlead.operator.endpoint_scale import (
+    ASLEEP,
+    AWAKE,
+    GATEWAY_AWAY,
+    Activity,
+    Scale,
+    next_scale,
+    scale_of,
+)
 from fairlead.operator.replicas import objects, refuse_other
 from fairlead.records import Deployment
 
@@ -29,6 +37,8 @@ VIEW = EndpointView(
     replicas=2,
     ready=2,
     least=2,
+    scale=AWAKE,
+    waits="",
     url="http://boston.ml.svc",
 )
 
@@ -71,6 +81,23 @@ def test_it_is_ready_with_as_many_replicas_as_there_are_to_be() -> None:
     assert said(VIEW) == {"Ready": ("True", "ReplicasReady"), "Deployed": ("True", "Live")}
     assert said(replace(VIEW, ready=1))["Ready"] == ("False", "ReplicasStarting")
     assert status_of(replace(VIEW, ready=1))[0]["ready"] == "1/2"
+
+
+def test_what_replicas_wait_for_is_said() -> None:
+    view = replace(VIEW, ready=0, waits="the image 'fairlead:1' cannot be pulled: not found")
+    fields, (ready, _) = status_of(view)
+    assert ready.message.endswith("0 of 2 replicas are ready: " + view.waits)
+    assert fields["message"] == ready.message
+
+
+def test_one_that_sleeps_is_ready() -> None:
+    view = replace(VIEW, least=0, scale=ASLEEP, replicas=0, ready=0)
+    assert said(view)["Ready"] == ("True", "Asleep")
+    assert status_of(view)[0]["message"] == ""
+
+
+def test_a_gateway_that_is_away_is_said() -> None:
+    assert "gateway does not answer" in status_of(replace(VIEW, scale=GATEWAY_AWAY))[0]["message"]
 
 
 def test_a_refusal_stays_until_something_else_is_asked_for() -> None:
@@ -193,6 +220,20 @@ def test_it_sleeps_after_a_moment_in_which_requests_go_through_the_gateway() -> 
 
 def test_a_request_in_the_last_moment_keeps_it_awake() -> None:
     assert steps(QUIET, replace(QUIET, idle=1.0), before=AWAKE)[-1] == (None, False)
+
+
+def test_while_the_gateway_is_away_it_does_not_sleep() -> None:
+    away = replace(QUIET, waiting=None)
+    for before in (ASLEEP, AWAKE):
+        assert steps(away, replace(away, ready=0), before=before) == [(None, False)] * 2
+    gone = replace(QUIET, ready=0)
+    assert steps(away, QUIET, QUIET, gone) == [(None, False), (None, True), (0, True), (0, True)]
+
+
+def test_a_status_keeps_how_it_is_served_by_its_name() -> None:
+    for one in (AWAKE, ASLEEP, GATEWAY_AWAY):
+        assert scale_of(one.state) == one
+    assert scale_of(None) == scale_of({"replicas": 0}) == ASLEEP
 
 
 def test_a_deployment_wakes_it_and_keeps_it_awake() -> None:
