@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from fairlead.errors import Conflict, FairleadError, Forbidden, NotFound
 from fairlead.operator.conditions import Condition
 from fairlead.operator.endpoint_scale import ASLEEP, GATEWAY_AWAY, Scale
 from fairlead.records import Deployment
+
+_PASSING = (Conflict, Forbidden, NotFound)
+"""A version that is yet to be found, a right that is yet to be given, another who was faster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,19 @@ def next_step(view: EndpointView) -> EndpointStep:
     if view.wanted is None or view.begun == view.asked:
         return Leave()
     return Deploy(version=view.wanted)
+
+
+def noted_of_deploy(asked: str, refused: FairleadError | None) -> Mapping[str, str]:
+    """What the status notes of a try to begin a deployment.
+
+    What was refused for what may change is not begun: it is tried again.
+
+    Args:
+        asked: Names the deployment.
+        refused: Why it was not begun; None where it was.
+    """
+    passes = isinstance(refused, _PASSING)
+    return {"begun": "" if passes else asked, "refused": str(refused or "")}
 
 
 def status_of(view: EndpointView) -> tuple[dict[str, Any], Sequence[Condition]]:

@@ -26,7 +26,14 @@ from fairlead.kube.install.readiness import Surroundings, readiness
 from fairlead.kube.place import PodPlace
 from fairlead.operator.activity import ActivityWatch
 from fairlead.operator.conditions import Report
-from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
+from fairlead.operator.endpoint_decide import (
+    Deploy,
+    EndpointView,
+    Leave,
+    next_step,
+    noted_of_deploy,
+    status_of,
+)
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_scale import AWAKE, Activity, Scale, next_scale, scale_of
 from fairlead.operator.replicas import ENDPOINT_LABEL, Replica, name_of, objects, refuse_other
@@ -69,8 +76,7 @@ class EndpointReconciler:
         view = self._view(endpoint, replicas, scale, status)
         match next_step(view):
             case Deploy(version=version):
-                refused = self._deploy(endpoint, version)
-                noted = {"begun": view.asked, "refused": refused}
+                noted = noted_of_deploy(view.asked, self._deploy(endpoint, version))
                 view = self._view(endpoint, replicas, scale, noted)
             case Leave():
                 pass
@@ -133,8 +139,8 @@ class EndpointReconciler:
         except NotFound:
             return
 
-    def _deploy(self, endpoint: EndpointObject, version: int) -> str:
-        """Begin it; why that is not done, where it cannot be done at all."""
+    def _deploy(self, endpoint: EndpointObject, version: int) -> FairleadError | None:
+        """Begin it; why that is not done, where it cannot be done."""
         request = DeployRequest(
             model=endpoint.model,
             version=version,
@@ -147,8 +153,8 @@ class EndpointReconciler:
         except Transient:
             raise
         except FairleadError as error:
-            return str(error)
-        return ""
+            return error
+        return None
 
     # ---- how it is ----------------------------------------------------------------------------
 

@@ -9,9 +9,16 @@ import pytest
 from lightkube.resources.apps_v1 import Deployment as Replicas
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 
-from fairlead.errors import Conflict, Invalid
+from fairlead.errors import Conflict, FairleadError, Forbidden, Invalid, NotFound, Unexportable
 from fairlead.kube.place import PodPlace
-from fairlead.operator.endpoint_decide import Deploy, EndpointView, Leave, next_step, status_of
+from fairlead.operator.endpoint_decide import (
+    Deploy,
+    EndpointView,
+    Leave,
+    next_step,
+    noted_of_deploy,
+    status_of,
+)
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_scale import (
     ASLEEP,
@@ -81,6 +88,20 @@ def test_it_is_ready_with_as_many_replicas_as_there_are_to_be() -> None:
     assert said(VIEW) == {"Ready": ("True", "ReplicasReady"), "Deployed": ("True", "Live")}
     assert said(replace(VIEW, ready=1))["Ready"] == ("False", "ReplicasStarting")
     assert status_of(replace(VIEW, ready=1))[0]["ready"] == "1/2"
+
+
+@pytest.mark.parametrize("error", [NotFound("v2"), Forbidden("the bucket"), Conflict("first")])
+def test_what_passes_is_tried_again(error: FairleadError) -> None:
+    noted = noted_of_deploy("boston v2", error)
+    view = replace(VIEW, live=1, **noted)
+    assert next_step(view) == Deploy(version=2)
+    assert said(view)["Deployed"] == ("False", "Refused")
+    assert noted_of_deploy("boston v2", None) == {"begun": "boston v2", "refused": ""}
+
+
+def test_what_does_not_pass_is_tried_once() -> None:
+    noted = noted_of_deploy("boston v2", Unexportable("version 2 has no ONNX form"))
+    assert next_step(replace(VIEW, live=1, **noted)) == Leave()
 
 
 def test_what_replicas_wait_for_is_said() -> None:
