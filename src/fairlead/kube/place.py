@@ -52,6 +52,19 @@ class PodPlace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PodSettings:
+    """Where pods read the settings that they start with.
+
+    Args:
+        name: Of the ConfigMap and of the Secret.
+        fingerprint: Of what is in them: where it changes, pods that stay start again.
+    """
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class KubernetesPlace:
     """Where a runner's workers run.
 

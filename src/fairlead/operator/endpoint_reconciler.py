@@ -23,7 +23,7 @@ from fairlead.errors import FairleadError, NotFound, Transient
 from fairlead.kube.client import Cluster
 from fairlead.kube.install.installation import SERVING_PORT
 from fairlead.kube.install.readiness import Surroundings, readiness
-from fairlead.kube.place import PodPlace
+from fairlead.kube.place import PodPlace, PodSettings
 from fairlead.operator.activity import ActivityWatch
 from fairlead.operator.conditions import Report
 from fairlead.operator.endpoint_decide import (
@@ -52,14 +52,14 @@ class EndpointReconciler:
         cluster: Where they are.
         stores: Where versions, routes and deployments are.
         place: As what replicas run.
-        settings: Name of the ConfigMap and of the Secret that say where the stores are.
+        settings: Where they read where the stores are.
         watch: Tells how busy Endpoints are that may sleep.
     """
 
     cluster: Cluster
     stores: Stores
     place: PodPlace
-    settings: str
+    settings: PodSettings
     watch: ActivityWatch
 
     def reconcile(self, endpoint: EndpointObject, status: Mapping[str, Any]) -> Report:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -11,7 +14,7 @@ from pathlib import PurePath
 from fairlead.errors import Invalid
 from fairlead.kube.client import Cluster
 from fairlead.kube.install.installation import SERVING_PORT
-from fairlead.kube.place import KubernetesPlace, PodPlace
+from fairlead.kube.place import KubernetesPlace, PodPlace, PodSettings
 from fairlead.kube.pods import ARTIFACTS
 from fairlead.ledger.store import open_ledger
 from fairlead.operator.activity import ActivityWatch
@@ -101,7 +104,9 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
             cluster=cluster,
             stores=stores,
             place=pods,
-            settings=request.settings,
+            settings=PodSettings(
+                name=request.settings, fingerprint=fingerprint(settings, key=request.token)
+            ),
             watch=ActivityWatch(
                 gateway=f"http://{GATEWAY}.{cluster.namespace}.svc:{SERVING_PORT}",
                 token=request.token,
@@ -113,6 +118,17 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
         finally:
             release_where_all_goes(cluster)
             scalers.let_go()
+
+
+def fingerprint(settings: Settings, *, key: str) -> str:
+    """Of the settings that replicas of Endpoints have as well: where it changes, they start again.
+
+    Args:
+        settings: The operator's own.
+        key: A secret, so that nobody finds out a password by it; replicas get it, too.
+    """
+    text = json.dumps([settings.ledger_url, settings.artifacts_url, settings.queue, settings.lease])
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def _is_news(record: logging.LogRecord) -> bool:

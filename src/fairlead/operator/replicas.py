@@ -43,8 +43,9 @@ from fairlead.errors import Conflict
 from fairlead.kube import pods
 from fairlead.kube.install.installation import SERVING_PORT
 from fairlead.kube.install.labels import COMPONENT
+from fairlead.kube.install.programs import FINGERPRINT
 from fairlead.kube.kinds import ENDPOINTS
-from fairlead.kube.place import PodPlace
+from fairlead.kube.place import PodPlace, PodSettings
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_scale import Scale
 
@@ -64,14 +65,14 @@ _REQUESTS = 20
 
 
 def objects(
-    endpoint: EndpointObject, place: PodPlace, settings: str, scale: Scale
+    endpoint: EndpointObject, place: PodPlace, settings: PodSettings, scale: Scale
 ) -> Sequence[Replica]:
     """All of them, in the order in which they are applied.
 
     Args:
         endpoint: What is served.
         place: As what the replicas run.
-        settings: Name of the ConfigMap and of the Secret that say where the stores are.
+        settings: Where they read where the stores are.
         scale: How it is served now.
     """
     behind: list[Replica] = []
@@ -115,7 +116,7 @@ def name_of(one: Replica) -> str:
 
 
 def deployment(
-    endpoint: EndpointObject, place: PodPlace, settings: str, scale: Scale
+    endpoint: EndpointObject, place: PodPlace, settings: PodSettings, scale: Scale
 ) -> Deployment:
     """The replicas; an autoscaler says how many there are, where there is one."""
     scaled = endpoint.most > max(endpoint.least, 1)
@@ -136,14 +137,17 @@ def deployment(
             selector=LabelSelector(matchLabels=_selector(endpoint)),
             strategy=_one_more_first(),
             template=PodTemplateSpec(
-                metadata=ObjectMeta(labels={**_labels(endpoint), **_selector(endpoint)}),
+                metadata=ObjectMeta(
+                    labels={**_labels(endpoint), **_selector(endpoint)},
+                    annotations={FINGERPRINT: settings.fingerprint},
+                ),
                 spec=template,
             ),
         ),
     )
 
 
-def _container(endpoint: EndpointObject, place: PodPlace, settings: str) -> Container:
+def _container(endpoint: EndpointObject, place: PodPlace, settings: PodSettings) -> Container:
     # Its own address: other servers and commands reach it by what it says of itself.
     arguments = ["serve", endpoint.model, "--host", "$(POD_IP)", "--port", str(SERVING_PORT)]
     made = pods.container(
@@ -152,8 +156,8 @@ def _container(endpoint: EndpointObject, place: PodPlace, settings: str) -> Cont
         arguments=[*arguments, "--grace", str(_REQUESTS), "--log-form", "json"],
         requests={"cpu": endpoint.cpu, "memory": endpoint.memory},
         limits={"memory": endpoint.memory},
-        config_maps=[settings],
-        secrets=[settings],
+        config_maps=[settings.name],
+        secrets=[settings.name],
     )
     address = ObjectFieldSelector(fieldPath="status.podIP")
     made.env = [EnvVar(name="POD_IP", valueFrom=EnvVarSource(fieldRef=address)), *(made.env or ())]

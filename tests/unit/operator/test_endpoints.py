@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from lightkube.resources.apps_v1 import Deployment as Replicas
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 
 from fairlead.errors import Conflict, FairleadError, Forbidden, Invalid, NotFound, Unexportable
-from fairlead.kube.place import PodPlace
+from fairlead.kube.place import PodPlace, PodSettings
 from fairlead.operator.endpoint_decide import (
     Deploy,
     EndpointView,
@@ -29,8 +30,10 @@ from fairlead.operator.endpoint_scale import (
     next_scale,
     scale_of,
 )
+from fairlead.operator.process import fingerprint
 from fairlead.operator.replicas import objects, refuse_other
 from fairlead.records import Deployment
+from fairlead.settings import Settings
 
 DEPLOYMENT = Deployment(model="boston", number=1, revision="v2", steps=(10, 100))
 VIEW = EndpointView(
@@ -48,6 +51,9 @@ VIEW = EndpointView(
     waits="",
     url="http://boston.ml.svc",
 )
+
+
+SETTINGS = PodSettings(name="fairlead", fingerprint="f-1")
 
 
 def said(view: EndpointView) -> dict[str, tuple[str, str]]:
@@ -133,7 +139,7 @@ def endpoint(**spec: Any) -> EndpointObject:
 
 
 def made(of: EndpointObject, scale: Scale = AWAKE) -> list[Any]:
-    return [*objects(of, PodPlace(image="fairlead:1"), "fairlead", scale)]
+    return [*objects(of, PodPlace(image="fairlead:1"), SETTINGS, scale)]
 
 
 def test_another_canary_of_the_same_version_is_asked_for_anew() -> None:
@@ -173,6 +179,16 @@ def test_a_replica_answers_until_no_proxy_sends_it_requests() -> None:
     leaving = container.lifecycle.preStop.sleep.seconds  # type: ignore[union-attr]
     grace = int(container.args[container.args.index("--grace") + 1])  # type: ignore[union-attr, index]
     assert (pod.terminationGracePeriodSeconds or 0) > leaving + grace
+
+
+def test_replicas_start_again_where_the_settings_of_the_operator_change() -> None:
+    before = Settings(home=Path("/h"), ledger="postgresql://u:one@a/b", artifacts="s3://c")
+    other = replace(before, ledger="postgresql://u:two@a/b")
+    told = [fingerprint(one, key=key) for one in (before, other) for key in ("k", "l")]
+    assert len({*told}) == 4
+    assert fingerprint(replace(before, home=Path("/i")), key="k") == told[0]
+    template = made(endpoint())[0].spec.template
+    assert template.metadata.annotations == {"fairlead.dev/settings": "f-1"}
 
 
 def test_all_objects_belong_to_the_endpoint() -> None:
