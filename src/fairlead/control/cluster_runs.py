@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.errors import Failed, Transient
+from fairlead.errors import Failed, NotFound, Transient
 from fairlead.kube.client import Cluster
 from fairlead.kube.kinds import STUDIES
+from fairlead.kube.merge_patch import merge_patch
 from fairlead.records import Counts, Study, Trial
 from fairlead.study.progress import ProgressListener, SearchProgress
 from fairlead.study.stop import StopRequest
@@ -56,12 +58,17 @@ class StudyOnCluster:
 
 
 def apply(cluster: Cluster, study: Mapping[str, Any]) -> StudyOnCluster:
-    """Have the Study be as it is given.
+    """Have the Study ask for what is given, and for nothing that somebody wrote beside it.
 
     Raises:
         Invalid: The API server refuses it.
         NotFound: The cluster does not know the kind: nothing is installed there.
     """
+    name, wanted = study["metadata"]["name"], study["spec"]
+    with suppress(NotFound):
+        kept: Any = cluster.get(STUDIES.resource, name)
+        if change := merge_patch(kept["spec"], wanted):
+            cluster.merge(STUDIES.resource, name, {"spec": change})
     return _read(cluster.apply(STUDIES.resource.from_dict(dict(study))))
 
 

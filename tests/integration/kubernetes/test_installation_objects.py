@@ -18,6 +18,7 @@ from lightkube.resources.rbac_authorization_v1 import Role
 from tests.support import cluster as clusters
 from tests.support.waiting import wait_until
 
+from fairlead.control import cluster_runs
 from fairlead.control.rendering import ClusterRequest, study_object
 from fairlead.errors import Failed
 from fairlead.kube.client import Cluster
@@ -197,6 +198,21 @@ class TestKinds:
             assert made["spec"] == given["spec"]
         finally:
             cluster.delete(STUDIES.resource, str(study.metadata.name))  # type: ignore[union-attr]
+
+    def test_what_kubectl_wrote_and_a_spec_does_not_say_goes(self, cluster: Cluster) -> None:
+        given = dict(study_object(load(Path("examples/boston.yaml")), ClusterRequest()))
+        more: Any = changed(("search", "trials"), 7)
+        more["spec"] |= {"deploy": True, "workers": {"min": 1, "max": 3}}
+        kubectl = STUDIES.resource.from_dict(more)
+        cluster._client.apply(kubectl, field_manager="kubectl", force=True)
+        try:
+            applied = cluster_runs.apply(cluster, given)
+            found: Any = cluster.get(STUDIES.resource, applied.name)
+            assert found["spec"] == given["spec"]
+            assert applied.generation == 2  # nothing in between that could be submitted
+            assert cluster_runs.apply(cluster, given).generation == 2
+        finally:
+            cluster.delete(STUDIES.resource, more["metadata"]["name"])
 
 
 def changed(key: tuple[str, ...], value: Any) -> dict[str, Any]:
