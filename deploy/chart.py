@@ -240,5 +240,5 @@ description: One YAML file takes a model from data to a served endpoint.
 type: application
 version: {VERSION}
 appVersion: {VERSION}
-kubeVersion: ">=1.29.0-0"
+kubeVersion: ">=1.30.0-0"
 """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fairlead.kube.client import Cluster
     from fairlead.kube.install.installation import Installation
 
-_OLDEST = (1, 29)  # the first whose Jobs do without what they cannot have: podReplacementPolicy
+_OLDEST = (1, 30)  # the first where a container that ends can sleep before (preStop)
 _SKEW = 5.0  # seconds
 _PATIENCE = 90.0  # seconds for a pod that tries an image
 _EVERY = 0.5

@@ -20,8 +20,8 @@ INSTALLATION = Installation(image="i:1", postgresql=own_postgresql())
 
 
 def test_an_old_cluster_is_refused() -> None:
-    assert version_check("v1.28.1", (1, 28), "https://c").state == "fail"
-    assert version_check("v1.29.0", (1, 29), "https://c").state == "ok"
+    assert version_check("v1.29.6", (1, 29), "https://c").state == "fail"
+    assert version_check("v1.30.0", (1, 30), "https://c").state == "ok"
 
 
 def test_a_clock_that_is_off_is_a_warning() -> None:
