@@ -16,12 +16,13 @@ class Submission:
 
     Args:
         digest: What it submits.
-        state: How it is.
-        text: Once it has succeeded, the run's id; where it failed, why; else why it waits.
+        state: How it is: it waits where no pod of it is at work; it is lost where it ended, and
+            nothing follows from that but to submit again.
+        text: Once it has succeeded, the run's id; where it was refused, why; else why it waits.
     """
 
     digest: str
-    state: Literal["running", "succeeded", "failed"]
+    state: Literal["waiting", "running", "succeeded", "refused", "lost"]
     text: str = ""
 
 
@@ -46,6 +47,13 @@ class Submit:
 @dataclass(frozen=True, kw_only=True)
 class AwaitSubmission:
     """The Job is at work, or waits for something."""
+
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitAgain:
+    """The Job came to nothing by what may pass: a store that was away, a pod that is gone."""
 
     why: str
 
@@ -76,7 +84,7 @@ class Rest:
     """It was refused; another attempt is another spec."""
 
 
-Step: TypeAlias = Submit | AwaitSubmission | NoteRun | NoteRefusal | FollowRun | Rest
+Step: TypeAlias = Submit | AwaitSubmission | SubmitAgain | NoteRun | NoteRefusal | FollowRun | Rest
 
 
 def next_step(digest: str, noted: Noted | None, submission: Submission | None) -> Step:
@@ -91,8 +99,12 @@ def next_step(digest: str, noted: Noted | None, submission: Submission | None) -
         return Rest() if noted.run is None else FollowRun(run=noted.run)
     if submission is None or submission.digest != digest:
         return Submit()
-    if submission.state == "succeeded":
-        return NoteRun(run=submission.text)
-    if submission.state == "failed":
-        return NoteRefusal(reason=submission.text)
-    return AwaitSubmission(why=submission.text)
+    match submission.state:
+        case "succeeded":
+            return NoteRun(run=submission.text)
+        case "refused":
+            return NoteRefusal(reason=submission.text)
+        case "lost":
+            return SubmitAgain(why=submission.text)
+        case "waiting" | "running":
+            return AwaitSubmission(why=submission.text)

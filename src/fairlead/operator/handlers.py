@@ -33,7 +33,7 @@ EVERY = 1.0
 _THREADS = 32
 """Objects that are looked at at once."""
 _AGAIN = 1.0
-"""Seconds until a deletion that waits for workers is looked at again."""
+"""Seconds until a deletion that waits for what is ending is looked at again."""
 _RETRY = 3.0
 """Seconds between two tries of a request, at most."""
 _LOG = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Operator:
             noted = noted_of(body.get("status") or {})
             gone = self.studies.remove(StudyObject.read(body), noted)
         if not gone:
-            raise kopf.TemporaryError("its workers finish the tasks in hand", delay=_AGAIN)
+            raise kopf.TemporaryError("what goes on of it is ending", delay=_AGAIN)
 
 
 @contextmanager

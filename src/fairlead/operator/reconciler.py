@@ -34,12 +34,14 @@ from fairlead.operator.decide import (
     Step,
     Submission,
     Submit,
+    SubmitAgain,
     next_step,
 )
 from fairlead.operator.scaling import StudyScalers
 from fairlead.operator.status import RunView, of_refusal, of_run, of_submission
 from fairlead.operator.study_object import StudyObject
 from fairlead.operator.submission import (
+    STUDY_UID_LABEL,
     is_outdated,
     refuse_other,
     study_files,
@@ -55,6 +57,7 @@ from fairlead.study.outcome import metric_of
 
 _WITHIN, _COOLDOWN = 30.0, 30.0
 """Seconds in which waiting tasks are to be done, and before idle workers leave."""
+_CHANGED, _DELETED = "the Study was changed", "the Study was deleted"
 _HALTS = {
     "no_controller": "no controller carries it: see that the Deployment fairlead-server runs",
     "no_worker": "no worker is there yet",
@@ -87,41 +90,38 @@ class StudyReconciler:
     def reconcile(self, study: StudyObject, noted: Noted | None) -> Report:
         """Do what is next, and say how the Study is then."""
         step = next_step(study.digest, noted, self._submission(study, noted))
-        return self._carried_out(step, study, noted)
+        report = self._carried_out(step, study, noted)
+        return replace(report, over=report.over and self._is_forgotten(study))
 
     def remove(self, study: StudyObject, noted: Noted | None) -> bool:
         """Cancel its run and end its workers; True once they have ended. Versions are kept."""
-        run = None if noted is None or noted.run is None else self._run(noted.run)
-        if run is not None:
-            self._cancel(run, "the Study was deleted")
-        if not self.scalers.end(study.uid):
-            return False
         self._forgotten.pop(study.uid, None)
-        if run is not None:
-            with self.runner() as runner:
-                runner.remove(self._group(study, run).key)
-        return True
+        self._forget(study, keep=None, reason=_DELETED)
+        is_ended = self._is_ended(study, noted, reason=_DELETED)
+        return is_ended and self._forgotten.pop(study.uid, None) is not None
 
     # ---- steps --------------------------------------------------------------------------------
 
     def _carried_out(self, step: Step, study: StudyObject, noted: Noted | None) -> Report:
         match step:
-            case Submit():
-                self._submit(study)
-                return Report(**_told(of_submission("Submitting", "")))
-            case AwaitSubmission(why=why):
-                return Report(**_told(of_submission("Submitting", why)))
             case NoteRun(run=run):
                 return self._noted(study, noted, run)
             case NoteRefusal(reason=reason):
-                self._forget(study)
-                refused = Noted(digest=study.digest, run=None)
-                return Report(**_told(of_refusal(reason)), noted=refused, over=True)
+                return self._refused(study, noted, reason)
             case FollowRun(run=run):
-                self._forget(study)
+                self._forget(study, keep=run, reason=_CHANGED)
                 return self._followed(study, self.ledger.runs.get(run))
             case Rest():
+                self._forget(study, keep=None, reason=_CHANGED)
                 return Report(fields={}, conditions=[], over=True)
+            case Submit():
+                self._submit(study)
+                why = ""
+            case SubmitAgain(why=why):
+                self.cluster.delete(Job, submission_name(study))
+            case AwaitSubmission(why=why):
+                pass
+        return _submitting(why)
 
     def _submission(self, study: StudyObject, noted: Noted | None) -> Submission | None:
         """The Job that submits what is asked for; not looked for where that is noted."""
@@ -132,12 +132,18 @@ class StudyReconciler:
             job = self.cluster.get(Job, name)
         except NotFound:
             return None
-        pods = self.cluster.list(Pod, labels={"batch.kubernetes.io/job-name": name})
-        found = submission_state(job, pods, refusal="" if pods else self._refusal(name))
-        if found.state == "running" and found.text and is_outdated(job, study, self.place):
+        found = self._state(job)
+        if found.state == "waiting" and is_outdated(job, study, self.place):
             self.cluster.delete(Job, name)  # it may wait for ever for what nobody asks for now
             return None
         return found
+
+    def _state(self, job: Job) -> Submission:
+        assert job.metadata is not None
+        own = {"batch.kubernetes.io/controller-uid": job.metadata.uid}  # one of before had its name
+        pods = self.cluster.list(Pod, labels=own)
+        refusal = "" if pods else self._refusal(_name(job))
+        return submission_state(job, pods, refusal=refusal)
 
     def _refusal(self, job: str) -> str:
         """Why this Job makes no pod; empty where nothing is said of that."""
@@ -152,23 +158,50 @@ class StudyReconciler:
         except Conflict:  # another operator was faster, or it is somebody else's
             refuse_other(self.cluster.get(Job, submission_name(study)), study)
 
-    def _forget(self, study: StudyObject) -> None:
-        """Delete what submitted it, once: what came of that is noted."""
-        if self._forgotten.get(study.uid) == study.digest:
+    def _forget(self, study: StudyObject, *, keep: str | None, reason: str) -> None:
+        """Delete what submitted it, once that has ended, and cancel what came of it but one run.
+
+        What is at work is left to end: it may have put a run into the ledger that it has not told.
+        """
+        if self._is_forgotten(study):
             return
-        self.cluster.delete(Job, submission_name(study))
-        self.cluster.delete(ConfigMap, submission_name(study))
-        self._forgotten[study.uid] = study.digest
+        jobs = self.cluster.list(Job, labels={STUDY_UID_LABEL: study.uid})
+        for job in jobs:
+            found = self._state(job)
+            if found.state == "succeeded" and found.text != keep:
+                self._cancel(found.text, reason)
+            if found.state != "running":
+                self.cluster.delete(ConfigMap, _name(job))  # the Job last: by it both are found
+                self.cluster.delete(Job, _name(job))
+        if not jobs:
+            self._forgotten[study.uid] = study.digest
+
+    def _is_forgotten(self, study: StudyObject) -> bool:
+        return self._forgotten.get(study.uid) == study.digest
 
     def _noted(self, study: StudyObject, before: Noted | None, run: str) -> Report:
         """The run is known and goes on from now on, and the one that it replaces ends."""
         if before is not None and before.run not in {None, run}:
-            replaced = self._run(str(before.run))
-            if replaced is not None:
-                self._cancel(replaced, f"the Study was changed: run {run} goes on")
+            self._cancel(str(before.run), f"the Study was changed: run {run} goes on")
         report = self._followed(study, self.ledger.runs.get(run))
         # It is not over before another look has deleted what submitted it.
         return replace(report, noted=Noted(digest=study.digest, run=run), over=False)
+
+    def _refused(self, study: StudyObject, before: Noted | None, reason: str) -> Report:
+        """What it asks for cannot be submitted; what it asked for before ends first."""
+        if not self._is_ended(study, before, reason=_CHANGED):
+            return _submitting("the workers of before leave")
+        return Report(**_told(of_refusal(reason)), noted=Noted(digest=study.digest, run=None))
+
+    def _is_ended(self, study: StudyObject, noted: Noted | None, *, reason: str) -> bool:
+        """Have its run be cancelled and its workers leave; whether they have."""
+        run = None if noted is None or noted.run is None else self._cancel(noted.run, reason)
+        if not self.scalers.end(study.uid):
+            return False
+        if run is not None:
+            with self.runner() as runner:
+                runner.remove(self._group(study, run).key)
+        return True
 
     def _followed(self, study: StudyObject, run: Run) -> Report:
         if run.state != "running":
@@ -208,16 +241,16 @@ class StudyReconciler:
             ),
         )
 
-    def _run(self, run: str) -> Run | None:
+    def _cancel(self, name: str, reason: str) -> Run | None:
+        """End this run, unless it has ended; None where the ledger is another one by now."""
         try:
-            return self.ledger.runs.get(run)
-        except NotFound:  # the ledger is another one by now
+            run = self.ledger.runs.get(name)
+        except NotFound:
             return None
-
-    def _cancel(self, run: Run, reason: str) -> None:
         if run.state == "running":
             with suppress(Conflict):  # it has just ended
                 cancel(self.ledger, run, reason)
+        return run
 
     def _group(self, study: StudyObject, run: Run) -> WorkerGroup:
         """Its workers; another run of another study has others."""
@@ -235,6 +268,15 @@ class StudyReconciler:
 def _policy(study: StudyObject) -> Policy:
     workers = study.workers
     return Policy(least=workers.least, most=workers.most, within=_WITHIN, cooldown=_COOLDOWN)
+
+
+def _submitting(message: str) -> Report:
+    return Report(**_told(of_submission("Submitting", message)))
+
+
+def _name(job: Job) -> str:
+    assert job.metadata is not None
+    return str(job.metadata.name)
 
 
 def _told(status: tuple[dict[str, Any], Sequence[Condition]]) -> dict[str, Any]:

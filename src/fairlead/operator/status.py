@@ -74,7 +74,7 @@ def of_refusal(reason: str) -> tuple[dict[str, Any], Sequence[Condition]]:
     """The same where it cannot be submitted."""
     refused = Condition(kind="Submitted", status="False", reason="Refused", message=reason)
     failed = Condition(kind="Failed", status="True", reason="Refused", message=reason)
-    return {"phase": "Refused", "message": reason, "run": None}, [refused, failed]
+    return {"phase": "Refused", "message": reason}, [refused, failed]
 
 
 def _phase(view: RunView) -> str:

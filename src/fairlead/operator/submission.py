@@ -7,6 +7,7 @@ right on the cluster. The pod tells the run's id, or why there is none, as its t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from lightkube.models.batch_v1 import (
     JobSpec,
@@ -14,7 +15,7 @@ from lightkube.models.batch_v1 import (
     PodFailurePolicyOnExitCodesRequirement,
     PodFailurePolicyRule,
 )
-from lightkube.models.core_v1 import PodTemplateSpec
+from lightkube.models.core_v1 import ContainerStateTerminated, PodTemplateSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import ConfigMap, Pod
@@ -30,6 +31,9 @@ from fairlead.runners.kubernetes_status import waiting_reason
 
 DIGEST_LABEL = "fairlead.dev/submission"
 """The label of what submits a Study; its value is the digest of what it submits."""
+
+STUDY_UID_LABEL = "fairlead.dev/study-uid"
+"""The label of such a Job that says for which Study it is, by the Study's uid."""
 
 POD_ANNOTATION = "fairlead.dev/pod"
 """The annotation of such a Job that says of which image its pod is, and what it asks for."""
@@ -114,7 +118,8 @@ def submission_state(job: Job, of_job: Sequence[Pod], *, refusal: str = "") -> S
     """How a Job that submits is.
 
     A Job says seconds after its pod that it has ended: what the pod says is taken where nothing
-    follows from it but the same.
+    follows from it but the same. Only what the command refuses is refused: a store that was away
+    for longer than a Job tries, or a node that is gone, says nothing of the Study.
 
     Args:
         job: The Job.
@@ -126,12 +131,17 @@ def submission_state(job: Job, of_job: Sequence[Pod], *, refusal: str = "") -> S
     ended = {one.type: one.message or "" for one in conditions if one.status == "True"}
     newest = sorted(of_job, key=_created)[-1:]
     said, status = _said(newest)
-    if "Complete" in ended or (said and status == 0):
+    if said and status == 0:
         return Submission(digest=digest, state="succeeded", text=said)
-    if "Failed" in ended or (said and status == _REFUSED):
-        return Submission(digest=digest, state="failed", text=said or ended["Failed"])
+    if said and status == _REFUSED:
+        return Submission(digest=digest, state="refused", text=said)
+    if not ended.keys().isdisjoint({"Complete", "Failed"}):
+        why = said or ended.get("Failed") or "what it said is gone with its pod"
+        return Submission(digest=digest, state="lost", text=f"{why}; trying again")
     waits = "".join(map(waiting_reason, newest)) or (refusal and f"its Job makes no pod: {refusal}")
-    return Submission(digest=digest, state="running", text=waits)
+    is_at_work = newest and status is None and not waits
+    state: Literal["waiting", "running"] = "running" if is_at_work else "waiting"
+    return Submission(digest=digest, state=state, text=waits or (said and f"{said}; trying again"))
 
 
 def _pod(study: StudyObject, place: PodPlace) -> str:
@@ -162,7 +172,7 @@ def _refused() -> PodFailurePolicyRule:
 
 def _labels(study: StudyObject) -> dict[str, str]:
     named = pods.labels(instance=study.name[:63], component="submission")
-    return {**named, DIGEST_LABEL: study.digest}
+    return {**named, DIGEST_LABEL: study.digest, STUDY_UID_LABEL: study.uid}
 
 
 def _created(pod: Pod) -> str:
@@ -171,10 +181,16 @@ def _created(pod: Pod) -> str:
 
 
 def _said(newest: Sequence[Pod]) -> tuple[str, int | None]:
-    """The last line of what the pod reports, and its exit status, once it has ended."""
+    """The last line of what the pod reports, or why it ended, and its exit status; once it has."""
     for pod in newest:
         for container in (pod.status.containerStatuses if pod.status else None) or ():
             ended = container.state and container.state.terminated
-            if ended and ended.message:
-                return ended.message.strip().splitlines()[-1], ended.exitCode
+            if ended:
+                lines = (ended.message or "").strip().splitlines()
+                return (lines or [_unsaid(ended)])[-1], ended.exitCode
     return "", None
+
+
+def _unsaid(ended: ContainerStateTerminated) -> str:
+    """Why it ended where the program could not say it; empty where nothing was wrong."""
+    return f"its pod ended with {ended.reason or ended.exitCode}" if ended.exitCode else ""

@@ -42,9 +42,16 @@ def test_a_job_at_work_is_waited_for_with_its_reason() -> None:
 
 def test_what_came_of_the_job_is_noted() -> None:
     done = Submission(digest="a", state="succeeded", text="study.1")
-    failed = Submission(digest="a", state="failed", text="spec.yaml:3:1: no")
+    refused = Submission(digest="a", state="refused", text="spec.yaml:3:1: no")
     assert next_step("a", None, done) == decide.NoteRun(run="study.1")
-    assert next_step("a", None, failed) == decide.NoteRefusal(reason="spec.yaml:3:1: no")
+    assert next_step("a", None, refused) == decide.NoteRefusal(reason="spec.yaml:3:1: no")
+
+
+def test_a_job_that_came_to_nothing_is_no_refusal() -> None:
+    lost = Submission(digest="a", state="lost", text="the ledger is away; trying again")
+    again = decide.SubmitAgain(why="the ledger is away; trying again")
+    assert next_step("a", None, lost) == again
+    assert next_step("a", Noted(digest="old", run="r"), lost) == again
 
 
 def test_what_is_noted_is_followed_and_never_submitted_again() -> None:
@@ -167,9 +174,11 @@ def test_a_study_goes_on_until_it_is_settled_and_again_when_it_is_changed() -> N
     assert goes_on(body=of)
 
 
-def test_a_refusal_takes_the_run_of_before_away() -> None:
+def test_a_refusal_takes_the_run_of_before_away_once_it_is_noted() -> None:
     before = changes({}, report(VIEW), 3, NOW)
     fields, told = status.of_refusal("spec.yaml:4:3: search.trials must be at least 1")
+    unnoted = {**before, **changes(before, Report(fields=fields, conditions=told), 4, LATER)}
+    assert noted_of(unnoted) == Noted(digest="a", run="s.1")
     refused = Report(fields=fields, conditions=told, noted=Noted(digest="b", run=None), over=True)
     after = {**before, **changes(before, refused, 4, LATER)}
     assert noted_of(after) == Noted(digest="b", run=None)

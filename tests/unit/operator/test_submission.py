@@ -15,6 +15,7 @@ from fairlead.kube.place import PodPlace
 from fairlead.operator.decide import Submission
 from fairlead.operator.study_object import StudyObject, StudyWorkers
 from fairlead.operator.submission import (
+    STUDY_UID_LABEL,
     is_outdated,
     refuse_other,
     study_files,
@@ -54,6 +55,7 @@ def test_the_document_is_yaml_beside_its_files_by_their_own_names() -> None:
 def test_it_is_owned_by_its_study_and_named_by_what_it_submits() -> None:
     metadata = job().metadata
     assert metadata is not None
+    assert (metadata.labels or {})[STUDY_UID_LABEL] == STUDY.uid
     assert metadata.name == submission_name(STUDY) == study_files(STUDY).metadata.name  # type: ignore[union-attr]
     (owner,) = metadata.ownerReferences or ()
     assert (owner.kind, owner.uid, owner.controller) == ("Study", "u-1", True)
@@ -91,6 +93,9 @@ def ended(created: str, message: str, status: int = 1) -> Pod:
     return pod(created, terminated={"exitCode": status, "message": message})
 
 
+CREATED = {"reason": "ContainerCreating"}
+
+
 @pytest.mark.parametrize(
     ("condition", "pods", "state", "text"),
     [
@@ -98,15 +103,24 @@ def ended(created: str, message: str, status: int = 1) -> Pod:
         (
             "Failed",
             [ended("2026-01-01T00:00:00Z", "a\nspec.yaml: no\n")],
-            "failed",
-            "spec.yaml: no",
+            "lost",
+            "spec.yaml: no; trying again",
         ),
-        ("Failed", [], "failed", "it failed"),
-        (None, [], "running", ""),
+        ("Failed", [], "lost", "it failed; trying again"),
+        ("Complete", [], "lost", "what it said is gone with its pod; trying again"),
+        ("Failed", [ended("2026-01-01T00:00:00Z", "spec.yaml: no", 2)], "refused", "spec.yaml: no"),
+        (None, [], "waiting", ""),
+        (None, [pod("2026-01-01T00:00:00Z", running={})], "running", ""),
+        (None, [pod("2026-01-01T00:00:00Z", waiting=CREATED)], "running", ""),
         # A Job says it a second or two after its pod, and only a pod that went wrong has another.
         (None, [ended("2026-01-01T00:00:00Z", "s.1", 0)], "succeeded", "s.1"),
-        (None, [ended("2026-01-01T00:00:00Z", "spec.yaml: no", 2)], "failed", "spec.yaml: no"),
-        (None, [ended("2026-01-01T00:00:00Z", "the ledger is away", 1)], "running", ""),
+        (None, [ended("2026-01-01T00:00:00Z", "spec.yaml: no", 2)], "refused", "spec.yaml: no"),
+        (
+            None,
+            [ended("2026-01-01T00:00:00Z", "the ledger is away", 1)],
+            "waiting",
+            "the ledger is away; trying again",
+        ),
     ],
 )
 def test_what_came_of_it_is_what_its_pod_said_last(
@@ -118,12 +132,18 @@ def test_what_came_of_it_is_what_its_pod_said_last(
 
 def test_of_several_pods_the_newest_tells() -> None:
     pods = [ended("2026-01-02T00:00:00Z", "new"), ended("2026-01-01T00:00:00Z", "old")]
-    assert submission_state(made("Failed"), pods).text == "new"
+    assert submission_state(made("Failed"), pods).text == "new; trying again"
+
+
+def test_a_pod_that_could_not_say_why_it_ended_is_said() -> None:
+    killed = pod("2026-01-01T00:00:00Z", terminated={"exitCode": 137, "reason": "OOMKilled"})
+    found = submission_state(made("Failed"), [killed])
+    assert (found.state, found.text) == ("lost", "its pod ended with OOMKilled; trying again")
 
 
 def test_why_no_pod_is_made_is_said() -> None:
     found = submission_state(made(None), [], refusal="exceeded quota: none")
-    assert found.text == "its Job makes no pod: exceeded quota: none"
+    assert (found.state, found.text) == ("waiting", "its Job makes no pod: exceeded quota: none")
 
 
 def test_a_job_of_somebody_else_is_refused_by_its_name() -> None:
@@ -145,4 +165,6 @@ def test_of_another_image_or_with_other_resources_it_is_another_job() -> None:
 def test_an_image_that_cannot_be_pulled_is_said_while_it_waits() -> None:
     waiting = {"reason": "ErrImagePull", "message": "not found"}
     one = pod("2026-01-01T00:00:00Z", waiting=waiting)
-    assert "fairlead:1" in submission_state(made(None), [one]).text
+    found = submission_state(made(None), [one])
+    assert found.state == "waiting"
+    assert "fairlead:1" in found.text
