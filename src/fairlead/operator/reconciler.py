@@ -58,6 +58,7 @@ from fairlead.study.outcome import metric_of
 _WITHIN, _COOLDOWN = 30.0, 30.0
 """Seconds in which waiting tasks are to be done, and before idle workers leave."""
 _CHANGED, _DELETED = "the Study was changed", "the Study was deleted"
+_LEAVING = "the workers of before leave"
 _HALTS = {
     "no_controller": "no controller carries it: see that the Deployment fairlead-server runs",
     "no_worker": "no worker is there yet",
@@ -181,32 +182,41 @@ class StudyReconciler:
 
     def _noted(self, study: StudyObject, before: Noted | None, run: str) -> Report:
         """The run is known and goes on from now on, and the one that it replaces ends."""
+        following = self.ledger.runs.get(run)
         if before is not None and before.run not in {None, run}:
-            self._cancel(str(before.run), f"the Study was changed: run {run} goes on")
-        report = self._followed(study, self.ledger.runs.get(run))
+            replaced = self._cancel(str(before.run), f"the Study was changed: run {run} goes on")
+            others = replaced is not None and replaced.study != following.study
+            if replaced and others and not self._have_left(study, replaced):
+                return _submitting(_LEAVING)
+        report = self._followed(study, following)
         # It is not over before another look has deleted what submitted it.
         return replace(report, noted=Noted(digest=study.digest, run=run), over=False)
 
     def _refused(self, study: StudyObject, before: Noted | None, reason: str) -> Report:
         """What it asks for cannot be submitted; what it asked for before ends first."""
         if not self._is_ended(study, before, reason=_CHANGED):
-            return _submitting("the workers of before leave")
+            return _submitting(_LEAVING)
         return Report(**_told(of_refusal(reason)), noted=Noted(digest=study.digest, run=None))
 
     def _is_ended(self, study: StudyObject, noted: Noted | None, *, reason: str) -> bool:
         """Have its run be cancelled and its workers leave; whether they have."""
         run = None if noted is None or noted.run is None else self._cancel(noted.run, reason)
+        return self.scalers.end(study.uid) if run is None else self._have_left(study, run)
+
+    def _have_left(self, study: StudyObject, run: Run) -> bool:
+        """Have the workers of this run leave, also those that no scaler knows; whether they have.
+
+        The operator that has started them may have ended since, and the run while none was there.
+        """
         if not self.scalers.end(study.uid):
             return False
-        if run is not None:
-            with self.runner() as runner:
-                runner.remove(self._group(study, run).key)
+        with self.runner() as runner:
+            runner.remove(self._group(study, run).key)
         return True
 
     def _followed(self, study: StudyObject, run: Run) -> Report:
         if run.state != "running":
-            ended = self.scalers.end(study.uid)
-            return Report(**_told(of_run(self._view(run))), over=ended)
+            return Report(**_told(of_run(self._view(run))), over=self._have_left(study, run))
         scaling = self.scalers.ensure(study.uid, self._group(study, run), _policy(study))
         view = self._view(run, starting=scaling.reason)
         fields, conditions = of_run(replace(view, waits=scaling.trouble or view.waits))

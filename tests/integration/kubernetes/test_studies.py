@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, Secret
 from tests.lacking import lacking
 from tests.support.installation import LONG, SMALL, Installed, installation, on_this_machine, slow
 from tests.support.waiting import wait_until
 
+from fairlead.kube.install.rights import OPERATOR
 from fairlead.kube.kinds import API_VERSION, ENDPOINTS, STUDIES
 from fairlead.kube.pods import GROUP_LABEL
+
+SUBMISSION = {"app.kubernetes.io/component": "submission"}
 
 # Trees: what BLAS computes differs in the last bits from one kind of processor to another.
 TREE: Mapping[str, Any] = {
@@ -56,7 +60,7 @@ def test_a_study_is_that_of_one_machine_and_ends_with_a_version(
     assert conditions == {"Submitted": "True", "Finished": "True"}
     assert installed.trials(status["study"]) == on_this_machine(tmp_path, "tree", spec)
     wait_until(lambda: not installed.workers(), seconds=LONG)
-    assert not installed.cluster.list(Job, labels={"app.kubernetes.io/component": "submission"})
+    assert not installed.cluster.list(Job, labels=SUBMISSION)
 
 
 def test_a_document_that_is_wrong_is_refused_with_its_line(installed: Installed) -> None:
@@ -118,6 +122,70 @@ def test_a_study_that_is_changed_while_it_runs_goes_on_with_what_is_there(
     runs = {one["run"]["id"]: one["run"]["state"] for one in installed.fairlead("runs")}
     assert (runs[first["run"]], runs[status["run"]]) == ("cancelled", "done")
     installed.remove("changed")
+
+
+def test_a_change_that_is_refused_ends_the_run_of_before(installed: Installed) -> None:
+    spec = slow(200, seed=4)
+    installed.apply("mistaken", spec)
+    wait_until(lambda: installed.done("mistaken") >= 1, seconds=LONG)
+    run = installed.status("mistaken")["run"]
+    installed.apply("mistaken", {**spec, "search": {**spec["search"], "metric": "accuracy"}})
+    wait_until(lambda: installed.phase("mistaken") == "Refused", seconds=LONG)
+    assert states(installed, "mistaken") == {run: "cancelled"}
+    assert not installed.workers()
+    installed.apply("mistaken", {**spec, "search": {**spec["search"], "trials": 3}})
+    wait_until(lambda: installed.phase("mistaken") == "Finished", seconds=LONG)
+    installed.remove("mistaken")
+
+
+def test_a_study_that_is_changed_while_it_is_submitted_has_one_run(installed: Installed) -> None:
+    installed.apply("hasty", {**slow(200, seed=5), "deploy": True})
+    wait_until(lambda: is_submitting(installed), seconds=LONG, every=0.1)
+    installed.apply("hasty", slow(200, seed=5))
+    changed = {"observedGeneration": 2, "phase": "Searching"}
+    wait_until(lambda: changed.items() <= installed.status("hasty").items(), seconds=LONG)
+    wait_until(lambda: not installed.cluster.list(Job, labels=SUBMISSION), seconds=LONG)
+    going_on = {key for key, state in states(installed, "hasty").items() if state == "running"}
+    assert going_on == {installed.status("hasty")["run"]}
+    installed.remove("hasty")
+
+
+def test_a_study_that_is_deleted_while_it_is_submitted_has_no_run(installed: Installed) -> None:
+    installed.apply("gone", slow(200, seed=6))
+    wait_until(lambda: is_submitting(installed), seconds=LONG, every=0.1)
+    installed.remove("gone")
+    assert not installed.cluster.list(Job, labels=SUBMISSION)
+    assert "running" not in states(installed, "gone").values()
+
+
+def is_submitting(installed: Installed) -> bool:
+    """Whether the program that submits is at work, or was."""
+    pods = installed.cluster.list(Pod, labels=SUBMISSION)
+    return any(one.status and one.status.phase not in {None, "Pending"} for one in pods)
+
+
+def states(installed: Installed, name: str) -> dict[str, str]:
+    """The state of each run of this name."""
+    runs = [one for one in installed.fairlead("runs") if one["study"] == name]
+    return {one["run"]["id"]: one["run"]["state"] for one in runs}
+
+
+def test_workers_go_also_where_no_operator_saw_their_run_end(installed: Installed) -> None:
+    installed.apply("unseen", slow(200, seed=7))
+    wait_until(lambda: installed.done("unseen") >= 1, seconds=LONG)
+    run = installed.status("unseen")["run"]
+    operator = {"app.kubernetes.io/component": "operator"}
+    installed.cluster.merge(Deployment, OPERATOR, {"spec": {"replicas": 0}})
+    try:
+        wait_until(lambda: not installed.cluster.list(Pod, labels=operator), seconds=LONG)
+        installed.kubectl("exec", "deploy/fairlead-server", "--", "fairlead", "cancel", run)
+        assert installed.workers()
+    finally:
+        installed.cluster.merge(Deployment, OPERATOR, {"spec": {"replicas": 1}})
+    wait_until(lambda: installed.phase("unseen") == "Cancelled", seconds=LONG)
+    wait_until(lambda: not installed.workers(), seconds=LONG)
+    wait_until(lambda: not [*filter(labelled, installed.cluster.list(Secret))], seconds=LONG)
+    installed.remove("unseen")
 
 
 def test_a_study_that_is_deleted_in_the_middle_leaves_nothing_on_the_cluster(
