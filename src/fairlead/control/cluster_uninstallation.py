@@ -73,21 +73,29 @@ def _delete_documents(cluster: Cluster, listen: Listener) -> Counter[str]:
     """Studies and Endpoints: the operator lets go of them, where it runs.
 
     One that does not within its time, or that nobody looks after, loses its finalizers.
+
+    Raises:
+        Failed: There are always some again.
     """
     deleted: Counter[str] = Counter()
     patience = _HANDED_OVER if _operator_runs(cluster) else 0.0
-    deadline = time.monotonic() + patience
+    began = time.monotonic()
     while found := _documents(cluster):
+        waited = time.monotonic() - began
+        if waited > patience + _GONE:
+            raise Failed(
+                f"{_worded(found[0])} is there after {waited:.0f} s, and was deleted: have what "
+                "makes it again, such as a GitOps controller, leave it out, and ask again"
+            )
         for one in found:
             if not one.metadata.deletionTimestamp:
                 cluster.delete(type(one), one.metadata.name)
                 deleted[one.kind] += 1
-        if time.monotonic() >= deadline:
+        if waited >= patience:
             for one in _documents(cluster):
                 _release(cluster, one)
-        else:
-            listen(Progress(part="studies", text=f"{len(found)} are ending"))
-            time.sleep(_EVERY)
+        listen(Progress(part="studies", text=f"{len(found)} are ending"))
+        time.sleep(_EVERY)
     return deleted
 
 

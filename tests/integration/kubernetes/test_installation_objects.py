@@ -18,7 +18,7 @@ from lightkube.resources.rbac_authorization_v1 import Role
 from tests.support import cluster as clusters
 from tests.support.waiting import wait_until
 
-from fairlead.control import cluster_runs
+from fairlead.control import cluster_runs, cluster_uninstallation
 from fairlead.control.rendering import ClusterRequest, study_object
 from fairlead.errors import Failed
 from fairlead.kube.client import Cluster
@@ -213,6 +213,23 @@ class TestKinds:
             assert cluster_runs.apply(cluster, given).generation == 2
         finally:
             cluster.delete(STUDIES.resource, more["metadata"]["name"])
+
+    def test_one_that_something_makes_again_is_not_deleted_for_ever(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cluster_uninstallation, "_GONE", 3.0)
+        given = dict(study_object(load(Path("examples/boston.yaml")), ClusterRequest()))
+        name = given["metadata"]["name"]
+
+        def make_again(_progress: object = None) -> None:
+            cluster.apply(STUDIES.resource.from_dict(given))
+
+        make_again()
+        try:
+            with pytest.raises(Failed, match=f"Study {name} is there .* GitOps"):
+                cluster_uninstallation.uninstall(cluster, purge=True, listen=make_again)
+        finally:
+            cluster.delete(STUDIES.resource, name)
 
 
 def changed(key: tuple[str, ...], value: Any) -> dict[str, Any]:
