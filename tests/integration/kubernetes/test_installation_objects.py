@@ -15,6 +15,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Pod, Secret
 from lightkube.resources.rbac_authorization_v1 import Role
+from lightkube.types import PatchType
 from tests.support import cluster as clusters
 from tests.support.waiting import wait_until
 
@@ -281,13 +282,21 @@ class TestRights:
         operator.merge(kind, name, {"metadata": {"finalizers": None}})
         cluster.delete(kind, name)
 
-    def test_it_reads_no_secret(self, operator: Cluster, cluster: Cluster) -> None:
+    def test_it_neither_gets_nor_lists_secrets(self, operator: Cluster, cluster: Cluster) -> None:
         cluster.apply(Secret(metadata=ObjectMeta(name="password"), stringData={"A": "b"}))
         with pytest.raises(Failed, match="forbidden") as refused:
             operator.get(Secret, "password")
         assert refused.value.code == "kubernetes_forbidden"
         with pytest.raises(Failed, match="forbidden"):
             operator.list(Secret)
+
+    def test_what_a_secret_has_is_in_the_answer_to_a_patch(
+        self, operator: Cluster, cluster: Cluster
+    ) -> None:
+        """As docs/kubernetes.md says: its token is worth all Secrets of the namespace."""
+        cluster.apply(Secret(metadata=ObjectMeta(name="seen"), stringData={"A": "b"}))
+        patched = operator._client.patch(Secret, "seen", {}, patch_type=PatchType.MERGE)
+        assert patched.data == {"A": "Yg=="}
 
     def test_it_has_no_rights_elsewhere(self, operator: Cluster) -> None:
         with pytest.raises(Failed, match="forbidden"):

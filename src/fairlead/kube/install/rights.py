@@ -78,7 +78,7 @@ OPERATOR_RIGHTS: Sequence[Right] = (
         group="",
         resources=("secrets",),
         verbs=("create", "patch", "delete"),
-        why="the addresses with passwords that workers of a group get; it reads none",
+        why="the addresses with passwords that workers of a group get; it asks for none",
     ),
     Right(
         group="apps",
