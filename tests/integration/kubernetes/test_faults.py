@@ -1,18 +1,13 @@
-"""What befalls a cluster while a Study runs: each trial counts once, with the score of one machine.
+"""What befalls an installation under a Study: each trial counts once, as on one machine.
 
 One installation serves all of it, with both servers. What is wrong stands in the Study's status and
-in what `fairlead run --on kubernetes` prints, and the Study goes on by itself.
+in what `fairlead run --on kubernetes` prints, and the Study goes on by itself. What befalls the
+cluster itself: test_cluster_faults.py.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +16,21 @@ from lightkube.models.core_v1 import ResourceQuotaSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment, StatefulSet
 from lightkube.resources.batch_v1 import Job
-from lightkube.resources.core_v1 import ConfigMap, Node, Pod, PodEviction, ResourceQuota
+from lightkube.resources.core_v1 import Pod, ResourceQuota
 from lightkube.resources.rbac_authorization_v1 import Role
-from tests.support import cluster as clusters
-from tests.support import own_cluster
-from tests.support.cluster_objects import in_namespace, naming
+from tests.support.followed import following, running
 from tests.support.installation import (
     LONG,
     Installed,
     installation,
-    on_this_machine,
     slow,
-    written,
 )
 from tests.support.waiting import wait_until
 
-from fairlead.kube.client import Cluster
 from fairlead.kube.install.rights import OPERATOR
 from fairlead.kube.kinds import STUDIES
 from fairlead.operator.study_object import StudyObject
 from fairlead.operator.submission import submission_name
-
-pytestmark = pytest.mark.disrupts
 
 SUBMISSION = {"app.kubernetes.io/component": "submission"}
 WORKER = {"app.kubernetes.io/component": "worker"}
@@ -52,140 +40,6 @@ WORKER = {"app.kubernetes.io/component": "worker"}
 def installed() -> Iterator[Installed]:
     with installation("postgresql", "rabbitmq") as made:
         yield made
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A Study that `fairlead run --on kubernetes` has applied and follows."""
-
-    name: str
-    spec: dict[str, Any]
-    folder: Path
-    installed: Installed
-    process: subprocess.Popen[bytes]
-    here: Future[list[list[Any]]]
-
-    @property
-    def said(self) -> str:
-        """What the command has printed for people so far."""
-        return (self.folder / "said").read_text()
-
-    def has_done(self, trials: int) -> None:
-        wait_until(lambda: self.installed.done(self.name) >= trials, seconds=LONG, every=0.2)
-
-    def tells(self, *texts: str) -> None:
-        """Wait until both the status and the command say it, each in a line."""
-
-        def told() -> bool:
-            message = self.installed.message(self.name)
-            return all(text in message for text in texts) and any(
-                all(text in line for text in texts) for line in self.said.splitlines()
-            )
-
-        wait_until(told, seconds=60.0, every=0.1)
-        assert "\n" not in self.installed.message(self.name)
-
-    def ends_as_on_one_machine(self) -> None:
-        status = self.installed.ended(self.name)
-        assert self.process.wait(60) == 0, self.said
-        size = self.spec["search"]["trials"]
-        assert (status["phase"], status["trials"]) == ("Finished", f"{size}/{size}")
-        assert self.installed.trials(status["study"]) == self.here.result()
-
-
-@contextmanager
-def running(installed: Installed, folder: Path, name: str, spec: dict[str, Any]) -> Iterator[Run]:
-    path = written(folder, name, spec)
-    words = ["run", str(path), "--on", "kubernetes", "--namespace", installed.namespace]
-    words += ["--workers", str(spec["workers"]["max"])]
-    words += [word for key, value in spec["resources"].items() for word in (f"--{key}", value)]
-    with following(installed, folder, name, spec, words) as run:
-        wait_until(lambda: "is applied" in run.said or run.process.poll() is not None)
-        assert "is applied" in run.said
-        yield run
-
-
-@contextmanager
-def following(
-    installed: Installed, folder: Path, name: str, spec: dict[str, Any], words: Sequence[str]
-) -> Iterator[Run]:
-    with (folder / "said").open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fairlead", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-    elsewhere = folder / "here"
-    elsewhere.mkdir()
-    with ThreadPoolExecutor(1) as pool:
-        here = pool.submit(on_this_machine, elsewhere, name, spec)
-        try:
-            yield Run(
-                name=name,
-                spec=spec,
-                folder=folder,
-                installed=installed,
-                process=process,
-                here=here,
-            )
-        finally:
-            process.kill()
-            process.wait()
-            installed.remove(name)
-
-
-# ---- the cluster ------------------------------------------------------------------------------
-
-
-def test_a_node_that_is_silent_for_a_minute_costs_no_trial(
-    installed: Installed, tmp_path: Path
-) -> None:
-    """Its kubelet stops, and a worker on it dies, which nobody can see but by its lease."""
-    own_cluster.owned()
-    spec = slow(50, seed=11, seconds=1.0)
-    with running(installed, tmp_path, "node-lost", spec) as run:
-        run.has_done(2)
-        wait_until(lambda: installed.status("node-lost")["workers"] == 2, seconds=LONG, every=0.2)
-        victim = name_of(installed.workers()[0])
-        with own_cluster.stopped("kubelet"):
-            own_cluster.kill_in_containers(victim)
-            run.has_done(installed.done("node-lost") + 10)  # more than the two had in hand
-            assert victim in {name_of(one) for one in installed.workers()}
-            wait_until(lambda: not is_ready(installed), seconds=LONG, every=0.5)
-        run.ends_as_on_one_machine()
-
-
-def is_ready(installed: Installed) -> bool:
-    (node,) = installed.cluster.list(Node)
-    assert node.status is not None
-    return any(one.type == "Ready" and one.status == "True" for one in node.status.conditions or ())
-
-
-def test_an_api_server_that_is_started_again_ends_nothing(
-    installed: Installed, tmp_path: Path
-) -> None:
-    own_cluster.owned()
-    spec = slow(30, seed=12)
-    with running(installed, tmp_path, "api-away", spec) as run:
-        run.has_done(2)
-        with own_cluster.stopped("kube-apiserver"):
-            wait_until(lambda: "the API server" in run.said, seconds=LONG, every=0.1)
-            assert "is away" in run.said
-        run.ends_as_on_one_machine()
-    assert restarts(installed) == {"operator": 0, "server": 0}
-
-
-def restarts(installed: Installed) -> dict[str, int]:
-    """Of the containers of Fairlead's own programs."""
-    found = {}
-    for component in ("operator", "server"):
-        (pod,) = installed.cluster.list(Pod, labels={"app.kubernetes.io/component": component})
-        assert pod.status is not None
-        (container,) = pod.status.containerStatuses or ()
-        found[component] = container.restartCount
-    return found
 
 
 # ---- the stores -------------------------------------------------------------------------------
@@ -299,25 +153,6 @@ def test_a_right_that_is_taken_away_is_said_and_waited_for(
 # ---- pods -------------------------------------------------------------------------------------
 
 
-def test_a_drain_of_the_node_costs_no_trial(installed: Installed, tmp_path: Path) -> None:
-    with running(installed, tmp_path, "drained", slow(24, seed=18)) as run:
-        run.has_done(2)
-        (node,) = [name_of(one) for one in installed.cluster.list(Node)]
-        drained = {name_of(one) for one in installed.workers()}
-        installed.kubectl("cordon", node)
-        try:
-            for pod in drained:
-                evict(installed, pod)
-            run.tells("no node takes a pod", "unschedulable")
-        finally:
-            installed.kubectl("uncordon", node)
-        run.ends_as_on_one_machine()
-
-
-def evict(installed: Installed, name: str) -> None:
-    installed.cluster._client.create(PodEviction(metadata=ObjectMeta(name=name)), name)
-
-
 def test_a_pod_that_never_fits_is_said_and_goes_on_once_less_is_asked_for(
     installed: Installed, tmp_path: Path
 ) -> None:
@@ -385,30 +220,3 @@ def give_image(installed: Installed, name: str) -> None:
     variable = f"FAIRLEAD_IMAGE={name}"
     installed.kubectl("set", "env", f"deployment/{OPERATOR}", variable)
     installed.kubectl("rollout", "status", f"deployment/{OPERATOR}", "--timeout=110s")
-
-
-# ---- the end ----------------------------------------------------------------------------------
-
-
-def test_after_all_of_it_nothing_is_left(installed: Installed) -> None:
-    """Of a cluster that others use, whose objects stay as they are."""
-    with clusters.namespace() as other, Cluster(namespace=other) as neighbours:
-        neighbours.create(ConfigMap(metadata=ObjectMeta(name="theirs"), data={"a": "b"}))
-        installed.apply("left", slow(500, seed=22))
-        wait_until(lambda: installed.done("left") >= 1, seconds=LONG, every=0.2)
-        theirs = in_namespace(neighbours, other)
-        words = ("uninstall", "--namespace", installed.namespace, "--purge")
-        done = subprocess.run(
-            [sys.executable, "-m", "fairlead", *words],
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert in_namespace(neighbours, other) == theirs
-        every = ["configmaps./api/v1/kube-root-ca.crt", "serviceaccounts./api/v1/default"]
-        before = sorted(
-            [*every, f"namespaces./api/v1/{installed.namespace}"]
-        )  # it was there before
-        wait_until(lambda: naming(neighbours, installed.namespace) == before, every=1.0)
