@@ -14,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 _SECONDS = 2.0
 """In which a replica and the gateway must answer."""
+_PATIENCE = 10.0
+"""For which a gateway may be silent: it starts again, or is busy."""
 _ANSWERED = "fairlead_requests_total"
 
 
@@ -32,14 +34,23 @@ class ActivityWatch:
     clock: Callable[[], float] = time.monotonic
     _client: httpx2.Client = field(default_factory=lambda: _client(_SECONDS))
     _answered: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _silent_since: float | None = None
 
     def waiting(self, model: str) -> int | None:
-        """How many requests for the model the gateway holds; None where it does not answer."""
+        """How many requests for the model the gateway holds; None where it is silent for long."""
         try:
             answer = self._client.get(f"{self.gateway}/waiting")
-            return int(answer.raise_for_status().json().get(model, 0))
+            found = int(answer.raise_for_status().json().get(model, 0))
         except (httpx2.HTTPError, ValueError):
-            return None
+            return self._unanswered()
+        self._silent_since = None
+        return found
+
+    def _unanswered(self) -> int | None:
+        now = self.clock()
+        if self._silent_since is None:
+            self._silent_since = now
+        return None if now - self._silent_since >= _PATIENCE else 0
 
     def idle(self, uid: str, replicas: Sequence[str]) -> float:
         """Seconds for which the replicas have answered nothing; 0 where one does not tell.

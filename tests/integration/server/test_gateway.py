@@ -161,7 +161,11 @@ def test_an_address_that_is_none_is_refused_in_a_line() -> None:
 def test_the_operator_tells_a_gateway_that_is_away_from_one_that_holds_nothing(
     port: int, tmp_path: Path
 ) -> None:
+    now = [0.0]
     with gateway(tmp_path, port) as url:
-        watch = ActivityWatch(gateway=url, token="")
+        watch = ActivityWatch(gateway=url, token="", clock=lambda: now[0])
         assert watch.waiting(MODEL) == 0
-    assert watch.waiting(MODEL) is None
+    told = []
+    for now[0] in (100.0, 109.0, 110.0):
+        told.append(watch.waiting(MODEL))
+    assert told == [0, 0, None]
