@@ -130,7 +130,7 @@ def _again(
         yield
     except FairleadError as error:
         text = f"{error}; trying again"
-        if (body.get("status") or {}).get("message") != text:
+        if besides or (body.get("status") or {}).get("message") != text:
             patch.status.update({"message": text, **besides})
             _LOG.warning("%s: %s", body["metadata"]["name"], text)
         raise kopf.TemporaryError(str(error), delay=EVERY) from error
