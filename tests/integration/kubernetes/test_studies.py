@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -174,18 +175,43 @@ def test_workers_go_also_where_no_operator_saw_their_run_end(installed: Installe
     installed.apply("unseen", slow(200, seed=7))
     wait_until(lambda: installed.done("unseen") >= 1, seconds=LONG)
     run = installed.status("unseen")["run"]
-    operator = {"app.kubernetes.io/component": "operator"}
-    installed.cluster.merge(Deployment, OPERATOR, {"spec": {"replicas": 0}})
-    try:
-        wait_until(lambda: not installed.cluster.list(Pod, labels=operator), seconds=LONG)
+    with no_operator(installed):
         installed.kubectl("exec", "deploy/fairlead-server", "--", "fairlead", "cancel", run)
         assert installed.workers()
-    finally:
-        installed.cluster.merge(Deployment, OPERATOR, {"spec": {"replicas": 1}})
     wait_until(lambda: installed.phase("unseen") == "Cancelled", seconds=LONG)
     wait_until(lambda: not installed.workers(), seconds=LONG)
     wait_until(lambda: not [*filter(labelled, installed.cluster.list(Secret))], seconds=LONG)
     installed.remove("unseen")
+
+
+def test_workers_of_before_go_also_where_no_operator_saw_the_change(installed: Installed) -> None:
+    installed.apply("moved", slow(200, seed=8))
+    wait_until(lambda: installed.done("moved") >= 1, seconds=LONG)
+    before = groups(installed)
+    with no_operator(installed):
+        installed.apply("moved", slow(200, seed=9))
+        assert groups(installed) == before
+    wait_until(lambda: groups(installed) not in (before, set()), seconds=LONG)
+    assert not groups(installed) & before
+    installed.remove("moved")
+    assert not groups(installed)
+
+
+def groups(installed: Installed) -> set[str]:
+    """The groups of workers that are there."""
+    jobs = installed.cluster.list(Job, labels={"app.kubernetes.io/component": "worker"})
+    return {str((one.metadata.labels or {})[GROUP_LABEL]) for one in jobs if one.metadata}
+
+
+@contextmanager
+def no_operator(installed: Installed) -> Iterator[None]:
+    operator = {"app.kubernetes.io/component": "operator"}
+    installed.cluster.merge(Deployment, OPERATOR, {"spec": {"replicas": 0}})
+    try:
+        wait_until(lambda: not installed.cluster.list(Pod, labels=operator), seconds=LONG)
+        yield
+    finally:
+        installed.cluster.merge(Deployment, OPERATOR, {"spec": {"replicas": 1}})
 
 
 def test_a_study_that_is_deleted_in_the_middle_leaves_nothing_on_the_cluster(
