@@ -148,8 +148,10 @@ def deployment(
 
 
 def _container(endpoint: EndpointObject, place: PodPlace, settings: PodSettings) -> Container:
-    # Its own address: other servers and commands reach it by what it says of itself.
-    arguments = ["serve", endpoint.model, "--host", "$(POD_IP)", "--port", str(SERVING_PORT)]
+    # Bound everywhere, so that a port can be forwarded to it. Other servers and commands reach it
+    # by what it says of itself: the pod's address.
+    listening = ["--host", "0.0.0.0", "--port", str(SERVING_PORT)]  # noqa: S104 - of its pod
+    arguments = ["serve", endpoint.model, *listening, "--advertise", "$(POD_IP)"]
     made = pods.container(
         place,
         name="serve",

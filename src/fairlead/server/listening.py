@@ -26,6 +26,7 @@ class BoundAddress:
 
     host: str  # as it was asked for
     anchor: socket.socket
+    advertised: str = ""  # by which others reach it; empty: by what is bound
 
     @property
     def is_private(self) -> bool:
@@ -34,9 +35,9 @@ class BoundAddress:
 
     @property
     def url(self) -> str:
-        """The URL for clients on this machine."""
+        """The URL for clients: on this machine, unless a name for others is advertised."""
         address, port = self.anchor.getsockname()[:2]
-        name = _LOOPBACK.get(address, self.host)
+        name = self.advertised or _LOOPBACK.get(address, self.host)
         return f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
     def listen(self) -> socket.socket:
@@ -52,13 +53,14 @@ class BoundAddress:
         self.anchor.close()
 
 
-def bind(host: str, port: int, *, tokens: bool) -> BoundAddress:
+def bind(host: str, port: int, *, tokens: bool, advertised: str = "") -> BoundAddress:
     """Bind this address.
 
     Args:
         host: Name or address.
         port: 0 for a free one.
         tokens: Whether requests need a token.
+        advertised: Name or address by which others reach it; empty for what is bound.
 
     Raises:
         Invalid: It is not of this machine, or in use; or it is reachable from other machines, and
@@ -75,7 +77,8 @@ def bind(host: str, port: int, *, tokens: bool) -> BoundAddress:
         )
     try:
         _refuse_used(family, address)
-        return BoundAddress(host=host, anchor=_bound(family, address, shared=True))
+        anchor = _bound(family, address, shared=True)
+        return BoundAddress(host=host, anchor=anchor, advertised=advertised)
     except OSError as error:
         raise Invalid(
             f"binding {host}:{port}: {error.strerror or error}; choose another port (0 takes a "

@@ -51,6 +51,7 @@ class ServeOptions:
         version: Of the one model, served whatever the ledger routes; None to follow the ledger.
         host: Name or address to bind.
         port: To bind; 0 for a free one.
+        advertised: Name or address by which other machines reach it; empty for what is bound.
         processes: How many serve; None for one a core, at least two and at most four.
         grace: Seconds to finish requests in hand once it is to stop.
         tokens: SHA-256 of the accepted tokens; empty: every request from this machine is accepted.
@@ -65,6 +66,7 @@ class ServeOptions:
     version: int | None = None
     host: str = "127.0.0.1"
     port: int = 8080
+    advertised: str = ""
     processes: int | None = None
     grace: float = 10.0
     tokens: tuple[str, ...] = ()
@@ -104,7 +106,8 @@ def serve(
     Raises:
         Invalid: There is nothing to serve, or the address cannot be bound; nothing was begun.
     """
-    with bind(options.host, options.port, tokens=bool(options.tokens)) as address:
+    tokens, advertised = bool(options.tokens), options.advertised
+    with bind(options.host, options.port, tokens=tokens, advertised=advertised) as address:
         supervisor = _Supervisor(stores, options, address=address, on_event=_serialized(on_event))
         try:
             supervisor.serve(shutdown)

@@ -66,6 +66,12 @@ Examples:
     help="Name or address to bind; any but a loopback address needs a token.",
 )
 @click.option(
+    "--advertise",
+    default="",
+    metavar="HOST",
+    help="Name or address by which other machines reach it [what is bound].",
+)
+@click.option(
     "--processes",
     type=click.IntRange(1, 1024),
     help="Number of serving processes (default: one per core, from 2 to 4).",
@@ -95,6 +101,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     version: int | None,
     port: int,
     host: str,
+    advertise: str,
     processes: int | None,
     grace: float,
     log_requests: bool,
@@ -129,6 +136,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
             version=version,
             host=host,
             port=port,
+            advertised=advertise,
             processes=processes,
             grace=grace,
             tokens=known,
