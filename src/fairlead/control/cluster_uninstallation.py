@@ -56,9 +56,14 @@ def uninstall(cluster: Cluster, *, purge: bool, listen: Listener) -> Uninstalled
     deleted: Counter[str] = Counter()
     if purge:
         deleted += _delete_documents(cluster, listen)
-    deleted += _delete(cluster, replaced(cluster))
-    _wait_for_pods(cluster, _installed(), listen)  # an operator would make again what goes next
+    programs, others = _parted(replaced(cluster))
+    deleted += _delete(cluster, programs)
+    # An operator would make again what goes next.
+    _wait_for_pods(cluster, {**_installed(), **_of_programs()}, listen)
     deleted += _delete(cluster, _made_by_programs(cluster))
+    # They end at once while their stores are there, and would wait for them otherwise.
+    _wait_for_pods(cluster, {**_managed(), **_of_programs()}, listen)
+    deleted += _delete(cluster, others)
     _wait_for_pods(cluster, _managed(), listen)
     holding = [one for kind in KEPT for one in cluster.list(kind, labels=_managed())]
     if not purge:
@@ -126,6 +131,14 @@ def _operator_runs(cluster: Cluster) -> bool:
     return bool(found.status and found.status.readyReplicas)
 
 
+def _parted(installed: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The programs of an installation, and the rest, of which they have need until they end."""
+    from lightkube.resources.apps_v1 import Deployment
+
+    programs = [one for one in installed if isinstance(one, Deployment)]
+    return programs, [one for one in installed if not isinstance(one, Deployment)]
+
+
 def _made_by_programs(cluster: Cluster) -> list[Any]:
     """What the operator and the runner made, and nobody would look after any more."""
     from lightkube.operators import not_exists
@@ -150,6 +163,16 @@ def _made_by_programs(cluster: Cluster) -> list[Any]:
     return [one for kind in kinds for one in cluster.list(kind, labels=labels)]
 
 
+def _of_programs() -> dict[str, Any]:
+    """Labels of Fairlead's own programs, not of the servers beside them."""
+    from lightkube.operators import not_in
+
+    from fairlead.kube.install.installation import POSTGRESQL, RABBITMQ
+    from fairlead.kube.install.labels import COMPONENT
+
+    return {COMPONENT: not_in([POSTGRESQL, RABBITMQ])}
+
+
 def _installed() -> dict[str, str]:
     from fairlead.kube.install.labels import INSTALLED
 
@@ -168,7 +191,7 @@ def _delete(cluster: Cluster, found: Sequence[Any]) -> Counter[str]:
     return Counter(type(one).__name__ for one in found)
 
 
-def _wait_for_pods(cluster: Cluster, labels: Mapping[str, str], listen: Listener) -> None:
+def _wait_for_pods(cluster: Cluster, labels: Mapping[str, Any], listen: Listener) -> None:
     from lightkube.resources.core_v1 import Pod
 
     def left() -> str:
