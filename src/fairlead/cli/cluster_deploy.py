@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -25,6 +25,11 @@ class EndpointChoice:
         context: Of the kubeconfig; None for its current one.
         least: Replicas at least; one if None.
         most: Replicas at most; as many as at least if None.
+        expose: How it is reached by an address; as before if None.
+        node_port: The port, where that is at each node; a free one if None.
+        host: Its name outside of the cluster; as before if None.
+        ingress_class: Whose controller serves that name; the cluster's default one if None.
+        tls_secret: Name of the Secret of the certificate for that name; plain HTTP if None.
     """
 
     on: str | None
@@ -32,11 +37,52 @@ class EndpointChoice:
     context: str | None
     least: int | None
     most: int | None
+    expose: Literal["cluster", "node"] | None
+    node_port: int | None
+    host: str | None
+    ingress_class: str | None
+    tls_secret: str | None
+
+    def __post_init__(self) -> None:
+        if self.node_port is not None and self.expose != "node":
+            raise click.UsageError("--node-port goes with --expose node.")
+        if self.host is None and (self.ingress_class or self.tls_secret):
+            raise click.UsageError("--ingress-class and --tls-secret go with --host.")
+
+    @property
+    def service(self) -> Mapping[str, Any] | None:
+        """How it is reached by an address, as an Endpoint says it."""
+        if self.expose is None:
+            return None
+        kind = "NodePort" if self.expose == "node" else "ClusterIP"
+        return {"type": kind, "nodePort": self.node_port}
+
+    @property
+    def ingress(self) -> Mapping[str, Any] | None:
+        """How it is reached by a name, as an Endpoint says it."""
+        if self.host is None:
+            return None
+        others = {"className": self.ingress_class, "tlsSecret": self.tls_secret}
+        return {"host": self.host, **others}
 
 
 def endpoint_options(command: Command) -> Command:
     """Give the command what says that a model is served on a cluster, and how."""
     for option in (
+        click.option("--tls-secret", metavar="NAME", help="Kubernetes: of --host's certificate."),
+        click.option("--ingress-class", metavar="NAME", help="Kubernetes: that serves --host."),
+        click.option("--host", metavar="NAME", help="Kubernetes: have an Ingress for this host."),
+        click.option(
+            "--node-port",
+            type=click.IntRange(1, 65535),
+            metavar="PORT",
+            help="Kubernetes: the port of --expose node [a free one].",
+        ),
+        click.option(
+            "--expose",
+            type=click.Choice(["cluster", "node"]),
+            help="Kubernetes: answer in the cluster alone, or at each node, too.",
+        ),
         click.option(
             "--max",
             "most",
@@ -71,7 +117,13 @@ def deploy_on_cluster(  # noqa: PLR0913 - what, how, and how it is printed
         from fairlead.control.cluster_endpoints import EndpointRequest, apply, follow
 
     request = EndpointRequest(
-        model=model, version=version, canary=canary, least=choice.least, most=choice.most
+        model=model,
+        version=version,
+        canary=canary,
+        least=choice.least,
+        most=choice.most,
+        service=choice.service,
+        ingress=choice.ingress,
     )
     with connected(choice.namespace, choice.context) as cluster:
         generation = apply(cluster, request)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.errors import Failed, Transient
+from fairlead.errors import Failed, NotFound, Transient
 from fairlead.kube.client import Cluster
 from fairlead.kube.kinds import API_VERSION, ENDPOINTS
 
@@ -28,6 +28,10 @@ class EndpointRequest:
         canary: Percents of the traffic; those of the model's spec if None.
         least: Replicas at least.
         most: Replicas at most.
+        service: How it is reached by an address, each field of it.
+        ingress: How it is reached by a name, each field of it.
+
+    Replicas and ways in that are None stay as they are.
     """
 
     model: str
@@ -35,22 +39,42 @@ class EndpointRequest:
     canary: tuple[int, ...] | None = None
     least: int | None = None
     most: int | None = None
+    service: Mapping[str, Any] | None = None
+    ingress: Mapping[str, Any] | None = None
+
+    def change(self) -> Mapping[str, Any]:
+        """What is another field of an Endpoint that is there; None for what is no field any more.
+
+        Without a version it is the champion again, and without a canary that of the model's spec.
+        """
+        known = _without_none(self._asked())
+        return {**known, "version": self.version, "canary": self._asked()["canary"]}
 
     def object(self) -> Mapping[str, Any]:
-        """The Endpoint."""
-        asked = {
+        """The Endpoint, where there is none."""
+        known = _without_none(self._asked())
+        nested = {key: _without_none(known[key]) for key in ("service", "ingress") if key in known}
+        return {
+            "apiVersion": API_VERSION,
+            "kind": ENDPOINTS.name,
+            "metadata": {"name": self.model},
+            "spec": {**known, **nested},
+        }
+
+    def _asked(self) -> Mapping[str, Any]:
+        return {
             "model": self.model,
             "version": self.version,
             "canary": None if self.canary is None else list(self.canary),
             "min": self.least,
             "max": self.most,
+            "service": self.service,
+            "ingress": self.ingress,
         }
-        return {
-            "apiVersion": API_VERSION,
-            "kind": ENDPOINTS.name,
-            "metadata": {"name": self.model},
-            "spec": {key: value for key, value in asked.items() if value is not None},
-        }
+
+
+def _without_none(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def apply(cluster: Cluster, request: EndpointRequest) -> int:
@@ -63,7 +87,14 @@ def apply(cluster: Cluster, request: EndpointRequest) -> int:
         Invalid: The API server refuses it.
         NotFound: The cluster does not know the kind: nothing is installed there.
     """
-    applied = cluster.apply(ENDPOINTS.resource.from_dict(dict(request.object())))
+    kind = ENDPOINTS.resource
+    try:
+        cluster.get(kind, request.model)
+    except NotFound:
+        applied = cluster.apply(kind.from_dict(dict(request.object())))
+    else:
+        cluster.merge(kind, request.model, {"spec": request.change()})
+        applied = cluster.get(kind, request.model)
     assert applied.metadata is not None
     return applied.metadata.generation or 0
 

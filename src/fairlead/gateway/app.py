@@ -113,6 +113,7 @@ class GatewayApp:
         if scope["path"] == "/livez":
             await _send(send, 200, [_JSON], b"{}")
         elif scope["path"] == "/waiting":
+            await self._waits.some(_seconds(scope["query_string"]))
             await _send(send, 200, [_JSON], json.dumps(self._waits.waiting()).encode())
         else:
             async with self._admitted():
@@ -130,20 +131,30 @@ class GatewayApp:
 
     async def _pass_on(self, model: str, scope: Message, receive: Receive, send: Send) -> None:
         async with self._body(receive) as body:
-            await _unless_gone(receive, self._until_ready(model))
-            request = self._request(model, scope, body)
-            try:
-                answer = await self.client.send(request, stream=True)
-            except httpx2.TransportError as error:
-                raise _later(f"a replica of model {model!r} ended meanwhile") from error
+            until = asyncio.get_running_loop().time() + self.bounds.seconds
+            answer = None
+            while answer is None:
+                await _unless_gone(receive, self._until_ready(model, until))
+                answer = await self._answer_of_replica(self._request(model, scope, body), model)
             try:
                 await _stream(answer, send)
             finally:
                 await answer.aclose()
 
-    async def _until_ready(self, model: str) -> None:
+    async def _answer_of_replica(
+        self, request: httpx2.Request, model: str
+    ) -> httpx2.Response | None:
+        """The answer of one of them; None where it reached none: one was ready, another is not."""
         try:
-            async with asyncio.timeout(self.bounds.seconds):
+            return await self.client.send(request, stream=True)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            return None
+        except httpx2.TransportError as error:
+            raise _later(f"a replica of model {model!r} ended meanwhile") from error
+
+    async def _until_ready(self, model: str, until: float) -> None:
+        try:
+            async with asyncio.timeout_at(until):
                 await self._waits.ready(model)
         except TimeoutError:
             raise _later(
@@ -196,6 +207,12 @@ def model_of(path: str) -> str:
         shown = path if len(path) <= _SHOWN else f"{path[:_SHOWN]}..."
         raise _Refused(404, f"{shown!r} names no model: ask for /models/MODEL:predict")
     return found[1]
+
+
+def _seconds(query: bytes) -> float:
+    """For how long whoever asks what waits would wait for something to do so."""
+    found = re.fullmatch(rb"seconds=([0-9]{1,2})", query)
+    return float(found[1]) if found else 0.0
 
 
 def _later(reason: str) -> _Refused:

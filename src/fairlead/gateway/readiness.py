@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,10 +28,12 @@ class ReadinessWaits:
     ready_url: Callable[[str], str]
     _waits: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _many: dict[str, int] = field(default_factory=dict)
+    _some: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ready(self, model: str) -> None:
         """Return once the model's replicas answer; bounded by whoever waits."""
         self._many[model] = self._many.get(model, 0) + 1
+        self._some.set()
         try:
             await asyncio.shield(self._wait(model))
         finally:
@@ -39,6 +42,12 @@ class ReadinessWaits:
     def waiting(self) -> dict[str, int]:
         """How many requests wait for each model."""
         return dict(self._many)
+
+    async def some(self, seconds: float) -> None:
+        """Return once a request waits, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._some.wait()
 
     def _wait(self, model: str) -> asyncio.Task[None]:
         if model not in self._waits:
@@ -50,6 +59,8 @@ class ReadinessWaits:
         if not self._many[model]:
             del self._many[model]
             self._waits.pop(model).cancel()
+        if not self._many:
+            self._some.clear()
 
     async def _look(self, model: str) -> None:
         while not await self._is_ready(model):  # noqa: ASYNC110 - another machine sets no event

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from lightkube.models.core_v1 import PodStatus
 from lightkube.resources.apps_v1 import Deployment as Replicas
-from lightkube.resources.core_v1 import Pod
+from lightkube.resources.core_v1 import Pod, Service
 
 from fairlead.control.deployments import DeployRequest, deploy
 from fairlead.control.endpoints import traffic_in_words
@@ -36,12 +38,29 @@ from fairlead.operator.endpoint_decide import (
 )
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_scale import AWAKE, Activity, Scale, next_scale, scale_of
-from fairlead.operator.replicas import ENDPOINT_LABEL, Replica, name_of, objects, refuse_other
+from fairlead.operator.replicas import (
+    ENDPOINT_LABEL,
+    OPTIONAL,
+    Replica,
+    as_many,
+    is_owned,
+    name_of,
+    objects,
+    refuse_other,
+)
 from fairlead.records import Deployment, Route
 from fairlead.stores import Stores
 
 _LOG = logging.getLogger(__name__)
 _ALL = 100  # percent
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Applied:
+    """What was applied, by its digest, and the port of the nodes that its Service has."""
+
+    digest: str
+    port: int | None
 
 
 @dataclass(kw_only=True)
@@ -71,18 +90,19 @@ class EndpointReconciler:
         """
         replicas = self._replicas(endpoint)
         scale = self._scale(endpoint, replicas, status)
-        before = "" if replicas is None else str(status.get("applied"))
-        applied = self._applied(endpoint, scale, before)
-        view = self._view(endpoint, replicas, scale, status)
+        applied = self._applied(endpoint, scale, replicas, status)
+        url = endpoint.url(at_node=self._at_node(endpoint, applied, status))
+        view = self._view(endpoint, replicas, scale, status, url)
         match next_step(view):
             case Deploy(version=version):
                 noted = noted_of_deploy(view.asked, self._deploy(endpoint, version))
-                view = self._view(endpoint, replicas, scale, noted)
+                view = self._view(endpoint, replicas, scale, noted, url)
             case Leave():
                 pass
         fields, told = status_of(view)
         own = {
-            "applied": applied,
+            "applied": applied.digest,
+            "nodePort": applied.port,
             "begun": view.begun,
             "refused": view.refused,
             "scale": scale.state,
@@ -107,9 +127,11 @@ class EndpointReconciler:
 
     def _urls(self, endpoint: EndpointObject) -> list[str]:
         """Of the replicas that run."""
-        pods = self._pods(endpoint)
-        addresses = [one.status.podIP for one in pods if one.status and _is_ready(one)]
-        return [f"http://{address}:{SERVING_PORT}" for address in addresses]
+        return [f"http://{one.podIP}:{SERVING_PORT}" for one in self._ready(endpoint)]
+
+    def _ready(self, endpoint: EndpointObject) -> list[PodStatus]:
+        """The replicas that are ready."""
+        return [one.status for one in self._pods(endpoint) if one.status and _is_ready(one)]
 
     def _pods(self, endpoint: EndpointObject) -> list[Pod]:
         return self.cluster.list(Pod, labels={ENDPOINT_LABEL: endpoint.name[:63]})
@@ -120,17 +142,51 @@ class EndpointReconciler:
             return ""
         return readiness(replicas, Surroundings(pods=self._pods(endpoint))).why
 
-    def _applied(self, endpoint: EndpointObject, scale: Scale, before: str) -> str:
+    def _applied(
+        self,
+        endpoint: EndpointObject,
+        scale: Scale,
+        replicas: Replicas | None,
+        status: Mapping[str, Any],
+    ) -> _Applied:
         """Apply its objects where they are others than those that were applied last."""
         wanted = objects(endpoint, self.place, self.settings, scale)
         content = json.dumps([one.to_dict() for one in wanted], sort_keys=True, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-        if digest != before:
-            for one in wanted:
-                self._refuse_other(one)
-            for one in wanted:
-                self.cluster.apply(one)
-        return digest
+        if replicas is not None and digest == status.get("applied"):
+            return _Applied(digest=digest, port=status.get("nodePort"))
+        for one in wanted:
+            self._refuse_other(one)
+        applied = [self.cluster.apply(as_many(one, replicas, endpoint)) for one in wanted]
+        for kind in OPTIONAL:
+            if not any(isinstance(one, kind) for one in wanted):
+                self._remove_own(kind, endpoint)
+        return _Applied(digest=digest, port=_node_port(endpoint, applied))
+
+    def _remove_own(self, kind: type[Replica], endpoint: EndpointObject) -> None:
+        """Delete what it had, and what is not asked for any more."""
+        try:
+            found = self.cluster.get(kind, endpoint.name)
+        except NotFound:
+            return
+        if is_owned(found, endpoint):
+            self.cluster.delete(kind, endpoint.name)
+
+    def _at_node(
+        self, endpoint: EndpointObject, applied: _Applied, status: Mapping[str, Any]
+    ) -> str:
+        """A node's address and port, at which it answers; empty where it is at none, or asleep.
+
+        That of a replica's node: to ask for nodes is no right of a namespace. One that sleeps is
+        where it was.
+        """
+        if applied.port is None:
+            return ""
+        found = sorted(one.hostIP for one in self._ready(endpoint) if one.hostIP)
+        before = urlsplit(str(status.get("url", "")))
+        if not found:
+            return before.netloc if before.port == applied.port else ""
+        return f"{found[0]}:{applied.port}"
 
     def _refuse_other(self, wanted: Replica) -> None:
         """Refuse an object that is there and of somebody else, whom it would be taken from."""
@@ -164,6 +220,7 @@ class EndpointReconciler:
         replicas: Replicas | None,
         scale: Scale,
         noted: Mapping[str, Any],
+        url: str,
     ) -> EndpointView:
         ledger, model = self.stores.ledger, endpoint.model
         wanted, route = self._wanted(endpoint), ledger.routes.current(model)
@@ -181,7 +238,7 @@ class EndpointReconciler:
             least=endpoint.least,
             scale=scale,
             waits=self._waits(endpoint, replicas),
-            url=f"http://{endpoint.name}.{endpoint.namespace}.svc/models/{model}:predict",
+            url=url,
         )
 
     def _wanted(self, endpoint: EndpointObject) -> int | None:
@@ -208,6 +265,17 @@ class EndpointReconciler:
             return self.cluster.get(Replicas, endpoint.name)
         except NotFound:  # new, or deleted by hand
             return None
+
+
+def _node_port(endpoint: EndpointObject, applied: Sequence[Replica]) -> int | None:
+    """That which the cluster gave its Service; None where it has none."""
+    named = [one for one in applied if isinstance(one, Service) and _is_named(one, endpoint.name)]
+    ports = [port for one in named if one.spec for port in one.spec.ports or ()]
+    return next((port.nodePort for port in ports if endpoint.node_port), None)
+
+
+def _is_named(one: Service, name: str) -> bool:
+    return one.metadata is not None and one.metadata.name == name
 
 
 def _is_ready(pod: Pod) -> bool:

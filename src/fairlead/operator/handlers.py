@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,12 +25,15 @@ from fairlead.operator.conditions import Report, conditions
 from fairlead.operator.decide import Noted
 from fairlead.operator.endpoint_object import EndpointObject
 from fairlead.operator.endpoint_reconciler import EndpointReconciler
+from fairlead.operator.gateway_watch import GatewayWatch
 from fairlead.operator.reconciler import StudyReconciler
 from fairlead.operator.release import FINALIZER
 from fairlead.operator.study_object import StudyObject
 
 EVERY = 1.0
 """Seconds between two looks at a Study that goes on, and at an Endpoint."""
+_AT_ONCE = 0.02
+"""Seconds from a look at an Endpoint until the wait for the next one begins."""
 _THREADS = 32
 """Objects that are looked at at once."""
 _AGAIN = 1.0
@@ -67,11 +71,13 @@ class Operator:
     Args:
         studies: Takes Studies to where they are asked to be.
         endpoints: Likewise Endpoints.
+        gateway: Tells for which of them requests wait.
         namespace: That it works in.
     """
 
     studies: StudyReconciler
     endpoints: EndpointReconciler
+    gateway: GatewayWatch
     namespace: str
 
     def registry(self) -> kopf.OperatorRegistry:
@@ -84,10 +90,24 @@ class Operator:
         kopf.on.login(**selected)(_login)
         kopf.timer(*study, interval=EVERY, when=goes_on, id="study", **selected)(self.study)
         kopf.on.delete(*study, id="deleted", **selected)(self.remove)
-        kopf.timer(*endpoint, interval=EVERY, id="endpoint", **selected)(self.endpoint)
+        kopf.timer(*endpoint, interval=_AT_ONCE, id="endpoint", **selected)(self.endpoint)
+        kopf.on.cleanup(**selected)(self.end)
         return registry
 
-    def endpoint(self, *, body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
+    async def endpoint(self, *, body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
+        """Look at an Endpoint after a while, or once a request waits for it to wake up."""
+        spec = body["spec"]
+        if spec.get("min", EndpointObject.least) == 0:
+            await self.gateway.wait(spec["model"], EVERY)
+        else:
+            await asyncio.sleep(EVERY)
+        await asyncio.to_thread(self._endpoint, body, patch)
+
+    async def end(self, **_: Any) -> None:
+        """Follow nothing any more."""
+        await self.gateway.stop()
+
+    def _endpoint(self, body: kopf.Body, patch: kopf.Patch) -> None:
         """Take an Endpoint one step on, and say how it is. Its objects are deleted with it."""
         before: Mapping[str, Any] = body.get("status") or {}
         with _again(body, patch):
@@ -152,14 +172,18 @@ def run(operator: Operator, *, health: int | None) -> None:
         health: The port that answers whether it is alive; None for none.
     """
     url = None if health is None else f"http://0.0.0.0:{health}/healthz"
-    asyncio.run(
-        kopf.operator(
+    asyncio.run(_run(operator, url))
+
+
+async def _run(operator: Operator, health: str | None) -> None:
+    with ThreadPoolExecutor(_THREADS, "fairlead-endpoint") as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        await kopf.operator(
             registry=operator.registry(),
             namespaces=[operator.namespace],
             standalone=True,  # each step may be done twice: operators need not know each other
-            liveness_endpoint=url,
+            liveness_endpoint=health,
         )
-    )
 
 
 def goes_on(*, body: Mapping[str, Any], **_: Any) -> bool:

@@ -19,6 +19,7 @@ from fairlead.kube.pods import ARTIFACTS
 from fairlead.ledger.store import open_ledger
 from fairlead.operator.activity import ActivityWatch
 from fairlead.operator.endpoint_reconciler import EndpointReconciler
+from fairlead.operator.gateway_watch import GatewayWatch
 from fairlead.operator.handlers import Operator, run
 from fairlead.operator.reconciler import StudyReconciler
 from fairlead.operator.release import release_where_all_goes
@@ -100,6 +101,7 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
             settings=request.settings,
             group=_group(settings),
         )
+        gateway = f"http://{GATEWAY}.{cluster.namespace}.svc:{SERVING_PORT}"
         endpoints = EndpointReconciler(
             cluster=cluster,
             stores=stores,
@@ -107,12 +109,14 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
             settings=PodSettings(
                 name=request.settings, fingerprint=fingerprint(settings, key=request.token)
             ),
-            watch=ActivityWatch(
-                gateway=f"http://{GATEWAY}.{cluster.namespace}.svc:{SERVING_PORT}",
-                token=request.token,
-            ),
+            watch=ActivityWatch(gateway=gateway, token=request.token),
         )
-        operator = Operator(studies=studies, endpoints=endpoints, namespace=cluster.namespace)
+        operator = Operator(
+            studies=studies,
+            endpoints=endpoints,
+            gateway=GatewayWatch(gateway=gateway),
+            namespace=cluster.namespace,
+        )
         try:
             run(operator, health=request.health)
         finally:

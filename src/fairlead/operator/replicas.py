@@ -33,11 +33,23 @@ from lightkube.models.core_v1 import (
     TopologySpreadConstraint,
 )
 from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
+from lightkube.models.networking_v1 import (
+    HTTPIngressPath,
+    HTTPIngressRuleValue,
+    IngressBackend,
+    IngressRule,
+    IngressServiceBackend,
+    IngressSpec,
+    IngressTLS,
+    ServiceBackendPort,
+)
 from lightkube.models.policy_v1 import PodDisruptionBudgetSpec
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 from lightkube.resources.core_v1 import Service
+from lightkube.resources.networking_v1 import Ingress
 from lightkube.resources.policy_v1 import PodDisruptionBudget
+from msgspec.structs import replace
 
 from fairlead.errors import Conflict
 from fairlead.kube import pods
@@ -46,14 +58,18 @@ from fairlead.kube.install.labels import COMPONENT
 from fairlead.kube.install.programs import FINGERPRINT
 from fairlead.kube.kinds import ENDPOINTS
 from fairlead.kube.place import PodPlace, PodSettings
-from fairlead.operator.endpoint_object import EndpointObject
+from fairlead.operator.endpoint_object import EndpointObject, IngressChoice
 from fairlead.operator.endpoint_scale import Scale
 
-Replica: TypeAlias = Deployment | Service | PodDisruptionBudget | HorizontalPodAutoscaler
+Replica: TypeAlias = Deployment | Service | PodDisruptionBudget | HorizontalPodAutoscaler | Ingress
+OPTIONAL: Sequence[type[Replica]] = (HorizontalPodAutoscaler, Ingress)
+"""What an Endpoint may have had, by its own name, and has not any more."""
 
 ENDPOINT_LABEL = "fairlead.dev/endpoint"
 """The label of the replicas of an Endpoint; its value is the Endpoint's name."""
 GATEWAY = "fairlead-gateway"
+PORT = 80
+"""Of the Service of an Endpoint."""
 _GATEWAY = {"fairlead.dev/gateway": "true"}
 """The label of the gateway's pods."""
 _BUSY = 70
@@ -79,12 +95,14 @@ def objects(
     if not endpoint.least:
         behind = [_replicas_service(endpoint), *gateway(endpoint, place)]
     scaled = [_autoscaler(endpoint)] if endpoint.most > max(endpoint.least, 1) else []
+    named = [_ingress(endpoint, endpoint.ingress)] if endpoint.ingress else []
     return [
         *behind,
         deployment(endpoint, place, settings, scale),
         _service(endpoint, scale),
         _budget(endpoint),
         *scaled,
+        *named,
     ]
 
 
@@ -99,6 +117,11 @@ def refuse_other(there: Replica, wanted: Replica) -> None:
             f"the {type(wanted).__name__} {name_of(wanted)!r} is there and not of this Endpoint: "
             "delete it, or serve the model in another namespace"
         )
+
+
+def is_owned(there: Replica, endpoint: EndpointObject) -> bool:
+    """Whether the object is the Endpoint's."""
+    return _owner(there) == endpoint.uid
 
 
 def _owner(one: Replica) -> str | None:
@@ -147,6 +170,17 @@ def deployment(
     )
 
 
+def as_many(one: Replica, there: Deployment | None, endpoint: EndpointObject) -> Replica:
+    """The object with as many replicas as there are, where an autoscaler says how many.
+
+    A field that is applied no more would fall back to one replica, whatever the autoscaler said.
+    """
+    if not isinstance(one, Deployment) or one.spec is None or one.spec.replicas is not None:
+        return one
+    now = (there.spec.replicas if there and there.spec else None) or 0
+    return replace(one, spec=replace(one.spec, replicas=max(now, endpoint.least, 1)))
+
+
 def _container(endpoint: EndpointObject, place: PodPlace, settings: PodSettings) -> Container:
     # Bound everywhere, so that a port can be forwarded to it. Other servers and commands reach it
     # by what it says of itself: the pod's address.
@@ -185,19 +219,40 @@ def _service(endpoint: EndpointObject, scale: Scale) -> Service:
     return Service(
         metadata=_metadata(endpoint),
         spec=ServiceSpec(
+            type="NodePort" if endpoint.node_port else "ClusterIP",
             selector=_GATEWAY if scale.gateway else _selector(endpoint),
-            ports=[ServicePort(name="http", port=80, targetPort="http")],
+            ports=[ServicePort(name="http", port=PORT, targetPort="http", nodePort=endpoint.port)],
+        ),
+    )
+
+
+def _ingress(endpoint: EndpointObject, choice: IngressChoice) -> Ingress:
+    port = ServiceBackendPort(number=PORT)
+    service = IngressServiceBackend(name=endpoint.name, port=port)
+    path = HTTPIngressPath(path="/", pathType="Prefix", backend=IngressBackend(service=service))
+    secret = choice.tls_secret
+    return Ingress(
+        metadata=_metadata(endpoint),
+        spec=IngressSpec(
+            ingressClassName=choice.ingress_class,
+            rules=[IngressRule(host=choice.host, http=HTTPIngressRuleValue(paths=[path]))],
+            tls=[IngressTLS(hosts=[choice.host], secretName=secret)] if secret else None,
         ),
     )
 
 
 def _replicas_service(endpoint: EndpointObject) -> Service:
-    """Where the gateway finds the replicas of the model."""
+    """Where the gateway finds the replicas of the model.
+
+    Also those that are not ready, which it asks itself whether they are: a probe, and what it
+    changes on all nodes, take longer than the start of the program.
+    """
     metadata = _metadata(endpoint)
     metadata.name = f"{endpoint.model}-replicas"
     return Service(
         metadata=metadata,
         spec=ServiceSpec(
+            publishNotReadyAddresses=True,
             selector=_selector(endpoint),
             ports=[ServicePort(name="http", port=SERVING_PORT, targetPort="http")],
         ),

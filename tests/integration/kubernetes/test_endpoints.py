@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 from lightkube.resources.core_v1 import Pod
+from lightkube.resources.networking_v1 import Ingress
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 from tests.support import endpoints
-from tests.support.endpoints import LONG, MODEL, Installed, make_versions, rolled_out
+from tests.support.endpoints import LONG, MODEL, SERVING, Installed, make_versions, rolled_out
 from tests.support.waiting import wait_until
 
 # A busy machine is slow, and no step of a canary is to last long.
@@ -83,6 +85,62 @@ def test_a_canary_goes_on_while_the_replica_that_carries_it_out_is_replaced(
         wait_until(lambda: installed.is_live(1, "2/2"), seconds=LONG)
     assert not seen.failures
     assert set(seen.revisions) == {"v1", "v2"}
+
+
+def test_replicas_follow_the_load_up_and_down(installed: Installed) -> None:
+    installed.apply(version=1, min=1, max=3, resources={"cpu": "100m", "memory": "512Mi"})
+    wait_until(lambda: has_autoscaler(installed), seconds=LONG)
+    soon = {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}  # else five minutes
+    patch = ("patch", "hpa", MODEL, "--type", "merge", "-p", json.dumps({"spec": soon}))
+    installed.kubectl(*patch)
+    with installed.clients(connections=6, pause=0.0) as many:
+        wait_until(lambda: installed.status()["ready"] in {"2/2", "3/3"}, seconds=LONG)
+    with installed.clients(connections=1, pause=0.5) as few:
+        wait_until(lambda: installed.status()["ready"] == "1/1", seconds=LONG)
+    assert not many.failures
+    assert not few.failures
+
+
+def test_without_a_range_of_replicas_there_is_no_autoscaler(installed: Installed) -> None:
+    installed.apply(version=1, min=1)
+    wait_until(lambda: not has_autoscaler(installed), seconds=LONG)
+
+
+def has_autoscaler(installed: Installed) -> bool:
+    return bool(installed.cluster.list(HorizontalPodAutoscaler))
+
+
+def test_an_endpoint_has_a_name_and_answers_at_each_node(installed: Installed) -> None:
+    named = ("--host", "line.example.com", "--tls-secret", "line-tls")
+    said = installed.deploy("--version", "1", "--expose", "node", *named)
+    assert f"https://line.example.com/models/{MODEL}:predict" in said
+    (ingress,) = installed.cluster.list(Ingress)
+    assert ingress.spec is not None
+    assert [rule.host for rule in ingress.spec.rules or ()] == ["line.example.com"]
+    installed.apply(version=1, service={"type": "NodePort"})
+    wait_until(lambda: not installed.cluster.list(Ingress), seconds=LONG)
+    shown = installed.kubectl("get", "endpoints.fairlead.dev", MODEL, "--no-headers").split()
+    (url,) = (word for word in shown if word.startswith("http://"))
+    assert installed.predicted(url)["revision"] == "v1"
+    installed.apply(version=1)
+    wait_until(lambda: f"http://{MODEL}." in installed.status()["url"], seconds=LONG)
+
+
+def test_an_endpoint_that_sleeps_wakes_up_for_requests_and_fails_none(
+    installed: Installed,
+) -> None:
+    installed.apply(version=1, min=0, sleepAfterSeconds=5)
+    for _ in range(2):
+        wait_until(lambda: not installed.cluster.list(Pod, labels=SERVING), seconds=LONG)
+        with installed.clients() as seen:
+            wait_until(lambda: installed.is_live(1, "1/1"), seconds=LONG)
+        assert not seen.failures
+        assert seen.revisions.keys() == {"v1"}
+
+
+def test_the_operator_asked_for_nothing_that_it_may_not_do(installed: Installed) -> None:
+    log = installed.kubectl("logs", "deployment/fairlead-operator", "--tail", "-1")
+    assert "forbidden" not in log
 
 
 def names(installed: Installed) -> set[str]:

@@ -91,6 +91,39 @@ def test_requests_wait_for_the_first_replica_and_are_answered_by_it(
             assert headers["connection"] == "close"
 
 
+def test_a_request_that_reaches_no_replica_after_all_waits_for_the_next_one(
+    home: Home, port: int, tmp_path: Path
+) -> None:
+    home.deploy(1)
+    with gateway(tmp_path, port) as url, ThreadPoolExecutor(1) as clients:
+        with ready_once(port):
+            answer = clients.submit(predicted, url, 3.0)
+        wait_until(lambda: waiting(url) == {MODEL: 1})
+        with serving(home, "--port", str(port)):
+            assert answer.result(60)[0] == 200
+
+
+@contextlib.contextmanager
+def ready_once(port: int) -> Iterator[None]:
+    """A replica that says that it is ready, and is gone then."""
+    with socket.create_server(("127.0.0.1", port)) as server:
+        yield
+        connection, _ = server.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
+def test_who_asks_what_waits_is_told_once_something_does(port: int, tmp_path: Path) -> None:
+    with gateway(tmp_path, port) as url, ThreadPoolExecutor(2) as clients:
+        nothing = asked(url, "/waiting?seconds=1")[1]
+        told = clients.submit(asked, url, "/waiting?seconds=60")
+        answer = clients.submit(predicted, url, 1.0)
+        assert told.result(50)[1] == {MODEL: 1}
+        assert nothing == {}
+        assert answer.result(60)[0] == 503
+
+
 def test_what_a_replica_refuses_is_refused_in_its_own_words(
     home: Home, port: int, tmp_path: Path
 ) -> None:

@@ -87,6 +87,13 @@ def test_a_container_that_may_not_start_says_why() -> None:
     assert why(pod(container(state=state))) == ("CreateContainerConfigError: runs as root", True)
 
 
+def test_a_node_that_had_no_time_to_read_a_secret_is_waited_for() -> None:
+    said = "failed to sync secret cache: timed out waiting for the condition"
+    state = {"waiting": {"reason": "CreateContainerConfigError", "message": said}}
+    found = why(pod(container(state=state)))
+    assert found == (f"CreateContainerConfigError: {said}", False)
+
+
 def test_a_program_that_ends_has_the_last_line_that_it_said() -> None:
     crashed = {
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},

@@ -31,7 +31,7 @@ from fairlead.operator.endpoint_scale import (
     scale_of,
 )
 from fairlead.operator.process import fingerprint
-from fairlead.operator.replicas import objects, refuse_other
+from fairlead.operator.replicas import as_many, objects, refuse_other
 from fairlead.records import Deployment
 from fairlead.settings import Settings
 
@@ -165,6 +165,15 @@ def test_where_an_autoscaler_decides_nobody_else_says_how_many_replicas_there_ar
     assert found[0].spec.replicas is None
 
 
+@pytest.mark.parametrize(("now", "then"), [(4, 4), (1, 2), (0, 2), (None, 2)])
+def test_an_autoscaler_begins_with_the_replicas_that_there_are(now: int | None, then: int) -> None:
+    of = endpoint(min=2, max=5)
+    there = None if now is None else made(endpoint(min=2))[0]
+    if there is not None:
+        there.spec.replicas = now
+    assert as_many(made(of)[0], there, of).spec.replicas == then  # type: ignore[union-attr]
+
+
 def test_a_replica_answers_until_no_proxy_sends_it_requests() -> None:
     replicas = made(endpoint())[0]
     assert isinstance(replicas, Replicas)
@@ -204,6 +213,36 @@ def test_one_that_sleeps_has_no_replica_and_its_service_leads_to_the_gateway() -
     assert found["Service", "boston"].spec.selector == gateway
     behind = found["Service", "boston-replicas"].spec.selector
     assert behind == found["Deployment", "boston"].spec.selector.matchLabels
+
+
+def test_the_gateway_finds_a_replica_before_the_cluster_calls_it_ready() -> None:
+    found = {(type(one).__name__, one.metadata.name): one for one in made(endpoint(min=0), ASLEEP)}
+    assert found["Service", "boston-replicas"].spec.publishNotReadyAddresses
+
+
+def test_a_port_of_each_node_and_a_name_lead_to_its_service() -> None:
+    named = {"host": "prices.example.com", "className": "nginx", "tlsSecret": "prices-tls"}
+    spec = {"service": {"type": "NodePort", "nodePort": 30080}, "ingress": named}
+    found = {type(one).__name__: one for one in made(endpoint(**spec))}
+    (port,) = found["Service"].spec.ports
+    assert (found["Service"].spec.type, port.port, port.nodePort) == ("NodePort", 80, 30080)
+    ingress = found["Ingress"].spec
+    (rule,), (tls,) = ingress.rules, ingress.tls
+    (path,) = rule.http.paths
+    assert (ingress.ingressClassName, rule.host) == ("nginx", "prices.example.com")
+    assert (path.backend.service.name, path.backend.service.port.number) == ("boston", 80)
+    assert (tls.hosts, tls.secretName) == (["prices.example.com"], "prices-tls")
+
+
+def test_its_url_is_the_one_that_leads_there_from_farthest_away() -> None:
+    path = "/models/boston:predict"
+    name = {"host": "prices.example.com"}
+    assert endpoint().url(at_node="") == f"http://boston.ml.svc{path}"
+    at_node = endpoint(service={"type": "NodePort"}).url(at_node="10.0.0.7:30080")
+    assert at_node == f"http://10.0.0.7:30080{path}"
+    assert endpoint(ingress=name).url(at_node="") == f"http://prices.example.com{path}"
+    tls = {**name, "tlsSecret": "prices-tls"}
+    assert endpoint(ingress=tls).url(at_node="") == f"https://prices.example.com{path}"
 
 
 def test_the_gateway_belongs_to_no_endpoint() -> None:

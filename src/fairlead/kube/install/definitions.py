@@ -23,6 +23,7 @@ from fairlead.spec.document import json_schema
 
 _MOST_WORKERS = 1024
 _MOST_FILES = 64
+_HOST = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kMGTPE]|[KMGTPE]i)?$"
 
 
@@ -183,6 +184,8 @@ def _endpoint_spec() -> dict[str, Any]:
                 "description": "without a request, until there is no replica, where min is 0",
             },
             "resources": _resources("what each replica asks for, and may take"),
+            "service": _service(),
+            "ingress": _ingress(),
         },
         "x-kubernetes-validations": [
             {
@@ -193,6 +196,51 @@ def _endpoint_spec() -> dict[str, Any]:
     }
 
 
+def _service() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "how the Endpoint is reached by an address",
+        "properties": {
+            "type": {
+                "type": "string",
+                "enum": ["ClusterIP", "NodePort"],
+                "description": "ClusterIP: inside the cluster alone; NodePort: at each node, too",
+            },
+            "nodePort": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 65_535,
+                "description": "of the nodes; one that is free if not given",
+            },
+        },
+        "x-kubernetes-validations": [
+            {
+                "rule": "!has(self.nodePort) || (has(self.type) && self.type == 'NodePort')",
+                "message": "nodePort goes with type: NodePort",
+            }
+        ],
+    }
+
+
+def _ingress() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "how the Endpoint is reached by a name, where the cluster has a controller",
+        "required": ["host"],
+        "properties": {
+            "host": {"type": "string", "pattern": _HOST, "description": "that clients ask for"},
+            "className": {
+                "type": "string",
+                "description": "of the controller; the cluster's default one if not given",
+            },
+            "tlsSecret": {
+                "type": "string",
+                "description": "Secret of the host's certificate; plain HTTP if not given",
+            },
+        },
+    }
+
+
 def _endpoint_status() -> dict[str, Any]:
     return _status(
         {
@@ -200,7 +248,8 @@ def _endpoint_status() -> dict[str, Any]:
             "traffic": {"type": "string", "description": "how it is split over versions"},
             "ready": {"type": "string", "description": "replicas that are ready, of how many"},
             "replicas": {"type": "integer"},
-            "url": {"type": "string"},
+            "url": {"type": "string", "description": "where predictions are asked for"},
+            "nodePort": {"type": "integer", "description": "at which nodes answer"},
         }
     )
 

@@ -27,6 +27,8 @@ _HOPELESS = frozenset(
     }
 )
 """What a container waits for that no waiting helps with."""
+_BUSY = "timed out waiting for the condition"
+"""Of a node that had no time to read a Secret or a ConfigMap: it tries again."""
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _STATEFUL = "controller-revision-hash"
 _TEMPLATE = "pod-template-hash"
@@ -102,7 +104,7 @@ def _waiting(status: ContainerStatus) -> tuple[str, bool] | None:
     if reason in _IMAGE:
         return in_a_line(f"the image {status.image!r} cannot be pulled: {said or reason}"), True
     if reason in _HOPELESS:
-        return in_a_line(f"{reason}: {said or status.image}"), True
+        return in_a_line(f"{reason}: {said or status.image}"), not said.endswith(_BUSY)
     ended = status.lastState.terminated if status.lastState else None
     if ended is None:
         return (in_a_line(said), False) if said else None

@@ -101,8 +101,14 @@ OPERATOR_RIGHTS: Sequence[Right] = (
     Right(
         group="autoscaling",
         resources=("horizontalpodautoscalers",),
-        verbs=("get", "create", "patch"),
+        verbs=("get", "create", "patch", "delete"),
         why="an Endpoint has as many replicas as its load wants",
+    ),
+    Right(
+        group="networking.k8s.io",
+        resources=("ingresses",),
+        verbs=("get", "create", "patch", "delete"),
+        why="an Endpoint may have a name outside of the cluster",
     ),
 )
 
