@@ -88,14 +88,14 @@ def endpoint_options(command: Command) -> Command:
             "most",
             type=click.IntRange(1, _MOST),
             metavar="N",
-            help="Kubernetes: replicas at most [--min].",
+            help="Kubernetes: replicas at most [as before, or --min].",
         ),
         click.option(
             "--min",
             "least",
             type=click.IntRange(0, _MOST),
             metavar="N",
-            help="Kubernetes: replicas at least; 0: none while nobody asks [1].",
+            help="Kubernetes: replicas at least; 0: none while nobody asks [as before, or 1].",
         ),
     ):
         command = option(command)
