@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Pod, Secret
 
 from fairlead.kube.client import Cluster
 from fairlead.kube.kinds import API_VERSION, ENDPOINTS
 from tests.lacking import lacking
 from tests.support import cluster as clusters
+from tests.support.certificates import self_signed
 from tests.support.waiting import wait_until
 
 LONG = 300.0  # seconds: pods start, and share two cores
@@ -162,10 +165,19 @@ class Installed:
 def installed() -> Iterator[Installed]:
     """An installation in a namespace of its own, with a PostgreSQL."""
     image = os.environ.get(_POSTGRESQL) or lacking(f"an image of PostgreSQL: set ${_POSTGRESQL}")
-    with clusters.namespace() as name, Cluster(namespace=name) as cluster:
+    with (
+        clusters.namespace() as name,
+        Cluster(namespace=name) as cluster,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         found = Installed(cluster=cluster)
+        files = self_signed(Path(folder), "DNS:fairlead-server", "IP:127.0.0.1")
+        content = {one.name: base64.b64encode(one.read_bytes()).decode() for one in files}
+        meta = ObjectMeta(name="server-tls", namespace=name)
+        cluster.create(Secret(metadata=meta, type="kubernetes.io/tls", data=content))
         images = ("--image", clusters.image(), "--postgresql-image", image)
-        found.fairlead("install", "--namespace", name, "--with", "postgresql", *images)
+        parts = ("--with", "postgresql", "--tls-secret", "server-tls")
+        found.fairlead("install", "--namespace", name, *parts, *images)
         yield found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import uvicorn
 
 from fairlead.api.access import Access, with_role
 from fairlead.api.app import make_app
+from fairlead.api.certificate import Certificate
 from fairlead.api.connection import ConnectionBounds, ControlConfig
 from fairlead.control.controller import Controller
 from fairlead.server.auth import read_tokens
@@ -19,11 +21,27 @@ from fairlead.server.listening import bind
 from fairlead.settings import Settings
 from fairlead.stores import open_stores
 
+_TICKS = 300
+"""Between two looks for another certificate; uvicorn has ten a second."""
 _GRACE = 10  # seconds that requests have once it is asked to stop
 
 
 class ControlUvicorn(uvicorn.Server):
-    """uvicorn, whose signals are whoever runs it's."""
+    """uvicorn, whose signals are whoever runs it's, and whose certificate may be renewed."""
+
+    certificate: Certificate | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, by TLS where there is a certificate."""
+        if self.certificate is not None:
+            self.config.ssl = self.certificate.context
+        await super().startup(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look for another certificate now and then; whether to end."""
+        if self.certificate is not None and counter % _TICKS == 0:
+            self.certificate.follow()
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -39,6 +57,7 @@ class ControlServer:
         settings: The installation's.
         host: Name or address to bind.
         port: 0 for a free one.
+        certificate: By which it speaks TLS; None for plain HTTP.
         controller: Carries submitted runs meanwhile; None where that is done elsewhere.
         on_bound: Called with the URL once requests are accepted.
     """
@@ -46,6 +65,7 @@ class ControlServer:
     settings: Settings
     host: str = "127.0.0.1"
     port: int = 8000
+    certificate: Certificate | None = None
     controller: Controller | None = None
     on_bound: Callable[[str], None]
     _server: ControlUvicorn | None = field(default=None, init=False)
@@ -84,8 +104,10 @@ class ControlServer:
             )
             config = ControlConfig(app, ConnectionBounds(), grace=_GRACE)
             self._server = ControlUvicorn(config)
+            self._server.certificate = self.certificate
             listener = address.listen()
-            self.on_bound(address.url)
+            scheme = "https" if self.certificate else "http"
+            self.on_bound(f"{scheme}://{address.url.partition('://')[2]}")
             with self._carrying():
                 if not self._asked:
                     self._server.run(sockets=[listener])

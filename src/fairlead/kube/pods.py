@@ -43,6 +43,8 @@ HOME = "/var/lib/fairlead"
 """The home of each container, kept as long as its pod."""
 ARTIFACTS = "/var/lib/fairlead-artifacts"
 """Where the volume of the artefact store is, if there is one."""
+CERTIFICATE = "/etc/fairlead/certificate"
+"""Where a server has its certificate, if it speaks TLS."""
 GROUP = 10001
 """The group that owns volumes, and that the processes of each pod are in."""
 
@@ -168,20 +170,30 @@ def pod(place: PodPlace, of: Container, *, grace: int, restarts: str) -> PodSpec
     )
 
 
-def probe(path: str, *, period: int, failures: int) -> Probe:
+def probe(path: str, *, period: int, failures: int, tls: bool = False) -> Probe:
     """A look at a page of the port `http`.
 
     Args:
         path: Of the page.
         period: Seconds between two looks.
         failures: So many in a row count.
+        tls: Whether it is asked by TLS; nodes do not look at the certificate.
     """
     return Probe(
-        httpGet=HTTPGetAction(path=path, port="http"),
+        httpGet=HTTPGetAction(path=path, port="http", scheme="HTTPS" if tls else None),
         periodSeconds=period,
         failureThreshold=failures,
         timeoutSeconds=5,
     )
+
+
+def add_certificate(to: PodSpec, secret: str) -> None:
+    """Mount a Secret of type kubernetes.io/tls at `CERTIFICATE`, anew when it is renewed."""
+    source = SecretVolumeSource(secretName=secret, defaultMode=0o440)
+    to.volumes = [*(to.volumes or ()), Volume(name="certificate", secret=source)]
+    mount = VolumeMount(name="certificate", mountPath=CERTIFICATE, readOnly=True)
+    of = to.containers[0]
+    of.volumeMounts = [*(of.volumeMounts or ()), mount]
 
 
 def add_tokens(to: PodSpec) -> None:

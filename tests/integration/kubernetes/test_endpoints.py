@@ -138,6 +138,17 @@ def test_an_endpoint_that_sleeps_wakes_up_for_requests_and_fails_none(
         assert seen.revisions.keys() == {"v1"}
 
 
+def test_the_control_api_speaks_tls_by_the_pair_of_a_secret(installed: Installed) -> None:
+    asking = (
+        "import ssl, urllib.request\n"
+        "own = ssl.create_default_context(cafile='/etc/fairlead/certificate/tls.crt')\n"
+        "url = 'https://fairlead-server:8000/api/v1/health'\n"
+        "print(urllib.request.urlopen(url, timeout=60, context=own).status)\n"
+    )
+    pod = ("exec", "deploy/fairlead-server", "--", "python", "-c", asking)
+    assert installed.kubectl(*pod).strip() == "200"
+
+
 def test_the_operator_asked_for_nothing_that_it_may_not_do(installed: Installed) -> None:
     log = installed.kubectl("logs", "deployment/fairlead-operator", "--tail", "-1")
     assert "forbidden" not in log

@@ -117,6 +117,18 @@ class TestPods:
             volumes = {volume["name"] for volume in spec["volumes"]} | claimed.get(name, set())
             assert {each["name"] for each in spec["containers"][0]["volumeMounts"]} == volumes
 
+    def test_the_server_has_the_certificate_of_a_secret_and_is_probed_by_tls(self) -> None:
+        secured = replace(FULL, tls_secret="server-tls")
+        spec = dict(pods(secured))["fairlead-server"]
+        (container,) = spec["containers"]
+        volume = next(one for one in spec["volumes"] if one["name"] == "certificate")
+        mount = next(one for one in container["volumeMounts"] if one["name"] == "certificate")
+        assert volume["secret"]["secretName"] == "server-tls"
+        assert f"{mount['mountPath']}/tls.key" in container["args"]
+        for name, other in pods(secured):
+            probed = other["containers"][0]["readinessProbe"].get("httpGet", {})
+            assert (probed.get("scheme") == "HTTPS") == (name == "fairlead-server")
+
     def test_they_start_again_where_settings_change(self) -> None:
         def annotations(installation: Installation) -> str:
             template = of_kind("Deployment", installation)["fairlead-server"]["spec"]["template"]

@@ -69,6 +69,7 @@ class Parts(click.ParamType[tuple[str, ...]]):
     "--size", default="10Gi", show_default=True, help="Of the artefacts' volume, as Kubernetes has."
 )
 @click.option("--storage-class", metavar="NAME", help="Of volumes [the cluster's default one].")
+@click.option("--tls-secret", metavar="NAME", help="The server speaks TLS by this Secret's pair.")
 @click.option("--shared", is_flag=True, help="Several nodes mount the artefacts' volume at once.")
 @click.option("--max-workers", type=click.IntRange(1, 1024), default=8, help="keda: at most [8].")
 @click.option("--worker-cpu", default="1", metavar="QUANTITY", help="keda: of each worker [1].")
@@ -95,6 +96,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     rabbitmq_image: str | None,
     size: str,
     storage_class: str | None,
+    tls_secret: str | None,
     shared: bool,
     max_workers: int,
     worker_cpu: str,
@@ -134,6 +136,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         claim=claim,
         postgresql=sql,
         rabbitmq=mq,
+        tls_secret=tls_secret or "",
         keda=workers if _PARTS[2] in parts else None,
     )
     if dry_run:
@@ -169,7 +172,10 @@ def _print(done: Installed, wanted: Installation) -> None:
         ]
     )
     kubectl = f"kubectl -n {done.namespace}"
-    note(f"`{kubectl} port-forward service/fairlead-server 8000` makes it http://127.0.0.1:8000")
+    scheme = "https" if wanted.tls_secret else "http"
+    note(
+        f"`{kubectl} port-forward service/fairlead-server 8000` makes it {scheme}://127.0.0.1:8000"
+    )
     note(
         f"its token: `{kubectl} get secret fairlead-tokens -o jsonpath={{.data.token}} | base64 -d`"
     )

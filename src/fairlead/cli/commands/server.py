@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import click
 
@@ -46,6 +47,18 @@ Examples:
     show_default=True,
     help="Workers to start here for each run that is carried.",
 )
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Speak TLS by this certificate with its chain (PEM).",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Private key of --tls-cert (PEM).",
+)
 @token_option
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
@@ -56,15 +69,19 @@ def command(  # noqa: PLR0913 - click passes each option by name
     controller: bool,
     most: int,
     workers: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     token: str | None,
 ) -> None:
     """Serve the control API under /api/v1, and carry submitted runs, until stopped.
 
     Without a token that has a role (`fairlead token add NAME --role ROLE`) it listens on this
     machine only, and every request from it may do everything. SIGINT (Ctrl-C) or SIGTERM answers
-    what was asked and ends; a second one ends at once.
+    what was asked and ends; a second one ends at once. A certificate that is renewed is read again
+    within a minute.
     """
     try:
+        from fairlead.api.certificate import Certificate
         from fairlead.api.process import ControlServer
     except ModuleNotFoundError as error:
         if error.name not in {"fastapi", "starlette"}:
@@ -74,6 +91,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
         ) from error
     from fairlead.control.controller import Controller
 
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together.")
     found = settings(ctx)
     if found.is_behind_api:
         raise Invalid(
@@ -85,6 +104,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
         settings=found,
         host=host,
         port=port,
+        certificate=Certificate(certificate=tls_cert, key=tls_key)
+        if tls_cert and tls_key
+        else None,
         controller=carrying if controller else None,
         on_bound=lambda url: click.echo(f"control API at {url}/api/v1"),
     )

@@ -132,6 +132,8 @@ class Installation:
         claim: The volume of the artefacts.
         postgresql: The PostgreSQL that is part of the installation, if one is.
         rabbitmq: The RabbitMQ that is part of the installation, if one is.
+        tls_secret: Name of a Secret of type kubernetes.io/tls by which the server speaks TLS; empty
+            for plain HTTP.
         keda: The workers that KEDA starts, in place of the operator.
         server: What `fairlead server` asks of its node.
         operator: What `fairlead operator` asks of its node.
@@ -148,6 +150,7 @@ class Installation:
     claim: Claim = field(default_factory=Claim)
     postgresql: OwnServer | None = None
     rabbitmq: OwnServer | None = None
+    tls_secret: str = ""
     keda: KedaWorkers | None = None
     server: Resources = field(
         default_factory=lambda: Resources(

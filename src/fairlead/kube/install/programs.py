@@ -55,16 +55,21 @@ def server_service(installation: Installation) -> Service:
 def server(installation: Installation) -> Deployment:
     """The control API, with a controller that carries runs. It wants a token of everybody."""
     listening = ("--host", "0.0.0.0", "--port", str(PORT))  # noqa: S104 - of its pod
+    certificate = [f"{pods.CERTIFICATE}/{name}" for name in ("tls.crt", "tls.key")]
+    by_tls = ("--tls-cert", certificate[0], "--tls-key", certificate[1])
     container = _container(
         installation,
         "server",
-        arguments=("server", *listening),
+        arguments=("server", *listening, *(by_tls if installation.tls_secret else ())),
         resources=installation.server,
         health=_SERVER_HEALTH,
         port=PORT,
+        tls=bool(installation.tls_secret),
     )
     spec = _pod(installation, container)
     pods.add_tokens(spec)
+    if installation.tls_secret:
+        pods.add_certificate(spec, installation.tls_secret)
     if installation.keda:
         spec.initContainers = [view_maker(installation, installation.image)]
     return _deployment(installation, SERVER, "server", spec)
@@ -108,6 +113,7 @@ def _container(  # noqa: PLR0913 - what the two differ in
     resources: Resources,
     health: str,
     port: int,
+    tls: bool = False,
 ) -> Container:
     made = pods.container(
         _place(installation),
@@ -119,9 +125,9 @@ def _container(  # noqa: PLR0913 - what the two differ in
         secrets=[SETTINGS],
     )
     made.ports = [ContainerPort(name="http", containerPort=port)]
-    made.startupProbe = pods.probe(health, period=2, failures=60)
-    made.livenessProbe = pods.probe(health, period=20, failures=6)
-    made.readinessProbe = pods.probe(health, period=5, failures=2)
+    made.startupProbe = pods.probe(health, period=2, failures=60, tls=tls)
+    made.livenessProbe = pods.probe(health, period=20, failures=6, tls=tls)
+    made.readinessProbe = pods.probe(health, period=5, failures=2, tls=tls)
     return made
 
 
