@@ -94,6 +94,15 @@ class Installed:
         body = {**kind, "spec": {"model": MODEL, "resources": SMALL, **spec}}
         self.cluster.apply(ENDPOINTS.resource.from_dict(body))
 
+    def change(self, **spec: Any) -> None:
+        """Have these fields of the Endpoint be so, or not be there, and leave all others."""
+        self.cluster.merge(ENDPOINTS.resource, MODEL, {"spec": spec})
+
+    def remove(self) -> None:
+        """Delete the Endpoint: without its operator it would keep the namespace."""
+        self.cluster.delete(ENDPOINTS.resource, MODEL)
+        wait_until(lambda: not self.cluster.list(ENDPOINTS.resource), seconds=LONG)
+
     def status(self) -> Mapping[str, Any]:
         """Of the Endpoint."""
         found: Mapping[str, Any] = self.cluster.get(ENDPOINTS.resource, MODEL).status or {}
@@ -178,7 +187,10 @@ def installed() -> Iterator[Installed]:
         images = ("--image", clusters.image(), "--postgresql-image", image)
         parts = ("--with", "postgresql", "--tls-secret", "server-tls")
         found.fairlead("install", "--namespace", name, *parts, *images)
-        yield found
+        try:
+            yield found
+        finally:
+            found.remove()
 
 
 def make_versions(found: Installed, **documents: Mapping[str, Any]) -> None:

@@ -117,12 +117,14 @@ def test_an_endpoint_has_a_name_and_answers_at_each_node(installed: Installed) -
     (ingress,) = installed.cluster.list(Ingress)
     assert ingress.spec is not None
     assert [rule.host for rule in ingress.spec.rules or ()] == ["line.example.com"]
-    installed.apply(version=1, service={"type": "NodePort"})
+    installed.change(ingress=None)
     wait_until(lambda: not installed.cluster.list(Ingress), seconds=LONG)
+    wait_until(lambda: "example.com" not in installed.status()["url"], seconds=LONG)
     shown = installed.kubectl("get", "endpoints.fairlead.dev", MODEL, "--no-headers").split()
     (url,) = (word for word in shown if word.startswith("http://"))
+    assert url == installed.status()["url"]
     assert installed.predicted(url)["revision"] == "v1"
-    installed.apply(version=1)
+    installed.change(service=None)
     wait_until(lambda: f"http://{MODEL}." in installed.status()["url"], seconds=LONG)
 
 
