@@ -25,7 +25,7 @@ class Unable:
 def told(status: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the status of a Study of generation 2 is to say, while nothing can be done."""
     unable: Any = Unable()
-    operator = Operator(studies=unable, endpoints=unable, namespace="ml")
+    operator = Operator(studies=unable, endpoints=unable, gateway=unable, namespace="ml")
     metadata = {"name": "boston", "namespace": "ml", "uid": "u-1", "generation": 2}
     body = kopf.Body({"metadata": metadata, "spec": {}, "status": status})
     patch = kopf.Patch({})
