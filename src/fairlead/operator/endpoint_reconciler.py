@@ -6,10 +6,9 @@ a canary, an undo and a smoke test are the same on a cluster as on one machine.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,6 +42,7 @@ from fairlead.operator.replicas import (
     OPTIONAL,
     Replica,
     as_many,
+    digest_of,
     is_owned,
     name_of,
     objects,
@@ -73,6 +73,7 @@ class EndpointReconciler:
         place: As what replicas run.
         settings: Where they read where the stores are.
         watch: Tells how busy Endpoints are that may sleep.
+        clock: The time, in seconds.
     """
 
     cluster: Cluster
@@ -80,6 +81,7 @@ class EndpointReconciler:
     place: PodPlace
     settings: PodSettings
     watch: ActivityWatch
+    clock: Callable[[], float] = time.time
 
     def reconcile(self, endpoint: EndpointObject, status: Mapping[str, Any]) -> Report:
         """Do what is next, and say how the Endpoint is then.
@@ -151,8 +153,7 @@ class EndpointReconciler:
     ) -> _Applied:
         """Apply its objects where they are others than those that were applied last."""
         wanted = objects(endpoint, self.place, self.settings, scale)
-        content = json.dumps([one.to_dict() for one in wanted], sort_keys=True, default=str)
-        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        digest = digest_of(wanted, self.clock())
         if replicas is not None and digest == status.get("applied"):
             return _Applied(digest=digest, port=status.get("nodePort"))
         for one in wanted:

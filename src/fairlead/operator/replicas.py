@@ -7,6 +7,8 @@ that a rollout of the program loses no request.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -72,6 +74,8 @@ PORT = 80
 """Of the Service of an Endpoint."""
 _GATEWAY = {"fairlead.dev/gateway": "true"}
 """The label of the gateway's pods."""
+_EVERY = 300.0
+"""Seconds after which all objects are applied again."""
 _BUSY = 70
 """Percent of the requested processor time at which there are to be more replicas."""
 _LEAVING = 5
@@ -104,6 +108,20 @@ def objects(
         *scaled,
         *named,
     ]
+
+
+def digest_of(wanted: Sequence[Replica], now: float) -> str:
+    """Names the objects, and some minutes, after which they are applied again.
+
+    So what somebody deleted or changed comes back.
+
+    Args:
+        wanted: The objects.
+        now: The time, in seconds.
+    """
+    content = [one.to_dict() for one in wanted]
+    text = json.dumps([content, now // _EVERY], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def refuse_other(there: Replica, wanted: Replica) -> None:

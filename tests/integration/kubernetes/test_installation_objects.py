@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 
 from fairlead.control import cluster_runs, cluster_uninstallation
 from fairlead.control.rendering import ClusterRequest, study_object
-from fairlead.errors import Failed
+from fairlead.errors import Failed, Invalid
 from fairlead.kube.client import Cluster
 from fairlead.kube.install.definitions import definitions
 from fairlead.kube.install.installation import (
@@ -32,7 +32,7 @@ from fairlead.kube.install.installation import (
 from fairlead.kube.install.objects import everything
 from fairlead.kube.install.rights import OPERATOR, operator_access
 from fairlead.kube.install.stores import PLACEHOLDERS
-from fairlead.kube.kinds import STUDIES
+from fairlead.kube.kinds import API_VERSION, ENDPOINTS, STUDIES
 from fairlead.operator.release import is_being_deleted
 from fairlead.spec.load import load
 
@@ -189,6 +189,26 @@ class TestKinds:
         status, message = strictly(cluster, changed(key, value))
         assert status in {400, 422}
         assert said in message
+
+    @pytest.mark.parametrize(
+        ("name", "model", "said"),
+        [
+            ("other", "prices", "an Endpoint has the name of its model"),
+            ("1st", "1st", "spec.model in body should match"),
+            ("m" * 55, "m" * 55, "spec.model: Too long"),
+            ("m" * 54, "m" * 54, ""),
+        ],
+    )
+    def test_an_endpoint_has_the_name_of_a_model_that_a_service_can_have(
+        self, cluster: Cluster, kinds: None, name: str, model: str, said: str
+    ) -> None:
+        kind = {"apiVersion": API_VERSION, "kind": "Endpoint", "metadata": {"name": name}}
+        given = ENDPOINTS.resource.from_dict({**kind, "spec": {"model": model}})
+        if said:
+            with pytest.raises(Invalid, match=said):
+                cluster.create(given)
+        else:
+            cluster.create(given)
 
     def test_what_is_stored_is_what_was_given(self, cluster: Cluster) -> None:
         """No default is written into it, and no value that is left open is dropped."""

@@ -31,7 +31,7 @@ from fairlead.operator.endpoint_scale import (
     scale_of,
 )
 from fairlead.operator.process import fingerprint
-from fairlead.operator.replicas import as_many, objects, refuse_other
+from fairlead.operator.replicas import as_many, digest_of, objects, refuse_other
 from fairlead.records import Deployment
 from fairlead.settings import Settings
 
@@ -249,6 +249,12 @@ def test_the_gateway_belongs_to_no_endpoint() -> None:
     shared = [one for one in made(endpoint(min=0)) if one.metadata.name == "fairlead-gateway"]
     assert len(shared) == 2
     assert not any(one.metadata.ownerReferences for one in shared)
+
+
+def test_what_somebody_deleted_or_changed_is_applied_again_after_some_minutes() -> None:
+    own = made(endpoint(min=0))
+    assert digest_of(own, 0.0) == digest_of(made(endpoint(min=0)), 299.0) != digest_of(own, 300.0)
+    assert digest_of(own, 0.0) != digest_of(made(endpoint(min=0), ASLEEP), 0.0)
 
 
 def test_objects_of_others_are_not_taken_over() -> None:

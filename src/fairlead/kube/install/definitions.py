@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightkube.models.apiextensions_v1 import (
@@ -12,6 +13,7 @@ from lightkube.models.apiextensions_v1 import (
     CustomResourceSubresources,
     CustomResourceValidation,
     JSONSchemaProps,
+    ValidationRule,
 )
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
@@ -24,6 +26,13 @@ from fairlead.spec.document import json_schema
 _MOST_WORKERS = 1024
 _MOST_FILES = 64
 _HOST = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_SERVED = "^[a-z]([-a-z0-9]{0,52}[a-z0-9])?$"
+"""Models that an Endpoint can serve: a Service is MODEL-replicas."""
+_ONE_A_MODEL = ValidationRule(
+    rule="self.metadata.name == self.spec.model",
+    message="an Endpoint has the name of its model: metadata.name must be spec.model",
+)
+"""A model has one route in the ledger: two Endpoints would each begin a deployment of their own."""
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kMGTPE]|[KMGTPE]i)?$"
 
 
@@ -31,7 +40,9 @@ def definitions() -> tuple[CustomResourceDefinition, ...]:
     """Both kinds. They are the cluster's, whatever namespaces have installations."""
     return (
         _definition(STUDIES, _study_spec(), _study_status(), _study_columns()),
-        _definition(ENDPOINTS, _endpoint_spec(), _endpoint_status(), _endpoint_columns()),
+        _definition(
+            ENDPOINTS, _endpoint_spec(), _endpoint_status(), _endpoint_columns(), [_ONE_A_MODEL]
+        ),
     )
 
 
@@ -40,9 +51,13 @@ def _definition(
     spec: dict[str, Any],
     status: dict[str, Any],
     columns: list[CustomResourceColumnDefinition],
+    rules: Sequence[ValidationRule] = (),
 ) -> CustomResourceDefinition:
     schema = JSONSchemaProps(
-        type="object", properties={"spec": spec, "status": status}, required=["spec"]
+        type="object",
+        properties={"spec": spec, "status": status},
+        required=["spec"],
+        x_kubernetes_validations=[*rules] or None,
     )
     version = CustomResourceDefinitionVersion(
         name=VERSION,
@@ -168,7 +183,12 @@ def _endpoint_spec() -> dict[str, Any]:
         "type": "object",
         "required": ["model"],
         "properties": {
-            "model": {"type": "string", "description": "name of the model"},
+            "model": {
+                "type": "string",
+                "pattern": _SERVED,
+                "maxLength": 54,
+                "description": "name of the model, and of the Endpoint",
+            },
             "version": {
                 "type": "integer",
                 "minimum": 1,
