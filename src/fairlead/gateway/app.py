@@ -2,7 +2,8 @@
 
 A request names its model in its path. It is read whole, held until a replica answers, passed on as
 it is, and its answer with it. What is held is bounded in number, bytes and time; past a bound the
-answer is 503 with Retry-After, so that a client knows that it may ask again. Each connection ends
+answer is 503 with Retry-After, so that a client knows that it may ask again. One model has half of
+the room at most, and a name that name service does not know none. Each connection ends
 with its answer: the next one leads past the gateway.
 """
 
@@ -11,10 +12,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -52,10 +56,10 @@ class GatewayBounds:
     """What is held at most.
 
     Args:
-        requests: At once.
+        requests: At once; half of them, or one, of one model.
         body: Bytes of one request's body.
         bodies: Bytes of all of them.
-        seconds: For which a request waits for a replica.
+        seconds: For which a request waits for a replica, and its body may take.
         answer_seconds: That a replica has for its answer.
     """
 
@@ -91,7 +95,7 @@ class GatewayApp:
     address: Callable[[str], str]
     client: httpx2.AsyncClient
     bounds: GatewayBounds = field(default_factory=GatewayBounds)
-    _held: int = 0
+    _held: Counter[str] = field(default_factory=Counter)
     _bytes: int = 0
 
     def __post_init__(self) -> None:
@@ -116,18 +120,36 @@ class GatewayApp:
             await self._waits.some(_seconds(scope["query_string"]))
             await _send(send, 200, [_JSON], json.dumps(self._waits.waiting()).encode())
         else:
-            async with self._admitted():
-                await self._pass_on(model_of(scope["path"]), scope, receive, send)
+            model = model_of(scope["path"])
+            async with self._admitted(model):
+                await self._refuse_unknown(model)
+                await self._pass_on(model, scope, receive, send)
 
     @asynccontextmanager
-    async def _admitted(self) -> AsyncIterator[None]:
-        if self._held >= self.bounds.requests:
-            raise _later(f"{self._held} requests are held already")
-        self._held += 1
+    async def _admitted(self, model: str) -> AsyncIterator[None]:
+        most = self.bounds.requests
+        if self._held.total() >= most:
+            raise _later(f"{most} requests are held already")
+        if self._held[model] >= max(most // 2, 1):
+            raise _later(f"{self._held[model]} requests for model {model!r} are held already")
+        self._held[model] += 1
         try:
             yield
         finally:
-            self._held -= 1
+            self._held[model] -= 1
+            self._held += Counter()  # forgets those of which none is held
+
+    async def _refuse_unknown(self, model: str) -> None:
+        """Refuse a model whose replicas have no name: no Endpoint serves it, and none will soon."""
+        host = urlsplit(self.address(model)).hostname
+        try:
+            async with asyncio.timeout(self.bounds.seconds):
+                await asyncio.get_running_loop().getaddrinfo(host, None)
+        except (socket.gaierror, UnicodeError) as error:  # the latter of a name that is too long
+            if isinstance(error, UnicodeError) or error.errno == socket.EAI_NONAME:
+                raise _Refused(404, f"no model {model!r} is served here") from error
+        except TimeoutError:
+            raise _later("name service is away") from None
 
     async def _pass_on(self, model: str, scope: Message, receive: Receive, send: Send) -> None:
         async with self._body(receive) as body:
@@ -149,6 +171,9 @@ class GatewayApp:
             return await self.client.send(request, stream=True)
         except (httpx2.ConnectError, httpx2.ConnectTimeout):
             return None
+        except httpx2.ReadTimeout as error:
+            within = f"within {self.bounds.answer_seconds:g} s"
+            raise _Refused(504, f"no answer by a replica of model {model!r} {within}") from error
         except httpx2.TransportError as error:
             raise _later(f"a replica of model {model!r} ended meanwhile") from error
 
@@ -166,7 +191,7 @@ class GatewayApp:
         """The body, whole, counted as long as it is held."""
         taken, parts = 0, []
         try:
-            async for part in _parts(receive):
+            async for part in _parts(receive, self.bounds.seconds):
                 taken += len(part)
                 self._bytes += len(part)
                 parts.append(part)
@@ -219,10 +244,15 @@ def _later(reason: str) -> _Refused:
     return _Refused(503, f"{reason}; ask again", (b"retry-after", b"5"))
 
 
-async def _parts(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
+async def _parts(receive: Receive, seconds: float) -> AsyncIterator[bytes]:
+    """The parts of a body, which may take so many seconds together."""
+    more, until = True, asyncio.get_running_loop().time() + seconds
     while more:
-        message = await receive()
+        try:
+            async with asyncio.timeout_at(until):
+                message = await receive()
+        except TimeoutError:
+            raise _Refused(408, f"the body was not there within {seconds:g} s") from None
         if message["type"] == "http.disconnect":
             raise _Gone
         yield message.get("body", b"")

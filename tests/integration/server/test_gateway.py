@@ -145,9 +145,9 @@ def test_a_request_that_waits_too_long_is_told_when_to_ask_again(port: int, tmp_
         assert waiting(url) == {}
 
 
-def test_no_more_are_held_than_there_is_room_for(port: int, tmp_path: Path) -> None:
+def test_no_more_are_held_of_a_model_than_half_of_the_room(port: int, tmp_path: Path) -> None:
     with (
-        gateway(tmp_path, port, "--hold", "2", "--seconds", "4") as url,
+        gateway(tmp_path, port, "--hold", "4", "--seconds", "4") as url,
         ThreadPoolExecutor(2) as clients,
     ):
         held = [clients.submit(predicted, url, 1.0) for _ in range(2)]
