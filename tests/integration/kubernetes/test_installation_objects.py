@@ -11,17 +11,20 @@ from typing import Any
 import pytest
 from lightkube import ApiError
 from lightkube.config.client_adapter import Client, ConnectionParams
+from lightkube.models.core_v1 import ServicePort, ServiceSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
-from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Pod, Secret
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Pod, Secret, Service
 from lightkube.resources.rbac_authorization_v1 import Role
 from lightkube.types import PatchType
 from tests.support import cluster as clusters
 from tests.support.waiting import wait_until
 
+from fairlead.artifacts import Artifacts
 from fairlead.control import cluster_runs, cluster_uninstallation
 from fairlead.control.rendering import ClusterRequest, study_object
-from fairlead.errors import Failed, Invalid
+from fairlead.errors import Conflict, Failed, Invalid
 from fairlead.kube.client import Cluster
 from fairlead.kube.install.definitions import definitions
 from fairlead.kube.install.installation import (
@@ -33,8 +36,15 @@ from fairlead.kube.install.objects import everything
 from fairlead.kube.install.rights import OPERATOR, operator_access
 from fairlead.kube.install.stores import PLACEHOLDERS
 from fairlead.kube.kinds import API_VERSION, ENDPOINTS, STUDIES
+from fairlead.kube.place import PodPlace, PodSettings
+from fairlead.ledger.store import open_ledger
+from fairlead.operator.activity import ActivityWatch
+from fairlead.operator.endpoint_object import EndpointObject
+from fairlead.operator.endpoint_reconciler import EndpointReconciler
 from fairlead.operator.release import is_being_deleted
+from fairlead.operator.replicas import GATEWAY
 from fairlead.spec.load import load
+from fairlead.stores import Stores
 
 EXAMPLES = sorted(Path("examples").glob("*.yaml"))
 
@@ -301,6 +311,39 @@ class TestRights:
         operator.delete(ConfigMap, "study")
         operator.merge(kind, name, {"metadata": {"finalizers": None}})
         cluster.delete(kind, name)
+
+    def test_it_keeps_an_endpoint_and_takes_no_object_of_others(
+        self, operator: Cluster, cluster: Cluster, kinds: None, tmp_path: Path
+    ) -> None:
+        asked = {"model": "taken", "min": 0, "max": 3}
+        kind = {"apiVersion": API_VERSION, "kind": "Endpoint", "metadata": {"name": "taken"}}
+        made = cluster.create(ENDPOINTS.resource.from_dict({**kind, "spec": asked}))
+        endpoint = EndpointObject.read(made.to_dict())
+        theirs = ServiceSpec(selector={"app": "theirs"}, ports=[ServicePort(port=80)])
+        cluster.create(Service(metadata=ObjectMeta(name="taken"), spec=theirs))
+        with open_ledger(tmp_path / "ledger.db") as ledger:
+            reconciler = EndpointReconciler(
+                cluster=operator,
+                stores=Stores(ledger=ledger, artifacts=Artifacts(tmp_path)),
+                place=PodPlace(image="localhost/fairlead:none"),
+                settings=PodSettings(name="fairlead", fingerprint="f"),
+                watch=ActivityWatch(gateway="http://127.0.0.1:1", token=""),
+                clock=lambda: 0.0,
+            )
+            with pytest.raises(Conflict, match="the Service 'taken' is there and not of this"):
+                reconciler.reconcile(endpoint, {})
+            assert not cluster.list(Deployment)
+            cluster.delete(Service, "taken")
+            report = reconciler.reconcile(endpoint, {})
+            operator.merge(ENDPOINTS.resource.Status, "taken", {"status": report.fields})
+            kept = cluster.get(ENDPOINTS.resource, "taken").status
+            again = reconciler.reconcile(endpoint, kept).fields
+            assert [again[key] for key in ("applied", "scale")] == [kept["applied"], kept["scale"]]
+        service = cluster.get(Service, "taken").spec
+        assert service is not None
+        assert service.selector == {"fairlead.dev/gateway": "true"}  # nobody asks for it yet
+        names = {one.metadata.name for one in cluster.list(Deployment) if one.metadata}
+        assert names == {"taken", GATEWAY}
 
     def test_it_neither_gets_nor_lists_secrets(self, operator: Cluster, cluster: Cluster) -> None:
         cluster.apply(Secret(metadata=ObjectMeta(name="password"), stringData={"A": "b"}))
