@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from lightkube.models.core_v1 import ServicePort, ServiceSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
 from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler as Scaler
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Pod, Secret, Service
 from lightkube.resources.rbac_authorization_v1 import Role
 from lightkube.types import PatchType
@@ -293,6 +295,32 @@ def operator(
         os.environ["KUBECONFIG"] = before
 
 
+def created(cluster: Cluster, name: str, **spec: Any) -> EndpointObject:
+    """An Endpoint."""
+    kind = {"apiVersion": API_VERSION, "kind": "Endpoint", "metadata": {"name": name}}
+    body = {**kind, "spec": {"model": name, **spec}}
+    return EndpointObject.read(cluster.create(ENDPOINTS.resource.from_dict(body)).to_dict())
+
+
+def deployments(cluster: Cluster) -> set[str | None]:
+    """Their names."""
+    return {one.metadata.name for one in cluster.list(Deployment) if one.metadata}
+
+
+@contextmanager
+def reconciling(operator: Cluster, folder: Path) -> Iterator[EndpointReconciler]:
+    """What an operator does with Endpoints, by its rights."""
+    with open_ledger(folder / "ledger.db") as ledger:
+        yield EndpointReconciler(
+            cluster=operator,
+            stores=Stores(ledger=ledger, artifacts=Artifacts(folder)),
+            place=PodPlace(image="localhost/fairlead:none"),
+            settings=PodSettings(name="fairlead", fingerprint="f"),
+            watch=ActivityWatch(gateway="http://127.0.0.1:1", token=""),
+            clock=lambda: 0.0,
+        )
+
+
 class TestRights:
     def test_it_does_what_it_has_to(self, operator: Cluster, cluster: Cluster, kinds: None) -> None:
         given = dict(study_object(load(Path("examples/boston.yaml")), ClusterRequest()))
@@ -315,24 +343,13 @@ class TestRights:
     def test_it_keeps_an_endpoint_and_takes_no_object_of_others(
         self, operator: Cluster, cluster: Cluster, kinds: None, tmp_path: Path
     ) -> None:
-        asked = {"model": "taken", "min": 0, "max": 3}
-        kind = {"apiVersion": API_VERSION, "kind": "Endpoint", "metadata": {"name": "taken"}}
-        made = cluster.create(ENDPOINTS.resource.from_dict({**kind, "spec": asked}))
-        endpoint = EndpointObject.read(made.to_dict())
+        endpoint = created(cluster, "taken", min=0, max=3)
         theirs = ServiceSpec(selector={"app": "theirs"}, ports=[ServicePort(port=80)])
         cluster.create(Service(metadata=ObjectMeta(name="taken"), spec=theirs))
-        with open_ledger(tmp_path / "ledger.db") as ledger:
-            reconciler = EndpointReconciler(
-                cluster=operator,
-                stores=Stores(ledger=ledger, artifacts=Artifacts(tmp_path)),
-                place=PodPlace(image="localhost/fairlead:none"),
-                settings=PodSettings(name="fairlead", fingerprint="f"),
-                watch=ActivityWatch(gateway="http://127.0.0.1:1", token=""),
-                clock=lambda: 0.0,
-            )
+        with reconciling(operator, tmp_path) as reconciler:
             with pytest.raises(Conflict, match="the Service 'taken' is there and not of this"):
                 reconciler.reconcile(endpoint, {})
-            assert not cluster.list(Deployment)
+            assert "taken" not in deployments(cluster)
             cluster.delete(Service, "taken")
             report = reconciler.reconcile(endpoint, {})
             operator.merge(ENDPOINTS.resource.Status, "taken", {"status": report.fields})
@@ -342,8 +359,21 @@ class TestRights:
         service = cluster.get(Service, "taken").spec
         assert service is not None
         assert service.selector == {"fairlead.dev/gateway": "true"}  # nobody asks for it yet
-        names = {one.metadata.name for one in cluster.list(Deployment) if one.metadata}
-        assert names == {"taken", GATEWAY}
+        assert {"taken", GATEWAY} <= deployments(cluster)
+
+    def test_replicas_stay_as_an_autoscaler_comes_and_it_goes_with_the_range(
+        self, operator: Cluster, cluster: Cluster, kinds: None, tmp_path: Path
+    ) -> None:
+        fixed = created(cluster, "ranged", min=3)
+        told = []
+        with reconciling(operator, tmp_path) as reconciler:
+            for endpoint in (fixed, replace(fixed, most=5), replace(fixed, least=1, most=1)):
+                reconciler.reconcile(endpoint, {})
+                deployment = cluster.get(Deployment, "ranged").spec
+                assert deployment is not None
+                named = {"metadata.name": "ranged"}
+                told.append((deployment.replicas, len(cluster.list(Scaler, fields=named))))
+        assert told == [(3, 0), (3, 1), (1, 0)]
 
     def test_it_neither_gets_nor_lists_secrets(self, operator: Cluster, cluster: Cluster) -> None:
         cluster.apply(Secret(metadata=ObjectMeta(name="password"), stringData={"A": "b"}))
