@@ -109,9 +109,13 @@ def refuse_other(job: Job, study: StudyObject) -> None:
 
 
 def is_outdated(job: Job, study: StudyObject, place: PodPlace) -> bool:
-    """Whether the Job would be another one by now: of another image, or with other resources."""
+    """Whether the Job would be another one by now: of another image, or with other resources.
+
+    One of somebody else that has its name is none of the Study's.
+    """
     assert job.metadata is not None
-    return (job.metadata.annotations or {}).get(POD_ANNOTATION) != _pod(study, place)
+    made = (job.metadata.annotations or {}).get(POD_ANNOTATION)
+    return _digest(job) == study.digest and made != _pod(study, place)
 
 
 def submission_state(job: Job, of_job: Sequence[Pod], *, refusal: str = "") -> Submission:

@@ -160,6 +160,8 @@ def test_of_another_image_or_with_other_resources_it_is_another_job() -> None:
     smaller = replace(STUDY, workers=StudyWorkers(memory="1Gi"))
     assert smaller.digest == STUDY.digest
     assert is_outdated(job(), smaller, place)
+    somebody_elses = Job.from_dict({"metadata": {"name": submission_name(STUDY)}})
+    assert not is_outdated(somebody_elses, STUDY, place)
 
 
 def test_an_image_that_cannot_be_pulled_is_said_while_it_waits() -> None:
