@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from lightkube import ApiError, codecs
 from lightkube.config.client_adapter import Client, ConnectionParams
 from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
+from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod
 from tests.lacking import lacking
 from tests.support import cluster as clusters
@@ -37,6 +39,16 @@ PLURALS = {
     "TriggerAuthentication": "triggerauthentications",
 }
 SPEC = load(Path("examples/boston.yaml"))
+TRIAL = """
+name: trial
+data: {source: diabetes}
+search:
+  method: grid
+  folds: 2
+  metric: mse
+  over:
+    - {family: extra_trees, params: {n_estimators: [5, 50], max_depth: [null, 3]}}
+"""
 REQUEST = PlatformRequest(
     version=3, image="localhost/fairlead:none", percent=10, beside="boston-prices-v2", least=0
 )
@@ -126,6 +138,39 @@ def test_an_experiment_and_its_spec_are_taken(cluster: Cluster) -> None:
     job = document["spec"]["trialTemplate"]["trialSpec"]
     job = codecs.from_dict({**job, "metadata": {"name": "trial"}})
     cluster._client.create(job, dry_run=True)
+
+
+def test_a_trial_runs_as_katib_runs_it(cluster: Cluster, tmp_path: Path) -> None:
+    """By a shell, the words as they are, with what it prints in a file for the collector."""
+    path = tmp_path / "spec.yaml"
+    path.write_text(TRIAL)
+    asked = ClusterRequest(cpu="50m")
+    config_map, document = experiment(load(path), asked, clusters.image())
+    cluster._client.create(codecs.from_dict(config_map), cluster.namespace)
+    template = document["spec"]["trialTemplate"]
+    (container,) = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    firsts = {
+        one["name"]: one["feasibleSpace"]["list"][0] for one in document["spec"]["parameters"]
+    }
+    words = [*container["command"], *container["args"]]
+    for name, value in firsts.items():
+        words = [word.replace(f"${{trialParameters.{name}}}", value) for word in words]
+    container["command"] = ["sh", "-c"]
+    container["args"] = [f"{' '.join(words)} 1>/tmp/metrics.log 2>&1; cat /tmp/metrics.log"]
+    job = codecs.from_dict({**template["trialSpec"], "metadata": {"name": "trial"}})
+    cluster._client.create(job, cluster.namespace)
+    wait_until(lambda: ended(cluster, "trial"), seconds=300, every=0.5)
+    (pod,) = cluster.list(Pod, labels={"job-name": "trial"})
+    here = [sys.executable, "-m", "fairlead", "--home", str(tmp_path), "score", str(path)]
+    given = [word for name, value in firsts.items() for word in ("--param", f"{name}={value}")]
+    printed = subprocess.run([*here, *given], capture_output=True, text=True, check=True)
+    assert printed.stdout.startswith("mse=")
+    assert printed.stdout in cluster.log(str(pod.metadata.name), lines=20)  # type: ignore[union-attr]
+
+
+def ended(cluster: Cluster, job: str) -> bool:
+    found = cluster.get(Job, job)
+    return bool(found.status and (found.status.succeeded or found.status.failed))
 
 
 def test_no_pod_of_these_is_warned_of_by_pod_security(cluster: Cluster) -> None:
