@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from fairlead.cli.kubernetes import connected, kubernetes_needed, on_option
+from fairlead.cli.kubernetes import cluster_option, connected, kubernetes_needed, on_option
 from fairlead.cli.output import note, print_fields, print_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -69,28 +69,28 @@ class EndpointChoice:
 def endpoint_options(command: Command) -> Command:
     """Give the command what says that a model is served on a cluster, and how."""
     for option in (
-        click.option("--tls-secret", metavar="NAME", help="Kubernetes: of --host's certificate."),
-        click.option("--ingress-class", metavar="NAME", help="Kubernetes: that serves --host."),
-        click.option("--host", metavar="NAME", help="Kubernetes: have an Ingress for this host."),
-        click.option(
+        cluster_option("--tls-secret", metavar="NAME", help="Kubernetes: of --host's certificate."),
+        cluster_option("--ingress-class", metavar="NAME", help="Kubernetes: that serves --host."),
+        cluster_option("--host", metavar="NAME", help="Kubernetes: have an Ingress for this host."),
+        cluster_option(
             "--node-port",
             type=click.IntRange(1, 65535),
             metavar="PORT",
             help="Kubernetes: the port of --expose node [a free one].",
         ),
-        click.option(
+        cluster_option(
             "--expose",
             type=click.Choice(["cluster", "node"]),
             help="Kubernetes: answer in the cluster alone, or at each node, too.",
         ),
-        click.option(
+        cluster_option(
             "--max",
             "most",
             type=click.IntRange(1, _MOST),
             metavar="N",
             help="Kubernetes: replicas at most [as before, or --min].",
         ),
-        click.option(
+        cluster_option(
             "--min",
             "least",
             type=click.IntRange(0, _MOST),

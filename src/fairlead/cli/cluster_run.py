@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
 from fairlead.cli.interrupts import counted
-from fairlead.cli.kubernetes import connected, kubernetes_needed, on_option
+from fairlead.cli.kubernetes import cluster_option, connected, kubernetes_needed, on_option
 from fairlead.cli.output import note, print_fields, print_json
 
 if TYPE_CHECKING:
@@ -42,8 +40,8 @@ class ClusterChoice:
 def cluster_options(command: Command) -> Command:
     """Give the command what says that it runs on a cluster, and how."""
     for option in (
-        click.option("--memory", metavar="QUANTITY", help="Kubernetes: of a worker, like 1Gi."),
-        click.option("--cpu", metavar="QUANTITY", help="Kubernetes: of a worker, like 500m."),
+        cluster_option("--memory", metavar="QUANTITY", help="Kubernetes: of a worker, like 1Gi."),
+        cluster_option("--cpu", metavar="QUANTITY", help="Kubernetes: of a worker, like 500m."),
     ):
         command = option(command)
     return on_option(command)

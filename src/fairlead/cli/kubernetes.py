@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from fairlead.errors import Invalid
 
@@ -39,18 +40,44 @@ def context_option(command: Command) -> Command:
 def on_option(command: Command) -> Command:
     """Give a command that works here or on a cluster `--on`, and where the cluster is."""
     for option in (
-        click.option("--context", metavar="NAME", help="Kubernetes: of the kubeconfig."),
-        click.option(
+        cluster_option("--context", metavar="NAME", help="Kubernetes: of the kubeconfig."),
+        cluster_option(
             "--namespace",
             default="fairlead",
             show_default=True,
             metavar="NAME",
             help="Kubernetes: the installation's.",
         ),
-        click.option("--on", type=click.Choice(["kubernetes"]), help="Do it on a cluster."),
+        click.option(
+            "--on",
+            type=click.Choice(["kubernetes"]),
+            is_eager=True,  # before the options that need it
+            callback=_without_server,
+            help="Do it on a cluster.",
+        ),
     ):
         command = option(command)
     return command
+
+
+def cluster_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    """An option that is refused without `--on kubernetes`, which it would be nothing without."""
+    return click.option(*names, callback=_needs_a_cluster, **attributes)
+
+
+def _needs_a_cluster(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
+    given = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+    if given and ctx.params.get("on") is None:
+        raise click.UsageError(f"{option.opts[0]} needs --on kubernetes.")
+    return value
+
+
+def _without_server(ctx: click.Context, _: click.Parameter, value: Any) -> Any:
+    if value is not None and ctx.find_root().params.get("server") is not None:
+        raise click.UsageError(
+            "--server and --on kubernetes are two ways to the same: leave one out."
+        )
+    return value
 
 
 @contextmanager
@@ -72,10 +99,16 @@ def kubernetes_needed(what: str) -> Iterator[None]:
 
 @contextmanager
 def connected(namespace: str, context: str | None) -> Iterator[Cluster]:
-    """The cluster of the kubeconfig."""
+    """The cluster of the kubeconfig.
+
+    Raises:
+        Invalid: No namespace may have this name, or the kubeconfig cannot be used.
+    """
     with kubernetes_needed("a Kubernetes cluster"):
         from fairlead.kube.client import Cluster
+        from fairlead.kube.install.installation import refuse_namespace
 
+    refuse_namespace(namespace)
     with Cluster(context=context, namespace=namespace) as cluster:
         yield cluster
 

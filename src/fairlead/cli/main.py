@@ -58,7 +58,7 @@ COMMANDS = {
         "worker": "Claim and carry out tasks, on any machine.",
         "autoscale": "Start workers as tasks come, and let idle ones leave.",
         "fleet": "List the workers that are alive.",
-        "operator": "Keep the Studies of a Kubernetes cluster.",
+        "operator": "Keep Studies and Endpoints of Kubernetes.",
     },
     "Models": {
         "models": "List the models and what is live.",

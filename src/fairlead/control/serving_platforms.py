@@ -84,7 +84,7 @@ def inference_service(loaded: Loaded, request: PlatformRequest) -> Mapping[str, 
     which ends a canary.
 
     Raises:
-        Invalid: The name or the numbers of replicas cannot be.
+        Invalid: The name, the numbers of replicas, or the share of the traffic cannot be.
     """
     name, percent = _checked(loaded, request)
     container = _container(loaded.spec, request, name="kserve-container")
@@ -115,6 +115,11 @@ def knative_service(loaded: Loaded, request: PlatformRequest) -> Mapping[str, An
         Invalid: The name or the numbers of replicas cannot be.
     """
     name, percent = _checked(loaded, request)
+    if request.beside is None and request.percent not in {None, _WHOLE}:
+        raise Invalid(
+            f"--canary {percent}: name the revision that has the rest of the traffic by --beside; "
+            "without one the new revision gets all of it"
+        )
     scale = {"min-scale": str(request.least), "max-scale": str(request.replicas)}
     annotations = {f"autoscaling.knative.dev/{key}": value for key, value in scale.items()}
     spec = _pod(_container(loaded.spec, request, name="serve"))

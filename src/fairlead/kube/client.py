@@ -68,6 +68,7 @@ _KINDS: Mapping[int, Callable[[str], FairleadError]] = {
     429: Unreachable,
 }
 _OTHER = partial(Invalid, code="kubernetes_refused")
+_UNDECLARED = "field not declared in schema"
 _ADVICE = {401: "; the server does not accept the credentials of the kubeconfig: log in again"}
 
 R = TypeVar("R", bound=Resource)
@@ -222,7 +223,9 @@ class Cluster:
             raise refusal(f"{what} in namespace {self.namespace!r}", error.status) from error
         except httpx2.HTTPStatusError as error:  # in no form of an API server's own
             if error.response.status_code == HTTPStatus.NOT_FOUND:
-                raise NotFound(f"{what}: the cluster has no such kind") from error
+                raise NotFound(
+                    f"{what}: the cluster has no such kind; fairlead install makes ours"
+                ) from error
             answer = f"{self.server} answered with status {error.response.status_code}"
             raise Unreachable(f"{what}: {answer}") from error
         except httpx2.HTTPError as error:
@@ -241,6 +244,11 @@ def refusal(what: str, status: Status) -> FairleadError:
     """
     code = status.code or 0
     said = in_a_line(status.message or status.reason or f"status {code}")
+    if _UNDECLARED in said:
+        return Invalid(
+            f"{what}: {said}: the cluster's kinds are of another Fairlead; fairlead install brings "
+            "those of this one"
+        )
     is_faulty = code >= 500  # noqa: PLR2004 - the faults of a server
     kind = _KINDS.get(code) or (Unreachable if is_faulty else _OTHER)
     return kind(f"{what}: {said}{_ADVICE.get(code, '')}")

@@ -156,7 +156,7 @@ class TestServing:
     def test_all_traffic_is_no_canary(self) -> None:
         predictor = inference_service(load(BOSTON), request(percent=100))["spec"]["predictor"]
         assert "canaryTrafficPercent" not in predictor
-        service = knative_service(load(BOSTON), request(percent=10))  # beside no other
+        service = knative_service(load(BOSTON), request(percent=100))
         assert [one["percent"] for one in service["spec"]["traffic"]] == [100]
 
     def test_what_is_served_otherwise_is_another_revision(self) -> None:
@@ -164,10 +164,14 @@ class TestServing:
             made = knative_service(load(BOSTON), request(**given))
             return str(made["spec"]["template"]["metadata"]["name"])
 
-        assert revision(percent=10) == revision(percent=50, beside="other")
+        assert revision() == revision(percent=50, beside="other")
         names = {revision(), revision(version=4), revision(most=7), revision(memory="1Gi")}
         assert len(names) == 4
         assert all(name.startswith("boston-prices-v") and len(name) < 63 for name in names)
+
+    def test_a_share_beside_no_other_revision_is_refused(self) -> None:
+        with pytest.raises(Invalid, match="--canary 10: name the revision that has the rest"):
+            knative_service(load(BOSTON), request(percent=10))
 
     def test_replicas_that_cannot_be_are_refused(self) -> None:
         with pytest.raises(Invalid, match="--max 1 is less than --min 3"):

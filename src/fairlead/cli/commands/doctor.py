@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fairlead.cli.context import settings
-from fairlead.cli.kubernetes import (
-    connected,
-    context_option,
-    kubernetes_needed,
-    namespace_option,
-)
+from fairlead.cli.kubernetes import cluster_option, connected, kubernetes_needed, on_option
 from fairlead.cli.output import json_option, note, print_json, print_table
 
 if TYPE_CHECKING:
@@ -28,23 +23,17 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.option(
-    "--on",
-    "place",
-    type=click.Choice(["here", "kubernetes"]),
-    default="here",
-    help="What is checked: this installation, or a cluster [here].",
+@on_option
+@cluster_option("--image", metavar="IMAGE", help="Kubernetes: that a pod tries [$FAIRLEAD_IMAGE].")
+@cluster_option(
+    "--storage-class", metavar="NAME", help="Kubernetes: of volumes [the cluster's default one]."
 )
-@namespace_option
-@context_option
-@click.option("--image", metavar="IMAGE", help="That a pod of the cluster tries [$FAIRLEAD_IMAGE].")
-@click.option("--storage-class", metavar="NAME", help="Of volumes [the cluster's default one].")
 @json_option
 @click.pass_context
 def command(  # noqa: PLR0913 - click passes each option by name
     ctx: click.Context,
     *,
-    place: str,
+    on: str | None,
     namespace: str,
     context: str | None,
     image: str | None,
@@ -58,7 +47,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     changed but that a pod tries the image, and is deleted again. The exit status is 1 where a
     check finds what would stop a run.
     """
-    if place == "here":
+    if on is None:
         from fairlead.control.installation import checks
 
         _show(ctx, checks(settings(ctx)), "a run", as_json=as_json)

@@ -140,6 +140,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
         keda=workers if _PARTS[2] in parts else None,
     )
     if dry_run:
+        if not as_json:
+            click.echo("# To look at: `fairlead install` makes up the values of Secrets.")
         (print_json if as_json else print_yaml)(manifests(wanted))
         return
     with connected(namespace, context) as cluster:

@@ -54,7 +54,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     health: int | None,
     token: str,
 ) -> None:
-    """Keep the Studies of a namespace until stopped.
+    """Keep the Studies and Endpoints of a namespace until stopped.
 
     A Study is submitted by a Job; its workers come with its tasks and go; its status says how far
     it is. Any number of operators may run. SIGTERM ends it, and its workers go on.
@@ -75,6 +75,6 @@ def command(  # noqa: PLR0913 - click passes each option by name
         service_account=service_account,
         workers=not no_workers,
         health=health,
-        token=token,
+        token=token.strip(),  # a Secret that is made of a file may end with a line's end
     )
     operate(request, options)

@@ -164,11 +164,7 @@ class Installation:
     )
 
     def __post_init__(self) -> None:
-        if not _NAMESPACE.fullmatch(self.namespace):
-            raise Invalid(
-                f"namespace {self.namespace!r}: a namespace has 1 to 63 lower-case letters, digits "
-                "and hyphens, none of these first or last"
-            )
+        refuse_namespace(self.namespace)
         self._refuse_stores()
         if self.keda and not self.postgresql:
             raise Invalid(
@@ -234,6 +230,19 @@ def refuse_quantity(text: str, what: str) -> None:
     """Refuse what is no quantity of Kubernetes. Raises Invalid."""
     if not _QUANTITY.fullmatch(text):
         raise Invalid(f"{what} must be a quantity such as 500m, 512Mi or 10Gi, not {text!r}")
+
+
+def refuse_namespace(name: str) -> None:
+    """Refuse a name that no namespace can have.
+
+    Raises:
+        Invalid: It is one.
+    """
+    if not _NAMESPACE.fullmatch(name):
+        raise Invalid(
+            f"namespace {name!r}: a namespace has 1 to 63 lower-case letters, digits and hyphens, "
+            "none of these first or last"
+        )
 
 
 def refuse_image(image: str) -> None:
