@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -38,6 +38,9 @@ WORTH_A_SERVER = 40
 
 SERVERS = ("gcs_server", "postgres", "s3_server")
 """The fixtures that start a server that Fairlead may be run with."""
+
+CLUSTERED = ("cluster", "endpoints", "installation")
+"""The modules of tests/support that need a Kubernetes cluster, and so does what uses them."""
 
 SERVED = ("gcs", "pgbouncer", "postgres", "rabbitmq", "ray", "s3")
 """The modules of tests/support that start one: a test module that uses them needs one."""
@@ -91,7 +94,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     See `make test-servers` and `make cluster-test`.
     """
     for item in items:
-        if {"tests.support.cluster", "tests.support.installation"} & _used(item):
+        if _named(CLUSTERED) & _used(item):
             item.add_marker("cluster")
         elif _needs_a_server(item):
             item.add_marker("servers")
@@ -99,8 +102,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _needs_a_server(item: pytest.Item) -> bool:
     assert isinstance(item, pytest.Function)
-    known = {f"tests.support.{name}" for name in SERVED}
-    return bool({*SERVERS}.intersection(item.fixturenames) or known & _used(item))
+    return bool({*SERVERS}.intersection(item.fixturenames) or _named(SERVED) & _used(item))
+
+
+def _named(modules: Sequence[str]) -> set[str]:
+    return {f"tests.support.{name}" for name in modules}
 
 
 def _used(item: pytest.Item) -> set[str]:

@@ -23,7 +23,7 @@ TABLE = Path(__file__).parents[3] / "docs" / "fleet.md"
 REFUSAL = re.compile(r"token 'the-(\w+)' has the role '\1'|a worker's token finds none by a name")
 LONG = {"worker", "controller", "autoscale"}
 """Those that go on until they are stopped, in processes of their own."""
-NO_SERVER = {"new", "families", "schema", "doctor"}
+NO_SERVER = {"new", "families", "schema", "score", "doctor"}
 CLUSTER = {"gateway", "install", "operator", "render", "uninstall"}
 UNDECIDED = {"serve"}
 """It goes on whatever the role is."""
