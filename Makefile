@@ -34,10 +34,10 @@ test-servers: $(VENV)/.dev  ## the tests on PostgreSQL, RabbitMQ, S3: each on a 
 	$(PYTEST) -m servers
 
 cluster-test: $(VENV)/.dev  ## the tests on Kubernetes: the cluster of $$KUBECONFIG, or one that is started here
-	tests/cluster/run sh -c '$(PYTEST) -m "cluster and not long and not disrupts" && $(PYTEST) -n 0 -m disrupts'
+	tests/cluster/run sh -c '$(PYTEST) -m "cluster and not long and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
 
 cluster-test-all: $(VENV)/.dev  ## the same with the examples as they are, searched there and here: takes minutes more
-	tests/cluster/run sh -c '$(PYTEST) -m "cluster and not disrupts" && $(PYTEST) -n 0 -m disrupts'
+	tests/cluster/run sh -c '$(PYTEST) -m "cluster and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
 
 test-failed: $(VENV)/.dev  ## the tests that failed last, one after the other
 	$(PYTEST) -n 0 --last-failed --last-failed-no-failures none
