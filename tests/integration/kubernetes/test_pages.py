@@ -1,7 +1,7 @@
-"""docs/kubernetes.md, from a cluster to a served model: its commands, run as they are written.
+"""docs/kubernetes.md and docs/operations.md: their commands, run as they are written.
 
-They are about the namespace `fairlead`. What is put in: the names of the images, and a spec with
-fewer points.
+They are about one installation in the namespace `fairlead`, so they are one test. What is put in:
+the names of the images, and a spec with fewer points.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lightkube.resources.core_v1 import Namespace
 from tests.lacking import lacking
 from tests.support import cluster as clusters
-from tests.support.installation import IMAGES
+from tests.support.installation import IMAGES, LONG
+from tests.support.waiting import wait_until
 
 from fairlead.errors import NotFound
 from fairlead.kube.client import Cluster
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMESPACE = "fairlead"
+MODELS = "kubectl -n fairlead exec deployment/fairlead-server -- fairlead models --json"
 ENDING = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
 """What a page leaves in the background ends with its commands."""
 
@@ -99,9 +102,53 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(900)
-def test_from_a_cluster_to_a_served_model(cluster: Cluster, folder: Path) -> None:
+def live(folder: Path) -> Any:
+    """What the Endpoint is."""
+    command = "kubectl -n fairlead get endpoints.fairlead.dev boston-prices -o json"
+    return json.loads(done(command, folder))["status"]
+
+
+def models(folder: Path) -> Any:
+    """What the ledger has of the registry."""
+    return json.loads(done(MODELS, folder))
+
+
+def changed_by(sql: str) -> str:
+    """The command that has the ledger's PostgreSQL do it."""
+    psql = "kubectl -n fairlead exec postgresql-0 -- psql --username=fairlead -d fairlead"
+    return f'{psql} -c "{sql}"\n'
+
+
+@pytest.mark.timeout(1500)
+def test_an_installation_is_made_used_and_restored_as_the_pages_say(
+    cluster: Cluster, folder: Path
+) -> None:
+    is_served(folder)
+    a_backup_is_restored(folder)
+
+
+def is_served(folder: Path) -> None:
     (tour,) = blocks("kubernetes.md", "From a cluster to a served model")
     answer = json.loads(done(tour, folder).strip().splitlines()[-1])
     (value,) = answer["predictions"]
     assert 15 < value < 30
+
+
+def is_served_again(folder: Path) -> None:
+    wait_until(lambda: live(folder).get("ready") == "1/1", seconds=LONG, every=1.0)
+
+
+def a_backup_is_restored(folder: Path) -> None:
+    saving, restoring = blocks("operations.md", "Backup and restore")
+    done(saving, folder)
+    before = models(folder)
+    lost = "sh -c 'rm -r /var/lib/fairlead-artifacts/*'"
+    done(
+        changed_by("delete from promotions")
+        + f"kubectl -n fairlead exec deployment/fairlead-server -- {lost}",
+        folder,
+    )
+    assert "is missing" in run(MODELS, folder).stderr
+    done(restoring, folder)
+    assert models(folder) == before
+    is_served_again(folder)
