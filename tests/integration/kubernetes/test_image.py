@@ -32,11 +32,9 @@ def said(cluster: Cluster, script: str, *, succeeds: bool = True) -> str:
     container = pods.container(
         place,
         name="script",
-        arguments=["-c", script],
+        arguments=["-c", f"export FAIRLEAD_MLFLOW_URI=none; {script}"],
         requests={},
         limits={},
-        variables={"FAIRLEAD_MLFLOW_URI": "none"},
-        secrets=[],
     )
     container.command = ["sh"]
     name = f"script-{next(_NUMBERS)}"
