@@ -272,7 +272,11 @@ def _config(context: str | None) -> SingleConfig:
     """That of the kubeconfig that is named, as kubectl takes it; else that of this pod."""
     named = os.environ.get("KUBECONFIG")
     if named or context:
-        found = KubeConfig.from_file(named or DEFAULT_KUBECONFIG).get(context)
+        config = KubeConfig.from_file(named or DEFAULT_KUBECONFIG)
+        if context is not None and context not in config.contexts:
+            known = ", ".join(sorted(config.contexts)) or "none"
+            raise ConfigError(f"it has no context {context!r}; contexts: {known}")
+        found = config.get(context)
     else:
         found = KubeConfig.from_env().get()
     assert found is not None  # it raises where there is none

@@ -54,6 +54,13 @@ def test_each_answer_is_an_error_of_one_line(
     assert "\n" not in str(error)
 
 
+def test_kinds_of_another_fairlead_are_said_to_be_that() -> None:
+    said = "failed to create typed patch object: .spec.floats: field not declared in schema"
+    error = refusal("Kubernetes: apply studies boston", Status(code=500, message=said))
+    assert isinstance(error, Invalid)
+    assert "fairlead install brings those of this one" in str(error)
+
+
 @pytest.fixture
 def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (port,) = free_ports(1)
@@ -103,5 +110,5 @@ def test_no_kubeconfig_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_context_that_is_not_there_is_one_line(kubeconfig: Path) -> None:
-    with pytest.raises(Invalid, match="'other' not found"):
+    with pytest.raises(Invalid, match="no context 'other'; contexts: here"):
         Cluster(context="other")
