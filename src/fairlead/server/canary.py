@@ -29,6 +29,8 @@ _SLACK = 0.005
 """Seconds by which the latency may always differ."""
 _DEVIATIONS = 3.0
 """Standard deviations of the noise that drift has to stand out from."""
+_FIRST = 2.0
+"""Seconds of a step that each server is heard of; what it tells is up to a second old."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,17 +258,19 @@ def total(observations: Sequence[StepObservation], revisions: Iterable[str]) -> 
 
 
 def duration(observations: Sequence[StepObservation], servers: Iterable[str]) -> float:
-    """Seconds that the step has lasted for whoever has observed it longest.
+    """Seconds that the step has lasted.
 
-    A server that begins meanwhile does not have the others wait once more: how many requests are
-    enough is another rule.
+    It is as old as whoever has observed it longest says, once each that shares its traffic has told
+    of its first seconds; until then as old as the last of them says. So a server that begins
+    meanwhile is heard, and does not have the others wait anew for the whole time.
 
     Args:
         observations: Of the step.
-        servers: Ids of those that share its traffic; 0 while one of them has not observed it.
+        servers: Ids of those that share its traffic.
     """
     known = {one.server: one.seconds for one in observations}
-    return max(known.values(), default=0.0) if known.keys() >= {*servers} else 0.0
+    shortest = min((known.get(server, 0.0) for server in servers), default=0.0)
+    return shortest if shortest < _FIRST else max(known.values())
 
 
 Counted: TypeAlias = Mapping[tuple[str, str], Observed]

@@ -251,9 +251,14 @@ def test_requests_of_several_servers_are_enough_where_those_of_each_are_too_few(
 
 
 def test_a_step_has_lasted_for_as_long_as_one_server_has_observed_it() -> None:
-    seen = [observed("a", requests=400), observed("b", requests=310), observed("ended", requests=4)]
+    seen = [observed("a", requests=400), observed("b", requests=20), observed("ended", requests=4)]
     assert duration(seen, ["a", "b"]) == 40.0
     assert duration(seen, ["a", "b", "follows since just now"]) == 0.0
+
+
+def test_a_server_is_heard_before_a_step_is_over() -> None:
+    seen = [observed("a", requests=400), observed("has just begun", requests=11)]
+    assert duration(seen, ["a", "has just begun"]) == 1.1
 
 
 class Processes:
