@@ -270,13 +270,9 @@ class EndpointReconciler:
 
 def _node_port(endpoint: EndpointObject, applied: Sequence[Replica]) -> int | None:
     """That which the cluster gave its Service; None where it has none."""
-    named = [one for one in applied if isinstance(one, Service) and _is_named(one, endpoint.name)]
+    named = [one for one in applied if isinstance(one, Service) and name_of(one) == endpoint.name]
     ports = [port for one in named if one.spec for port in one.spec.ports or ()]
     return next((port.nodePort for port in ports if endpoint.node_port), None)
-
-
-def _is_named(one: Service, name: str) -> bool:
-    return one.metadata is not None and one.metadata.name == name
 
 
 def _is_ready(pod: Pod) -> bool:
