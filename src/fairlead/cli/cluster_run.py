@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairlead.cli.interrupts import counted
-from fairlead.cli.kubernetes import cluster_option, connected, kubernetes_needed, on_option
+from fairlead.cli.kubernetes import (
+    cluster_option,
+    connected,
+    kubernetes_needed,
+    on_option,
+    refuse_resources,
+)
 from fairlead.cli.output import note, print_fields, print_json
 
 if TYPE_CHECKING:
@@ -62,11 +68,8 @@ def run_on_cluster(  # noqa: PLR0913 - what, how, and how it is printed
     with kubernetes_needed("a run on Kubernetes"):
         from fairlead.control.cluster_runs import apply
         from fairlead.control.rendering import ClusterRequest, study_object
-        from fairlead.kube.install.installation import refuse_quantity
 
-    for name, quantity in (("--cpu", choice.cpu), ("--memory", choice.memory)):
-        if quantity is not None:
-            refuse_quantity(quantity, name)
+    refuse_resources(choice.cpu, choice.memory)
     request = ClusterRequest(workers=workers, cpu=choice.cpu, memory=choice.memory, deploy=deploy)
     study = study_object(load(spec, sets=sets), request)
     with connected(choice.namespace, choice.context) as cluster:

@@ -97,6 +97,19 @@ def kubernetes_needed(what: str) -> Iterator[None]:
         ) from error
 
 
+def refuse_resources(cpu: str | None, memory: str | None) -> None:
+    """Refuse what is no quantity of Kubernetes, by the option that has it.
+
+    Raises:
+        Invalid: One is none.
+    """
+    from fairlead.kube.install.installation import refuse_quantity
+
+    for option, quantity in (("--cpu", cpu), ("--memory", memory)):
+        if quantity is not None:
+            refuse_quantity(quantity, option)
+
+
 @contextmanager
 def connected(namespace: str, context: str | None) -> Iterator[Cluster]:
     """The cluster of the kubeconfig.

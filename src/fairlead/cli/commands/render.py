@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from fairlead.cli.context import settings
-from fairlead.cli.kubernetes import kubernetes_needed, print_yaml
+from fairlead.cli.kubernetes import kubernetes_needed, print_yaml, refuse_resources
 from fairlead.cli.options import VersionNumber, sets_option
 from fairlead.cli.output import note
 
@@ -109,13 +109,11 @@ def command(  # noqa: PLR0913 - click passes each option by name
     with kubernetes_needed("an object of Kubernetes"):
         from fairlead.control.rendering import ClusterRequest
         from fairlead.control.serving_platforms import PlatformRequest
-        from fairlead.kube.install.installation import IMAGE, refuse_image, refuse_quantity
+        from fairlead.kube.install.installation import IMAGE, refuse_image
     from fairlead.spec.load import load
 
     _refuse_others(ctx, target)
-    for name, quantity in (("--cpu", cpu), ("--memory", memory)):
-        if quantity is not None:
-            refuse_quantity(quantity, name)
+    refuse_resources(cpu, memory)
     chosen = image or settings(ctx).image or IMAGE
     refuse_image(chosen)
     loaded = load(spec, sets=sets)
