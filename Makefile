@@ -10,7 +10,7 @@ TEST_PROCESSES ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-failed test-servers cluster-test cluster-test-all test-quick test-newest check coverage lint manifests lock image clean
+.PHONY: help run setup test test-failed test-servers test-distributed cluster-test cluster-test-all test-quick test-newest check coverage lint manifests lock image clean
 
 # Many short processes are started here: none of them should compile Fairlead anew, nor do what the
 # shell's settings of Python say.
@@ -28,10 +28,10 @@ run: $(VENV)/.run  ## set up what the main job needs, run it on the Boston data,
 setup: $(VENV)/.dev  ## make .venv with the boosters and the developer tools
 
 test: $(VENV)/.dev  ## set up everything, then run every test that needs no server of others
-	$(PYTEST) -m "not servers and not cluster"
+	$(PYTEST) -m "not servers and not cluster and not distributed"
 
 test-servers: $(VENV)/.dev  ## the tests on PostgreSQL, RabbitMQ, S3: each on a private server
-	$(PYTEST) -m servers
+	$(PYTEST) -m "servers and not distributed"
 
 cluster-test: $(VENV)/.dev  ## the tests on Kubernetes: the cluster of $$KUBECONFIG, or one that is started here
 	tests/cluster/run sh -c '$(PYTEST) -m "cluster and not long and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
@@ -39,11 +39,18 @@ cluster-test: $(VENV)/.dev  ## the tests on Kubernetes: the cluster of $$KUBECON
 cluster-test-all: $(VENV)/.dev  ## the same with the examples as they are, searched there and here: takes minutes more
 	tests/cluster/run sh -c '$(PYTEST) -m "cluster and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
 
+test-distributed:  ## the tests of TensorFlow and Spark, in .venv-distributed (4.3 GB)
+	$(MAKE) .test-distributed VENV=.venv-distributed
+
+.PHONY: .test-distributed
+.test-distributed: $(VENV)/.distributed
+	$(PYTEST) -m "distributed and not cluster"
+
 test-failed: $(VENV)/.dev  ## the tests that failed last, one after the other
 	$(PYTEST) -n 0 --last-failed --last-failed-no-failures none
 
 test-quick: $(VENV)/.dev  ## the unit tests, the contracts on SQLite, and each command once: before a commit
-	$(PYTEST) -m "not servers and not cluster" tests/unit tests/contract tests/acceptance/test_each_command.py
+	$(PYTEST) -m "not servers and not cluster and not distributed" tests/unit tests/contract tests/acceptance/test_each_command.py
 
 test-newest:  ## every test with the newest packages that pyproject.toml allows, in .venv-newest
 	$(MAKE) test test-servers VENV=.venv-newest NEWEST=newest
@@ -51,7 +58,7 @@ test-newest:  ## every test with the newest packages that pyproject.toml allows,
 check: lint test test-servers  ## what CI runs: lint, types, import contracts, every test
 
 coverage: $(VENV)/.dev  ## every test, and which lines it runs; takes half as long again
-	$(PYTEST) --interpreters new -m "not cluster" --cov --cov-report=term:skip-covered
+	$(PYTEST) --interpreters new -m "not cluster and not distributed" --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.dev  ## ruff, mypy and the import contracts
 	$(BIN)/ruff format --check .
@@ -70,8 +77,11 @@ lock: $(VENV)/.dev  ## write the lock files again from pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade uv
 	$(LOCK) --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
 	$(LOCK_AS_DEV) pyproject.toml requirements/build.in -o requirements/run.txt
+	$(LOCK_AS_DEV) --extra dev --extra keras --extra spark --no-emit-package pyspark pyproject.toml requirements/build.in -o requirements/distributed.txt
+	$(LOCK_AS_DEV) --no-deps requirements/sources.in -o requirements/sources.txt
 	$(LOCK_AS_DEV) $(FOREST) pyproject.toml -o requirements/image-forest.txt
 	$(LOCK_AS_DEV) $(FOREST) --extra xgboost --extra lightgbm --extra catboost pyproject.toml -o requirements/image-boosters.txt
+	$(LOCK_AS_DEV) $(FOREST) --extra xgboost --extra keras --extra spark --no-emit-package pyspark pyproject.toml -o requirements/image-distributed.txt
 	$(LOCK_AS_DEV) requirements/build.in requirements/image.in -o requirements/image-tools.txt
 
 TARGET := forest
@@ -85,7 +95,7 @@ clean:  ## delete .venv and what the tools cached (never .fairlead)
 	rm -rf $(VENV) .venv-newest .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 
 # What is installed is recorded in the environment: these are asked every time.
-.PHONY: $(VENV)/.run $(VENV)/.dev
-$(VENV)/.run $(VENV)/.dev: $(VENV)/.%:
+.PHONY: $(VENV)/.run $(VENV)/.dev $(VENV)/.distributed
+$(VENV)/.run $(VENV)/.dev $(VENV)/.distributed: $(VENV)/.%:
 	@python="$(PYTHON)"; test -n "$$python" || { echo "Fairlead needs Python 3.11 or newer with ensurepip and venv (on Debian: the package python3-venv); none was found; give make PYTHON=/path/to/python3" >&2; exit 1; }; \
 	"$$python" -I requirements/install.py $(VENV) $(or $(NEWEST),$*) $(if $(PYTHON_GIVEN),--this-python)

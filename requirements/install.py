@@ -1,11 +1,12 @@
 """Makes an environment and installs into it: a lock file's packages and Fairlead, or the newest.
 
-    python -I requirements/install.py .venv run|dev|newest [--this-python]
+    python -I requirements/install.py .venv run|dev|distributed|newest [--this-python]
 
 A lock file is installed whole: pip looks for no dependencies (an old pip looks for those with an
 extra among the newest releases, which the lock has no hash for), `pip check` says whether any is
-missing. Only wheels are installed, so that neither compilers nor build tools of the day matter. Of
-pip's settings, those that say how the index is reached are kept.
+missing. Only wheels are installed, so that neither compilers nor build tools of the day matter;
+what has none (PySpark) is built by tools of the lock. Of pip's settings, those that say how the
+index is reached are kept.
 
 `setup.json` in the environment records what was installed and where. It is written before the first
 change, so that an environment that was interrupted, moved or copied is recognised and made again.
@@ -30,8 +31,15 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZES = {"run": "0.8 GB", "dev": "1.8 GB", "newest": "1.8 GB"}
-INCLUDED = {"run": ("run",), "dev": ("run", "dev"), "newest": ()}
+SIZES = {"run": "0.8 GB", "dev": "1.8 GB", "distributed": "4.3 GB", "newest": "1.8 GB"}
+INCLUDED = {
+    "run": ("run",),
+    "dev": ("run", "dev"),
+    "distributed": ("run", "dev", "distributed"),
+    "newest": (),
+}
+BUILT = {"distributed": "sources"}
+"""Locks of packages that have no wheels, which the setuptools of the lock before them builds."""
 WAITS = (2, 10)  # seconds before a failed download is tried again
 WHEELS = ("--only-binary", ":all:", "--progress-bar", "off")
 SILENCE = 30  # seconds between lines, where output is no terminal
@@ -166,6 +174,10 @@ class Environment:
                 pip.install(
                     *locked, total=len(re.findall("^\\S+==", lock_text(packages), re.MULTILINE))
                 )
+                if sources := BUILT.get(packages):
+                    built = ["--no-deps", "--no-build-isolation", "--no-binary", ":all:"]
+                    hashed = ["--require-hashes", "--requirement", f"requirements/{sources}.txt"]
+                    pip.install(*built, *hashed)
                 editable = ["--no-deps", "--no-build-isolation", "--editable", "."]
                 pip.install("--no-index", *editable)
             pip.check()
@@ -321,7 +333,8 @@ def last_line(output: str) -> str:
 
 def digest(packages: str) -> str:
     """What the environment's content follows from."""
-    text = lock_text(packages) + (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    locks = [packages, *([BUILT[packages]] if packages in BUILT else [])]
+    text = "".join(map(lock_text, locks)) + (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -84,6 +84,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "disrupts: stops parts of the cluster, so that nothing else may run on it"
     )
     config.addinivalue_line(
+        "markers", "distributed: needs TensorFlow or Spark: of `make test-distributed` alone"
+    )
+    config.addinivalue_line(
         "markers", "servers: needs PostgreSQL, RabbitMQ, S3 or the like; set by what it uses"
     )
 

@@ -16,6 +16,7 @@
         |   |-- TooLarge     ... it is larger than it may be
         |   `-- NotFound     ... it names a study, model, version or trial that is not there
         `-- Failed           the work failed: exit status 1
+            |-- Diverged     the loss of a fit is no finite number any more
             |-- Corrupt      bytes that are not what their digest says
             |-- Unexportable a model that has no ONNX form
             |-- Forbidden    a right is missing: it works once somebody gives it
@@ -169,6 +170,12 @@ class Failed(Permanent):
     """The work failed: exit status 1."""
 
     default_code = "failed"
+
+
+class Diverged(Failed):
+    """The loss of a fit, or a weight, is no finite number any more: these parameters fail."""
+
+    default_code = "diverged"
 
 
 class Corrupt(Failed):

@@ -93,6 +93,36 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FitProgress:
+    """How far the fit of a task is, told now and then while it goes on.
+
+    Args:
+        trial: Whose parameters are fitted.
+        fold: Number of the fold; None for the refit on all training rows.
+        step: Number of the last step, from 0.
+        steps: How many there are at most.
+        epoch: How many times all rows have been seen by now.
+        loss: Mean over the rows of the last step.
+        accuracy: Share of them predicted right; None for regression.
+        rows_per_second: Rows that were computed since the last report, a second.
+        workers: Processes that compute now.
+        checkpoint: The artefact from which another attempt goes on, where this report comes with
+            one.
+    """
+
+    trial: int
+    fold: int | None
+    step: int
+    steps: int
+    epoch: float
+    loss: float
+    accuracy: float | None
+    rows_per_second: float
+    workers: int
+    checkpoint: Digest | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialRow:
     """A trial with what is known of it now."""
 

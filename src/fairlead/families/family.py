@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from fairlead.gang.network import Network
 from fairlead.records import Params
 from fairlead.spec.space import Space
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fairlead.spec.document import Train
 
 Task: TypeAlias = Literal["regression", "classification"]
 Estimator: TypeAlias = Any
@@ -163,4 +166,38 @@ class Family(Protocol):
         Raises:
             Corrupt: It is damaged, or contains a type that is not trusted.
         """
+        ...
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """A family whose fit is a series of steps, which several processes can compute together.
+
+    Its `fit` takes the same steps alone.
+    """
+
+    def network(  # noqa: PLR0913 - what a fit is made of
+        self,
+        estimator: Estimator,
+        x: Array,
+        y: Array,
+        *,
+        classes: int | None,
+        train: Train | None,
+        stages: Sequence[int] = (),
+    ) -> Network:
+        """The unfitted model in training: on the driver, and in each process that computes parts.
+
+        Args:
+            estimator: From `build`.
+            x: The rows.
+            y: Their targets.
+            classes: As for `fit`.
+            train: How steps are cut into parts; None for steps of one part.
+            stages: The lengths that `stages` will be asked for.
+        """
+        ...
+
+    def fitted(self, network: Network) -> Fitted:
+        """The model of a fit that is over."""
         ...

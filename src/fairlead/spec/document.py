@@ -548,12 +548,89 @@ class Serve(_Section):
     )
 
 
+class Resources(_Section):
+    """What each process of a shared fit may use."""
+
+    cpu: float = Field(default=1.0, gt=0, le=1024, description="cores that it asks of an engine")
+    memory: Bytes = Field(default=2 << 30, description="memory that it has at most")
+
+
+class Train(_Section):
+    """How several processes share one fit."""
+
+    workers: int = Field(
+        default=1, ge=1, le=1024, strict=True, description="processes that compute one fit"
+    )
+    engine: Literal["local", "spark", "kubernetes", "tfjob", "trainjob"] = Field(
+        default="local",
+        description="what runs them: local: this machine; spark: tasks of Spark; kubernetes: an "
+        "Indexed Job; tfjob, trainjob: the Kubeflow training operator, or its Trainer",
+    )
+    master: Line | None = Field(
+        default=None,
+        description="with engine: spark, the URL of its cluster; local-cluster[2,1,1500] and the "
+        "like start one here",
+        examples=["local-cluster[2,1,1500]", "spark://host:7077", "k8s://https://host:6443"],
+    )
+    mode: Literal["exact", "allreduce", "averaging"] = Field(
+        default="exact",
+        description="exact: the same bits whatever the number of workers; allreduce: TensorFlow's "
+        "collective operations; averaging: local steps, and now and then a mean of the weights",
+    )
+    microbatches: int = Field(
+        default=8,
+        ge=1,
+        le=1024,
+        strict=True,
+        description="exact: in how many parts the batch of a step is cut, whoever computes them",
+    )
+    pull_every: int = Field(
+        default=40,
+        ge=1,
+        le=1_000_000,
+        strict=True,
+        description="averaging: local steps between two means of the weights",
+    )
+    checkpoint: Seconds = Field(
+        default=30.0, description="time between two checkpoints, from which a lost fit goes on"
+    )
+    resources: Resources = Field(
+        default_factory=Resources, description="what each of its processes may use"
+    )
+
+    @model_validator(mode="after")
+    def _each_worker_has_a_part(self) -> Train:
+        if self.mode == "exact" and self.microbatches < self.workers:
+            raise Inside(
+                ("microbatches",),
+                f"must be at least train.workers ({self.workers}), so that each has a part of a "
+                f"step, not {self.microbatches}",
+            )
+        if self.master is not None and self.engine != "spark":
+            raise Inside(("master",), f"is for engine: spark, not {self.engine}")
+        return self
+
+    @property
+    def decides(self) -> Mapping[str, object]:
+        """What of it decides which model comes out; the rest only decides who computes it."""
+        if self.mode == "exact":
+            return {"mode": self.mode, "microbatches": self.microbatches}
+        if self.mode == "averaging":
+            return {"mode": self.mode, "workers": self.workers, "pull_every": self.pull_every}
+        return {"mode": self.mode, "workers": self.workers}
+
+
 class Spec(_Section):
     """One YAML file from data to a served model."""
 
     name: Name = Field(description="name of the study and of the model", examples=["boston-prices"])
     data: Data = Field(description="where the rows come from and how they are read")
     search: Search = Field(description="which trials, and how they are scored")
+    train: Train | None = Field(
+        default=None,
+        exclude_if=_is(None),  # so that a spec without it has the identity it always had
+        description="how several processes share one fit; one computes it if not given",
+    )
     promote: Promote = Field(
         default_factory=Promote, description="when the candidate becomes champion"
     )
@@ -581,11 +658,13 @@ def identity(spec: Spec, **ingredients: object) -> str:
     """Digest of what makes a study this one and no other (the ledger's rule 7).
 
     Args:
-        spec: Its `data` and `search` count, save `search.trials`.
+        spec: Its `data` and `search` count, save `search.trials`, and what of `train` decides.
         **ingredients: What else counts: the table's fingerprint, code digests, versions.
     """
     body = spec.model_dump(mode="json", include={"data": True, "search": True})
     del body["search"]["trials"]
+    if spec.train is not None:
+        body["train"] = spec.train.decides
     text = json.dumps([body, ingredients], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

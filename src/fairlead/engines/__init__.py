@@ -1,0 +1,1 @@
+"""Where the processes of a shared fit run: this machine, Spark, a Kubernetes cluster."""
