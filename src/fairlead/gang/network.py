@@ -15,7 +15,7 @@ from fairlead.gang.work import Computation, Vector, Work
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Vector: TypeAlias = NDArray[np.float32]
-
+Vector: TypeAlias = "NDArray[np.float32]"
 WorkKind: TypeAlias = Literal["gradients", "local_steps"]
 
 

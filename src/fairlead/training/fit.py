@@ -4,6 +4,9 @@ A trial is scored by cross-validation: fitted on each fold's training rows, scor
 and pruned after a fold where its mean so far is worse than the given bound. Trials that differ only
 in the family's stage parameter (a number of trees) share the longest one's fit, whose stages give
 the predictions of the others.
+
+How a fit is made is for `Fits`: afresh and in this process, or as one of steps that others compute,
+told of while it goes on and taken up where an earlier attempt was lost (task_fits.py).
 """
 
 from __future__ import annotations
@@ -11,15 +14,16 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
 from fairlead.data import split
 from fairlead.data.table import Features
-from fairlead.families.family import Array, Family, Fitted, Task
+from fairlead.errors import Diverged
+from fairlead.families.family import Array, Estimator, Family, Fitted, Task
 from fairlead.metrics import Metric
 from fairlead.records import Params, Result, Scalar, Trial
 from fairlead.training.prepare import Preparation
@@ -44,16 +48,19 @@ class Recipe:
         """Regression or classification."""
         return "regression" if self.classes is None else "classification"
 
-    def fit(self, params: Params, family: Family, x: Array, y: Array) -> Fitted:
-        """Fit these parameters on these rows.
+    def build(self, params: Params, family: Family) -> Estimator:
+        """An unfitted estimator.
 
         The process's own generators are seeded as well: an estimator may draw from them, and what
         it draws must not depend on what this process did before.
         """
         random.seed(self.seed)
         np.random.seed(self.seed)  # noqa: NPY002 - the generator that old estimators draw from
-        estimator = family.build(params, self.task, seed=self.seed, threads=self.threads)
-        return family.fit(estimator, x, y, classes=self.classes)
+        return family.build(params, self.task, seed=self.seed, threads=self.threads)
+
+    def fit(self, params: Params, family: Family, x: Array, y: Array) -> Fitted:
+        """Fit these parameters on these rows."""
+        return family.fit(self.build(params, family), x, y, classes=self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,36 +109,101 @@ def prepared_folds(
         )
 
 
+Judged: TypeAlias = float | str
+"""What a fold came to: its score, or why it has none."""
+
+
+class Fits(Protocol):
+    """The fits of one task, a fold after another."""
+
+    def begin(self, trials: Sequence[Trial]) -> None:
+        """The folds of these trials, which share their fits, come next."""
+        ...
+
+    def known(self, fold: int) -> tuple[Judged, ...] | None:
+        """What a fold came to in an earlier attempt, for each trial; None where it has none."""
+        ...
+
+    def fit(self, params: Params, family: Family, fold: Fold, stages: Sequence[int]) -> Fitted:
+        """Fit these parameters on the fold that comes next.
+
+        Args:
+            params: Of the trial, or of the longest of several.
+            family: What to fit.
+            fold: Its rows.
+            stages: The lengths that the family's `stages` will be asked for.
+        """
+        ...
+
+    def judged(self, values: Sequence[Judged]) -> None:
+        """What that fold came to, for each trial."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitsAfresh:
+    """Fits in this process, of which nothing is kept."""
+
+    recipe: Recipe
+
+    def begin(self, trials: Sequence[Trial]) -> None:
+        """Nothing to do."""
+
+    def known(self, fold: int) -> None:
+        """Nothing is known of any fold."""
+
+    def fit(self, params: Params, family: Family, fold: Fold, stages: Sequence[int]) -> Fitted:  # noqa: ARG002 - as the Protocol has it
+        """Fit in this process."""
+        return self.recipe.fit(params, family, fold.x_train, fold.y_train)
+
+    def judged(self, values: Sequence[Judged]) -> None:
+        """Nothing to do."""
+
+
 def score(
-    trials: Sequence[Trial], family: Family, folds: Iterator[Fold], recipe: Recipe
+    trials: Sequence[Trial],
+    family: Family,
+    folds: Callable[[], Iterator[Fold]],
+    recipe: Recipe,
+    fits: Fits | None = None,
 ) -> list[Result]:
     """Score the trials of one task, each on every fold.
 
     Args:
         trials: One, or several that differ only in the family's stage parameter.
         family: What to fit.
-        folds: The study's folds, in order.
+        folds: Gives the study's folds, in order.
         recipe: How to fit it.
+        fits: Makes the fits; they are made afresh in this process if not given.
 
     Returns:
         A result for each trial, in the same order. The seconds of a shared fit are divided
         among its trials by how far each of them goes.
 
-    A trial whose predictions are not finite numbers has failed; its reason names the fold.
+    A trial whose predictions are not finite numbers, or whose loss is none, has failed; its reason
+    names the fold. Where the loss of a shared fit is none, its trials are fitted one by one: those
+    that end before that are not to fail with it.
     """
+    fits = fits or FitsAfresh(recipe=recipe)
     if len(trials) > 1:
-        return _score_shared(trials, family, folds, recipe)
-    return [_score_alone(trials[0], family, folds, recipe)]
+        try:
+            return _score_shared(trials, family, folds(), recipe, fits)
+        except Diverged:
+            return [_score_alone(trial, family, folds(), recipe, fits) for trial in trials]
+    return [_score_alone(trials[0], family, folds(), recipe, fits)]
 
 
-def _score_alone(trial: Trial, family: Family, folds: Iterator[Fold], recipe: Recipe) -> Result:
+def _score_alone(
+    trial: Trial, family: Family, folds: Iterator[Fold], recipe: Recipe, fits: Fits
+) -> Result:
     started = time.monotonic()
     scores: list[float] = []
-    for fold in folds:
-        fitted = recipe.fit(trial.params, family, fold.x_train, fold.y_train)
-        judged = _judge(family.predict(fitted, fold.x_test), fold, recipe, len(scores))
+    fits.begin([trial])
+    for number, fold in enumerate(folds):
+        known = fits.known(number)
+        judged = known[0] if known else _fitted(trial, family, fold, recipe, fits)
         if isinstance(judged, str):
-            return _failed(trial, judged, time.monotonic() - started)
+            return _failed(trial, f"fold {number}: {judged}", time.monotonic() - started)
         scores.append(judged)
         reason = _beyond(scores, trial.stop_beyond, recipe.metric)
         if reason:
@@ -143,6 +215,16 @@ def _score_alone(trial: Trial, family: Family, folds: Iterator[Fold], recipe: Re
                 reason=reason,
             )
     return _done(trial, scores, time.monotonic() - started)
+
+
+def _fitted(trial: Trial, family: Family, fold: Fold, recipe: Recipe, fits: Fits) -> Judged:
+    try:
+        fitted = fits.fit(trial.params, family, fold, ())
+        judged = _judge(family.predict(fitted, fold.x_test), fold, recipe)
+    except Diverged as error:
+        judged = str(error)
+    fits.judged([judged])
+    return judged
 
 
 def _beyond(
@@ -157,21 +239,26 @@ def _beyond(
 
 
 def _score_shared(
-    trials: Sequence[Trial], family: Family, folds: Iterator[Fold], recipe: Recipe
+    trials: Sequence[Trial], family: Family, folds: Iterator[Fold], recipe: Recipe, fits: Fits
 ) -> list[Result]:
     started = time.monotonic()
     stage = family.stage(trials[0].params)
     lengths = [1 if stage is None else _whole(trial.params[stage]) for trial in trials]
     longest = trials[lengths.index(max(lengths))]
-    scores: list[list[float | str]] = [[] for _ in trials]
+    at = None if stage is None else sorted(set(lengths))
+    scores: list[list[Judged]] = [[] for _ in trials]
+    fits.begin(trials)
     for number, fold in enumerate(folds):
-        fitted = recipe.fit(longest.params, family, fold.x_train, fold.y_train)
-        at = sorted(set(lengths))
-        predictions = _predictions(family, fitted, fold.x_test, None if stage is None else at)
-        judged = [_judge(predicted, fold, recipe, number) for predicted in predictions]
-        by_length = dict(zip(at, judged, strict=True))
-        for own, length in zip(scores, lengths, strict=True):
-            own.append(by_length[length])
+        judged = fits.known(number)
+        if judged is None:
+            fitted = fits.fit(longest.params, family, fold, at or ())
+            predictions = _predictions(family, fitted, fold.x_test, at)
+            by_length = [_judge(predicted, fold, recipe) for predicted in predictions]
+            places = [0 if at is None else at.index(length) for length in lengths]
+            judged = tuple(by_length[place] for place in places)
+            fits.judged(judged)
+        for own, value in zip(scores, judged, strict=True):
+            own.append(value)
     seconds = (time.monotonic() - started) / sum(lengths)
     return [
         _ended(trial, own, seconds * length)
@@ -179,11 +266,11 @@ def _score_shared(
     ]
 
 
-def _ended(trial: Trial, judged: Sequence[float | str], seconds: float) -> Result:
+def _ended(trial: Trial, judged: Sequence[Judged], seconds: float) -> Result:
     """Done, or failed for the first reason that a fold gave."""
-    reason = next((fold for fold in judged if isinstance(fold, str)), None)
-    if reason is not None:
-        return _failed(trial, reason, seconds)
+    for number, fold in enumerate(judged):
+        if isinstance(fold, str):
+            return _failed(trial, f"fold {number}: {fold}", seconds)
     return _done(trial, [fold for fold in judged if isinstance(fold, float)], seconds)
 
 
@@ -205,13 +292,13 @@ def _whole(value: Scalar) -> int:
     return value
 
 
-def _judge(predicted: Array, fold: Fold, recipe: Recipe, number: int) -> float | str:
+def _judge(predicted: Array, fold: Fold, recipe: Recipe) -> Judged:
     """The fold's score, or why there is none."""
     wrong = int((~np.isfinite(predicted)).sum())
     if wrong:
-        return f"fold {number}: {wrong} predictions are not finite numbers"
+        return f"{wrong} predictions are not finite numbers"
     score = recipe.metric.score(fold.y_test, predicted)
-    return score if math.isfinite(score) else f"fold {number}: its score is {score}"
+    return score if math.isfinite(score) else f"its score is {score}"
 
 
 def _done(trial: Trial, scores: Sequence[float], seconds: float) -> Result:

@@ -34,6 +34,7 @@ from fairlead.repository import checked_out
 from fairlead.training.export import export, parity
 from fairlead.training.prepare import Preparation
 from fairlead.training.study_context import StudyContext
+from fairlead.training.task_fits import FitChannel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,13 @@ if TYPE_CHECKING:
 GOLDEN_ROWS = 16
 
 
-def refit(context: StudyContext, study: str, trial: Trial, artifacts: Artifacts) -> Candidate:
+def refit(
+    context: StudyContext,
+    study: str,
+    trial: Trial,
+    artifacts: Artifacts,
+    channel: FitChannel | None = None,
+) -> Candidate:
     """Fit the trial's parameters on all training rows and store everything that results.
 
     Args:
@@ -50,6 +57,7 @@ def refit(context: StudyContext, study: str, trial: Trial, artifacts: Artifacts)
         study: Its id.
         trial: Whose parameters.
         artifacts: Where the files go.
+        channel: How the attempt is told of, and what it goes on from.
 
     Returns:
         The candidate; its files are in the artefact store.
@@ -60,7 +68,7 @@ def refit(context: StudyContext, study: str, trial: Trial, artifacts: Artifacts)
     held, true = context.holdout
     preparation = Preparation.fit(features, context.spec.data)
     x, x_held = preparation.transform(features).copy(), preparation.transform(held).copy()
-    fitted = recipe.fit(trial.params, family, x, target.copy())
+    fitted = context.fits(channel).refit(trial, family, x, target.copy())
     predicted = family.predict(fitted, x_held)
     forms = _forms(preparation, family, fitted, context, predicted)
     contents = {

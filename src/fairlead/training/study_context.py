@@ -18,10 +18,12 @@ from fairlead.data.table import Features, Table
 from fairlead.errors import FairleadError
 from fairlead.families import catalog
 from fairlead.families.family import Family, Task
+from fairlead.gang.work import FitJob
 from fairlead.metrics import metric_for
 from fairlead.records import Digest, Result, Trial
-from fairlead.spec.document import Spec, parse_canonical
+from fairlead.spec.document import Spec, canonical, parse_canonical
 from fairlead.training.fit import Fold, Recipe, prepared_folds, score
+from fairlead.training.task_fits import FitChannel, OpenGang, TaskFits, TaskSetting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,12 +41,23 @@ class StudyContext:
         table: The artefact of its table.
         sources: The artefacts of its `./file.py:Name` families.
         artifacts: Where they are.
+        study: Its id, where it has one.
+        gang: Opens the processes that share its fits; None where this process fits alone.
     """
 
-    def __init__(
-        self, *, spec: str, table: Digest, sources: Mapping[str, Digest], artifacts: Artifacts
+    def __init__(  # noqa: PLR0913 - what a study is made of
+        self,
+        *,
+        spec: str,
+        table: Digest,
+        sources: Mapping[str, Digest],
+        artifacts: Artifacts,
+        study: str = "",
+        gang: OpenGang | None = None,
     ) -> None:
         self.spec: Spec = parse_canonical(spec)
+        self._study = study
+        self._gang = gang
         self.table_digest = table
         self.table: Table = store.load(table, artifacts)
         self._sources = sources
@@ -119,6 +132,35 @@ class StudyContext:
             with contextlib.suppress(FairleadError):  # reported by the task that needs it
                 self.family(name).check({}, self.recipe.task)
 
-    def score(self, trials: Sequence[Trial]) -> list[Result]:
-        """Score the trials of one task."""
-        return score(trials, self.family(trials[0].family), self.folds(), self.recipe)
+    def score(self, trials: Sequence[Trial], channel: FitChannel | None = None) -> list[Result]:
+        """Score the trials of one task.
+
+        Args:
+            trials: As `fit.score` takes them.
+            channel: How the attempt is told of, and what it goes on from.
+        """
+        family = self.family(trials[0].family)
+        return score(trials, family, self.folds, self.recipe, self.fits(channel))
+
+    def fits(self, channel: FitChannel | None = None) -> TaskFits:
+        """The fits of one task."""
+        setting = TaskSetting(
+            study=self._study,
+            recipe=self.recipe,
+            train=self.spec.train,
+            job=self.job,
+            gang=self._gang,
+            artifacts=self._artifacts,
+        )
+        return TaskFits(setting, channel or FitChannel())
+
+    def job(self, trial: Trial, fold: int | None) -> FitJob:
+        """A fit of this study, for processes that have nothing of it."""
+        return FitJob(
+            study=self._study,
+            spec=canonical(self.spec),
+            table=self.table_digest,
+            sources=self._sources,
+            trial=trial,
+            fold=fold,
+        )

@@ -110,6 +110,7 @@ class StudySession:
             table=request.table,
             sources=request.sources,
             artifacts=self.artifacts,
+            study=request.study,
         )
         self._folds = isinstance(request, OpenStudy) or request.kind == "trials"
         context.prepare(folds=self._folds)

@@ -34,7 +34,10 @@ def trial(number: int, stop_beyond: tuple[float, ...] | None = None, **params: i
 def test_trials_that_share_a_fit_score_as_scikit_learn_scores_each() -> None:
     lengths = (5, 20, 10, 10)
     shared = score(
-        [trial(n, n_estimators=k) for n, k in enumerate(lengths)], FOREST, iter(folds()), RECIPE
+        [trial(n, n_estimators=k) for n, k in enumerate(lengths)],
+        FOREST,
+        lambda: iter(folds()),
+        RECIPE,
     )
     for result, length in zip(shared, lengths, strict=True):
         model = RandomForestRegressor(n_estimators=length, random_state=3)
@@ -45,14 +48,14 @@ def test_trials_that_share_a_fit_score_as_scikit_learn_scores_each() -> None:
 
 def test_equal_trials_are_fitted_once_and_score_alike() -> None:
     one, other = score(
-        [trial(0, max_depth=3), trial(1, max_depth=3)], FOREST, iter(folds()), RECIPE
+        [trial(0, max_depth=3), trial(1, max_depth=3)], FOREST, lambda: iter(folds()), RECIPE
     )
     assert one.scores == other.scores
     assert (one.number, other.number) == (0, 1)
 
 
 def test_a_trial_worse_than_the_median_stops_and_says_so() -> None:
-    [result] = score([trial(0, (0.0, 0.0), n_estimators=5)], FOREST, iter(folds()), RECIPE)
+    [result] = score([trial(0, (0.0, 0.0), n_estimators=5)], FOREST, lambda: iter(folds()), RECIPE)
     assert result.state == "pruned"
     assert len(result.scores) == 1
     assert result.score is None
@@ -60,9 +63,9 @@ def test_a_trial_worse_than_the_median_stops_and_says_so() -> None:
 
 
 def test_a_trial_as_good_as_the_median_goes_on() -> None:
-    [alone] = score([trial(0, n_estimators=5)], FOREST, iter(folds()), RECIPE)
+    [alone] = score([trial(0, n_estimators=5)], FOREST, lambda: iter(folds()), RECIPE)
     bounds = (alone.scores[0], float(np.mean(alone.scores[:2])))
-    [result] = score([trial(0, bounds, n_estimators=5)], FOREST, iter(folds()), RECIPE)
+    [result] = score([trial(0, bounds, n_estimators=5)], FOREST, lambda: iter(folds()), RECIPE)
     assert result.state == "done"
     assert result.scores == alone.scores
 
@@ -85,14 +88,14 @@ class Endless:
 
 
 def test_predictions_that_are_no_numbers_fail_the_trial_and_name_the_fold() -> None:
-    [result] = score([trial(0)], cast("Family", Endless()), iter(folds()), RECIPE)
+    [result] = score([trial(0)], cast("Family", Endless()), lambda: iter(folds()), RECIPE)
     assert result.state == "failed"
     assert result.reason == "fold 0: 20 predictions are not finite numbers"
 
 
 def test_a_stage_whose_predictions_are_no_numbers_fails_alone() -> None:
     trials = [trial(number, rounds=length) for number, length in enumerate((5, 300))]
-    short, long = score(trials, cast("Family", Endless()), iter(folds()), RECIPE)
+    short, long = score(trials, cast("Family", Endless()), lambda: iter(folds()), RECIPE)
     assert (short.state, len(short.scores)) == ("done", 3)
     assert (long.state, long.scores) == ("failed", ())
 
@@ -114,7 +117,7 @@ def test_what_an_estimator_draws_from_the_process_does_not_depend_on_what_was_be
         def build(self, *_: object, **__: object) -> Any:
             return Noisy()
 
-    one = score([trial(0)], cast("Family", Wrapped()), iter(folds()), RECIPE)
+    one = score([trial(0)], cast("Family", Wrapped()), lambda: iter(folds()), RECIPE)
     np.random.rand(7)  # noqa: NPY002 - another trial of this process drew
-    other = score([trial(0)], cast("Family", Wrapped()), iter(folds()), RECIPE)
+    other = score([trial(0)], cast("Family", Wrapped()), lambda: iter(folds()), RECIPE)
     assert one[0].scores == other[0].scores

@@ -1,0 +1,52 @@
+"""The steps of a fit: what each computes is put together in one order, whoever computed it.
+
+Floating-point sums depend on their order. Answers are added in the order of the numbers of their
+parts, so a model has the same bits whether one process computed all of them or each had another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fairlead.gang.network import Network, StepResult
+from fairlead.gang.work import Computation, Gang, Vector, Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alone:
+    """A gang of one: this process computes every part, one after another."""
+
+    computation: Computation
+
+    def compute(self, work: Work) -> Sequence[Vector]:
+        """The answers to all parts, in the order of their numbers."""
+        return [self.computation.part(work, number) for number in range(work.parts)]
+
+    def alive(self) -> int:
+        """This process."""
+        return 1
+
+
+def take_steps(network: Network, gang: Gang, listen: Callable[[StepResult], None]) -> None:
+    """Take the steps that are left of a fit.
+
+    Args:
+        network: The model in training, new or restored from a checkpoint.
+        gang: Who computes.
+        listen: Told of each step, once the network has taken it.
+
+    Raises:
+        Diverged: The loss is no finite number any more.
+        Failed: The parts of a step cannot be computed.
+    """
+    while (work := network.next()) is not None:
+        listen(network.advance(work, total(gang.compute(work))))
+
+
+def total(answers: Sequence[Vector]) -> Vector:
+    """The sum of the answers, float32 [m], added in their order."""
+    summed = answers[0].copy()
+    for answer in answers[1:]:
+        summed += answer
+    return summed

@@ -1,0 +1,233 @@
+"""The fits of a task as its driver makes them.
+
+A family whose fit is a series of steps is trained by these: alone, or with the processes of a gang,
+to the same bits. While it goes on it is told of, and now and then a checkpoint is kept, from which
+another attempt goes on where this one is lost. Other families are fitted afresh.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from fairlead.artifacts import Artifacts
+from fairlead.errors import Corrupt
+from fairlead.families.family import Array, Family, Fitted, Stepwise
+from fairlead.gang import checkpoint as checkpoints
+from fairlead.gang.checkpoint import Checkpoint, FitPlace
+from fairlead.gang.network import Network, StepResult
+from fairlead.gang.steps import Alone, take_steps
+from fairlead.gang.work import FitJob, Gang
+from fairlead.records import Digest, FitProgress, Params, Trial
+from fairlead.spec.document import Train
+from fairlead.training.fit import Fold, Judged, Recipe
+
+REPORT = 2.0
+"""Seconds between two reports of a fit, at least."""
+CHECKPOINT = 30.0
+"""Seconds between two checkpoints, where the spec has no `train`."""
+
+OpenGang: TypeAlias = Callable[[FitJob], Gang]
+
+
+def _untold(_: FitProgress) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitChannel:
+    """What the attempt at a task has to do with the outside while it fits.
+
+    Args:
+        report: Told how far it is.
+        checkpoint: The artefact that an earlier attempt left.
+    """
+
+    report: Callable[[FitProgress], None] = _untold
+    checkpoint: Digest | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSetting:
+    """What the fits of a study's tasks have in common.
+
+    Args:
+        study: Id of the study.
+        recipe: How fits are made.
+        train: How steps are shared; None where they are not.
+        job: Describes the fit of a trial on a fold for other processes.
+        gang: Opens the processes that compute; None where this process computes alone.
+        artifacts: Where checkpoints go.
+    """
+
+    study: str
+    recipe: Recipe
+    train: Train | None
+    job: Callable[[Trial, int | None], FitJob]
+    gang: OpenGang | None
+    artifacts: Artifacts
+
+
+class TaskFits:
+    """The fits of one task, a fold after another.
+
+    Args:
+        setting: What the study's tasks have in common.
+        channel: What this attempt is told by, and what it goes on from.
+    """
+
+    def __init__(self, setting: TaskSetting, channel: FitChannel) -> None:
+        self._setting = setting
+        self._channel = channel
+        self._left = _left(channel.checkpoint, setting)
+        self._trials: tuple[Trial, ...] = ()
+        self._folds: list[tuple[Judged, ...]] = []
+
+    def begin(self, trials: Sequence[Trial]) -> None:
+        """The folds of these trials, which share their fits, come next."""
+        self._trials, self._folds = tuple(trials), []
+
+    def known(self, fold: int) -> tuple[Judged, ...] | None:
+        """What a fold came to in the attempt before, where its checkpoint has it."""
+        left = self._left
+        if left is None or fold != len(self._folds) or fold >= len(left.judged):
+            return None
+        if left.place != self._place(left.place.fold):
+            return None
+        self._folds.append(left.judged[fold])
+        return left.judged[fold]
+
+    def judged(self, values: Sequence[Judged]) -> None:
+        """What the fold in hand came to, for each trial."""
+        self._folds.append(tuple(values))
+
+    def fit(self, params: Params, family: Family, fold: Fold, stages: Sequence[int]) -> Fitted:
+        """Fit these parameters on the fold that comes next."""
+        number = len(self._folds)
+        return self._fit(params, family, (fold.x_train, fold.y_train), number, stages)
+
+    def refit(self, trial: Trial, family: Family, x: Array, y: Array) -> Fitted:
+        """Fit a trial's parameters on all training rows."""
+        self.begin([trial])
+        return self._fit(trial.params, family, (x, y), None, ())
+
+    def _fit(
+        self,
+        params: Params,
+        family: Family,
+        rows: tuple[Array, Array],
+        fold: int | None,
+        stages: Sequence[int],
+    ) -> Fitted:
+        recipe, train = self._setting.recipe, self._setting.train
+        if not isinstance(family, Stepwise):
+            return recipe.fit(params, family, *rows)
+        estimator = recipe.build(params, family)
+        network = family.network(
+            estimator, *rows, classes=recipe.classes, train=train, stages=stages
+        )
+        self._resume(network, fold)
+        gang = self._gang(network, params, fold)
+        telling = _Telling(self._trials[0].number, fold, gang, self._channel.report)
+        keep = _Keeping(CHECKPOINT if train is None else train.checkpoint)
+
+        def listen(result: StepResult) -> None:
+            digest = self._keep(network, fold) if keep.is_due() else None
+            telling.step(result, digest)
+
+        take_steps(network, gang, listen)
+        return family.fitted(network)
+
+    def _gang(self, network: Network, params: Params, fold: int | None) -> Gang:
+        if self._setting.gang is None:
+            return Alone(computation=network)
+        longest = replace(self._trials[0], params=params)
+        return self._setting.gang(self._setting.job(longest, fold))
+
+    def _resume(self, network: Network, fold: int | None) -> None:
+        left, self._left = self._left, None
+        if left is None or left.place != self._place(fold):
+            return
+        try:
+            network.restore(left.arrays)
+        except Corrupt as error:
+            _say(f"{error}; the fit starts anew")
+
+    def _keep(self, network: Network, fold: int | None) -> Digest:
+        kept = Checkpoint(
+            place=self._place(fold), judged=tuple(self._folds), arrays=network.checkpoint()
+        )
+        return self._setting.artifacts.put(checkpoints.dump(kept)).digest
+
+    def _place(self, fold: int | None) -> FitPlace:
+        numbers = tuple(trial.number for trial in self._trials)
+        return FitPlace(study=self._setting.study, trials=numbers, fold=fold)
+
+
+def _left(digest: Digest | None, setting: TaskSetting) -> Checkpoint | None:
+    """The checkpoint of an earlier attempt, as far as it can be used."""
+    if digest is None:
+        return None
+    try:
+        left = checkpoints.load(setting.artifacts.get(digest))
+    except Corrupt as error:
+        _say(f"{error}; the fit starts anew")
+        return None
+    return left if left.place.study == setting.study else None
+
+
+def _say(line: str) -> None:
+    print(f"checkpoint: {line}", file=sys.stderr, flush=True)  # noqa: T201 - the worker's log
+
+
+class _Keeping:
+    """When a checkpoint is due."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
+class _Telling:
+    """Reports of a fit: no more than one in a while, and one with each checkpoint."""
+
+    def __init__(
+        self, trial: int, fold: int | None, gang: Gang, report: Callable[[FitProgress], None]
+    ) -> None:
+        self._trial, self._fold, self._gang, self._report = trial, fold, gang, report
+        self._last = time.monotonic()
+        self._rows = 0
+
+    def step(self, result: StepResult, checkpoint: Digest | None) -> None:
+        """A step was taken, and maybe a checkpoint was kept after it."""
+        self._rows += result.rows
+        now = time.monotonic()
+        is_last = result.step + 1 == result.steps
+        if checkpoint is None and not is_last and now - self._last < REPORT:
+            return
+        rate = self._rows / max(now - self._last, 1e-9)
+        self._last, self._rows = now, 0
+        self._report(
+            FitProgress(
+                trial=self._trial,
+                fold=self._fold,
+                step=result.step,
+                steps=result.steps,
+                epoch=result.epoch,
+                loss=result.loss,
+                accuracy=result.accuracy,
+                rows_per_second=rate,
+                workers=self._gang.alive(),
+                checkpoint=checkpoint,
+            )
+        )
