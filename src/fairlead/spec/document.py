@@ -610,6 +610,16 @@ class Train(_Section):
             raise Inside(("master",), f"is for engine: spark, not {self.engine}")
         return self
 
+    def in_words(self) -> str:
+        """Who computes a fit, and how."""
+        processes = "1 process" if self.workers == 1 else f"{self.workers} processes"
+        details = {
+            "exact": f"exact, {self.microbatches} parts a step",
+            "allreduce": "allreduce",
+            "averaging": f"averaging, a mean of the weights every {self.pull_every} steps",
+        }
+        return f"{processes}, engine {self.engine}; {details[self.mode]}"
+
     @property
     def decides(self) -> Mapping[str, object]:
         """What of it decides which model comes out; the rest only decides who computes it."""

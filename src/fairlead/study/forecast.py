@@ -75,6 +75,7 @@ class Forecast:
     reading: tuple[ColumnSummary, ...]
     metric: str
     workers: int
+    shared: str | None  # how processes share each fit; None where one computes it
     seconds_a_fit: float | None  # of the first task; None where it was not timed
     seconds: float | None  # of the whole search
     study: KnownStudy | None  # that a run would go on with; None where it would be a new one
@@ -91,6 +92,8 @@ class Forecast:
             ("fits", self._fits()),
             ("workers", str(self.workers)),
         ]
+        if self.shared is not None:
+            lines.append(("each fit", self.shared))
         if self.study is not None:
             lines.append(("study", self.study.in_words()))
         if self.seconds is not None and self.seconds_a_fit is not None:
@@ -159,6 +162,7 @@ def forecast(
         reading=summaries(plan.table),
         metric=plan.metric.name,
         workers=slots,
+        shared=plan.spec.train.in_words() if plan.spec.train else None,
         seconds_a_fit=one,
         seconds=None if one is None else one * folds * extent.longest * left / slots,
         study=known,

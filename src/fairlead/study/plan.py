@@ -15,8 +15,9 @@ from fairlead.artifacts import Artifacts
 from fairlead.data import split, store
 from fairlead.data.read import read
 from fairlead.data.table import Table
+from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
-from fairlead.families.family import Family, Task
+from fairlead.families.family import Family, Stepwise, Task
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import is_current, open_ledger
 from fairlead.machine import normalised, usable_cores
@@ -149,6 +150,7 @@ def of(
     Raises:
         Invalid: They do not go together.
     """
+    _refuse_unshared(spec, families)
     task: Task = "regression" if table.classes is None else "classification"
     metric = metric_for(spec.search.metric, task)
     plan = StudyPlan(
@@ -163,6 +165,20 @@ def of(
     plan = replace(plan, remarks=(*_seen(plan, spec), *unexportable))
     _ = plan.search  # refused here where it cannot be
     return plan
+
+
+def _refuse_unshared(spec: Spec, families: Mapping[str, Family]) -> None:
+    """Refuse families that one process fits, where the spec has several share a fit.
+
+    Raises:
+        InvalidSpec: Names it.
+    """
+    for index, space in enumerate(spec.search.over if spec.train else ()):
+        if not isinstance(families[space.family], Stepwise):
+            raise InvalidSpec(
+                f"search.over[{index}].family: {space.family!r} is fitted by one process, and "
+                "train says how several share a fit: leave train out, or use keras"
+            )
 
 
 def _seen(plan: StudyPlan, asked: Spec) -> Iterator[str]:
@@ -306,5 +322,8 @@ def slots(plan: StudyPlan) -> int:
 
 
 def most_slots(spec: Spec) -> int:
-    """The cores, divided by the threads of a fit; at least 1, and no more than trials can be."""
-    return max(1, min(usable_cores() // spec.search.threads, methods.most_trials(spec.search)))
+    """The cores, divided by those of a fit; at least 1, and no more than trials can be."""
+    train = spec.train
+    here = train.workers if train is not None and train.engine == "local" else 1
+    cores = usable_cores() // (spec.search.threads * here)
+    return max(1, min(cores, methods.most_trials(spec.search)))

@@ -393,3 +393,8 @@ def test_values_that_are_refused_only_together_cost_their_trial_and_not_the_stud
     )
     assert plan.search.size == 4
     assert plan.remarks == ()
+
+
+def test_a_family_that_one_process_fits_shares_no_fits(folder: Path) -> None:
+    with pytest.raises(InvalidSpec, match=r"search.over\[0\].family: 'linear' is fitted by one"):
+        planned(folder, "train={workers: 2}")

@@ -187,3 +187,56 @@ def test_the_schema_offers_every_family_and_every_metric() -> None:
     definitions = json_schema()["$defs"]
     assert definitions["FamilySpace"]["properties"]["family"]["examples"] == list(NAMES)
     assert definitions["Search"]["properties"]["metric"]["examples"] == list(METRICS)
+
+
+def shared(**train: Any) -> Spec:
+    return Spec.model_validate({**document(), "train": train})
+
+
+def test_a_spec_without_train_has_the_identity_it_always_had() -> None:
+    assert "train" not in canonical(spec())
+    assert identity(spec()) == identity(parse_canonical(canonical(spec())))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"workers": 1}, {"workers": 4, "engine": "kubernetes", "checkpoint": 5}),
+        ({"workers": 2}, {"engine": "spark", "master": "spark://a:7077", "workers": 8}),
+        (
+            {"mode": "averaging", "workers": 2},
+            {"mode": "averaging", "workers": 2, "engine": "spark", "microbatches": 3},
+        ),
+    ],
+)
+def test_who_computes_a_fit_is_no_part_of_the_identity(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert identity(shared(**one)) == identity(shared(**other))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"workers": 2, "microbatches": 4},
+        {"workers": 2, "mode": "allreduce"},
+        {"workers": 2, "mode": "averaging"},
+    ],
+)
+def test_how_steps_are_cut_is_part_of_the_identity(other: dict[str, Any]) -> None:
+    assert identity(shared(workers=2)) not in {identity(shared(**other)), identity(spec())}
+
+
+@pytest.mark.parametrize("mode", ["allreduce", "averaging"])
+def test_the_number_of_workers_is_part_of_it_where_the_model_depends_on_it(mode: str) -> None:
+    assert identity(shared(mode=mode, workers=2)) != identity(shared(mode=mode, workers=3))
+
+
+def test_each_worker_of_a_fit_has_a_part_of_a_step() -> None:
+    with pytest.raises(ValidationError, match=r"at least train.workers \(9\)"):
+        shared(workers=9)
+
+
+def test_a_master_is_of_spark() -> None:
+    with pytest.raises(ValidationError, match="is for engine: spark, not local"):
+        shared(master="spark://a:7077")
