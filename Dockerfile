@@ -1,5 +1,6 @@
 # The image of Fairlead: `make image` builds it (docs/kubernetes.md). TARGET chooses the packages:
-# `forest` trains with scikit-learn, `boosters` with XGBoost, LightGBM and CatBoost as well.
+# `forest` trains with scikit-learn, `boosters` with XGBoost, LightGBM and CatBoost as well, and
+# `distributed` with XGBoost, Keras and Spark.
 ARG BASE=python:3.12-slim
 
 # The locked packages without Fairlead: they change seldom, so that their layer is kept.
@@ -14,9 +15,13 @@ ARG PIP_RETRIES
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/fairlead
 ARG TARGET=forest
-COPY requirements/image-${TARGET}.txt /build/
+COPY requirements/image-${TARGET}.txt requirements/sources.txt /build/
 RUN python -m pip --python /opt/fairlead/bin/python install --no-deps --require-hashes \
         --only-binary :all: --progress-bar off --requirement /build/image-${TARGET}.txt \
+    && if [ "${TARGET}" = distributed ]; then \
+        python -m pip --python /opt/fairlead/bin/python install --no-deps --require-hashes \
+            --no-binary :all: --no-build-isolation --progress-bar off --requirement /build/sources.txt; \
+    fi \
     && python -m pip --python /opt/fairlead/bin/python check \
     && find /opt/fairlead -type d -name tests -prune -exec rm -rf {} +
 
@@ -42,10 +47,15 @@ RUN cd /build/project \
 
 FROM ${BASE}
 ARG TARGET=forest
-# LightGBM needs the system's OpenMP. Python's own modules are compiled, for nothing can be written
+# LightGBM needs the system's OpenMP, Spark a Java. Python's own modules are compiled, for nothing can be written
 # later, and pip would have nowhere to install to.
-RUN if [ "${TARGET}" = boosters ]; then \
-        apt-get update && apt-get install --yes --no-install-recommends libgomp1 \
+RUN case "${TARGET}" in \
+        boosters) needed=libgomp1 ;; \
+        distributed) needed="default-jre-headless libgomp1" ;; \
+        *) needed="" ;; \
+    esac \
+    && if [ -n "${needed}" ]; then \
+        apt-get update && apt-get install --yes --no-install-recommends ${needed} \
         && apt-get clean && rm -rf /var/lib/apt/lists/*; \
     fi \
     && library=$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') \

@@ -88,7 +88,7 @@ TARGET := forest
 TAG :=
 BASE :=
 
-image:  ## build the image with docker or buildah: TARGET=forest or boosters, TAG=its name, BASE=what it is built on
+image:  ## build the image with docker or buildah: TARGET=forest, boosters or distributed, TAG=its name, BASE=what it is built on
 	image/build.sh "$(TARGET)" "$(TAG)" "$(BASE)"
 
 clean:  ## delete .venv and what the tools cached (never .fairlead)

@@ -13,8 +13,8 @@ fail() {
 }
 
 case $target in
-    forest | boosters) ;;
-    *) fail "TARGET is forest or boosters, not '$target'" ;;
+    forest | boosters | distributed) ;;
+    *) fail "TARGET is forest, boosters or distributed, not '$target'" ;;
 esac
 if docker info > /dev/null 2>&1; then
     engine=docker
