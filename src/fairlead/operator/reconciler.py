@@ -21,6 +21,7 @@ from fairlead.control.submitted import cancel
 from fairlead.errors import Conflict, NotFound
 from fairlead.kube.client import Cluster
 from fairlead.kube.place import PodPlace
+from fairlead.kube.pod_status import refusals
 from fairlead.kube.quantities import amount
 from fairlead.ledger.interface import Ledger
 from fairlead.operator.conditions import Condition, Report
@@ -51,7 +52,6 @@ from fairlead.operator.submission import (
 )
 from fairlead.records import Run
 from fairlead.runners.kubernetes import KubernetesRunner
-from fairlead.runners.kubernetes_status import refusals
 from fairlead.runners.runner import WorkerGroup
 from fairlead.study.outcome import metric_of
 

@@ -24,10 +24,9 @@ from fairlead.errors import Conflict
 from fairlead.kube import pods, spec_files
 from fairlead.kube.kinds import STUDIES
 from fairlead.kube.place import PodPlace
+from fairlead.kube.pod_status import another_where_disrupted, waiting_reason
 from fairlead.operator.decide import Submission
 from fairlead.operator.study_object import StudyObject
-from fairlead.runners.kubernetes_job import another_where_disrupted
-from fairlead.runners.kubernetes_status import waiting_reason
 
 DIGEST_LABEL = "fairlead.dev/submission"
 """The label of what submits a Study; its value is the digest of what it submits."""

@@ -20,6 +20,7 @@ from lightkube.resources.core_v1 import Event, Pod, Secret
 from fairlead.errors import Conflict, Failed
 from fairlead.kube.client import Cluster
 from fairlead.kube.place import KubernetesPlace
+from fairlead.kube.pod_status import refusals
 from fairlead.kube.pods import GROUP_LABEL
 from fairlead.runners.kubernetes_job import (
     group_secret,
@@ -31,7 +32,6 @@ from fairlead.runners.kubernetes_status import (
     job_of,
     jobs_without_pod,
     left,
-    refusals,
     statuses,
     vanished,
 )

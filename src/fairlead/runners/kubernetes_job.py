@@ -14,8 +14,6 @@ from pathlib import PurePath
 from lightkube.models.batch_v1 import (
     JobSpec,
     PodFailurePolicy,
-    PodFailurePolicyOnPodConditionsPattern,
-    PodFailurePolicyRule,
 )
 from lightkube.models.core_v1 import PodTemplateSpec
 from lightkube.models.meta_v1 import ObjectMeta
@@ -25,12 +23,10 @@ from lightkube.resources.core_v1 import Secret
 from fairlead.errors import Invalid
 from fairlead.kube import pods
 from fairlead.kube.place import KubernetesPlace
+from fairlead.kube.pod_status import another_where_disrupted
 from fairlead.runners.runner import WorkerGroup
 
 KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-DISRUPTED = "DisruptionTarget"
-"""The condition of a pod that somebody else ends: a drain, a pre-emption, a node that is lost."""
-
 _KEY = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 """What names of pods may begin with, with room for a number and five letters in 63."""
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -129,9 +125,3 @@ def _study(group: WorkerGroup) -> Mapping[str, str]:
 
 def _memory(group: WorkerGroup) -> Mapping[str, str]:
     return {"memory": str(group.memory)} if group.memory else {}
-
-
-def another_where_disrupted() -> PodFailurePolicyRule:
-    """That a pod which somebody else ends is no failure of its Job, which makes another."""
-    disrupted = PodFailurePolicyOnPodConditionsPattern(type=DISRUPTED, status="True")
-    return PodFailurePolicyRule(action="Ignore", onPodConditions=[disrupted])
