@@ -67,7 +67,10 @@ def test_a_study_says_what_a_spec_says_and_what_a_cluster_needs() -> None:
     spec = spec_of(0)
     assert spec["required"] == ["data", "search"]
     added = {"workers", "resources", "files", "floats", "deploy"}
-    assert spec["properties"].keys() == {"name", "data", "search", "promote", "serve"} | added
+    assert spec["properties"].keys() == {
+        *("name", "data", "search", "train", "promote", "serve"),
+        *added,
+    }
 
 
 def test_what_is_left_open_is_what_has_several_types() -> None:
@@ -80,6 +83,7 @@ def test_what_is_left_open_is_what_has_several_types() -> None:
         "spec.search.over.items.params.additionalProperties",  # a value, a list or a range
         "spec.search.time",  # seconds or a text
         "spec.search.task_time",
+        "spec.train.checkpoint",
         "spec.serve.judge.hold",
         "spec.serve.idle_after",
         "spec.serve.deadline",
