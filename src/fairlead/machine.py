@@ -51,6 +51,13 @@ def usable_memory() -> int:
     return whole
 
 
+def threads_of_libraries(count: int) -> dict[str, str]:
+    """Environment variables that limit libraries loaded later to so many threads."""
+    libraries = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")
+    names = [*(f"{library}_NUM_THREADS" for library in libraries), "VECLIB_MAXIMUM_THREADS"]
+    return dict.fromkeys(names, str(count))
+
+
 def own_memory() -> int:
     """Bytes of memory that this process holds, shared ones included."""
     import psutil

@@ -31,6 +31,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairlead.machine import threads_of_libraries
+
 VARIABLE = "FAIRLEAD_FORKSERVER"
 """Names the socket of a fork server to the workers that may use it."""
 
@@ -50,13 +52,6 @@ _NO_TASK = b"no task"
 """What a worker sends in place of a request, when it has nothing to do."""
 _GRACE = 1.0
 """Seconds in which a server ends with its children."""
-
-
-def threads_of_libraries(count: int) -> dict[str, str]:
-    """Environment variables that limit libraries loaded later to so many threads."""
-    libraries = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")
-    names = [*(f"{library}_NUM_THREADS" for library in libraries), "VECLIB_MAXIMUM_THREADS"]
-    return dict.fromkeys(names, str(count))
 
 
 def supported() -> bool:

@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from io import FileIO
 from multiprocessing.connection import wait
 
+from fairlead.machine import threads_of_libraries
 from fairlead.records import CacheFolder
-from fairlead.worker.forkserver import ArtifactStore, ForkedProcess, threads_of_libraries
+from fairlead.worker.forkserver import ArtifactStore, ForkedProcess
 from fairlead.worker.messages import Answer, Request, decode, encode
 
 _TAIL = 16 << 10

@@ -48,8 +48,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
     one value need not be given. Nothing is kept: this is what the Jobs of Katib run, which
     chooses the parameters itself (`fairlead render SPEC --for katib`).
     """
+    from fairlead.machine import threads_of_libraries
     from fairlead.spec.load import load
-    from fairlead.worker.forkserver import threads_of_libraries
 
     loaded = load(spec, sets=sets)
     # As in a worker's child, and before the libraries are loaded: sums depend on it.
