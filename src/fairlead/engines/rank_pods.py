@@ -1,0 +1,128 @@
+"""What a gang is on a cluster, whatever makes its pods.
+
+Each rank is a pod of the image that the driver runs, with no right on the cluster and no token. A
+Secret has what the ranks must know of the driver. All is found by one label, and owned by the
+driver's pod: where that goes, nothing is left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from lightkube.models.core_v1 import EnvVar, EnvVarSource, ObjectFieldSelector, PodTemplateSpec
+from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
+from lightkube.resources.core_v1 import Secret
+
+from fairlead.engines.engine import PROGRAM, RANK, GangRequest
+from fairlead.errors import Invalid
+from fairlead.kube import pods
+from fairlead.kube.place import PodPlace
+
+GANG_LABEL = "fairlead.dev/gang"
+"""The label of what belongs to a gang; its value is the gang's key."""
+DIGEST_ANNOTATION = "fairlead.dev/gang-digest"
+"""The annotation that says which gang of this key it is: ranks of another one are of no use."""
+COMPONENT = "rank"
+
+_KEY = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+"""What a Service may be called, with room for a number and five letters in 63."""
+_LOOPBACK = ("127.", "localhost:", "[::1]:")
+_GRACE = 5
+"""Seconds that a rank has to end: it holds nothing that is not computed again."""
+
+
+def refuse_gang(gang: GangRequest, place: PodPlace) -> None:
+    """Refuse a gang that cannot be on a cluster.
+
+    Raises:
+        Invalid: Its key is no name there, or pods reach neither the driver nor the artefacts.
+    """
+    if not _KEY.fullmatch(gang.key):
+        raise Invalid(
+            f"{gang.key!r} is no key of a gang on Kubernetes: it takes up to 40 small letters, "
+            "digits and hyphens, the first a letter"
+        )
+    if gang.address.startswith(_LOOPBACK):
+        raise Invalid(
+            f"the driver listens at {gang.address}, which no pod reaches: run the study on the "
+            "cluster (--on kubernetes)",
+            code="driver_not_reachable",
+        )
+    folder = gang.artifacts.removeprefix("file://")
+    mounted = place.claim is not None and PurePath(folder).is_relative_to(pods.ARTIFACTS)
+    if "://" not in folder and not mounted:
+        raise Invalid(
+            f"the artefact store {gang.artifacts!r} is a folder of this machine, which no pod "
+            f"has: use s3://, a server, or a folder in {pods.ARTIFACTS} on a claim "
+            "($FAIRLEAD_ARTIFACTS)",
+            code="artifacts_not_shared",
+        )
+
+
+def rank_template(
+    gang: GangRequest, place: PodPlace, *, container: str, number: str, restarts: str
+) -> PodTemplateSpec:
+    """The pod of each rank.
+
+    Args:
+        gang: Whose.
+        place: As what it runs.
+        container: Name of its container.
+        number: Path of the pod's field that has the number of the rank.
+        restarts: The restart policy of the pod.
+    """
+    memory = {"memory": str(gang.memory)}
+    one = pods.container(
+        place,
+        name=container,
+        arguments=PROGRAM,
+        requests={"cpu": f"{gang.cores:g}", **memory},
+        limits=memory,
+        secrets=[gang.key],
+    )
+    one.command = ["python"]
+    field = EnvVarSource(fieldRef=ObjectFieldSelector(fieldPath=number))
+    one.env = [*(one.env or ()), EnvVar(name=RANK, valueFrom=field)]
+    undisturbed = {**pods.UNDISTURBED} if gang.collective else None
+    return PodTemplateSpec(
+        metadata=ObjectMeta(labels=gang_labels(gang.key), annotations=undisturbed),
+        spec=pods.pod(place, one, grace=_GRACE, restarts=restarts),
+    )
+
+
+def gang_secret(gang: GangRequest, owner: OwnerReference | None) -> Secret:
+    """What the ranks get as environment variables."""
+    return Secret(
+        metadata=gang_metadata(gang, owner), stringData={**gang.variables()}, type="Opaque"
+    )
+
+
+def gang_metadata(gang: GangRequest, owner: OwnerReference | None) -> ObjectMeta:
+    """The metadata of each object of a gang."""
+    return ObjectMeta(
+        name=gang.key,
+        labels=gang_labels(gang.key),
+        annotations={DIGEST_ANNOTATION: gang_digest(gang)},
+        ownerReferences=[owner] if owner else None,
+    )
+
+
+def gang_labels(key: str) -> dict[str, str]:
+    """The labels of all that belongs to a gang."""
+    return {**pods.labels(instance=key, component=COMPONENT), GANG_LABEL: key}
+
+
+def gang_digest(gang: GangRequest) -> str:
+    """Of all that ranks are started with; nobody finds out a password by it, for it has the secret.
+
+    How many they are is no part of it: a gang grows.
+    """
+    told: Mapping[str, object] = {
+        "variables": dict(gang.variables()),
+        "each": [gang.threads, gang.cores, gang.memory, gang.collective],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,82 @@
+"""How the ranks of a gang are, told from their pods and from what makes these.
+
+A rank is its newest pod. One that has no pod starts, as long as there is something that will make
+one; where that was deleted, or makes none any more, the rank has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lightkube.resources.core_v1 import Pod
+
+from fairlead.engines.engine import RankStatus
+from fairlead.kube.pod_status import metadata_of, pod_status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """How what makes the pods of a gang is.
+
+    Args:
+        ranks: How many it is to make.
+        over: Why it makes none any more; empty while it does.
+        waits: Why it makes none yet; empty where nothing is said of that.
+    """
+
+    ranks: int
+    over: str = ""
+    waits: str = ""
+
+
+def rank_statuses(
+    pods: Iterable[Pod], making: Making, *, label: str, now: datetime
+) -> Sequence[RankStatus]:
+    """Every rank of a gang.
+
+    Args:
+        pods: Of the gang.
+        making: How what makes them is.
+        label: That has the number of a pod's rank.
+        now: The time.
+    """
+    newest = newest_pods(pods, label=label)
+    numbers = sorted({*range(making.ranks), *newest})
+    return [_status(number, newest.get(number), making, now) for number in numbers]
+
+
+def newest_pods(pods: Iterable[Pod], *, label: str) -> dict[int, Pod]:
+    """The newest pod of each rank that has one."""
+    numbered = [(number, pod) for pod in pods if (number := _number(pod, label)) is not None]
+    return dict(sorted(numbered, key=lambda one: (_created(one[1]), _name(one[1]))))
+
+
+def _status(number: int, pod: Pod | None, making: Making, now: datetime) -> RankStatus:
+    if pod is None and making.over:
+        return RankStatus(rank=number, state="ended", why=making.over, killed=True)
+    if pod is None:
+        return RankStatus(rank=number, state="starting", why=making.waits)
+    found = pod_status(pod, now=now)
+    return RankStatus(
+        rank=number,
+        state=found.state,
+        why=found.why,
+        killed=found.killed,
+        seconds=found.seconds,
+        log=found.log,
+    )
+
+
+def _number(pod: Pod, label: str) -> int | None:
+    found = (metadata_of(pod).labels or {}).get(label, "")
+    return int(found) if found.isdecimal() else None
+
+
+def _created(pod: Pod) -> datetime:
+    return metadata_of(pod).creationTimestamp or datetime.min.replace(tzinfo=UTC)
+
+
+def _name(pod: Pod) -> str:
+    return metadata_of(pod).name or ""
