@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?=
 TEST_PROCESSES ?= auto
+PACKAGES ?= dev
 # The tests of a module share what is costly to make: they are parted only at the end.
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
@@ -46,7 +47,7 @@ test-distributed:  ## the tests of TensorFlow and Spark, in .venv-distributed (4
 .test-distributed: $(VENV)/.distributed
 	$(PYTEST) -m "distributed and not cluster"
 
-test-failed: $(VENV)/.dev  ## the tests that failed last, one after the other
+test-failed: $(VENV)/.$(PACKAGES)  ## the tests that failed last, one after the other
 	$(PYTEST) -n 0 --last-failed --last-failed-no-failures none
 
 test-quick: $(VENV)/.dev  ## the unit tests, the contracts on SQLite, and each command once: before a commit
