@@ -123,6 +123,27 @@ class FitProgress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FitReport:
+    """What an attempt at a task told of its fit, as the ledger keeps it.
+
+    Args:
+        id: Number in the whole ledger; later ones have higher ones.
+        task: The task.
+        attempt: Which attempt at it, from 1.
+        at: When it was written.
+        progress: What was told.
+        checkpointed: When the task's last checkpoint was written, by then; None before the first.
+    """
+
+    id: int
+    task: int
+    attempt: int
+    at: float
+    progress: FitProgress
+    checkpointed: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialRow:
     """A trial with what is known of it now."""
 
@@ -237,6 +258,7 @@ class Claim:
     token: int  # the fencing token
     worker: str
     lease_ends: float
+    checkpoint: Digest | None = None  # the last one that an attempt at the task has made
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,6 +80,23 @@ class ConcurrentContract:
         kinds = Counter(event.kind for event in ledger.studies.events(STUDY.id))
         assert kinds["lost"] == 10
 
+    def test_of_two_gangs_of_a_task_the_earlier_writes_nothing_after_the_later(
+        self, ledger: Ledger, location: str
+    ) -> None:
+        ledger.studies.open(STUDY)
+        told = flat(flat(race(location, "report", processes=2)))
+        reports = ledger.fits.reports(STUDY.id)
+        assert len(reports) == len(told)
+        assert told.count(2) == 200
+        named = set(ledger.roots.digests()) - {STUDY.table}
+        for number in range(10):
+            mine = [report for report in reports if report.progress.trial == number]
+            attempts = [report.attempt for report in mine]
+            assert attempts == sorted(attempts)
+            assert mine[-1].progress.step == 19
+            assert mine[-1].progress.checkpoint in named
+        assert len(named) == 10
+
     @pytest.mark.parametrize("action", ["carry", "scale"])
     def test_of_several_who_would_hold_a_lease_one_does(
         self, ledger: Ledger, location: str, action: str

@@ -13,6 +13,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ from fairlead.records import (
     Autoscaler,
     Basis,
     Deployment,
+    FitProgress,
     Judgement,
     NewTask,
     Promotion,
@@ -216,6 +218,40 @@ def claim_lapsed(ledger: Ledger, me: int, number: int) -> Attempt:
     return attempt
 
 
+def report(ledger: Ledger, me: int, number: int) -> Attempt:
+    """A lease has ended, and the gang that had it tells of its fit while another takes the task."""
+    if me == 0:
+        ledger.tasks.add(STUDY.id, trials(number, number + 1))
+    claim = ledger.tasks.claim("dead", lease=1e-9) if me == 0 else None
+    if claim:
+        wait_until(lambda: ledger.now() > claim.lease_ends)
+
+    def attempt() -> list[int]:
+        held = claim or ledger.tasks.claim(f"w{me}", lease=60)
+        told = []
+        with suppress(Lost):
+            for step in range(20 if held else 0):
+                assert held
+                checkpoint = f"{held.attempt:x}{number:x}{step:02x}".rjust(64, "a")
+                progress = FitProgress(
+                    trial=number,
+                    fold=0,
+                    step=step,
+                    steps=20,
+                    epoch=0.0,
+                    loss=1.0,
+                    accuracy=None,
+                    rows_per_second=1.0,
+                    workers=me,
+                    checkpoint=checkpoint,
+                )
+                ledger.fits.report(held, progress)
+                told.append(held.attempt)
+        return told
+
+    return attempt
+
+
 def carry(ledger: Ledger, me: int, number: int) -> Attempt:
     """Several controllers see the same run."""
     if me == 0:
@@ -251,6 +287,7 @@ ACTIONS: Mapping[str, Callable[[Ledger, int, int], Attempt]] = {
     "observe or step": observe_or_step,
     "reap": reap,
     "claim lapsed": claim_lapsed,
+    "report": report,
     "carry": carry,
     "scale": scale,
     "answer once": answer_once,

@@ -15,6 +15,7 @@ from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from tests.contract.autoscaling_contract import AutoscalingContract
 from tests.contract.concurrent_contract import ConcurrentContract
+from tests.contract.fits_contract import FitsContract
 from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
@@ -76,6 +77,7 @@ TestHttpServingMachine.settings = RUNS
 
 class TestHttpLedger(
     LedgerContract,
+    FitsContract,
     FleetContract,
     RunsContract,
     SchedulesContract,

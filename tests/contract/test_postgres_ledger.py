@@ -14,6 +14,7 @@ from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger
 from tests.contract.autoscaling_contract import AutoscalingContract
 from tests.contract.concurrent_contract import ConcurrentContract
+from tests.contract.fits_contract import FitsContract
 from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import STUDY, LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
@@ -28,6 +29,7 @@ from tests.support.postgres import database
 
 class TestPostgresLedger(
     LedgerContract,
+    FitsContract,
     FleetContract,
     RunsContract,
     RequestsContract,

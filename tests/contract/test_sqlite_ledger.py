@@ -19,6 +19,7 @@ from fairlead.ledger.sqlite import SqliteDatabase
 from fairlead.ledger.store import SqlLedger, bring_to_head, open_ledger
 from tests.contract.autoscaling_contract import AutoscalingContract
 from tests.contract.concurrent_contract import ConcurrentContract
+from tests.contract.fits_contract import FitsContract
 from tests.contract.fleet_contract import FleetContract
 from tests.contract.ledger_contract import LedgerContract
 from tests.contract.ledger_machine import LedgerMachine
@@ -32,6 +33,7 @@ from tests.contract.serving_machine import ServingMachine
 
 class TestSqliteLedger(
     LedgerContract,
+    FitsContract,
     FleetContract,
     RunsContract,
     RequestsContract,
@@ -86,6 +88,7 @@ class Demanding(SqliteDatabase):
 
 class TestDemandingLedger(
     LedgerContract,
+    FitsContract,
     FleetContract,
     RunsContract,
     RequestsContract,

@@ -58,6 +58,7 @@ NEEDS: Mapping[str, Mapping[str, Need]] = {
         "running": "read",
         "open": "read",
     },
+    "fits": {"report": "work", "reports": "read", "running": "read"},
     "versions": {
         "all": "read",
         "get": "read",

@@ -24,7 +24,7 @@ from fairlead.ledger import events, results, turns
 from fairlead.ledger.database import Now, Row, now
 from fairlead.ledger.interface import MAX_AT_ONCE, MAX_FAULTS, MAX_LOST
 from fairlead.ledger.schema import leaving_workers, studies, tasks
-from fairlead.records import Claim, Completed, Event, Offer, Result, TaskKind, Trial
+from fairlead.records import Claim, Completed, Digest, Event, Offer, Result, TaskKind, Trial
 
 Next: TypeAlias = Literal["ready", "failed"]
 
@@ -58,6 +58,7 @@ _QUEUED = (
         tasks.c.kind,
         tasks.c.trials,
         tasks.c.attempts,
+        tasks.c.checkpoint,
         studies.c.id.label("study_id"),
         Now().label("now"),
     )
@@ -87,7 +88,11 @@ _LOSE = (
     tasks.update()
     .where(tasks.c.id == sa.bindparam("task"))
     .values(
-        state=sa.bindparam("next"), lost=tasks.c.lost + 1, reason=sa.bindparam("why"), **_NOBODY
+        state=sa.bindparam("next"),
+        lost=tasks.c.lost + 1,
+        reason=sa.bindparam("why"),
+        checkpoint=sa.case((sa.bindparam("next") == "failed", sa.null()), else_=tasks.c.checkpoint),
+        **_NOBODY,
     )
 )
 # Every later write of an attempt: this task, under this token, by this worker, still running. A
@@ -106,7 +111,7 @@ _MINE = (
 _ALL_DONE = (
     tasks.update()
     .where(tasks.c.worker == sa.bindparam("by"), turns.IS_RUNNING)
-    .values(state="done", reason=None, **_NOBODY)
+    .values(state="done", reason=None, checkpoint=None, **_NOBODY)
     .returning(
         tasks.c.id,
         tasks.c.study,
@@ -118,13 +123,19 @@ _ALL_DONE = (
     )
 )
 _EXTEND = _MINE.values(lease=sa.bindparam("seconds"), lease_ends=Now() + sa.bindparam("seconds"))
-_MADE = _MINE.values(state="done", candidate=sa.bindparam("made"), reason=None, **_NOBODY)
+_REPORTED = _MINE.values(checkpoint=sa.func.coalesce(sa.bindparam("made"), tasks.c.checkpoint))
+_MADE = _MINE.values(
+    state="done", candidate=sa.bindparam("made"), reason=None, checkpoint=None, **_NOBODY
+)
 _RELEASE = _MINE.values(state="ready", **_NOBODY)
 _IS_LAST_FAULT = tasks.c.faults + 1 >= MAX_FAULTS
+# The last attempt that is allowed starts anew: it may be the checkpoint that fails.
+_IS_LAST_BUT_ONE = tasks.c.faults + 2 >= MAX_FAULTS
 _FAULT = _MINE.values(
     state=sa.case((_IS_LAST_FAULT, "failed"), else_="ready"),
     faults=tasks.c.faults + 1,
     reason=sa.case((_IS_LAST_FAULT, sa.bindparam("why_failed")), else_=sa.bindparam("why")),
+    checkpoint=sa.case((_IS_LAST_BUT_ONE, sa.null()), else_=tasks.c.checkpoint),
     **_NOBODY,
 ).returning(tasks.c.state, tasks.c.reason)
 _RESTART = (
@@ -139,7 +150,7 @@ _OF_STUDY = tasks.c.study == sa.bindparam("of")
 _IS_OF_TRIALS = tasks.c.kind == "trials"
 _IS_OF_KINDS = tasks.c.kind.in_(sa.bindparam("kinds", expanding=True))
 _IS_WITHDRAWN = tasks.c.state == sa.literal_column("'withdrawn'")
-_WITHDRAW = tasks.update().values(state="withdrawn", **_NOBODY)
+_WITHDRAW = tasks.update().values(state="withdrawn", checkpoint=None, **_NOBODY)
 _WITHDRAW_READY = _WITHDRAW.where(_OF_STUDY, _IS_OF_KINDS, _IS_READY)
 _WITHDRAW_RUNNING = _WITHDRAW.where(_OF_STUDY, _IS_OF_KINDS, turns.IS_RUNNING)
 _ALL_READY = sa.select(tasks.c.id, tasks.c.trials).where(_OF_STUDY, _IS_OF_TRIALS, _IS_READY)
@@ -215,6 +226,11 @@ def claim(
 def heartbeat(connection: sa.Connection, held: Claim, lease: float) -> None:
     """Extend the lease. Raises Lost."""
     _mine(connection, _EXTEND, held, seconds=lease)
+
+
+def report(connection: sa.Connection, held: Claim, checkpoint: Digest | None) -> Row:
+    """Keep a checkpoint where there is one; the task as it is. Raises Lost."""
+    return _mine(connection, _REPORTED, held, made=checkpoint)
 
 
 def commit(connection: sa.Connection, held: Claim, found: Sequence[Result]) -> None:
@@ -462,6 +478,7 @@ def _start(
             token=token,
             worker=worker,
             lease_ends=task.now + lease,
+            checkpoint=task.checkpoint,
         )
         for task, token in zip(found, tokens, strict=True)
     ]

@@ -7,6 +7,7 @@ of files and lines on a terminal, intervals are divided by, and a study's size i
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from fairlead.errors import Conflict, Invalid
 from fairlead.ledger.database import Row
 from fairlead.ledger.interface import MAX_AT_ONCE
-from fairlead.records import NAME, Completed, NewTask, Run, Schedule, Study
+from fairlead.records import NAME, Completed, FitProgress, NewTask, Run, Schedule, Study
 
 MAX_TRIALS = 10_000_000
 MAX_PRIORITY = 1000
@@ -23,6 +24,8 @@ LONGEST_INTERVAL = 366 * 86400.0
 """Seconds that a schedule's interval may be."""
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,127}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_MOST_STEPS = (1 << 31) - 1
 _LATEST = 1e11  # seconds since the epoch: the year 5138
 
 
@@ -92,6 +95,18 @@ def check_completed(completed: Sequence[Completed]) -> None:
     workers = sorted({one.claim.worker for one in completed})
     if len(workers) != 1:
         raise Invalid(f"what is committed together must be of one worker, not of {workers}")
+
+
+def check_progress(progress: FitProgress, trials: Sequence[int]) -> None:
+    """Refuse what no fit of these trials can be at. Raises Invalid."""
+    if progress.trial not in trials:
+        raise Invalid(f"a report is of a trial of its task, {list(trials)}, not {progress.trial}")
+    for name, value in vars(progress).items():
+        is_whole = isinstance(value, int) and not 0 <= value <= _MOST_STEPS
+        if is_whole or (isinstance(value, float) and not math.isfinite(value)):
+            raise Invalid(f"a report's {name} must be 0 to {_MOST_STEPS}, or finite, not {value}")
+    if progress.checkpoint is not None and not _DIGEST.fullmatch(progress.checkpoint):
+        raise Invalid(f"a checkpoint is named by its SHA-256, not {progress.checkpoint[:200]!r}")
 
 
 def check_schedule(schedule: Schedule) -> None:

@@ -17,6 +17,7 @@ from fairlead.ledger import wire
 from fairlead.ledger.interface import (
     Autoscaling,
     Deployments,
+    Fits,
     Histories,
     Outbox,
     Roots,
@@ -71,6 +72,7 @@ class HttpLedger:
         self.studies = cast("Studies", _Part(self, "studies"))
         self.histories = cast("Histories", _Part(self, "histories"))
         self.tasks = cast("Tasks", _Part(self, "tasks"))
+        self.fits = cast("Fits", _Part(self, "fits"))
         self.versions = cast("Versions", _Part(self, "versions"))
         self.outbox = cast("Outbox", _Part(self, "outbox"))
         self.routes = cast("Routes", _Part(self, "routes"))

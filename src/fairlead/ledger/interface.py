@@ -42,6 +42,8 @@ from fairlead.records import (
     Deployment,
     Digest,
     Event,
+    FitProgress,
+    FitReport,
     FleetWorker,
     HistoryMark,
     Judgement,
@@ -78,6 +80,7 @@ MAX_LOST = 10
 MAX_AT_ONCE = 16
 KEPT_DECISIONS = 10_000
 KEPT_REQUESTS = 100_000
+KEPT_FIT_REPORTS = 1000
 
 MakeAnswer: TypeAlias = Callable[[object], Answer | None]
 """Makes the answer to a request of the value of a write; None where it is not the one to answer."""
@@ -352,6 +355,39 @@ class Tasks(Protocol):
 
     def open(self, study: str | None = None) -> int:
         """Number of tasks that are ready or running (of this study)."""
+        ...
+
+
+class Fits(Protocol):
+    """How fits go that are made in steps, and from where another attempt goes on.
+
+    Of each task about KEPT_FIT_REPORTS reports are kept, spread evenly over all that it told, and
+    the last one: older ones are thinned out as it tells more.
+    """
+
+    def report(self, claim: Claim, progress: FitProgress) -> None:
+        """Append what the attempt tells; a checkpoint is from then on the task's last one.
+
+        `Claim.checkpoint` has it for the next attempt. A task that has ended has none.
+
+        Raises:
+            Lost: As for `Tasks.heartbeat`; nothing was written.
+            Invalid: It is of a trial that the task has not, or has a number that cannot be.
+        """
+        ...
+
+    def reports(
+        self, study: str, *, trial: int | None = None, after: int = 0, limit: int = 1000
+    ) -> Sequence[FitReport]:
+        """So many reports of a study (of this trial) with ids above `after`, the oldest first.
+
+        One with a lower id may become visible after one with a higher id, where several fits
+        report at once: who follows them by ids may miss one, but never for long what a fit is at.
+        """
+        ...
+
+    def running(self, study: str | None = None) -> Sequence[FitReport]:
+        """The last report of each attempt that runs (of this study) and has told any, by task."""
         ...
 
 
@@ -956,7 +992,8 @@ class Roots(Protocol):
     def digests(self) -> Sequence[Digest]:
         """Every digest that a row of the ledger names.
 
-        Tables, sources, candidates, manifests, details of routes.
+        Tables, sources, candidates, manifests, details of routes, the last checkpoints of tasks
+        that have not ended.
         """
         ...
 
@@ -977,6 +1014,11 @@ class Ledger(Protocol):
     @property
     def tasks(self) -> Tasks:
         """Tasks and the attempts at them."""
+        ...
+
+    @property
+    def fits(self) -> Fits:
+        """How fits go that are made in steps."""
         ...
 
     @property

@@ -63,6 +63,7 @@ _WORKER: Mapping[str, _May] = {
     "tasks": _ATTEMPT,
     "results": _ADD,
     "events": _ADD,
+    "fit_progress": _ADD_AND_DELETE,  # thinned out
     "leaving_workers": _May(delete=True),
     "workers": _ALL,
 }
@@ -82,6 +83,7 @@ _CONTROLLER: Mapping[str, _May] = {
     "tasks": _CHANGE,
     "results": _ADD,
     "events": _ADD,
+    "fit_progress": _ADD_AND_DELETE,
     "versions": _ADD,
     "champions": _CHANGE,
     "judgements": _ADD,

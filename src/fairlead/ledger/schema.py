@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from fairlead.records import Allowance, Bounds, Observed, Offer, Trial, Verdict
 
-HEAD = "0012"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0013"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -168,6 +168,7 @@ tasks = sa.Table(
     sa.Column("lease_ends", sa.Double),
     sa.Column("candidate", sa.String),
     sa.Column("reason", sa.Text),
+    sa.Column("checkpoint", sa.String),  # the last one; none of a task that has ended
     _one_of("kind", "trials", "refit"),
     _one_of("state", "ready", "running", "done", "failed", "withdrawn"),
     sa.CheckConstraint("(kind = 'refit') = (refit IS NOT NULL)", name="refit"),
@@ -236,6 +237,32 @@ events = sa.Table(
     sa.Column("worker", sa.String),
     sa.Column("text", sa.Text, nullable=False),
     sa.Index("events_study", "study", "id"),
+)
+
+# Told by attempts while a fit goes on. A task has a bounded number of rows: see fits.py.
+fit_progress = sa.Table(
+    "fit_progress",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("study", _KEY, sa.ForeignKey("studies.number"), nullable=False),
+    sa.Column("task", _KEY, sa.ForeignKey("tasks.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),  # from 1 within its task, as told
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("trial", sa.Integer, nullable=False),
+    sa.Column("fold", sa.Integer),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("steps", sa.Integer, nullable=False),
+    sa.Column("epoch", sa.Double, nullable=False),
+    sa.Column("loss", sa.Double, nullable=False),
+    sa.Column("accuracy", sa.Double),
+    sa.Column("rows_per_second", sa.Double, nullable=False),
+    sa.Column("workers", sa.Integer, nullable=False),
+    sa.Column("checkpoint", sa.String),  # no key to the task's: that goes when the task ends
+    sa.Column("checkpointed", sa.Double),
+    sa.UniqueConstraint("task", "number"),
+    sa.Index("fit_progress_study", "study", "id"),
+    sa.Index("fit_progress_trial", "study", "trial", "id"),
 )
 
 versions = sa.Table(

@@ -16,6 +16,7 @@ from fairlead.ledger.autoscaling import SqlAutoscaling
 from fairlead.ledger.database import HOME, PATIENCE, SCHEMA_LOCK, Database, now
 from fairlead.ledger.deployments import SqlDeployments
 from fairlead.ledger.events import SqlHistories
+from fairlead.ledger.fits import SqlFits
 from fairlead.ledger.interface import Ledger, Requests
 from fairlead.ledger.requests import OnceDatabase, SqlRequests
 from fairlead.ledger.routes import SqlRoutes
@@ -49,6 +50,7 @@ _SOURCES = sa.select(studies.c.sources).distinct()
 _DIGESTS = sa.union(
     sa.select(studies.c.table_digest),
     sa.select(tasks.c.candidate).where(tasks.c.candidate.is_not(None)),
+    sa.select(tasks.c.checkpoint).where(tasks.c.checkpoint.is_not(None)),
     sa.select(versions.c.manifest),
     sa.select(routes.c.details),
 )
@@ -73,6 +75,7 @@ class SqlLedger:
         self.studies = SqlStudies(database)
         self.histories = SqlHistories(database)
         self.tasks = SqlTasks(database)
+        self.fits = SqlFits(database)
         self.versions = SqlVersions(database)
         self.outbox = SqlOutbox(database)
         self.routes = SqlRoutes(database)

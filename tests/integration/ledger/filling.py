@@ -16,6 +16,7 @@ from fairlead.records import (
     Answer,
     Autoscaler,
     Basis,
+    FitProgress,
     FleetWorker,
     Judgement,
     Limits,
@@ -99,12 +100,27 @@ def _searched(ledger: Ledger) -> None:
     for _ in range(MAX_FAULTS):
         ledger.tasks.fault(must_claim(ledger), _TEXT)
     ledger.tasks.release(must_claim(ledger), "drained")
-    must_claim(ledger, "dead")
+    ledger.fits.report(must_claim(ledger, "dead"), _progress())
     ledger.tasks.lose("dead")
     ledger.tasks.add(STUDY.id, [refit(0)])
     for _ in range(2):
         ledger.tasks.commit(claim := must_claim(ledger), [done(claim.trials[0].number)])
     ledger.tasks.commit_refit(must_claim(ledger), "c" * 64)
+
+
+def _progress() -> FitProgress:
+    return FitProgress(
+        trial=6,
+        fold=None,
+        step=9,
+        steps=100,
+        epoch=1 / 3,
+        loss=0.1 + 0.2,
+        accuracy=1 / 7,
+        rows_per_second=1e-300,
+        workers=2,
+        checkpoint="e" * 64,
+    )
 
 
 def _large(ledger: Ledger) -> None:

@@ -57,9 +57,9 @@ SERVED: dict[str, tuple[list[str], list[object], list[str]]] = {
         ["v1 done", "v1-2 superseded"],
     ),
 }
-SERVED["0012"] = SERVED["0011"] = SERVED["0010"] = SERVED["0009"] = SERVED["0008"] = SERVED[
-    "0007"
-] = SERVED["0006"] = SERVED["0005"] = SERVED["0004"]
+SERVED["0013"] = SERVED["0012"] = SERVED["0011"] = SERVED["0010"] = SERVED["0009"] = SERVED[
+    "0008"
+] = SERVED["0007"] = SERVED["0006"] = SERVED["0005"] = SERVED["0004"]
 
 
 def served(ledger: Ledger) -> tuple[list[str], list[object], list[str]]:
@@ -167,6 +167,8 @@ def test_a_recorded_ledger_opens_with_all_that_was_in_it(tmp_path: Path, dump: P
             each for one in ledger.deployments.running() for each in observations(ledger, one)
         ]
         assert observed == ([("s1", 3)] if dump.stem >= "0012" else [])
+        told = [(one.task, one.progress.step) for one in ledger.fits.reports(study.id)]
+        assert told == ([(2, 39)] if dump.stem >= "0013" else [])
         assert ledger.studies.open(study) == study
     with sqlite3.connect(tmp_path / "ledger.db") as opened:
         assert opened.execute("PRAGMA foreign_key_check").fetchall() == []
