@@ -110,7 +110,7 @@ def _searched(ledger: Ledger) -> None:
 
 def _progress() -> FitProgress:
     return FitProgress(
-        trial=6,
+        trial=5,
         fold=None,
         step=9,
         steps=100,
