@@ -30,6 +30,7 @@ from fairlead.version import VERSION
 _CLASS = "mark-class"
 _POSTGRESQL, _RABBITMQ = "postgresql.enabled", "rabbitmq.enabled"
 _BUCKET = "artifacts.url"
+_TRAINING = "training.enabled"
 
 
 def _marked(own: OwnServer, name: str, size: str) -> OwnServer:
@@ -42,6 +43,7 @@ OWN = Installation(
     claim=Claim(size="1111Gi", storage_class=_CLASS),
     postgresql=_marked(own_postgresql(), "postgresql", "2222Gi"),
     rabbitmq=_marked(own_rabbitmq(), "rabbitmq", "3333Gi"),
+    training=True,
 )
 ELSEWHERE = replace(
     OWN,
@@ -116,6 +118,8 @@ def _parts() -> list[_Part]:
 
 def _condition(key: tuple[str, str]) -> str:
     kind, name = key
+    if name in {"fairlead-trainer", "fairlead-training"}:
+        return f".Values.{_TRAINING}"
     if "postgresql" in name or (kind, name) == ("NetworkPolicy", "fairlead-ledger"):
         return f".Values.{_POSTGRESQL}"
     if "rabbitmq" in name or (kind, name) == ("NetworkPolicy", "fairlead-queue"):
@@ -139,6 +143,7 @@ def _template(part: _Part) -> str:
     text = re.sub(r"^( +)resources: mark-resources-(\w+)\n", _resources, text, flags=re.MULTILINE)
     text = re.sub(r"^( *)storageClassName: mark-class\n", _storage_class, text, flags=re.MULTILINE)
     text = re.sub(_ARTIFACTS, _if_no_bucket, text, flags=re.MULTILINE)
+    text = re.sub(_TRAINER, _if_training, text, flags=re.MULTILINE)
     if part.condition:
         text = f"{{{{- if {part.condition} }}}}\n{text}{{{{- end }}}}\n"
     return f"---\n{text}"
@@ -148,6 +153,9 @@ _ARTIFACTS = (
     r"^ *- mountPath: /var/lib/fairlead-artifacts\n *name: artifacts\n"
     r"|^ *- name: artifacts\n *persistentVolumeClaim:\n *claimName: .*\n"
 )
+
+
+_TRAINER = r"^ *- --trainer-account\n *- fairlead-trainer\n"
 
 
 def _with_marks(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,6 +184,10 @@ def _storage_class(found: re.Match[str]) -> str:
     indent = found[1]
     line = f"{indent}storageClassName: {{{{ . | quote }}}}\n"
     return f"{indent}{{{{- with .Values.storageClass }}}}\n{line}{indent}{{{{- end }}}}\n"
+
+
+def _if_training(found: re.Match[str]) -> str:
+    return f"{{{{- if .Values.{_TRAINING} }}}}\n{found[0]}{{{{- end }}}}\n"
 
 
 def _if_no_bucket(found: re.Match[str]) -> str:
@@ -212,6 +224,10 @@ artifacts:
   url: ""  # such as s3://BUCKET/PREFIX; a volume of the cluster if empty
   size: {plain.claim.size}
   access: {plain.claim.access}
+
+# Whether fits may start pods (train.engine): their workers get the right to.
+training:
+  enabled: false
 
 postgresql:
   enabled: true

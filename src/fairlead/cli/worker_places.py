@@ -70,6 +70,12 @@ _OPTIONS = [
         "--service-account", metavar="NAME", help="Kubernetes: the pods' account, without a token."
     ),
     click.option(
+        "--trainer-account",
+        "trainer",
+        metavar="NAME",
+        help="Kubernetes: the account of workers whose fits start pods, with its token.",
+    ),
+    click.option(
         "--pull-policy",
         type=click.Choice(["Always", "IfNotPresent", "Never"]),
         help="Kubernetes: when nodes fetch the image [IfNotPresent].",
@@ -97,11 +103,18 @@ _POD_OPTIONS = (
 )
 _RUNNERS: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(("cores", "memory", "variables"), ("ray", "kubernetes")),
-    **dict.fromkeys((*_POD_OPTIONS, "namespace", "context", "kueue_queue"), ("kubernetes",)),
+    **dict.fromkeys(
+        (*_POD_OPTIONS, "namespace", "context", "kueue_queue", "trainer"), ("kubernetes",)
+    ),
     "address": ("ray",),
 }
 """The runners that each option is of."""
-_NAMES = {"variables": "env", "tolerations": "toleration", "pull_secrets": "pull-secret"}
+_NAMES = {
+    "variables": "env",
+    "tolerations": "toleration",
+    "pull_secrets": "pull-secret",
+    "trainer": "trainer-account",
+}
 """Of the options whose values have other names."""
 
 

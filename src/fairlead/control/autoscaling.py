@@ -184,15 +184,16 @@ def _group(request: ScaleRequest, settings: Settings, study: str | None) -> Work
     """The workers of an autoscaler; their key is that of no other ledger's on the same engine."""
     needs, url = request.needs, without_password(settings.ledger_url)
     digest = hashlib.sha256(f"{request.name}\n{study}\n{url}".encode()).hexdigest()
-    is_local = isinstance(request.place, LocalPlace)
+    place = request.place
     return WorkerGroup(
         key=f"autoscaler-{digest[:12]}",
         study=study,
         ledger=settings.ledger_url,
         artifacts=settings.artifacts_url,
-        environ={} if is_local else _environ(needs, settings),
+        environ={} if isinstance(place, LocalPlace) else _environ(needs, settings),
         cores=needs.cores,
         memory=needs.memory,
+        starts_pods=isinstance(place, KubernetesPlace) and place.trainer is not None,
     )
 
 

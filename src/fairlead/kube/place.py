@@ -75,6 +75,8 @@ class KubernetesPlace:
         kueue_queue: Name of the LocalQueue by which Kueue admits each of them.
         grace: Seconds that a worker which a node or a person ends has for its task.
         kept: Seconds for which one that ended is kept with its log.
+        trainer: Name of the ServiceAccount, with its token, of those whose fits start pods; None
+            where none may.
     """
 
     pods: PodPlace
@@ -83,3 +85,4 @@ class KubernetesPlace:
     kueue_queue: str | None = None
     grace: int = 60
     kept: int = 600
+    trainer: str | None = None

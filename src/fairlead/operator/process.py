@@ -44,6 +44,7 @@ class OperatorRequest:
         settings: Name of the ConfigMap and of the Secret of the settings there.
         claim: Name of the volume claim of the artefacts, where they are on one.
         service_account: Of the pods that it makes; they have no token of it.
+        trainer_account: Of workers whose fits start pods, with its token; None where none may.
         workers: Whether it starts those of Studies.
         health: Port that tells whether it is alive; None for none.
         token: By which replicas of Endpoints show their metrics.
@@ -57,6 +58,7 @@ class OperatorRequest:
     health: int | None
     workers: bool = True
     token: str = ""
+    trainer_account: str | None = None
 
 
 def operate(request: OperatorRequest, settings: Settings) -> None:
@@ -85,7 +87,9 @@ def operate(request: OperatorRequest, settings: Settings) -> None:
         ) as ledger,
     ):
         stores = Stores(ledger=ledger, artifacts=open_artifacts(settings))
-        place = KubernetesPlace(pods=pods, namespace=cluster.namespace)
+        place = KubernetesPlace(
+            pods=pods, namespace=cluster.namespace, trainer=request.trainer_account
+        )
         scalers = StudyScalers(
             ledger=ledger,
             runner=lambda: KubernetesRunner(place),

@@ -272,6 +272,7 @@ class StudyReconciler:
             study=run.study,
             cores=float(amount(study.workers.cpu)),
             memory=int(amount(study.workers.memory)),
+            starts_pods=study.starts_pods,
         )
 
 

@@ -15,6 +15,8 @@ from fairlead.kube.floats import FLOATS, restored
 
 OWN = ("workers", "resources", "files", "deploy", FLOATS)
 """The keys of a Study's spec that are not the document's."""
+_ON_A_CLUSTER = ("kubernetes", "tfjob", "trainjob")
+"""The engines of `train` that start pods."""
 _MOST = 8
 """Workers at most, where nothing is said."""
 
@@ -79,6 +81,13 @@ class StudyObject:
                 memory=str(resources.get("memory", StudyWorkers.memory)),
             ),
         )
+
+    @property
+    def starts_pods(self) -> bool:
+        """Whether its fits start pods, as `train` says."""
+        train = self.document.get("train") or {}
+        on_spark = train.get("engine") == "spark" and str(train.get("master")).startswith("k8s:")
+        return on_spark or train.get("engine") in _ON_A_CLUSTER
 
     @property
     def digest(self) -> str:

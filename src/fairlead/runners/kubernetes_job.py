@@ -20,7 +20,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Secret
 
-from fairlead.errors import Invalid
+from fairlead.errors import Invalid, NextStep
 from fairlead.kube import pods
 from fairlead.kube.place import KubernetesPlace
 from fairlead.kube.pod_status import another_where_disrupted
@@ -38,7 +38,8 @@ def refuse_group(group: WorkerGroup, place: KubernetesPlace) -> None:
     """Refuse a group that cannot be on a cluster.
 
     Raises:
-        Invalid: Its key is no name there, or a store is in files that pods do not have.
+        Invalid: Its key is no name there, a store is in files that pods do not have, or its workers
+            need a right that none is given.
     """
     if not _KEY.fullmatch(group.key):
         raise Invalid(
@@ -51,6 +52,7 @@ def refuse_group(group: WorkerGroup, place: KubernetesPlace) -> None:
             "PostgreSQL or a server ($FAIRLEAD_LEDGER)",
             code="ledger_not_shared",
         )
+    _refuse_training(group, place)
     folder = group.artifacts.removeprefix("file://")
     mounted = place.pods.claim is not None and PurePath(folder).is_relative_to(pods.ARTIFACTS)
     if folder != group.artifacts and not mounted:
@@ -59,6 +61,17 @@ def refuse_group(group: WorkerGroup, place: KubernetesPlace) -> None:
             f"has: use s3://, a server, or a folder in {pods.ARTIFACTS} on a claim "
             "($FAIRLEAD_ARTIFACTS)",
             code="artifacts_not_shared",
+        )
+
+
+def _refuse_training(group: WorkerGroup, place: KubernetesPlace) -> None:
+    if group.starts_pods and place.trainer is None:
+        step = NextStep("install", {"parts": "training"}, "gives such workers the right")
+        raise Invalid(
+            f"study {group.study!r}: its train.engine starts pods, and no account of workers that "
+            "may do so is named (--trainer-account)",
+            code="training_not_installed",
+            next_steps=(step,),
         )
 
 
@@ -90,6 +103,9 @@ def worker_job(group: WorkerGroup, place: KubernetesPlace, number: int) -> Job:
         limits=_memory(group),
         secrets=[group.key],
     )
+    spec = pods.pod(place.pods, worker, grace=place.grace, restarts="Never")
+    if group.starts_pods:
+        spec.serviceAccountName, spec.automountServiceAccountToken = place.trainer, True
     return Job(
         metadata=ObjectMeta(name=f"{group.key}-{number}", labels={**labelled, **queue}),
         spec=JobSpec(
@@ -100,7 +116,7 @@ def worker_job(group: WorkerGroup, place: KubernetesPlace, number: int) -> Job:
             podReplacementPolicy="Failed",  # so that never two of a Job are there at once
             template=PodTemplateSpec(
                 metadata=ObjectMeta(labels=labelled, annotations={**pods.UNDISTURBED}),
-                spec=pods.pod(place.pods, worker, grace=place.grace, restarts="Never"),
+                spec=spec,
             ),
             ttlSecondsAfterFinished=place.kept,
         ),

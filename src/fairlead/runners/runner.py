@@ -29,6 +29,7 @@ class WorkerGroup:
         environ: Environment variables that they get on top.
         cores: Cores that each asks of an engine that shares machines out.
         memory: Bytes of memory that each asks of it; 0 for none.
+        starts_pods: Whether their fits start pods on the cluster that they are on (`train.engine`).
     """
 
     key: str
@@ -38,6 +39,7 @@ class WorkerGroup:
     environ: Mapping[str, str] = field(default_factory=dict)
     cores: float = 1.0
     memory: int = 0
+    starts_pods: bool = False
 
     def arguments(self, name: str) -> list[str]:
         """The arguments of `fairlead` for the worker of this name, wherever it runs.

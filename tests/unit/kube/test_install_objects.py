@@ -20,7 +20,7 @@ from fairlead.kube.install.installation import (
     own_rabbitmq,
 )
 from fairlead.kube.install.objects import everything, manifest, objects, superfluous
-from fairlead.kube.install.rights import OPERATOR_RIGHTS
+from fairlead.kube.install.rights import OPERATOR_RIGHTS, TRAINER_RIGHTS
 from fairlead.kube.install.stores import PLACEHOLDERS, Generated
 
 IMAGE = "localhost/fairlead:1"
@@ -32,7 +32,8 @@ ELSEWHERE = Installation(
     queue="amqps://me:secret-two@mq.example.org/v",
     artifacts="s3://bucket/prefix",
 )
-ALL = [FULL, ELSEWHERE]
+TRAINING = replace(FULL, training=True)
+ALL = [FULL, ELSEWHERE, TRAINING]
 SECRETS = Generated(
     postgresql="secret-three",
     rabbitmq="secret-four",
@@ -149,17 +150,18 @@ class TestPods:
 
 
 class TestRights:
-    def test_the_operators_are_those_of_the_golden_file(self) -> None:
+    @pytest.mark.parametrize("whose", ["operator", "trainer"])
+    def test_they_are_those_of_the_golden_file(self, whose: str) -> None:
         """Another right is another line of the file, for whoever reviews it."""
-        golden = yaml.safe_load(Path(__file__).with_name("operator-rights.yaml").read_text())
-        rules = of_kind("Role")["fairlead-operator"]["rules"]
+        golden = yaml.safe_load(Path(__file__).with_name(f"{whose}-rights.yaml").read_text())
+        rules = of_kind("Role", TRAINING)[f"fairlead-{whose}"]["rules"]
         assert [
             f"{','.join(rule['verbs'])} {','.join(rule['resources'])}.{rule['apiGroups'][0]}"
             for rule in rules
         ] == golden
 
     def test_each_has_a_reason_and_none_is_for_everything(self) -> None:
-        for right in OPERATOR_RIGHTS:
+        for right in (*OPERATOR_RIGHTS, *TRAINER_RIGHTS):
             assert right.why
             assert "*" not in (right.group, *right.resources, *right.verbs)
 
@@ -172,9 +174,44 @@ class TestRights:
         ]
 
     def test_no_secret_can_be_read(self) -> None:
-        verbs = [right.verbs for right in OPERATOR_RIGHTS if "secrets" in right.resources]
+        rights = (*OPERATOR_RIGHTS, *TRAINER_RIGHTS)
+        verbs = [right.verbs for right in rights if "secrets" in right.resources]
         assert verbs
         assert not {"get", "list", "watch"}.intersection(*verbs)
+
+
+class TestTraining:
+    def test_nobody_may_start_pods_of_a_fit_unless_it_is_installed(self) -> None:
+        assert "fairlead-trainer" not in {*of_kind("ServiceAccount"), *of_kind("Role")}
+        assert "fairlead-trainer" in of_kind("ServiceAccount", TRAINING)
+
+    def test_the_operator_is_told_by_which_account_workers_train(self) -> None:
+        def arguments(installation: Installation) -> list[str]:
+            spec = dict(pods(installation))["fairlead-operator"]
+            found: list[str] = spec["containers"][0]["args"]
+            return found
+
+        assert "--trainer-account" not in arguments(FULL)
+        assert arguments(TRAINING)[-2:] == ["--trainer-account", "fairlead-trainer"]
+
+    def test_workers_and_ranks_reach_each_other_and_workers_the_api_server(self) -> None:
+        found = of_kind("NetworkPolicy", TRAINING)
+        among = found["fairlead-training"]["spec"]
+        (expression,) = among["podSelector"]["matchExpressions"]
+        assert expression["values"] == ["worker", "rank"]
+        assert among["ingress"] == [{"from": [{"podSelector": among["podSelector"]}]}]
+        assert among["egress"] == [{"to": [{"podSelector": among["podSelector"]}]}]
+        trainer = found["fairlead-trainer"]["spec"]
+        assert trainer["egress"] == [{"ports": [{"port": 6443, "protocol": "TCP"}]}]
+        assert trainer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker"
+
+    def test_workers_of_keda_have_its_token_too(self) -> None:
+        for training in (False, True):
+            installation = replace(FULL, keda=KedaWorkers(), training=training)
+            job = of_kind("ScaledJob", installation)["fairlead-workers"]["spec"]["jobTargetRef"]
+            spec = job["template"]["spec"]
+            assert spec["automountServiceAccountToken"] is training
+            assert spec["serviceAccountName"] == ("fairlead-trainer" if training else "fairlead")
 
 
 class TestSecrets:

@@ -81,6 +81,25 @@ def test_a_name_in_the_document_goes_before_that_of_the_object() -> None:
     assert StudyObject.read(body(name="other")).document["name"] == "other"
 
 
+@pytest.mark.parametrize(
+    ("train", "starts"),
+    [
+        (None, False),
+        ({"workers": 2}, False),
+        ({"engine": "kubernetes"}, True),
+        ({"engine": "tfjob"}, True),
+        ({"engine": "trainjob"}, True),
+        ({"engine": "spark"}, False),
+        ({"engine": "spark", "master": "spark://host:7077"}, False),
+        ({"engine": "spark", "master": "k8s://https://kubernetes.default.svc"}, True),
+    ],
+)
+def test_the_fits_of_a_study_start_pods_where_its_engine_does(
+    train: dict[str, Any] | None, *, starts: bool
+) -> None:
+    assert StudyObject.read(body(train=train)).starts_pods is starts
+
+
 def test_other_workers_are_no_other_submission() -> None:
     one, more = StudyObject.read(body()), StudyObject.read(body(workers={"max": 64}))
     other = StudyObject.read(body(files={"m.py": "x"}))

@@ -49,6 +49,22 @@ def test_a_job_is_one_worker_that_is_named_as_its_pod() -> None:
     assert worker.args == ["worker", *named]
 
 
+def test_a_worker_has_no_token_unless_its_fits_start_pods() -> None:
+    pods = PodPlace(image="fairlead:1", service_account="fairlead")
+    place = KubernetesPlace(pods=pods, trainer="fairlead-trainer")
+    plain = spec_of(worker_job(GROUP, place, 1))
+    assert (plain.serviceAccountName, plain.automountServiceAccountToken) == ("fairlead", False)
+    trains = spec_of(worker_job(replace(GROUP, starts_pods=True), place, 1))
+    assert trains.serviceAccountName == "fairlead-trainer"
+    assert trains.automountServiceAccountToken is True
+
+
+def test_workers_whose_fits_start_pods_are_refused_where_none_may() -> None:
+    with pytest.raises(Invalid, match="no account of workers that may do so") as refused:
+        refuse_group(replace(GROUP, starts_pods=True), PLACE)
+    assert refused.value.code == "training_not_installed"
+
+
 def test_all_is_found_by_the_label_of_the_group() -> None:
     job = worker_job(GROUP, PLACE, 1)
     for metadata in (job.metadata, job.spec and job.spec.template.metadata):

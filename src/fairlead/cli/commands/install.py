@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fairlead.control.cluster_installation import Installed
     from fairlead.kube.install.installation import Installation
 
-_PARTS = ("postgresql", "rabbitmq", "keda")
+_PARTS = ("postgresql", "rabbitmq", "keda", "training")
 _EPILOG = """\b
 Examples:
   fairlead install --with postgresql --image example.org/fairlead:0.1.0
@@ -58,7 +58,7 @@ class Parts(click.ParamType[tuple[str, ...]]):
     type=Parts(),
     default=(),
     metavar="PARTS",
-    help="Have these, too, with commas between: postgresql, rabbitmq, keda.",
+    help="Have these, too, with commas between: postgresql, rabbitmq, keda, training.",
 )
 @click.option(
     "--image", metavar="IMAGE", help="Of Fairlead [$FAIRLEAD_IMAGE, else fairlead:VERSION]."
@@ -110,8 +110,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
     The server, the operator and the kinds Study and Endpoint are applied, and waited for. The
     ledger is the PostgreSQL that --with postgresql adds, or the one of $FAIRLEAD_LEDGER; the
     artefact store is a volume, or that of $FAIRLEAD_ARTIFACTS. With keda, which is in the cluster
-    already, workers are its Jobs; without it the operator starts those of Studies. Passwords are
-    made up once and kept in Secrets. What cannot get ready, such as an image that cannot be pulled,
+    already, workers are its Jobs; without it the operator starts those of Studies. With training,
+    fits may start pods (train.engine): their workers get the right to. Passwords are made up once
+    and kept in Secrets. What cannot get ready, such as an image that cannot be pulled,
     is said in a line, with exit status 1.
     """
     with kubernetes_needed("an installation in Kubernetes"):
@@ -138,6 +139,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         rabbitmq=mq,
         tls_secret=tls_secret or "",
         keda=workers if _PARTS[2] in parts else None,
+        training=_PARTS[3] in parts,
     )
     if dry_run:
         if not as_json:

@@ -33,6 +33,9 @@ Examples:
     help="Volume claim of the artefact store, where that is a folder.",
 )
 @click.option("--service-account", metavar="NAME", help="Of the pods, which have no token of it.")
+@click.option(
+    "--trainer-account", metavar="NAME", help="Of workers whose fits start pods: with a token."
+)
 @click.option("--no-workers", is_flag=True, help="Start none: something else does.")
 @click.option("--health", type=click.IntRange(1, 65535), help="Port that says whether it is alive.")
 @click.option(
@@ -50,6 +53,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
     name: str,
     claim: str,
     service_account: str | None,
+    trainer_account: str | None,
     no_workers: bool,
     health: int | None,
     token: str,
@@ -73,6 +77,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         settings=name,
         claim=claim,
         service_account=service_account,
+        trainer_account=trainer_account,
         workers=not no_workers,
         health=health,
         token=token.strip(),  # a Secret that is made of a file may end with a line's end

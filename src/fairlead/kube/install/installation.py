@@ -135,6 +135,8 @@ class Installation:
         tls_secret: Name of a Secret of type kubernetes.io/tls by which the server speaks TLS; empty
             for plain HTTP.
         keda: The workers that KEDA starts, in place of the operator.
+        training: Whether fits may start pods: what `train.engine` needs, and what a worker's token
+            is worth.
         server: What `fairlead server` asks of its node.
         operator: What `fairlead operator` asks of its node.
 
@@ -152,6 +154,7 @@ class Installation:
     rabbitmq: OwnServer | None = None
     tls_secret: str = ""
     keda: KedaWorkers | None = None
+    training: bool = False
     server: Resources = field(
         default_factory=lambda: Resources(
             cpu="100m", memory="512Mi", cpu_limit="2", memory_limit="2Gi"

@@ -29,7 +29,7 @@ from fairlead.kube.install.installation import (
     KedaWorkers,
 )
 from fairlead.kube.install.labels import metadata, selected
-from fairlead.kube.install.rights import POWERLESS
+from fairlead.kube.install.rights import POWERLESS, TRAINER
 from fairlead.kube.install.stores import CLAIM, KEDA, PASSWORD, SETTINGS
 from fairlead.kube.place import PodPlace
 
@@ -118,7 +118,7 @@ def _spec(installation: Installation, workers: KedaWorkers) -> Mapping[str, Any]
 def _job(installation: Installation, workers: KedaWorkers) -> Mapping[str, Any]:
     place = PodPlace(
         image=installation.image,
-        service_account=POWERLESS,
+        service_account=TRAINER if installation.training else POWERLESS,
         claim=None if installation.artifacts else CLAIM,
     )
     worker = pods.container(
@@ -133,6 +133,8 @@ def _job(installation: Installation, workers: KedaWorkers) -> Mapping[str, Any]:
         config_maps=[SETTINGS],
         secrets=[SETTINGS],
     )
+    spec = pods.pod(place, worker, grace=_GRACE, restarts="Never")
+    spec.automountServiceAccountToken = installation.training
     disrupted = {"type": "DisruptionTarget", "status": "True"}
     return {
         "parallelism": 1,
@@ -146,7 +148,7 @@ def _job(installation: Installation, workers: KedaWorkers) -> Mapping[str, Any]:
                 "labels": pods.labels(instance="keda", component="worker"),
                 "annotations": {**pods.UNDISTURBED},
             },
-            "spec": pods.pod(place, worker, grace=_GRACE, restarts="Never").to_dict(),
+            "spec": spec.to_dict(),
         },
     }
 

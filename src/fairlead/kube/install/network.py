@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from lightkube.models.meta_v1 import LabelSelector
+from lightkube.models.meta_v1 import LabelSelector, LabelSelectorRequirement
 from lightkube.models.networking_v1 import (
     NetworkPolicyEgressRule,
     NetworkPolicyIngressRule,
@@ -24,7 +24,14 @@ from fairlead.kube.install.installation import (
     SERVING_PORT,
     Installation,
 )
-from fairlead.kube.install.labels import metadata, programs, selected
+from fairlead.kube.install.labels import (
+    COMPONENT,
+    FAIRLEAD,
+    NAME,
+    metadata,
+    programs,
+    selected,
+)
 
 _DNS = 53
 _HTTPS = 443
@@ -46,11 +53,26 @@ def policies(installation: Installation) -> tuple[NetworkPolicy, ...]:
         "gateway": _ingress(_pods("gateway"), SERVING_PORT),
         "programs": _egress(programs(), _to_programs(PORT), _to_programs(SERVING_PORT)),
         **_of_stores(installation),
+        **(_of_training() if installation.training else {}),
     }
     return tuple(
         NetworkPolicy(metadata=metadata(installation, f"fairlead-{name}", "network"), spec=spec)
         for name, spec in specs.items()
     )
+
+
+def _of_training() -> dict[str, NetworkPolicySpec]:
+    """Workers and the ranks that they start reach each other at any port, and workers the API."""
+    both = LabelSelectorRequirement(key=COMPONENT, operator="In", values=["worker", "rank"])
+    pods = LabelSelector(matchLabels={NAME: FAIRLEAD}, matchExpressions=[both])
+    peer = NetworkPolicyPeer(podSelector=pods)
+    among = NetworkPolicySpec(
+        podSelector=pods,
+        policyTypes=["Ingress", "Egress"],
+        ingress=[NetworkPolicyIngressRule(from_=[peer])],
+        egress=[NetworkPolicyEgressRule(to=[peer])],
+    )
+    return {"training": among, "trainer": _egress(_pods("worker"), _to_port(_API_SERVER))}
 
 
 def _of_stores(installation: Installation) -> dict[str, NetworkPolicySpec]:

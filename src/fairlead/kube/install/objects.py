@@ -27,7 +27,7 @@ from fairlead.kube.install.labels import FAIRLEAD, MANAGED_BY, installed
 from fairlead.kube.install.network import policies
 from fairlead.kube.install.own_servers import postgresql, rabbitmq
 from fairlead.kube.install.programs import operator, server, server_service
-from fairlead.kube.install.rights import operator_access, powerless_account
+from fairlead.kube.install.rights import operator_access, powerless_account, trainer_access
 from fairlead.kube.install.stores import Generated
 
 Object: TypeAlias = Any
@@ -62,6 +62,7 @@ def objects(installation: Installation, passwords: Mapping[str, str]) -> tuple[O
         *policies(installation),
         powerless_account(installation),
         *operator_access(installation),
+        *(trainer_access(installation) if installation.training else ()),
         stores.settings_of(installation),
         stores.addresses(installation, passwords),
         *(() if installation.artifacts else (stores.artifacts_claim(installation),)),

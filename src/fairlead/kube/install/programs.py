@@ -25,7 +25,7 @@ from fairlead.kube import pods
 from fairlead.kube.install.installation import HEALTH_PORT, PORT, Installation, Resources
 from fairlead.kube.install.keda import view_maker
 from fairlead.kube.install.labels import installed, metadata, selected
-from fairlead.kube.install.rights import OPERATOR, POWERLESS
+from fairlead.kube.install.rights import OPERATOR, POWERLESS, TRAINER
 from fairlead.kube.install.stores import (
     CLAIM,
     ENDPOINT_TOKEN,
@@ -76,13 +76,14 @@ def server(installation: Installation) -> Deployment:
 
 
 def operator(installation: Installation) -> Deployment:
-    """The operator: the one program that may ask the cluster for something."""
+    """The operator, which may ask the cluster for something."""
     container = _container(
         installation,
         "operator",
         arguments=(
             *("operator", "--health", str(HEALTH_PORT), "--service-account", POWERLESS),
             *(("--no-workers",) if installation.keda else ()),
+            *(("--trainer-account", TRAINER) if installation.training else ()),
         ),
         resources=installation.operator,
         health=_OPERATOR_HEALTH,

@@ -1,4 +1,8 @@
-"""What the operator may do in its namespace, each right with its reason; no other pod has any."""
+"""What programs may do in the namespace of an installation, each right with its reason.
+
+The operator has rights, and so have workers that train with pods of their own, where that is
+installed; no other pod has any.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,8 @@ OPERATOR = "fairlead-operator"
 """The service account of the operator, its Role and its Deployment."""
 POWERLESS = "fairlead"
 """The service account of all other pods: it may do nothing, and they have no token of it."""
+TRAINER = "fairlead-trainer"
+"""The service account of workers whose fits start pods, and its Role."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +119,89 @@ OPERATOR_RIGHTS: Sequence[Right] = (
 )
 
 
+TRAINER_RIGHTS: Sequence[Right] = (
+    Right(
+        group="",
+        resources=("pods",),
+        verbs=("get", "list", "watch", "create", "patch", "delete", "deletecollection"),
+        why="ranks are as its own pod is; sees how they are, and ends them; Spark's executors",
+    ),
+    Right(
+        group="",
+        resources=("pods/log",),
+        verbs=("get",),
+        why="says what a rank printed that failed",
+    ),
+    Right(
+        group="",
+        resources=("events",),
+        verbs=("list",),
+        why="reads why a pod is not made",
+    ),
+    Right(
+        group="batch",
+        resources=("jobs",),
+        verbs=("get", "create", "patch", "delete"),
+        why="with engine: kubernetes, the ranks of a fit are an Indexed Job, which grows",
+    ),
+    Right(
+        group="",
+        resources=("services",),
+        verbs=("create", "patch", "delete"),
+        why="gives ranks names by which they find each other",
+    ),
+    Right(
+        group="",
+        resources=("secrets",),
+        verbs=("create", "patch", "delete"),
+        why="what ranks and their driver know each other by; it asks for none",
+    ),
+    Right(
+        group="",
+        resources=("configmaps",),
+        verbs=("get", "list", "create", "patch", "delete", "deletecollection"),
+        why="with engine: spark, the settings of executors",
+    ),
+    Right(
+        group="",
+        resources=("persistentvolumeclaims",),
+        verbs=("list", "deletecollection"),
+        why="with engine: spark, executors that end leave no volumes",
+    ),
+    Right(
+        group="kubeflow.org",
+        resources=("tfjobs",),
+        verbs=("get", "create", "patch", "delete"),
+        why="with engine: tfjob, the ranks of a fit are a TFJob",
+    ),
+    Right(
+        group="trainer.kubeflow.org",
+        resources=("trainjobs", "trainingruntimes"),
+        verbs=("get", "create", "patch", "delete"),
+        why="with engine: trainjob, they are a TrainJob and what it runs as",
+    ),
+)
+
+
 def operator_access(installation: Installation) -> tuple[ServiceAccount, Role, RoleBinding]:
     """The operator's service account, with its rights in this namespace."""
-    meta = metadata(installation, OPERATOR, "operator")
+    return _access(installation, OPERATOR, "operator", OPERATOR_RIGHTS)
+
+
+def trainer_access(installation: Installation) -> tuple[ServiceAccount, Role, RoleBinding]:
+    """The service account of workers that train with pods of their own, with its rights."""
+    return _access(installation, TRAINER, "worker", TRAINER_RIGHTS)
+
+
+def _access(
+    installation: Installation, name: str, component: str, rights: Sequence[Right]
+) -> tuple[ServiceAccount, Role, RoleBinding]:
+    meta = metadata(installation, name, component)
     rules = [
         PolicyRule(
             apiGroups=[right.group], resources=list(right.resources), verbs=list(right.verbs)
         )
-        for right in OPERATOR_RIGHTS
+        for right in rights
     ]
     group = "rbac.authorization.k8s.io"
     return (
@@ -128,8 +209,8 @@ def operator_access(installation: Installation) -> tuple[ServiceAccount, Role, R
         Role(metadata=meta, rules=rules),
         RoleBinding(
             metadata=meta,
-            roleRef=RoleRef(apiGroup=group, kind="Role", name=OPERATOR),
-            subjects=[Subject(kind="ServiceAccount", name=OPERATOR, namespace=meta.namespace)],
+            roleRef=RoleRef(apiGroup=group, kind="Role", name=name),
+            subjects=[Subject(kind="ServiceAccount", name=name, namespace=meta.namespace)],
         ),
     )
 
