@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.errors import Invalid
+from fairlead.machine import usable_memory
 from fairlead.records import CacheFolder
 
 SERVERS = ("http://", "https://")
@@ -45,6 +46,8 @@ class Settings:
         download_seconds: Seconds that one download may take ($FAIRLEAD_DOWNLOAD_SECONDS).
         ask_again: Whether the server of a URL that was downloaded is asked if it has changed; no
             variable's, but of what wants the data of today.
+        data_memory: Bytes of memory that the rows of a folder of files may take at a time
+            ($FAIRLEAD_DATA_MEMORY); a quarter of what there is if 0.
         max_upload: Bytes that a file may have which is put into the store over the control API
             ($FAIRLEAD_MAX_UPLOAD).
         cache_size: Bytes that local copies of artefacts may have ($FAIRLEAD_CACHE_SIZE).
@@ -63,6 +66,7 @@ class Settings:
     max_download: int = 1 << 30
     download_seconds: float = 300.0
     ask_again: bool = False
+    data_memory: int = 0
     max_upload: int = 8 << 30
     cache_size: int = CacheFolder.size
     lease: float = 10.0
@@ -94,6 +98,16 @@ class Settings:
     def artifacts_cache(self) -> CacheFolder:
         """The folder of local copies of artefacts, where their store is no local folder."""
         return CacheFolder(path=str(self.home.absolute() / "artifacts-cache"), size=self.cache_size)
+
+    @property
+    def memory_for_data(self) -> int:
+        """Bytes of memory that rows may take where they can be had in parts."""
+        return self.data_memory or usable_memory() // 4
+
+    @property
+    def reading(self) -> Path:
+        """The folder of what is being read from folders of files."""
+        return self.home / "reading"
 
     @property
     def downloads(self) -> Path:
@@ -170,6 +184,7 @@ def from_environment(
         allow_private_urls=environ.get("FAIRLEAD_ALLOW_PRIVATE_URLS", "") == "1",
         max_download=_whole(environ, "FAIRLEAD_MAX_DOWNLOAD", 1 << 30),
         download_seconds=_positive(environ, "FAIRLEAD_DOWNLOAD_SECONDS", 300.0),
+        data_memory=_bytes(environ, "FAIRLEAD_DATA_MEMORY", Settings.data_memory),
         max_upload=_bytes(environ, "FAIRLEAD_MAX_UPLOAD", Settings.max_upload),
         cache_size=_bytes(environ, "FAIRLEAD_CACHE_SIZE", CacheFolder.size),
         lease=_positive(environ, "FAIRLEAD_LEASE", 10.0, most=86_400.0),

@@ -66,6 +66,10 @@ class ArtifactBackend(Protocol):
         """Keep a copy of this file. Raises DiskFull, Failed or Unreachable."""
         ...
 
+    def adopt(self, digest: Digest, source: Path) -> None:
+        """As `copy`, of a file that nobody writes to any more: it may be the very same file."""
+        ...
+
     def read(self, digest: Digest) -> bytes:
         """The bytes as they are there. Raises Corrupt where there are none, or Unreachable."""
         ...

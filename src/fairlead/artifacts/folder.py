@@ -68,6 +68,19 @@ class FolderBackend:
         """Keep a copy of this file."""
         self._keep(digest, lambda file: _copy(source, file, digest))
 
+    def adopt(self, digest: Digest, source: Path) -> None:
+        """Keep this very file under a further name; a copy where the disk is another."""
+        file = self._file(digest)
+        with as_failed(f"storing artefact {digest} under {str(self._root)!r}"):
+            make_folder(file.parent)
+            with locked(file.parent, fcntl.LOCK_SH):
+                if self._renewed(digest):
+                    return
+                if _linked(source, file):
+                    self._verified.note(digest, file)
+                    return
+        self.copy(digest, source)
+
     def read(self, digest: Digest) -> bytes:
         """The bytes as they are there."""
         with self._found(digest) as file:
@@ -148,6 +161,18 @@ def _stored(file: Path) -> Stored:
 def _identity(file: Path) -> _Identity:
     found = file.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _linked(source: Path, file: Path) -> bool:
+    """Whether the file could be given this name, too; it is on the disk then."""
+    try:
+        with atomic.renamed(file, mode=atomic.READ_ONLY) as temporary:
+            temporary.hardlink_to(source)
+    except OSError as error:
+        if error.errno in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}:
+            return False
+        raise
+    return True
 
 
 def _copy(source: Path, target: BinaryIO, digest: Digest) -> None:

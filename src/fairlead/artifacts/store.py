@@ -94,6 +94,19 @@ class Artifacts:
         self._backend.copy(digest, path)
         return File(digest=digest, size=size)
 
+    def adopt(self, path: Path, digest: Digest) -> None:
+        """Store this file, to which nobody writes any more, without reading it where that can be.
+
+        Args:
+            path: The file.
+            digest: Of its bytes, as who wrote them knows it.
+
+        Raises:
+            Failed: As `put`.
+            Unreachable: The server did not answer.
+        """
+        self._backend.adopt(checked_digest(digest), path)
+
     def get(self, digest: Digest) -> bytes:
         """The bytes of this digest, verified.
 

@@ -108,6 +108,11 @@ def _named(spec: Spec, base: Path) -> Iterator[_Named]:
     if is_file(spec.data.source):
         name = _inside(spec.data.source)
         path = base / Path(spec.data.source).expanduser()
+        if path.is_dir():
+            raise InvalidData(
+                f"data.source: {str(path)!r} is a folder, which an object of a cluster does not "
+                "hold: run the spec from here with the cluster's stores"
+            )
         yield _Named(key=("data", "source"), path=path, value=name, name=name)
     for index, space in enumerate(spec.search.over):
         where, _, attribute = space.family.rpartition(":")

@@ -6,6 +6,7 @@ The rules of the spec's section `data` that are about columns and cells.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -52,17 +53,11 @@ def assemble(frame: Frame, data: Data) -> Table:
         InvalidData: A cell is not what its column must be, the target has missing values or only
             one value, or there are too few rows.
     """
-    target = _target_name(frame, data)
-    left_out = _left_out(frame, data, target)
-    names = _feature_names(frame, data, target, left_out)
-    _check_rows(frame)
-    looks = {name: _look_at(frame, name, data) for name in names}
-    columns = tuple(_column(frame, name, data, found.type) for name, found in looks.items())
-    known = {name: found.values for name, found in looks.items() if found.values is not None}
-    features = features_of(frame, columns, partial(_refuse, frame, columns, data), known)
+    plan = layout_of(frame, data, rows=len(frame))
+    columns, target = plan.columns, plan.target
+    features = features_of(frame, columns, refusing(frame, columns, data), plan.known)
     _check_encoded(columns, features, data.encoded)
-    found = _look_at(frame, target, data).type
-    values, classes = target_values(frame, target, data, found)
+    values, classes = target_values(frame, target, data, plan.found)
     return Table(
         columns=columns,
         features=features,
@@ -72,10 +67,60 @@ def assemble(frame: Frame, data: Data) -> Table:
         fingerprint=fingerprint(columns, features, target, values, classes),
         missing=frame.missing,
         notes=(
-            *_index_notes(frame, data, left_out),
+            *plan.notes,
             *_line_notes(frame, _found_texts(columns, features, target, classes)),
         ),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Which columns a table has, and what they are.
+
+    Args:
+        columns: The feature columns.
+        target: Name of the target.
+        found: What the target's cells are.
+        known: Numbers of columns that were made to find out what they are.
+        notes: On columns that are left out.
+    """
+
+    columns: tuple[Column, ...]
+    target: str
+    found: FoundType
+    known: Mapping[str, NDArray[np.float64]]
+    notes: tuple[str, ...]
+
+
+def layout_of(frame: Frame, data: Data, *, rows: int) -> Layout:
+    """The layout of the table that the spec asks for.
+
+    Args:
+        frame: All rows, or the first of a file that says what its cells are.
+        data: The spec's section.
+        rows: How many rows the data has.
+
+    Raises:
+        InvalidSpec: `data` names columns that are not there, or leaves none.
+        InvalidData: There are too few rows, or a column is not what it must be.
+    """
+    target = _target_name(frame, data)
+    left_out = _left_out(frame, data, target)
+    names = _feature_names(frame, data, target, left_out)
+    _check_rows(rows)
+    looks = {name: _look_at(frame, name, data) for name in names}
+    return Layout(
+        columns=tuple(_column(frame, name, data, found.type) for name, found in looks.items()),
+        target=target,
+        found=_look_at(frame, target, data).type,
+        known={name: look.values for name, look in looks.items() if look.values is not None},
+        notes=tuple(_index_notes(frame, data, left_out)),
+    )
+
+
+def refusing(frame: Frame, columns: Sequence[Column], data: Data) -> Refuse:
+    """What refuses a cell of this frame."""
+    return partial(_refuse, frame, columns, data)
 
 
 def features_of(
@@ -122,18 +167,48 @@ def check_missing(table: Table, data: Data) -> None:
     """
     missing = np.isnan(table.features.numbers)
     names = table.signature.sources
-    for at, name in enumerate(names):
-        if missing[:, at].all():
+    check_present(names, np.logical_not(np.logical_and.reduce(missing, axis=0)))
+    if data.impute is None:
+        refuse_missing(missing, names)
+
+
+def check_present(names: Sequence[str], present: NDArray[np.bool_]) -> None:
+    """Refuse a column that has no value in any row.
+
+    Args:
+        names: What each column of numbers is made of.
+        present: Whether it has a value anywhere.
+
+    Raises:
+        InvalidData: Names it.
+    """
+    for name, is_there in zip(names, present, strict=True):
+        if not is_there:
             raise InvalidData(
                 f"data.source: column {name!r} has no value in any row; name it in data.drop"
             )
-    if data.impute is None and missing.any():
+
+
+def refuse_missing(
+    missing: NDArray[np.bool_], names: Sequence[str], frame: Frame | None = None
+) -> None:
+    """Refuse missing numbers.
+
+    Args:
+        missing: bool [rows, columns of numbers].
+        names: What each of these columns is made of.
+        frame: Where the rows are from, if they are not all there are.
+
+    Raises:
+        InvalidData: Names the first such row and column.
+    """
+    if missing.any():
         of_dates = np.sort(np.unique(names, return_index=True)[1])  # one part is enough of each
         shown = [names[place] for place in of_dates.tolist()]
-        raise InvalidData(f"data.source: {_missing(missing[:, of_dates], shown)}")
+        raise InvalidData(f"data.source: {_missing(missing[:, of_dates], shown, frame)}")
 
 
-def _missing(missing: NDArray[np.bool_], names: Sequence[str]) -> str:
+def _missing(missing: NDArray[np.bool_], names: Sequence[str], frame: Frame | None = None) -> str:
     """What is missing, and what to do about it."""
     row, at = np.argwhere(missing)[0].tolist()
     others = int(missing.sum()) - 1
@@ -141,8 +216,11 @@ def _missing(missing: NDArray[np.bool_], names: Sequence[str]) -> str:
     where = f", in {listed(also)}" if len(also) > 1 else ""
     cells = "1 more cell is" if others == 1 else f"{others} more cells are"
     more = f" ({cells} missing{where})" if others else ""
+    if frame is not None and others:
+        more = f" ({cells} missing in the {len(missing)} rows from {frame.place(0)}{where})"
+    place = f"row {row + 1}" if frame is None else frame.place(row)
     return (
-        f"row {row + 1}, column {names[at]!r} has no value{more}; say what stands for it in "
+        f"{place}, column {names[at]!r} has no value{more}; say what stands for it in "
         "data.impute (mean, median, most_frequent or a number), or name the column in data.drop"
     )
 
@@ -239,10 +317,10 @@ def _check_named(key: str, name: str, frame: Frame, target: str) -> None:
         raise InvalidSpec(f"data.{key}: {name!r} is the target")
 
 
-def _check_rows(frame: Frame) -> None:
-    if len(frame) < _FEWEST_ROWS:
+def _check_rows(rows: int) -> None:
+    if rows < _FEWEST_ROWS:
         raise InvalidData(
-            f"data.source: the data has {len(frame)} rows; at least {_FEWEST_ROWS} are needed"
+            f"data.source: the data has {rows} rows; at least {_FEWEST_ROWS} are needed"
         )
 
 
@@ -285,20 +363,25 @@ def _refuse_text(frame: Frame, name: str, data: Data) -> None:
     row, why = (0, "text by the file's word") if zero is None else (zero, "text: it begins with 0")
     if len(cells):
         raise InvalidData(
-            f"data.source: row {row + 1}, column {name!r}: {shown(cells[row].as_py())} is {why}; "
-            f"name the column in data.encode ({{{key}: onehot}}) to use it as text, in data.types "
-            f"({{{key}: number}}) to use its numbers, or in data.drop"
+            f"data.source: {frame.place(row)}, column {name!r}: {shown(cells[row].as_py())} is "
+            f"{why}; name the column in data.encode ({{{key}: onehot}}) to use it as text, in "
+            f"data.types ({{{key}: number}}) to use its numbers, or in data.drop"
         )
 
 
 def _check_encoded(columns: Sequence[Column], features: Features, most: int) -> None:
     for name, found in _encoded(columns, features):
-        if len(found) > most:
-            raise InvalidData(
-                f"data.encode: column {name!r} holds {len(found)} different texts, and onehot "
-                f"makes a column of each; at most {most} may be (data.encoded: {len(found)} lets "
-                "them); a column that tells the rows apart belongs in data.drop"
-            )
+        check_texts(name, len(found), most)
+
+
+def check_texts(name: str, many: int, most: int) -> None:
+    """Refuse a column of too many different texts. Raises InvalidData."""
+    if many > most:
+        raise InvalidData(
+            f"data.encode: column {name!r} holds {many} different texts, and onehot "
+            f"makes a column of each; at most {most} may be (data.encoded: {many} lets "
+            "them); a column that tells the rows apart belongs in data.drop"
+        )
 
 
 def _beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[np.generic]) -> NDArray[Any]:
@@ -331,7 +414,8 @@ def _refuse(
     frame: Frame, columns: Sequence[Column], data: Data, fault: CellError, name: str
 ) -> NoReturn:
     """Refuse the first cell that is no number, and with it all that would be refused after it."""
-    where = f"data.source: row {fault.row + 1}, column {name!r}: {shown(fault.cell)} is {fault.why}"
+    at = f"{frame.place(fault.row)}, column {name!r}"
+    where = f"data.source: {at}: {shown(fault.cell)} is {fault.why}"
     if data.encode.get(name) == "date":
         raise InvalidData(f"{where}; {suggestions.for_odd_date(fault.cell)}")
     if data.types.get(name) == "boolean":
@@ -368,4 +452,4 @@ def _missing_too(frame: Frame, names: Sequence[str], data: Data) -> str:
     missing = _beside(list(known.values()), len(frame), np.bool_)
     if data.impute is not None or not missing.any():
         return ""
-    return f"; and {_missing(missing, list(known))}"
+    return f"; and {_missing(missing, list(known), frame if frame.part else None)}"

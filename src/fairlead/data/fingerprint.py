@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fairlead.data.table import Features
 from fairlead.records import Column, Digest, Scalar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fairlead.data.table import Features
+
 _MISSING_TEXT = b"\x00" * 8
+_BLOCK = 1 << 16  # rows that are hashed at a time
 
 
 def fingerprint(
@@ -42,18 +44,54 @@ def fingerprint(
         SHA-256 over names, kinds, texts and classes as JSON, then the numbers, codes and target as
         little-endian bytes with one NaN and one zero.
     """
-    says = {
-        "rows": len(features),
-        "columns": [said(column) for column in columns],
-        "categories": features.categories,
-        "target": target_name,
-        "classes": None if classes is None else list(classes),
-    }
-    digest = hashlib.sha256(json.dumps(says, sort_keys=True, ensure_ascii=True).encode())
-    digest.update(_bits(features.numbers).tobytes())
-    digest.update(np.ascontiguousarray(features.text, "<i4").tobytes())
-    digest.update(_bits(target).tobytes() if classes is None else target.astype("<i8").tobytes())
-    return digest.hexdigest()
+    digest = Fingerprint(
+        len(features), columns, features.categories, target_name=target_name, classes=classes
+    )
+    for values in (features.numbers, features.text, target):
+        for start in range(0, len(values), _BLOCK):
+            digest.update(values[start : start + _BLOCK])
+    return digest.digest()
+
+
+class Fingerprint:
+    """A fingerprint in the making: it is told the numbers, the codes and the target, in parts.
+
+    Args:
+        rows: How many the table has.
+        columns: The feature columns in order.
+        categories: For each text column its texts, sorted.
+        target_name: Name of the target column.
+        classes: The target's distinct values; None for regression.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        columns: Sequence[Column],
+        categories: Sequence[Sequence[str]],
+        *,
+        target_name: str,
+        classes: Sequence[Scalar] | None,
+    ) -> None:
+        says = {
+            "rows": rows,
+            "columns": [said(column) for column in columns],
+            "categories": categories,
+            "target": target_name,
+            "classes": None if classes is None else list(classes),
+        }
+        self._hash = hashlib.sha256(json.dumps(says, sort_keys=True, ensure_ascii=True).encode())
+
+    def update(self, rows: NDArray[Any]) -> None:
+        """Some rows of the numbers, then of the codes, then of the target, each in order."""
+        if rows.dtype.kind == "f":
+            self._hash.update(_bits(rows).tobytes())
+        else:
+            self._hash.update(np.ascontiguousarray(rows, f"<i{rows.dtype.itemsize}").tobytes())
+
+    def digest(self) -> Digest:
+        """What all of it comes to."""
+        return self._hash.hexdigest()
 
 
 def said(column: Column) -> list[str]:
@@ -69,7 +107,16 @@ def row_hashes(features: Features) -> NDArray[np.uint64]:
     Returns:
         uint64 [rows]: the first 8 bytes of BLAKE2b over the row.
     """
-    words = np.hstack([_bits(features.numbers), _words(features)])
+    tables = [_texts(texts) for texts in features.categories]
+    hashes = np.empty(len(features), np.uint64)
+    for start in range(0, len(features), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        words = np.hstack([_bits(features.numbers[rows]), _words(features.text[rows], tables)])
+        hashes[rows] = _hashed(words)
+    return hashes
+
+
+def _hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     width = words.shape[1] * words.itemsize
     content = memoryview(words.tobytes())
     hashes = b"".join(
@@ -86,13 +133,15 @@ def _bits(values: NDArray[np.float64]) -> NDArray[np.uint64]:
     return words
 
 
-def _words(features: Features) -> NDArray[np.uint64]:
+def _words(codes: NDArray[np.int32], tables: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     """A word for each text cell; the code -1 of a missing one finds the last."""
-    columns = [
-        np.frombuffer(b"".join([*map(_word, texts), _MISSING_TEXT]), "<u8")[features.text[:, at]]
-        for at, texts in enumerate(features.categories)
-    ]
-    return np.column_stack(columns) if columns else np.empty((len(features), 0), "<u8")
+    columns = [words[codes[:, at]] for at, words in enumerate(tables)]
+    return np.column_stack(columns) if columns else np.empty((len(codes), 0), "<u8")
+
+
+def _texts(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """A word for each text of a column, and one for a missing text."""
+    return np.frombuffer(b"".join([*map(_word, texts), _MISSING_TEXT]), "<u8")
 
 
 def _word(text: str) -> bytes:

@@ -31,6 +31,8 @@ class Frame:
         index: Names of the columns that are the index of a pandas DataFrame.
         other: What the columns are that hold neither numbers nor text nor dates.
         dialect: Of a text file; None for files that say what their cells are.
+        part: Name of the file, where the data has several.
+        before: Rows of that file that come before these.
     """
 
     names: tuple[str, ...]
@@ -39,6 +41,8 @@ class Frame:
     index: frozenset[str] = frozenset()
     other: Mapping[str, str] = field(default_factory=dict)
     dialect: Dialect | None = None
+    part: str | None = None
+    before: int = 0
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -57,6 +61,11 @@ class Frame:
     def missing(self) -> tuple[str, ...]:
         """Texts that stand for a missing one."""
         return EMPTY if self.dialect is None else self.dialect.missing
+
+    def place(self, row: int) -> str:
+        """A row in a message: its number in its file, which is named where there are several."""
+        number = f"row {self.before + row + 1}"
+        return number if self.part is None else f"{self.part!r}, {number}"
 
     def renamed(self, names: Sequence[str]) -> Frame:
         """The same cells under other names."""

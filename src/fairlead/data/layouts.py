@@ -328,6 +328,19 @@ def parquet(content: bytes, *, limit: int, wanted: Collection[str] | None = None
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InvalidData(f"data.source: the file cannot be read as Parquet: {reason}") from error
+    return of_arrow(table, wanted)
+
+
+def of_arrow(table: pa.Table, wanted: Collection[str] | None = None) -> Frame:
+    """The cells of a Parquet file, or of a part of one.
+
+    Args:
+        table: As Arrow read it.
+        wanted: Columns that are used; all if None.
+
+    Raises:
+        InvalidData: Names do not tell the columns apart, or what pandas left there is damaged.
+    """
     cells = [typed(column) for column in table.columns]
     frame = named(table.column_names, cells, wanted=wanted)
     kinds = {name: one.type for name, one in zip(frame.names, frame.cells, strict=True)}

@@ -2,7 +2,8 @@
 
 Find the bytes (source.py), unpack them (archive.py), parse them into a frame (delimited.py,
 layouts.py) as the file is written (dialect.py), and assemble the table (assemble.py), or say what
-would read it (suggestions.py).
+would read it (suggestions.py). A folder of files (parquet_folder.py) is read in parts, by the same
+rules (accumulate.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fairlead.data import delimited, layouts
+from fairlead.data.accumulate import table_of
 from fairlead.data.archive import File, refuse_binary, unpack
 from fairlead.data.assemble import assemble, check_missing
 from fairlead.data.catalog import ENTRIES, Entry
@@ -22,6 +24,8 @@ from fairlead.data.dialect import Dialect
 from fairlead.data.download import Progress
 from fairlead.data.frame import Frame
 from fairlead.data.layouts import Format, format_of
+from fairlead.data.parquet_folder import folder_of
+from fairlead.data.scratch import Scratch
 from fairlead.data.source import Place, fetch, labels_of, name_of, place_of, place_of_entry
 from fairlead.data.table import Table
 from fairlead.errors import InvalidData, InvalidSpec, Unreachable
@@ -64,10 +68,27 @@ def read(data: Data, *, base: Path, settings: Settings, progress: Progress | Non
         beside = replace(settings, data=mirrors, ask_again=False)  # the catalog's never change
         return _read_entry(entry, data, beside, progress)
     place = place_of(data, base=base, settings=settings)
+    if isinstance(place, Path) and place.is_dir():
+        return _of_folder(place, data, settings)
     frame = _frame(place, data, settings, progress, digest=_plain(data.digest))
     table = assemble(frame, _with_label(data, frame))
     check_missing(table, data)
     return table
+
+
+def _of_folder(place: Path, data: Data, settings: Settings) -> Table:
+    if data.format not in {"auto", "parquet"}:
+        raise InvalidSpec(
+            f"data.format: {data.format!r} is of a file, and {str(place)!r} is a folder: of a "
+            "folder, Parquet files are read; leave it out"
+        )
+    if data.digest is not None:
+        raise InvalidSpec(
+            f"data.digest: it is of a file, and {str(place)!r} is a folder; leave it out"
+        )
+    folder = folder_of(place)
+    scratch, memory = Scratch(settings.reading), settings.memory_for_data
+    return table_of(folder, data, scratch=scratch, memory=memory)
 
 
 def reference(entry: Entry, settings: Settings) -> Table | None:

@@ -22,14 +22,14 @@ from fairlead.spec.document import Data
 _PIECE = 1 << 24
 
 Place: TypeAlias = Path | str
-"""A file, or a URL."""
+"""A file or a folder of files, or a URL."""
 
 
 def place_of(data: Data, *, base: Path, settings: Settings) -> Place:
     """Where a source that is no catalog name is.
 
     Raises:
-        InvalidSpec: It is no file, or not an address that is allowed.
+        InvalidSpec: It is no file and no folder, or not an address that is allowed.
     """
     if "://" in data.source:
         url = parse(data.source, private=settings.allow_private_urls)
@@ -41,8 +41,10 @@ def place_of(data: Data, *, base: Path, settings: Settings) -> Place:
             f"data.source: {data.source!r} is neither a file ({str(path)!r}) nor one of the "
             f"catalog ({', '.join(ENTRIES)}){hint}"
         )
-    if not path.is_file():
-        raise InvalidSpec(f"data.source: {str(path)!r} is not a file; name the file itself")
+    if not path.is_file() and not path.is_dir():
+        raise InvalidSpec(
+            f"data.source: {str(path)!r} is neither a file nor a folder; name one of them"
+        )
     return path
 
 

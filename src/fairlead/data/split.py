@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fairlead.data.fingerprint import row_hashes
 from fairlead.data.table import Table
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Scalar
@@ -185,7 +184,7 @@ def _dealt(counts: NDArray[np.int64], rows: int, draw: np.random.RandomState) ->
 
 
 def _by_hash(table: Table, share: float, seed: int) -> tuple[Rows, Rows]:
-    places = _places(row_hashes(table.features), seed)
+    places = _places(table.row_hashes, seed)
     held = places < share
     return np.flatnonzero(~held), np.flatnonzero(held)
 

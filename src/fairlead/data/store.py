@@ -1,4 +1,7 @@
-"""Tables in the artefact store: arrays as .npy artefacts, named by a small one in JSON."""
+"""Tables in the artefact store: arrays as .npy artefacts, named by a small one in JSON.
+
+What each row of a large table is known by is kept with it, so that no step reads all rows for that.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from fairlead.artifacts.backend import is_digest
 from fairlead.data.fingerprint import said
 from fairlead.data.table import Features, Table
 from fairlead.records import CellType, Column, ColumnKind, Digest, File
@@ -25,6 +29,10 @@ class Artifacts(Protocol):
         """Keep these bytes."""
         ...
 
+    def adopt(self, path: Path, digest: Digest) -> None:
+        """Keep this file, to which nobody writes any more."""
+        ...
+
     def get(self, digest: Digest) -> bytes:
         """The bytes of this digest. Raises Corrupt."""
         ...
@@ -32,6 +40,10 @@ class Artifacts(Protocol):
     def path(self, digest: Digest) -> Path:
         """A local file with the bytes of this digest. Raises Corrupt."""
         ...
+
+
+LARGE = 256 << 20
+"""Bytes of features from which on what each row is known by is kept."""
 
 
 def save(table: Table, artifacts: Artifacts) -> Digest:
@@ -45,8 +57,10 @@ def save(table: Table, artifacts: Artifacts) -> Digest:
         "text": table.features.text,
         "target": table.target,
     }
+    if table.features.size >= LARGE:  # and of no other: a table has one digest, however it was read
+        arrays["hashes"] = table.row_hashes
     says = {
-        "arrays": {name: artifacts.put(_npy(array)).digest for name, array in arrays.items()},
+        "arrays": {name: _kept(array, artifacts) for name, array in arrays.items()},
         "columns": [said(column) for column in table.columns],
         "categories": table.features.categories,
         "target": table.target_name,
@@ -73,6 +87,7 @@ def load(digest: Digest, artifacts: Artifacts) -> Table:
         classes=None if says["classes"] is None else tuple(says["classes"]),
         fingerprint=says["fingerprint"],
         missing=None if says.get("missing") is None else tuple(says["missing"]),
+        hashes=arrays.get("hashes"),
     )
 
 
@@ -91,6 +106,26 @@ def _features(arrays: Mapping[str, NDArray[Any]], says: Mapping[str, Any]) -> Fe
         text=arrays["text"],
         categories=tuple(tuple(texts) for texts in says["categories"]),
     )
+
+
+def _kept(array: NDArray[Any], artifacts: Artifacts) -> Digest:
+    """Keep an array; one that is the map of a whole file is not read."""
+    if (path := _file_of(array)) is None:
+        return artifacts.put(_npy(array)).digest
+    artifacts.adopt(path, path.name)
+    return path.name
+
+
+def _file_of(array: NDArray[Any]) -> Path | None:
+    """The file that an array is the map of, if it is named by the digest of its bytes."""
+    if not isinstance(array, np.memmap) or array.filename is None or array.mode != "r":
+        return None
+    path = Path(array.filename)
+    if not is_digest(path.name) or not path.is_file():
+        return None
+    whole = np.load(path, mmap_mode="r", allow_pickle=False)
+    same = (whole.shape, whole.dtype, whole.strides) == (array.shape, array.dtype, array.strides)
+    return path if same else None
 
 
 def _npy(array: NDArray[Any]) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fairlead.records import Column, Scalar, Signature
@@ -10,6 +11,8 @@ from fairlead.records import Column, Scalar, Signature
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from fairlead.data.scratch import Scratch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,11 @@ class Features:
     def __len__(self) -> int:
         """Number of rows."""
         return int(self.numbers.shape[0])
+
+    @property
+    def size(self) -> int:
+        """Bytes of its arrays."""
+        return int(self.numbers.nbytes + self.text.nbytes)
 
     def take(self, rows: NDArray[np.intp]) -> Features:
         """These rows, in this order, as a copy."""
@@ -50,6 +58,8 @@ class Table:
         fingerprint: Digest of all of the above, the same for every file that says the same.
         missing: Texts that stand for a missing one in a text column; as `Signature.missing`.
         notes: What a person should know of how it was read, a line each; they are not kept.
+        hashes: uint64 [rows], what each row is known by, where that was found out before.
+        scratch: The folder of the files that its arrays are maps of, which goes with it.
     """
 
     columns: tuple[Column, ...]
@@ -60,6 +70,15 @@ class Table:
     fingerprint: str
     missing: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    hashes: NDArray[np.uint64] | None = None
+    scratch: Scratch | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def row_hashes(self) -> NDArray[np.uint64]:
+        """What each row is known by, uint64 [rows]."""
+        from fairlead.data.fingerprint import row_hashes
+
+        return row_hashes(self.features) if self.hashes is None else self.hashes
 
     @property
     def signature(self) -> Signature:

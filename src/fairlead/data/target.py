@@ -51,6 +51,31 @@ def target_values(
         InvalidData: A cell is missing or not what it must be, or there is only one value.
         InvalidSpec: Amounts are to be predicted of what is to be text.
     """
+    check_target(frame, name, data, found)
+    cells = frame[name]
+    if is_amount(data, found):
+        values = amounts(frame, name, data, found)
+        check_varies(bool(np.ptp(values) > 0), cells, name)
+        return values, None
+    if data.task == "auto" and found == "text" and name not in data.types:
+        _check_not_mixed(frame, name)
+    labels = labels_of(frame, name, data, found)
+    if isinstance(labels, np.ndarray):
+        check_varies(bool(np.ptp(labels) > 0), cells, name)
+        distinct, indexes = np.unique(labels, return_inverse=True)
+        return indexes.astype(np.int64), classes_of(distinct)
+    codes, categories = coded(labels)
+    check_varies(len(categories) > 1, cells, name)
+    return codes.astype(np.int64), categories
+
+
+def check_target(frame: Frame, name: str, data: Data, found: FoundType) -> None:
+    """Refuse a target, or some rows of one, that cannot be predicted as the spec asks.
+
+    Raises:
+        InvalidData: A cell is missing, or the column holds what cannot be predicted.
+        InvalidSpec: Amounts are to be predicted of what is to be text.
+    """
     cells = frame[name]
     if cells.null_count:
         row = cells.is_null().index(pa.scalar(value=True)).as_py()
@@ -67,18 +92,36 @@ def target_values(
             f"data.types: {name!r} is the target, and data.task: regression predicts numbers; "
             f"leave out one of them, or say {{{yaml_key(name)}: number}} to read numbers from text"
         )
-    if data.task == "regression" or (data.task == "auto" and found == "number"):
-        return _amounts(frame, name, data, found), None
-    if data.task == "auto" and found == "text" and name not in data.types:
-        _check_not_mixed(frame, name)
-    return _classes(frame, name, data, found)
+
+
+def is_amount(data: Data, found: FoundType) -> bool:
+    """Whether the target's values are amounts, and not classes."""
+    return data.task == "regression" or (data.task == "auto" and found == "number")
+
+
+def labels_of(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[np.float64] | Cells:
+    """What tells the classes of these rows apart: numbers, or strings.
+
+    Raises:
+        InvalidData: A cell is not what it must be.
+    """
+    if found == "number":
+        return amounts(frame, name, data, found)
+    if found == "boolean":
+        _check_truths(frame, name)
+    return texts(frame[name], known_by(found), frame.spelling)
+
+
+def classes_of(distinct: NDArray[np.float64]) -> tuple[Scalar, ...]:
+    """The classes whose labels are these numbers, sorted."""
+    return tuple(_plain(value) for value in distinct.tolist())
 
 
 def _refuse_target(row: int, name: str, frame: Frame) -> NoReturn:
     how = "" if frame.dialect is None else " (data.missing has the texts that stand for none)"
     raise InvalidData(
-        f"data.source: row {row + 1} has no value in the target column {name!r}{how}; leave such "
-        "rows out of the file"
+        f"data.source: {frame.place(row)} has no value in the target column {name!r}{how}; leave "
+        "such rows out of the file"
     )
 
 
@@ -87,9 +130,9 @@ def _check_no_dates(frame: Frame, name: str) -> None:
     cells = frame[name]
     if suggestions.are_dates(cells):
         raise InvalidData(
-            f"data.target: row 1, column {name!r}: {shown(cells[0].as_py())} is a date, which "
-            "cannot be predicted; write it as numbers, or say data.task: classification if the "
-            "dates are classes"
+            f"data.target: {frame.place(0)}, column {name!r}: {shown(cells[0].as_py())} is a date, "
+            "which cannot be predicted; write it as numbers, or say data.task: classification if "
+            "the dates are classes"
         )
 
 
@@ -113,7 +156,7 @@ def _check_not_mixed(frame: Frame, name: str) -> None:
     key = suggestions.for_numbers(frame, name, fault)
     others = "text, not a number" if marks else "text, and other cells are numbers"
     raise InvalidData(
-        f"data.target: row {row + 1}, column {name!r}: {shown(fault.cell)} is {others}; "
+        f"data.target: {frame.place(row)}, column {name!r}: {shown(fault.cell)} is {others}; "
         f"{f'{key}; or ' if key else ''}correct the cell, or say data.task: "
         "classification if all of them are classes"
     )
@@ -130,20 +173,25 @@ def _check_truths_alike(frame: Frame, name: str) -> None:
     if isinstance(fault, CellError):
         if mostly:
             raise InvalidData(
-                f"{_said(fault, name)}, and other cells are; correct the cell, or say data.task: "
-                "classification if all of them are classes"
+                f"{_said(frame, fault, name)}, and other cells are; correct the cell, or say "
+                "data.task: classification if all of them are classes"
             )
         return
     row = int((words != mostly).argmax())
     kinds = ("0 or 1", "true or false")
     odd = CellError(row=row, cell=str(frame[name][row].as_py()), why=kinds[not mostly])
     raise InvalidData(
-        f"{_said(odd, name)}, and other cells are {kinds[mostly]}; data.types "
+        f"{_said(frame, odd, name)}, and other cells are {kinds[mostly]}; data.types "
         f"({{{yaml_key(name)}: boolean}}) takes both for truth values; or write them alike"
     )
 
 
-def _amounts(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[np.float64]:
+def amounts(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[np.float64]:
+    """The target of these rows as numbers.
+
+    Raises:
+        InvalidData: A cell is missing or no number.
+    """
     cells = frame[name]
     if (
         found == "text"
@@ -158,11 +206,10 @@ def _amounts(frame: Frame, name: str, data: Data, found: FoundType) -> NDArray[n
     if isinstance(values, CellError):
         key = suggestions.for_numbers(frame, name, values)
         raise InvalidData(
-            f"{_said(values, name)}; {f'{key}; ' if key else ''}{_for_classes(name, data)}"
+            f"{_said(frame, values, name)}; {f'{key}; ' if key else ''}{_for_classes(name, data)}"
         )
     if np.isnan(values).any():
         _refuse_target(int(np.isnan(values).argmax()), name, frame)
-    _check_varies(bool(np.ptp(values) > 0), cells, name)
     return values
 
 
@@ -172,25 +219,10 @@ def _for_classes(name: str, data: Data) -> str:
     return "a text target is for data.task classification"
 
 
-def _classes(
-    frame: Frame, name: str, data: Data, found: FoundType
-) -> tuple[NDArray[np.int64], tuple[Scalar, ...]]:
-    cells = frame[name]
-    if found == "number":
-        amounts = _amounts(frame, name, data, found)
-        distinct, indexes = np.unique(amounts, return_inverse=True)
-        return indexes.astype(np.int64), tuple(_plain(value) for value in distinct.tolist())
-    if found == "boolean":
-        _check_truths(frame, name)
-    codes, categories = coded(texts(cells, known_by(found), frame.spelling))
-    _check_varies(len(categories) > 1, cells, name)
-    return codes.astype(np.int64), categories
-
-
 def _check_truths(frame: Frame, name: str) -> None:
     fault = numbers(frame[name], frame.spelling, truths=True)
     if isinstance(fault, CellError):
-        raise InvalidData(f"{_said(fault, name)}; {_for_truths(frame, name)}")
+        raise InvalidData(f"{_said(frame, fault, name)}; {_for_truths(frame, name)}")
 
 
 def _for_truths(frame: Frame, name: str) -> str:
@@ -200,15 +232,17 @@ def _for_truths(frame: Frame, name: str) -> str:
     return f"correct the cell, or leave {name!r} out of data.types"
 
 
-def _said(fault: CellError, name: str) -> str:
-    return f"data.target: row {fault.row + 1}, column {name!r}: {shown(fault.cell)} is {fault.why}"
+def _said(frame: Frame, fault: CellError, name: str) -> str:
+    at = f"{frame.place(fault.row)}, column {name!r}"
+    return f"data.target: {at}: {shown(fault.cell)} is {fault.why}"
 
 
 def _plain(value: float) -> int | float:
     return int(value) if value.is_integer() else value
 
 
-def _check_varies(varies: bool, cells: Cells, name: str) -> None:  # noqa: FBT001 - an assertion
+def check_varies(varies: bool, cells: Cells, name: str) -> None:  # noqa: FBT001 - an assertion
+    """Refuse a target of one value, which the cells begin with. Raises InvalidData."""
     if not varies:
         raise InvalidData(
             f"data.target: column {name!r} is {shown(cells[0].as_py())} in every row: there is "

@@ -255,7 +255,8 @@ class Data(_Section):
     """Where the rows come from and how they are read."""
 
     source: Line = Field(
-        description="a catalog name, a path (relative to the spec), or an https:// URL",
+        description="a catalog name, a path (relative to the spec) of a file or of a folder of "
+        "Parquet files, or an https:// URL",
         examples=["boston", "california", "diabetes", "digits", "mnist", "rows.csv"],
     )
     target: Line | None = Field(
