@@ -65,7 +65,11 @@ class RankMaker(Protocol):
         ...
 
     def grown(self, ranks: int) -> Mapping[str, Any]:
-        """The merge patch that makes the object have so many ranks."""
+        """The merge patch that makes the object have so many ranks.
+
+        Raises:
+            Invalid: Such an object does not grow.
+        """
         ...
 
     def making(self, found: Any) -> Making:

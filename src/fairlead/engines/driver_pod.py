@@ -16,6 +16,7 @@ from fairlead.kube.pod_status import metadata_of
 
 VARIABLE = "POD_NAME"
 """The environment variable of each pod of Fairlead that has its name."""
+_IN_A_CLUSTER = "KUBERNETES_SERVICE_HOST"
 _OF_KUBERNETES = "node.kubernetes.io/"
 """What the keys of taints begin with that every pod tolerates for a while."""
 
@@ -35,24 +36,26 @@ class DriverPod:
     owner: OwnerReference
 
 
-def driver_pod(cluster: Cluster, *, engine: str) -> DriverPod:
-    """The pod that this process runs in.
+def refuse_outside(engine: str) -> None:
+    """Refuse a process that runs in no pod.
 
     Args:
-        cluster: That it is in.
-        engine: The `train.engine` that needs it.
+        engine: The `train.engine` that needs one.
 
     Raises:
-        Invalid: It runs in none.
+        Invalid: It does not.
     """
-    name = os.environ.get(VARIABLE)
-    if name is None:
+    if VARIABLE not in os.environ or _IN_A_CLUSTER not in os.environ:
         raise Invalid(
             f"train.engine: {engine} starts pods that call this process, which is in no pod "
             "itself: run the study on the cluster (--on kubernetes)",
             code="driver_not_reachable",
         )
-    return as_driver(cluster.get(Pod, name))
+
+
+def driver_pod(cluster: Cluster) -> DriverPod:
+    """The pod that this process runs in."""
+    return as_driver(cluster.get(Pod, os.environ[VARIABLE]))
 
 
 def as_driver(pod: Pod) -> DriverPod:

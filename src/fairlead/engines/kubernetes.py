@@ -26,7 +26,7 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 """The label and the annotation of a pod that have its number."""
 
 _CONTAINER = "rank"
-_RESTARTS = 1000
+RESTARTS = 1000
 """So often a rank may fail: whether it is worth another try is for the driver to decide."""
 _KEPT = 600
 """Seconds for which a Job that is over is kept with its logs."""
@@ -75,7 +75,7 @@ class IndexedJobs:
         return Job(
             metadata=gang_metadata(gang, owner),
             spec=JobSpec(
-                backoffLimitPerIndex=_RESTARTS,
+                backoffLimitPerIndex=RESTARTS,
                 completionMode="Indexed",
                 completions=gang.ranks,
                 parallelism=gang.ranks,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from lightkube.resources.core_v1 import Pod
 
 from fairlead.engines.driver_pod import as_driver
+from fairlead.engines.on_cluster import NAMES, engine_on_cluster
+from fairlead.errors import Invalid
 from fairlead.kube.place import PodPlace, Taint
 
 POD = {
@@ -47,3 +50,14 @@ def test_what_is_owned_goes_with_the_pod() -> None:
     owner = as_driver(Pod.from_dict(POD)).owner
     assert (owner.kind, owner.name, owner.uid) == ("Pod", "w-1-abcde", "1234")
     assert not owner.blockOwnerDeletion
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_driver_that_is_in_no_pod_is_told_to_go_into_one(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("POD_NAME", "mine")
+    with pytest.raises(Invalid, match="--on kubernetes") as refused:
+        engine_on_cluster(name)
+    assert refused.value.code == "driver_not_reachable"

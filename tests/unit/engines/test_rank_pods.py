@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,20 +16,32 @@ from fairlead.engines.engine import ADDRESS, RANK, SECRET
 from fairlead.engines.kubernetes import INDEX, IndexedJobs
 from fairlead.engines.rank_pods import DIGEST_ANNOTATION, gang_digest, gang_secret, refuse_gang
 from fairlead.engines.tfjob import TFJobs
+from fairlead.engines.trainjob import TrainJobs
 from fairlead.errors import Invalid
 from fairlead.kube.place import PodPlace
 
-MAKERS = [IndexedJobs(), TFJobs()]
+MAKERS = [IndexedJobs(), TFJobs(), TrainJobs()]
 AS_NAMED = pytest.mark.parametrize("maker", MAKERS, ids=lambda one: one.name)
 
 
 def template(maker: RankMaker, **changes: Any) -> dict[str, Any]:
     """The pod of the ranks, as the API server is given it."""
-    *_, made = maker.objects(replace(GANG, **changes), PLACE, OWNER)
-    spec: dict[str, Any] = made.to_dict()["spec"]
-    worker = spec["tfReplicaSpecs"]["Worker"] if "tfReplicaSpecs" in spec else spec
-    found: dict[str, Any] = worker["template"]
+    (found,) = templates(
+        [one.to_dict() for one in maker.objects(replace(GANG, **changes), PLACE, OWNER)]
+    )
     return found
+
+
+def templates(value: Any) -> Iterator[dict[str, Any]]:
+    """What of these documents describes a pod."""
+    if isinstance(value, list):
+        for each in value:
+            yield from templates(each)
+    elif isinstance(value, dict):
+        if "containers" in value.get("spec", {}):
+            yield value
+        for each in value.values():
+            yield from templates(each)
 
 
 @AS_NAMED
@@ -118,6 +131,14 @@ def test_ranks_of_a_tfjob_become_more_unless_they_are_told_of_each_other() -> No
         assert made.spec["enableDynamicWorker"] is not collective
         assert made.spec["successPolicy"] == "AllWorkers"
     assert template(TFJobs())["spec"]["containers"][0]["name"] == "tensorflow"
+
+
+def test_a_trainjob_runs_as_what_it_brings_and_does_not_grow() -> None:
+    runs_as, made = TrainJobs().objects(GANG, PLACE, OWNER)
+    assert made.spec["runtimeRef"]["name"] == runs_as.metadata.name
+    assert made.spec["trainer"]["numNodes"] == runs_as.spec["mlPolicy"]["numNodes"] == 3
+    with pytest.raises(Invalid, match="cannot grow to 4 ranks"):
+        TrainJobs().grown(4)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from lightkube.resources.core_v1 import Pod
 from fairlead.engines.kubernetes import INDEX, IndexedJobs
 from fairlead.engines.rank_status import Making, rank_statuses
 from fairlead.engines.tfjob import TFJob, TFJobs
+from fairlead.engines.trainjob import TrainJob, TrainJobs
 
 NOW = datetime(2026, 11, 30, 12, 0, 30, tzinfo=UTC)
 FIRST, LATER = "2026-11-30T12:00:00Z", "2026-11-30T12:00:10Z"
@@ -119,3 +120,16 @@ def test_a_tfjob_that_failed_says_why() -> None:
         {"metadata": {"name": "g"}, "spec": spec, "status": {"conditions": [failed]}}
     )
     assert TFJobs().making(found).over == "its TFJob is over: it has reached the backoff limit"
+
+
+def test_a_trainjob_that_is_over_or_suspended_says_so() -> None:
+    def making(kind: str) -> Making:
+        condition = {"type": kind, "status": "True", "message": "said"}
+        spec = {"trainer": {"numNodes": 2}}
+        status = {"conditions": [condition] if kind else []}
+        found = TrainJob.from_dict({"metadata": {"name": "g"}, "spec": spec, "status": status})
+        return TrainJobs().making(found)
+
+    assert making("") == Making(ranks=2)
+    assert making("Complete").over == making("Failed").over == "its TrainJob is over: said"
+    assert making("Suspended").waits == "its TrainJob is suspended"

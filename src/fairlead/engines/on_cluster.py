@@ -1,0 +1,60 @@
+"""The engines that run ranks as pods, from within the pod of a driver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fairlead.errors import Invalid
+
+if TYPE_CHECKING:
+    from fairlead.engines.cluster_engine import ClusterEngine
+
+NAMES = ("kubernetes", "tfjob", "trainjob")
+"""What `train.engine` calls them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnCluster:
+    """An engine, and where its ranks reach this process.
+
+    Args:
+        engine: A context manager that ends its connection.
+        host: The address on which the driver listens.
+    """
+
+    engine: ClusterEngine
+    host: str
+
+
+def engine_on_cluster(name: str) -> OnCluster:
+    """The engine of this name, for the driver that runs in this pod.
+
+    Raises:
+        Invalid: This process runs in no pod, or lacks what speaks to a cluster.
+        Unreachable: The API server did not answer.
+    """
+    try:
+        from fairlead.engines.cluster_engine import ClusterEngine, RankMaker
+        from fairlead.engines.driver_pod import driver_pod, refuse_outside
+        from fairlead.engines.kubernetes import IndexedJobs
+        from fairlead.engines.tfjob import TFJobs
+        from fairlead.engines.trainjob import TrainJobs
+        from fairlead.kube.client import Cluster
+    except ImportError:
+        raise Invalid(
+            f"train.engine: {name} needs a package: pip install 'fairlead[kubernetes]'",
+            code="engine_not_installed",
+        ) from None
+
+    refuse_outside(name)
+    makers: Mapping[str, RankMaker] = {
+        "kubernetes": IndexedJobs(),
+        "tfjob": TFJobs(),
+        "trainjob": TrainJobs(),
+    }
+    cluster = Cluster()
+    here = driver_pod(cluster)
+    engine = ClusterEngine(makers[name], cluster=cluster, place=here.place, owner=here.owner)
+    return OnCluster(engine=engine, host=here.host)
