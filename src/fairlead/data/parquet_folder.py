@@ -161,7 +161,8 @@ def _files(path: Path) -> Sequence[Path]:
         if not entry.name.endswith(_SUFFIXES):
             raise InvalidData(
                 f"data.source: {str(path)!r} holds {entry.name!r}, which does not end with "
-                f"{' or '.join(_SUFFIXES)}; only Parquet files are read from a folder"
+                f"{' or '.join(_SUFFIXES)}; only Parquet files are read from a folder; "
+                "name another file itself"
             )
     if not found:
         raise InvalidData(

@@ -248,7 +248,9 @@ class TestFaults:
 
     def test_a_file_of_another_kind(self, parts: Path) -> None:
         (parts / "notes.txt").touch()
-        assert "holds 'notes.txt', which does not end with .parquet" in self.refused(parts)
+        said = self.refused(parts)
+        assert "holds 'notes.txt', which does not end with .parquet" in said
+        assert said.endswith("name another file itself")
 
     def test_a_format_or_a_digest(self, parts: Path) -> None:
         assert "data.format: 'csv' is of a file" in self.refused(parts, format="csv")
