@@ -23,7 +23,7 @@ from fairlead.engines.rank_pods import (
     gang_secret,
     refuse_gang,
 )
-from fairlead.engines.rank_status import Making, newest_pods, rank_statuses
+from fairlead.engines.rank_status import Making, newest_pods, rank_statuses, with_vanished
 from fairlead.errors import Conflict, Failed, Forbidden, Invalid, NextStep, NotFound
 from fairlead.kube.client import Cluster
 from fairlead.kube.place import PodPlace
@@ -100,6 +100,7 @@ class ClusterEngine:
         self._place = place
         self._owner = owner
         self._started: dict[str, int] = {}  # ranks by the keys of gangs
+        self._alive: dict[str, Mapping[int, RankStatus]] = {}  # at the last look
 
     def __enter__(self) -> Self:
         return self
@@ -125,12 +126,16 @@ class ClusterEngine:
         if found is None and handle not in self._started:
             return ()
         making = self._making(handle, found, pods)
-        return rank_statuses(pods, making, label=self._maker.label, now=datetime.now(UTC))
+        told = rank_statuses(pods, making, label=self._maker.label, now=datetime.now(UTC))
+        ranks = with_vanished(told, self._alive.get(handle, {}))
+        self._alive[handle] = {one.rank: one for one in ranks if one.log}
+        return ranks
 
     def stop(self, handle: str) -> None:
         """Delete all of the gang, and wait until its pods are gone."""
         self._remove(handle)
         self._started.pop(handle, None)
+        self._alive.pop(handle, None)
 
     def logs(self, handle: str, rank: int) -> str:
         """What the rank's newest pod printed last."""

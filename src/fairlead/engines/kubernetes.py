@@ -1,6 +1,7 @@
 """A gang as an Indexed Job: nothing but Kubernetes is needed.
 
-The Job controller numbers the pods and makes another for each that fails, later each time. Their
+The Job controller numbers the pods and makes another for each that fails, later each time; where
+ranks need each other, it ends all with one. Their
 names (KEY-0.KEY, KEY-1.KEY, ...) come from a Service without an address, so that ranks find each
 other.
 """
@@ -72,19 +73,20 @@ class IndexedJobs:
         template = rank_template(gang, place, container=_CONTAINER, number=number, restarts="Never")
         assert template.spec is not None
         template.spec.subdomain = gang.key
-        return Job(
-            metadata=gang_metadata(gang, owner),
-            spec=JobSpec(
-                backoffLimitPerIndex=RESTARTS,
-                completionMode="Indexed",
-                completions=gang.ranks,
-                parallelism=gang.ranks,
-                podFailurePolicy=PodFailurePolicy(rules=[another_where_disrupted()]),
-                podReplacementPolicy="Failed",  # so that never two of a number are there at once
-                template=template,
-                ttlSecondsAfterFinished=_KEPT,
-            ),
+        spec = JobSpec(
+            completionMode="Indexed",
+            completions=gang.ranks,
+            parallelism=gang.ranks,
+            podReplacementPolicy="Failed",  # so that never two of a number are there at once
+            template=template,
+            ttlSecondsAfterFinished=_KEPT,
         )
+        if gang.collective:
+            spec.backoffLimit = 0  # all end with one
+        else:
+            spec.backoffLimitPerIndex = RESTARTS
+            spec.podFailurePolicy = PodFailurePolicy(rules=[another_where_disrupted()])
+        return Job(metadata=gang_metadata(gang, owner), spec=spec)
 
 
 def rank_service(gang: GangRequest, owner: OwnerReference | None) -> Service:

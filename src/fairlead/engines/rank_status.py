@@ -6,8 +6,8 @@ one; where that was deleted, or makes none any more, the rank has ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from lightkube.resources.core_v1 import Pod
@@ -45,6 +45,27 @@ def rank_statuses(
     newest = newest_pods(pods, label=label)
     numbers = sorted({*range(making.ranks), *newest})
     return [_status(number, newest.get(number), making, now) for number in numbers]
+
+
+def with_vanished(
+    told: Iterable[RankStatus], before: Mapping[int, RankStatus]
+) -> Sequence[RankStatus]:
+    """The ranks, of which those have ended that had a pod and have none now.
+
+    Args:
+        told: As the pods are.
+        before: Those that had a pod at the last look.
+    """
+    return [
+        _vanished(before[one.rank]) if one.alive and not one.log and one.rank in before else one
+        for one in told
+    ]
+
+
+def _vanished(before: RankStatus) -> RankStatus:
+    if not before.alive:
+        return before
+    return replace(before, state="ended", why="its pod was deleted", killed=True)
 
 
 def newest_pods(pods: Iterable[Pod], *, label: str) -> dict[int, Pod]:

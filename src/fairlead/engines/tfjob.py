@@ -1,7 +1,8 @@
 """A gang as a TFJob of the Kubeflow training operator.
 
 The operator numbers the pods, gives each a Service and TF_CONFIG, and makes another pod for one
-that was deleted; a process that fails is started again by its node, later each time.
+that was deleted; a process that fails is started again by its node, later each time. Where ranks
+need each other, the TFJob fails with the first of them, and the operator ends the others.
 """
 
 from __future__ import annotations
@@ -41,22 +42,16 @@ class TFJobs:
         self, gang: GangRequest, place: PodPlace, owner: OwnerReference | None
     ) -> Sequence[Any]:
         """The TFJob."""
+        restarts = "Never" if gang.collective else "OnFailure"  # with Never, all end with one
+        number = f"metadata.labels['{INDEX}']"
         template = rank_template(
-            gang,
-            place,
-            container=_CONTAINER,
-            number=f"metadata.labels['{INDEX}']",
-            restarts="OnFailure",
-        )
-        worker = {
-            "replicas": gang.ranks,
-            "restartPolicy": "OnFailure",
-            "template": template.to_dict(),
-        }
+            gang, place, container=_CONTAINER, number=number, restarts=restarts
+        ).to_dict()
+        worker = {"replicas": gang.ranks, "restartPolicy": restarts, "template": template}
         spec = {
             # Ranks that find each other are as many as TF_CONFIG says; others may become more.
             "enableDynamicWorker": not gang.collective,
-            "runPolicy": {"cleanPodPolicy": "None", "ttlSecondsAfterFinished": _KEPT},
+            "runPolicy": {"cleanPodPolicy": "Running", "ttlSecondsAfterFinished": _KEPT},
             "successPolicy": "AllWorkers",
             "tfReplicaSpecs": {"Worker": worker},
         }

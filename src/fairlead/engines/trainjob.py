@@ -91,5 +91,6 @@ class TrainJobs:
 def _replicated(gang: GangRequest, place: PodPlace) -> Mapping[str, Any]:
     number = f"metadata.annotations['{INDEX}']"
     template = rank_template(gang, place, container=_NODE, number=number, restarts="Never")
-    job = {"backoffLimitPerIndex": RESTARTS, "template": template.to_dict()}
+    limit = {"backoffLimit": 0} if gang.collective else {"backoffLimitPerIndex": RESTARTS}
+    job = {**limit, "template": template.to_dict()}
     return {"name": _NODE, "template": {"metadata": {"labels": _STEP}, "spec": job}}

@@ -174,11 +174,10 @@ def _said(reason: str | None, message: str | None) -> str:
 def _restarts(pod: Pod) -> bool:
     """Whether its container has ended, and its node will start it again after a while."""
     found = _container(pod)
-    return (
-        found is not None
-        and bool(found.lastState and found.lastState.terminated)
-        and (found.state is not None and found.state.waiting is not None)
-    )
+    if found is None or found.state is None:
+        return False
+    has_ended = found.lastState is not None and found.lastState.terminated is not None
+    return found.state.terminated is not None or (has_ended and found.state.waiting is not None)
 
 
 def _container(pod: Pod) -> ContainerStatus | None:
@@ -191,8 +190,8 @@ def _state(pod: Pod) -> ContainerState:
     found = _container(pod)
     if found is None:
         return ContainerState()
-    ended = _restarts(pod) and found.lastState
-    return ended or found.state or ContainerState()
+    waits = found.state is not None and found.state.waiting is not None
+    return (found.lastState if waits and _restarts(pod) else found.state) or ContainerState()
 
 
 def _seconds(state: ContainerState, now: datetime) -> float:

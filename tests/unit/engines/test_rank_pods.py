@@ -72,12 +72,14 @@ def test_secrets_are_in_the_secret_alone(maker: RankMaker) -> None:
         assert "hunter" not in json.dumps(each.to_dict())
     (one,) = template(maker)["spec"]["containers"]
     assert one["envFrom"] == [{"secretRef": {"name": GANG.key}}]
-    assert gang_secret(GANG, OWNER).stringData == {
+    told = gang_secret(GANG, OWNER).stringData or {}
+    wanted = {
         ADDRESS: "10.42.0.7:40123",
         SECRET: "hunter2",
         "FAIRLEAD_ARTIFACTS": "s3://bucket/prefix",
         "AWS_SECRET_ACCESS_KEY": "hunter3",
     }
+    assert wanted.items() <= told.items()
 
 
 @AS_NAMED
@@ -131,6 +133,20 @@ def test_ranks_of_a_tfjob_become_more_unless_they_are_told_of_each_other() -> No
         assert made.spec["enableDynamicWorker"] is not collective
         assert made.spec["successPolicy"] == "AllWorkers"
     assert template(TFJobs())["spec"]["containers"][0]["name"] == "tensorflow"
+
+
+def test_ranks_that_need_each_other_end_with_one_and_others_are_made_again() -> None:
+    def job(*, collective: bool) -> Any:
+        return IndexedJobs().objects(replace(GANG, collective=collective), PLACE, OWNER)[1].spec
+
+    assert job(collective=True).backoffLimit == 0
+    assert job(collective=True).backoffLimitPerIndex is None
+    assert job(collective=False).backoffLimitPerIndex > 100
+    (disrupted,) = job(collective=False).podFailurePolicy.rules
+    assert disrupted.action == "Ignore"
+    for collective, restarts in ((True, "Never"), (False, "OnFailure")):
+        (made,) = TFJobs().objects(replace(GANG, collective=collective), PLACE, OWNER)
+        assert made.spec["tfReplicaSpecs"]["Worker"]["restartPolicy"] == restarts
 
 
 def test_a_trainjob_runs_as_what_it_brings_and_does_not_grow() -> None:

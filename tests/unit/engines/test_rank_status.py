@@ -10,7 +10,7 @@ from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod
 
 from fairlead.engines.kubernetes import INDEX, IndexedJobs
-from fairlead.engines.rank_status import Making, rank_statuses
+from fairlead.engines.rank_status import Making, rank_statuses, with_vanished
 from fairlead.engines.tfjob import TFJob, TFJobs
 from fairlead.engines.trainjob import TrainJob, TrainJobs
 
@@ -76,6 +76,17 @@ def test_a_rank_without_a_pod_starts_as_long_as_something_makes_one() -> None:
         (0, "ended", "the TFJob 'g' was deleted"),
         (1, "ended", "the TFJob 'g' was deleted"),
     ]
+
+
+def test_a_rank_whose_pod_has_vanished_has_ended_until_it_has_another() -> None:
+    ran = rank_statuses([pod(0, "Running")], Making(ranks=1), label=INDEX, now=NOW)
+    none = rank_statuses([], Making(ranks=1), label=INDEX, now=NOW)
+    (gone,) = with_vanished(none, {0: ran[0]})
+    assert (gone.state, gone.why, gone.killed) == ("ended", "its pod was deleted", True)
+    assert with_vanished(none, {0: gone}) == [gone]
+    assert with_vanished(none, {}) == none
+    another = rank_statuses([pod(0, "Pending")], Making(ranks=1), label=INDEX, now=NOW)
+    assert with_vanished(another, {0: gone}) == another
 
 
 def test_a_pod_of_somebody_else_is_no_rank() -> None:
