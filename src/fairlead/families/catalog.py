@@ -23,8 +23,11 @@ _NAMED = {  # name: module of this package, and the family in it
     "xgboost": "xgboost:XGBOOST",
     "lightgbm": "lightgbm:LIGHTGBM",
     "catboost": "catboost:CATBOOST",
+    "keras": "keras:KERAS",
 }
 NAMES = tuple(_NAMED)
+_MODULES = {"keras": ("keras", "tensorflow", "tf2onnx")}
+"""What an extra brings, where that is not one library of its name."""
 
 
 def family(name: str, *, base: Path, source: bytes | None = None) -> Family:
@@ -76,16 +79,16 @@ def installed(name: str) -> bool:
     return True
 
 
-def _require(module: str, *, family: str) -> None:
+def _require(extra: str, *, family: str) -> None:
     """Refuse a family whose library is not installed; Fairlead's extra has the library's name.
 
     Raises:
         InvalidSpec: Says what to install.
     """
-    if importlib.util.find_spec(module) is None:
+    if any(importlib.util.find_spec(module) is None for module in _MODULES.get(extra, (extra,))):
         raise InvalidSpec(
             f"family {family!r} needs a library that is not installed: "
-            f"pip install 'fairlead[{module}]'"
+            f"pip install 'fairlead[{extra}]'"
         )
 
 

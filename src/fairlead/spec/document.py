@@ -380,7 +380,15 @@ class FamilySpace(_Section):
 
     family: Line = Field(
         description="a family, package.module:Name, or ./file.py:Name (relative to the spec)",
-        examples=["random_forest", "extra_trees", "linear", "xgboost", "lightgbm", "catboost"],
+        examples=[
+            "random_forest",
+            "extra_trees",
+            "linear",
+            "xgboost",
+            "lightgbm",
+            "catboost",
+            "keras",
+        ],
     )
     params: Space | None = Field(
         default=None,

@@ -32,6 +32,7 @@ QUICK = {
     "xgboost": {"n_estimators": 100},
     "lightgbm": {"n_estimators": 100},
     "catboost": {"iterations": 100, "learning_rate": 0.1},
+    "keras": {"epochs": 8, "batch": 32, "dropout": 0.1},
     IMPORTED["regression"]: {"max_iter": 100},
     IMPORTED["classification"]: {"max_iter": 2000},
 }
@@ -40,7 +41,7 @@ LOADERS = {
     "binary": sklearn.datasets.load_breast_cancer,
     "multiclass": sklearn.datasets.load_iris,
 }
-CASES = [
+PAIRS = [
     (name, kind)
     for kind in LOADERS
     for name in [
@@ -48,12 +49,21 @@ CASES = [
         IMPORTED["regression" if kind == "regression" else "classification"],
     ]
 ]
-CLASSIFIERS = [case for case in CASES if case[1] != "regression"]
+
+
+def _marked(pair: tuple[str, str], *further: str) -> Any:
+    values = (pair, *further)
+    marks = pytest.mark.distributed if pair[0] == "keras" else ()
+    return pytest.param(*values, marks=marks, id="-".join((*pair, *further)).split(":")[-1])
+
+
+CASES = [_marked(pair) for pair in PAIRS]
+CLASSIFIERS = [_marked(pair) for pair in PAIRS if pair[1] != "regression"]
 SET_BY_FAIRLEAD = [
-    (case, name)
-    for case in CASES
+    _marked(pair, name)
+    for pair in PAIRS
     for name in ("n_jobs", "random_state")
-    if (case[0], name) != (IMPORTED["regression"], "n_jobs")  # it has none
+    if (pair[0], name) != (IMPORTED["regression"], "n_jobs")  # it has none
 ]
 
 
@@ -89,7 +99,7 @@ class Case:
         return Exported(export(preparation, self.family, fitted, self.signature), self.signature)
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case).split(":")[-1])
+@pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
     return Case(*request.param)
 

@@ -13,6 +13,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
+from tests.support.families import LIGHT
 
 from fairlead.data.table import Features
 from fairlead.errors import Corrupt
@@ -46,7 +47,7 @@ def _exported(name: str, impute: Any = None, *, text: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize("text", [False, True])
-@pytest.mark.parametrize("name", catalog.NAMES)
+@pytest.mark.parametrize("name", LIGHT)
 def test_a_family_takes_missing_numbers_where_the_spec_imputes_them(
     name: str, *, text: bool
 ) -> None:
@@ -113,12 +114,12 @@ def _crafted(nodes: list[Any]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-@pytest.mark.parametrize("name", catalog.NAMES)
+@pytest.mark.parametrize("name", LIGHT)
 def test_trees_are_steady_and_sums_of_products_are_not(name: str) -> None:
     assert inspect(_exported(name)).steady == (name != "linear")
 
 
-@pytest.mark.parametrize("name", catalog.NAMES)
+@pytest.mark.parametrize("name", LIGHT)
 def test_a_compact_form_predicts_the_same_bits(name: str) -> None:
     content = _exported(name, "mean", text=True)
     signature = Signature(

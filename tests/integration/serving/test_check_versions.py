@@ -17,7 +17,6 @@ from onnx import TensorProto, helper
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt, Failed, Unexportable
-from fairlead.families import catalog
 from fairlead.inference import Exported, Inspected
 from fairlead.records import Limits
 from fairlead.serving.check import check
@@ -31,6 +30,7 @@ from tests.integration.serving.making import (
     stored,
     table,
 )
+from tests.support.families import LIGHT
 
 GOLDEN = {"rows": [{"number": 1.0}, {"number": 2.5}], "predictions": [11.0, 12.5]}
 
@@ -48,7 +48,7 @@ def _fault(artifacts: Artifacts, content: bytes, **limits: Any) -> str:
     return str(raised.value)
 
 
-@pytest.mark.parametrize("name", catalog.NAMES)
+@pytest.mark.parametrize("name", LIGHT)
 def test_a_version_of_each_family_is_proved_and_its_compact_form_predicts_the_same(
     name: str, artifacts: Artifacts
 ) -> None:

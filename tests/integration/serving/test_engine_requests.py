@@ -16,7 +16,6 @@ import pytest
 from fairlead.artifacts import Artifacts
 from fairlead.data.table import Features
 from fairlead.errors import Failed, NotLoaded, Overloaded
-from fairlead.families import catalog
 from fairlead.inference import Exported, _inputs, compact
 from fairlead.records import Allowance
 from fairlead.serving.engine.engine import Engine
@@ -35,6 +34,7 @@ from tests.integration.serving.making import (
     table,
     until,
 )
+from tests.support.families import LIGHT
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_a_client_that_leaves_stops_its_large_request(artifacts: Artifacts) -> N
 
 KINDS = [
     (name, classes)
-    for name in (*catalog.NAMES, "sklearn.ensemble:HistGradientBoosting")
+    for name in (*LIGHT, "sklearn.ensemble:HistGradientBoosting")
     for classes in (None, 2, 3)
 ]
 

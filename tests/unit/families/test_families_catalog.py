@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.families import LIGHT
 
 from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
@@ -10,7 +11,22 @@ BASE = Path()
 
 
 def test_every_name_has_its_family() -> None:
-    assert [catalog.family(name, base=BASE).name for name in catalog.NAMES] == list(catalog.NAMES)
+    assert [catalog.family(name, base=BASE).name for name in LIGHT] == list(LIGHT)
+
+
+@pytest.mark.distributed
+def test_keras_is_a_family_where_tensorflow_is_installed() -> None:
+    assert catalog.family("keras", base=BASE).name == "keras"
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("library", ["keras", "tensorflow", "tf2onnx"])
+def test_a_library_of_several_that_is_missing_says_which_extra_to_install(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InvalidSpec, match=r"family 'keras' .* pip install 'fairlead\[keras\]'"):
+        catalog.family("keras", base=BASE)
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.families import LIGHT
 
 from fairlead.families import catalog
 
@@ -26,7 +27,7 @@ def test_a_length_that_is_no_positive_whole_number_is_never_shared(name: str, co
     assert _stage(name, n_estimators=count) is None
 
 
-@pytest.mark.parametrize("name", catalog.NAMES)
+@pytest.mark.parametrize("name", LIGHT)
 def test_without_a_length_nothing_is_shared(name: str) -> None:
     assert _stage(name, learning_rate=0.1) is None
 

@@ -1,0 +1,350 @@
+"""A trained Keras model with its scaling: how it predicts, its ONNX form, and its own format.
+
+The format is an npz archive without pickle: the weights, the scaling, and as JSON the architecture,
+which is read only if each object in it is one of Keras' own that holds numbers alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from fairlead.errors import Corrupt, Unexportable
+from fairlead.families.keras_runtime import runtime
+from fairlead.families.onnx_graph import FEATURES, OPSET, finished, rename
+from fairlead.families.scikit import converting
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fairlead.families.family import Array, Fitted, Saved
+    from fairlead.gang.work import Vector
+
+    Floats = NDArray[np.float32]
+
+_PREDICTED = 1024
+"""Rows that are predicted at a time: always as many, for sums depend on how many there are."""
+_LARGEST = 2 << 30
+"""Bytes of a saved model: an ONNX model has no more, either."""
+_FORMAT = 1
+_OWN = {
+    "keras",
+    "keras.constraints",
+    "keras.initializers",
+    "keras.layers",
+    "keras.regularizers",
+    "keras.src.models.functional",
+    "keras.src.ops.nn",
+    "keras.src.ops.numpy",
+}
+"""Modules whose objects an architecture may have: they compute and hold numbers."""
+_TENSOR = "__keras_tensor__"
+"""What stands for a tensor between layers; it has no module."""
+_CODE = {"Lambda", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "TFSMLayer"}
+"""Layers of keras.layers that hold or load code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """What the numbers of a row, and of a target, are scaled by; fitted on the rows of a fit.
+
+    A number is (x - center) * factor; a regression's prediction is output * spread + mean. All of
+    it is float32, as in the exported model.
+
+    Args:
+        center, factor: float32 [features] each.
+        target: float32 [2]: mean and spread of the target; None for classes.
+    """
+
+    center: Floats
+    factor: Floats
+    target: Floats | None
+
+    @classmethod
+    def fit(cls, x: Array, y: Array, how: str, classes: int | None) -> Scaling:
+        """Learn the scaling from these rows.
+
+        Args:
+            x: float64 [rows, features].
+            y: The targets.
+            how: standard: each column by its mean and standard deviation; range: all numbers by
+                the largest of them; none: not at all.
+            classes: None where the target is to be standardised.
+        """
+        import numpy as np
+
+        width, center, factor = x.shape[1], np.zeros(x.shape[1]), np.ones(x.shape[1])
+        if how == "standard":
+            center, factor = x.mean(axis=0), 1 / _above_zero(x.std(axis=0))
+        elif how == "range":
+            factor = np.full(width, 1 / _above_zero(np.abs(x).max(initial=0.0)))
+        target = None if classes is not None else np.array([y.mean(), _above_zero(y.std())])
+        return cls(
+            center=center.astype(np.float32),
+            factor=factor.astype(np.float32),
+            target=None if target is None else target.astype(np.float32),
+        )
+
+    def scaled(self, x: Array, shape: Sequence[int]) -> Floats:
+        """The rows as the model gets them, float32 [rows, *shape]."""
+        import numpy as np
+
+        numbers: Floats = (x.astype(np.float32) - self.center) * self.factor
+        return numbers.reshape(-1, *shape)
+
+    def targets(self, y: Array) -> NDArray[Any]:
+        """Targets as the model learns them: int32 [rows] classes, or float32 [rows, 1]."""
+        import numpy as np
+
+        if self.target is None:
+            return y.astype(np.int32)
+        mean, spread = self.target
+        targets: Floats = (y.astype(np.float32) - mean) / spread
+        return targets.reshape(-1, 1)
+
+
+def _above_zero(spread: Any) -> Any:
+    import numpy as np
+
+    return np.where(spread > 0, spread, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A trained model.
+
+    Args:
+        model: Keras' own.
+        shape: Of a row.
+        scaling: Of rows and target.
+        logits: Whether its outputs are logarithms of odds, and a softmax makes probabilities.
+        stages: Weights and moving averages after numbers of epochs, as one vector each.
+    """
+
+    model: Any
+    shape: tuple[int, ...]
+    scaling: Scaling
+    logits: bool
+    stages: Mapping[int, Vector] = field(default_factory=dict)
+
+    def predict(self, x: Array) -> Floats:
+        """Predictions [rows], or probabilities [rows, classes seen]."""
+        import numpy as np
+
+        tf = runtime().tf
+        rows = x.astype(np.float32)
+        parts = [
+            self._predict(tf.constant(part)).numpy()[: len(rows) - first]
+            for first in range(0, len(rows), _PREDICTED)
+            for part in [_padded(rows[first:][:_PREDICTED])]
+        ]
+        predicted: Floats = np.concatenate(parts) if parts else self._nothing()
+        return predicted
+
+    @contextlib.contextmanager
+    def at(self, epochs: int) -> Iterator[None]:
+        """Have the weights of after so many epochs for a while."""
+        now = [variable.numpy() for variable in self.variables]
+        _assign(self.variables, self.stages[epochs])
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.variables, now, strict=True):
+                variable.assign(value)
+
+    @property
+    def variables(self) -> list[Any]:
+        """Weights and moving averages."""
+        moving = [v for v in self.model.non_trainable_variables if v.dtype == "float32"]
+        return [*self.model.trainable_variables, *moving]
+
+    def graph(self, features: Any) -> Any:
+        """From numbers as they come, [rows, features], to predictions."""
+        tf = runtime().tf
+        numbers = (features - self.scaling.center) * self.scaling.factor
+        output = self.model(tf.reshape(numbers, [-1, *self.shape]), training=False)
+        if self.scaling.target is not None:
+            mean, spread = self.scaling.target
+            return tf.reshape(output, [-1]) * spread + mean
+        return tf.nn.softmax(output) if self.logits else output
+
+    def _nothing(self) -> Floats:
+        import numpy as np
+
+        outputs = self.model.output_shape[1]
+        return np.empty((0,) if self.scaling.target is not None else (0, outputs), np.float32)
+
+    @cached_property
+    def _predict(self) -> Any:
+        tf = runtime().tf
+        spec = tf.TensorSpec([_PREDICTED, len(self.scaling.center)], tf.float32)
+        return tf.function(self.graph, input_signature=[spec], autograph=False)
+
+
+def _padded(rows: Floats) -> Floats:
+    import numpy as np
+
+    return np.pad(rows, ((0, _PREDICTED - len(rows)), (0, 0)))
+
+
+def _assign(variables: Sequence[Any], vector: Vector) -> None:
+    first = 0
+    for variable in variables:
+        size = variable.numpy().size
+        variable.assign(vector[first : first + size].reshape(variable.shape))
+        first += size
+
+
+# ---- ONNX -------------------------------------------------------------------------------------
+
+
+def exported(family: str, fitted: Fitted, width: int) -> bytes:
+    """The model with its scaling as ONNX; the same model gives the same bytes.
+
+    Raises:
+        Unexportable: tf2onnx cannot convert it.
+    """
+    converted = converting(family, lambda: _convert(fitted.model, width))
+    source = _numbered(converted.graph)
+    return finished(converted, source, fitted, width=width)
+
+
+def _numbered(graph: Any) -> str:
+    """Name tensors and nodes by their place, for tf2onnx counts on, and tell the output's name."""
+    names = {FEATURES: FEATURES}
+    for node in graph.node:
+        for name in (*node.input, *node.output):
+            names.setdefault(name, f"t{len(names)}")
+    source = names[graph.output[0].name]
+    rename(graph, lambda name: names.setdefault(name, f"t{len(names)}"))
+    for place, node in enumerate(graph.node):
+        node.name = f"n{place}"
+    constants = sorted(graph.initializer, key=lambda tensor: int(tensor.name[1:]))
+    graph.ClearField("initializer")
+    graph.initializer.extend(constants)
+    return source
+
+
+def _convert(trained: Trained, width: int) -> Any:
+    tf = runtime().tf
+    import tf2onnx
+
+    spec = tf.TensorSpec([None, width], tf.float32, name=FEATURES)
+    function = tf.function(trained.graph, autograph=False)
+    model, _ = tf2onnx.convert.from_function(function, input_signature=[spec], opset=OPSET)
+    return model
+
+
+# ---- the own format ---------------------------------------------------------------------------
+
+
+def stored(trained: Trained) -> bytes:
+    """The model as bytes.
+
+    Raises:
+        Unexportable: Its architecture holds an object that `restored` would not trust.
+    """
+    import numpy as np
+
+    architecture = described(trained.model)
+    if fault := untrusted(architecture):
+        raise Unexportable(f"its architecture holds {fault}, which is not trusted when read")
+    scaling = trained.scaling
+    head = {"format": _FORMAT, "shape": trained.shape, "logits": trained.logits}
+    arrays: dict[str, NDArray[Any]] = {
+        "head": _text(json.dumps(head)),
+        "architecture": _text(json.dumps(architecture)),
+        "center": scaling.center,
+        "factor": scaling.factor,
+        **({} if scaling.target is None else {"target": scaling.target}),
+        **{f"w{place}": np.asarray(v) for place, v in enumerate(trained.variables)},
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def restored(saved: Saved) -> Trained:
+    """What `stored` wrote.
+
+    Raises:
+        Corrupt: It is damaged, too large, or holds what is not trusted.
+    """
+    try:
+        return _restored(_arrays(saved))
+    except Corrupt:
+        raise
+    except Exception as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise Corrupt(f"{saved.name}: a saved Keras model cannot be read: {why}") from error
+
+
+def _arrays(saved: Saved) -> dict[str, NDArray[Any]]:
+    import numpy as np
+
+    with zipfile.ZipFile(io.BytesIO(saved.content)) as archive:
+        size = sum(one.file_size for one in archive.infolist())
+    if size > _LARGEST:
+        raise Corrupt(f"{saved.name}: it unpacks to {size} bytes, and a model has at most 2 GiB")
+    with np.load(io.BytesIO(saved.content), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _restored(arrays: Mapping[str, NDArray[Any]]) -> Trained:
+    head = json.loads(arrays["head"].tobytes())
+    if head["format"] != _FORMAT:
+        raise Corrupt(f"a saved Keras model is of format {head['format']!r}, not {_FORMAT}")
+    architecture = json.loads(arrays["architecture"].tobytes())
+    if fault := untrusted(architecture):
+        raise Corrupt(f"a saved Keras model holds {fault}, which is not trusted")
+    keras = runtime().keras
+    trained = Trained(
+        model=keras.models.model_from_json(json.dumps(architecture)),
+        shape=tuple(head["shape"]),
+        scaling=Scaling(
+            center=arrays["center"], factor=arrays["factor"], target=arrays.get("target")
+        ),
+        logits=bool(head["logits"]),
+    )
+    for place, variable in enumerate(trained.variables):
+        variable.assign(arrays[f"w{place}"])
+    return trained
+
+
+def described(model: Any) -> Any:
+    """A model's architecture as Keras writes it to JSON, without how it is trained."""
+    described = json.loads(model.to_json())
+    described.pop("compile_config", None)
+    return described
+
+
+def untrusted(architecture: Any) -> str | None:
+    """An object of a model's JSON that is not one of Keras' own, or holds code; None if none is."""
+    if isinstance(architecture, list):
+        return next((fault for one in architecture if (fault := untrusted(one))), None)
+    if not isinstance(architecture, dict):
+        return None
+    name = architecture.get("class_name")
+    if name is not None:
+        module = architecture.get("module")
+        if name in _CODE:
+            return f"a {name} layer"
+        if module not in _OWN and (module or name != _TENSOR):
+            return f"{name!r} of {module or 'no module'}"
+    return next((fault for one in architecture.values() if (fault := untrusted(one))), None)
+
+
+def _text(text: str) -> NDArray[np.uint8]:
+    import numpy as np
+
+    return np.frombuffer(text.encode(), np.uint8)

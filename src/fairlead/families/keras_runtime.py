@@ -1,0 +1,75 @@
+"""TensorFlow and Keras, started once a process so that they give the same bits each time.
+
+How many threads an operation is computed by changes the order of its sums, so it is part of what a
+fit is. TensorFlow takes it once, before its first operation: a process has one number of threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead.errors import Failed
+
+_ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # errors of its C++ part are raised, too
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # oneDNN sums in an order that differs between processors
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """The two libraries, ready for use.
+
+    Args:
+        tf: The module tensorflow.
+        keras: The module keras.
+    """
+
+    tf: Any
+    keras: Any
+
+
+def runtime(threads: int | None = None) -> Runtime:
+    """TensorFlow and Keras: on the processor, deterministic, quiet, with so many threads.
+
+    Args:
+        threads: Of one operation; None for those that the process has already, or 1.
+
+    Raises:
+        Failed: This process uses another backend of Keras, or another number of threads.
+    """
+    os.environ.update(_ENVIRONMENT)
+    import keras
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        raise Failed(
+            f"Keras was imported with the backend {keras.backend.backend()!r} in this process, and "
+            "Fairlead needs 'tensorflow': set KERAS_BACKEND=tensorflow before it is imported"
+        )
+    for name in ("tensorflow", "tf2onnx", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    _with_threads(tf, threads)
+    tf.config.experimental.enable_op_determinism()
+    return Runtime(tf=tf, keras=keras)
+
+
+def _with_threads(tf: Any, threads: int | None) -> None:
+    config = tf.config.threading
+    now = config.get_intra_op_parallelism_threads()
+    wanted = threads or now or 1
+    if now == wanted:
+        return
+    try:
+        tf.config.set_visible_devices([], "GPU")
+        config.set_inter_op_parallelism_threads(1)
+        config.set_intra_op_parallelism_threads(wanted)
+    except RuntimeError:  # it has computed something already
+        raise Failed(
+            f"TensorFlow has {now or 'as many threads as cores'} in this process, and search."
+            f"threads is {wanted}: it takes another number in a new process only"
+        ) from None
