@@ -6,8 +6,11 @@ import contextlib
 import os
 import re
 import secrets
+import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,6 +59,29 @@ def threads_of_libraries(count: int) -> dict[str, str]:
     libraries = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")
     names = [*(f"{library}_NUM_THREADS" for library in libraries), "VECLIB_MAXIMUM_THREADS"]
     return dict.fromkeys(names, str(count))
+
+
+def die_with(parent: int) -> None:
+    """End this process when its parent is gone, even in the middle of a call of a library.
+
+    The kernel does so as well where the thread that started this process has ended, so that is to
+    be one which stays.
+
+    Args:
+        parent: Process id of it.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
+
+
+def _end_without(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def own_memory() -> int:

@@ -11,12 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from fairlead.machine import threads_of_libraries
+
 ADDRESS = "FAIRLEAD_GANG_ADDRESS"
 """`host:port` of the driver."""
 SECRET = "FAIRLEAD_GANG_SECRET"  # noqa: S105 - the name of a variable
 """What driver and ranks know each other by; of this gang alone."""
 RANK = "FAIRLEAD_GANG_RANK"
 """The number of a rank, from 0."""
+PARENT = "FAIRLEAD_GANG_PARENT"
+"""Process id of a driver on the same machine, with which the rank ends."""
 PROGRAM = ("-m", "fairlead.training.rank")
 """What an interpreter runs as a rank."""
 
@@ -52,7 +56,7 @@ class GangRequest:
     def variables(self) -> Mapping[str, str]:
         """The environment variables of every rank, but for its number."""
         own = {ADDRESS: self.address, SECRET: self.secret, "FAIRLEAD_ARTIFACTS": self.artifacts}
-        return {**self.environ, **own}
+        return {**threads_of_libraries(self.threads), **self.environ, **own}
 
 
 @dataclass(frozen=True, kw_only=True)

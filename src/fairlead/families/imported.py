@@ -20,16 +20,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import InvalidSpec, Unexportable
-from fairlead.families.family import Estimator, Fitted, Task
+from fairlead.families.family import Array, Estimator, Fitted, Task
 from fairlead.families.parameters import SEED, THREADS, Names
-from fairlead.families.scikit import Scikit, unknown_to_onnx, version
+from fairlead.families.scikit import Scikit, compacted, seen_in, unknown_to_onnx, version
 from fairlead.formatting import did_you_mean
+from fairlead.gang.steps import Alone, take_steps
 from fairlead.records import Params
 from fairlead.spec.space import Space
 
+if TYPE_CHECKING:
+    from fairlead.gang.network import Arrays, Network, StepResult
+    from fairlead.gang.work import Vector, Work
+    from fairlead.spec.document import Train
+
+_OF_STEPS = ("network", "fitted")
+"""The methods of a class whose fit is a series of steps."""
 _RESERVED = {"n_jobs": THREADS, "random_state": SEED}
 
 
@@ -107,6 +115,17 @@ class Imported(Scikit):
         except Unexportable as error:  # with the file's name, as in the spec, and not the module's
             raise Unexportable(str(error).replace(self._module().__name__, self.where)) from error
 
+    def in_steps(self) -> Imported:
+        """The same as a family that is fitted in steps, where its class says how.
+
+        Raises:
+            InvalidSpec: It cannot be imported.
+        """
+        target = self._target()
+        with self._guarded("does not say how it is fitted"):
+            has_steps = all(callable(getattr(target, name, None)) for name in _OF_STEPS)
+        return ImportedSteps(name=self.name, source=self.source) if has_steps else self
+
     def trusted(self) -> frozenset[str]:
         """The classes of the file: their code is the user's own, known by its digest."""
         if self.source is None:
@@ -139,6 +158,70 @@ class Imported(Scikit):
 
     def _guarded(self, what: str) -> AbstractContextManager[None]:
         return guarded(self.name, what)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedSteps(Imported):
+    """An estimator whose fit is a series of steps: its class has `network` and `fitted`.
+
+    `network(x, y, *, train, stages)` gives a `Network` (gang/network.py); `fitted(network)` gives
+    the estimator that predicts as it does now. Class indexes in `y` are without gaps.
+    """
+
+    def network(  # noqa: PLR0913 - as the Protocol has it
+        self,
+        estimator: Estimator,
+        x: Array,
+        y: Array,
+        *,
+        classes: int | None,
+        train: Train | None,
+        stages: Sequence[int] = (),
+    ) -> Network:
+        """The unfitted estimator in training."""
+        seen = () if classes is None else seen_in(y)
+        target = y if classes is None else compacted(y, seen)
+        network = estimator.network(x, target, train=train, stages=stages)
+        return _EstimatorInTraining(
+            network=network, estimator=estimator, classes=classes, seen=seen
+        )
+
+    def fitted(self, network: Network) -> Fitted:
+        """The estimator whose fit is over."""
+        assert isinstance(network, _EstimatorInTraining)
+        model = network.estimator.fitted(network.network)
+        return Fitted(model=model, classes=network.classes, seen=network.seen)
+
+    def fit(self, estimator: Estimator, x: Array, y: Array, *, classes: int | None) -> Fitted:
+        """The estimator, fitted by its steps in this process."""
+        network = self.network(estimator, x, y, classes=classes, train=None)
+        take_steps(network, Alone(computation=network), lambda _: None)
+        return self.fitted(network)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EstimatorInTraining:
+    """The network of a user's estimator, with what a fitted one needs besides."""
+
+    network: Network
+    estimator: Estimator
+    classes: int | None
+    seen: tuple[int, ...]
+
+    def part(self, work: Work, number: int) -> Vector:
+        return self.network.part(work, number)
+
+    def next(self) -> Work | None:
+        return self.network.next()
+
+    def advance(self, work: Work, total: Vector) -> StepResult:
+        return self.network.advance(work, total)
+
+    def checkpoint(self) -> Arrays:
+        return self.network.checkpoint()
+
+    def restore(self, arrays: Arrays) -> None:
+        self.network.restore(arrays)
 
 
 def _near(name: str, module: ModuleType) -> str:

@@ -78,7 +78,7 @@ class Hub:
         self._seconds: deque[float] = deque(maxlen=assignment.REMEMBERED)
         self._wanted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._woken = socket.socketpair()
-        self._woken.setblocking(False)
+        self._woken.settimeout(0.0)
         self._selector = selectors.DefaultSelector()
         self._closing = False
         self._fault: BaseException | None = None
@@ -93,9 +93,7 @@ class Hub:
         job = messages.Open(job=self._jobs, fit=fit)
         self._do(lambda: self._open(job))
 
-    def compute(
-        self, work: Work, meanwhile: Callable[[], None] | None = None
-    ) -> Sequence[Vector]:
+    def compute(self, work: Work, meanwhile: Callable[[], None] | None = None) -> Sequence[Vector]:
         """The answers to all parts of a step, in the order of their numbers.
 
         Args:
@@ -184,7 +182,7 @@ class Hub:
     def _accept(self) -> None:
         try:
             peer, (host, port, *_) = self._listening.accept()
-            peer.setblocking(False)
+            peer.settimeout(0.0)
             wire.prepare(peer)
         except OSError as error:  # it is gone again, or too many files are open
             _LOG.warning("gang: a connection could not be accepted: %s", error)
@@ -244,9 +242,7 @@ class Hub:
             head, body = yield from wire.reading()
             self._hear(connection, messages.from_rank(head), body)
 
-    def _hear(
-        self, connection: Connection, message: messages.FromRank, body: bytearray
-    ) -> None:
+    def _hear(self, connection: Connection, message: messages.FromRank, body: bytearray) -> None:
         match message:
             case messages.Hello():
                 self._welcome(connection, message)
@@ -309,11 +305,13 @@ class Hub:
                 self._drop(one, f"it has not said who it is within {patience.greeting:g} s")
             elif now - one.heard > patience.silent:
                 self._drop(one, f"it has said nothing for {patience.silent:g} s")
-            elif one.computing is not None and now - one.computing.since > hung:
-                if self._is_stale(one.computing):
-                    self._drop(one, f"it has computed what nobody needs for {hung:.0f} s")
+            elif self._is_stale(one.computing, before=now - hung):
+                self._drop(one, f"it has computed what nobody needs for {hung:.0f} s")
 
-    def _is_stale(self, computing: Computing) -> bool:
+    def _is_stale(self, computing: Computing | None, *, before: float) -> bool:
+        """Whether something has been computed since before that time, and nobody needs it."""
+        if computing is None or computing.since > before:
+            return False
         return computing.step is not self._step or computing.step.is_answered(computing.number)
 
     def _hand_out(self) -> None:

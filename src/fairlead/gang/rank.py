@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fairlead.backoff import Backoff, doubled
-from fairlead.errors import FairleadError, Forbidden, Invalid, Transient, Unreachable, described
+from fairlead.errors import (
+    Failed,
+    FairleadError,
+    Forbidden,
+    Transient,
+    Unreachable,
+    described,
+)
 from fairlead.gang import messages, wire
 from fairlead.gang.work import Computation, FitJob, OpenComputation, Work
 
@@ -147,8 +154,10 @@ class _Session:
             raise
         except Exception as error:
             transient = isinstance(error, Transient)
-            code = error.code if isinstance(error, FairleadError) else Invalid.default_code
-            told = msgspec.structs.replace(place, reason=described(error), code=code, transient=transient)
+            code = error.code if isinstance(error, FairleadError) else Failed.default_code
+            told = msgspec.structs.replace(
+                place, reason=described(error), code=code, transient=transient
+            )
             self._link.send(told)
             if transient:
                 raise
@@ -231,9 +240,7 @@ def _introduced(connection: socket.socket, contact: Contact) -> FairleadError | 
     try:
         wire.prepare(connection)
         _prove(connection, contact.secret)
-        hello = messages.Hello(
-            rank=contact.rank, host=socket.gethostname(), process=os.getpid()
-        )
+        hello = messages.Hello(rank=contact.rank, host=socket.gethostname(), process=os.getpid())
         _send(connection, hello)
         said, _ = _receive(connection)
     except OSError as error:
@@ -277,4 +284,10 @@ def _send(connection: socket.socket, message: FromRank, body: Vector | None = No
 
 def _receive(connection: socket.socket) -> tuple[ToRank, bytearray]:
     head, body = wire.receive(connection, wire.reading())
-    return messages.to_rank(head), body
+    try:
+        return messages.to_rank(head), body
+    except ValueError as error:
+        raise Failed(
+            f"the driver of the gang says what this rank does not know: {error}; both need the "
+            "same version of Fairlead"
+        ) from error

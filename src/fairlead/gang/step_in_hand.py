@@ -35,9 +35,7 @@ class StepInHand:
     def __init__(self, work: Work, *, job: int) -> None:
         self.work = work
         self.job = job
-        self.described = messages.Step(
-            job=job, kind=work.kind, step=work.step, parts=work.parts
-        )
+        self.described = messages.Step(job=job, kind=work.kind, step=work.step, parts=work.parts)
         self._assignment = Assignment(parts=work.parts)
         self._answers: dict[int, Vector] = {}
         self._error: BaseException | None = None

@@ -106,7 +106,7 @@ def _bytes_of(vector: Vector) -> memoryview:
     import numpy as np
 
     little = np.ascontiguousarray(vector, dtype="<f4")
-    return memoryview(little).cast("B") if little.size else memoryview(b"")
+    return little.data.cast("B") if little.size else memoryview(b"")
 
 
 def reading() -> Filling[tuple[bytearray, bytearray]]:

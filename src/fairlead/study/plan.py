@@ -15,9 +15,9 @@ from fairlead.artifacts import Artifacts
 from fairlead.data import split, store
 from fairlead.data.read import read
 from fairlead.data.table import Table
-from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
 from fairlead.families.family import Family, Stepwise, Task
+from fairlead.families.imported import Imported
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import is_current, open_ledger
 from fairlead.machine import normalised, usable_cores
@@ -29,7 +29,7 @@ from fairlead.search.values import first, texts, whole_ends
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, identity
 from fairlead.study import remarks
-from fairlead.training.check import FamiliesToCheck, about, check_families
+from fairlead.training.check import FamiliesToCheck, about, check_families, unshared
 from fairlead.version import VERSION
 
 
@@ -82,6 +82,7 @@ class StudyPlan:
             sources=self.sources,
             task=self.task,
             to_export=self.spec.promote.when != "never",
+            shared=self.spec.train is not None,
         )
 
     @property
@@ -170,15 +171,15 @@ def of(
 def _refuse_unshared(spec: Spec, families: Mapping[str, Family]) -> None:
     """Refuse families that one process fits, where the spec has several share a fit.
 
+    Those named by an import path are looked at where they are imported (training/check.py).
+
     Raises:
         InvalidSpec: Names it.
     """
     for index, space in enumerate(spec.search.over if spec.train else ()):
-        if not isinstance(families[space.family], Stepwise):
-            raise InvalidSpec(
-                f"search.over[{index}].family: {space.family!r} is fitted by one process, and "
-                "train says how several share a fit: leave train out, or use keras"
-            )
+        if not isinstance(families[space.family], (Stepwise, Imported)):
+            with about(f"search.over[{index}].family"):
+                raise unshared(space.family)
 
 
 def _seen(plan: StudyPlan, asked: Spec) -> Iterator[str]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
-from fairlead.families.family import Family, Task
+from fairlead.families.family import Family, Stepwise, Task
+from fairlead.families.imported import Imported
 from fairlead.records import Params
 from fairlead.spec.space import Range
 
@@ -33,6 +34,7 @@ class FamiliesToCheck:
         sources: Content of the files of `./file.py:Name` families.
         task: What the data is for.
         to_export: Whether their models are to be exported.
+        shared: Whether several processes are to share a fit.
     """
 
     names: Sequence[str]
@@ -42,6 +44,7 @@ class FamiliesToCheck:
     sources: Mapping[str, bytes]
     task: Task
     to_export: bool
+    shared: bool = False
 
 
 def check_families(asked: FamiliesToCheck) -> tuple[str, ...]:
@@ -65,11 +68,26 @@ def check_families(asked: FamiliesToCheck) -> tuple[str, ...]:
         with about(f"search.over[{index}].family"):
             needed = {name: params[name] for name in family.needed() & params.keys()}
             family.check(needed, asked.task)
+            if asked.shared and isinstance(family, Imported):
+                _refuse_unshared(family)
         for name, value in params.items():
             with about(f"search.over[{index}].params.{name}"):
                 family.check({**needed, name: value}, asked.task)
     unexportable = _unexportable(families, asked) if asked.to_export else ()
     return (*unexportable, *_whole(families, asked))
+
+
+def _refuse_unshared(family: Imported) -> None:
+    if not isinstance(family.in_steps(), Stepwise):
+        raise unshared(family.name)
+
+
+def unshared(family: str) -> InvalidSpec:
+    """What is wrong with a family that one process fits, where several are to share a fit."""
+    return InvalidSpec(
+        f"{family!r} is fitted by one process, and train says how several share a fit: leave train "
+        "out, or use keras, or a class of your own with the methods network and fitted"
+    )
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from fairlead.data.table import Features, Table
 from fairlead.errors import FairleadError
 from fairlead.families import catalog
 from fairlead.families.family import Family, Task
+from fairlead.families.imported import Imported
 from fairlead.gang.work import FitJob
 from fairlead.metrics import metric_for
 from fairlead.records import Digest, Result, Trial
@@ -81,7 +82,8 @@ class StudyContext:
         if name not in self._families:
             digest = self._sources.get(name)
             source = None if digest is None else self._artifacts.get(digest)
-            self._families[name] = catalog.family(name, base=Path(), source=source)
+            found = catalog.family(name, base=Path(), source=source)
+            self._families[name] = found.in_steps() if isinstance(found, Imported) else found
         return self._families[name]
 
     @cached_property

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import threading
-import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError, Transient
+from fairlead.machine import die_with
 from fairlead.records import CacheFolder
 from fairlead.training.check import FamiliesToCheck, check_families
 from fairlead.training.refit import refit
@@ -49,7 +48,7 @@ def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: i
         cache_size: Bytes that these may have.
         parent: Process id of the worker; when it dies, so does this process.
     """
-    _die_with(parent)
+    die_with(parent)
     copies = CacheFolder(path=cache, size=cache_size)
     session, me = StudySession(Artifacts(artifacts, cache=copies)), os.getpid()
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as requests:
@@ -151,23 +150,6 @@ def _describe(error: Exception) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).replace("\0", "\N{REPLACEMENT CHARACTER}").split())[:500]
     return f"{type(error).__name__}: {text} ({Path(frame.filename).name}:{frame.lineno})"
-
-
-def _die_with(parent: int) -> None:
-    """End this process when its parent is gone, even in the middle of a fit."""
-    if sys.platform == "linux":
-        import ctypes
-        import signal
-
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ class CheckFamilies:
     sources: Mapping[str, str]  # base64
     task: Task
     to_export: bool
+    shared: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,82 @@
+"""The parts of a fit's steps, for a process that has nothing of it but the artefact store.
+
+Rows, preparation, parameters and seeds are those of the driver: a part has the same bits in every
+process that opens the fit.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from fairlead.artifacts import Artifacts
+from fairlead.errors import Failed
+from fairlead.families.family import Array, Stepwise
+from fairlead.gang.network import Network
+from fairlead.gang.work import FitJob
+from fairlead.training.prepare import Preparation
+from fairlead.training.study_context import StudyContext
+
+
+class FitOpener:
+    """Opens fits one after another; those of one study share its table and folds.
+
+    Args:
+        artifacts: Where tables and sources are.
+    """
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+        self._open: tuple[FitJob, StudyContext] | None = None
+
+    def __call__(self, job: FitJob) -> Network:
+        """What computes the parts of this fit.
+
+        Raises:
+            Failed: Fits of its family are no series of steps.
+            Corrupt: The table or a source is damaged.
+            InvalidSpec: The family refuses the parameters.
+            Unreachable: The artefact store did not answer.
+        """
+        context = self._context(job)
+        family, recipe = context.family(job.trial.family), context.recipe
+        if not isinstance(family, Stepwise):
+            raise Failed(
+                f"family {job.trial.family!r} is not fitted in steps, so processes cannot share a "
+                "fit of it; leave out `train`"
+            )
+        x, y = _rows(context, job.fold)
+        return family.network(
+            recipe.build(job.trial.params, family),
+            x,
+            y,
+            classes=recipe.classes,
+            train=context.spec.train,
+        )
+
+    def _context(self, job: FitJob) -> StudyContext:
+        if self._open is not None and _of_study(self._open[0]) == _of_study(job):
+            return self._open[1]
+        self._open = None  # so that two tables are never in memory
+        context = StudyContext(
+            spec=job.spec,
+            table=job.table,
+            sources=job.sources,
+            artifacts=self._artifacts,
+            study=job.study,
+        )
+        self._open = job, context
+        return context
+
+
+def _of_study(job: FitJob) -> tuple[object, ...]:
+    return job.study, job.spec, job.table, dict(job.sources)
+
+
+def _rows(context: StudyContext, fold: int | None) -> tuple[Array, Array]:
+    """The training rows of the fold, prepared; those of the refit for None."""
+    if fold is not None:
+        rows = next(islice(context.folds(), fold, None))
+        return rows.x_train, rows.y_train
+    features, target = context.training
+    preparation = Preparation.fit(features, context.spec.data)
+    return preparation.transform(features).copy(), target.copy()

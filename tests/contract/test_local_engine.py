@@ -1,0 +1,84 @@
+"""Ranks as processes of this machine do what those of every engine do."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fairlead.engines.engine import Engine, GangRequest
+from fairlead.engines.local import LocalEngine
+from fairlead.gang.hub import Hub
+from tests.contract.engine_contract import EngineContract
+from tests.support.gangs import HASTY, SECRET
+from tests.support.waiting import wait_until
+
+
+class TestLocalEngine(EngineContract):
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> LocalEngine:
+        return LocalEngine(logs=tmp_path / "logs", stopped=2.0)
+
+    @pytest.fixture
+    def hub(self) -> Iterator[Hub]:
+        with Hub(secret=SECRET, patience=HASTY) as hub:
+            yield hub
+
+    def kill(self, engine: Engine, gang: GangRequest, rank: int) -> None:
+        process_of(gang, rank).kill()
+
+    def test_one_that_stays_stopped_is_killed_and_said_to_be(
+        self, engine: LocalEngine, hub: Hub, gang: GangRequest
+    ) -> None:
+        handle = engine.start(gang)
+        self.running(engine, handle, hub, 2)
+        process_of(gang, 0).send_signal(signal.SIGSTOP)
+        wait_until(lambda: engine.poll(handle)[0].state == "stuck")
+        wait_until(lambda: engine.poll(handle)[0].state == "ended")
+        assert "SIGSTOP" in engine.poll(handle)[0].why
+        assert not engine.poll(handle)[0].killed
+
+    def test_one_that_holds_too_much_memory_is_killed_and_said_to_be(
+        self, engine: LocalEngine, gang: GangRequest
+    ) -> None:
+        small = GangRequest(**{**vars(gang), "ranks": 1, "memory": 1 << 20})
+        handle = engine.start(small)
+        wait_until(lambda: engine.poll(handle)[0].state == "ended")
+        (ended,) = engine.poll(handle)
+        assert "train.resources.memory" in ended.why
+        assert not ended.killed
+
+    def test_the_end_of_a_collective_gangs_rank_ends_all(
+        self, engine: LocalEngine, hub: Hub, gang: GangRequest
+    ) -> None:
+        handle = engine.start(GangRequest(**{**vars(gang), "collective": True}))
+        self.running(engine, handle, hub, 2)
+        self.kill(engine, gang, 1)
+        wait_until(lambda: not self.alive(engine, handle))
+
+    def test_a_log_is_kept_short(
+        self, engine: LocalEngine, hub: Hub, gang: GangRequest, tmp_path: Path
+    ) -> None:
+        handle = engine.start(gang)
+        self.running(engine, handle, hub, 2)
+        log = tmp_path / "logs" / f"gang-{gang.key}-0.log"
+        with log.open("ab") as content:
+            content.write(b"many lines\n" * 500_000)
+        wait_until(lambda: log.stat().st_size < 1 << 20)
+        assert "many lines" in engine.logs(handle, 0)
+
+
+def process_of(gang: GangRequest, rank: int) -> psutil.Process:
+    """The process of a rank, which this one has started."""
+    for process in psutil.Process(os.getpid()).children():
+        variables = process.environ()
+        if (variables.get("FAIRLEAD_GANG_ADDRESS"), variables.get("FAIRLEAD_GANG_RANK")) == (
+            gang.address,
+            str(rank),
+        ):
+            return process
+    raise AssertionError(f"no process is rank {rank}")
