@@ -166,6 +166,7 @@ class ClusterEngine:
         except Conflict:
             return False
         except NotFound as error:
+            self._delete_rest(gang.key)
             raise self._missing(error) from error
         except Forbidden as error:
             raise _forbidden(error) from error
@@ -222,6 +223,9 @@ class ClusterEngine:
                     f"{self._cluster.namespace!r} are still there after {_GONE:.0f} s"
                 )
             time.sleep(_OFTEN)
+        self._delete_rest(key)
+
+    def _delete_rest(self, key: str) -> None:
         kinds: Sequence[type[Any]] = (*self._maker.besides, Secret)
         for kind in kinds:
             self._cluster.delete(kind, key)
