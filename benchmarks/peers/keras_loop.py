@@ -1,5 +1,7 @@
-"""The convolutional net of `fairlead`'s family keras, trained by hand: by one process, or by several
-under MultiWorkerMirroredStrategy. Prints the seconds to the first step, and rows a second after it.
+"""The convolutional net of Fairlead's family keras in a loop by hand.
+
+One process computes it, or several do under MultiWorkerMirroredStrategy. Prints the seconds to the
+first step, and rows a second after it.
 
     python keras_loop.py IMAGES LABELS STEPS BATCH [RANK PORT WORKERS]
 
@@ -19,9 +21,7 @@ IMAGES, LABELS, STEPS, BATCH = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(s
 RANK, PORT, WORKERS = (int(value) for value in sys.argv[5:8]) if sys.argv[5:] else (0, 0, 1)
 WARM = 5  # steps that are not timed
 
-os.environ.update(
-    KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0"
-)
+os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0")
 if WORKERS > 1:
     ranks = [f"127.0.0.1:{PORT + rank}" for rank in range(WORKERS)]
     os.environ["TF_CONFIG"] = json.dumps(
@@ -34,7 +34,9 @@ import tensorflow as tf  # noqa: E402
 
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
-strategy = tf.distribute.MultiWorkerMirroredStrategy() if WORKERS > 1 else tf.distribute.get_strategy()
+strategy = (
+    tf.distribute.MultiWorkerMirroredStrategy() if WORKERS > 1 else tf.distribute.get_strategy()
+)
 
 with gzip.open(IMAGES) as file:
     x = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28, 1)

@@ -238,3 +238,12 @@ def _bytes(environ: Mapping[str, str], name: str, default: int) -> int:
     if many < 1:
         raise Invalid(f"${name} must be a number of bytes such as 20GB or 500MiB, not {text!r}")
     return many
+
+
+_REACHING = ("AWS_", "GOOGLE_", "FAIRLEAD_SERVER_TOKEN", "FAIRLEAD_ALLOW_PLAIN_HTTP")
+"""What the names of variables begin with by which an artefact store is reached."""
+
+
+def reaching_stores(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which another process reaches the artefact store of this one."""
+    return {name: value for name, value in environ.items() if name.startswith(_REACHING)}

@@ -619,6 +619,11 @@ class Train(_Section):
             raise Inside(("master",), f"is for engine: spark, not {self.engine}")
         return self
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes than the one that drives a fit compute it."""
+        return self.workers > 1 or self.engine != "local"
+
     def in_words(self) -> str:
         """Who computes a fit, and how."""
         processes = "1 process" if self.workers == 1 else f"{self.workers} processes"

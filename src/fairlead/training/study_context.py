@@ -43,10 +43,11 @@ class StudyContext:
         sources: The artefacts of its `./file.py:Name` families.
         artifacts: Where they are.
         study: Its id, where it has one.
-        gang: Opens the processes that share its fits; None where this process fits alone.
+
+    `gang` opens the processes that share its fits; while it is None, this process fits alone.
     """
 
-    def __init__(  # noqa: PLR0913 - what a study is made of
+    def __init__(
         self,
         *,
         spec: str,
@@ -54,11 +55,10 @@ class StudyContext:
         sources: Mapping[str, Digest],
         artifacts: Artifacts,
         study: str = "",
-        gang: OpenGang | None = None,
     ) -> None:
         self.spec: Spec = parse_canonical(spec)
         self._study = study
-        self._gang = gang
+        self.gang: OpenGang | None = None
         self.table_digest = table
         self.table: Table = store.load(table, artifacts)
         self._sources = sources
@@ -151,7 +151,7 @@ class StudyContext:
             recipe=self.recipe,
             train=self.spec.train,
             job=self.job,
-            gang=self._gang,
+            gang=self.gang,
             artifacts=self._artifacts,
         )
         return TaskFits(setting, channel or FitChannel())

@@ -7,6 +7,7 @@ hang of the model's code ends the child and never the worker. It has no access t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -14,12 +15,14 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fairlead import manifest
+from fairlead import manifest, settings
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError, Transient
 from fairlead.machine import die_with
 from fairlead.records import CacheFolder
+from fairlead.spec.document import Train
 from fairlead.training.check import FamiliesToCheck, check_families
+from fairlead.training.driver import DriverSetting, GangDriver
 from fairlead.training.refit import refit
 from fairlead.training.study_context import StudyContext
 from fairlead.worker.messages import (
@@ -51,7 +54,11 @@ def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: i
     die_with(parent)
     copies = CacheFolder(path=cache, size=cache_size)
     session, me = StudySession(Artifacts(artifacts, cache=copies)), os.getpid()
-    with socket.socket(fileno=descriptor) as connection, connection.makefile("rb") as requests:
+    with (
+        socket.socket(fileno=descriptor) as connection,
+        connection.makefile("rb") as requests,
+        contextlib.closing(session),
+    ):
         for line in requests:
             for answer in _answers(session, line):
                 if os.getpid() != me:
@@ -84,6 +91,7 @@ class StudySession:
 
     def __init__(self, artifacts: Artifacts) -> None:
         self.artifacts = artifacts
+        self._gang: GangDriver | None = None
         self._current: tuple[str, StudyContext] | None = None  # the study's id, and the study
         self._folds = False  # whether its folds are prepared, which a refit does without
 
@@ -103,7 +111,7 @@ class StudySession:
         return Began(token=request.token)
 
     def _load(self, request: OpenStudy | TaskRequest) -> None:
-        self._current = None
+        self.close()
         context = StudyContext(
             spec=request.spec,
             table=request.table,
@@ -114,9 +122,27 @@ class StudySession:
         self._folds = isinstance(request, OpenStudy) or request.kind == "trials"
         context.prepare(folds=self._folds)
         self._current = (request.study, context)
+        train = context.spec.train
+        if train is not None and train.is_shared:
+            self._gang = GangDriver(_ranks(train, context.recipe.threads, self.artifacts))
+            context.gang = self._gang.open
+
+    def close(self) -> None:
+        """Have no study open, and no processes that share its fits."""
+        self._current = None
+        if self._gang is not None:
+            self._gang.close()
+            self._gang = None
 
     def execute(self, request: TaskRequest) -> Answer:
         """Execute the task; its study is open."""
+        try:
+            return self._execute(request)
+        finally:
+            if self._gang is not None:
+                self._gang.rest()
+
+    def _execute(self, request: TaskRequest) -> Answer:
         assert self._current is not None
         context = self._current[1]
         if request.kind == "trials":
@@ -125,6 +151,16 @@ class StudySession:
         candidate = refit(context, request.study, request.trials[0], self.artifacts)
         digest = self.artifacts.put(manifest.dump(candidate)).digest
         return Refitted(token=request.token, candidate=digest)
+
+
+def _ranks(train: Train, threads: int, artifacts: Artifacts) -> DriverSetting:
+    return DriverSetting(
+        train=train,
+        threads=threads,
+        artifacts=artifacts.root,
+        logs=settings.from_environment(os.environ).logs,
+        environ=settings.reaching_stores(os.environ),
+    )
 
 
 def _check(request: CheckFamilies) -> FamiliesChecked:

@@ -1,0 +1,156 @@
+"""The gang of a driver: processes that share its fits, started for the first and kept for the next.
+
+A process that drives fits has one gang, of the engine that the spec names. Starting ranks and
+loading libraries takes longer than many a fit, so they stay for the fits that follow; once there
+has been none for a while they end, since they hold cores and memory of a machine or a cluster.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from fairlead.engines.engine import Engine, GangRequest
+from fairlead.engines.gang import EngineGang
+from fairlead.gang.hub import Hub
+from fairlead.gang.work import FitJob, Gang
+from fairlead.spec.document import Train
+
+IDLE = 60.0
+"""Seconds without a fit after which the processes end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriverSetting:
+    """What the ranks of a driver are.
+
+    Args:
+        train: The spec's section.
+        threads: Of each fit.
+        artifacts: URL of the artefact store.
+        logs: Folder of what ranks of this machine print.
+        environ: Environment variables that reach the store from another machine.
+    """
+
+    train: Train
+    threads: int
+    artifacts: str
+    logs: Path
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+class Ranks(Protocol):
+    """Processes that were started, and compute one fit after another."""
+
+    def open(self, job: FitJob) -> Gang:
+        """Have them compute this fit from now on."""
+        ...
+
+
+StartRanks = Callable[[DriverSetting, ExitStack], Ranks]
+"""Starts them; what is to be done at their end is put on the stack."""
+
+
+class GangDriver:
+    """Opens fits in the gang of a process. A context manager that ends the gang.
+
+    Args:
+        setting: What its ranks are.
+        start: Starts them.
+        idle: Seconds without a fit after which they end.
+    """
+
+    def __init__(
+        self, setting: DriverSetting, start: StartRanks | None = None, *, idle: float = IDLE
+    ) -> None:
+        self._setting = setting
+        self._start = start or start_ranks
+        self._idle = idle
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._ranks: Ranks | None = None
+        self._timer: threading.Timer | None = None
+
+    def open(self, job: FitJob) -> Gang:
+        """The gang, which computes this fit from now on; it is started if it is not there.
+
+        Raises:
+            Invalid: The engine cannot run it, or is not installed.
+            Failed: Ranks may not be started.
+            Unreachable: The engine did not answer.
+        """
+        with self._lock:
+            self._stay()
+            if self._ranks is None:
+                with ExitStack() as stack:
+                    self._ranks = self._start(self._setting, stack)
+                    self._stack = stack.pop_all()
+            return self._ranks.open(job)
+
+    def rest(self) -> None:
+        """No fit goes on: end the gang where none comes within a while."""
+        with self._lock:
+            self._stay()
+            if self._ranks is not None:
+                self._timer = threading.Timer(self._idle, self.close)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def close(self) -> None:
+        """End the gang; a fit that is opened later starts another."""
+        with self._lock:
+            self._stay()
+            self._ranks = None
+            self._stack.close()
+
+    def _stay(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CallingRanks:
+    """Ranks that call a hub."""
+
+    gang: EngineGang
+
+    def open(self, job: FitJob) -> Gang:
+        self.gang.open(job)
+        return self.gang
+
+
+def start_ranks(setting: DriverSetting, stack: ExitStack) -> Ranks:
+    """Start the ranks that the spec asks for, on its engine."""
+    train, secret = setting.train, secrets.token_urlsafe(32)
+    engine, host = _engine(setting, stack)
+    hub = stack.enter_context(Hub(secret=secret, host=host))
+    request = GangRequest(
+        key=f"gang-{secrets.token_hex(5)}",
+        ranks=train.workers,
+        address=hub.address,
+        secret=secret,
+        artifacts=setting.artifacts,
+        environ=setting.environ,
+        threads=setting.threads,
+        cores=train.resources.cpu,
+        memory=train.resources.memory,
+    )
+    return _CallingRanks(gang=stack.enter_context(EngineGang(engine, request, hub)))
+
+
+def _engine(setting: DriverSetting, stack: ExitStack) -> tuple[Engine, str]:
+    """The engine, and the address on which its ranks reach this process."""
+    if setting.train.engine == "local":
+        from fairlead.engines.local import LocalEngine
+
+        return LocalEngine(logs=setting.logs), "127.0.0.1"
+    from fairlead.engines.on_cluster import engine_on_cluster
+
+    placed = engine_on_cluster(setting.train.engine)
+    return stack.enter_context(placed.engine), placed.host
