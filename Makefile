@@ -37,8 +37,8 @@ test-servers: $(VENV)/.dev  ## the tests on PostgreSQL, RabbitMQ, S3: each on a 
 cluster-test: $(VENV)/.dev  ## the tests on Kubernetes: the cluster of $$KUBECONFIG, or one that is started here
 	tests/cluster/run sh -c '$(PYTEST) -m "cluster and not long and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
 
-cluster-test-all: $(VENV)/.dev  ## the same with the examples as they are, searched there and here: takes minutes more
-	tests/cluster/run sh -c '$(PYTEST) -m "cluster and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
+cluster-test-all: $(VENV)/.dev  ## the same with the examples as they are, and with TensorFlow and Spark: 3 GB, takes minutes more
+	FAIRLEAD_TEST_DISTRIBUTED=yes tests/cluster/run sh -c '$(PYTEST) -m "cluster and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
 
 test-distributed:  ## the tests of TensorFlow and Spark, in .venv-distributed (4.3 GB)
 	$(MAKE) .test-distributed VENV=.venv-distributed
