@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from fairlead.engines.engine import Engine, GangRequest
 from fairlead.engines.local import LocalEngine
 from fairlead.gang.hub import Hub
 from tests.contract.engine_contract import EngineContract
-from tests.support.gangs import HASTY, SECRET
+from tests.support.gangs import HASTY, SECRET, process_of
 from tests.support.waiting import wait_until
 
 
@@ -70,15 +68,3 @@ class TestLocalEngine(EngineContract):
             content.write(b"many lines\n" * 500_000)
         wait_until(lambda: log.stat().st_size < 1 << 20)
         assert "many lines" in engine.logs(handle, 0)
-
-
-def process_of(gang: GangRequest, rank: int) -> psutil.Process:
-    """The process of a rank, which this one has started."""
-    for process in psutil.Process(os.getpid()).children():
-        variables = process.environ()
-        if (variables.get("FAIRLEAD_GANG_ADDRESS"), variables.get("FAIRLEAD_GANG_RANK")) == (
-            gang.address,
-            str(rank),
-        ):
-            return process
-    raise AssertionError(f"no process is rank {rank}")

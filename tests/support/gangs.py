@@ -6,20 +6,28 @@ The model is that of softmax.py, as a user's file of a real study.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from fairlead.artifacts import Artifacts
 from fairlead.data import store
-from fairlead.engines.engine import GangRequest
+from fairlead.engines.engine import ADDRESS, PROGRAM, RANK, GangRequest
+from fairlead.engines.engine import SECRET as SECRET_VARIABLE
 from fairlead.gang.assignment import Patience
 from fairlead.gang.hub import Hub
 from fairlead.gang.network import StepResult
 from fairlead.gang.steps import Alone, take_steps
 from fairlead.gang.work import FitJob, Gang
+from fairlead.machine import threads_of_libraries
 from fairlead.records import Trial
 from fairlead.settings import Settings
 from fairlead.spec.document import canonical
@@ -110,3 +118,39 @@ def shared_study(folder: Path) -> SharedStudy:
         fold=0,
     )
     return SharedStudy(job=job, artifacts=artifacts)
+
+
+@contextmanager
+def rank_process(
+    study: SharedStudy, address: str, number: int, *, secret: str = SECRET
+) -> Iterator[subprocess.Popen[str]]:
+    """The program of a rank, started by hand."""
+    variables = {
+        ADDRESS: address,
+        SECRET_VARIABLE: secret,
+        RANK: str(number),
+        "FAIRLEAD_ARTIFACTS": study.artifacts.root,
+    }
+    process = subprocess.Popen(
+        [sys.executable, *PROGRAM],
+        env={**os.environ, **threads_of_libraries(1), **variables},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def process_of(gang: GangRequest, rank: int) -> psutil.Process:
+    """The process of a rank of a local engine in this process."""
+    wanted = {ADDRESS: gang.address, RANK: str(rank)}
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):  # it has ended
+            if wanted.items() <= process.environ().items():
+                return process
+    raise AssertionError(f"no process is rank {rank}")

@@ -1,13 +1,14 @@
 """Softmax regression trained by steps, as a user's file has it: `./softmax.py:Softmax`.
 
 Its gradients are those of the microbatches of a step, its optimizer is SGD with momentum. What goes
-wrong in a rank on purpose is a parameter: `slow` and `hog` name the rank that is, `fault` what a
-part raises.
+wrong in a rank on purpose is a parameter: `slow` and `hog` name the rank that is, `stall` the step
+that takes a minute, `fault` what a part raises.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,6 +36,7 @@ class Softmax(ClassifierMixin, BaseEstimator):
         slow: int = -1,
         pause: float = 0.0,
         hog: int = -1,
+        stall: int = -1,
         fault: str = "",
     ) -> None:
         self.epochs = epochs
@@ -44,6 +46,7 @@ class Softmax(ClassifierMixin, BaseEstimator):
         self.slow = slow
         self.pause = pause
         self.hog = hog
+        self.stall = stall
         self.fault = fault
 
     def network(self, x: Any, y: Any, *, train: Any, stages: Sequence[int] = ()) -> SoftmaxNetwork:
@@ -131,6 +134,10 @@ class SoftmaxNetwork:
     def _misbehave(self, work: Work, number: int) -> None:
         rank = int(os.environ.get("FAIRLEAD_GANG_RANK", "-1"))
         time.sleep(self.model.pause * (10 if rank == self.model.slow else 1))
+        if work.step == self.model.stall:
+            sys.stderr.write("it stalls\n")
+            sys.stderr.flush()
+            time.sleep(60.0)
         if rank == self.model.hog >= 0:
             held = np.ones(1 << 27)
             time.sleep(60.0)

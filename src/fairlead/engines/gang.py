@@ -7,6 +7,7 @@ starting anew does not mend: the fit fails with what the last one printed.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -17,6 +18,8 @@ from fairlead.engines.engine import Engine, GangRequest, RankStatus
 from fairlead.errors import Failed, FairleadError, Transient
 from fairlead.gang.hub import Hub
 from fairlead.gang.work import FitJob, Vector, Work
+
+_LOG = logging.getLogger(__name__)
 
 MOST_FAILED = 5
 """So many ranks that ended by themselves before any answer, and no other is started."""
@@ -110,6 +113,8 @@ class EngineGang:
             ended = [one for one in self._engine.poll(self._handle) if not one.alive]
             new = [one for one in ended if one not in self._known]
             self._known.update(new)
+            for one in new:
+                _LOG.warning("rank %d of gang %s ended: %s", one.rank, self._handle, one.why)
             answered = self._hub.answers > self._answers
             self._answers = self._hub.answers
             self._ends = counted(self._ends, new, answered=answered)
