@@ -13,23 +13,26 @@ import socket
 import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from fairlead import manifest, settings
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError, Transient
 from fairlead.machine import die_with
-from fairlead.records import CacheFolder
+from fairlead.records import CacheFolder, FitProgress
 from fairlead.spec.document import Train
 from fairlead.training.check import FamiliesToCheck, check_families
 from fairlead.training.driver import DriverSetting, GangDriver
 from fairlead.training.refit import refit
 from fairlead.training.study_context import StudyContext
+from fairlead.training.task_fits import FitChannel
 from fairlead.worker.messages import (
     Answer,
     Began,
     CheckFamilies,
     FamiliesChecked,
+    FitProgressed,
     OpenStudy,
     Raised,
     Refitted,
@@ -53,11 +56,11 @@ def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: i
     """
     die_with(parent)
     copies = CacheFolder(path=cache, size=cache_size)
-    session, me = StudySession(Artifacts(artifacts, cache=copies)), os.getpid()
+    store, me = Artifacts(artifacts, cache=copies), os.getpid()
     with (
         socket.socket(fileno=descriptor) as connection,
         connection.makefile("rb") as requests,
-        contextlib.closing(session),
+        contextlib.closing(StudySession(store, tell=partial(_tell, connection, me))) as session,
     ):
         for line in requests:
             for answer in _answers(session, line):
@@ -67,6 +70,11 @@ def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: i
                     connection.sendall(encode(answer))
                 except OSError:
                     return  # nobody waits for it any more
+
+
+def _tell(connection: socket.socket, process: int, message: FitProgressed) -> None:
+    if os.getpid() == process:  # no fork that the model's code made speaks for it
+        connection.sendall(encode(message))
 
 
 def _answers(session: StudySession, line: bytes) -> Iterator[Answer]:
@@ -87,10 +95,16 @@ def _answers(session: StudySession, line: bytes) -> Iterator[Answer]:
 
 
 class StudySession:
-    """The study that this process has open; opening another closes it."""
+    """The study that this process has open; opening another closes it.
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    Args:
+        artifacts: Where what it needs is, and where goes what it makes.
+        tell: Called with how far a fit is, while it goes on.
+    """
+
+    def __init__(self, artifacts: Artifacts, *, tell: Callable[[FitProgressed], None]) -> None:
         self.artifacts = artifacts
+        self._tell = tell
         self._gang: GangDriver | None = None
         self._current: tuple[str, StudyContext] | None = None  # the study's id, and the study
         self._folds = False  # whether its folds are prepared, which a refit does without
@@ -144,13 +158,19 @@ class StudySession:
 
     def _execute(self, request: TaskRequest) -> Answer:
         assert self._current is not None
-        context = self._current[1]
+        context, channel = self._current[1], self._channel(request)
         if request.kind == "trials":
-            results = tuple(context.score(request.trials))
+            results = tuple(context.score(request.trials, channel))
             return TrialsScored(token=request.token, results=results)
-        candidate = refit(context, request.study, request.trials[0], self.artifacts)
+        candidate = refit(context, request.study, request.trials[0], self.artifacts, channel)
         digest = self.artifacts.put(manifest.dump(candidate)).digest
         return Refitted(token=request.token, candidate=digest)
+
+    def _channel(self, request: TaskRequest) -> FitChannel:
+        def report(progress: FitProgress) -> None:
+            self._tell(FitProgressed(token=request.token, progress=progress))
+
+        return FitChannel(report=report, checkpoint=request.checkpoint)
 
 
 def _ranks(train: Train, threads: int, artifacts: Artifacts) -> DriverSetting:

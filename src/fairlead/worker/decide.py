@@ -2,7 +2,11 @@
 
 Pure functions of records and the clock: the loop (loop.py) observes the child, asks `next_step`,
 and carries the step out. An attempt ends by a result that is committed, a fault that is reported,
-a release, or as lost; until then the worker waits and extends its lease.
+a release, or as lost; until then the worker waits, extends its lease and reports how its fit goes.
+
+What the child tells of a fit is reported at most every REPORT_EVERY seconds, whatever its rate, and
+once more before the attempt ends: the last of it, with the last checkpoint. A ledger that is away
+delays reports and ends no fit.
 
 Short tasks are claimed and committed several at a time (a batch), since a transaction takes longer
 than they do. Each is an attempt of its own all the same. One that takes long holds none of the
@@ -22,6 +26,7 @@ from fairlead.worker.messages import (
     Answer,
     Began,
     FamiliesChecked,
+    FitProgressed,
     Raised,
     Refitted,
     StudyReady,
@@ -39,6 +44,9 @@ TAKES_LONG = "another task of its worker takes long"
 
 KILLED = "the process that does another task of its worker was killed"
 """The same where it would be counted as lost with that one."""
+
+REPORT_EVERY = 2.0
+"""Seconds between two reports of a fit."""
 
 _BATCH = 0.05
 """Seconds that the tasks are to take which are claimed together."""
@@ -60,6 +68,8 @@ class Attempt:
     lease: float  # seconds
     limits: Limits
     parts: float | None = None  # when it parts from the others of its batch; None if it is alone
+    told: FitProgressed | None = None  # of its fit, and not reported yet
+    reported: float = -math.inf  # when that was tried last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +96,11 @@ class Wait:
 @dataclass(frozen=True, kw_only=True)
 class ExtendLease:
     """Extend the lease."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFit:
+    """Report how the fit goes, if the ledger answers; it is tried again later where it does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +150,7 @@ class Release:
 Step: TypeAlias = (
     Wait
     | ExtendLease
+    | ReportFit
     | PartFromBatch
     | MarkBegun
     | CommitResult
@@ -235,11 +251,14 @@ def _deadline(attempt: Attempt) -> float:
 
 def _in_time(attempt: Attempt, observed: Observation) -> Step:
     parts, due = attempt.parts or math.inf, attempt.extended + attempt.lease / 3
+    report = math.inf if attempt.told is None else attempt.reported + REPORT_EVERY
     if observed.now >= parts:
         return PartFromBatch()
     if observed.now >= due:
         return ExtendLease()
-    wait = min(parts, due, _deadline(attempt) + 0.01) - observed.now
+    if observed.now >= report:
+        return ReportFit()
+    wait = min(parts, due, report, _deadline(attempt) + 0.01) - observed.now
     if attempt.limits.memory is not None:
         wait = min(wait, MEMORY_POLL)
     return Wait(seconds=max(wait, 0.0))

@@ -32,6 +32,7 @@ from fairlead.errors import (
     described,
 )
 from fairlead.formatting import numbered
+from fairlead.ledger.bounds import check_progress
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import own_memory
 from fairlead.queue.interface import Delivery, Queue
@@ -40,7 +41,7 @@ from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Observation
 from fairlead.worker.forkserver import tell_idle
 from fairlead.worker.messages import OpenStudy, Refitted, TaskRequest, TrialsScored
-from fairlead.worker.process import Child
+from fairlead.worker.process import Child, newer
 
 Answered = TypeVar("Answered")
 
@@ -287,6 +288,8 @@ class Worker:
                     raise
                 self._say_once(f"{error}; trying again")
                 self._idle(_LATEST)
+                if self._child is not None:
+                    self._child.listen()  # its fit does not wait for the ledger
 
     def _report(self) -> None:
         """Let the ledger know, now and then, that this worker is alive and what it holds."""
@@ -391,13 +394,17 @@ class Worker:
             parts=None if batch.is_alone else batch.parts,
         )
         while True:
-            match decide.next_step(attempt, self._observe(child, study.limits)):
+            observed = self._observe(child, study.limits)
+            attempt = self._with_told(claim, attempt, child)
+            match decide.next_step(attempt, observed):
                 case decide.Wait(seconds=seconds):
                     child.wait(seconds, [self.stop.wake])
                 case decide.ExtendLease():
                     self._report()
                     self._patiently(lambda: self.ledger.tasks.heartbeat(claim, lease=self.lease))
                     attempt = replace(attempt, extended=time.monotonic())
+                case decide.ReportFit():
+                    attempt = self._report_fit(claim, attempt)
                 case decide.PartFromBatch():
                     self._part(batch, decide.TAKES_LONG)
                     attempt = replace(attempt, parts=None)
@@ -405,10 +412,48 @@ class Worker:
                     child.has_open = study.id if claim.kind == "trials" else None
                     attempt = replace(attempt, began=time.monotonic())
                 case end:
+                    self._report_last(claim, attempt)
                     self._patiently(partial(self._conclude, claim, end, batch))
                     if isinstance(end, decide.CommitResult):
                         self.tell(f"{_of(claim)}: {_done(end, time.monotonic() - now)}")
                     return
+
+    def _with_told(self, claim: Claim, attempt: Attempt, child: Child) -> Attempt:
+        """The attempt with what its child has told since; what it tells late of another is none."""
+        told = child.told()
+        if told is None or told.token != attempt.token:
+            return attempt
+        try:
+            check_progress(told.progress, [trial.number for trial in claim.trials])
+        except Invalid as error:  # such as a loss that is no number: the fit says so by its result
+            self._say_once(f"{_of(claim)}: {error}; not reported")
+            return attempt
+        return replace(attempt, told=newer(attempt.told, told))
+
+    def _report_fit(self, claim: Claim, attempt: Attempt) -> Attempt:
+        """The attempt, once it was tried to report what its child told. Raises Lost."""
+        assert attempt.told is not None
+        tried = replace(attempt, reported=time.monotonic())
+        try:
+            self.ledger.fits.report(claim, attempt.told.progress)
+        except Lost:
+            raise
+        except Exception as error:  # noqa: BLE001 - no report is worth a fit: it is tried again
+            self._say_once(f"reporting a fit: {described(error)}; trying again")
+            return tried
+        return replace(tried, told=None)
+
+    def _report_last(self, claim: Claim, attempt: Attempt) -> None:
+        """Report what is left before the attempt ends: another goes on from its checkpoint."""
+        if attempt.told is None:
+            return
+        report = partial(self.ledger.fits.report, claim, attempt.told.progress)
+        try:
+            self._patiently(report)
+        except (Lost, *STORE_IS_AWAY):
+            raise
+        except Exception as error:  # noqa: BLE001 - nor is it worth the result of one
+            self._say_once(f"reporting a fit: {described(error)}; going on")
 
     def _observe(self, child: Child, limits: Limits) -> Observation:
         self.stop.drain()
@@ -540,4 +585,5 @@ def _task_request(claim: Claim, study: Study) -> TaskRequest:
         table=study.table,
         sources=study.sources,
         trials=claim.trials,
+        checkpoint=claim.checkpoint,
     )

@@ -3,8 +3,9 @@
 A message is a line: a JSON object with the fields of its class, and the class's name under `is`.
 Every message about an attempt carries its fencing token, by which an answer to another attempt is
 recognised. A study is opened ahead (OpenStudy, StudyReady) or by its first task (TaskRequest,
-Began); each task then ends with TrialsScored, Refitted or Raised. Before there is a study,
-CheckFamilies is answered with FamiliesChecked or Raised.
+Began); each task then ends with TrialsScored, Refitted or Raised, and while a fit of it goes on
+FitProgressed tells how far it is. Before there is a study, CheckFamilies is answered with
+FamiliesChecked or Raised.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fairlead.records import Digest, Params, Result, TaskKind, Trial
+from fairlead.records import Digest, FitProgress, Params, Result, TaskKind, Trial
 
 if TYPE_CHECKING:
     from fairlead.families.family import Task
@@ -31,6 +32,7 @@ class TaskRequest:
     table: Digest
     sources: Mapping[str, Digest]
     trials: tuple[Trial, ...]
+    checkpoint: Digest | None = None  # the last one that an earlier attempt made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,14 @@ class Began:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FitProgressed:
+    """From the child: how far a fit of the task is. It may come at any rate, and ends nothing."""
+
+    token: int
+    progress: FitProgress
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialsScored:
     """From the child: the results of a 'trials' task."""
 
@@ -105,9 +115,10 @@ class Raised:
 
 Request: TypeAlias = OpenStudy | TaskRequest | CheckFamilies
 Answer: TypeAlias = FamiliesChecked | StudyReady | Began | TrialsScored | Refitted | Raised
+Message: TypeAlias = Request | Answer | FitProgressed
 
 
-def encode(message: Request | Answer) -> bytes:
+def encode(message: Message) -> bytes:
     """The message as a line of JSON."""
     fields = {"is": type(message).__name__, **vars(message)}
     return json.dumps(fields, default=_fields).encode() + b"\n"
@@ -118,7 +129,7 @@ def _fields(record: Any) -> Any:
     return dict(record) if isinstance(record, Mapping) else vars(record)
 
 
-def decode(content: bytes) -> Request | Answer:
+def decode(content: bytes) -> Message:
     """The message that `encode` wrote."""
     fields: dict[str, Any] = json.loads(content)
     if not isinstance(fields, dict):
@@ -135,19 +146,24 @@ def _trial(fields: dict[str, Any]) -> Trial:
     return Trial(**{**fields, "stop_beyond": None if beyond is None else tuple(beyond)})
 
 
+def _fit_progressed(fields: dict[str, Any]) -> FitProgressed:
+    return FitProgressed(token=fields["token"], progress=FitProgress(**fields["progress"]))
+
+
 def _trials_scored(fields: dict[str, Any]) -> TrialsScored:
     results = fields["results"]
     read = tuple(Result(**{**result, "scores": tuple(result["scores"])}) for result in results)
     return TrialsScored(token=fields["token"], results=read)
 
 
-_DECODERS: Mapping[str, Callable[[dict[str, Any]], Request | Answer]] = {
+_DECODERS: Mapping[str, Callable[[dict[str, Any]], Message]] = {
     "CheckFamilies": lambda fields: CheckFamilies(**fields),
     "FamiliesChecked": lambda fields: FamiliesChecked(remarks=tuple(fields["remarks"])),
     "OpenStudy": lambda fields: OpenStudy(**fields),
     "TaskRequest": _task_request,
     "StudyReady": lambda fields: StudyReady(**fields),
     "Began": lambda fields: Began(**fields),
+    "FitProgressed": _fit_progressed,
     "TrialsScored": _trials_scored,
     "Refitted": lambda fields: Refitted(**fields),
     "Raised": lambda fields: Raised(**fields),

@@ -16,16 +16,22 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from io import FileIO
 from multiprocessing.connection import wait
 
 from fairlead.machine import threads_of_libraries
 from fairlead.records import CacheFolder
 from fairlead.worker.forkserver import ArtifactStore, ForkedProcess
-from fairlead.worker.messages import Answer, Request, decode, encode
+from fairlead.worker.messages import Answer, FitProgressed, Request, decode, encode
+
+PROGRAM = "fairlead.worker.child"
+"""The module of a child that is a program of its own."""
 
 _TAIL = 16 << 10
 _CHUNK = 1 << 16
+_CHUNKS = 64
+"""How many are read at a time: who writes without end does not keep its worker from its lease."""
 _SEND = 60.0
 """Seconds that an idle child may take to read a request."""
 
@@ -75,7 +81,7 @@ class SpawnedProcess:
                 sys.executable,
                 "-P",  # a file in the current folder shadows no module
                 "-m",
-                "fairlead.worker.child",
+                PROGRAM,
                 str(connection),
                 store.cache,
                 str(store.cache_size),
@@ -146,6 +152,8 @@ class Child:
         self._socket = own_end
         self._socket.settimeout(0.0)
         self._read = b""
+        self._answers: deque[Answer] = deque()
+        self._told: FitProgressed | None = None
         self._tail = Tail(FileIO(reading))
 
     def send(self, request: Request) -> None:
@@ -171,21 +179,32 @@ class Child:
 
     def answer(self) -> Answer | None:
         """Its next answer, once it has arrived as a whole; never waits for the rest of one."""
+        self.listen()
+        return self._answers.popleft() if self._answers else None
+
+    def listen(self) -> None:
+        """Take what it has sent; of all that it tells of a fit the last is kept (see `newer`)."""
         self._receive()
-        line, end, rest = self._read.partition(b"\n")
-        if not end:
-            return None
-        self._read = rest
-        try:
-            message = decode(line)
-        except (ValueError, KeyError, TypeError):
-            self._close()  # something else wrote into the connection
-            return None
-        return None if isinstance(message, Request) else message
+        *lines, self._read = self._read.split(b"\n")
+        for line in lines:
+            try:
+                message = decode(line)
+            except (ValueError, KeyError, TypeError):
+                self._close()  # something else wrote into the connection
+                return
+            if isinstance(message, FitProgressed):
+                self._told = newer(self._told, message)
+            elif not isinstance(message, Request):
+                self._answers.append(message)
+
+    def told(self) -> FitProgressed | None:
+        """What it told last of a fit, once: with the last checkpoint of all that it told since."""
+        told, self._told = self._told, None
+        return told
 
     def _receive(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while not self.closed:
+            for _ in range(0 if self.closed else _CHUNKS):
                 chunk = self._receive_chunk()
                 self._read += chunk
                 if not chunk:
@@ -256,6 +275,14 @@ class Child:
         self._socket.close()
         self._tail.join(timeout=1.0)
         self._tail.close()
+
+
+def newer(before: FitProgressed | None, told: FitProgressed) -> FitProgressed:
+    """What is told of a fit, with the last checkpoint of what was told before by the attempt."""
+    if before is None or before.token != told.token or told.progress.checkpoint is not None:
+        return told
+    kept = replace(told.progress, checkpoint=before.progress.checkpoint)
+    return replace(told, progress=kept)
 
 
 def _started(

@@ -39,7 +39,7 @@ from tests.integration.ledger.filling import fill, rows
 from tests.support.postgres import database, of_database
 
 _COUNT = itertools.count()
-_OF_WORKERS = {"leaving_workers", "workers", "fairlead_sessions"}
+_OF_WORKERS = {"leaving_workers", "workers", "fit_progress", "fairlead_sessions"}
 
 
 @pytest.fixture
@@ -203,8 +203,8 @@ def test_a_controller_can_do_all_that_people_ask_for(url: str) -> None:
         }
         assert deletable(named) == _OF_WORKERS | of_controllers
         histories = (
-            "events results versions judgements promotions routes serving_events trials "
-            "scaling_decisions"
+            "events results fit_progress versions judgements promotions routes serving_events "
+            "trials scaling_decisions"
         )
         may_not(
             named, *(f"UPDATE {table} SET {_column(table)} = NULL" for table in histories.split())

@@ -10,10 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.ledger.interface import MAX_AT_ONCE
-from fairlead.records import Limits, Result
+from fairlead.records import FitProgress, Limits, Result
 from fairlead.worker import decide
 from fairlead.worker.decide import Attempt, Observation
-from fairlead.worker.messages import Began, Raised, Refitted, StudyReady, TrialsScored
+from fairlead.worker.messages import (
+    Began,
+    FitProgressed,
+    Raised,
+    Refitted,
+    StudyReady,
+    TrialsScored,
+)
+from fairlead.worker.process import newer
 
 NONE = Limits()
 SCORED = TrialsScored(token=7, results=(Result(number=0, state="done", scores=(1.0,), score=1.0),))
@@ -203,3 +211,49 @@ def test_a_task_parts_from_its_batch_once_that_has_taken_long() -> None:
 
 def test_a_batch_is_over_before_its_leases_are_due() -> None:
     assert decide.parts_at(5.0, lease=0.3) == 5.1
+
+
+PROGRESS = FitProgress(
+    trial=0,
+    fold=0,
+    step=3,
+    steps=9,
+    epoch=0.5,
+    loss=1.0,
+    accuracy=None,
+    rows_per_second=9.0,
+    workers=1,
+)
+TOLD = FitProgressed(token=7, progress=PROGRESS)
+
+
+def test_the_first_that_a_fit_tells_is_reported_at_once() -> None:
+    told = replace(attempt(), told=TOLD)
+    assert decide.next_step(told, Observation(now=1)) == decide.ReportFit()
+
+
+def test_what_it_tells_next_waits_for_its_time() -> None:
+    told = replace(attempt(), told=TOLD, reported=0.5)
+    assert decide.next_step(told, Observation(now=1.5)) == decide.Wait(seconds=1.0)
+    assert decide.next_step(told, Observation(now=2.5)) == decide.ReportFit()
+    silent = replace(told, told=None)
+    assert decide.next_step(silent, Observation(now=2.5)) == decide.Wait(seconds=0.5)
+
+
+def test_the_lease_goes_before_a_report_and_the_answer_before_both() -> None:
+    told = replace(attempt(), told=TOLD)
+    assert decide.next_step(told, Observation(now=3)) == decide.ExtendLease()
+    answered = Observation(now=3, answer=SCORED)
+    assert decide.next_step(told, answered) == decide.CommitResult(answer=SCORED)
+
+
+def test_what_is_told_later_keeps_the_last_checkpoint_of_its_attempt() -> None:
+    first = replace(TOLD, progress=replace(PROGRESS, checkpoint="c" * 64))
+    later = replace(TOLD, progress=replace(PROGRESS, step=4))
+    kept = newer(first, later).progress
+    assert (kept.step, kept.checkpoint) == (4, "c" * 64)
+    another = replace(later, progress=replace(PROGRESS, checkpoint="d" * 64))
+    assert newer(first, another) == another
+    assert newer(None, later) == later
+    of_another_attempt = replace(later, token=8)
+    assert newer(first, of_another_attempt) == of_another_attempt

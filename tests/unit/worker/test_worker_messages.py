@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.records import Result, Trial
+from fairlead.records import FitProgress, Result, Trial
 from fairlead.worker.messages import (
     Began,
     FamiliesChecked,
+    FitProgressed,
+    Message,
     OpenStudy,
     Raised,
     Refitted,
@@ -18,6 +22,18 @@ from fairlead.worker.messages import (
     TrialsScored,
     decode,
     encode,
+)
+
+PROGRESS = FitProgress(
+    trial=3,
+    fold=0,
+    step=7,
+    steps=90,
+    epoch=1 / 3,
+    loss=0.1 + 0.2,
+    accuracy=None,
+    rows_per_second=1e-300,
+    workers=4,
 )
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -48,6 +64,7 @@ def test_a_task_request_arrives_whole(trials: tuple[Trial, ...], kind: str) -> N
         table="t",
         sources={"./f.py:F": "d"},
         trials=trials,
+        checkpoint="c" * 64 if kind == "refit" else None,
     )
     assert decode(encode(request)) == request
     assert encode(request).count(b"\n") == 1
@@ -70,9 +87,9 @@ def test_every_float_of_a_result_arrives_to_the_last_bit(results: tuple[Result, 
         Raised(token=1, reason="no"),
         Raised(token=1, reason="away", transient=True),
         Refitted(token=1, candidate="ab"),
+        FitProgressed(token=1, progress=PROGRESS),
+        FitProgressed(token=1, progress=replace(PROGRESS, fold=None, checkpoint="c" * 64)),
     ],
 )
-def test_other_messages_arrive_too(
-    message: OpenStudy | StudyReady | Began | FamiliesChecked | Raised | Refitted,
-) -> None:
+def test_other_messages_arrive_too(message: Message) -> None:
     assert decode(encode(message)) == message
