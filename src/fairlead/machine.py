@@ -14,7 +14,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-SAME_PACKAGES: Mapping[str, str] = {"xgboost-cpu": "xgboost"}
+SAME_PACKAGES: Mapping[str, str] = {
+    "xgboost-cpu": "xgboost",
+    "tensorflow-cpu": "tensorflow",
+}
 """Packages that are another one, built otherwise."""
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")

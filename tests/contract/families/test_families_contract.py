@@ -15,6 +15,7 @@ from fairlead.errors import Corrupt, Failed, InvalidSpec, Unexportable
 from fairlead.families import catalog
 from fairlead.families.family import Fitted, Saved
 from fairlead.inference import Exported
+from fairlead.machine import installed_packages, normalised
 from fairlead.records import Column, Signature
 from fairlead.spec.document import Data
 from fairlead.spec.space import Range
@@ -223,3 +224,18 @@ def test_it_says_which_versions_its_fits_depend_on(case: Case) -> None:
     versions = case.family.versions()
     assert versions
     assert all(version[0].isdigit() for version in versions.values())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.distributed] if name == "keras" else [])
+        for name in catalog.NAMES
+    ],
+)
+def test_a_worker_with_the_same_packages_has_what_it_needs(name: str) -> None:
+    needed = catalog.family(name, base=Path()).versions()
+    offered = installed_packages()
+    assert {normalised(one): offered.get(normalised(one)) for one in needed} == {
+        normalised(one): version for one, version in needed.items()
+    }
