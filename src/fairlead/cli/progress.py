@@ -1,21 +1,23 @@
-"""Showing a run while it goes on: a progress bar on a terminal, plain lines elsewhere.
+"""Showing a run while it goes on: progress bars on a terminal, plain lines elsewhere.
 
-All of it goes to stderr; results go to stdout.
+All of it goes to stderr; results go to stdout. A fit that is made in steps has a line of its own.
+Whoever asks for JSON, and has no terminal, gets lines of JSON: an object each, with `event`.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from fairlead.cli.next_steps import program
 from fairlead.cli.output import note
 from fairlead.formatting import count
-from fairlead.study.progress import ProgressListener, SearchProgress, Silent
+from fairlead.study.progress import FitUnderWay, ProgressListener, SearchProgress, Silent
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -26,13 +28,19 @@ _PATIENCE = 60.0
 """Seconds after which a plain line says that nothing has changed."""
 
 
+_MOST_FITS = 8
+"""Fits that are shown at once."""
+_SILENT = 15.0
+"""Seconds after which it is said that a fit tells nothing."""
+
+
 @contextmanager
-def watching(*, quiet: bool) -> Iterator[ProgressListener]:
+def watching(*, quiet: bool, as_json: bool = False) -> Iterator[ProgressListener]:
     """Whatever suits where stderr goes; ended at the end, whatever happens."""
     if quiet:
         yield Silent()
     elif not sys.stderr.isatty():
-        yield Lines()
+        yield JsonLines() if as_json else Lines()
     else:
         with Bar() as bar:
             yield bar
@@ -43,6 +51,7 @@ class Lines:
 
     def __init__(self) -> None:
         self._last = -math.inf
+        self._last_fits = -math.inf
         self._done = -1
 
     def stage(self, name: str) -> None:
@@ -63,6 +72,16 @@ class Lines:
             self._done = done
             note(f"{done}/{snapshot.study.size} trials, {in_words(snapshot)}")
 
+    def fitting(self, fits: Sequence[FitUnderWay]) -> None:
+        """Say how each fit goes."""
+        now = time.monotonic()
+        if fits and now - self._last_fits >= _EVERY:
+            self._last_fits = now
+            for fit in fits[:_MOST_FITS]:
+                note(f"{fit_name(fit)}: {fit_in_words(fit)}")
+            if len(fits) > _MOST_FITS:
+                note(f"and {count(len(fits) - _MOST_FITS, 'more fit')}")
+
     def note(self, line: str) -> None:
         """Say it."""
         note(line)
@@ -74,8 +93,53 @@ class Lines:
         return due
 
 
+class JsonLines(Lines):
+    """The same as lines of JSON."""
+
+    def stage(self, name: str) -> None:
+        """Say that a part of the way begins."""
+        _say("stage", name=name)
+
+    def downloaded(self, done: int, total: int | None) -> None:
+        """Say how far a download is."""
+        if self._due(_EVERY):
+            _say("downloaded", bytes=done, total=total)
+
+    def searching(self, snapshot: SearchProgress) -> None:
+        """Say how far the search is."""
+        done = trials_done(snapshot)
+        changed = done != self._done
+        if changed or self._due(_PATIENCE):
+            self._done = done
+            _say(
+                "searching",
+                done=done,
+                size=snapshot.study.size,
+                failed=snapshot.counts.failed,
+                best=None if snapshot.best is None else snapshot.best[1],
+                metric=snapshot.metric,
+                workers=snapshot.workers,
+                elapsed=snapshot.elapsed,
+            )
+
+    def fitting(self, fits: Sequence[FitUnderWay]) -> None:
+        """Say how each fit goes."""
+        for fit in fits:
+            told = {**vars(fit.report.progress), "attempt": fit.report.attempt}
+            told |= {"checkpoint_age": fit.checkpoint_age, "silent": fit.silent}
+            _say("fitting", **told)
+
+    def note(self, line: str) -> None:
+        """Say it."""
+        _say("note", text=line)
+
+
+def _say(event: str, **what: object) -> None:
+    note(json.dumps({"event": event, **what}, ensure_ascii=False))
+
+
 class Bar:
-    """A rich progress bar."""
+    """Rich progress bars: one of the run, and one of each fit that goes on."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -90,6 +154,7 @@ class Bar:
             transient=True,
         )
         self._task: TaskID = self._progress.add_task("starting", total=None, words="")
+        self._fits: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -118,9 +183,47 @@ class Bar:
             words=in_words(snapshot),
         )
 
+    def fitting(self, fits: Sequence[FitUnderWay]) -> None:
+        """Show how each fit goes, below the bar of the run."""
+        shown = {fit_name(fit): fit for fit in fits[:_MOST_FITS]}
+        for name in self._fits.keys() - shown.keys():
+            self._progress.remove_task(self._fits.pop(name))
+        for name, fit in shown.items():
+            if name not in self._fits:
+                self._fits[name] = self._progress.add_task(name, words="")
+            told = fit.report.progress
+            self._progress.update(
+                self._fits[name],
+                completed=told.step + 1,
+                total=told.steps,
+                words=fit_in_words(fit),
+            )
+
     def note(self, line: str) -> None:
         """Print it above the bar."""
         self._progress.console.print(line, highlight=False, markup=False)
+
+
+def fit_name(fit: FitUnderWay) -> str:
+    """Whose fit it is."""
+    told = fit.report.progress
+    if told.fold is None:
+        return f"refit of trial {told.trial}"
+    return f"trial {told.trial}, fold {told.fold}"
+
+
+def fit_in_words(fit: FitUnderWay) -> str:
+    """How far a fit is and how it goes, in a line."""
+    told, age = fit.report.progress, fit.checkpoint_age
+    parts = [f"epoch {told.epoch:.1f}", f"step {told.step + 1:,}/{told.steps:,}"]
+    parts.append(f"loss {told.loss:.4g}")
+    if told.accuracy is not None:
+        parts.append(f"accuracy {told.accuracy:.3f}")
+    parts += [f"{told.rows_per_second:,.0f} rows/s", count(told.workers, "worker")]
+    parts.append("no checkpoint" if age is None else f"checkpoint {_clock(age)} ago")
+    if fit.silent > _SILENT:
+        parts.append(f"nothing heard for {_clock(fit.silent)}")
+    return ", ".join(parts)
 
 
 def trials_done(snapshot: SearchProgress) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -26,7 +26,7 @@ from fairlead.spec.document import parse_canonical
 from fairlead.stores import Stores, open_stores
 from fairlead.study import run as runs
 from fairlead.study.outcome import RunOutcome
-from fairlead.study.progress import SearchProgress
+from fairlead.study.progress import FitUnderWay, SearchProgress
 from fairlead.study.stop import Stopped, StopRequest
 
 _EVERY = 0.5
@@ -193,6 +193,9 @@ class _Lines:
         """Say nothing."""
 
     def searching(self, snapshot: SearchProgress) -> None:
+        """Say nothing."""
+
+    def fitting(self, fits: Sequence[FitUnderWay]) -> None:
         """Say nothing."""
 
     def note(self, line: str) -> None:

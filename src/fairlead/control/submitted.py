@@ -21,7 +21,7 @@ from fairlead.stores import Stores
 from fairlead.study import run as runs
 from fairlead.study.ended import outcome_of, refuse_unfinished
 from fairlead.study.outcome import RunOutcome, metric_of, study_row
-from fairlead.study.progress import PauseClock, ProgressListener, SearchProgress
+from fairlead.study.progress import FitsWatch, PauseClock, ProgressListener, SearchProgress
 from fairlead.study.run import RunRequest
 from fairlead.study.stop import StopRequest
 
@@ -253,11 +253,12 @@ def watch(
         Failed: The run failed, or was cancelled.
         Stopped: It was asked to stop.
     """
-    view = _View(stores.ledger, run)
+    view, fits = _View(stores.ledger, run), FitsWatch(stores.ledger, run.study, listener)
     halted = HaltWatch(on_halt)
     with stop.at_once("the run goes on"):
         while not view.has_ended():
             view.show(listener)
+            fits.look()
             halted.look(view.halts(), time.monotonic())
             time.sleep(_EVERY)
     refuse_unfinished(view.run)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fairlead.records import Counts, Study, Trial
+from fairlead.ledger.interface import Ledger
+from fairlead.records import Counts, FitReport, Study, Trial
+
+FITS_EVERY = 2.0
+"""Seconds between two looks at the fits that go on: each tells as often."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,21 @@ class PauseClock:
         return self.seconds
 
 
+@dataclass(frozen=True, kw_only=True)
+class FitUnderWay:
+    """A fit that goes on: what it told last, and for how many seconds it has told nothing since."""
+
+    report: FitReport
+    silent: float
+
+    @property
+    def checkpoint_age(self) -> float | None:
+        """Seconds since its last checkpoint; None before the first."""
+        if self.report.checkpointed is None:
+            return None
+        return self.report.at - self.report.checkpointed + self.silent
+
+
 class ProgressListener(Protocol):
     """Called with what happens, in the order in which it does."""
 
@@ -50,6 +71,10 @@ class ProgressListener(Protocol):
 
     def searching(self, snapshot: SearchProgress) -> None:
         """The search goes on."""
+        ...
+
+    def fitting(self, fits: Sequence[FitUnderWay]) -> None:
+        """These fits go on that are made in steps; none do any more where there are none."""
         ...
 
     def note(self, line: str) -> None:
@@ -69,5 +94,49 @@ class Silent:
     def searching(self, snapshot: SearchProgress) -> None:
         """Say nothing."""
 
+    def fitting(self, fits: Sequence[FitUnderWay]) -> None:
+        """Say nothing."""
+
     def note(self, line: str) -> None:
         """Say nothing."""
+
+
+class FitsWatch:
+    """Tells a listener now and then how the fits of a study go that are made in steps.
+
+    Args:
+        ledger: Where they are told of.
+        study: Id of the study.
+        listener: Told of them.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        study: str,
+        listener: ProgressListener,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger = ledger
+        self._study = study
+        self._listener = listener
+        self._clock = clock
+        self._due = clock()
+        self._told = False
+        self._seen: dict[int, float] = {}  # ids of reports, and when each was seen first
+
+    def look(self) -> None:
+        """Tell of them, where it is time to look again."""
+        now = self._clock()
+        if now < self._due:
+            return
+        self._due = now + FITS_EVERY
+        reports = self._ledger.fits.running(self._study)
+        self._seen = {report.id: self._seen.get(report.id, now) for report in reports}
+        if reports or self._told:
+            fits = [
+                FitUnderWay(report=report, silent=now - self._seen[report.id]) for report in reports
+            ]
+            self._listener.fitting(fits)
+        self._told = bool(reports)

@@ -26,7 +26,7 @@ from fairlead.settings import Settings
 from fairlead.study.coordinator import Coordinator
 from fairlead.study.outcome import Best, Trials
 from fairlead.study.plan import StudyPlan
-from fairlead.study.progress import PauseClock, ProgressListener, SearchProgress
+from fairlead.study.progress import FitsWatch, PauseClock, ProgressListener, SearchProgress
 from fairlead.study.provenance import best_json, study_json
 from fairlead.study.stop import Stopped, StopRequest
 from fairlead.study.workers import StudyWorkers
@@ -84,9 +84,11 @@ class Stages:
         self._start_workers(study)
         coordinator = Coordinator(self.plan, study, self.ledger, tell=self.tell)
         before, pauses = self._done(study), PauseClock()
+        fits = FitsWatch(self.ledger, study.id, self.watch)
         with self.patience(study) as pause:
             while coordinator.advance():
                 self.watch.searching(self._snapshot(coordinator, before, pauses))
+                fits.look()
                 pause(news=coordinator.news)
                 look()
         self.watch.searching(self._snapshot(coordinator, before, pauses))
@@ -110,6 +112,7 @@ class Stages:
         self.tell(1)
         self._start_workers(study)
         threading.Thread(target=preload, name="preload", daemon=True).start()
+        fits = FitsWatch(self.ledger, study.id, self.watch)
         with self.patience(study) as pause:
             while True:
                 digest, why = self.ledger.tasks.refit(study.id, row.trial.number)
@@ -117,6 +120,7 @@ class Stages:
                     return digest
                 if why is not None:
                     raise Failed(f"refitting trial {row.trial.number} failed: {why}")
+                fits.look()
                 pause(news=False)
                 look()
 

@@ -41,6 +41,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
 ) -> None:
     """Show the progress of RUN, as `run` does, until it has ended, and then what came of it.
 
+    A fit that is made in steps has a line of its own. With --json, and stderr no terminal, progress
+    is lines of JSON there.
+
     Ctrl-C ends the watching; the run goes on.
     """
     if on is not None:
@@ -55,7 +58,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
         found = find(stores.ledger, run)
         left = f"not watching any more: run {found.id} goes on"
         stop = meanwhile.enter_context(counted(keeps=False, lost=left))
-        listener = meanwhile.enter_context(watching(quiet=False))
+        listener = meanwhile.enter_context(watching(quiet=False, as_json=as_json))
 
         def tell(halt: Halt) -> None:
             held = [one.name for one in stores.ledger.autoscaling.all() if one.holder]
