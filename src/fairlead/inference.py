@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fairlead.data.table import Features
+    from fairlead.data.table import Features, Rows
 
 
 _ERRORS_ONLY = 3  # of ONNX Runtime's severities; errors are raised, too
@@ -52,13 +52,18 @@ class Exported:
         self._signature = signature
         self._output = [self._session.get_outputs()[0].name]
 
-    def predict(self, features: Features) -> NDArray[Any]:
+    def predict(self, features: Rows) -> NDArray[Any]:
         """Predictions for these rows, as `ask` gives them.
 
         Args:
             features: In the order of the signature's columns.
         """
-        return self.ask(_inputs(features, self._signature), len(features))
+        import numpy as np
+
+        blocks = (
+            self.ask(_inputs(block, self._signature), len(block)) for block in features.blocks()
+        )
+        return np.concatenate([*blocks])
 
     def ask(self, inputs: dict[str, NDArray[Any]], rows: int) -> NDArray[Any]:
         """Predictions, float64 [rows], or probabilities, float32 [rows, classes].

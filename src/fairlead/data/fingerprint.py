@@ -18,7 +18,7 @@ from fairlead.records import Column, Digest, Scalar
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fairlead.data.table import Features
+    from fairlead.data.table import Features, Rows
 
 _MISSING_TEXT = b"\x00" * 8
 _BLOCK = 1 << 16  # rows that are hashed at a time
@@ -99,7 +99,7 @@ def said(column: Column) -> list[str]:
     return [column.name, column.kind, *([column.type] if column.type else [])]
 
 
-def row_hashes(features: Features) -> NDArray[np.uint64]:
+def row_hashes(features: Rows) -> NDArray[np.uint64]:
     """What each row is known by: its feature columns, without the target.
 
     Texts count by their value, not by their code, so that a row keeps its hash in a larger table.
@@ -108,12 +108,11 @@ def row_hashes(features: Features) -> NDArray[np.uint64]:
         uint64 [rows]: the first 8 bytes of BLAKE2b over the row.
     """
     tables = [_texts(texts) for texts in features.categories]
-    hashes = np.empty(len(features), np.uint64)
-    for start in range(0, len(features), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        words = np.hstack([_bits(features.numbers[rows]), _words(features.text[rows], tables)])
-        hashes[rows] = _hashed(words)
-    return hashes
+    return np.concatenate([_of_block(block, tables) for block in features.blocks()])
+
+
+def _of_block(block: Features, tables: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    return _hashed(np.hstack([_bits(block.numbers), _words(block.text, tables)]))
 
 
 def _hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:

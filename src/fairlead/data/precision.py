@@ -11,14 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairlead.data.table import Features
+    from fairlead.data.table import Rows
     from fairlead.records import Signature
 
 WHOLE = 1 << 24
 """From here on float32 skips whole numbers."""
 
 
-def rounded(features: Features, signature: Signature) -> tuple[str, ...]:
+def rounded(features: Rows, signature: Signature) -> tuple[str, ...]:
     """Number columns with numbers beyond `WHOLE` that float32 rounds, in their order.
 
     Args:
@@ -27,12 +27,13 @@ def rounded(features: Features, signature: Signature) -> tuple[str, ...]:
     """
     import numpy as np
 
-    numbers = features.numbers
+    lost = np.zeros(len(signature.numbers), dtype=np.bool_)
     with np.errstate(invalid="ignore", over="ignore"):
-        lost = (np.abs(numbers) > WHOLE) & (numbers != numbers.astype(np.float32))
-    return tuple(
-        name for name, any_lost in zip(signature.numbers, lost.any(axis=0), strict=True) if any_lost
-    )
+        for block in features.blocks():
+            numbers = block.numbers
+            odd = (np.abs(numbers) > WHOLE) & (numbers != numbers.astype(np.float32))
+            lost |= odd.any(axis=0)
+    return tuple(name for name, any_lost in zip(signature.numbers, lost, strict=True) if any_lost)
 
 
 def advice(columns: tuple[str, ...]) -> str:

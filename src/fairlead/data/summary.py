@@ -47,7 +47,7 @@ def summaries(table: Table) -> tuple[ColumnSummary, ...]:
 def of_target(table: Table) -> str:
     """The target's values: from the least to the largest, or the classes."""
     if table.classes is None:
-        return _between(np.asarray(table.target), is_date=False)
+        return _between(float(table.target.min()), float(table.target.max()), is_date=False)
     shown = ", ".join(str(label)[:20] for label in table.classes[:_SHOWN])
     more = ", ..." if len(table.classes) > _SHOWN else ""
     return f"{len(table.classes)} classes: {shown}{more}"
@@ -55,33 +55,65 @@ def of_target(table: Table) -> str:
 
 def _summaries(table: Table) -> Iterator[ColumnSummary]:
     at = code = 0
+    ends = _ends(table)
     for column in table.columns:
         if column.kind == "text":
             yield _of_text(column, table, code)
             code += 1
         else:
             width = len(column.numbers)
-            yield _of_numbers(column, table.features.numbers[:, at : at + width])
+            yield _of_numbers(column, ends.of(at), ends.of(at + width - 1))
             at += width
 
 
-def _of_numbers(column: Column, values: NDArray[np.float64]) -> ColumnSummary:
+@dataclass(frozen=True, kw_only=True)
+class _Ends:
+    """What each column of numbers holds.
+
+    Args:
+        missing: Rows without a value.
+        low, high: The least and the largest; infinite where there is none.
+    """
+
+    missing: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    def of(self, at: int) -> tuple[int, float, float]:
+        """The missing rows, the least and the largest of one column."""
+        return int(self.missing[at]), float(self.low[at]), float(self.high[at])
+
+
+def _ends(table: Table) -> _Ends:
+    """In one pass over all rows, which may be on the disk."""
+    width = table.features.numbers.shape[1]
+    missing = np.zeros(width, np.int64)
+    low, high = np.full(width, np.inf), np.full(width, -np.inf)
+    for block in table.features.blocks():
+        missing += np.isnan(block.numbers).sum(axis=0)
+        low = np.fmin(low, np.fmin.reduce(block.numbers, axis=0, initial=np.inf))
+        high = np.fmax(high, np.fmax.reduce(block.numbers, axis=0, initial=-np.inf))
+    return _Ends(missing=missing, low=low, high=high)
+
+
+def _of_numbers(
+    column: Column, first: tuple[int, float, float], last: tuple[int, float, float]
+) -> ColumnSummary:
+    """Of a date the first part says what is missing, and the last one which days there are."""
     is_date = column.kind == "date"
-    known = values[~np.isnan(values[:, 0])]
     return ColumnSummary(
         name=column.name,
         read_as="date" if is_date else column.type or "number",
-        missing=len(values) - len(known),
+        missing=first[0],
         encoding="date" if is_date else None,
         columns=len(DATE_PARTS) if is_date else 1,
-        values=_between(known[:, -1], is_date=is_date),
+        values=_between(*last[1:], is_date=is_date),
     )
 
 
-def _between(values: NDArray[np.float64], *, is_date: bool) -> str:
-    if not len(values):
+def _between(low: float, high: float, *, is_date: bool) -> str:
+    if low > high:
         return "none"
-    low, high = float(values.min()), float(values.max())
     if not is_date:
         return f"{low:g} to {high:g}"
     days = np.array([low, high]).astype("datetime64[D]")

@@ -170,6 +170,47 @@ class Family(Protocol):
 
 
 @runtime_checkable
+class Batches(Protocol):
+    """The rows of `x` where they are too many for memory: they are made when they are asked for.
+
+    An array of them is what `numpy.asarray` makes of this.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """As an array's."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def __getitem__(self, rows: slice | Array) -> Array:
+        """These rows, float64 [rows, features]."""
+        ...
+
+    def blocks(self) -> Iterator[Array]:
+        """All rows in order, some at a time."""
+        ...
+
+
+Matrix: TypeAlias = "Array | Batches"
+"""Rows of features: those of a family that is no `Batchwise` are an array."""
+
+
+@runtime_checkable
+class Batchwise(Protocol):
+    """A family that can be fitted on `Batches`.
+
+    Its `fit` takes them for `x`, and gives the bits that it gives of the array.
+    """
+
+    def whole(self, params: Params) -> str | None:
+        """Why a fit of these parameters needs all rows at once; None where it does not."""
+        ...
+
+
+@runtime_checkable
 class Stepwise(Protocol):
     """A family whose fit is a series of steps, which several processes can compute together.
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead.errors import Corrupt, Unexportable
-from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
+from fairlead.families import xgboost_batches
+from fairlead.families.family import Array, Batches, Estimator, Fitted, Matrix, Saved, Task
 from fairlead.families.onnx_graph import (
     EXP,
     FEATURES,
@@ -140,6 +141,21 @@ class XGBoost(Scikit):
         count = params.get("n_estimators")
         fit = params.keys() <= _SHARED and params.get("booster") in {None, "gbtree"}
         return "n_estimators" if fit and type(count) is int and count > 0 else None
+
+    def whole(self, params: Params) -> str | None:
+        """All but trees of histograms, and what no test has proved equal."""
+        if params.get("booster") not in {None, "gbtree"}:
+            return f"booster {params['booster']!r}"
+        if params.get("tree_method") not in {None, "auto", "hist"}:
+            return f"tree_method {params['tree_method']!r}"
+        other = next((name for name in params if name not in _SHARED), None)
+        return None if other is None else f"parameter {other!r}"
+
+    def train(self, estimator: Estimator, x: Matrix, y: Array) -> Any:
+        """The fitted object; of rows that are not in memory they are binned on disk."""
+        if isinstance(x, Batches):
+            return xgboost_batches.train(estimator, x, y)
+        return estimator.fit(x, y)
 
     def build(self, params: Params, task: Task, *, seed: int, threads: int) -> Estimator:
         """An unfitted estimator."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.data.lexicon import missing_texts
 from fairlead.data.split import lacking
-from fairlead.data.table import Features
+from fairlead.data.table import Rows
 from fairlead.formatting import classes
 from fairlead.metrics import Metric
 from fairlead.records import Column, Decision, Scalar, Signature, Verdict
@@ -318,7 +318,7 @@ def demand(terms: Promote) -> str:
     return f"promote.when is {asked.get(terms.when, terms.when)}"
 
 
-def comparable(mine: Signature, theirs: Signature, features: Features) -> bool:
+def comparable(mine: Signature, theirs: Signature, features: Rows) -> bool:
     """Whether both models are told the same by these rows, so that they can be compared on them.
 
     How a number is written does not matter. What a text is known by does, and so do words that are
@@ -332,7 +332,7 @@ def comparable(mine: Signature, theirs: Signature, features: Features) -> bool:
     if _given(mine) != _given(theirs):
         return False
     here, there = missing_texts(mine.missing), missing_texts(theirs.missing)
-    lost = bool(here - there) and bool((features.text < 0).any())
+    lost = bool(here - there) and any((block.text < 0).any() for block in features.blocks())
     return not lost and (there - here).isdisjoint(chain.from_iterable(features.categories))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead import inference
 from fairlead.data.fingerprint import row_hashes
-from fairlead.data.table import Features
+from fairlead.data.table import Rows
 from fairlead.errors import Conflict, Failed
 from fairlead.metrics import METRICS
 from fairlead.records import (
@@ -46,12 +46,18 @@ class Holdout:
         true: Their target: float64 [rows], or int64 class indexes.
         training: Target of the training rows, which the baseline is made of.
         seed: Of the gate's resampling.
+        hashes: What the rows are known by, where that was found out before.
     """
 
-    features: Features
+    features: Rows
     true: NDArray[Any]
     training: NDArray[Any]
     seed: int
+    hashes: NDArray[np.uint64] | None = None
+
+    def row_hashes(self) -> NDArray[np.uint64]:
+        """What the rows are known by."""
+        return row_hashes(self.features) if self.hashes is None else self.hashes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +268,7 @@ class _Hearing:
         """Indexes of the rows that neither side was trained on, and what is asked of them."""
         import numpy as np
 
-        hashes = row_hashes(self._holdout.features)
+        hashes = self._holdout.row_hashes()
         trained = [self._trained_on(side) for side in (self._candidate, self._rival) if side]
         fresh = ~np.isin(hashes, np.concatenate(trained)) & (self._refused is None)
         judging = hashes[fresh]
@@ -300,7 +306,7 @@ class _Hearing:
         samples = self._registry.ledger.versions.samples(self._version.model)
         return holdout_reuse.tally(self._question, self._earlier, samples)
 
-    def _other(self, features: Features) -> tuple[NDArray[np.float64] | None, str | None]:
+    def _other(self, features: Rows) -> tuple[NDArray[np.float64] | None, str | None]:
         """Predictions of what the version is judged against, or why there are none."""
         mine = self._candidate.signature
         if self._champion is None or self._rival is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fairlead.data import split
 from fairlead.data.summary import ColumnSummary, of_target, summaries
+from fairlead.data.table import taken
 from fairlead.errors import FairleadError
 from fairlead.families.family import Task
 from fairlead.families.imported import contained
@@ -22,7 +23,7 @@ from fairlead.spec.document import Spec
 from fairlead.study import decide
 from fairlead.study import plan as plans
 from fairlead.study.plan import StudyPlan
-from fairlead.training.fit import Fold, Recipe, prepared_folds
+from fairlead.training.fit import Fold, Recipe, predicted, prepared_folds
 
 _MOST_GROUPED = 20_000
 """Trials that are grouped into tasks and counted; a larger search is taken in proportion."""
@@ -140,7 +141,8 @@ def forecast(
     slots, folds = workers or plans.slots(plan), spec.search.folds
     known, remarks = _known(plan, settings)
     searched = known is not None and known.finished
-    timed = _time_one(plan, groups[0]) if timing and not searched else _Timed()
+    memory = settings.memory_for_data
+    timed = _time_one(plan, groups[0], memory) if timing and not searched else _Timed()
     one = timed.seconds
     fits = extent.tasks * folds
     left = 1.0 if known is None else 1 - known.done / known.size
@@ -257,10 +259,10 @@ class _Timed:
     remarks: tuple[str, ...] = ()
 
 
-def _time_one(plan: StudyPlan, group: Sequence[Trial]) -> _Timed:
+def _time_one(plan: StudyPlan, group: Sequence[Trial], memory: int) -> _Timed:
     """The group's longest fit on the first fold."""
     longest = max(group, key=lambda trial: _length([trial], plan))
-    fold = _first_fold(plan)
+    fold = _first_fold(plan, memory)
     try:
         return _Timed(seconds=_seconds(plan, longest, fold))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises fails its trial alone
@@ -290,14 +292,14 @@ def _seconds(plan: StudyPlan, trial: Trial, fold: Fold) -> float:
         warnings.simplefilter("ignore")  # a run keeps them in its workers' logs
         started = time.monotonic()
         fitted = recipe.fit(trial.params, family, fold.x_train, fold.y_train)
-        family.predict(fitted, fold.x_test)
+        predicted(family, fitted, fold.x_test)
         return time.monotonic() - started
 
 
-def _first_fold(plan: StudyPlan) -> Fold:
+def _first_fold(plan: StudyPlan, memory: int) -> Fold:
     table, data = plan.table, plan.spec.data
     rows, _ = split.holdout(table, data.holdout, seed=data.seed)
-    features, target = table.features.take(rows), table.target[rows]
+    features, target = taken(table.features, rows, memory=memory), table.target[rows]
     return next(prepared_folds(features, target, plan.spec, classes=table.classes is not None))
 
 

@@ -15,9 +15,11 @@ from fairlead.artifacts import Artifacts
 from fairlead.data import split, store
 from fairlead.data.read import read
 from fairlead.data.table import Table
+from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
-from fairlead.families.family import Family, Stepwise, Task
+from fairlead.families.family import Batchwise, Family, Stepwise, Task
 from fairlead.families.imported import Imported
+from fairlead.formatting import size
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import is_current, open_ledger
 from fairlead.machine import normalised, usable_cores
@@ -28,6 +30,7 @@ from fairlead.search.search import Search
 from fairlead.search.values import first, texts, whole_ends
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec, canonical, identity
+from fairlead.spec.space import Space
 from fairlead.study import remarks
 from fairlead.training.check import FamiliesToCheck, about, check_families, unshared
 from fairlead.version import VERSION
@@ -128,7 +131,42 @@ def make(  # noqa: PLR0913 - what, where from, and who is called
     table = read(spec.data, base=base, settings=settings, progress=downloaded)
     found = {name: known.get(name) or catalog.source_of(name, base) for name in families}
     kept = {name: source for name, source in found.items() if source is not None}
+    _refuse_too_large(spec, table, families, settings)
     return of(spec, table, families, kept, check=check)
+
+
+def _refuse_too_large(
+    spec: Spec, table: Table, families: Mapping[str, Family], settings: Settings
+) -> None:
+    """Refuse families that hold all rows in memory, where these are too many for that.
+
+    Raises:
+        InvalidSpec: Names the family, the bound, and who takes rows in parts.
+    """
+    needed, task = table.features.size, spec.search.task_memory
+    bounds = {"search.task_memory": task}
+    if table.scratch is not None:  # a table of one file was in memory as it was read
+        bounds["$FAIRLEAD_DATA_MEMORY"] = settings.memory_for_data
+    passed = [(name, bound) for name, bound in bounds.items() if bound and needed > bound]
+    for name, bound in passed[:1]:
+        for index, space in enumerate(spec.search.over):
+            if (why := _why_whole(families[space.family], space.params or {})) is not None:
+                raise InvalidSpec(
+                    f"search.over[{index}].family: {space.family!r} holds all rows in memory{why}, "
+                    f"and the features take {size(needed)}, more than {name} ({size(bound)}); "
+                    "raise that, or use xgboost, which takes rows in parts"
+                )
+
+
+def _why_whole(family: Family, params: Space) -> str | None:
+    """Why a family holds all rows; a clause, which may be empty, or None where it does not."""
+    if not isinstance(family, Batchwise):
+        return ""
+    for name, values in params.items():
+        for value in values if isinstance(values, tuple) else (first(values),):
+            if why := family.whole({name: value}):
+                return f" with {why}"
+    return None
 
 
 def of(

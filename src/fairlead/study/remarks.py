@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BINARY = 2
 _LABELS = 10  # whole numbers that are likelier to be names of classes than amounts
 _SOME = 20  # rows, of which hardly any rise one after another, or are 1 to n, by chance
+_BEGIN = 1024  # rows that are looked at before a whole column is read, maybe from the disk
 _SHARED = 5  # rows that each of them has then, on average
 
 
@@ -83,7 +84,10 @@ def _amount_copies(table: Table) -> Iterator[str]:
     for column in table.columns:
         if column.kind == "number":
             values = _values(table, column.name)
-            if values[0] == table.target[0] and np.array_equal(values, table.target):
+            begin = slice(0, _BEGIN)
+            if np.array_equal(values[begin], table.target[begin]) and np.array_equal(
+                values, table.target
+            ):
                 yield column.name
 
 
@@ -100,8 +104,10 @@ def _class_copies(table: Table) -> Iterator[str]:
         values = (
             _values(table, column.name) if column.kind == "number" else _codes(table, column.name)
         )
-        own = values[first]
-        if len(np.unique(own)) == len(own) and bool((values == own[classes]).all()):
+        own, begin = values[first], slice(0, _BEGIN)
+        if len(np.unique(own)) < len(own) or bool((values[begin] != own[classes[begin]]).any()):
+            continue
+        if bool((values == own[classes]).all()):
             yield column.name
 
 
@@ -117,12 +123,22 @@ def _numbers_rows(values: NDArray[np.float64]) -> bool:
     """Whether these are whole numbers, none twice, that rise, fall, or are 1 to n in any order."""
     import numpy as np
 
-    if len(values) < _SOME or not (np.isfinite(values) & (values == np.floor(values))).all():
+    begin = values[:_BEGIN]
+    if len(values) < _SOME or not _may_number_rows(begin):
+        return False
+    if not (np.isfinite(values) & (values == np.floor(values))).all():
         return False
     steps = np.diff(values)
     if bool((steps > 0).all() or (steps < 0).all()):
         return True
     return bool((np.diff(np.sort(values)) == 1).all())
+
+
+def _may_number_rows(begin: NDArray[np.float64]) -> bool:
+    """Whether the first rows let a column be one that numbers them; most are none by these."""
+    import numpy as np
+
+    return bool((begin == np.floor(begin)).all()) and len(np.unique(begin)) == len(begin)
 
 
 def on_few(held: NDArray[np.intp], promote: Promote) -> Iterator[str]:

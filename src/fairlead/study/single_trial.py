@@ -70,7 +70,7 @@ def score_trial(
     params = chosen(space.params or {}, given)
     trial = Trial(number=0, family=space.family, params=params)
     with tempfile.TemporaryDirectory(prefix="fairlead-") as folder:
-        scores, score = _scored(plan, trial, Path(folder))
+        scores, score = _scored(plan, trial, Path(folder), settings.memory_for_data)
     return ScoredTrial(
         family=trial.family,
         params=params,
@@ -98,13 +98,16 @@ def chosen(space: Mapping[str, Values], given: Mapping[str, str]) -> Params:
     return {name: _value(name, values, given.get(name)) for name, values in space.items()}
 
 
-def _scored(plan: StudyPlan, trial: Trial, folder: Path) -> tuple[Sequence[float], float]:
+def _scored(
+    plan: StudyPlan, trial: Trial, folder: Path, memory: int
+) -> tuple[Sequence[float], float]:
     artifacts = Artifacts(str(folder))
     context = StudyContext(
         spec=canonical(plan.spec),
         table=store.save(plan.table, artifacts),
         sources={name: artifacts.put(source).digest for name, source in plan.sources.items()},
         artifacts=artifacts,
+        memory=memory,
     )
     try:
         with contained():

@@ -16,6 +16,7 @@ from typing import Protocol
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.data import split
+from fairlead.data.table import taken
 from fairlead.errors import Failed
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, NewTask, RunHolder, Study, TrialRow, Verdict, Version
@@ -168,7 +169,8 @@ class Stages:
         table, data = self.plan.table, self.plan.spec.data
         training, held = split.holdout(table, data.holdout, seed=data.seed)
         rows = Holdout(
-            features=table.features.take(held),
+            features=taken(table.features, held, memory=self.settings.memory_for_data),
+            hashes=table.row_hashes[held],
             true=table.target[held],
             training=table.target[training],
             seed=self.plan.spec.seed,

@@ -10,9 +10,10 @@ from itertools import islice
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Failed
-from fairlead.families.family import Array, Stepwise
+from fairlead.families.family import Array, Matrix, Stepwise
 from fairlead.gang.network import Network
 from fairlead.gang.work import FitJob
+from fairlead.training.fit import given_to
 from fairlead.training.prepare import Preparation
 from fairlead.training.study_context import StudyContext
 
@@ -22,10 +23,12 @@ class FitOpener:
 
     Args:
         artifacts: Where tables and sources are.
+        memory: Bytes of features that may be in memory as a whole; any number if None.
     """
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    def __init__(self, artifacts: Artifacts, *, memory: int | None = None) -> None:
         self._artifacts = artifacts
+        self._memory = memory
         self._open: tuple[FitJob, StudyContext] | None = None
 
     def __call__(self, job: FitJob) -> Network:
@@ -45,9 +48,10 @@ class FitOpener:
                 "fit of it; leave out `train`"
             )
         x, y = _rows(context, job.fold)
+        given = given_to(family, job.trial.params, x)
         return family.network(
             recipe.build(job.trial.params, family),
-            x,
+            given,
             y,
             classes=recipe.classes,
             train=context.spec.train,
@@ -63,6 +67,7 @@ class FitOpener:
             sources=job.sources,
             artifacts=self._artifacts,
             study=job.study,
+            memory=self._memory,
         )
         self._open = job, context
         return context
@@ -72,7 +77,7 @@ def _of_study(job: FitJob) -> tuple[object, ...]:
     return job.study, job.spec, job.table, dict(job.sources)
 
 
-def _rows(context: StudyContext, fold: int | None) -> tuple[Array, Array]:
+def _rows(context: StudyContext, fold: int | None) -> tuple[Matrix, Array]:
     """The training rows of the fold, prepared; those of the refit for None."""
     if fold is not None:
         rows = next(islice(context.folds(), fold, None))

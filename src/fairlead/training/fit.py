@@ -16,17 +16,17 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import numpy as np
 
 from fairlead.data import split
-from fairlead.data.table import Features
+from fairlead.data.table import Rows
 from fairlead.errors import Diverged
-from fairlead.families.family import Array, Estimator, Family, Fitted, Task
+from fairlead.families.family import Array, Batchwise, Estimator, Family, Fitted, Matrix, Task
 from fairlead.metrics import Metric
 from fairlead.records import Params, Result, Scalar, Trial
-from fairlead.training.prepare import Preparation
+from fairlead.training.prepare import Preparation, PreparedRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,9 +58,24 @@ class Recipe:
         np.random.seed(self.seed)  # noqa: NPY002 - the generator that old estimators draw from
         return family.build(params, self.task, seed=self.seed, threads=self.threads)
 
-    def fit(self, params: Params, family: Family, x: Array, y: Array) -> Fitted:
+    def fit(self, params: Params, family: Family, x: Matrix, y: Array) -> Fitted:
         """Fit these parameters on these rows."""
-        return family.fit(self.build(params, family), x, y, classes=self.classes)
+        given = given_to(family, params, x)
+        return family.fit(self.build(params, family), given, y, classes=self.classes)
+
+
+def given_to(family: Family, params: Params, x: Matrix) -> Array:
+    """The rows as the family takes them: one that takes no `Batches` is given an array."""
+    if isinstance(x, np.ndarray) or (isinstance(family, Batchwise) and not family.whole(params)):
+        return cast("Array", x)
+    return np.asarray(x)
+
+
+def predicted(family: Family, fitted: Fitted, x: Matrix) -> Array:
+    """Predictions for these rows."""
+    if isinstance(x, np.ndarray):
+        return family.predict(fitted, x)
+    return np.concatenate([family.predict(fitted, block) for block in x.blocks()])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +87,9 @@ class Fold:
         y_train, y_test: float64 [rows], or int64 [rows] class indexes.
     """
 
-    x_train: NDArray[np.float64]
+    x_train: NDArray[np.float64] | PreparedRows
     y_train: Array
-    x_test: NDArray[np.float64]
+    x_test: NDArray[np.float64] | PreparedRows
     y_test: Array
 
     def copy(self) -> Fold:
@@ -87,9 +102,7 @@ class Fold:
         )
 
 
-def prepared_folds(
-    features: Features, target: Array, spec: Spec, *, classes: bool
-) -> Iterator[Fold]:
+def prepared_folds(features: Rows, target: Array, spec: Spec, *, classes: bool) -> Iterator[Fold]:
     """The folds of these training rows, one after another.
 
     Args:
@@ -220,7 +233,7 @@ def _score_alone(
 def _fitted(trial: Trial, family: Family, fold: Fold, recipe: Recipe, fits: Fits) -> Judged:
     try:
         fitted = fits.fit(trial.params, family, fold, ())
-        judged = _judge(family.predict(fitted, fold.x_test), fold, recipe)
+        judged = _judge(predicted(family, fitted, fold.x_test), fold, recipe)
     except Diverged as error:
         judged = str(error)
     fits.judged([judged])
@@ -279,12 +292,15 @@ def _failed(trial: Trial, reason: str, seconds: float) -> Result:
 
 
 def _predictions(
-    family: Family, fitted: Fitted, x: Array, at: Sequence[int] | None
+    family: Family, fitted: Fitted, x: Matrix, at: Sequence[int] | None
 ) -> Iterator[Array]:
     """At each of these lengths; the whole fit's where the trials are equal (`at` is None)."""
     if at is None:
-        return iter([family.predict(fitted, x)])
-    return family.stages(fitted, x, at)
+        return iter([predicted(family, fitted, x)])
+    if isinstance(x, np.ndarray):
+        return family.stages(fitted, x, at)
+    blocks = [tuple(family.stages(fitted, block, at)) for block in x.blocks()]
+    return map(np.concatenate, zip(*blocks, strict=True))
 
 
 def _whole(value: Scalar) -> int:

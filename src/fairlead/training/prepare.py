@@ -6,19 +6,23 @@ training rows, or for a refit on all training rows. Its ONNX form is made by exp
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from fairlead.data.table import FeatureRows, Features, Rows, block_slices
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fairlead.data.table import Features
     from fairlead.spec.document import Data
 
     Floats: TypeAlias = NDArray[np.float64]
     Codes: TypeAlias = NDArray[np.int32]
 
+_GATHERED = 256 << 20  # bytes of columns that are gathered from rows that are not in memory
+_FEWEST = 2  # columns: numpy sums one by itself in another order than several
 MISSING = ""
 """The text that represents a missing one: a category of its own, in Python as in ONNX."""
 
@@ -37,7 +41,7 @@ class Preparation:
     vocabulary: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def fit(cls, features: Features, data: Data) -> Preparation:
+    def fit(cls, features: Rows, data: Data) -> Preparation:
         """Learn from the rows of one fold what the spec's `impute` and `encode` need.
 
         A column that is missing in all of these rows is filled with 0 (or with the constant), so
@@ -47,10 +51,19 @@ class Preparation:
             features: The rows that the model will be fitted on.
             data: The spec's section.
         """
-        return cls(fill=_fill(features.numbers, data), vocabulary=_vocabulary(features))
+        return cls(fill=_fill(features, data), vocabulary=_vocabulary(features))
 
-    def transform(self, features: Features) -> Floats:
-        """The features, float64 [rows, width]; the same array where there is nothing to do."""
+    def transform(self, features: Rows) -> Floats | PreparedRows:
+        """The features, float64 [rows, width]; the same array where there is nothing to do.
+
+        Of rows that are not in memory they are made when they are asked for.
+        """
+        if isinstance(features, FeatureRows):
+            return PreparedRows(preparation=self, rows=features)
+        return self.of_block(features)
+
+    def of_block(self, features: Features) -> Floats:
+        """The same of rows that are in memory."""
         numbers = self._numbers(features.numbers)
         if not self.vocabulary:
             return numbers
@@ -78,6 +91,54 @@ class Preparation:
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PreparedRows:
+    """Prepared rows that are not in memory: `Batches` for a family.
+
+    Args:
+        preparation: What is done to them.
+        rows: Which they are.
+    """
+
+    preparation: Preparation
+    rows: FeatureRows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """As an array's."""
+        numbers = self.rows.features.numbers.shape[1]
+        return len(self.rows), numbers + self.preparation.width
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Floats:
+        """These rows, in their order."""
+        return self.preparation.of_block(self.rows.read(rows))
+
+    def blocks(self) -> Iterator[Floats]:
+        """All rows in order, some at a time."""
+        return (self[rows] for rows in block_slices(self.rows))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:  # noqa: FBT001 - as numpy has it
+        """All rows at once."""
+        import numpy as np
+
+        if copy is False:
+            raise ValueError("rows that are not in memory are an array only as a copy")
+        whole: Floats = np.empty(self.shape, dtype=dtype or np.float64)
+        at = 0
+        for block in self.blocks():
+            whole[at : at + len(block)] = block
+            at += len(block)
+        return whole
+
+    def copy(self) -> PreparedRows:
+        """The same: what is read of them is a copy anyway."""
+        return self
+
+
 def one_hot(codes: Codes, categories: tuple[str, ...], texts: tuple[str, ...]) -> Floats:
     """Ones and zeros [rows, texts], as scikit-learn's OneHotEncoder gives for these categories.
 
@@ -100,25 +161,57 @@ def one_hot(codes: Codes, categories: tuple[str, ...], texts: tuple[str, ...]) -
     return rows
 
 
-def _fill(numbers: Floats, data: Data) -> Floats | None:
-    if data.impute is None or not numbers.shape[1]:
-        return None
+def _fill(features: Rows, data: Data) -> Floats | None:
     import numpy as np
-    from sklearn.impute import SimpleImputer
 
+    whole = features.features if isinstance(features, FeatureRows) else features
+    if data.impute is None or not whole.numbers.shape[1]:
+        return None
     how: dict[str, Any] = (
         {"strategy": data.impute}
         if isinstance(data.impute, str)
         else {"strategy": "constant", "fill_value": float(data.impute)}
     )
+    return np.concatenate([_statistics(numbers, how) for numbers in _columns(features)])
+
+
+def _columns(features: Rows) -> Iterator[Floats]:
+    """The numbers, some columns at a time where the rows are not in memory."""
+    if isinstance(features, Features):
+        yield features.numbers
+        return
+    width = features.features.numbers.shape[1]
+    at_once = max(_FEWEST, _GATHERED // (8 * max(1, len(features))))
+    starts = [*range(0, width, at_once)]
+    if width - starts[-1] < _FEWEST and len(starts) > 1:
+        starts.pop()
+    for start, end in zip(starts, [*starts[1:], width], strict=True):
+        yield _gathered(features, slice(start, end))
+
+
+def _gathered(features: FeatureRows, columns: slice) -> Floats:
+    import numpy as np
+
+    # copies: a view of a block would keep all of it
+    return np.concatenate([block.numbers[:, columns].copy() for block in features.blocks()])
+
+
+def _statistics(numbers: Floats, how: Mapping[str, Any]) -> Floats:
+    import numpy as np
+    from sklearn.impute import SimpleImputer
+
     imputer = SimpleImputer(keep_empty_features=True, **how).fit(numbers)
     return np.asarray(imputer.statistics_, dtype=np.float64)
 
 
-def _vocabulary(features: Features) -> tuple[tuple[str, ...], ...]:
+def _vocabulary(features: Rows) -> tuple[tuple[str, ...], ...]:
     import numpy as np
 
+    found: list[set[int]] = [set() for _ in features.categories]
+    for block in features.blocks() if found else ():
+        for column, codes in enumerate(found):
+            codes.update(np.unique(block.text[:, column]).tolist())
     return tuple(
-        tuple(sorted({(*texts, MISSING)[code] for code in np.unique(features.text[:, column])}))
-        for column, texts in enumerate(features.categories)
+        tuple(sorted({(*texts, MISSING)[code] for code in codes}))
+        for texts, codes in zip(features.categories, found, strict=True)
     )

@@ -37,7 +37,7 @@ def _compute(environ: Mapping[str, str]) -> None:
 
     configured = settings.from_environment(environ)
     store = Artifacts(configured.artifacts_url, cache=configured.artifacts_cache)
-    compute_parts(contact, FitOpener(store))
+    compute_parts(contact, FitOpener(store, memory=configured.memory_for_data))
 
 
 def _contact(environ: Mapping[str, str]) -> Contact:

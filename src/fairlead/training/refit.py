@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.artifacts import Artifacts
 from fairlead.data import dates
-from fairlead.data.fingerprint import row_hashes
 from fairlead.data.precision import rounded
-from fairlead.data.table import Features
+from fairlead.data.table import Features, Rows
 from fairlead.errors import Unexportable
 from fairlead.families.family import Array, Family, Fitted
 from fairlead.inference import Exported
@@ -32,6 +31,7 @@ from fairlead.metrics import Metric
 from fairlead.records import Candidate, Column, Parity, Signature, Trial
 from fairlead.repository import checked_out
 from fairlead.training.export import export, parity
+from fairlead.training.fit import predicted
 from fairlead.training.prepare import Preparation
 from fairlead.training.study_context import StudyContext
 from fairlead.training.task_fits import FitChannel
@@ -69,10 +69,9 @@ def refit(
     preparation = Preparation.fit(features, context.spec.data)
     x, x_held = preparation.transform(features).copy(), preparation.transform(held).copy()
     fitted = context.fits(channel).refit(trial, family, x, target.copy())
-    predicted = family.predict(fitted, x_held)
-    forms = _forms(preparation, family, fitted, context, predicted)
+    forms = _forms(preparation, family, fitted, context, predicted(family, fitted, x_held))
     contents = {
-        "training_rows.npy": _npy(_sorted_hashes(features)),
+        "training_rows.npy": _npy(_training_hashes(context)),
         "holdout.npz": _npz(context.rows[1], true, forms.predicted),
         "environment.json": _json(_environment(context)),
         **forms.contents,
@@ -114,19 +113,19 @@ def _forms(
     family: Family,
     fitted: Fitted,
     context: StudyContext,
-    predicted: Array,
+    trained: Array,
 ) -> _Forms:
     signature, (held, _) = context.table.signature, context.holdout
     contents = dict(_own_format(family, fitted))
     try:
         content = export(preparation, family, fitted, signature)
     except Unexportable as error:
-        return _Forms(contents=contents, predicted=predicted, unexportable=str(error))
+        return _Forms(contents=contents, predicted=trained, unexportable=str(error))
     exported = Exported(content, signature).predict(held)
     contents["model.onnx"] = content
     contents["golden.json"] = _json(_golden(held, exported, signature))
     spread = _spread(context.training[1], signature)
-    compared = parity(predicted, exported, spread=spread)
+    compared = parity(trained, exported, spread=spread)
     lost = rounded(context.table.features, signature)
     return _Forms(contents=contents, predicted=exported, parity=replace(compared, rounded=lost))
 
@@ -152,17 +151,15 @@ def _spread(target: NDArray[Any], signature: Signature) -> float | None:
     return float(target.std()) if signature.classes is None else None
 
 
-def _sorted_hashes(features: Features) -> NDArray[np.uint64]:
+def _training_hashes(context: StudyContext) -> NDArray[np.uint64]:
     import numpy as np
 
-    return np.sort(row_hashes(features))
+    return np.sort(context.table.row_hashes[context.rows[0]])
 
 
-def _golden(
-    features: Features, predicted: NDArray[np.float64], signature: Signature
-) -> dict[str, object]:
+def _golden(held: Rows, predicted: NDArray[np.float64], signature: Signature) -> dict[str, object]:
     """Some holdout rows, as a request has them, with the exported model's predictions."""
-    count = min(GOLDEN_ROWS, len(features))
+    features, count = next(held.blocks()), min(GOLDEN_ROWS, len(held))
     rows = [_row(features, index, signature) for index in range(count)]
     return {"rows": rows, "predictions": predicted[:count].tolist()}
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.artifacts import Artifacts
 from fairlead.data import split, store
-from fairlead.data.table import Features, Table
+from fairlead.data.table import FeatureRows, Rows, Table, taken
 from fairlead.errors import FairleadError
 from fairlead.families import catalog
 from fairlead.families.family import Family, Task
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_COPIES = 4  # of the features: all, those of the training rows, a fold's, the family's own
 KEPT_FOLDS = 256 << 20
 """Bytes of prepared folds that a child keeps; larger ones are made anew for each task."""
 
@@ -43,11 +44,12 @@ class StudyContext:
         sources: The artefacts of its `./file.py:Name` families.
         artifacts: Where they are.
         study: Its id, where it has one.
+        memory: Bytes of features that may be in memory as a whole; any number if None.
 
     `gang` opens the processes that share its fits; while it is None, this process fits alone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a study is made of
         self,
         *,
         spec: str,
@@ -55,10 +57,12 @@ class StudyContext:
         sources: Mapping[str, Digest],
         artifacts: Artifacts,
         study: str = "",
+        memory: int | None = None,
     ) -> None:
         self.spec: Spec = parse_canonical(spec)
         self._study = study
         self.gang: OpenGang | None = None
+        self._memory = _least(memory, self.spec.search.task_memory)
         self.table_digest = table
         self.table: Table = store.load(table, artifacts)
         self._sources = sources
@@ -93,16 +97,17 @@ class StudyContext:
         return split.holdout(self.table, data.holdout, seed=data.seed)
 
     @cached_property
-    def training(self) -> tuple[Features, NDArray[Any]]:
+    def training(self) -> tuple[Rows, NDArray[Any]]:
         """Features and target of the training rows."""
-        rows = self.rows[0]
-        return self.table.features.take(rows), self.table.target[rows]
+        return self._taken(self.rows[0])
 
     @cached_property
-    def holdout(self) -> tuple[Features, NDArray[Any]]:
+    def holdout(self) -> tuple[Rows, NDArray[Any]]:
         """Features and target of the holdout rows."""
-        rows = self.rows[1]
-        return self.table.features.take(rows), self.table.target[rows]
+        return self._taken(self.rows[1])
+
+    def _taken(self, rows: NDArray[np.intp]) -> tuple[Rows, NDArray[Any]]:
+        return taken(self.table.features, rows, memory=self._memory), self.table.target[rows]
 
     def folds(self) -> Iterator[Fold]:
         """The prepared folds of the training rows; one task may write into them."""
@@ -113,8 +118,9 @@ class StudyContext:
     @cached_property
     def _kept_folds(self) -> tuple[Fold, ...] | None:
         features, target = self.training
-        count = self.spec.search.folds
-        size = (features.numbers.nbytes + features.text.nbytes + target.nbytes) * count
+        if isinstance(features, FeatureRows):
+            return None
+        size = (features.size + target.nbytes) * self.spec.search.folds
         return tuple(self._prepared()) if size <= KEPT_FOLDS else None
 
     def _prepared(self) -> Iterator[Fold]:
@@ -166,3 +172,10 @@ class StudyContext:
             trial=trial,
             fold=fold,
         )
+
+
+def _least(memory: int | None, of_task: int | None) -> int | None:
+    """What features may take: of the task's limit a part, for what is made of them."""
+    share = None if of_task is None else of_task // _COPIES
+    known = [bound for bound in (memory, share) if bound is not None]
+    return min(known, default=None)

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt
-from fairlead.families.family import Array, Family, Fitted, Stepwise
+from fairlead.families.family import Array, Family, Fitted, Matrix, Stepwise
 from fairlead.gang import checkpoint as checkpoints
 from fairlead.gang.checkpoint import Checkpoint, FitPlace
 from fairlead.gang.network import Network, StepResult
@@ -23,7 +23,7 @@ from fairlead.gang.steps import Alone, take_steps
 from fairlead.gang.work import FitJob, Gang
 from fairlead.records import Digest, FitProgress, Params, Trial
 from fairlead.spec.document import Train
-from fairlead.training.fit import Fold, Judged, Recipe
+from fairlead.training.fit import Fold, Judged, Recipe, given_to
 
 REPORT = 2.0
 """Seconds between two reports of a fit, at least."""
@@ -109,7 +109,7 @@ class TaskFits:
         number = len(self._folds)
         return self._fit(params, family, (fold.x_train, fold.y_train), number, stages)
 
-    def refit(self, trial: Trial, family: Family, x: Array, y: Array) -> Fitted:
+    def refit(self, trial: Trial, family: Family, x: Matrix, y: Array) -> Fitted:
         """Fit a trial's parameters on all training rows."""
         self.begin([trial])
         return self._fit(trial.params, family, (x, y), None, ())
@@ -118,16 +118,17 @@ class TaskFits:
         self,
         params: Params,
         family: Family,
-        rows: tuple[Array, Array],
+        rows: tuple[Matrix, Array],
         fold: int | None,
         stages: Sequence[int],
     ) -> Fitted:
         recipe, train = self._setting.recipe, self._setting.train
         if not isinstance(family, Stepwise):
             return recipe.fit(params, family, *rows)
-        estimator = recipe.build(params, family)
+        estimator, (x, y) = recipe.build(params, family), rows
+        given = given_to(family, params, x)
         network = family.network(
-            estimator, *rows, classes=recipe.classes, train=train, stages=stages
+            estimator, given, y, classes=recipe.classes, train=train, stages=stages
         )
         self._resume(network, fold)
         gang = self._gang(network, params, fold)

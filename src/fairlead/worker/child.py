@@ -132,6 +132,7 @@ class StudySession:
             sources=request.sources,
             artifacts=self.artifacts,
             study=request.study,
+            memory=settings.from_environment(os.environ).memory_for_data,
         )
         self._folds = isinstance(request, OpenStudy) or request.kind == "trials"
         context.prepare(folds=self._folds)
