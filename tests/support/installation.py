@@ -165,16 +165,21 @@ def told(trials: list[Mapping[str, Any]]) -> list[list[Any]]:
 
 
 @contextmanager
-def installation(*parts: str) -> Iterator[Installed]:
+def installation(*parts: str, image: str | None = None) -> Iterator[Installed]:
     """Installed with servers of its own, PostgreSQL if none is named.
 
     Studies that are left are removed.
+
+    Args:
+        parts: Of `fairlead install --with`.
+        image: Of Fairlead; that of the tests if None.
     """
     parts = parts or ("postgresql",)
-    images = [word for part in parts for word in (f"--{part}-image", _image(part))]
+    servers = [part for part in parts if part in IMAGES]
+    images = [word for part in servers for word in (f"--{part}-image", _image(part))]
     with clusters.namespace() as name, Cluster(namespace=name) as cluster:
         command = [sys.executable, "-m", "fairlead", "install", "--namespace", name]
-        command += ["--with", ",".join(parts), "--image", clusters.image(), *images]
+        command += ["--with", ",".join(parts), "--image", image or clusters.image(), *images]
         done(command, os.environ, seconds=400)
         try:
             yield Installed(cluster=cluster)
