@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from fairlead.engines.tfjob import TFJob, TFJobs
 from fairlead.engines.trainjob import TrainJobs
 from fairlead.errors import Forbidden, Invalid
 from fairlead.gang.hub import Hub
+from fairlead.gang.network import StepResult
 from fairlead.kube import pods
 from fairlead.kube.client import Cluster
 from fairlead.kube.install.installation import Installation
@@ -63,7 +65,9 @@ class ServedStudy(SharedStudy):
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStudy]:
     folder = tmp_path_factory.mktemp("served")
     made = shared_study(folder)
-    with clusters.server(folder / "home") as stores:
+    with clusters.server(folder / "server") as stores:
+        kept = folder / "server" / "artifacts"
+        shutil.copytree(folder / "home" / "artifacts", kept, dirs_exist_ok=True)
         yield ServedStudy(job=made.job, artifacts=made.artifacts, stores=stores)
 
 
@@ -121,13 +125,16 @@ class TestIndexedJobs(ClusterEngineContract):
     def test_a_rank_out_of_memory_is_said_to_be_and_the_fit_keeps_its_bits(
         self, engine: ClusterEngine, hub: Hub, gang: GangRequest, study: SharedStudy
     ) -> None:
-        job = study.fit(hog=1)
+        job, ends = study.fit(hog=1, pause=0.05), set()
+
+        def look(_: StepResult) -> None:
+            ends.update((one.rank, one.why) for one in engine.poll(gang.key) if not one.alive)
+
         with EngineGang(engine, gang, hub) as made:
             made.open(job)
-            trained = study.train(job, made)
-            (lost,) = [one for one in engine.poll(gang.key) if one.rank == 1]
+            trained = study.train(job, made, look)
         assert trained == study.train(study.fit(), None)
-        assert lost.why == "OOMKilled: it took more memory than its limit of 419 MB"
+        assert ends == {(1, "OOMKilled: it took more memory than its limit of 419 MB")}
 
     def test_what_keeps_a_pod_from_being_made_is_said(
         self, engine: ClusterEngine, gang: GangRequest, cluster: Cluster
@@ -229,7 +236,7 @@ class TestTFJobs(ClusterEngineContract):
     ) -> None:
         job = study.fit(pause=0.05)
 
-        def delete_once(result: Any) -> None:
+        def delete_once(result: StepResult) -> None:
             if result.step == 5:
                 cluster.delete(TFJob, gang.key)
 

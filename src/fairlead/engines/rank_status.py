@@ -75,11 +75,11 @@ def newest_pods(pods: Iterable[Pod], *, label: str) -> dict[int, Pod]:
 
 
 def _status(number: int, pod: Pod | None, making: Making, now: datetime) -> RankStatus:
-    if pod is None and making.over:
+    found = None if pod is None else pod_status(pod, now=now)
+    if making.over and (found is None or found.killed):
         return RankStatus(rank=number, state="ended", why=making.over, killed=True)
-    if pod is None:
+    if found is None:
         return RankStatus(rank=number, state="starting", why=making.waits)
-    found = pod_status(pod, now=now)
     return RankStatus(
         rank=number,
         state=found.state,

@@ -71,10 +71,12 @@ def test_a_rank_without_a_pod_starts_as_long_as_something_makes_one() -> None:
     assert told([one]) == [(0, "starting", ""), (1, "starting", "")]
     waiting = Making(ranks=2, waits="its Job makes no pod: exceeded quota")
     assert told([one], waiting)[1] == (1, "starting", "its Job makes no pod: exceeded quota")
-    deleted = Making(ranks=2, over="the TFJob 'g' was deleted")
-    assert told([], deleted) == [
+    deleted = Making(ranks=3, over="the TFJob 'g' was deleted")
+    killed, failed = pod(1, "Failed", state=ended(143)), pod(2, "Failed", state=ended(1))
+    assert told([killed, failed], deleted) == [
         (0, "ended", "the TFJob 'g' was deleted"),
         (1, "ended", "the TFJob 'g' was deleted"),
+        (2, "ended", "status 1"),
     ]
 
 
