@@ -7,19 +7,25 @@ has been none for a while they end, since they hold cores and memory of a machin
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fairlead.engines.engine import Engine, GangRequest
 from fairlead.engines.gang import EngineGang
 from fairlead.gang.hub import Hub
 from fairlead.gang.work import FitJob, Gang
 from fairlead.spec.document import Train
+
+if TYPE_CHECKING:
+    from fairlead.engines.spark import SparkEngine
+
+_LOG = logging.getLogger(__name__)
 
 IDLE = 60.0
 """Seconds without a fit after which the processes end."""
@@ -125,15 +131,49 @@ class _CallingRanks:
         return self.gang
 
 
+@dataclass(frozen=True, kw_only=True)
+class _SparkRanks:
+    """Executors of Spark, which are sent their tasks."""
+
+    engine: SparkEngine
+    handle: str
+
+    def open(self, job: FitJob) -> Gang:
+        return self.engine.gang(self.handle, job)
+
+
 def start_ranks(setting: DriverSetting, stack: ExitStack) -> Ranks:
     """Start the ranks that the spec asks for, on its engine."""
-    train, secret = setting.train, secrets.token_urlsafe(32)
+    if setting.train.engine == "spark":
+        return _start_spark(setting, stack)
+    secret = secrets.token_urlsafe(32)
     engine, host = _engine(setting, stack)
     hub = stack.enter_context(Hub(secret=secret, host=host))
-    request = GangRequest(
+    request = _request(setting, address=hub.address, secret=secret)
+    return _CallingRanks(gang=stack.enter_context(EngineGang(engine, request, hub)))
+
+
+def _start_spark(setting: DriverSetting, stack: ExitStack) -> _SparkRanks:
+    from fairlead.engines.spark import SparkEngine
+    from fairlead.training.spark_executor import open_fit
+
+    engine = SparkEngine(
+        master=setting.train.master,
+        open_computation=open_fit,
+        logs=setting.logs,
+        notice=_LOG.warning,
+    )
+    handle = engine.start(_request(setting, address="", secret=secrets.token_hex(32)))
+    stack.callback(engine.stop, handle)
+    return _SparkRanks(engine=engine, handle=handle)
+
+
+def _request(setting: DriverSetting, *, address: str, secret: str) -> GangRequest:
+    train = setting.train
+    return GangRequest(
         key=f"gang-{secrets.token_hex(5)}",
         ranks=train.workers,
-        address=hub.address,
+        address=address,
         secret=secret,
         artifacts=setting.artifacts,
         environ=setting.environ,
@@ -141,7 +181,6 @@ def start_ranks(setting: DriverSetting, stack: ExitStack) -> Ranks:
         cores=train.resources.cpu,
         memory=train.resources.memory,
     )
-    return _CallingRanks(gang=stack.enter_context(EngineGang(engine, request, hub)))
 
 
 def _engine(setting: DriverSetting, stack: ExitStack) -> tuple[Engine, str]:
