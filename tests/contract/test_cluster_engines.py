@@ -173,6 +173,19 @@ class TestIndexedJobs(ClusterEngineContract):
 
         wait_until(lambda: not left(), every=0.2)
 
+    def test_a_driver_removes_what_another_left_that_was_killed_in_its_pod(
+        self, cluster: Cluster, hub: Hub, gang: GangRequest
+    ) -> None:
+        owner = driver(cluster)
+        engine = ClusterEngine(self.maker, cluster=cluster, place=place(), owner=owner)
+        left = engine.start(replace(gang, key="left", secret="of another gang"))
+        wait_until(lambda: len(pods_of(cluster, left)) == 2, every=0.2)
+        again = ClusterEngine(self.maker, cluster=cluster, place=place(), owner=owner)
+        handle = again.start(gang)
+        assert not pods_of(cluster, left)
+        self.running(again, handle, hub, 2)
+        cluster.delete(Pod, owner.name, grace=1)
+
     def test_the_rights_of_the_trainer_are_enough(
         self,
         cluster: Cluster,

@@ -18,6 +18,7 @@ from lightkube.resources.core_v1 import Event, Pod, Secret
 from fairlead.engines.engine import GangRequest, RankStatus
 from fairlead.engines.rank_pods import (
     DIGEST_ANNOTATION,
+    DRIVER_LABEL,
     GANG_LABEL,
     gang_digest,
     gang_secret,
@@ -109,8 +110,13 @@ class ClusterEngine:
         self._cluster.__exit__()
 
     def start(self, gang: GangRequest) -> str:
-        """Create the gang; of one that is there, have the ranks be as many as asked for."""
+        """Create the gang; of one that is there, have the ranks be as many as asked for.
+
+        A driver has one: what others left that ran in its pod before it is removed.
+        """
         refuse_gang(gang, self._place)
+        for older in self._gangs_of_driver() - {gang.key}:
+            self._remove(older)
         for _ in range(_TRIES):
             if self._is_started(gang):
                 self._started[gang.key] = gang.ranks
@@ -184,6 +190,13 @@ class ClusterEngine:
         metadata = metadata_of(found)
         is_other = (metadata.annotations or {}).get(DIGEST_ANNOTATION) != gang_digest(gang)
         return is_other or bool(metadata.deletionTimestamp or self._maker.making(found).over)
+
+    def _gangs_of_driver(self) -> set[str]:
+        """Gangs that drivers in this pod have begun: one that was killed has ended none."""
+        if self._owner is None:
+            return set()
+        pods = self._cluster.list(Pod, labels={DRIVER_LABEL: self._owner.uid})
+        return {str((metadata_of(pod).labels or {}).get(GANG_LABEL)) for pod in pods}
 
     # ---- looking ------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Service
 
 from fairlead.engines.engine import GangRequest
-from fairlead.engines.rank_pods import GANG_LABEL, gang_metadata, rank_template
+from fairlead.engines.rank_pods import GANG_LABEL, MadePods, gang_metadata, rank_template
 from fairlead.engines.rank_status import Making
 from fairlead.kube.place import PodPlace
 from fairlead.kube.pod_status import another_where_disrupted
@@ -69,8 +69,8 @@ class IndexedJobs:
         )
 
     def _job(self, gang: GangRequest, place: PodPlace, owner: OwnerReference | None) -> Job:
-        number = f"metadata.annotations['{INDEX}']"
-        template = rank_template(gang, place, container=_CONTAINER, number=number, restarts="Never")
+        made = MadePods(container=_CONTAINER, number=f"metadata.annotations['{INDEX}']")
+        template = rank_template(gang, place, owner, maker=made)
         assert template.spec is not None
         template.spec.subdomain = gang.key
         spec = JobSpec(

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from lightkube.models.core_v1 import EnvVar, EnvVarSource, ObjectFieldSelector, PodTemplateSpec
@@ -24,6 +25,8 @@ from fairlead.kube.place import PodPlace
 
 GANG_LABEL = "fairlead.dev/gang"
 """The label of what belongs to a gang; its value is the gang's key."""
+DRIVER_LABEL = "fairlead.dev/driver"
+"""The label of what belongs to a driver; its value is the uid of the driver's pod."""
 DIGEST_ANNOTATION = "fairlead.dev/gang-digest"
 """The annotation that says which gang of this key it is: ranks of another one are of no use."""
 COMPONENT = "rank"
@@ -33,6 +36,21 @@ _KEY = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 _LOOPBACK = ("127.", "localhost:", "[::1]:")
 _GRACE = 5
 """Seconds that a rank has to end: it holds nothing that is not computed again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadePods:
+    """What the pods of a gang differ in, by what makes them.
+
+    Args:
+        container: Name of their container.
+        number: Path of the field of a pod that has the number of its rank.
+        restarts: Their restart policy.
+    """
+
+    container: str
+    number: str
+    restarts: str = "Never"
 
 
 def refuse_gang(gang: GangRequest, place: PodPlace) -> None:
@@ -64,33 +82,32 @@ def refuse_gang(gang: GangRequest, place: PodPlace) -> None:
 
 
 def rank_template(
-    gang: GangRequest, place: PodPlace, *, container: str, number: str, restarts: str
+    gang: GangRequest, place: PodPlace, owner: OwnerReference | None, *, maker: MadePods
 ) -> PodTemplateSpec:
     """The pod of each rank.
 
     Args:
         gang: Whose.
         place: As what it runs.
-        container: Name of its container.
-        number: Path of the pod's field that has the number of the rank.
-        restarts: The restart policy of the pod.
+        owner: With which all of the gang goes.
+        maker: What makes it.
     """
     memory = {"memory": str(gang.memory)}
     one = pods.container(
         place,
-        name=container,
+        name=maker.container,
         arguments=PROGRAM,
         requests={"cpu": f"{gang.cores:g}", **memory},
         limits=memory,
         secrets=[gang.key],
     )
     one.command = ["python"]
-    field = EnvVarSource(fieldRef=ObjectFieldSelector(fieldPath=number))
+    field = EnvVarSource(fieldRef=ObjectFieldSelector(fieldPath=maker.number))
     one.env = [*(one.env or ()), EnvVar(name=RANK, valueFrom=field)]
     undisturbed = {**pods.UNDISTURBED} if gang.collective else None
     return PodTemplateSpec(
-        metadata=ObjectMeta(labels=gang_labels(gang.key), annotations=undisturbed),
-        spec=pods.pod(place, one, grace=_GRACE, restarts=restarts),
+        metadata=ObjectMeta(labels=gang_labels(gang.key, owner), annotations=undisturbed),
+        spec=pods.pod(place, one, grace=_GRACE, restarts=maker.restarts),
     )
 
 
@@ -105,15 +122,16 @@ def gang_metadata(gang: GangRequest, owner: OwnerReference | None) -> ObjectMeta
     """The metadata of each object of a gang."""
     return ObjectMeta(
         name=gang.key,
-        labels=gang_labels(gang.key),
+        labels=gang_labels(gang.key, owner),
         annotations={DIGEST_ANNOTATION: gang_digest(gang)},
         ownerReferences=[owner] if owner else None,
     )
 
 
-def gang_labels(key: str) -> dict[str, str]:
+def gang_labels(key: str, owner: OwnerReference | None) -> dict[str, str]:
     """The labels of all that belongs to a gang."""
-    return {**pods.labels(instance=key, component=COMPONENT), GANG_LABEL: key}
+    driver = {DRIVER_LABEL: owner.uid} if owner else {}
+    return {**pods.labels(instance=key, component=COMPONENT), GANG_LABEL: key, **driver}
 
 
 def gang_digest(gang: GangRequest) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fairlead.engines.driver_pod import DriverPod, driver_pod, refuse_outside
-from fairlead.engines.rank_pods import gang_secret, rank_template, refuse_gang
+from fairlead.engines.rank_pods import MadePods, gang_secret, rank_template, refuse_gang
 from fairlead.kube.client import Cluster
 
 if TYPE_CHECKING:
@@ -53,9 +53,8 @@ def prepare_executors(gang: GangRequest, folder: Path) -> Mapping[str, str]:
 
 def executor_pod(gang: GangRequest, here: DriverPod) -> Mapping[str, Any]:
     """The template of an executor's pod."""
-    made = rank_template(
-        gang, here.place, container=CONTAINER, number=_NUMBER, restarts="Never"
-    ).to_dict()
+    by_spark = MadePods(container=CONTAINER, number=_NUMBER)
+    made = rank_template(gang, here.place, here.owner, maker=by_spark).to_dict()
     (container,) = made["spec"]["containers"]
     container["command"] = [*_PROGRAM]
     del container["args"], container["resources"]  # are Spark's to say

@@ -14,7 +14,7 @@ from lightkube.generic_resource import create_namespaced_resource
 from lightkube.models.meta_v1 import OwnerReference
 
 from fairlead.engines.engine import GangRequest
-from fairlead.engines.rank_pods import gang_metadata, rank_template
+from fairlead.engines.rank_pods import MadePods, gang_metadata, rank_template
 from fairlead.engines.rank_status import Making
 from fairlead.kube.place import PodPlace
 
@@ -44,9 +44,8 @@ class TFJobs:
         """The TFJob."""
         restarts = "Never" if gang.collective else "OnFailure"  # with Never, all end with one
         number = f"metadata.labels['{INDEX}']"
-        template = rank_template(
-            gang, place, container=_CONTAINER, number=number, restarts=restarts
-        ).to_dict()
+        made = MadePods(container=_CONTAINER, number=number, restarts=restarts)
+        template = rank_template(gang, place, owner, maker=made).to_dict()
         worker = {"replicas": gang.ranks, "restartPolicy": restarts, "template": template}
         spec = {
             # Ranks that find each other are as many as TF_CONFIG says; others may become more.

@@ -14,7 +14,7 @@ from lightkube.models.meta_v1 import OwnerReference
 
 from fairlead.engines.engine import GangRequest
 from fairlead.engines.kubernetes import INDEX, RESTARTS
-from fairlead.engines.rank_pods import gang_metadata, rank_template
+from fairlead.engines.rank_pods import MadePods, gang_metadata, rank_template
 from fairlead.engines.rank_status import Making
 from fairlead.errors import Invalid
 from fairlead.kube.place import PodPlace
@@ -53,7 +53,7 @@ class TrainJobs:
                 metadata=metadata,
                 spec={
                     "mlPolicy": {"numNodes": gang.ranks},
-                    "template": {"spec": {"replicatedJobs": [_replicated(gang, place)]}},
+                    "template": {"spec": {"replicatedJobs": [_replicated(gang, place, owner)]}},
                 },
             ),
             TrainJob(
@@ -88,9 +88,11 @@ class TrainJobs:
         )
 
 
-def _replicated(gang: GangRequest, place: PodPlace) -> Mapping[str, Any]:
-    number = f"metadata.annotations['{INDEX}']"
-    template = rank_template(gang, place, container=_NODE, number=number, restarts="Never")
+def _replicated(
+    gang: GangRequest, place: PodPlace, owner: OwnerReference | None
+) -> Mapping[str, Any]:
+    made = MadePods(container=_NODE, number=f"metadata.annotations['{INDEX}']")
+    template = rank_template(gang, place, owner, maker=made)
     limit = {"backoffLimit": 0} if gang.collective else {"backoffLimitPerIndex": RESTARTS}
     job = {**limit, "template": template.to_dict()}
     return {"name": _NODE, "template": {"metadata": {"labels": _STEP}, "spec": job}}
