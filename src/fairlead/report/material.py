@@ -6,19 +6,24 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
-from fairlead.ledger.interface import Ledger
+from fairlead.ledger.interface import KEPT_FIT_REPORTS, Ledger
 from fairlead.metrics import Metric
-from fairlead.records import Candidate, Judgement, Study, TrialRow, Version
+from fairlead.records import Candidate, FitReport, Judgement, Study, TrialRow, Version
 from fairlead.registry.registry import Registry
 from fairlead.spec.document import Spec, parse_canonical
 from fairlead.stores import Stores
 from fairlead.study.outcome import metric_of
+
+MOST_FITS = 8
+"""Trials whose fits are shown."""
+_MOST_REPORTS = 10 * KEPT_FIT_REPORTS
+"""Reports of a trial: of its task, and of those that it had before it shared one, or refit it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,8 @@ class Material:
         champion: Number of the version that is champion now.
         judgement: The last one of this version.
         environment: The candidate's environment.json.
+        fits: What was told of the fits of its best trials, the best first, or of those that go on;
+            empty for fits that are not made in steps.
     """
 
     study: Study
@@ -76,6 +83,7 @@ class Material:
     champion: int | None = None
     judgement: Judgement | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+    fits: Mapping[int, Sequence[FitReport]] = field(default_factory=dict)
 
     @cached_property
     def scored(self) -> tuple[Scored, ...]:
@@ -120,7 +128,7 @@ def load(study: Study, stores: Stores) -> Material:
     registered = version is not None and version.study == study.id  # and has more files for it
     candidate = registry.candidate(version) if version and registered else refitted
     champion = stores.ledger.versions.champion(version.model) if version else None
-    return Material(
+    material = Material(
         study=study,
         spec=parse_canonical(study.spec),
         metric=metric_of(study),
@@ -133,6 +141,35 @@ def load(study: Study, stores: Stores) -> Material:
         judgement=_judgement(version, stores.ledger) if version else None,
         environment=_environment(candidate, stores.artifacts) if candidate else {},
     )
+    return replace(material, fits=_fits(material, stores.ledger))
+
+
+def _fits(material: Material, ledger: Ledger) -> Mapping[int, Sequence[FitReport]]:
+    """Trials that share a fit are told of as the first of them, and shown as the best of them."""
+    study = material.study.id
+    if not ledger.fits.reports(study, limit=1):
+        return {}
+    running = [report.progress.trial for report in ledger.fits.running(study)]
+    subjects = ledger.tasks.subjects(study)
+    found: dict[int, Sequence[FitReport]] = {}
+    shown: set[int] = set()  # tasks
+    for trial in dict.fromkeys([*(one.number for one in material.ranked), *running]):
+        tasks = {task for task, subject in subjects.items() if trial in subject.trials}
+        if len(found) == MOST_FITS:
+            break
+        if tasks & shown:
+            continue
+        leaders = {trial, *(subjects[task].trials[0] for task in tasks)}
+        reports = [
+            report
+            for leader in leaders
+            for report in ledger.fits.reports(study, trial=leader, limit=_MOST_REPORTS)
+            if report.task in tasks
+        ]
+        if reports:
+            found[trial] = sorted(reports, key=lambda report: report.id)
+            shown |= tasks
+    return found
 
 
 def _refitted(study: Study, registry: Registry) -> Candidate | None:

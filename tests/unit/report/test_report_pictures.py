@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.records import Result
-from fairlead.report import holdout, importance, interval, parallel, scores
+from fairlead.records import FitProgress, FitReport, Result
+from fairlead.report import fits, holdout, importance, interval, parallel, scores
 from fairlead.report.material import HoldoutPredictions as Predictions
 from fairlead.report.material import Material
 from fairlead.report.picture import Picture, fence, scale_of, thinned
@@ -307,3 +307,78 @@ def test_large_scores_are_written_out_and_no_title_stands_on_them(searched: Make
 def layout_of(picture: Picture) -> dict[str, Any]:
     assert picture.figure
     return dict(picture.figure["layout"])
+
+
+# ---- fits in steps ----------------------------------------------------------------------------
+
+
+def told(
+    trial: int, step: int, *, fold: int | None = 0, attempt: int = 1, **more: Any
+) -> FitReport:
+    checkpoint = "c" * 64 if step % 20 == 19 else None
+    fields = {"accuracy": step / 100, "workers": 1 + step // 50, "checkpoint": checkpoint} | more
+    progress = FitProgress(
+        trial=trial,
+        fold=fold,
+        step=step,
+        steps=100,
+        epoch=1.0,
+        loss=1 / (step + 1),
+        rows_per_second=1000.0 + step,
+        **fields,
+    )
+    at = 1000.0 + step + 200 * (fold or 0)
+    return FitReport(
+        id=step, task=trial, attempt=attempt, at=at, progress=progress, checkpointed=None
+    )
+
+
+def test_a_study_without_fits_in_steps_has_no_picture_of_them(finished: Make) -> None:
+    assert list(fits.draw(finished())) == []
+
+
+def test_a_fit_has_a_curve_of_each_fold_with_its_checkpoints(searched: Make) -> None:
+    reports = [told(3, step, fold=fold) for fold in (0, 1, None) for step in range(0, 100, 9)]
+    curves, _ = fits.draw(replace(searched(), fits={3: reports}))
+    assert curves.figure is not None
+    losses = [one for one in curves.figure["data"] if one.get("yaxis") != "y2"]
+    assert [one["name"] for one in losses] == ["fold 0", "fold 1", "refit", "checkpoint"]
+    assert losses[0]["x"][:2] == [1, 10]
+    assert losses[0]["y"][:2] == [1.0, 0.1]
+    accuracies = [one for one in curves.figure["data"] if one.get("yaxis") == "y2"]
+    assert accuracies[0]["y"][1] == 0.09
+    assert losses[3]["x"] == [100, 100, 100]
+    assert curves.figure["layout"]["updatemenus"] == []
+    assert curves.title == "Loss and accuracy by step"
+
+
+def test_a_regression_has_no_accuracy(searched: Make) -> None:
+    reports = [told(3, step, accuracy=None) for step in range(5)]
+    curves, _ = fits.draw(replace(searched(), fits={3: reports}))
+    assert curves.figure is not None
+    assert curves.title == "Loss by step"
+    assert "yaxis2" not in curves.figure["layout"]
+
+
+def test_workers_and_rows_a_second_are_shown_over_time(searched: Make) -> None:
+    reports = [told(3, step, attempt=1 + step // 60) for step in range(100)]
+    _, picture = fits.draw(replace(searched(), fits={3: reports}))
+    found = traces(picture)
+    assert (found["workers"]["x"][-1], found["workers"]["y"][-1]) == (99.0, 2)
+    assert found["checkpoint"]["x"] == [19.0, 39.0, 59.0, 79.0, 99.0]
+    assert found["rows/s"]["y"][0] == 1000.0
+    assert "1 to 2 workers" in picture.caption
+    assert "1 attempt lost and taken up again" in picture.caption
+
+
+def test_of_several_trials_the_best_is_shown_and_a_list_chooses(searched: Make) -> None:
+    of = {trial: [told(trial, step) for step in range(10)] for trial in (7, 2)}
+    for picture in fits.draw(replace(searched(), fits=of)):
+        assert picture.figure is not None
+        data, (menu,) = picture.figure["data"], picture.figure["layout"]["updatemenus"]
+        visible = [one["visible"] for one in data]
+        assert visible == [True] * (len(data) // 2) + [False] * (len(data) // 2)
+        first, second = menu["buttons"]
+        assert (first["label"], second["label"]) == ("trial 7", "trial 2")
+        assert first["args"][0]["visible"] == visible
+        assert second["args"][0]["visible"] == [not shown for shown in visible]
