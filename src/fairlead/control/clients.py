@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from fairlead.artifacts import Artifacts
 from fairlead.data.catalog import ENTRIES, is_file
 from fairlead.errors import Invalid, InvalidSpec, NotFound
+from fairlead.families.catalog import file_of
 from fairlead.records import Digest
 from fairlead.settings import Settings
 from fairlead.spec.document import Spec
@@ -81,8 +82,8 @@ def refuse_paths(spec: Spec, files: Mapping[str, Digest]) -> None:
     """
     refuse_source(spec.data.source, files)
     for index, space in enumerate(spec.search.over):
-        where = space.family.rpartition(":")[0]
-        if where.endswith(".py") and _named(where) not in files:
+        where = file_of(space.family)
+        if where is not None and _named(where) not in files:
             raise InvalidSpec(
                 f"search.over[{index}].family: {where!r} is none of the uploaded files{_of(files)}"
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 from fairlead.data.catalog import is_file
 from fairlead.errors import Invalid, InvalidData, InvalidSpec
+from fairlead.families.catalog import file_of
 from fairlead.formatting import size
 from fairlead.spec.document import Spec
 from fairlead.spec.load import Loaded
@@ -91,6 +92,9 @@ def packed(loaded: Loaded) -> tuple[dict[str, Any], Mapping[str, str]]:
     document = loaded.tree.plain()
     for each in named:
         _replace(document, each.key, each.value)
+    for space in document["search"]["over"]:
+        if ":" in space["family"]:
+            space.pop("model", None)  # part of the family's name now
     return document, files
 
 
@@ -115,13 +119,14 @@ def _named(spec: Spec, base: Path) -> Iterator[_Named]:
             )
         yield _Named(key=("data", "source"), path=path, value=name, name=name)
     for index, space in enumerate(spec.search.over):
-        where, _, attribute = space.family.rpartition(":")
-        if where.endswith(".py"):
+        where = file_of(space.family)
+        if where is not None:
             name = _inside(where)
+            before, _, attribute = space.family.rpartition(f"{where}:")
             yield _Named(
                 key=("search", "over", index, "family"),
                 path=base / where,
-                value=f"./{name}:{attribute}",
+                value=f"{before}./{name}:{attribute}",
                 name=name,
             )
 

@@ -1,7 +1,8 @@
 """The families that a spec can name: how a name becomes a family.
 
 A named family is an object of a module of this package, listed in `_NAMED`; to add one is a module
-and a line there. Any other name is an import path (imported.py).
+and a line there. A name that begins with `keras:` goes on with the function that builds its models;
+any other name is an import path (imported.py).
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from fairlead.errors import InvalidSpec
 from fairlead.families.family import Family
 from fairlead.families.imported import Imported
 from fairlead.formatting import nearest
+from fairlead.spec.space import BUILDER
+
+if TYPE_CHECKING:
+    from fairlead.families.keras import Keras
 
 _NAMED = {  # name: module of this package, and the family in it
     "random_forest": "forest:RANDOM_FOREST",
@@ -26,6 +31,8 @@ _NAMED = {  # name: module of this package, and the family in it
     "keras": "keras:KERAS",
 }
 NAMES = tuple(_NAMED)
+BUILT = f"{BUILDER}:"
+"""Before the function that builds the models of such a family: `keras:./file.py:build`."""
 _MODULES = {"keras": ("keras", "tensorflow", "tf2onnx")}
 """What an extra brings, where that is not one library of its name."""
 
@@ -34,7 +41,7 @@ def family(name: str, *, base: Path, source: bytes | None = None) -> Family:
     """The family of this name. Its library is imported by the first method that needs it.
 
     Args:
-        name: One of NAMES, `package.module:Name`, or `./file.py:Name`.
+        name: One of NAMES, `package.module:Name`, `./file.py:Name`, or either after `keras:`.
         base: The folder that a file's path is relative to.
         source: The file's content where it is known already (a worker has it by its digest);
             then no file is read.
@@ -42,16 +49,34 @@ def family(name: str, *, base: Path, source: bytes | None = None) -> Family:
     Raises:
         InvalidSpec: There is no such family or file, or its library is not installed.
     """
+    if name.startswith(BUILT):
+        model = _checked(name.removeprefix(BUILT), kind="model")
+        content = source_of(name, base) if source is None else source
+        return _keras().built_by(model, content)
     if ":" in name:
         content = source_of(_checked(name), base) if source is None else source
         return Imported(name=name, source=content)
     if name not in _NAMED:
         raise InvalidSpec(f"there is no family {name!r}; {_advice(name)}")
+    return _named(name)
+
+
+def _named(name: str) -> Family:
     module, _, attribute = _NAMED[name].partition(":")
     found = cast("Family", getattr(importlib.import_module(f"{__package__}.{module}"), attribute))
     if found.library:
         _require(found.library, family=name)
     return found
+
+
+def _keras() -> Keras:
+    return cast("Keras", _named("keras"))
+
+
+def file_of(name: str) -> str | None:
+    """The file that this family, or what builds its models, is in; None for any other family."""
+    where = name.removeprefix(BUILT).rpartition(":")[0]
+    return where if Path(where).suffix == ".py" else None
 
 
 def source_of(name: str, base: Path) -> bytes | None:
@@ -60,8 +85,8 @@ def source_of(name: str, base: Path) -> bytes | None:
     Raises:
         InvalidSpec: It cannot be read.
     """
-    path = Path(name.rpartition(":")[0])
-    if path.suffix != ".py":
+    path = file_of(name)
+    if path is None:
         return None
     try:
         return (base / path).read_bytes()
@@ -92,13 +117,13 @@ def _require(extra: str, *, family: str) -> None:
         )
 
 
-def _checked(name: str) -> str:
+def _checked(name: str, *, kind: str = "family") -> str:
     where, _, attribute = name.rpartition(":")
     dotted = all(part.isidentifier() for part in where.split("."))
     if attribute.isidentifier() and (dotted or Path(where).suffix == ".py"):
         return name
     raise InvalidSpec(
-        f"family {name!r} is no import path: write package.module:Name or ./file.py:Name"
+        f"{kind} {name!r} is no import path: write package.module:Name or ./file.py:Name"
     )
 
 

@@ -1,32 +1,22 @@
 """Estimators that the spec names by import path: `package.module:Name` or `./file.py:Name`.
 
-A file is executed as a module of its own, named by the digest of its content. The effects of the
-user's code are contained while it is called; otherwise its estimator is handled as
-any with scikit-learn's interface.
+The effects of the user's code are contained while it is called (user_code.py); otherwise its
+estimator is handled as any with scikit-learn's interface.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import importlib
-import importlib.metadata
-import importlib.util
-import inspect
-import linecache
-import sys
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from fairlead.errors import InvalidSpec, Unexportable
 from fairlead.families.family import Array, Estimator, Fitted, Task
 from fairlead.families.parameters import SEED, THREADS, Names
 from fairlead.families.scikit import Scikit, compacted, seen_in, unknown_to_onnx, version
-from fairlead.formatting import did_you_mean
+from fairlead.families.user_code import Reference
 from fairlead.gang.steps import Alone, take_steps
 from fairlead.records import Params
 from fairlead.spec.space import Space
@@ -52,25 +42,18 @@ class Imported(Scikit):
 
     source: bytes | None = None
 
-    @property
-    def where(self) -> str:
-        """The part before the colon."""
-        return self.name.rpartition(":")[0]
+    @cached_property
+    def user(self) -> Reference:
+        """The user's class or function."""
+        return Reference(name=self.name, source=self.source)
 
     def needed(self) -> frozenset[str]:
         """Those without a default, which a function or a class of the user's own may have."""
-        return frozenset(
-            one.name
-            for one in self._taken()
-            if one.kind in _BY_NAME and one.default is inspect.Parameter.empty
-        )
+        return self.user.needed()
 
     def names(self, task: Task) -> Names:  # noqa: ARG002 - the name is of one task only
         """Those that the class or function takes."""
-        taken = self._taken()
-        anything = any(one.kind is one.VAR_KEYWORD for one in taken)
-        known = None if anything else {one.name for one in taken if one.kind in _BY_NAME}
-        return Names(known=known, reserved=_RESERVED)
+        return Names(known=self.user.named(), reserved=_RESERVED)
 
     def check(self, params: Params, task: Task) -> None:
         """Refuse what cannot be imported, is for the other task, or takes no such parameters."""
@@ -89,11 +72,7 @@ class Imported(Scikit):
 
     def versions(self) -> Mapping[str, str]:
         """The version of the package, or the digest of the file, and that of scikit-learn."""
-        own = {"scikit-learn": version(["scikit-learn"])}
-        if self.source is not None:
-            return {**own, self.where: f"sha256:{_digest(self.source)}"}
-        package = _distribution_of(self.where.partition(".")[0])
-        return {**own, package: version([package])}
+        return {"scikit-learn": version(["scikit-learn"]), **self.user.versions()}
 
     def build(self, params: Params, task: Task, *, seed: int, threads: int) -> Estimator:  # noqa: ARG002 - the name is of one task only
         """An unfitted estimator; seeds and threads are set inside pipelines too.
@@ -101,7 +80,7 @@ class Imported(Scikit):
         Raises:
             InvalidSpec: Its constructor refuses the parameters.
         """
-        target = self._target()
+        target = self.user.target()
         with self._guarded(f"cannot be made of {dict(params)!r}"):
             estimator = target(**params)
         with self._guarded("cannot be given its seed and threads"):
@@ -113,7 +92,9 @@ class Imported(Scikit):
         try:
             return super().onnx(fitted, width=width)
         except Unexportable as error:  # with the file's name, as in the spec, and not the module's
-            raise Unexportable(str(error).replace(self._module().__name__, self.where)) from error
+            raise Unexportable(
+                str(error).replace(self.user.module().__name__, self.user.where)
+            ) from error
 
     def in_steps(self) -> Imported:
         """The same as a family that is fitted in steps, where its class says how.
@@ -121,7 +102,7 @@ class Imported(Scikit):
         Raises:
             InvalidSpec: It cannot be imported.
         """
-        target = self._target()
+        target = self.user.target()
         with self._guarded("does not say how it is fitted"):
             has_steps = all(callable(getattr(target, name, None)) for name in _OF_STEPS)
         return ImportedSteps(name=self.name, source=self.source) if has_steps else self
@@ -130,34 +111,14 @@ class Imported(Scikit):
         """The classes of the file: their code is the user's own, known by its digest."""
         if self.source is None:
             return frozenset()
-        module = self._module()
+        module = self.user.module()
         with self._guarded("cannot be looked through for classes"):
             classes = [one for one in vars(module).values() if isinstance(one, type)]
             own = [one for one in classes if one.__module__ == module.__name__]
             return frozenset(f"{module.__name__}.{one.__qualname__}" for one in own)
 
-    def _taken(self) -> Sequence[inspect.Parameter]:
-        target = self._target()
-        with self._guarded("does not say which parameters it takes"):
-            return tuple(inspect.signature(target).parameters.values())
-
-    def _target(self) -> Any:
-        module, name = self._module(), self.name.rpartition(":")[2]
-        with self._guarded("cannot be imported"):  # its module may have a __getattr__ of its own
-            target = getattr(module, name, None)
-            if callable(target):
-                return target
-            fault = f"{self.where} has no class or function {name!r}{_near(name, module)}"
-        raise InvalidSpec(f"family {self.name!r}: {fault}")
-
-    def _module(self) -> ModuleType:
-        with self._guarded("cannot be imported"):
-            if self.source is not None:
-                return _executed(self.source, self.where)
-            return importlib.import_module(self.where)
-
     def _guarded(self, what: str) -> AbstractContextManager[None]:
-        return guarded(self.name, what)
+        return self.user.guarded(what)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,14 +185,6 @@ class _EstimatorInTraining:
         self.network.restore(arrays)
 
 
-def _near(name: str, module: ModuleType) -> str:
-    public = [other for other, one in vars(module).items() if other[:1] != "_" and callable(one)]
-    return did_you_mean(name, public)
-
-
-_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-
-
 def refuse_class(family: str, estimator: Estimator) -> None:
     """Refuse a class in the place of an estimator.
 
@@ -280,95 +233,3 @@ def _with_seed_and_threads(estimator: Estimator, seed: int, threads: int) -> Est
     return estimator.set_params(
         **{name: wanted[last] for name, last in parts.items() if last in wanted}
     )
-
-
-def _distribution_of(module: str) -> str:
-    """Name of the distribution that brings this top-level module; its own if that is not known."""
-    found = importlib.metadata.packages_distributions().get(module, [module])
-    return found[0]
-
-
-def _digest(source: bytes) -> str:
-    return hashlib.sha256(source).hexdigest()
-
-
-def _executed(source: bytes, where: str) -> ModuleType:
-    """The file as a module, under a name that no other file or content has.
-
-    It stays in sys.modules, where skops looks for the classes of its objects.
-    """
-    name = f"fairlead_family_{_digest(where.encode() + source)[:16]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    module = ModuleType(name)
-    module.__file__ = where
-    code = compile(source, where, "exec")
-    linecache.cache[where] = (len(source), None, _text(source).splitlines(keepends=True), where)
-    sys.modules[name] = module
-    try:
-        exec(code, vars(module))  # noqa: S102 - the spec names this file to be run
-    except BaseException:
-        sys.modules.pop(name, None)
-        raise
-    return module
-
-
-def _text(source: bytes) -> str:
-    """For tracebacks: Python accepts comments that its encoding cannot decode."""
-    try:
-        return importlib.util.decode_source(source)
-    except (SyntaxError, UnicodeDecodeError):
-        return source.decode(errors="replace")
-
-
-# ---- the user's code --------------------------------------------------------------------------
-#
-# Running the user's code in Fairlead's own process, with its effects contained.
-#
-# What it prints goes to stderr, the current folder is restored, and whatever it raises becomes a
-# fault of the spec that names the line of the user's file.
-
-
-@contextlib.contextmanager
-def contained() -> Iterator[None]:
-    """Send its output to stderr, and restore the current folder afterwards."""
-    with contextlib.chdir("."), contextlib.redirect_stdout(sys.stderr):
-        yield
-
-
-@contextlib.contextmanager
-def guarded(family: str, what: str) -> Iterator[None]:
-    """Contain its output, and raise whatever it raises as a fault of the spec.
-
-    Args:
-        family: The family whose code is run, as the spec writes it.
-        what: What is wrong with the family if it raises, as the rest of a sentence.
-
-    Raises:
-        InvalidSpec: It raised, were it an exit: in one line, after its place in the family's file.
-    """
-    try:
-        with contained():
-            yield
-    except (InvalidSpec, KeyboardInterrupt):  # already worded as a fault of the spec; Ctrl-C
-        raise
-    except BaseException as error:
-        place = _place(family.rpartition(":")[0], error)
-        raised = f"{type(error).__name__}: {_message(error)}".removesuffix(": ")
-        raise InvalidSpec(f"{place}family {family!r} {what}: {raised}") from error
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 - the user's code, too; the exception's name is enough
-        return ""
-
-
-def _place(file: str, error: BaseException) -> str:
-    """`file:line: ` of the fault, as far as it lies in the file."""
-    if isinstance(error, SyntaxError) and error.filename == file and error.lineno:
-        return f"{file}:{error.lineno}: "
-    frames = traceback.walk_tb(error.__traceback__)
-    lines = [line for frame, line in frames if frame.f_code.co_filename == file]
-    return f"{file}:{lines[-1]}: " if lines else ""

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Failed, InvalidSpec
-from fairlead.families import keras_nets
+from fairlead.families import keras_builder, keras_nets
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.keras_model import Scaling, Trained, exported, restored, stored
 from fairlead.families.keras_nets import NETS, NetworkSignature
 from fairlead.families.keras_network import Examples, KerasNetwork, Stopping, Training
-from fairlead.families.keras_runtime import runtime
+from fairlead.families.keras_runtime import prepare, runtime
 from fairlead.families.keras_schedule import Schedule, held_out
 from fairlead.families.parameters import SEED, SILENT, THREADS, Names, refuse_unknown
 from fairlead.families.scikit import (
@@ -30,6 +30,7 @@ from fairlead.families.scikit import (
     version,
     widened,
 )
+from fairlead.families.user_code import Reference
 from fairlead.gang.network import Network
 from fairlead.records import Params, Scalar
 from fairlead.spec.space import Range, Space
@@ -111,13 +112,14 @@ class Unfitted:
     """A fit that is to be made: what its model is, and how it is trained."""
 
     params: Mapping[str, Scalar]
+    defaults: Mapping[str, Scalar]
     task: Task
     seed: int
     threads: int
 
     def get_params(self) -> Mapping[str, Scalar]:
         """All parameters, by name."""
-        return {**OF_FIT, **keras_nets.DEFAULTS, **self.params}
+        return {**self.defaults, **self.params}
 
     def __getitem__(self, name: str) -> Any:
         """The value of a parameter."""
@@ -129,41 +131,79 @@ class Keras:
     """The family.
 
     Args:
-        name: As the spec writes it.
+        name: As the spec writes it; `keras:./file.py:build` where a function builds the model.
         library: The extra that it needs.
+        user: The user's function.
         shape: Of one row, where the data says that its rows are arrays.
     """
 
     name: str
     library: str | None = "keras"
-    shape: tuple[int, ...] | None = field(default=None)
+    user: Reference | None = None
+    shape: tuple[int, ...] | None = None
+
+    def built_by(self, model: str, source: bytes | None) -> Keras:
+        """The family of the models that a function of the user's builds.
+
+        Args:
+            model: `./file.py:build` or `package.module:build`.
+            source: Content of the file.
+        """
+        user = Reference(name=model, source=source, kind="model")
+        return replace(self, name=f"{self.name}:{model}", user=user)
 
     def shaped(self, shape: tuple[int, ...]) -> Keras:
         """The family for rows that are arrays of this shape."""
         return replace(self, shape=shape)
 
     def needed(self) -> frozenset[str]:
-        """None."""
-        return frozenset()
+        """Those of the user's function without a default."""
+        if self.user is None:
+            return frozenset()
+        prepare()  # the user's file imports Keras
+        return self.user.needed() - {keras_builder.PARAMS, keras_builder.SIGNATURE}
 
     def check(self, params: Params, task: Task) -> None:  # noqa: ARG002 - the same for both
         """Refuse names that it does not have, and values out of bounds."""
-        known = {**OF_FIT, **keras_nets.DEFAULTS}
-        names = Names(known=known, reserved=_RESERVED, aliases=_ALIASES)
-        refuse_unknown(self.name, params, names)
+        refuse_unknown(self.name, params, self._names())
         for name, value in params.items():
-            bound = _BOUNDS[name]
-            if not bound.passes(value):
+            bound = _BOUNDS.get(name) if name in self._defaults else None
+            if bound and not bound.passes(value):
                 raise InvalidSpec(
                     f"family {self.name!r}: parameter {name!r} {bound.text}, not {value!r}"
                 )
+
+    @property
+    def _defaults(self) -> Mapping[str, Scalar]:
+        """The parameters that Fairlead knows."""
+        return OF_FIT if self.user else {**OF_FIT, **keras_nets.DEFAULTS}
+
+    def _names(self) -> Names:
+        if self.user is None:
+            return Names(known=self._defaults, reserved=_RESERVED, aliases=_ALIASES)
+        prepare()
+        named = self.user.named()
+        if twice := sorted((named or frozenset()) & OF_FIT.keys()):
+            raise InvalidSpec(
+                f"model {self.user.name!r} takes {twice[0]!r}, which says how Fairlead fits: give "
+                "it another name there"
+            )
+        reserved = {**_RESERVED, keras_builder.SIGNATURE: "it says what the rows are"}
+        if named is None or keras_builder.PARAMS in named:
+            return Names(known=None, reserved=reserved)
+        return Names(known={*OF_FIT, *named}, reserved=reserved)
 
     def unexportable(self, params: Params, task: Task) -> str | None:  # noqa: ARG002 - as the Protocol has it
         """None: each of its networks has an ONNX form."""
         return None
 
     def space(self, task: Task) -> Space:  # noqa: ARG002 - the same for both
-        """How wide and deep the network is, how fast and how long it learns."""
+        """How wide and deep the network is, how fast and how long it learns.
+
+        Nothing is known of a user's function: one trial, of its defaults.
+        """
+        if self.user:
+            return {}
         return {
             "units": (32, 64, 128, 256),
             "layers": (1, 2, 3),
@@ -174,8 +214,9 @@ class Keras:
         }
 
     def versions(self) -> Mapping[str, str]:
-        """Those of Keras, TensorFlow and NumPy, which draws the order of the rows."""
+        """Those of Keras, TensorFlow and NumPy (it draws the order of the rows), and the file's."""
         return {
+            **(self.user.versions() if self.user else {}),
             "keras": version(["keras"]),
             "tensorflow": version(["tensorflow-cpu", "tensorflow"]),
             "numpy": version(["numpy"]),
@@ -198,7 +239,9 @@ class Keras:
             InvalidSpec: A value is out of bounds, or `patience` stands without `validation`.
         """
         self.check(params, task)
-        unfitted = Unfitted(params=params, task=task, seed=seed, threads=threads)
+        unfitted = Unfitted(
+            params=params, defaults=self._defaults, task=task, seed=seed, threads=threads
+        )
         if unfitted["patience"] is not None and not unfitted["validation"]:
             raise InvalidSpec(
                 f"family {self.name!r}: patience is how many epochs the loss of held-out rows may "
@@ -236,34 +279,31 @@ class Keras:
         fitted_on, held = held_out(len(x), float(estimator["validation"]), estimator.seed)
         scaling = Scaling.fit(x[fitted_on], known[fitted_on], _scale(estimator, shape), classes)
         model = self._model(estimator, shape, outputs=len(seen) or 1)
+        libraries = runtime(estimator.threads)
+        loss, logits = keras_builder.loss_of(model, estimator.task, libraries)
         examples = Examples(x=scaling.scaled(x, shape), y=scaling.targets(known))
         stopping = Stopping(
             held=examples.take(held), patience=int(estimator["patience"] or _PATIENCE)
         )
         training = Training(
-            runtime=runtime(estimator.threads),
+            runtime=libraries,
             model=model,
-            loss=model.loss.call,
+            loss=loss,
             examples=examples.take(fitted_on),
             schedule=_schedule(estimator, len(fitted_on), train),
             classes=classes is not None,
             stages=tuple(stages),
             stopping=stopping if len(held) else None,
         )
-        return _Fit(training, scaling=scaling, shape=shape, classes=classes, seen=seen)
+        untrained = Trained(model=model, shape=shape, scaling=scaling, logits=logits)
+        return _Fit(training, Fitted(model=untrained, classes=classes, seen=seen))
 
     def fitted(self, network: Network) -> Fitted:
         """The model of a fit that is over."""
         assert isinstance(network, _Fit)
         network.finish()
-        model = Trained(
-            model=network.model,
-            shape=network.shape,
-            scaling=network.scaling,
-            logits=network.classes is not None,
-            stages=network.stages,
-        )
-        return Fitted(model=model, classes=network.classes, seen=network.seen)
+        trained = replace(network.unfinished.model, stages=network.stages)
+        return replace(network.unfinished, model=trained)
 
     def predict(self, fitted: Fitted, x: Array) -> Array:
         """Predictions for these rows, float32."""
@@ -298,6 +338,8 @@ class Keras:
         libraries.keras.utils.set_random_seed(estimator.seed)
         own = {name: value for name, value in estimator.params.items() if name not in OF_FIT}
         signature = NetworkSignature(shape=shape, outputs=outputs, task=estimator.task)
+        if self.user:
+            return keras_builder.build(self.user, own, signature, libraries)
         return keras_nets.build(own, signature, libraries)
 
     def _refuse_missing(self, x: Array) -> None:
@@ -314,22 +356,11 @@ KERAS = Keras(name="keras")
 
 
 class _Fit(KerasNetwork):
-    """A model in training, with what its predictions are made of besides."""
+    """A model in training, and what it will be once it is trained."""
 
-    def __init__(
-        self,
-        training: Training,
-        *,
-        scaling: Scaling,
-        shape: tuple[int, ...],
-        classes: int | None,
-        seen: tuple[int, ...],
-    ) -> None:
+    def __init__(self, training: Training, unfinished: Fitted) -> None:
         super().__init__(training)
-        self.scaling = scaling
-        self.shape = shape
-        self.classes = classes
-        self.seen = seen
+        self.unfinished = unfinished
 
 
 def _scale(estimator: Unfitted, shape: tuple[int, ...]) -> str:

@@ -33,6 +33,11 @@ class Runtime:
     keras: Any
 
 
+def prepare() -> None:
+    """Say how TensorFlow is to start: before anything in this process imports it."""
+    os.environ.update(_ENVIRONMENT)
+
+
 def runtime(threads: int | None = None) -> Runtime:
     """TensorFlow and Keras: on the processor, deterministic, quiet, with so many threads.
 
@@ -42,7 +47,7 @@ def runtime(threads: int | None = None) -> Runtime:
     Raises:
         Failed: This process uses another backend of Keras, or another number of threads.
     """
-    os.environ.update(_ENVIRONMENT)
+    prepare()
     import keras
     import tensorflow as tf
 

@@ -27,7 +27,7 @@ from pydantic import (
 from fairlead.formatting import did_you_mean
 from fairlead.records import NAME, CellType
 from fairlead.spec.methods import NAMES as METHOD_NAMES
-from fairlead.spec.space import Inside, Range, Space
+from fairlead.spec.space import BUILDER, Inside, Range, Space
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _LEAST_MEMORY = 1 << 20
@@ -390,12 +390,31 @@ class FamilySpace(_Section):
             "keras",
         ],
     )
+    model: Line | None = Field(
+        default=None,
+        exclude_if=_is(None),
+        description="with family: keras, the function that builds its networks: ./file.py:build "
+        "(relative to the spec) or package.module:build; it is written into the family's name",
+        examples=["./digits.py:build"],
+    )
     params: Space | None = Field(
         default=None,
         description="parameter to a value, a list, or a range; "
         "without it, the family's own ranges are searched",
         examples=[{"max_depth": {"low": 3, "high": 12}, "n_estimators": [100, 200]}],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_is_part_of_the_name(cls, value: Any) -> Any:
+        """`{family: keras, model: X}` is the family `keras:X`, by one name wherever it goes."""
+        model = value.get("model") if isinstance(value, Mapping) else None
+        if not isinstance(model, str):
+            return value
+        if value.get("family") != BUILDER:
+            raise Inside(("model",), f"is for family: {BUILDER}, not {value.get('family')}")
+        rest = {key: one for key, one in value.items() if key != "model"}
+        return {**rest, "family": f"{BUILDER}:{model}"}
 
 
 class Search(_Section):

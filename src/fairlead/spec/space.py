@@ -21,6 +21,8 @@ from pydantic import (
 from fairlead.records import Scalar
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+BUILDER = "keras"
+"""The family whose models a function of the user's may build."""
 _WORD = 1 << 63  # whole numbers beyond 64 bits fit neither a database nor a library
 
 

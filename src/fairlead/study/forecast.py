@@ -14,7 +14,7 @@ from fairlead.data.summary import ColumnSummary, of_target, summaries
 from fairlead.data.table import taken
 from fairlead.errors import FairleadError
 from fairlead.families.family import Task
-from fairlead.families.imported import contained
+from fairlead.families.user_code import contained
 from fairlead.formatting import count
 from fairlead.records import Study, Trial
 from fairlead.search import share

@@ -15,7 +15,7 @@ from pathlib import Path
 from fairlead.artifacts import Artifacts
 from fairlead.data import store
 from fairlead.errors import Failed, Invalid
-from fairlead.families.imported import contained
+from fairlead.families.user_code import contained
 from fairlead.formatting import did_you_mean
 from fairlead.records import Params, Scalar, Trial
 from fairlead.settings import Settings

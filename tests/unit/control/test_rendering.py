@@ -117,6 +117,22 @@ def test_files_that_it_names_are_inside(folder: Path) -> None:
     assert spec["search"]["over"][0]["family"] == "./code/mine.py:Mine"
 
 
+def test_the_file_of_a_function_that_builds_networks_is_inside(folder: Path) -> None:
+    for family in ("keras:./code/mine.py:build", "keras\n      model: ./code/mine.py:build"):
+        spec = rendered(folder, source="boston", family=family)["spec"]
+        assert spec["files"] == {"code/mine.py": "class Mine: ...\n"}
+        (space,) = spec["search"]["over"]
+        assert space["family"] == "keras:./code/mine.py:build"
+        assert "model" not in space
+
+
+def test_a_function_that_is_installed_stays_where_the_spec_has_it(folder: Path) -> None:
+    spec = rendered(folder, source="boston", family="keras\n      model: a.b:build")["spec"]
+    (space,) = spec["search"]["over"]
+    assert (space["family"], space["model"]) == ("keras", "a.b:build")
+    assert "files" not in spec
+
+
 def test_a_file_outside_of_the_folder_gets_a_name_inside(folder: Path) -> None:
     for source in ("../rows.csv", str(folder.parent / "rows.csv")):
         spec = rendered(folder, source=source)["spec"]

@@ -240,3 +240,25 @@ def test_each_worker_of_a_fit_has_a_part_of_a_step() -> None:
 def test_a_master_is_of_spark() -> None:
     with pytest.raises(ValidationError, match="is for engine: spark, not local"):
         shared(master="spark://a:7077")
+
+
+# ---- a function that builds the networks of keras -------------------------------------------
+
+
+def _over(space: dict[str, object]) -> Spec:
+    search = {"method": "random", "over": [space]}
+    return Spec.model_validate({"name": "a", "data": {"source": "mnist"}, "search": search})
+
+
+def test_the_function_that_builds_a_network_is_part_of_the_familys_name() -> None:
+    spec = _over({"family": "keras", "model": "./digits.py:build", "params": {"units": 3}})
+    assert spec.search.over[0].family == "keras:./digits.py:build"
+    assert spec == _over({"family": "keras:./digits.py:build", "params": {"units": 3}})
+    assert parse_canonical(canonical(spec)) == spec
+    assert '"model"' not in canonical(spec)
+
+
+@pytest.mark.parametrize("family", ["xgboost", "keras:./other.py:build"])
+def test_other_families_have_no_function_that_builds_them(family: str) -> None:
+    with pytest.raises(ValidationError, match=f"is for family: keras, not {family}"):
+        _over({"family": family, "model": "./digits.py:build"})

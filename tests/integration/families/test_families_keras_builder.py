@@ -1,0 +1,243 @@
+"""Networks that a function of the user's builds: what it is given, and what it may give."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.datasets
+
+from fairlead.errors import InvalidSpec, Unexportable
+from fairlead.families import catalog
+from fairlead.families.family import Fitted
+
+pytestmark = pytest.mark.distributed
+
+X, Y = sklearn.datasets.load_digits(return_X_y=True)
+X, Y = X[:300].astype(float), Y[:300].astype(np.int64)
+HEAD = """\
+import keras
+from keras import layers as L
+
+"""
+BY_NAME = f"""{HEAD}
+def build(signature, units, rate=0.01, depth=1):
+    model = keras.Sequential([keras.Input(signature.shape)])
+    for _ in range(depth):
+        model.add(L.Dense(units, activation="relu"))
+    model.add(L.Dropout(0.1))
+    model.add(L.Dense(signature.outputs))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.SGD(rate, momentum=0.9), loss=loss)
+    return model
+"""
+AS_MAPPING = f"""{HEAD}
+def build(params, signature):
+    rows = keras.Input(signature.shape)
+    one = L.Dense(params["units"], activation="relu", kernel_regularizer="l2")(rows)
+    other = L.Dense(params["units"], activation="tanh")(rows)
+    out = L.Dense(signature.outputs, activation="softmax")(L.BatchNormalization()(one + other))
+    model = keras.Model(rows, out)
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    return model
+"""
+AMOUNTS = f"""{HEAD}
+def build(signature, units=8, loss="huber"):
+    model = keras.Sequential([keras.Input(signature.shape), L.Dense(units, "relu"), L.Dense(1)])
+    model.compile(optimizer="adam", loss=loss)
+    return model
+"""
+PLAIN = "    model = keras.Sequential([keras.Input(signature.shape), L.Dense(10)])\n"
+SPARSE = "'sparse_categorical_crossentropy'"
+COMPILED = """
+    model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(True))
+    return model
+"""
+
+
+def family(folder: Path, source: str) -> Any:
+    (folder / "mine.py").write_text(source)
+    return catalog.family("keras:./mine.py:build", base=folder)
+
+
+def fit(found: Any, params: Any, y: Any = Y, classes: int | None = 10) -> Fitted:
+    task = "regression" if classes is None else "classification"
+    estimator = found.build(params, task, seed=1, threads=1)
+    fitted: Fitted = found.fit(estimator, X, y, classes=classes)
+    return fitted
+
+
+@pytest.mark.parametrize("source", [BY_NAME, AS_MAPPING], ids=["by name", "as a mapping"])
+def test_the_model_of_a_function_is_trained_saved_and_exported(tmp_path: Path, source: str) -> None:
+    found = family(tmp_path, source)
+    params = {"units": 16, "epochs": 30, "batch": 30}
+    found.check(params, "classification")
+    fitted = fit(found, params)
+    predicted = found.predict(fitted, X)
+    assert (predicted.argmax(axis=1) == Y).mean() > 0.9
+    assert predicted.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+    again = found.load(found.save(fitted), classes=10)
+    assert np.array_equal(found.predict(again, X), predicted)
+    assert found.onnx(again, width=64) == found.onnx(fitted, width=64)
+
+
+def test_amounts_are_predicted_in_their_own_unit(tmp_path: Path) -> None:
+    found = family(tmp_path, AMOUNTS)
+    fitted = fit(found, {"epochs": 30, "batch": 10}, y=1000.0 + 50.0 * Y, classes=None)
+    assert abs(found.predict(fitted, X) - (1000.0 + 50.0 * Y)).mean() < 60
+
+
+def test_its_parameters_are_those_of_the_function_and_of_the_fit(tmp_path: Path) -> None:
+    found = family(tmp_path, BY_NAME)
+    assert found.needed() == {"units"}
+    assert found.space("classification") == {}
+    assert found.stage({"units": 3, "epochs": 5}) == "epochs"
+    found.check({"units": 3, "rate": 0.1, "epochs": 2, "patience": 3}, "classification")
+    for name, match in {
+        "unit": "there is no parameter 'unit'; did you mean 'units'?",
+        "signature": "'signature' is not for the spec: it says what the rows are",
+        "random_state": "'random_state' is not for the spec",
+    }.items():
+        with pytest.raises(InvalidSpec, match=match):
+            found.check({name: 1}, "classification")
+    with pytest.raises(InvalidSpec, match="'batch' must be a whole number"):
+        found.check({"batch": 0}, "classification")
+    family(tmp_path, AS_MAPPING).check({"units": 3, "anything": "x"}, "classification")
+
+
+def test_its_file_is_part_of_what_a_fit_depends_on(tmp_path: Path) -> None:
+    versions = family(tmp_path, BY_NAME).versions()
+    assert versions["./mine.py"] == f"sha256:{hashlib.sha256(BY_NAME.encode()).hexdigest()}"
+    assert {"keras", "tensorflow", "numpy"} < versions.keys()
+
+
+def test_a_function_may_not_take_what_says_how_it_is_fitted(tmp_path: Path) -> None:
+    found = family(tmp_path, "def build(signature, epochs): ...\n")
+    with pytest.raises(InvalidSpec, match=r"model './mine\.py:build' takes 'epochs'"):
+        found.check({}, "classification")
+
+
+def test_a_worker_needs_no_file(tmp_path: Path) -> None:
+    found = catalog.family(
+        "keras:./mine.py:build", base=tmp_path / "nowhere", source=BY_NAME.encode()
+    )
+    assert fit(found, {"units": 4, "epochs": 1}).classes == 10
+
+
+@pytest.mark.parametrize(
+    ("body", "match"),
+    [
+        (
+            "    raise RuntimeError('no luck')\n",
+            r"cannot be built with \{\}: RuntimeError: no luck",
+        ),
+        ("    import sys; sys.exit(3)\n", "SystemExit: 3"),
+        ("    return {}['units']\n", "KeyError"),
+        ("    return None\n", "gives null, and no keras.Model"),
+        ("    return build\n", "gives 'build', and no keras.Model"),
+        ("    return L.Dense(3)\n", "gives 'Dense', and no keras.Model"),
+        (
+            "    return keras.Sequential([keras.Input(signature.shape), L.Dense(10)])\n",
+            "is not compiled",
+        ),
+        (
+            "    model = keras.Sequential([keras.Input((5,)), L.Dense(10)])" + COMPILED,
+            r"takes \(5,\), and a row is \(64,\): use signature\.shape",
+        ),
+        (
+            "    model = keras.Sequential([keras.Input(signature.shape), L.Dense(7)])" + COMPILED,
+            r"gives \(7,\) for a row, and there are 10 classes",
+        ),
+        (
+            "    model = keras.Sequential([keras.Input(signature.shape), "
+            "L.Lambda(lambda x: x * 2), L.Dense(10)])" + COMPILED,
+            "holds a Lambda layer",
+        ),
+        (
+            "    class Mine(L.Layer):\n        def call(self, x): return x\n"
+            "    model = keras.Sequential([keras.Input(signature.shape), Mine(), L.Dense(10)])"
+            + COMPILED,
+            "holds 'Mine' of",
+        ),
+        (
+            "    class Mine(keras.Model):\n        def __init__(self):\n"
+            "            super().__init__()\n            self.last = L.Dense(10)\n"
+            "        def call(self, x): return self.last(x)\n    model = Mine()" + COMPILED,
+            "gives a model of the class 'Mine', which is code",
+        ),
+        (
+            "    model = keras.Sequential([keras.Input(signature.shape), L.Dense(10, "
+            "trainable=False)])" + COMPILED,
+            "has no weights to train",
+        ),
+        (
+            "    model = keras.Sequential([keras.Input(signature.shape), L.Dense(10, "
+            "dtype='mixed_float16')])" + COMPILED,
+            "computes in mixed_float16",
+        ),
+        (
+            f"{PLAIN}    model.compile(optimizer='adam', loss='mse')\n    return model\n",
+            "has the loss 'mean_squared_error', and classification is trained by Sparse",
+        ),
+        (
+            f"{PLAIN}    model.compile(optimizer='adam', loss='msee')\n    return model\n",
+            "Could not interpret loss identifier: msee",
+        ),
+        (
+            PLAIN + COMPILED.replace("keras.losses.SparseCategoricalCrossentropy(True)", SPARSE),
+            "gives no probabilities",
+        ),
+        (
+            PLAIN + COMPILED.replace('"adam"', "keras.optimizers.Adam(use_ema=True)"),
+            "has an optimizer that wraps or averages weights",
+        ),
+    ],
+)
+def test_each_fault_of_a_function_is_one_line_with_its_place(
+    tmp_path: Path, body: str, match: str
+) -> None:
+    found = family(tmp_path, f"{HEAD}\ndef build(signature):\n{body}")
+    with pytest.raises(InvalidSpec, match=match) as caught:
+        fit(found, {})
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith("./mine.py:")
+    assert "model './mine.py:build' " in message
+
+
+@pytest.mark.parametrize(
+    ("source", "match"),
+    [
+        ("def build(:\n", r"\./mine\.py:1: model './mine\.py:build' cannot be imported: SyntaxE"),
+        ("x = 1\n1 / 0\n", r"\./mine\.py:2: .* ZeroDivisionError"),
+        ("def built(): ...\n", "has no class or function 'build'; did you mean 'built'?"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_one_line(
+    tmp_path: Path, source: str, match: str
+) -> None:
+    with pytest.raises(InvalidSpec, match=match):
+        family(tmp_path, source).check({}, "classification")
+
+
+@pytest.mark.parametrize("name", ["keras:", "keras:build", "keras:./mine.py", "keras:a b:c"])
+def test_what_is_no_import_path_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidSpec, match=r"^model .* is no import path"):
+        catalog.family(name, base=tmp_path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSpec, match=r"family 'keras:\./no\.py:build': cannot read"):
+        catalog.family("keras:./no.py:build", base=tmp_path)
+
+
+def test_a_model_whose_rows_miss_a_class_has_a_column_of_zeros(tmp_path: Path) -> None:
+    found = family(tmp_path, BY_NAME)
+    estimator = found.build({"units": 8, "epochs": 1}, "classification", seed=1, threads=1)
+    fitted = found.fit(estimator, X[Y != 4], Y[Y != 4], classes=10)
+    assert not found.predict(fitted, X)[:, 4].any()
+    with pytest.raises(Unexportable, match="class number 4"):
+        found.save(fitted)
