@@ -32,6 +32,7 @@ class GangRequest:
     Args:
         key: What the engine knows the gang by: up to 40 small letters, digits and hyphens.
         ranks: How many there are to be.
+        most: How many they may become by themselves, where the engine adds some as they are busy.
         address: `host:port` where the driver listens.
         secret: What driver and ranks know each other by.
         artifacts: URL of the artefact store.
@@ -52,6 +53,7 @@ class GangRequest:
     cores: float = 1.0
     memory: int = 2 << 30
     collective: bool = False
+    most: int = 0
 
     def variables(self) -> Mapping[str, str]:
         """The environment variables of every rank, but for its number."""

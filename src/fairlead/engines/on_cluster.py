@@ -28,8 +28,12 @@ class OnCluster:
     host: str
 
 
-def engine_on_cluster(name: str) -> OnCluster:
+def engine_on_cluster(name: str, *, elastic: bool = False) -> OnCluster:
     """The engine of this name, for the driver that runs in this pod.
+
+    Args:
+        name: Of `NAMES`.
+        elastic: Whether its gangs grow while they are busy.
 
     Raises:
         Invalid: This process runs in no pod, or lacks what speaks to a cluster.
@@ -38,6 +42,7 @@ def engine_on_cluster(name: str) -> OnCluster:
     try:
         from fairlead.engines.cluster_engine import ClusterEngine, RankMaker
         from fairlead.engines.driver_pod import driver_pod, refuse_outside
+        from fairlead.engines.elastic import ElasticSets
         from fairlead.engines.kubernetes import IndexedJobs
         from fairlead.engines.tfjob import TFJobs
         from fairlead.engines.trainjob import TrainJobs
@@ -50,7 +55,7 @@ def engine_on_cluster(name: str) -> OnCluster:
 
     refuse_outside(name)
     makers: Mapping[str, RankMaker] = {
-        "kubernetes": IndexedJobs(),
+        "kubernetes": ElasticSets() if elastic else IndexedJobs(),
         "tfjob": TFJobs(),
         "trainjob": TrainJobs(),
     }

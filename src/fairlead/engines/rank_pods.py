@@ -141,6 +141,6 @@ def gang_digest(gang: GangRequest) -> str:
     """
     told: Mapping[str, object] = {
         "variables": dict(gang.variables()),
-        "each": [gang.threads, gang.cores, gang.memory, gang.collective],
+        "each": [gang.threads, gang.cores, gang.memory, gang.collective, gang.most],
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]

@@ -196,6 +196,20 @@ def _pods(gang: GangRequest) -> Mapping[str, str]:
         # etcd before 3.4.25 has no progress notifications, so that Spark's watch is refused.
         "spark.kubernetes.executor.enableApiWatcher": "false",
         "spark.kubernetes.executor.apiPollingInterval": "1s",
+        **(_elastic(gang) if gang.most else {}),
+    }
+
+
+def _elastic(gang: GangRequest) -> Mapping[str, str]:
+    """Spark adds executors while tasks wait for one, and takes those that have had none."""
+    return {
+        "spark.dynamicAllocation.enabled": "true",
+        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+        "spark.dynamicAllocation.minExecutors": str(gang.ranks),
+        "spark.dynamicAllocation.initialExecutors": str(gang.ranks),
+        "spark.dynamicAllocation.maxExecutors": str(gang.most),
+        "spark.dynamicAllocation.schedulerBacklogTimeout": "1s",
+        "spark.dynamicAllocation.executorIdleTimeout": "60s",
     }
 
 

@@ -589,6 +589,15 @@ class Train(_Section):
     workers: int = Field(
         default=1, ge=1, le=1024, strict=True, description="processes that compute one fit"
     )
+    most: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        strict=True,
+        exclude_if=_is(None),
+        description="processes at most: with engine: kubernetes and spark, more join a fit while "
+        "those that there are are busy; workers if not given",
+    )
     engine: Literal["local", "spark", "kubernetes", "tfjob", "trainjob"] = Field(
         default="local",
         description="what runs them: local: this machine; spark: tasks of Spark; kubernetes: an "
@@ -636,6 +645,23 @@ class Train(_Section):
             )
         if self.master is not None and self.engine != "spark":
             raise Inside(("master",), f"is for engine: spark, not {self.engine}")
+        return self
+
+    @model_validator(mode="after")
+    def _more_may_join(self) -> Train:
+        if self.most is None:
+            return self
+        if self.engine not in {"kubernetes", "spark"} or self.mode != "exact":
+            asked = f"engine: {self.engine} and mode: {self.mode}"
+            raise Inside(
+                ("most",), f"is for engine: kubernetes or spark, and mode: exact, not {asked}"
+            )
+        if not self.workers <= self.most <= self.microbatches:
+            raise Inside(
+                ("most",),
+                f"must be from train.workers ({self.workers}) to train.microbatches "
+                f"({self.microbatches}), so that each has a part of a step, not {self.most}",
+            )
         return self
 
     @property

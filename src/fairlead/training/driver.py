@@ -173,6 +173,7 @@ def _request(setting: DriverSetting, *, address: str, secret: str) -> GangReques
     return GangRequest(
         key=f"gang-{secrets.token_hex(5)}",
         ranks=train.workers,
+        most=train.most or 0,
         address=address,
         secret=secret,
         artifacts=setting.artifacts,
@@ -191,5 +192,5 @@ def _engine(setting: DriverSetting, stack: ExitStack) -> tuple[Engine, str]:
         return LocalEngine(logs=setting.logs), "127.0.0.1"
     from fairlead.engines.on_cluster import engine_on_cluster
 
-    placed = engine_on_cluster(setting.train.engine)
+    placed = engine_on_cluster(setting.train.engine, elastic=setting.train.most is not None)
     return stack.enter_context(placed.engine), placed.host

@@ -12,15 +12,17 @@ from lightkube.resources.batch_v1 import Job
 from tests.unit.engines.gangs import GANG, OWNER, PLACE
 
 from fairlead.engines.cluster_engine import RankMaker
+from fairlead.engines.elastic import ElasticSets
 from fairlead.engines.engine import ADDRESS, RANK, SECRET
 from fairlead.engines.kubernetes import INDEX, IndexedJobs
 from fairlead.engines.rank_pods import DIGEST_ANNOTATION, gang_digest, gang_secret, refuse_gang
+from fairlead.engines.rank_status import Making
 from fairlead.engines.tfjob import TFJobs
 from fairlead.engines.trainjob import TrainJobs
 from fairlead.errors import Invalid
 from fairlead.kube.place import PodPlace
 
-MAKERS = [IndexedJobs(), TFJobs(), TrainJobs()]
+MAKERS = [IndexedJobs(), TFJobs(), TrainJobs(), ElasticSets()]
 AS_NAMED = pytest.mark.parametrize("maker", MAKERS, ids=lambda one: one.name)
 
 
@@ -147,6 +149,17 @@ def test_ranks_that_need_each_other_end_with_one_and_others_are_made_again() -> 
     for collective, restarts in ((True, "Never"), (False, "OnFailure")):
         (made,) = TFJobs().objects(replace(GANG, collective=collective), PLACE, OWNER)
         assert made.spec["tfReplicaSpecs"]["Worker"]["restartPolicy"] == restarts
+
+
+def test_an_elastic_gang_is_scaled_between_what_it_is_and_what_it_may_become() -> None:
+    service, scaler, made = ElasticSets().objects(replace(GANG, most=8), PLACE, OWNER)
+    assert (made.spec.replicas, made.spec.podManagementPolicy) == (3, "Parallel")
+    assert made.spec.serviceName == service.metadata.name
+    assert made.spec.selector.matchLabels.items() <= made.spec.template.metadata.labels.items()
+    assert made.spec.template.spec.restartPolicy == "Always"
+    assert (scaler.spec.minReplicas, scaler.spec.maxReplicas) == (3, 8)
+    assert scaler.spec.scaleTargetRef.name == made.metadata.name
+    assert ElasticSets().making(made) == Making(ranks=3)
 
 
 def test_a_trainjob_runs_as_what_it_brings_and_does_not_grow() -> None:

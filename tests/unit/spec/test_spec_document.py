@@ -203,6 +203,7 @@ def test_a_spec_without_train_has_the_identity_it_always_had() -> None:
     [
         ({"workers": 1}, {"workers": 4, "engine": "kubernetes", "checkpoint": 5}),
         ({"workers": 2}, {"engine": "spark", "master": "spark://a:7077", "workers": 8}),
+        ({"workers": 2}, {"engine": "kubernetes", "workers": 1, "most": 4}),
         (
             {"mode": "averaging", "workers": 2},
             {"mode": "averaging", "workers": 2, "engine": "spark", "microbatches": 3},
@@ -240,6 +241,24 @@ def test_each_worker_of_a_fit_has_a_part_of_a_step() -> None:
 def test_a_master_is_of_spark() -> None:
     with pytest.raises(ValidationError, match="is for engine: spark, not local"):
         shared(master="spark://a:7077")
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ({"most": 2}, "is for engine: kubernetes or spark, and mode: exact, not engine: local"),
+        ({"most": 2, "engine": "tfjob"}, "not engine: tfjob and mode: exact"),
+        ({"most": 2, "engine": "spark", "mode": "averaging"}, "mode: averaging"),
+        ({"most": 1, "engine": "kubernetes", "workers": 2}, r"from train.workers \(2\)"),
+        ({"most": 9, "engine": "kubernetes"}, r"to train.microbatches \(8\)"),
+    ],
+)
+def test_more_join_a_fit_where_an_engine_adds_them_and_each_has_a_part(
+    train: dict[str, Any], said: str
+) -> None:
+    assert shared(engine="kubernetes", workers=2, most=8).train is not None
+    with pytest.raises(ValidationError, match=said):
+        shared(**train)
 
 
 # ---- a function that builds the networks of keras -------------------------------------------

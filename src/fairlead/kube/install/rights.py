@@ -145,6 +145,18 @@ TRAINER_RIGHTS: Sequence[Right] = (
         why="with engine: kubernetes, the ranks of a fit are an Indexed Job, which grows",
     ),
     Right(
+        group="apps",
+        resources=("statefulsets",),
+        verbs=("get", "create", "patch", "delete"),
+        why="with train.most, they are a StatefulSet",
+    ),
+    Right(
+        group="autoscaling",
+        resources=("horizontalpodautoscalers",),
+        verbs=("create", "patch", "delete"),
+        why="with train.most, they become more while they are busy",
+    ),
+    Right(
         group="",
         resources=("services",),
         verbs=("create", "patch", "delete"),
