@@ -1,0 +1,134 @@
+"""A fit that is lost goes on from its last checkpoint, to the bits that it would have had."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.integration.job.conftest import Place, processes_of
+from tests.support import softmax
+from tests.support.waiting import wait_until
+
+SPEC = """
+name: shared
+data: {source: digits}
+search:
+  method: random
+  folds: 2
+  trials: 1
+  over: [{family: "./softmax.py:Softmax", params: {epochs: 4, learning_rate: 0.002, pause: 0.01}}]
+train: {workers: %d, microbatches: 3, checkpoint: 0.5s}
+promote: {when: never}
+"""
+Told = tuple[list[float], float]
+
+
+def written(place: Place, workers: int) -> Place:
+    shutil.copy(softmax.__file__, place.folder / "softmax.py")
+    place.write("shared.yaml", SPEC % workers)
+    place.environ["FAIRLEAD_LEASE"] = "2"
+    return place
+
+
+def told(outcome: dict[str, Any]) -> Told:
+    [trial] = outcome["trials"]
+    return trial["scores"], outcome["holdout_score"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """What one process makes of the study."""
+    calm = written(Place(folder=tmp_path_factory.mktemp("calm")), workers=1)
+    return told(calm.json("run", "shared.yaml", "--workers", "1"))
+
+
+def rows(place: Place, question: str) -> list[tuple[Any, ...]]:
+    path = place.home / "ledger.db"
+    if not path.exists():
+        return []
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
+        return ledger.execute(question).fetchall()
+
+
+def has_checkpoint(place: Place, attempt: int, fold: str) -> bool:
+    """Whether an attempt has kept a checkpoint in the middle of this fit."""
+    question = (
+        f"select 1 from fit_progress where attempt = {attempt} and checkpoint is not null "
+        f"and fold {fold}"
+    )
+    with contextlib.suppress(sqlite3.OperationalError):  # the tables are being made
+        return bool(rows(place, question))
+    return False
+
+
+def named(place: Place, *words: str) -> list[psutil.Process]:
+    return [one for one in processes_of(place) if set(words) & {one.name(), *one.cmdline()}]
+
+
+def kill_children(place: Place) -> None:
+    for process in named(place, "fairlead-child", "fairlead.worker.child"):
+        process.kill()
+
+
+def kill_workers(place: Place) -> None:
+    for process in named(place, "worker"):
+        process.kill()
+
+
+def kill_all(place: Place) -> None:
+    for process in processes_of(place):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@pytest.mark.parametrize("kill", [kill_children, kill_workers, kill_all])
+@pytest.mark.parametrize("fold", ["= 0", "= 1", "is null"], ids=["first", "second", "refit"])
+def test_a_fit_whose_driver_is_killed_goes_on_from_its_checkpoint_with_another_number_of_workers(
+    place: Place, undisturbed: Told, kill: Callable[[Place], None], fold: str
+) -> None:
+    run = written(place, workers=2).start("run", "shared.yaml", "--workers", "1")
+    wait_until(lambda: has_checkpoint(place, 1, fold), seconds=60)
+    kill(place)
+    if kill is kill_all:
+        run.wait(30)
+        written(place, workers=3)
+    else:
+        assert run.wait(120) == 0, (place.folder / "output.log").read_text()
+    assert told(place.json("run", "shared.yaml", "--workers", "1")) == undisturbed
+    [(kept, first)] = rows(
+        place,
+        "select max(case when attempt = 1 then step end), min(case when attempt = 2 then step end) "
+        f"from fit_progress where fold {fold}",
+    )
+    assert kept > 0
+    assert kept < first or first > 1, "the second attempt began anew"
+
+
+def logs(place: Place) -> str:
+    return "".join(path.read_text() for path in Path(place.home / "logs").glob("*.log"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_a_damaged_checkpoint_is_said_and_the_fit_starts_anew(
+    place: Place, undisturbed: Told, damage: str
+) -> None:
+    written(place, workers=1).start("run", "shared.yaml", "--workers", "1")
+    wait_until(lambda: has_checkpoint(place, 1, "= 1"), seconds=60)
+    kill_all(place)
+    [(digest,)] = rows(
+        place,
+        "select checkpoint from fit_progress where checkpoint is not null order by id desc limit 1",
+    )
+    [kept] = [path for path in place.home.rglob(digest) if path.is_file()]
+    content = kept.read_bytes()
+    kept.chmod(0o600)
+    kept.write_bytes(content[:-100] if damage == "cut" else content.replace(b"shared", b"sharer"))
+    assert told(place.json("run", "shared.yaml", "--workers", "1")) == undisturbed
+    assert "the fit starts anew" in logs(place)
