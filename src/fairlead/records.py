@@ -71,12 +71,20 @@ class Trial:
 
     `stop_beyond` holds, for each number of folds done, the mean score beyond which (on the worse
     side) the trial is pruned; None where the study does not prune or the history is too short.
+    `stop_beyond_epoch` holds the same for its score at the ends of the epochs of the first fold,
+    from `FIRST_JUDGED` on.
     """
 
     number: int
     family: str
     params: Params
     stop_beyond: tuple[float, ...] | None = None
+    stop_beyond_epoch: tuple[float, ...] | None = None
+
+
+FIRST_JUDGED = 2
+"""The first epoch at whose end a trial may be pruned. After one pass over the rows a score still
+tells more of the weights that the fit began with than of the trial's parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +98,7 @@ class Result:
     seconds: float = 0.0
     reason: str | None = None  # why it failed or was pruned
     attempts: int = 1
+    curve: tuple[float, ...] = ()  # on the first fold after each epoch, where it was scored then
 
 
 @dataclass(frozen=True, kw_only=True)

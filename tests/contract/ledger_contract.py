@@ -225,7 +225,13 @@ class StudiesContract:
     def test_a_trial_keeps_every_bit_and_the_order_of_its_parameters(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
         params: Params = {"z": 0.1 + 0.2, "a": None, "m": True, "i": 3, "t": "näh", "f": 3.0}
-        given = Trial(number=0, family="x", params=params, stop_beyond=(1 / 3, 1e300))
+        given = Trial(
+            number=0,
+            family="x",
+            params=params,
+            stop_beyond=(1 / 3, 1e300),
+            stop_beyond_epoch=(2 / 3, 1e-300),
+        )
         ledger.tasks.add(STUDY.id, [NewTask(kind="trials", trials=(given,))])
         (back,) = must_claim(ledger).trials
         assert back == given
@@ -244,6 +250,15 @@ class StudiesContract:
         assert ledger.studies.results(STUDY.id, after=mark) == ([], mark)
         ledger.tasks.commit(claims[1], [done(1)])
         assert ledger.studies.results(STUDY.id, after=mark)[0] == [done(1)]
+
+    def test_a_result_keeps_the_curve_that_it_came_with(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1)])
+        learned = replace(done(0), curve=(0.1 + 0.2, 1 / 3, 1e-300))
+        for result in (learned, done(1)):
+            ledger.tasks.commit(must_claim(ledger), [result])
+        assert ledger.studies.results(STUDY.id)[0] == [learned, done(1)]
+        assert [row.result for row in ledger.studies.trials(STUDY.id)] == [learned, done(1)]
 
     def test_a_study_does_not_see_the_results_of_another(self, ledger: Ledger) -> None:
         other = replace(STUDY, id="6" * 64)

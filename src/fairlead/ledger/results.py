@@ -59,6 +59,7 @@ _COLUMNS = (
     results.c.seconds,
     results.c.reason,
     results.c.attempts,
+    results.c.curve,
 )
 _SINCE = (
     sa.select(*_COLUMNS, studies.c.size)
@@ -184,6 +185,7 @@ def _row(study: int, mark: int, result: Result) -> dict[str, object]:
         "seconds": result.seconds,
         "reason": result.reason,
         "attempts": result.attempts,
+        "curve": result.curve or None,
     }
 
 
@@ -196,4 +198,5 @@ def _result(row: Row) -> Result:
         seconds=row.seconds,
         reason=row.reason,
         attempts=row.attempts,
+        curve=row.curve or (),
     )

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from fairlead.records import Allowance, Bounds, Observed, Offer, Trial, Verdict
 
-HEAD = "0013"  # the revision of these tables; known here so that opening needs no Alembic
+HEAD = "0014"  # the revision of these tables; known here so that opening needs no Alembic
 
 _NAMES = {
     "pk": "%(table_name)s_pk",
@@ -62,7 +62,9 @@ class Json(sa.types.TypeDecorator[Any]):
 def _plain(value: Any) -> object:
     match value:
         case Trial():
-            return [value.number, value.family, dict(value.params), value.stop_beyond]
+            said = [value.number, value.family, dict(value.params), value.stop_beyond]
+            by_epoch = value.stop_beyond_epoch
+            return said if by_epoch is None else [*said, by_epoch]
         case Mapping():
             return dict(value)
     return asdict(value)
@@ -75,8 +77,9 @@ def _trials(rows: Sequence[Any]) -> tuple[Trial, ...]:
             family=family,
             params=params,
             stop_beyond=None if stop_beyond is None else tuple(stop_beyond),
+            stop_beyond_epoch=tuple(by_epoch[0]) if by_epoch else None,
         )
-        for number, family, params, stop_beyond in rows
+        for number, family, params, stop_beyond, *by_epoch in rows
     )
 
 
@@ -217,6 +220,7 @@ results = sa.Table(
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("curve", _TUPLE),
     sa.UniqueConstraint("study", "trial"),
     sa.ForeignKeyConstraint(["study", "trial"], ["trials.study", "trials.number"]),
     _one_of("state", "done", "failed", "pruned"),

@@ -142,8 +142,9 @@ def _task_request(fields: dict[str, Any]) -> TaskRequest:
 
 
 def _trial(fields: dict[str, Any]) -> Trial:
-    beyond = fields["stop_beyond"]
-    return Trial(**{**fields, "stop_beyond": None if beyond is None else tuple(beyond)})
+    bounds = ("stop_beyond", "stop_beyond_epoch")
+    listed = {name: None if fields[name] is None else tuple(fields[name]) for name in bounds}
+    return Trial(**{**fields, **listed})
 
 
 def _fit_progressed(fields: dict[str, Any]) -> FitProgressed:
@@ -152,8 +153,12 @@ def _fit_progressed(fields: dict[str, Any]) -> FitProgressed:
 
 def _trials_scored(fields: dict[str, Any]) -> TrialsScored:
     results = fields["results"]
-    read = tuple(Result(**{**result, "scores": tuple(result["scores"])}) for result in results)
-    return TrialsScored(token=fields["token"], results=read)
+    return TrialsScored(token=fields["token"], results=tuple(map(_result, results)))
+
+
+def _result(fields: dict[str, Any]) -> Result:
+    listed = {name: tuple(fields[name]) for name in ("scores", "curve")}
+    return Result(**{**fields, **listed})
 
 
 _DECODERS: Mapping[str, Callable[[dict[str, Any]], Message]] = {

@@ -94,7 +94,9 @@ def _searched(ledger: Ledger) -> None:
     ledger.tasks.add(STUDY.id, tasks)
     ledger.tasks.commit(must_claim(ledger), [done(0, score=-0.0)])
     scores = (1e-300, float("inf"))
-    pruned = Result(number=1, state="pruned", scores=scores, score=0.1 + 0.2, seconds=0.5)
+    pruned = Result(
+        number=1, state="pruned", scores=scores, score=0.1 + 0.2, seconds=0.5, curve=(1 / 3, 2.0)
+    )
     ledger.tasks.commit(must_claim(ledger), [pruned])
     ledger.tasks.commit(must_claim(ledger), [done(2), done(3)])
     for _ in range(MAX_FAULTS):

@@ -57,9 +57,9 @@ SERVED: dict[str, tuple[list[str], list[object], list[str]]] = {
         ["v1 done", "v1-2 superseded"],
     ),
 }
-SERVED["0013"] = SERVED["0012"] = SERVED["0011"] = SERVED["0010"] = SERVED["0009"] = SERVED[
-    "0008"
-] = SERVED["0007"] = SERVED["0006"] = SERVED["0005"] = SERVED["0004"]
+SERVED["0014"] = SERVED["0013"] = SERVED["0012"] = SERVED["0011"] = SERVED["0010"] = SERVED[
+    "0009"
+] = SERVED["0008"] = SERVED["0007"] = SERVED["0006"] = SERVED["0005"] = SERVED["0004"]
 
 
 def served(ledger: Ledger) -> tuple[list[str], list[object], list[str]]:
@@ -147,6 +147,8 @@ def test_a_recorded_ledger_opens_with_all_that_was_in_it(tmp_path: Path, dump: P
         states = [row.state for row in ledger.studies.trials(study.id)]
         assert states == ["failed", "done", "pruned"]
         assert ledger.studies.counts(study.id) == Counts(done=1, failed=1, pruned=1)
+        curves = [row.result.curve for row in ledger.studies.trials(study.id) if row.result]
+        assert curves == [(), (), (0.5, 0.75) if dump.stem >= "0014" else ()]
         assert ledger.tasks.refit(study.id, 1) == ("c" * 64, None)
         champion = ledger.versions.champion("boston")
         assert champion is not None

@@ -48,6 +48,7 @@ CLAIM = Claim(
             family="f",
             params={"b": True, "a": 1, "c": 1.0, "d": "1", "e": None, "f": 2**70, "g": 1e-300},
             stop_beyond=(0.1 + 0.2,),
+            stop_beyond_epoch=(1 / 3,),
         ),
     ),
     attempt=1,

@@ -43,6 +43,7 @@ trials = st.builds(
     family=st.text(min_size=1),
     params=st.dictionaries(st.text(), scalars),
     stop_beyond=st.none() | st.lists(st.floats(allow_nan=False)).map(tuple),
+    stop_beyond_epoch=st.none() | st.lists(st.floats(allow_nan=False)).map(tuple),
 )
 results = st.builds(
     Result,
@@ -51,6 +52,7 @@ results = st.builds(
     scores=st.lists(st.floats(allow_nan=False)).map(tuple),
     score=st.none() | st.floats(allow_nan=False),
     reason=st.none() | st.text(),
+    curve=st.lists(st.floats(allow_nan=False)).map(tuple),
 )
 
 
