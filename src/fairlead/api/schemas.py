@@ -62,7 +62,10 @@ class StudyDetails(StudyRow):
 
 
 class TrialRow(BaseModel):
-    """A trial; its scores are empty until it has some."""
+    """A trial; its scores are empty until it has some.
+
+    `curve` is its score on the first fold after each epoch, where it may be pruned by these.
+    """
 
     number: int
     family: str
@@ -73,6 +76,7 @@ class TrialRow(BaseModel):
     attempts: int
     seconds: float | None
     reason: str | None
+    curve: list[float | None]
 
 
 class EventRow(BaseModel):

@@ -240,5 +240,9 @@ class Stepwise(Protocol):
         ...
 
     def fitted(self, network: Network) -> Fitted:
-        """The model of a fit that is over."""
+        """The model as the steps so far have made it.
+
+        Of a fit that is not over it serves until the next step, and neither asking for it nor
+        predicting with it changes what the next steps come to.
+        """
         ...

@@ -50,18 +50,25 @@ class Checkpoint:
         judged: What the folds before it came to: of each, a score or the reason that it has none,
             for each trial.
         arrays: What the network goes on from.
+        curve: Scores at the ends of the epochs of the first fold, where they are judged.
     """
 
     place: FitPlace
     judged: tuple[tuple[float | str, ...], ...]
     arrays: Arrays
+    curve: tuple[float, ...] = ()
 
 
 def dump(checkpoint: Checkpoint) -> bytes:
     """The checkpoint as a file."""
     import numpy as np
 
-    head = {"format": _FORMAT, **asdict(checkpoint.place), "judged": checkpoint.judged}
+    head = {
+        "format": _FORMAT,
+        **asdict(checkpoint.place),
+        "judged": checkpoint.judged,
+        "curve": checkpoint.curve,
+    }
     named = {_OF_NETWORK + name: array for name, array in checkpoint.arrays.items()}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -86,6 +93,7 @@ def load(content: bytes, wanted: FitPlace | None = None) -> Checkpoint:
         head: Mapping[str, Any] = json.loads(bytes(arrays.pop(_HEAD)))
         place = FitPlace(study=head["study"], trials=tuple(head["trials"]), fold=head["fold"])
         judged = tuple(tuple(fold) for fold in head["judged"])
+        curve = tuple(map(float, head["curve"]))
         if head["format"] != _FORMAT:
             raise Corrupt(f"a checkpoint has format {head['format']!r}, not {_FORMAT}")
     except (KeyError, TypeError, ValueError) as error:
@@ -93,7 +101,7 @@ def load(content: bytes, wanted: FitPlace | None = None) -> Checkpoint:
     if wanted is not None and place != wanted:
         raise Corrupt(f"a checkpoint is of {place}, not of {wanted}")
     network = {name.removeprefix(_OF_NETWORK): array for name, array in arrays.items()}
-    return Checkpoint(place=place, judged=judged, arrays=network)
+    return Checkpoint(place=place, judged=judged, arrays=network, curve=curve)
 
 
 def _npy(array: NDArray[Any]) -> bytes:

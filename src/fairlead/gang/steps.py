@@ -6,7 +6,7 @@ parts, so a model has the same bits whether one process computed all of them or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fairlead.gang.network import Network, StepResult
@@ -28,20 +28,27 @@ class Alone:
         return 1
 
 
-def take_steps(network: Network, gang: Gang, listen: Callable[[StepResult], None]) -> None:
-    """Take the steps that are left of a fit.
+def steps(network: Network, gang: Gang) -> Iterator[StepResult]:
+    """The steps that are left of a fit, each once the network has taken it.
+
+    Whoever wants no more of them leaves the rest.
 
     Args:
         network: The model in training, new or restored from a checkpoint.
         gang: Who computes.
-        listen: Told of each step, once the network has taken it.
 
     Raises:
         Diverged: The loss is no finite number any more.
         Failed: The parts of a step cannot be computed.
     """
     while (work := network.next()) is not None:
-        listen(network.advance(work, total(gang.compute(work))))
+        yield network.advance(work, total(gang.compute(work)))
+
+
+def take_steps(network: Network, gang: Gang, listen: Callable[[StepResult], None]) -> None:
+    """Take all of them; `listen` is told of each."""
+    for result in steps(network, gang):
+        listen(result)
 
 
 def total(answers: Sequence[Vector]) -> Vector:

@@ -28,6 +28,10 @@ from fairlead.search.search import DEFAULT_TRIALS, NoOptions, Search, SearchRequ
 from fairlead.search.values import at, count, index_of
 from fairlead.spec.space import Range, Space, Values
 
+_WHOLE_FOLDS = 1 << 40
+"""Where the steps of whole folds begin, as a sampler is told of a pruned trial: it ranks them by
+how far they came, and any number of epochs of the first fold is less than that fold."""
+
 
 class RandomSearch:
     """Parameters drawn at random; a trial depends on the seed and its number alone.
@@ -134,8 +138,11 @@ class TpeSearch:
         if result.state == "done" and result.score is not None and not math.isnan(result.score):
             self._study.tell(asked, result.score)
         elif result.state == "pruned":
-            for folds, total in enumerate(itertools.accumulate(result.scores), start=1):
-                asked.report(total / folds, folds)
+            for step, value in enumerate(result.curve, start=1):
+                asked.report(value, step)
+            folds = enumerate(itertools.accumulate(result.scores), start=1)
+            for done, total in folds:
+                asked.report(total / done, _WHOLE_FOLDS + done)
             self._study.tell(asked, state=TrialState.PRUNED)
         else:
             self._study.tell(asked, state=TrialState.FAIL)
@@ -169,7 +176,7 @@ def _same(one: Result, other: Result) -> bool:
 
 
 def _lesson(result: Result) -> tuple[object, ...]:
-    return result.number, result.state, result.score, result.scores
+    return result.number, result.state, result.score, result.scores, result.curve
 
 
 class _Method:

@@ -174,6 +174,7 @@ def trial_json(row: TrialRow) -> dict[str, Any]:
         "attempts": result.attempts if result else 0,
         "seconds": result.seconds if result else None,
         "reason": result.reason if result else None,
+        "curve": list(result.curve) if result else [],
     }
 
 
@@ -191,12 +192,17 @@ def in_words(row: TrialRow) -> str:
 
 
 def flat(row: TrialRow) -> dict[str, Any]:
-    """One trial as one row of a table: a column for each parameter and for each fold."""
+    """One trial as one row of a table: a column for each parameter, each fold and each epoch."""
     fields = trial_json(row)
     params: Mapping[str, Any] = fields.pop("params")
     scores: Sequence[float] = fields.pop("scores")
-    named = {f"params.{name}": value for name, value in params.items()}
-    return {**fields, **named, **{f"fold.{fold}": score for fold, score in enumerate(scores)}}
+    curve: Sequence[float] = fields.pop("curve")
+    return {
+        **fields,
+        **{f"params.{name}": value for name, value in params.items()},
+        **{f"fold.{fold}": score for fold, score in enumerate(scores)},
+        **{f"epoch.{epoch}": score for epoch, score in enumerate(curve, start=1)},
+    }
 
 
 def best_of(study: Study, trials: Trials) -> Best | None:

@@ -50,6 +50,8 @@ def _trial(row: TrialRow) -> dict[str, Any]:
     scores = fields["scores"]
     spread = statistics.pstdev(scores) if scores else None
     mean = fields.pop("score")
+    if not fields["curve"]:  # as in the files of before there were any: a version is known by them
+        del fields["curve"]
     return {**fields, "mean": mean, "spread": spread}
 
 

@@ -161,9 +161,10 @@ def _trials(
     if len(first) != len(second):
         yield f"{len(first)} trials, now {len(second)}"
     for one, other in zip(first, second, strict=False):
-        for field in ("family", "params", "state", "scores"):
-            if one[field] != other[field]:
-                yield f"trial {one['number']}: {field} {one[field]!r}, now {other[field]!r}"
+        for field in ("family", "params", "state", "scores", "curve"):
+            was, now = one.get(field, []), other[field]  # older files have no curve
+            if was != now:
+                yield f"trial {one['number']}: {field} {was!r}, now {now!r}"
 
 
 def _model(first: _First, second: _Second) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Fitting and scoring the trials of one task.
 
 A trial is scored by cross-validation: fitted on each fold's training rows, scored on its test rows,
-and pruned after a fold where its mean so far is worse than the given bound. Trials that differ only
+and pruned after a fold where its mean so far is worse than the given bound, or within the first
+fold where its learning curve is (learning_curve.py). Trials that differ only
 in the family's stage parameter (a number of trees) share the longest one's fit, whose stages give
 the predictions of the others.
 
@@ -15,7 +16,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -126,8 +127,27 @@ Judged: TypeAlias = float | str
 """What a fold came to: its score, or why it has none."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """A fit that was not worth its rest.
+
+    Args:
+        reason: Why its trial is pruned.
+    """
+
+    reason: str
+
+
 class Fits(Protocol):
     """The fits of one task, a fold after another."""
+
+    @property
+    def curve(self) -> tuple[float, ...]:
+        """The scores of the task's trial at the ends of the epochs of its first fold.
+
+        None where fits have no epochs, or are not judged at their ends.
+        """
+        ...
 
     def begin(self, trials: Sequence[Trial]) -> None:
         """The folds of these trials, which share their fits, come next."""
@@ -137,7 +157,9 @@ class Fits(Protocol):
         """What a fold came to in an earlier attempt, for each trial; None where it has none."""
         ...
 
-    def fit(self, params: Params, family: Family, fold: Fold, stages: Sequence[int]) -> Fitted:
+    def fit(
+        self, params: Params, family: Family, fold: Fold, stages: Sequence[int]
+    ) -> Fitted | Stopped:
         """Fit these parameters on the fold that comes next.
 
         Args:
@@ -145,6 +167,9 @@ class Fits(Protocol):
             family: What to fit.
             fold: Its rows.
             stages: The lengths that the family's `stages` will be asked for.
+
+        Returns:
+            The model; or, for a trial alone, that it is pruned before the end of the fit.
         """
         ...
 
@@ -158,6 +183,7 @@ class FitsAfresh:
     """Fits in this process, of which nothing is kept."""
 
     recipe: Recipe
+    curve: tuple[float, ...] = ()
 
     def begin(self, trials: Sequence[Trial]) -> None:
         """Nothing to do."""
@@ -217,8 +243,11 @@ def _score_alone(
         judged = known[0] if known else _fitted(trial, family, fold, recipe, fits)
         if isinstance(judged, str):
             return _failed(trial, f"fold {number}: {judged}", time.monotonic() - started)
-        scores.append(judged)
-        reason = _beyond(scores, trial.stop_beyond, recipe.metric)
+        if isinstance(judged, Stopped):
+            reason: str | None = f"fold {number}: {judged.reason}"
+        else:
+            scores.append(judged)
+            reason = _beyond(scores, trial.stop_beyond, recipe.metric)
         if reason:
             return Result(
                 number=trial.number,
@@ -226,14 +255,19 @@ def _score_alone(
                 scores=tuple(scores),
                 seconds=time.monotonic() - started,
                 reason=reason,
+                curve=fits.curve,
             )
-    return _done(trial, scores, time.monotonic() - started)
+    return replace(_done(trial, scores, time.monotonic() - started), curve=fits.curve)
 
 
-def _fitted(trial: Trial, family: Family, fold: Fold, recipe: Recipe, fits: Fits) -> Judged:
+def _fitted(
+    trial: Trial, family: Family, fold: Fold, recipe: Recipe, fits: Fits
+) -> Judged | Stopped:
     try:
         fitted = fits.fit(trial.params, family, fold, ())
-        judged = _judge(predicted(family, fitted, fold.x_test), fold, recipe)
+        if isinstance(fitted, Stopped):
+            return fitted
+        judged = judge(predicted(family, fitted, fold.x_test), fold, recipe)
     except Diverged as error:
         judged = str(error)
     fits.judged([judged])
@@ -265,8 +299,9 @@ def _score_shared(
         judged = fits.known(number)
         if judged is None:
             fitted = fits.fit(longest.params, family, fold, at or ())
+            assert not isinstance(fitted, Stopped), "a trial that may be pruned has its own task"
             predictions = _predictions(family, fitted, fold.x_test, at)
-            by_length = [_judge(predicted, fold, recipe) for predicted in predictions]
+            by_length = [judge(predicted, fold, recipe) for predicted in predictions]
             places = [0 if at is None else at.index(length) for length in lengths]
             judged = tuple(by_length[place] for place in places)
             fits.judged(judged)
@@ -308,7 +343,7 @@ def _whole(value: Scalar) -> int:
     return value
 
 
-def _judge(predicted: Array, fold: Fold, recipe: Recipe) -> Judged:
+def judge(predicted: Array, fold: Fold, recipe: Recipe) -> Judged:
     """The fold's score, or why there is none."""
     wrong = int((~np.isfinite(predicted)).sum())
     if wrong:

@@ -159,6 +159,7 @@ class StudyContext:
             job=self.job,
             gang=self.gang,
             artifacts=self._artifacts,
+            by_epoch=self.spec.search.prune is not None,
         )
         return TaskFits(setting, channel or FitChannel())
 

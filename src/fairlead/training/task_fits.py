@@ -2,7 +2,8 @@
 
 A family whose fit is a series of steps is trained by these: alone, or with the processes of a gang,
 to the same bits. While it goes on it is told of, and now and then a checkpoint is kept, from which
-another attempt goes on where this one is lost. Other families are fitted afresh.
+another attempt goes on where this one is lost. Where trials are pruned, the first fold is scored at
+the end of each epoch. Other families are fitted afresh.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from fairlead.families.family import Array, Family, Fitted, Matrix, Stepwise
 from fairlead.gang import checkpoint as checkpoints
 from fairlead.gang.checkpoint import Checkpoint, FitPlace
 from fairlead.gang.network import Network, StepResult
-from fairlead.gang.steps import Alone, take_steps
+from fairlead.gang.steps import Alone, steps
 from fairlead.gang.work import FitJob, Gang
 from fairlead.records import Digest, FitProgress, Params, Trial
 from fairlead.spec.document import Train
-from fairlead.training.fit import Fold, Judged, Recipe, given_to
+from fairlead.training.fit import Fold, Judged, Recipe, Stopped, given_to, judge, predicted
+from fairlead.training.learning_curve import LearningCurve
 
 REPORT = 2.0
 """Seconds between two reports of a fit, at least."""
@@ -61,6 +63,7 @@ class TaskSetting:
         job: Describes the fit of a trial on a fold for other processes.
         gang: Opens the processes that compute; None where this process computes alone.
         artifacts: Where checkpoints go.
+        by_epoch: Whether trials are scored at the end of each epoch, and pruned by it.
     """
 
     study: str
@@ -69,6 +72,7 @@ class TaskSetting:
     job: Callable[[Trial, int | None], FitJob]
     gang: OpenGang | None
     artifacts: Artifacts
+    by_epoch: bool = False
 
 
 class TaskFits:
@@ -85,10 +89,18 @@ class TaskFits:
         self._left = _left(channel.checkpoint, setting)
         self._trials: tuple[Trial, ...] = ()
         self._folds: list[tuple[Judged, ...]] = []
+        self._curve: LearningCurve | None = None
+
+    @property
+    def curve(self) -> tuple[float, ...]:
+        """The scores of the trial at the ends of the epochs of its first fold."""
+        return () if self._curve is None else self._curve.scores
 
     def begin(self, trials: Sequence[Trial]) -> None:
         """The folds of these trials, which share their fits, come next."""
         self._trials, self._folds = tuple(trials), []
+        judged = self._setting.by_epoch and len(trials) == 1
+        self._curve = LearningCurve(trials[0], self._setting.recipe.metric) if judged else None
 
     def known(self, fold: int) -> tuple[Judged, ...] | None:
         """What a fold came to in the attempt before, where its checkpoint has it."""
@@ -97,6 +109,7 @@ class TaskFits:
             return None
         if left.place != self._place(left.place.fold):
             return None
+        self._take_up(left)
         self._folds.append(left.judged[fold])
         return left.judged[fold]
 
@@ -104,24 +117,32 @@ class TaskFits:
         """What the fold in hand came to, for each trial."""
         self._folds.append(tuple(values))
 
-    def fit(self, params: Params, family: Family, fold: Fold, stages: Sequence[int]) -> Fitted:
+    def fit(
+        self, params: Params, family: Family, fold: Fold, stages: Sequence[int]
+    ) -> Fitted | Stopped:
         """Fit these parameters on the fold that comes next."""
         number = len(self._folds)
-        return self._fit(params, family, (fold.x_train, fold.y_train), number, stages)
+        judged_on = fold if self._curve is not None and number == 0 else None
+        rows = fold.x_train, fold.y_train
+        return self._fit(params, family, rows, number, stages, judged_on=judged_on)
 
     def refit(self, trial: Trial, family: Family, x: Matrix, y: Array) -> Fitted:
         """Fit a trial's parameters on all training rows."""
         self.begin([trial])
-        return self._fit(trial.params, family, (x, y), None, ())
+        fitted = self._fit(trial.params, family, (x, y), None, ())
+        assert not isinstance(fitted, Stopped), "what is judged on nothing is not stopped"
+        return fitted
 
-    def _fit(
+    def _fit(  # noqa: PLR0913 - what a fit is made of
         self,
         params: Params,
         family: Family,
         rows: tuple[Matrix, Array],
         fold: int | None,
         stages: Sequence[int],
-    ) -> Fitted:
+        *,
+        judged_on: Fold | None = None,
+    ) -> Fitted | Stopped:
         recipe, train = self._setting.recipe, self._setting.train
         if not isinstance(family, Stepwise):
             return recipe.fit(params, family, *rows)
@@ -134,13 +155,24 @@ class TaskFits:
         gang = self._gang(network, params, fold)
         telling = _Telling(self._trials[0].number, fold, gang, self._channel.report)
         keep = _Keeping(CHECKPOINT if train is None else train.checkpoint)
-
-        def listen(result: StepResult) -> None:
+        for result in steps(network, gang):
+            reason = judged_on and self._judge_epoch(result, family, network, judged_on)
+            if reason:
+                return Stopped(reason=reason)
             digest = self._keep(network, fold) if keep.is_due() else None
             telling.step(result, digest)
-
-        take_steps(network, gang, listen)
         return family.fitted(network)
+
+    def _judge_epoch(
+        self, result: StepResult, family: Family, network: Network, fold: Fold
+    ) -> str | None:
+        """Why the trial is pruned after this step, if it is the end of an epoch."""
+        assert isinstance(family, Stepwise), "only these have epochs"
+        if self._curve is None or not self._curve.is_due(result):
+            return None
+        # A copy of the rows: an estimator may write into what it is given.
+        found = predicted(family, family.fitted(network), fold.x_test.copy())
+        return self._curve.add(result, judge(found, fold, self._setting.recipe))
 
     def _gang(self, network: Network, params: Params, fold: int | None) -> Gang:
         if self._setting.gang is None:
@@ -156,10 +188,19 @@ class TaskFits:
             network.restore(left.arrays)
         except Corrupt as error:
             _say(f"{error}; the fit starts anew")
+        else:
+            self._take_up(left)
+
+    def _take_up(self, left: Checkpoint) -> None:
+        if self._curve is not None:
+            self._curve.scores = left.curve
 
     def _keep(self, network: Network, fold: int | None) -> Digest:
         kept = Checkpoint(
-            place=self._place(fold), judged=tuple(self._folds), arrays=network.checkpoint()
+            place=self._place(fold),
+            judged=tuple(self._folds),
+            curve=self.curve,
+            arrays=network.checkpoint(),
         )
         return self._setting.artifacts.put(checkpoints.dump(kept)).digest
 

@@ -13,13 +13,14 @@ KEPT = Checkpoint(
     place=PLACE,
     judged=((0.5, "3 predictions are not finite numbers"),),
     arrays={"weights": np.arange(5, dtype=np.float32), "step": np.asarray(7)},
+    curve=(0.1 + 0.2, 1 / 3),
 )
 
 
 def test_a_checkpoint_comes_back_as_it_was() -> None:
     back = load(dump(KEPT), PLACE)
     assert back.place == PLACE
-    assert back.judged == KEPT.judged
+    assert (back.judged, back.curve) == (KEPT.judged, KEPT.curve)
     assert {name: array.tolist() for name, array in back.arrays.items()} == {
         "weights": [0.0, 1.0, 2.0, 3.0, 4.0],
         "step": 7,

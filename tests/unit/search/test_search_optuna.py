@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -248,6 +250,34 @@ def test_a_pruned_search_has_the_same_parameters_and_knows_when_to_stop() -> Non
     trials = [pruned.suggest(number, history) for number in range(20)]
     assert [trial.params for trial in trials] == [plain.suggest(n, []).params for n in range(20)]
     assert [trial.stop_beyond for trial in trials] == [None] * 12 + [(0.0, 1.0)] * 8
+
+
+def lesson(near: float, stopped: Callable[[Trial], Result]) -> float:
+    """How far from a rate the next trials of a search are that has seen only pruned ones.
+
+    Those with a rate near it are told of as any that is pruned between folds, after a whole fold;
+    all others as `stopped` says.
+    """
+    search = make(BOOSTER, method="tpe", seed=5, lag=0)
+    history: list[Result] = []
+    distances = []
+    for number in range(60):
+        trial = search.suggest(number, history)
+        distance = abs(math.log(cast("float", trial.params["rate"]) / near))
+        distances.append(distance)
+        one = Result(number=number, state="pruned", scores=(1.0,))
+        history.append(one if distance < 1.0 else stopped(trial))
+    return statistics.fmean(distances[30:])
+
+
+def test_a_trial_that_did_not_end_its_first_fold_came_less_far_than_any_that_did() -> None:
+    def early(trial: Trial) -> Result:
+        return Result(number=trial.number, state="pruned", curve=(0.0,) * 1000)
+
+    def late(trial: Trial) -> Result:
+        return Result(number=trial.number, state="pruned", scores=(0.0, 0.0), curve=(0.0,) * 5)
+
+    assert lesson(0.05, early) < lesson(0.05, late)
 
 
 def done(number: int, *scores: float) -> Result:

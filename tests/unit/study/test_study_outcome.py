@@ -24,6 +24,7 @@ from fairlead.records import (
 )
 from fairlead.settings import from_environment
 from fairlead.study.outcome import Best, RunOutcome, Trials, best_of, ranked, study_row
+from fairlead.study.provenance import study_json
 
 
 def row(number: int, score: float | None, **params: float) -> TrialRow:
@@ -69,7 +70,27 @@ def test_a_trial_in_json_has_what_the_documents_promise() -> None:
         "attempts": 1,
         "seconds": 0.0,
         "reason": "no luck",
+        "curve": [],
     }
+
+
+def learned() -> TrialRow:
+    """A trial that was pruned after its second epoch."""
+    trial = Trial(number=0, family="keras", params={"units": 8})
+    result = Result(number=0, state="pruned", reason="worse", curve=(0.5, 0.25))
+    return TrialRow(trial=trial, state="pruned", result=result)
+
+
+def test_scores_by_epoch_are_the_curve_of_a_trial_and_columns_of_a_frame() -> None:
+    assert Trials([learned()]).to_json()[0]["curve"] == [0.5, 0.25]
+    frame = Trials([learned(), row(1, 2.0)]).to_frame()
+    assert frame.loc[0, ["epoch.1", "epoch.2"]].tolist() == [0.5, 0.25]
+    assert "epoch.0" not in frame.columns
+
+
+def test_provenance_has_the_curve_of_trials_that_have_one() -> None:
+    kept = json.loads(study_json(study("mse"), "f", Trials([learned(), row(1, 2.0)])))
+    assert [trial.get("curve") for trial in kept["trials"]] == [[0.5, 0.25], None]
 
 
 def test_a_finished_study_has_the_best_trial_that_it_decided_on() -> None:
