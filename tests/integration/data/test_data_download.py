@@ -387,6 +387,7 @@ class TestFaults:
             url = f"http://127.0.0.1:{free.getsockname()[1]}/t10k-images-idx3-ubyte.gz"
             entries = {**ENTRIES, "mnist": replace(ENTRIES["mnist"], url=url)}
             monkeypatch.setattr("fairlead.data.read.ENTRIES", entries)
+            monkeypatch.setattr("fairlead.data.catalog._CARRIED", tmp_path)
             with pytest.raises(Unreachable) as caught:
                 read(Data(source="mnist"), base=tmp_path, settings=local(settings))
         assert str(caught.value).endswith(
