@@ -18,12 +18,13 @@ from fairlead.api.pages import Cursor, IfNoneMatch, Limit, Page
 from fairlead.api.submitting import Order
 from fairlead.control import fleet, models, routes, schedules, submitted
 from fairlead.formatting import plain
-from fairlead.records import NumberedEvent, Promotion, Run
+from fairlead.records import FitReport, NumberedEvent, Promotion, Run
 from fairlead.registry.registry import Known
 from fairlead.study.outcome import trial_json
 from fairlead.version import VERSION
 
 _LARGEST = 2**63 - 1
+_MOST_TRIALS = 2**31 - 1
 
 
 RunId = Annotated[str, named("A run's id, or its study's id or name.")]
@@ -80,6 +81,13 @@ def get_run(on: On, run: RunId, if_none_match: IfNoneMatch = None) -> Response:
     """One run, and how far its study is."""
     found = submitted.find(on.stores.ledger, run)
     return pages.resource(submitted.row(on.stores.ledger, found), if_none_match)
+
+
+@router.get("/runs/{run}/fits", response_model=Page[FitReport], tags=["runs"])
+def list_running_fits(on: On, run: RunId) -> Response:
+    """What each fit that goes on told last, of those that are made in steps."""
+    found = submitted.find(on.stores.ledger, run)
+    return pages.page(on.stores.ledger.fits.running(found.study), None)
 
 
 @router.post("/runs/{run}/cancel", response_model=Run, tags=["runs"], dependencies=ONCE)
@@ -175,6 +183,25 @@ def list_events(on: On, study: StudyId, limit: Limit = 100, cursor: Cursor = Non
     )
     following = lines[limit - 1].id if len(lines) > limit else None
     return pages.page([_event(line) for line in lines[:limit]], following)
+
+
+@router.get("/studies/{study}/fits", response_model=Page[FitReport], tags=["studies"])
+def list_fits(
+    on: On,
+    study: StudyId,
+    trial: Annotated[int | None, Query(ge=0, le=_MOST_TRIALS)] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """What the fits of a study (of a trial) told that are made in steps, the oldest first."""
+    ledger = on.stores.ledger
+    found = ledger.fits.reports(
+        ledger.studies.get(study).id,
+        trial=trial,
+        after=pages.read(cursor, pages.Number) or 0,
+        limit=limit + 1,
+    )
+    return pages.page(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 
 def _event(line: NumberedEvent) -> dict[str, Any]:

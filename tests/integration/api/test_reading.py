@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.contract.fits_contract import progress
 from tests.integration.api.conftest import Home
 
-from fairlead.records import NewTask, Schedule, Study, Trial
+from fairlead.records import NewTask, Run, Schedule, Study, Trial
 from fairlead.stores import Stores
 
 Clients = Callable[..., httpx2.Client]
@@ -99,6 +100,31 @@ def test_the_history_of_a_study_comes_in_pages(stores: Stores, in_process: Clien
     assert [each["kind"] for each in found] == [
         event.kind for event in stores.ledger.studies.events(study.id)
     ]
+
+
+def test_what_fits_told_comes_in_pages_and_what_they_tell_now_by_run(
+    stores: Stores, in_process: Clients
+) -> None:
+    study = Study(id="5" * 64, name="deep", spec=_spec(stores), table="7" * 64, size=2)
+    stores.ledger.studies.open(study)
+    run = stores.ledger.runs.open(Run(id="", study=study.id, spec=study.spec))
+    trials = tuple(Trial(number=number, family="f", params={"a": 0.5}) for number in range(2))
+    stores.ledger.tasks.add(study.id, [NewTask(kind="trials", trials=trials)])
+    claim = stores.ledger.tasks.claim("w", lease=60, study=study.id)
+    assert claim is not None
+    for step in range(7):
+        checkpoint = "c" * 64 if step == 6 else None
+        stores.ledger.fits.report(claim, progress(step % 2, step, checkpoint))
+    client = in_process()
+    found = everything(client, f"/api/v1/studies/{study.id}/fits", 3)
+    assert [each["progress"]["step"] for each in found] == list(range(7))
+    of_one = client.get(f"/api/v1/studies/{study.id}/fits?trial=1").json()
+    assert [each["progress"]["step"] for each in of_one["items"]] == [1, 3, 5]
+    (now,) = client.get(f"/api/v1/runs/{run.id}/fits").json()["items"]
+    assert now == found[-1]
+    assert (now["attempt"], now["checkpointed"]) == (1, now["at"])
+    stores.ledger.tasks.release(claim, "drained")
+    assert client.get(f"/api/v1/runs/{run.id}/fits").json() == {"items": [], "next": None}
 
 
 @pytest.mark.parametrize("path", ["runs/sums", "studies/sums", "models/sums"])
