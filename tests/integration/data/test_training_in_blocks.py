@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +16,13 @@ from hypothesis import strategies as st
 from fairlead.artifacts import Artifacts
 from fairlead.data import fingerprint, precision, store, table
 from fairlead.data.table import FeatureRows, Features, Table, taken
+from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
 from fairlead.families.family import Batches, Batchwise
 from fairlead.records import Candidate, Column, Signature, Trial
+from fairlead.settings import Settings
 from fairlead.spec.document import Data, Spec, canonical
+from fairlead.study import plan as plans
 from fairlead.training.fit import given_to
 from fairlead.training.prepare import Preparation, PreparedRows
 from fairlead.training.refit import refit
@@ -42,8 +47,8 @@ def features_of(rows: int = ROWS, *, missing: float = 0.05) -> Features:
     return Features(numbers=numbers, text=text, categories=(("Bonn", "Oslo", "Rome"),))
 
 
-def table_of(classes: tuple[str, ...] | None) -> Table:
-    features = features_of()
+def table_of(classes: tuple[str, ...] | None, rows: int = ROWS) -> Table:
+    features = features_of(rows)
     columns = (
         *(Column(name=f"n{at}", kind="number") for at in range(5)),
         Column(name="city", kind="text"),
@@ -205,3 +210,84 @@ def test_who_takes_blocks() -> None:
     x = Preparation.fit(rows, Data(source="rows")).transform(rows)
     assert given_to(xgboost, {}, x) is x
     assert isinstance(given_to(forest, {}, x), np.ndarray)
+
+
+class TestWhoIsRefused:
+    """A family that holds all rows is refused where these are too many, and not killed."""
+
+    @pytest.fixture
+    def parts(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "parts"
+        folder.mkdir()
+        rng = np.random.default_rng(0)
+        for at in range(2):
+            rows = {f"x{column}": rng.normal(size=20_000) for column in range(4)}
+            pq.write_table(
+                pa.table({**rows, "y": rng.normal(size=20_000)}), folder / f"{at}.parquet"
+            )
+        pq.write_table(pq.read_table(folder), tmp_path / "rows.parquet")
+        return folder
+
+    def planned(self, source: Path, family: str, **says: Any) -> plans.StudyPlan:
+        spec = Spec.model_validate(
+            {
+                "name": "large",
+                "data": {"source": source.name, "target": "y"},
+                "search": {"folds": 3, **says, "over": [{"family": family}]},
+            }
+        )
+        home = Settings(home=source.parent / "home", data_memory=1_000_000)
+        return plans.make(spec, base=source.parent, settings=home)
+
+    def refusal(self, source: Path, family: str, **says: Any) -> str:
+        with pytest.raises(InvalidSpec) as error:
+            self.planned(source, family, **says)
+        return str(error.value)
+
+    def test_by_the_bound_of_the_installation(self, parts: Path) -> None:
+        assert self.refusal(parts, "random_forest") == (
+            "search.over[0].family: 'random_forest' holds all rows in memory, and the features "
+            "take 1.28 MB, more than $FAIRLEAD_DATA_MEMORY (1 MB); raise that, or use xgboost, "
+            "which takes rows in parts"
+        )
+
+    def test_by_the_bound_of_a_task(self, parts: Path) -> None:
+        file = parts.parent / "rows.parquet"
+        said = self.refusal(file, "linear", task_memory=1 << 20)
+        assert "more than search.task_memory (1.05 MB)" in said
+
+    def test_who_takes_rows_in_parts_is_not(self, parts: Path) -> None:
+        plan = self.planned(parts, "xgboost", task_memory=1 << 20)
+        assert plan.table.features.size == 1_280_000
+
+    def test_parameters_that_need_all_rows(self, parts: Path) -> None:
+        spec = Spec.model_validate(
+            {
+                "name": "large",
+                "data": {"source": parts.name, "target": "y"},
+                "search": {
+                    "folds": 3,
+                    "over": [{"family": "xgboost", "params": {"tree_method": ["hist", "exact"]}}],
+                },
+            }
+        )
+        home = Settings(home=parts.parent / "home", data_memory=1_000_000)
+        with pytest.raises(InvalidSpec, match="'xgboost' holds all rows in memory with tree_m"):
+            plans.make(spec, base=parts.parent, settings=home)
+
+    def test_a_table_of_one_file_is_as_ever(self, parts: Path) -> None:
+        plan = self.planned(parts.parent / "rows.parquet", "linear")
+        assert plan.table.scratch is None
+
+
+def test_a_limit_of_tasks_bounds_what_is_copied(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path / "artifacts")
+    context = context_of(table_of(None, 10_000), artifacts, "xgboost", {"n_estimators": 3}, None)
+    limited = context.spec.model_copy(
+        update={"search": context.spec.search.model_copy(update={"task_memory": 1 << 20})}
+    )
+    again = StudyContext(
+        spec=canonical(limited), table=context.table_digest, sources={}, artifacts=artifacts
+    )
+    assert isinstance(context.training[0], Features)
+    assert isinstance(again.training[0], FeatureRows)
