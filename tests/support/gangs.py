@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class SharedStudy:
 
     def fit(self, *, fold: int | None = 0, **params: float | str) -> FitJob:
         """The fit with these parameters."""
-        trial = Trial(number=0, family=FAMILY, params=params)
+        trial = replace(self.job.trial, params=params)
         return FitJob(**{**vars(self.job), "trial": trial, "fold": fold})
 
     def train(
@@ -101,10 +101,10 @@ def digest(network: Any) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def shared_study(folder: Path) -> SharedStudy:
-    """A study in this folder."""
+def shared_study(folder: Path, spec: str = SPEC) -> SharedStudy:
+    """A study in this folder, of one family."""
     shutil.copy(softmax.__file__, folder / "softmax.py")
-    (folder / "shared.yaml").write_text(SPEC)
+    (folder / "shared.yaml").write_text(spec)
     loaded = load(folder / "shared.yaml", sets=())
     settings = Settings(home=folder / "home")
     plan = plans.make(loaded.spec, base=loaded.base, settings=settings)
@@ -114,7 +114,7 @@ def shared_study(folder: Path) -> SharedStudy:
         spec=canonical(plan.spec),
         table=store.save(plan.table, artifacts),
         sources={name: artifacts.put(source).digest for name, source in plan.sources.items()},
-        trial=Trial(number=0, family=FAMILY, params={}),
+        trial=Trial(number=0, family=plan.spec.search.over[0].family, params={}),
         fold=0,
     )
     return SharedStudy(job=job, artifacts=artifacts)

@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 MOST_FAILED = 5
 """So many ranks that ended by themselves before any answer, and no other is started."""
 MOST_KILLED = 20
-"""The same of ranks that something outside ended."""
+"""The same of those that something outside ended, for each rank of the gang."""
 _POLL = 1.0
 """Seconds between two looks at the ranks."""
 
@@ -41,10 +41,9 @@ class Ends:
     failed: int = 0
     killed: int = 0
 
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether starting others would not help."""
-        return self.failed >= MOST_FAILED or self.killed >= MOST_KILLED
+    def is_hopeless(self, ranks: int) -> bool:
+        """Whether starting others would not help, in a gang of so many."""
+        return self.failed >= MOST_FAILED or self.killed >= MOST_KILLED * ranks
 
 
 def counted(before: Ends, ended: Iterable[RankStatus], *, answered: bool) -> Ends:
@@ -118,7 +117,7 @@ class EngineGang:
             answered = self._hub.answers > self._answers
             self._answers = self._hub.answers
             self._ends = counted(self._ends, new, answered=answered)
-            if new and self._ends.is_hopeless:
+            if new and self._ends.is_hopeless(self._request.ranks):
                 raise Failed(self._reason(new[-1]))
             if new:
                 self._engine.start(self._request)

@@ -44,14 +44,16 @@ class _Rank:
     ended: float | None = None  # when that was seen
     stopped: float | None = None  # since when it is seen to be stopped
     reason: str = ""  # why this engine killed it
+    at_fault: bool = False  # whether that was for what it did itself
 
     def has_ended(self) -> bool:
         if self.ended is None and self.process.poll() is not None:
             self.ended = time.monotonic()
         return self.ended is not None
 
-    def kill(self, reason: str = "") -> None:
-        self.reason = self.reason or reason
+    def kill(self, reason: str = "", *, at_fault: bool = False) -> None:
+        if not self.reason:
+            self.reason, self.at_fault = reason, at_fault
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
@@ -63,7 +65,7 @@ class _Rank:
             rank=self.number,
             state="ended" if has_ended else "stuck" if stuck else "running",
             why=self.reason or (f"status {code}" if has_ended else stuck),
-            killed=not self.reason and code == -signal.SIGKILL,
+            killed=not self.at_fault and code == -signal.SIGKILL,
             seconds=(self.ended or time.monotonic()) - self.started,
             log=str(self.log),
         )
@@ -175,7 +177,7 @@ class LocalEngine:
         now = time.monotonic()
         rank.stopped = (rank.stopped or now) if _is_stopped(rank.process) else None
         if rank.stopped is not None and now - rank.stopped > self._stopped:
-            rank.kill(f"stopped by SIGSTOP for {self._stopped:g} s")
+            rank.kill(f"stopped by SIGSTOP for {self._stopped:g} s", at_fault=True)
 
 
 def _spawned(gang: GangRequest, number: int, output: int) -> Process:
@@ -199,7 +201,8 @@ def _kill_if_large(rank: _Rank, limit: int) -> None:
     used = sum(_memory(rank.process))
     if used > limit:
         rank.kill(
-            f"it held {size(used)} of memory, and may hold {size(limit)} (train.resources.memory)"
+            f"it held {size(used)} of memory, and may hold {size(limit)} (train.resources.memory)",
+            at_fault=True,
         )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.errors import Failed, InvalidSpec
 from fairlead.families import keras_builder, keras_nets
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
+from fairlead.families.keras_collective import all_reduce
 from fairlead.families.keras_model import Scaling, Trained, exported, restored, stored
 from fairlead.families.keras_nets import NETS, NetworkSignature
 from fairlead.families.keras_network import Examples, KerasNetwork, Stopping, Training
@@ -271,8 +272,13 @@ class Keras:
 
         Raises:
             Failed: All rows are of one class, or a number is missing.
+            InvalidSpec: The engine's processes cannot find each other, as mode allreduce needs.
         """
         self._refuse_missing(x)
+        _refuse_unfound(train)
+        libraries = runtime(estimator.threads)
+        together = train is not None and train.mode == "allreduce"
+        reduce = all_reduce(libraries) if together else None  # before anything is computed
         seen = () if classes is None else seen_in(y)
         known = y if classes is None else compacted(y, seen)
         shape = self.shape if self.shape and math.prod(self.shape) == x.shape[1] else (x.shape[1],)
@@ -294,6 +300,7 @@ class Keras:
             classes=classes is not None,
             stages=tuple(stages),
             stopping=stopping if len(held) else None,
+            reduce=reduce,
         )
         untrained = Trained(model=model, shape=shape, scaling=scaling, logits=logits)
         return _Fit(training, Fitted(model=untrained, classes=classes, seen=seen))
@@ -368,16 +375,26 @@ def _scale(estimator: Unfitted, shape: tuple[int, ...]) -> str:
     return str(estimator["scale"] or ("standard" if len(shape) == 1 else "range"))
 
 
+def _refuse_unfound(train: Train | None) -> None:
+    if train is not None and train.mode == "allreduce" and train.engine == "spark":
+        raise InvalidSpec(
+            "train.mode: allreduce: networks of keras on Spark add no gradients among themselves: "
+            "use exact or averaging, or another engine"
+        )
+
+
 def _schedule(estimator: Unfitted, rows: int, train: Train | None) -> Schedule:
     """The steps as `train` has them cut into parts."""
     parts = 1
     if train is not None:
         parts = train.microbatches if train.mode == "exact" else train.workers
+    mode, every = ("exact", 1) if train is None else (train.mode, train.pull_every)
     return Schedule(
         rows=rows,
         batch=int(estimator["batch"]),
         epochs=int(estimator["epochs"]),
         seed=estimator.seed,
         parts=parts,
-        local=train.pull_every if train is not None and train.mode == "averaging" else None,
+        local=every if mode == "averaging" else None,
+        together=every if mode == "allreduce" else None,
     )

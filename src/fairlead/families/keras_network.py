@@ -7,14 +7,15 @@ unequal size, and one without rows is zeros. The driver adds the parts up and ta
 An answer is float32: the gradients of the weights (in a round of local steps: the change of the
 weights and of the optimizer), the change of the moving averages, the sum of the losses, how many
 rows were predicted right, and how many there were. Changes, not values: what does not change is
-exactly what it was, however many parts are added.
+exactly what it was, however many parts are added. In a round that ranks take together, which add
+their sums among themselves, the first part answers for all and the others with zeros.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.errors import Corrupt, Diverged
 from fairlead.families.keras_schedule import Schedule, draw
 from fairlead.gang.network import StepResult
+from fairlead.gang.steps import total
 from fairlead.gang.work import Work, WorkKind
 
 if TYPE_CHECKING:
@@ -103,6 +105,8 @@ class Training:
         classes: Whether targets are classes.
         stages: Numbers of epochs after which the weights are kept.
         stopping: By which rows it is stopped early, if any.
+        reduce: Adds a vector of each rank, where ranks take rounds together; without it the first
+            part is computed of all rows.
     """
 
     runtime: Runtime
@@ -113,6 +117,7 @@ class Training:
     classes: bool
     stages: Sequence[int] = ()
     stopping: Stopping | None = None
+    reduce: Callable[[Vector], Vector] | None = None
 
 
 class KerasNetwork:
@@ -136,15 +141,18 @@ class KerasNetwork:
         schedule, stopping = self.training.schedule, self.training.stopping
         if self._step >= schedule.steps or (stopping and stopping.over):
             return None
-        kind: WorkKind = "gradients" if schedule.local is None else "local_steps"
-        return Work(kind=kind, step=self._step, parts=schedule.parts, state=self._state)
+        return Work(kind=_kind(schedule), step=self._step, parts=schedule.parts, state=self._state)
 
     def part(self, work: Work, number: int) -> Vector:
         """The answer to one part."""
         self._hold(work.state)
-        return (
-            self._gradients(work, number) if work.kind == "gradients" else self._round(work, number)
-        )
+        match work.kind:
+            case "gradients":
+                return self._gradients(work, number)
+            case "local_steps":
+                return self._round(work, number)
+            case "collective_steps":
+                return self._round_together(work, number)
 
     def advance(self, work: Work, total: Vector) -> StepResult:
         """Take the step."""
@@ -155,7 +163,8 @@ class KerasNetwork:
             self._tensors.apply(total[:-_COUNTS] / rows)
             self._state = self._tensors.read()
         else:
-            self._state = work.state + total[:-_COUNTS] / type(rows)(work.parts)
+            rounds = work.parts if work.kind == "local_steps" else 1
+            self._state = work.state + total[:-_COUNTS] / type(rows)(rounds)
             self._tensors.assign(self._state)
             self._tensors.count(self.training.schedule.batches_before(work.step + 1))
         self._held = self._state
@@ -213,11 +222,7 @@ class KerasNetwork:
             self._held = state
 
     def _gradients(self, work: Work, number: int) -> Vector:
-        schedule = self.training.schedule
-        rows = schedule.part(work.step, number)
-        if not len(rows):
-            return self._tensors.nothing()
-        return self._tensors.gradients(self.training.examples.take(rows), work.step, number)
+        return self._sums(work.step, self.training.schedule.part(work.step, number), number)
 
     def _round(self, work: Work, number: int) -> Vector:
         """The state's change by the local steps of one share of the rows."""
@@ -234,6 +239,34 @@ class KerasNetwork:
             else:  # the share is a row shorter than the largest
                 self._tensors.count(batch + 1)
         return np.concatenate([self._tensors.read() - work.state, counts])
+
+    def _round_together(self, work: Work, number: int) -> Vector:
+        """The state's change by steps that all ranks take together; the first answers for all."""
+        import numpy as np
+
+        schedule, counts = self.training.schedule, np.zeros(_COUNTS, np.float32)
+        if number and self.training.reduce is None:
+            return np.zeros(len(work.state) + _COUNTS, np.float32)
+        self._held = None
+        self._tensors.count(schedule.batches_before(work.step))
+        for batch, parts in schedule.common(work.step):
+            answer = self._summed(batch, parts, number)
+            self._tensors.apply(answer[:-_COUNTS] / answer[-1])
+            counts += answer[-_COUNTS:]
+        change = np.concatenate([self._tensors.read() - work.state, counts])
+        return change if number == 0 else np.zeros_like(change)
+
+    def _summed(self, batch: int, parts: Sequence[NDArray[np.intp]], number: int) -> Vector:
+        """The sums over the rows of a batch, to which each rank adds those of its own."""
+        if self.training.reduce is not None:
+            return self.training.reduce(self._sums(batch, parts[number], number))
+        answers = [self._sums(batch, rows, part) for part, rows in enumerate(parts)]
+        return total(answers)
+
+    def _sums(self, batch: int, rows: NDArray[np.intp], part: int) -> Vector:
+        if not len(rows):
+            return self._tensors.nothing()
+        return self._tensors.gradients(self.training.examples.take(rows), batch, part)
 
     def _result(self, step: int, total: Vector) -> StepResult:
         schedule, rows = self.training.schedule, total[-1]
@@ -308,6 +341,13 @@ class KerasNetwork:
         }
 
 
+def _kind(schedule: Schedule) -> WorkKind:
+    """What a step of this schedule is."""
+    if schedule.together is not None:
+        return "collective_steps"
+    return "gradients" if schedule.local is None else "local_steps"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Flat:
     """Variables as one float32 vector, in their order."""
@@ -357,8 +397,8 @@ class Tensors:
         moving = [v for n, v in enumerate(others) if n not in self._draws]
         self._trained = _Flat(tf=self._tf, variables=model.trainable_variables)
         self._moving = _Flat(tf=self._tf, variables=moving)
-        local = training.schedule.local is not None
-        own = [v for v in optimizer.variables[1:] if v.dtype == "float32"] if local else []
+        whole = _kind(training.schedule) != "gradients"
+        own = [v for v in optimizer.variables[1:] if v.dtype == "float32"] if whole else []
         self._kept = _Flat(tf=self._tf, variables=[*self._trained.variables, *moving, *own])
         self._weights = self._trained.size + self._moving.size
 

@@ -2,7 +2,8 @@
 
 All of it follows from the seed and the numbers of epoch, step and part, so that whoever computes a
 part draws the same rows and the same dropout. A step is either one batch, cut into parts, or
-(averaging) a round of several batches that each part takes of its own share of the rows.
+(averaging) a round of several batches that each part takes of its own share of the rows, or
+(allreduce) a round of several batches that all parts take together.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Schedule:
         epochs: How many times each row is seen.
         seed: Of the order of the rows.
         parts: In how many parts a step is computed.
-        local: Batches that a part takes by itself in one step; None where a step is one batch.
+        local: Batches that a part takes by itself in one step; None where it takes none so.
+        together: Batches that all parts take together in one step; None where a step is one batch.
     """
 
     rows: int
@@ -41,6 +43,7 @@ class Schedule:
     seed: int
     parts: int
     local: int | None = None
+    together: int | None = None
 
     @property
     def batches(self) -> int:
@@ -49,9 +52,14 @@ class Schedule:
         return _over(own, self.batch)
 
     @property
+    def taken(self) -> int:
+        """Batches of one step, but for the last of an epoch."""
+        return self.local or self.together or 1
+
+    @property
     def steps_of_epoch(self) -> int:
         """Steps of one epoch; a round of local batches ends with its epoch."""
-        return _over(self.batches, self.local or 1)
+        return _over(self.batches, self.taken)
 
     @property
     def steps(self) -> int:
@@ -66,13 +74,12 @@ class Schedule:
     def seen(self, step: int) -> float:
         """How many times all rows have been seen after this step."""
         epoch, place = divmod(step + 1, self.steps_of_epoch)
-        taken = place * (self.local or 1)
-        return epoch + min(1.0, taken / self.batches)
+        return epoch + min(1.0, place * self.taken / self.batches)
 
     def batches_before(self, step: int) -> int:
         """Batches that have been taken before this step: updates of an optimizer."""
         epoch, place = divmod(step, self.steps_of_epoch)
-        return epoch * self.batches + place * (self.local or 1)
+        return epoch * self.batches + place * self.taken
 
     def part(self, step: int, number: int) -> Rows:
         """The rows of one part of a step that is one batch; there may be none."""
@@ -89,6 +96,16 @@ class Schedule:
         first = place * (self.local or 1)
         for batch in range(first, min(first + (self.local or 1), self.batches)):
             yield epoch * self.batches + batch, own[batch * self.batch :][: self.batch]
+
+    def common(self, step: int) -> Iterator[tuple[int, list[Rows]]]:
+        """The batches of a round that all parts take together: the rows of each part."""
+        import numpy as np
+
+        epoch, place = divmod(step, self.steps_of_epoch)
+        first = place * self.taken
+        for batch in range(first, min(first + self.taken, self.batches)):
+            rows = self._order(epoch)[batch * self.batch :][: self.batch]
+            yield epoch * self.batches + batch, np.array_split(rows, self.parts)
 
     def _order(self, epoch: int) -> Rows:
         return _permutation(self.rows, self.seed, epoch)

@@ -108,6 +108,12 @@ def next_part(
     return min(hopeless, key=lambda held: (held.since, held.number)).number if hopeless else None
 
 
+def own_part(step: Assignment, rank: int) -> int | None:
+    """The part of the rank itself, of a step that all ranks compute together; None without it."""
+    is_open = rank < step.parts and rank not in step.answered
+    return rank if is_open and all(held.number != rank for held in step.held) else None
+
+
 def given(step: Assignment, number: int, rank: int, *, now: float) -> Assignment:
     """A rank computes a part from now on."""
     return replace(step, held=(*step.held, Held(number=number, rank=rank, since=now)))

@@ -70,6 +70,13 @@ class Connection:
         return self.hello.rank
 
     @property
+    def listens(self) -> str:
+        """Where the rank can be reached by others of its gang."""
+        assert self.hello is not None, "of one that is let in"
+        host, _, _ = self.where.rpartition(":")
+        return f"{host}:{self.hello.port}"
+
+    @property
     def has_unsent(self) -> bool:
         """Whether something waits to be sent."""
         return bool(self._unsent)

@@ -49,23 +49,28 @@ class Hub:
         host: Address that it listens on.
         port: Its port; any that is free if 0.
         advertised: Host that ranks find it by; `host` if None.
+        collective: How many ranks there are, where they find each other: then all begin together,
+            and the end of one is that of all. None where each is for itself.
         patience: How long it waits for what.
 
     Raises:
         Invalid: Nothing can listen there.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a gang's address, secret and ranks are
         self,
         *,
         secret: str,
         host: str = "127.0.0.1",
         port: int = 0,
         advertised: str | None = None,
+        collective: int | None = None,
         patience: Patience | None = None,
     ) -> None:
         self._secret = secret
         self._patience = patience or Patience()
+        self._collective = collective
+        self._is_together = collective is None  # whether ranks may open fits
         self._listening = _listening(host, port)
         self.address = f"{advertised or host}:{self._listening.getsockname()[1]}"
         self.answers = 0  # parts that were answered in its life
@@ -167,6 +172,7 @@ class Hub:
             else:
                 key.data()
         self._give_up()
+        self._bring_together()
         self._hand_out()
         for connection in tuple(self._connections):
             self._flush(connection)
@@ -212,12 +218,16 @@ class Hub:
 
     def _drop(self, connection: Connection, why: str) -> None:
         """End a connection; the part that its rank computed goes back."""
+        if connection not in self._connections:
+            return
         _LOG.info("gang: %s: %s", connection.name, why)
         self._connections.discard(connection)
         self._selector.unregister(connection.peer)
         connection.peer.close()
         if (computing := connection.computing) is not None:
             computing.step.lose(computing.number, connection.rank)
+        if connection.hello is not None:
+            self._end_together(connection)
 
     def _end_connections(self) -> None:
         for connection in self._connections:
@@ -264,7 +274,7 @@ class Hub:
                 self._drop(older, "it says nothing, and another has its number")
         connection.hello = hello
         connection.tell(messages.Welcome())
-        if self._job is not None:
+        if self._job is not None and self._is_together:
             connection.tell(self._job)
 
     def _take_answer(
@@ -281,10 +291,35 @@ class Hub:
             raise ConnectionError(f"it gave up: {fault.reason}")
         if fault.number is not None:
             computing = _computed(connection, fault)
+            _LOG.info("gang: %s: part %d: %s", connection.name, fault.number, fault.reason)
             computing.step.take_fault(computing.number, connection.rank, fault)
+            if self._collective is not None:  # the others wait for its sums
+                raise ConnectionError(f"it raised an exception: {fault.reason}")
         elif self._job is not None and self._job.job == fault.job:
             self._unopenable = Failed(fault.reason)
             self._fail_unopenable()
+
+    # ---- ranks that find each other ----------------------------------------------------------
+
+    def _bring_together(self) -> None:
+        """Once all are there that are to find each other, say where they are."""
+        members = self._members()
+        if self._is_together or [one.rank for one in members] != [*range(self._collective or 0)]:
+            return
+        addresses = tuple(one.listens for one in members)
+        for one in members:
+            one.tell(messages.Peers(addresses=addresses))
+            if self._job is not None:
+                one.tell(self._job)
+        self._is_together = True
+
+    def _end_together(self, lost: Connection) -> None:
+        """Without one of those that have found each other, the others cannot go on."""
+        if self._collective is None or not self._is_together:
+            return
+        self._is_together = False
+        for one in self._members():
+            self._drop(one, f"{lost.name} is gone, which it computed with")
 
     # ---- what is due -------------------------------------------------------------------------
 
@@ -335,7 +370,7 @@ class Hub:
         self._job = job
         self._unopenable = None
         self._seconds.clear()
-        for one in self._members():
+        for one in self._members() if self._is_together else ():
             one.tell(job)
 
     def _begin(self, step: StepInHand) -> None:

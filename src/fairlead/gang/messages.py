@@ -4,7 +4,8 @@ A rank says Hello and is let in (Welcome) or not (Refused). It is told which fit
 and answers Opened once it has what that needs. From then on it gets the state of a step (Step) and
 numbers of parts to compute (Compute), one at a time, each of which it answers with Answer or
 Raised. Meanwhile it says Alive now and then: one that says nothing is stopped, or its machine is
-gone. At End it ends.
+gone. At End it ends. Ranks that add their gradients among themselves are told where each is (Peers)
+once all are there.
 
 Step and Answer come with float32 numbers, which follow the JSON in the frame (wire.py).
 """
@@ -24,6 +25,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     rank: int
     host: str
     process: int
+    port: int = 0  # that is free on its machine, where ranks find each other
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -34,6 +36,12 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """To a rank: it is not let in now."""
 
     reason: str
+
+
+class Peers(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """To a rank: where each rank of the gang listens, by their numbers; before any fit."""
+
+    addresses: tuple[str, ...]
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -91,7 +99,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """To a rank: the gang is over."""
 
 
-ToRank: TypeAlias = Welcome | Refused | Open | Step | Compute | End
+ToRank: TypeAlias = Welcome | Refused | Peers | Open | Step | Compute | End
 FromRank: TypeAlias = Hello | Opened | Answer | Raised | Alive
 
 _ENCODER = msgspec.json.Encoder()

@@ -8,12 +8,13 @@ and ends the process where the driver is gone.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from fairlead.gang.messages import FromRank, ToRank
     from fairlead.gang.work import Vector
 
+TF_CONFIG = "TF_CONFIG"
+"""Where TensorFlow reads which ranks there are, and which one this is."""
 _BEAT = 0.5
 """Seconds between two signs of life."""
 _LETS_IN = 15.0
@@ -70,9 +73,10 @@ def compute_parts(contact: Contact, open_computation: OpenComputation) -> None:
         Forbidden: It does not let this rank in, or is no driver.
         Transient: What the fit needs could not be reached.
     """
-    computations = _Computations(open_computation)
+    computations = _Computations(open_computation, contact.rank)
     seconds = _FIRST
     while not _served(contact, computations, seconds):
+        computations.refuse_another_gang()
         seconds = _AGAIN
 
 
@@ -93,8 +97,10 @@ def _served(contact: Contact, computations: _Computations, seconds: float) -> bo
 class _Computations:
     """The computation of the fit that was opened last: a rank that calls again has it still."""
 
-    def __init__(self, open_computation: OpenComputation) -> None:
+    def __init__(self, open_computation: OpenComputation, rank: int) -> None:
         self._open = open_computation
+        self._rank = rank
+        self._has_peers = False
         self._kept: tuple[FitJob, Computation] | None = None
 
     def of(self, fit: FitJob) -> Computation:
@@ -102,6 +108,22 @@ class _Computations:
             self._kept = None  # so that there are never two in memory
             self._kept = fit, self._open(fit)
         return self._kept[1]
+
+    def find(self, addresses: Sequence[str]) -> None:
+        """Have TensorFlow find the other ranks; an operator that made TF_CONFIG knows better."""
+        self._has_peers = True
+        task = {"type": "worker", "index": self._rank}
+        own = json.dumps({"cluster": {"worker": list(addresses)}, "task": task})
+        os.environ.setdefault(TF_CONFIG, own)
+
+    def refuse_another_gang(self) -> None:
+        """End where a library knows ranks of a gang that is gone.
+
+        Raises:
+            Unreachable: It does.
+        """
+        if self._has_peers:
+            raise Unreachable("a rank that this one computed with is gone: the gang begins anew")
 
 
 class _Session:
@@ -120,6 +142,8 @@ class _Session:
         match message:
             case messages.Open():
                 self._open(message)
+            case messages.Peers(addresses=addresses):
+                self._computations.find(addresses)
             case messages.Step(kind=kind, step=step, parts=parts):
                 state = wire.vector_of(body)
                 self._work = Work(kind=kind, step=step, parts=parts, state=state)
@@ -240,7 +264,12 @@ def _introduced(connection: socket.socket, contact: Contact) -> FairleadError | 
     try:
         wire.prepare(connection)
         _prove(connection, contact.secret)
-        hello = messages.Hello(rank=contact.rank, host=socket.gethostname(), process=os.getpid())
+        hello = messages.Hello(
+            rank=contact.rank,
+            host=socket.gethostname(),
+            process=os.getpid(),
+            port=_free_port(),
+        )
         _send(connection, hello)
         said, _ = _receive(connection)
     except OSError as error:
@@ -255,6 +284,13 @@ def _introduced(connection: socket.socket, contact: Contact) -> FairleadError | 
         return None
     why = said.reason if isinstance(said, messages.Refused) else f"it said {said}"
     return Forbidden(f"the driver of the gang at {contact.address} refuses this rank: {why}")
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("", 0))
+        port: int = one.getsockname()[1]
+        return port
 
 
 def _prove(connection: socket.socket, secret: str) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_LOST = 10
 """A part that so many ranks were lost with is not given to a further one."""
-MOST_RAISED = 2
+MOST_RAISED = 3
 """An exception that was raised so often is one of the computation, and not of a machine."""
 
 
@@ -73,7 +73,10 @@ class StepInHand:
         self, rank: int, *, now: float, quiet: Collection[int], late: float
     ) -> int | None:
         """Give an idle rank its next part; None where there is none for it."""
-        number = assignment.next_part(self._assignment, rank, now=now, quiet=quiet, late=late)
+        if self.work.kind == "collective_steps":
+            number = assignment.own_part(self._assignment, rank)
+        else:
+            number = assignment.next_part(self._assignment, rank, now=now, quiet=quiet, late=late)
         if number is not None:
             self._assignment = assignment.given(self._assignment, number, rank, now=now)
         return number
@@ -97,7 +100,7 @@ class StepInHand:
         return True
 
     def take_fault(self, number: int, rank: int, fault: messages.Raised) -> None:
-        """Take an exception of a part; at the second one of a part there is no other try."""
+        """Take an exception of a part; at the third one of a part there is no other try."""
         self._assignment = assignment.raised(self._assignment, number, rank)
         if fault.code == Diverged.default_code:
             self.fail(Diverged(fault.reason))

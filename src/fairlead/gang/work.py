@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Vector: TypeAlias = "NDArray[np.float32]"
-WorkKind: TypeAlias = Literal["gradients", "local_steps"]
+WorkKind: TypeAlias = Literal["gradients", "local_steps", "collective_steps"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,8 @@ class Work:
 
     Args:
         kind: gradients: each part is the gradient of a microbatch; local_steps: the state after
-            `train.pull_every` steps on a share of the rows.
+            `train.pull_every` steps on a share of the rows; collective_steps: the same of steps
+            whose gradients the ranks add among themselves, which part 0 answers for all.
         step: Its number, from 0.
         parts: How many there are.
         state: float32 [n]: what parts are computed from.

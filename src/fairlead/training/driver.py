@@ -148,7 +148,8 @@ def start_ranks(setting: DriverSetting, stack: ExitStack) -> Ranks:
         return _start_spark(setting, stack)
     secret = secrets.token_urlsafe(32)
     engine, host = _engine(setting, stack)
-    hub = stack.enter_context(Hub(secret=secret, host=host))
+    collective = setting.train.workers if setting.train.mode == "allreduce" else None
+    hub = stack.enter_context(Hub(secret=secret, host=host, collective=collective))
     request = _request(setting, address=hub.address, secret=secret)
     return _CallingRanks(gang=stack.enter_context(EngineGang(engine, request, hub)))
 
@@ -181,6 +182,7 @@ def _request(setting: DriverSetting, *, address: str, secret: str) -> GangReques
         threads=setting.threads,
         cores=train.resources.cpu,
         memory=train.resources.memory,
+        collective=train.mode == "allreduce",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,3 +114,16 @@ def test_draws_differ_by_seed_layer_step_and_part_and_fit_into_31_bits() -> None
     drawn = {draw(*place) for place in places}
     assert len(drawn) == len(places)
     assert all(0 <= number < 1 << 31 for pair in drawn for number in pair)
+
+
+@given(schedules(local=False), st.integers(1, 20))
+def test_rounds_that_parts_take_together_have_the_batches_of_single_steps(
+    schedule: Schedule, together: int
+) -> None:
+    rounds = replace(schedule, together=together)
+    common = [one for step in range(rounds.steps) for one in rounds.common(step)]
+    assert [batch for batch, _ in common] == list(range(schedule.steps))
+    for batch, parts in common:
+        own = [schedule.part(batch, part).tolist() for part in range(schedule.parts)]
+        assert [rows.tolist() for rows in parts] == own
+    assert rounds.batches_before(rounds.steps) == schedule.steps

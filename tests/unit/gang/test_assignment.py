@@ -128,3 +128,12 @@ def test_every_part_is_answered_whatever_happens_to_ranks(
         gang.hand_out()
         gang.answer(9)
     assert gang.step.is_over
+
+
+def test_each_rank_has_its_own_part_of_a_step_that_all_take_together() -> None:
+    step = Assignment(parts=2)
+    assert assignment.own_part(step, 1) == 1
+    assert assignment.own_part(step, 2) is None
+    step = assignment.given(step, 1, 1, now=0.0)
+    assert assignment.own_part(step, 1) is None
+    assert assignment.own_part(assignment.answered(step, 1, 1), 1) is None
