@@ -7,7 +7,6 @@ where the content leaves it open.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import re
@@ -21,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from fairlead.data.arrays import names_of
 from fairlead.data.cells import typed, typed_as, written
 from fairlead.data.delimited import check_names, column_names
 from fairlead.data.dialect import Dialect
@@ -286,7 +286,7 @@ def idx(images: bytes, labels: bytes) -> Frame:
     if len(pixels) != len(digits) or digits.ndim != 1:
         raise InvalidData(f"data.source: {len(pixels)} images and {digits.shape} labels")
     shape = pixels.shape[1:]
-    names = ["pixel_" + "_".join(map(str, at)) for at in itertools.product(*map(range, shape))]
+    names = names_of("pixel", shape)
     flat = pixels.reshape(len(pixels), math.prod(shape))
     columns = [pa.array(np.ascontiguousarray(flat[:, at])) for at in range(flat.shape[1])]
     return named([*names, IDX_TARGET], [*columns, pa.array(digits)])

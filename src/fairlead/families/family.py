@@ -246,3 +246,15 @@ class Stepwise(Protocol):
         predicting with it changes what the next steps come to.
         """
         ...
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """A family that takes rows as arrays, where the data says that they are."""
+
+    def shaped(self, shape: tuple[int, ...]) -> Family:
+        """The same family for rows of this shape, (height, width, channels).
+
+        Rows of any other width, as where columns of text were added to them, stay as they are.
+        """
+        ...

@@ -53,7 +53,7 @@ def build(params: Params, signature: NetworkSignature, runtime: Runtime) -> Any:
     """
     keras = runtime.keras
     given: Mapping[str, Any] = {**DEFAULTS, **params}
-    conv = given["net"] == "conv" or (given["net"] is None and len(signature.shape) == _IMAGE)
+    conv = given["net"] == "conv" or (given["net"] is None and _suits(signature.shape, given))
     hidden = _convolutions(keras, given, signature) if conv else _dense(keras, given)
     model = keras.Sequential(
         [keras.Input(signature.shape), *hidden, keras.layers.Dense(signature.outputs)]
@@ -65,6 +65,11 @@ def build(params: Params, signature: NetworkSignature, runtime: Runtime) -> Any:
     )
     model.compile(optimizer=keras.optimizers.Adam(float(given["learning_rate"])), loss=loss)
     return model
+
+
+def _suits(shape: tuple[int, ...], given: Mapping[str, Any]) -> bool:
+    """Whether rows are images that are large enough for so many convolutions."""
+    return len(shape) == _IMAGE and min(shape[:2]) >= 1 << given["layers"]
 
 
 def _dense(keras: Any, given: Mapping[str, Any]) -> list[Any]:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.artifacts import Artifacts
 from fairlead.data import split, store
+from fairlead.data.arrays import shape_of
 from fairlead.data.table import FeatureRows, Rows, Table, taken
 from fairlead.errors import FairleadError
 from fairlead.families import catalog
-from fairlead.families.family import Family, Task
+from fairlead.families.family import Family, Shaped, Task
 from fairlead.families.imported import Imported
 from fairlead.gang.work import FitJob
 from fairlead.metrics import metric_for
@@ -87,8 +88,15 @@ class StudyContext:
             digest = self._sources.get(name)
             source = None if digest is None else self._artifacts.get(digest)
             found = catalog.family(name, base=Path(), source=source)
-            self._families[name] = found.in_steps() if isinstance(found, Imported) else found
+            self._families[name] = self._for_the_table(found)
         return self._families[name]
+
+    def _for_the_table(self, family: Family) -> Family:
+        """The family as these rows, and as its own class, have it."""
+        shape = shape_of(self.table.signature.numbers)
+        if isinstance(family, Shaped) and shape is not None:
+            return family.shaped(shape)
+        return family.in_steps() if isinstance(family, Imported) else family
 
     @cached_property
     def rows(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
