@@ -37,6 +37,26 @@ class ArtifactsContract:
         assert file.size == len(CONTENT) * 100_000
         assert store.get(file.digest) == CONTENT * 100_000
 
+    def test_a_file_of_a_known_digest_is_adopted(self, store: Artifacts, tmp_path: Path) -> None:
+        source = tmp_path / "source"
+        source.write_bytes(CONTENT)
+        for _ in range(2):
+            store.adopt(source, DIGEST)
+        source.unlink()
+        assert store.get(DIGEST) == CONTENT
+        assert store.path(DIGEST).read_bytes() == CONTENT
+        assert [stored.digest for stored in store.all()] == [DIGEST]
+
+    def test_a_damaged_file_is_mended_by_one_that_is_adopted(
+        self, store: Artifacts, tmp_path: Path
+    ) -> None:
+        source = tmp_path / "source"
+        source.write_bytes(CONTENT)
+        store.put(CONTENT)
+        self.spoil(store, DIGEST, b"damaged")
+        store.adopt(source, DIGEST)
+        assert store.get(DIGEST) == CONTENT
+
     def test_putting_again_changes_nothing_but_its_age(self, store: Artifacts) -> None:
         store.put(CONTENT)
         (before,) = store.all()

@@ -164,7 +164,9 @@ def _identity(file: Path) -> _Identity:
 
 
 def _linked(source: Path, file: Path) -> bool:
-    """Whether the file could be given this name, too; it is on the disk then."""
+    """Whether the file could be given this name, too; not one that has it already."""
+    if file.exists() and source.samefile(file):
+        return False
     try:
         with atomic.renamed(file, mode=atomic.READ_ONLY) as temporary:
             temporary.hardlink_to(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import resource
@@ -81,6 +82,40 @@ def test_a_path_is_read_once_for_as_long_as_it_does_not_change(tmp_path: Path) -
     os.utime(path)
     with pytest.raises(Corrupt):
         store.path(DIGEST)
+
+
+def test_a_file_that_is_adopted_is_not_copied(tmp_path: Path) -> None:
+    source, store = tmp_path / "source", Artifacts(tmp_path / "store")
+    source.write_bytes(CONTENT)
+    store.adopt(source, DIGEST)
+    assert store.path(DIGEST).samefile(source)
+    assert store.path(DIGEST).stat().st_mode & 0o777 == 0o444
+
+
+def test_a_file_of_another_disk_is_copied_when_it_is_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(_: Path, source: Path) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(source))
+
+    monkeypatch.setattr(Path, "hardlink_to", elsewhere)
+    source, store = tmp_path / "source", Artifacts(tmp_path / "store")
+    source.write_bytes(CONTENT)
+    store.adopt(source, DIGEST)
+    assert store.get(DIGEST) == CONTENT
+    assert not store.path(DIGEST).samefile(source)
+
+
+def test_a_damaged_file_is_not_adopted_as_itself(tmp_path: Path) -> None:
+    store = Artifacts(tmp_path / "store")
+    store.put(CONTENT)
+    file = store.path(DIGEST)
+    file.chmod(0o644)
+    file.write_bytes(b"damaged")
+    with pytest.raises(Failed, match="it changed while it was read"):
+        store.adopt(file, DIGEST)
+    with pytest.raises(Corrupt):
+        store.get(DIGEST)
 
 
 def test_a_mapped_file_outlives_its_replacement(tmp_path: Path) -> None:
