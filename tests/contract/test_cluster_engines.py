@@ -17,6 +17,7 @@ from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, ResourceQuota, Secret, Service
 
 from fairlead.engines.cluster_engine import ClusterEngine, RankMaker
+from fairlead.engines.elastic import ElasticSets
 from fairlead.engines.engine import Engine, GangRequest, RankStatus
 from fairlead.engines.gang import EngineGang
 from fairlead.engines.kubernetes import IndexedJobs
@@ -215,6 +216,23 @@ class TestIndexedJobs(ClusterEngineContract):
         assert list(engine.poll(gang.key)) == []
         engine.stop(gang.key)
         assert not cluster.list(Secret, labels={GANG_LABEL: gang.key})
+
+
+@pytest.mark.long
+class TestElasticSets(ClusterEngineContract):
+    maker = ElasticSets()
+
+    def test_busy_ranks_become_more_and_the_fit_keeps_its_bits(
+        self, engine: ClusterEngine, hub: Hub, study: SharedStudy
+    ) -> None:
+        """An autoscaler looks every 15 s, and a metrics server as often."""
+        job, alive = study.fit(epochs=60, pause=0.02), list[int]()
+        request = study.request(hub, key="elastic", ranks=1, most=3, cores=0.02)
+        with EngineGang(engine, request, hub) as made:
+            made.open(job)
+            trained = study.train(job, made, lambda _: alive.append(made.alive()))
+        assert (alive[0], max(alive)) == (1, 3)
+        assert trained == study.train(study.fit(epochs=60), None)
 
 
 @pytest.mark.long
