@@ -15,6 +15,7 @@ from fairlead.records import Params
 from fairlead.spec.space import Space
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from fairlead.spec.document import Train
@@ -191,6 +192,10 @@ class Batches(Protocol):
 
     def blocks(self) -> Iterator[Array]:
         """All rows in order, some at a time."""
+        ...
+
+    def take(self, rows: NDArray[np.intp]) -> Batches:
+        """These rows, in this order; none is made."""
         ...
 
 

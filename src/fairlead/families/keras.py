@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Failed, InvalidSpec
 from fairlead.families import keras_builder, keras_nets
-from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
+from fairlead.families.family import Array, Estimator, Fitted, Matrix, Saved, Task
 from fairlead.families.keras_collective import all_reduce
-from fairlead.families.keras_model import Scaling, Trained, exported, restored, stored
+from fairlead.families.keras_model import (
+    Scaling,
+    Trained,
+    among,
+    blocks_of,
+    exported,
+    restored,
+    stored,
+)
 from fairlead.families.keras_nets import NETS, NetworkSignature
 from fairlead.families.keras_network import Examples, KerasNetwork, Stopping, Training
 from fairlead.families.keras_runtime import prepare, runtime
@@ -283,19 +291,20 @@ class Keras:
         known = y if classes is None else compacted(y, seen)
         shape = self.shape if self.shape and math.prod(self.shape) == x.shape[1] else (x.shape[1],)
         fitted_on, held = held_out(len(x), float(estimator["validation"]), estimator.seed)
-        scaling = Scaling.fit(x[fitted_on], known[fitted_on], _scale(estimator, shape), classes)
+        rows = among(x, fitted_on)
+        scaling = Scaling.fit(rows, known[fitted_on], _scale(estimator, shape), classes)
         model = self._model(estimator, shape, outputs=len(seen) or 1)
         libraries = runtime(estimator.threads)
         loss, logits = keras_builder.loss_of(model, estimator.task, libraries)
         examples = Examples(x=scaling.scaled(x, shape), y=scaling.targets(known))
         stopping = Stopping(
-            held=examples.take(held), patience=int(estimator["patience"] or _PATIENCE)
+            held=examples.among(held), patience=int(estimator["patience"] or _PATIENCE)
         )
         training = Training(
             runtime=libraries,
             model=model,
             loss=loss,
-            examples=examples.take(fitted_on),
+            examples=examples.among(fitted_on),
             schedule=_schedule(estimator, len(fitted_on), train),
             classes=classes is not None,
             stages=tuple(stages),
@@ -304,6 +313,10 @@ class Keras:
         )
         untrained = Trained(model=model, shape=shape, scaling=scaling, logits=logits)
         return _Fit(training, Fitted(model=untrained, classes=classes, seen=seen))
+
+    def whole(self, params: Params) -> str | None:  # noqa: ARG002 - as the Protocol has it
+        """None: a step takes its rows, and no others."""
+        return None
 
     def fitted(self, network: Network) -> Fitted:
         """The model of a fit that is over."""
@@ -349,10 +362,10 @@ class Keras:
             return keras_builder.build(self.user, own, signature, libraries)
         return keras_nets.build(own, signature, libraries)
 
-    def _refuse_missing(self, x: Array) -> None:
+    def _refuse_missing(self, x: Matrix) -> None:
         import numpy as np
 
-        if np.isnan(x).any():
+        if any(np.isnan(block).any() for block in blocks_of(x)):
             raise Failed(
                 f"family {self.name!r} takes no missing numbers; data.impute says what stands for "
                 "them"

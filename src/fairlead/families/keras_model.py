@@ -11,7 +11,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fairlead.families.family import Array, Fitted, Saved
+    from fairlead.families.family import Array, Batches, Fitted, Matrix, Saved
     from fairlead.gang.work import Vector
 
     Floats = NDArray[np.float32]
@@ -68,7 +68,7 @@ class Scaling:
     target: Floats | None
 
     @classmethod
-    def fit(cls, x: Array, y: Array, how: str, classes: int | None) -> Scaling:
+    def fit(cls, x: Matrix, y: Array, how: str, classes: int | None) -> Scaling:
         """Learn the scaling from these rows.
 
         Args:
@@ -80,11 +80,14 @@ class Scaling:
         """
         import numpy as np
 
-        width, center, factor = x.shape[1], np.zeros(x.shape[1]), np.ones(x.shape[1])
+        width = x.shape[1]
+        center, factor = np.zeros(width), np.ones(width)
         if how == "standard":
-            center, factor = x.mean(axis=0), 1 / _above_zero(x.std(axis=0))
+            center, spread = _moments(x)
+            factor = 1 / _above_zero(spread)
         elif how == "range":
-            factor = np.full(width, 1 / _above_zero(np.abs(x).max(initial=0.0)))
+            largest = max(np.abs(block).max(initial=0.0) for block in blocks_of(x))
+            factor = np.full(width, 1 / _above_zero(largest))
         target = None if classes is not None else np.array([y.mean(), _above_zero(y.std())])
         return cls(
             center=center.astype(np.float32),
@@ -92,10 +95,12 @@ class Scaling:
             target=None if target is None else target.astype(np.float32),
         )
 
-    def scaled(self, x: Array, shape: Sequence[int]) -> Floats:
+    def scaled(self, x: Matrix, shape: Sequence[int]) -> Floats | ScaledRows:
         """The rows as the model gets them, float32 [rows, *shape]."""
         import numpy as np
 
+        if not isinstance(x, np.ndarray):
+            return ScaledRows(rows=x, scaling=self, width=tuple(shape))
         numbers: Floats = (x.astype(np.float32) - self.center) * self.factor
         return numbers.reshape(-1, *shape)
 
@@ -108,6 +113,76 @@ class Scaling:
         mean, spread = self.target
         targets: Floats = (y.astype(np.float32) - mean) / spread
         return targets.reshape(-1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledRows:
+    """Rows as the model gets them that are not in memory: some are made when they are asked for.
+
+    Args:
+        rows: As they are.
+        scaling: What is done to them.
+        width: The shape of each.
+    """
+
+    rows: Batches
+    scaling: Scaling
+    width: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As an array's."""
+        return (len(self.rows), *self.width)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Floats:
+        """These rows, float32."""
+        scaled = self.scaling.scaled(self.rows[rows], self.width)
+        assert not isinstance(scaled, ScaledRows)
+        return scaled
+
+    def take(self, rows: NDArray[np.intp]) -> ScaledRows:
+        """These rows, in this order; none is made."""
+        return replace(self, rows=self.rows.take(rows))
+
+
+def among(x: Matrix, rows: NDArray[np.intp]) -> Matrix:
+    """These of the rows; none is made, where they are not in memory."""
+    import numpy as np
+
+    return x[rows] if isinstance(x, np.ndarray) else x.take(rows)
+
+
+def blocks_of(x: Matrix) -> Iterator[Array]:
+    """All rows in order; an array as it is."""
+    import numpy as np
+
+    return iter((x,)) if isinstance(x, np.ndarray) else x.blocks()
+
+
+def _moments(x: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column, to the bit those of the array."""
+    import numpy as np
+
+    if isinstance(x, np.ndarray) or x.shape[1] == 1:  # numpy sums one column in another order
+        whole = np.asarray(x)
+        return whole.mean(axis=0), whole.std(axis=0)
+    mean = _total(x.blocks()) / len(x)
+    squares = (np.square(block - mean) for block in x.blocks())
+    return mean, np.sqrt(_total(squares) / len(x))
+
+
+def _total(blocks: Iterator[Array]) -> Any:
+    """The sum of the rows, which numpy adds one after another."""
+    import numpy as np
+
+    total = np.add.reduce(next(blocks), axis=0)
+    for block in blocks:
+        total = np.add.reduce(np.vstack([total, block]), axis=0)
+    return total
 
 
 def _above_zero(spread: Any) -> Any:

@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Corrupt, Diverged
+from fairlead.families.keras_model import ScaledRows
 from fairlead.families.keras_schedule import Schedule, draw
 from fairlead.gang.network import StepResult
 from fairlead.gang.steps import total
@@ -49,12 +50,17 @@ class Examples:
         y: int32 [rows] class indexes, or float32 [rows, 1].
     """
 
-    x: NDArray[np.float32]
+    x: NDArray[np.float32] | ScaledRows
     y: NDArray[Any]
 
     def take(self, rows: NDArray[np.intp]) -> Examples:
         """These rows."""
         return Examples(x=self.x[rows], y=self.y[rows])
+
+    def among(self, rows: NDArray[np.intp]) -> Examples:
+        """These rows, which may be very many."""
+        x = self.x.take(rows) if isinstance(self.x, ScaledRows) else self.x[rows]
+        return Examples(x=x, y=self.y[rows])
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -471,7 +477,7 @@ class Tensors:
         """The mean loss of these rows, by the model as it predicts."""
         total = 0.0
         for first in range(0, len(held), _EVALUATED):
-            x, y = held.x[first:][:_EVALUATED], held.y[first:][:_EVALUATED]
+            x, y = held.x[first : first + _EVALUATED], held.y[first : first + _EVALUATED]
             total += float(self._evaluate(self._tf.constant(x), self._tf.constant(y)).numpy())
         return total / len(held)
 

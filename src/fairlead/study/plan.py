@@ -154,7 +154,7 @@ def _refuse_too_large(
                 raise InvalidSpec(
                     f"search.over[{index}].family: {space.family!r} holds all rows in memory{why}, "
                     f"and the features take {size(needed)}, more than {name} ({size(bound)}); "
-                    "raise that, or use xgboost, which takes rows in parts"
+                    "raise that, or use xgboost or keras, which take rows in parts"
                 )
 
 

@@ -247,8 +247,8 @@ class TestWhoIsRefused:
     def test_by_the_bound_of_the_installation(self, parts: Path) -> None:
         assert self.refusal(parts, "random_forest") == (
             "search.over[0].family: 'random_forest' holds all rows in memory, and the features "
-            "take 1.28 MB, more than $FAIRLEAD_DATA_MEMORY (1 MB); raise that, or use xgboost, "
-            "which takes rows in parts"
+            "take 1.28 MB, more than $FAIRLEAD_DATA_MEMORY (1 MB); raise that, or use xgboost "
+            "or keras, which take rows in parts"
         )
 
     def test_by_the_bound_of_a_task(self, parts: Path) -> None:
