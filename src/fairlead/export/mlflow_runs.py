@@ -299,6 +299,8 @@ def _measured(row: TrialRow) -> Iterator[tuple[str, float, int]]:
     assert row.result is not None
     for fold, score in enumerate(row.result.scores):
         yield "fold_score", score, fold
+    for epoch, score in enumerate(row.result.curve, start=1):
+        yield "epoch_score", score, epoch
     yield "seconds", row.result.seconds, 0
     if row.result.score is not None:
         yield "score", row.result.score, 0

@@ -220,18 +220,18 @@ def _frozen(material: Material, space: OptunaSpace) -> Iterator[FrozenTrial]:
         state = _state(row)
         span = material.span(row)
         began, ended = datetime.fromtimestamp(span.began), span.ended or span.began  # noqa: DTZ006 - Optuna's are naive and local
-        means = _means(row.result)
+        on_the_way = _on_the_way(row.result)
         yield FrozenTrial(
             number=row.trial.number,
             state=state,
-            value=_value(row.result, state, means),
+            value=_value(row.result, state, on_the_way),
             datetime_start=None if state is TrialState.WAITING else began,
             datetime_complete=datetime.fromtimestamp(ended) if state.is_finished() else None,  # noqa: DTZ006 - as above
             params=params,
             distributions=distributions,
             user_attrs=_attributes(material, row),
             system_attrs={},
-            intermediate_values=means,
+            intermediate_values=on_the_way,
             trial_id=-1,
         )
 
@@ -243,15 +243,19 @@ def _state(row: TrialRow) -> TrialState:
     return TrialState.FAIL if none else _STATES[row.state]
 
 
-def _means(result: Result | None) -> dict[int, float]:
-    """The mean of the first k scores for each k: what trials are pruned by."""
-    scores = result.scores if result else ()
+def _on_the_way(result: Result | None) -> dict[int, float]:
+    """What trials are pruned by: scores by epoch, or the mean of the first k folds for each k."""
+    scores, curve = (result.scores, result.curve) if result else ((), ())
+    if curve:
+        return dict(enumerate(curve, start=1))
     return {done: statistics.fmean(scores[:done]) for done in range(1, len(scores) + 1)}
 
 
-def _value(result: Result | None, state: TrialState, means: Mapping[int, float]) -> float | None:
+def _value(
+    result: Result | None, state: TrialState, on_the_way: Mapping[int, float]
+) -> float | None:
     if state is TrialState.PRUNED:  # as Optuna gives one that it pruned itself
-        last = means[max(means)] if means else None
+        last = on_the_way[max(on_the_way)] if on_the_way else None
         return None if last is None or math.isnan(last) else last
     return result.score if result and state is TrialState.COMPLETE else None
 

@@ -28,21 +28,22 @@ def table(material: Material, form: Form) -> bytes:
 
 
 def _csv(material: Material) -> bytes:
-    named, folds = _parameters(material), _folds(material)
+    named, folds, epochs = _parameters(material), _folds(material), _epochs(material)
     header = (
         *("number", "state", "family", *(f"params.{name}" for name in named)),
         *(f"fold.{fold}" for fold in range(folds)),
+        *(f"epoch.{epoch}" for epoch in epochs),
         *("score", "seconds", "attempts", "began", "ended", "reason"),
     )
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(_line(material, row, named, folds) for row in material.rows)
+    writer.writerows(_line(material, row, named, folds, epochs) for row in material.rows)
     return stream.getvalue().encode()
 
 
 def _line(
-    material: Material, row: TrialRow, named: Sequence[str], folds: int
+    material: Material, row: TrialRow, named: Sequence[str], folds: int, epochs: range
 ) -> Sequence[str | float | None]:
     params = row.trial.params
     ended = _ended(row)
@@ -54,6 +55,7 @@ def _line(
         *(row.trial.number, row.state, row.trial.family),
         *(exact(params[name]) if name in params else None for name in named),
         *(_fold(row, fold) for fold in range(folds)),
+        *(_epoch(row, epoch) for epoch in epochs),
         *ended[:3],
         *times,
         ended[3],
@@ -97,6 +99,10 @@ def _typed(material: Material) -> Mapping[str, pa.Array]:
             f"fold.{fold}": pa.array([_fold(row, fold) for row in rows], pa.float64())
             for fold in range(_folds(material))
         },
+        **{
+            f"epoch.{epoch}": pa.array([_epoch(row, epoch) for row in rows], pa.float64())
+            for epoch in _epochs(material)
+        },
         "score": pa.array([score for score, *_ in ended], pa.float64()),
         "seconds": pa.array([seconds for _, seconds, *_ in ended], pa.float64()),
         "attempts": pa.array([attempts for *_, attempts, _ in ended], pa.int64()),
@@ -130,6 +136,16 @@ def _folds(material: Material) -> int:
 
 def _fold(row: TrialRow, fold: int) -> float | None:
     return row.result.scores[fold] if row.result and fold < len(row.result.scores) else None
+
+
+def _epochs(material: Material) -> range:
+    """The numbers of the epochs at whose ends some trial was scored."""
+    longest = max((len(row.result.curve) for row in material.rows if row.result), default=0)
+    return range(1, longest + 1)
+
+
+def _epoch(row: TrialRow, epoch: int) -> float | None:
+    return row.result.curve[epoch - 1] if row.result and epoch <= len(row.result.curve) else None
 
 
 def _times(material: Material, row: TrialRow) -> tuple[datetime | None, datetime | None]:

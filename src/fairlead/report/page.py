@@ -15,7 +15,7 @@ from typing import Any
 
 from fairlead.formatting import count, params, size
 from fairlead.records import Candidate, Result, Verdict
-from fairlead.report import fits, holdout, importance, interval, parallel, scores, words
+from fairlead.report import curves, fits, holdout, importance, interval, parallel, scores, words
 from fairlead.report.material import Material, Scored
 from fairlead.report.picture import Figure, Picture
 from fairlead.version import VERSION
@@ -83,6 +83,7 @@ def _verdict(verdict: Verdict) -> dict[str, str]:
 
 def _pictures(material: Material) -> Iterator[Picture]:
     yield scores.draw(material)
+    yield from curves.draw(material)
     yield from fits.draw(material)
     yield from parallel.draw(material)
     yield importance.draw(material)

@@ -115,14 +115,14 @@ def _points(scored: Sequence[Scored], name: str, colour: str) -> dict[str, Any]:
 
 def _pruned(material: Material) -> list[dict[str, Any]]:
     pruned = [
-        (row, statistics.fmean(row.result.scores))
+        (row, statistics.fmean(known))
         for row in thinned(material.ended("pruned"), MOST_MARKS)
-        if row.result and row.result.scores and all(map(math.isfinite, row.result.scores))
+        if (known := _until_pruned(row)) and all(map(math.isfinite, known))
     ]
     marks = {
         "type": "scatter",
         "mode": "markers",
-        "name": "pruned (mean of its folds)",
+        "name": "pruned (its score by then)",
         "x": [row.trial.number for row, _ in pruned],
         "y": [mean for _, mean in pruned],
         "text": [_hover(row, f"{words.number(mean)}, pruned") for row, mean in pruned],
@@ -130,6 +130,11 @@ def _pruned(material: Material) -> list[dict[str, Any]]:
         "marker": {"color": GREY, "size": 7, "symbol": "triangle-down-open"},
     }
     return [marks] if pruned else []
+
+
+def _until_pruned(row: TrialRow) -> Sequence[float]:
+    """The scores of its folds; of one that was pruned within the first, that of its last epoch."""
+    return (row.result.scores or row.result.curve[-1:]) if row.result else ()
 
 
 def _failed(material: Material) -> list[dict[str, Any]]:

@@ -82,8 +82,12 @@ def trial(number: int) -> Trial:
 
 
 def result(number: int) -> Result:
-    """Done; every fifth is pruned after two folds."""
+    """Done; every fifth is pruned, in turns after two folds and after two epochs of the first."""
     scores = tuple(10.0 + ((number * 7919) % 1009) / 3 + fold / 7 for fold in range(FOLDS))
+    if number % 10 == 8:
+        return Result(
+            number=number, state="pruned", seconds=0.125, reason="after 2 epochs", curve=scores[:2]
+        )
     if number % 5 == 3:
         return Result(
             number=number, state="pruned", scores=scores[:2], seconds=0.25, reason="after 2 folds"

@@ -32,6 +32,8 @@ print(json.dumps([
         "params": run.data.params, "metrics": run.data.metrics, "tags": run.data.tags,
         "folds": [[each.step, each.value]
             for each in client.get_metric_history(run.info.run_id, "fold_score")],
+        "epochs": [[each.step, each.value]
+            for each in client.get_metric_history(run.info.run_id, "epoch_score")],
     }
     for run in runs
 ]))
@@ -100,6 +102,7 @@ def _holds(run: dict[str, Any], parent: dict[str, Any]) -> None:
     assert run["status"] == STATUS[result.state]
     assert run["tags"]["fairlead.state"] == result.state
     assert sorted(run["folds"]) == [[fold, score] for fold, score in enumerate(result.scores)]
+    assert sorted(run["epochs"]) == [[n, score] for n, score in enumerate(result.curve, start=1)]
     assert run["metrics"]["seconds"] == result.seconds
     assert run["metrics"].get("score") == result.score
     if "learning_rate" in trial.params:

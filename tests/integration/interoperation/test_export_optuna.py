@@ -76,8 +76,10 @@ def _holds(trial: FrozenTrial) -> None:
     assert trial.state.name == STATES[result.state]
     assert trial.user_attrs["fold_scores"] == list(result.scores)
     assert trial.user_attrs["seconds"] == result.seconds
-    assert list(trial.intermediate_values) == list(range(1, len(result.scores) + 1))
-    assert trial.intermediate_values[1] == result.scores[0]
+    assert list(trial.intermediate_values) == list(range(1, len(result.curve or result.scores) + 1))
+    assert trial.intermediate_values[1] == (result.curve or result.scores)[0]
+    if result.curve:
+        assert trial.value == trial.intermediate_values[2] == result.curve[1]
     if result.score is not None:
         assert trial.value == result.score
 

@@ -30,6 +30,8 @@ def test_csv_has_a_row_for_each_trial_with_every_digit(prices: Home) -> None:
         assert line["seconds"] == result.seconds
         scores = [line[f"fold.{fold}"] for fold in range(len(result.scores))]
         assert tuple(scores) == result.scores
+        curve = [line[f"epoch.{epoch}"] for epoch in (1, 2)]
+        assert tuple(curve) == result.curve or (pd.isna(curve).all() and not result.curve)
         assert line["score"] == result.score or (math.isnan(line["score"]) and not result.score)
         for name in ("learning_rate", "alpha", "num_leaves"):
             if name in trial.params:
@@ -48,7 +50,9 @@ def test_parquet_has_typed_columns(prices: Home, tmp_path: Path) -> None:
     table = pq.read_table(tmp_path / "trials.parquet")
     types = dict(zip(table.schema.names, table.schema.types, strict=True))
     assert types["number"] == types["params.num_leaves"] == types["params.max_depth"] == pa.int64()
-    assert types["params.alpha"] == types["score"] == types["fold.2"] == pa.float64()
+    assert {types[name] for name in ("params.alpha", "score", "fold.2", "epoch.2")} == {
+        pa.float64()
+    }
     assert types["params.max_features"] == types["reason"] == pa.string()
     assert types["began"] == types["ended"] == pa.timestamp("us", tz="UTC")
     assert table["params.learning_rate"][3].as_py() == searched.trial(3).params["learning_rate"]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.records import FitProgress, FitReport, Result
-from fairlead.report import fits, holdout, importance, interval, parallel, scores
+from fairlead.report import curves, fits, holdout, importance, interval, parallel, scores
 from fairlead.report.material import HoldoutPredictions as Predictions
 from fairlead.report.material import Material
 from fairlead.report.picture import Picture, fence, scale_of, thinned
@@ -50,12 +50,67 @@ def test_failed_trials_are_marked_where_they_failed_and_say_why(searched: Make) 
     assert "MemoryError" in failed["text"][0]
 
 
-def test_pruned_trials_stand_at_the_mean_of_their_folds(searched: Make) -> None:
-    material = searched(trials=4, score=numbered(1.0))
-    result = Result(number=3, state="pruned", scores=(4.0, 8.0))
-    rows = [*material.rows[:3], replace(material.rows[3], state="pruned", result=result)]
-    pruned = traces(scores.draw(replace(material, rows=rows)))["pruned (mean of its folds)"]
-    assert (pruned["x"], pruned["y"]) == ([3], [6.0])
+def pruned_at_the_end(material: Material, result: Result) -> Material:
+    last = replace(material.rows[-1], state="pruned", result=result)
+    return replace(material, rows=[*material.rows[:-1], last])
+
+
+@pytest.mark.parametrize(
+    ("result", "mean"),
+    [
+        (Result(number=3, state="pruned", scores=(4.0, 8.0), curve=(9.0, 4.0)), 6.0),
+        (Result(number=3, state="pruned", curve=(9.0, 7.0)), 7.0),
+    ],
+    ids=["between folds", "after an epoch"],
+)
+def test_pruned_trials_stand_at_what_they_scored_by_then(
+    searched: Make, result: Result, mean: float
+) -> None:
+    material = pruned_at_the_end(searched(trials=4, score=numbered(1.0)), result)
+    pruned = traces(scores.draw(material))["pruned (its score by then)"]
+    assert (pruned["x"], pruned["y"]) == ([3], [mean])
+
+
+# ---- score by epoch -------------------------------------------------------------------------
+
+
+def test_each_trial_that_was_scored_by_epoch_is_a_line_and_those_that_were_pruned_end_in_a_mark(
+    searched: Make,
+) -> None:
+    material = searched(trials=4, score=numbered(1.0, 2.0, 3.0))
+    learned = [
+        replace(row, result=replace(row.result, curve=(4.0, 3.0, row.result.score)))
+        for row in material.rows[:3]
+        if row.result is not None and row.result.score is not None
+    ]
+    result = Result(number=3, state="pruned", curve=(9.0, 7.0))
+    whole = pruned_at_the_end(replace(material, rows=[*learned, material.rows[3]]), result)
+    (picture,) = curves.draw(whole)
+    lines = traces(picture)
+    assert lines["trial 1"]["x"] == [1, 2, 3]
+    assert lines["trial 1"]["y"] == [4.0, 3.0, 2.0]
+    assert lines["trial 1"]["marker"]["size"] == [0, 0, 0]
+    assert lines["trial 3"]["marker"]["size"] == [0, 8]
+    assert lines["trial 0"]["line"]["width"] == 3, "the best"
+    assert "1 trial within that fold" in picture.caption
+
+
+def test_there_is_no_picture_by_epoch_where_no_trial_was_scored_so(searched: Make) -> None:
+    assert list(curves.draw(searched(trials=4))) == []
+
+
+def test_of_very_many_trials_some_are_drawn_and_the_best_is(searched: Make) -> None:
+    material = searched(trials=500, score=numbered(*(float(500 - n) for n in range(500))))
+    rows = [
+        replace(row, result=replace(row.result, curve=(1.0, 2.0)))
+        for row in material.rows
+        if row.result is not None
+    ]
+    (picture,) = curves.draw(replace(material, rows=rows))
+    assert picture.figure is not None
+    assert len(picture.figure["data"]) <= curves.MOST_LINES + 1
+    assert f"trial {material.ranked[0].number}" in traces(picture)
+    assert "200 of 500 trials are drawn" in picture.caption
 
 
 def test_a_few_terrible_trials_do_not_squeeze_the_others(searched: Make) -> None:
