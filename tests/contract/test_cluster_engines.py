@@ -226,13 +226,13 @@ class TestElasticSets(ClusterEngineContract):
         self, engine: ClusterEngine, hub: Hub, study: SharedStudy
     ) -> None:
         """An autoscaler looks every 15 s, and a metrics server as often."""
-        job, alive = study.fit(epochs=60, pause=0.02), list[int]()
+        job, alive = study.fit(epochs=30, pause=0.02), list[int]()
         request = study.request(hub, key="elastic", ranks=1, most=3, cores=0.02)
         with EngineGang(engine, request, hub) as made:
             made.open(job)
             trained = study.train(job, made, lambda _: alive.append(made.alive()))
         assert (alive[0], max(alive)) == (1, 3)
-        assert trained == study.train(study.fit(epochs=60), None)
+        assert trained == study.train(study.fit(epochs=30), None)
 
 
 @pytest.mark.long
