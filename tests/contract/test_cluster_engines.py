@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lightkube.generic_resource import create_namespaced_resource
 from lightkube.models.core_v1 import ResourceQuotaSpec
 from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
+from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, ResourceQuota, Secret, Service
 
@@ -25,7 +27,7 @@ from fairlead.engines.rank_pods import GANG_LABEL
 from fairlead.engines.rank_status import newest_pods
 from fairlead.engines.tfjob import TFJob, TFJobs
 from fairlead.engines.trainjob import TrainJobs
-from fairlead.errors import Forbidden, Invalid
+from fairlead.errors import Forbidden, Invalid, NotFound
 from fairlead.gang.hub import Hub
 from fairlead.gang.network import StepResult
 from fairlead.kube import pods
@@ -107,6 +109,20 @@ class ClusterEngineContract(EngineContract):
     @pytest.fixture
     def study(self, served: ServedStudy) -> ServedStudy:
         return served
+
+
+Missing: type[Any] = create_namespaced_resource("none.fairlead.dev", "v1", "TFJob", "tfjobs")
+
+
+class Elsewhere(TFJobs):
+    """Makes objects of a kind that no cluster has."""
+
+    kind = Missing
+
+    def objects(self, *asked: Any) -> Sequence[Any]:
+        (made,) = super().objects(*asked)
+        version = "none.fairlead.dev/v1"
+        return (Missing(apiVersion=version, kind="TFJob", metadata=made.metadata, spec=made.spec),)
 
 
 class TestIndexedJobs(ClusterEngineContract):
@@ -209,8 +225,8 @@ class TestIndexedJobs(ClusterEngineContract):
     def test_a_kind_that_is_not_there_says_what_to_install(
         self, cluster: Cluster, gang: GangRequest
     ) -> None:
-        engine = ClusterEngine(TrainJobs(), cluster=cluster, place=place())
-        with pytest.raises(Invalid, match="no kind TrainJob: install the Kubeflow Trainer") as no:
+        engine = ClusterEngine(Elsewhere(), cluster=cluster, place=place())
+        with pytest.raises(Invalid, match="no kind TFJob: install the Kubeflow training op") as no:
             engine.start(gang)
         assert no.value.code == "engine_not_installed"
         assert list(engine.poll(gang.key)) == []
@@ -233,6 +249,30 @@ class TestElasticSets(ClusterEngineContract):
             trained = study.train(job, made, lambda _: alive.append(made.alive()))
         assert (alive[0], max(alive)) == (1, 3)
         assert trained == study.train(study.fit(epochs=30), None)
+
+
+@pytest.mark.long
+class TestTrainJobs(ClusterEngineContract):
+    """On a cluster that has the Kubeflow Trainer: it is not made here."""
+
+    maker = TrainJobs()
+
+    @pytest.fixture(autouse=True)
+    def trainer(self, cluster: Cluster) -> None:
+        try:
+            cluster.get(CustomResourceDefinition, "trainjobs.trainer.kubeflow.org")
+        except NotFound:
+            pytest.skip("the cluster has no Kubeflow Trainer")
+
+    def test_more_are_added_and_none_is_ended(
+        self, engine: Engine, hub: Hub, gang: GangRequest, study: SharedStudy
+    ) -> None:
+        """It cannot be, and says so."""
+        handle = engine.start(gang)
+        self.running(engine, handle, hub, 2)
+        with pytest.raises(Invalid, match="cannot grow to 3 ranks"):
+            engine.start(study.request(hub, key=gang.key, ranks=3))
+        assert len(self.alive(engine, handle)) == 2
 
 
 @pytest.mark.long

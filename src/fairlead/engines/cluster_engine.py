@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 from lightkube.models.meta_v1 import OwnerReference
 from lightkube.resources.core_v1 import Event, Pod, Secret
 
+from fairlead.backoff import Backoff, doubled
 from fairlead.engines.engine import GangRequest, RankStatus
 from fairlead.engines.rank_pods import (
     DIGEST_ANNOTATION,
@@ -51,6 +52,7 @@ class RankMaker(Protocol):
         label: That its pods have the number of their rank in.
         besides: Kinds of the other objects of a gang, but for its Secret.
         install: What a cluster that has no such kind lacks.
+        settles: Seconds in which its admission may not know yet of what was created before.
     """
 
     kind: type[Any]
@@ -58,6 +60,7 @@ class RankMaker(Protocol):
     label: str
     besides: Sequence[type[Any]]
     install: str
+    settles: float
 
     def objects(
         self, gang: GangRequest, place: PodPlace, owner: OwnerReference | None
@@ -168,7 +171,7 @@ class ClusterEngine:
         try:
             for each in wanted[:-1]:
                 self._cluster.apply(each)
-            self._cluster.create(wanted[-1])
+            self._create_last(wanted[-1])
         except Conflict:
             return False
         except NotFound as error:
@@ -177,6 +180,18 @@ class ClusterEngine:
         except Forbidden as error:
             raise _forbidden(error) from error
         return True
+
+    def _create_last(self, one: Any) -> None:
+        """Create what the pods are made by, once its controllers know of what is there before."""
+        backoff = Backoff(self._maker.settles, doubled(0.2, 1.0))
+        while True:
+            try:
+                self._cluster.create(one)
+            except Forbidden:
+                if not backoff.wait():
+                    raise
+            else:
+                return
 
     def _missing(self, error: NotFound) -> Invalid:
         return Invalid(

@@ -49,6 +49,7 @@ class ElasticSets:
     label = INDEX
     besides: Sequence[type[Any]] = (HorizontalPodAutoscaler, Service)
     install = "Kubernetes"
+    settles = 0.0
 
     def objects(
         self, gang: GangRequest, place: PodPlace, owner: OwnerReference | None

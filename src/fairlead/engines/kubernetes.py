@@ -42,6 +42,7 @@ class IndexedJobs:
     label = INDEX
     besides: Sequence[type[Any]] = (Service,)
     install = "Kubernetes"
+    settles = 0.0
 
     def objects(
         self, gang: GangRequest, place: PodPlace, owner: OwnerReference | None

@@ -37,6 +37,7 @@ class TFJobs:
     label = INDEX
     besides: Sequence[type[Any]] = ()
     install = "the Kubeflow training operator (1.9)"
+    settles = 0.0
 
     def objects(
         self, gang: GangRequest, place: PodPlace, owner: OwnerReference | None

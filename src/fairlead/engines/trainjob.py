@@ -39,6 +39,7 @@ class TrainJobs:
     label = INDEX
     besides: Sequence[type[Any]] = (TrainingRuntime,)
     install = "the Kubeflow Trainer (2.0) with JobSet"
+    settles = 10.0
 
     def objects(
         self, gang: GangRequest, place: PodPlace, owner: OwnerReference | None
