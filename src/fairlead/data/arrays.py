@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 _ELEMENT = re.compile(r"(.*?)((?:_(?:0|[1-9]\d*)){2,3})", re.DOTALL)
 _IMAGE = 3
@@ -43,3 +46,67 @@ def shape_of(names: Sequence[str]) -> tuple[int, int, int] | None:
         return None
     height, width, channels = [*shape, 1][:_IMAGE]
     return height, width, channels
+
+
+def spread(table: pa.Table) -> pa.Table:
+    """The table with a column for each element where it had one of arrays of one size.
+
+    Arrays are fixed-size lists of numbers, also of such lists, and Arrow's tensors; a missing one
+    has missing elements.
+    """
+    if not any(_shape(kind) for kind in table.schema.types):
+        return table
+    columns = [
+        one
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        for one in _elements(name, column)
+    ]
+    names, cells = zip(*columns, strict=True)
+    return pa.table(list(cells), names=list(names)).replace_schema_metadata(table.schema.metadata)
+
+
+def holding(schema: pa.Schema, names: Sequence[str]) -> list[str]:
+    """The columns of a file that have these once arrays are spread."""
+    wanted = set(names)
+    return [
+        field.name
+        for field in schema
+        if wanted.intersection(names_of(field.name, _shape(field.type) or ()))
+    ]
+
+
+def _elements(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    shape = _shape(column.type)
+    if shape is None:
+        yield name, column
+        return
+    flat = column.combine_chunks()
+    if isinstance(column.type, pa.FixedShapeTensorType):
+        yield from zip(names_of(name, shape), _flat(flat.storage), strict=True)
+    else:
+        yield from zip(names_of(name, shape), _flat(flat), strict=True)
+
+
+def _flat(array: pa.Array) -> Iterator[pa.Array]:
+    """A column for each element, in row-major order."""
+    if not pa.types.is_fixed_size_list(array.type):
+        yield array
+        return
+    for place in range(array.type.list_size):
+        yield from _flat(pc.list_element(array, place))
+
+
+def _shape(kind: pa.DataType) -> tuple[int, ...] | None:
+    """The shape of the arrays of a type; None where it has none, or is not of numbers."""
+    if isinstance(kind, pa.FixedShapeTensorType):
+        axes = list(range(len(kind.shape)))
+        straight = list(kind.permutation or axes) == axes
+        return tuple(kind.shape) if straight and _is_number(kind.value_type) else None
+    shape: tuple[int, ...] = ()
+    while pa.types.is_fixed_size_list(kind):
+        shape, kind = (*shape, kind.list_size), kind.value_type
+    return shape if shape and _is_number(kind) else None
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

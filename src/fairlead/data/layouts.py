@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from fairlead.data.arrays import names_of
+from fairlead.data.arrays import names_of, spread
 from fairlead.data.cells import typed, typed_as, written
 from fairlead.data.delimited import check_names, column_names
 from fairlead.data.dialect import Dialect
@@ -332,7 +332,7 @@ def parquet(content: bytes, *, limit: int, wanted: Collection[str] | None = None
 
 
 def of_arrow(table: pa.Table, wanted: Collection[str] | None = None) -> Frame:
-    """The cells of a Parquet file, or of a part of one.
+    """The cells of a Parquet file, or of a part of one; arrays are columns of their elements.
 
     Args:
         table: As Arrow read it.
@@ -341,6 +341,7 @@ def of_arrow(table: pa.Table, wanted: Collection[str] | None = None) -> Frame:
     Raises:
         InvalidData: Names do not tell the columns apart, or what pandas left there is damaged.
     """
+    table = spread(table)
     cells = [typed(column) for column in table.columns]
     frame = named(table.column_names, cells, wanted=wanted)
     kinds = {name: one.type for name, one in zip(frame.names, frame.cells, strict=True)}

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from fairlead.data import layouts
+from fairlead.data.arrays import holding, spread
 from fairlead.data.frame import Frame
 from fairlead.errors import InvalidData
 from fairlead.formatting import did_you_mean, shown
@@ -48,7 +49,7 @@ class ParquetFolder:
 
     def first(self, memory: int) -> Frame:
         """Some of the first rows, with all columns; none where there are none."""
-        frames = self.frames(self.schema.names, memory=memory)
+        frames = self.frames(spread(self.schema.empty_table()).column_names, memory=memory)
         return next(frames, None) or layouts.of_arrow(self.schema.empty_table())
 
     def frames(self, names: Sequence[str], *, memory: int) -> Iterator[Frame]:
@@ -62,11 +63,12 @@ class ParquetFolder:
             InvalidData: A file is damaged, or is not what it was.
         """
         wanted = list(dict.fromkeys(names))
+        columns = holding(self.schema, wanted)
         for file in self.files:
             at_once = max(1, min(memory // _COPIES, _AT_ONCE) // file.width(len(wanted)))
             before = 0
-            for batch in file.batches(wanted, at_once):
-                table = pa.Table.from_batches([batch]).select(wanted)
+            for batch in file.batches(columns, at_once):
+                table = spread(pa.Table.from_batches([batch])).select(wanted)
                 frame = layouts.of_arrow(table.replace_schema_metadata(self.schema.metadata))
                 yield file.part(frame, before)
                 before += len(batch)

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fairlead.engines.engine import GangRequest, RankStatus
 from fairlead.engines.spark_application import Executor, SparkApplication
@@ -22,6 +22,8 @@ from fairlead.engines.spark_jvm import ApplicationPlan
 from fairlead.engines.spark_parts import PartAnswer, PartTask, encoded, raised
 from fairlead.errors import Failed, Invalid, Unreachable
 from fairlead.gang.work import FitJob, OpenComputation, Vector, Work
+
+T = TypeVar("T")
 
 _KEPT_LOG = 16 << 10
 _PATIENCE = 300.0
@@ -57,6 +59,7 @@ class SparkEngine:
         self._conf = dict(conf or {})
         self._notice = notice
         self._key: str | None = None
+        self._ranks = 0
         self._application: SparkApplication | None = None
 
     def start(self, gang: GangRequest) -> str:
@@ -73,7 +76,7 @@ class SparkEngine:
             raise Invalid(f"Spark has gang {self._key!r}: a process drives one at a time")
         if self._application is None:
             self._application = SparkApplication(self._plan(gang))
-            self._key = gang.key
+            self._key, self._ranks = gang.key, gang.ranks
         return gang.key
 
     def _plan(self, gang: GangRequest) -> ApplicationPlan:
@@ -121,17 +124,28 @@ class SparkEngine:
             Invalid: There is no such gang.
         """
         return SparkGang(
-            application=self.application(handle),
+            application=self._running(handle),
             open_computation=self._open_computation,
             job=encoded(job),
         )
 
-    def application(self, handle: str) -> SparkApplication:
-        """What fits by Spark's own libraries run on.
+    def fit(self, handle: str, fit: Callable[[Any], T]) -> T:
+        """What a library of Spark's gives, once all ranks are there.
+
+        Args:
+            handle: The gang.
+            fit: Given a session of Spark.
 
         Raises:
             Invalid: There is no such gang.
+            Failed: The fit failed, however often it was tried.
+            Unreachable: Spark has ended, or does not give so many executors.
         """
+        application = self._running(handle)
+        application.await_executors(self._ranks)
+        return application.run(lambda: fit(application.session()))
+
+    def _running(self, handle: str) -> SparkApplication:
         if self._application is None or handle != self._key:
             raise Invalid(f"Spark has no gang {handle!r}: start it first")
         return self._application

@@ -91,23 +91,31 @@ class SparkApplication:
         with self.faults("starting"):
             self.context = start_context(self._plan, self._gateway, self._home)
         self.tell(f"its context is there after {time.monotonic() - began:.1f} s")
-        self._await_executor(began)
+        self.await_executors(1)
+        seconds = time.monotonic() - began
+        self.tell(f"its first executor is there after {seconds:.1f} s ({self.active()} by now)")
         self._watch = _Watch(self, self._plan.patience)
 
-    def _await_executor(self, began: float) -> None:
-        deadline = time.monotonic() + self._plan.patience
-        while not (active := self.active()):
-            if time.monotonic() > deadline:
-                raise self._without_executor()
-            time.sleep(0.1)
-        seconds = time.monotonic() - began
-        self.tell(f"its first executor is there after {seconds:.1f} s ({active} by now)")
+    def await_executors(self, count: int) -> None:
+        """Wait until there are so many.
 
-    def _without_executor(self) -> FairleadError:
+        Raises:
+            Failed: A cluster of this machine does not give them.
+            Unreachable: Another does not, or Spark has ended.
+        """
+        count = 1 if self._plan.kind == "local" else count
+        deadline = time.monotonic() + self._plan.patience
+        while self.active() < count:
+            if time.monotonic() > deadline:
+                raise self._without_executors(count)
+            time.sleep(0.1)
+
+    def _without_executors(self, count: int) -> FairleadError:
         error = Failed if self._plan.is_of_this_machine else Unreachable  # others may leave later
+        few = f"gave {self.active()} of {count} executors in {self._plan.patience:g} s"
         return error(
-            f"Spark ({self._plan.master}) gave no executor in {self._plan.patience:g} s: look "
-            f"whether it has room for one of {self._size()}; its log is {self._plan.log}"
+            f"Spark ({self._plan.master}) {few}: look whether it has room for one of "
+            f"{self._size()}; its log is {self._plan.log}"
         )
 
     def _size(self) -> str:
@@ -140,6 +148,12 @@ class SparkApplication:
     def seen_active(self) -> int:
         """How many there were a moment ago."""
         return self._watch.active if self._watch is not None else 0
+
+    def session(self) -> Any:
+        """A session for data frames."""
+        from pyspark.sql import SparkSession
+
+        return SparkSession(self.context)
 
     def is_elastic(self) -> bool:
         """Whether Spark adds and takes executors by itself."""

@@ -49,7 +49,7 @@ def kind_of(master: str) -> MasterKind:
 
 def default_master(gang: GangRequest) -> str:
     """A cluster of this machine, with a worker for each rank."""
-    return f"local-cluster[{gang.ranks},{gang.threads},{sum(memory_of(gang))}]"
+    return f"local-cluster[{gang.most or gang.ranks},{gang.threads},{sum(memory_of(gang))}]"
 
 
 def memory_of(gang: GangRequest) -> tuple[int, int]:
@@ -80,27 +80,7 @@ def configuration(gang: GangRequest, master: str) -> Mapping[str, str]:
         **_executors(gang),
         **_environment(gang, kind),
         **_by_kind(kind, gang),
-    }
-
-
-def elastic_conf(*, least: int, most: int) -> Mapping[str, str]:
-    """Further configuration, with which Spark adds and takes executors as the parts of steps ask.
-
-    Barrier stages are refused then (SPARK-24942): plain tasks compute every step.
-
-    Args:
-        least: Executors that are there always.
-        most: Executors at most.
-    """
-    return {
-        "spark.dynamicAllocation.enabled": "true",
-        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
-        "spark.dynamicAllocation.minExecutors": str(least),
-        "spark.dynamicAllocation.initialExecutors": str(least),
-        "spark.dynamicAllocation.maxExecutors": str(most),
-        "spark.dynamicAllocation.schedulerBacklogTimeout": "1s",
-        "spark.dynamicAllocation.executorIdleTimeout": "30s",
-        "spark.executor.instances": str(least),
+        **(_elastic(gang) if gang.most and kind != "local" else {}),
     }
 
 
@@ -173,7 +153,7 @@ def _environment(gang: GangRequest, kind: MasterKind) -> dict[str, str]:
 
 
 def _by_kind(kind: MasterKind, gang: GangRequest) -> Mapping[str, str]:
-    most = {"spark.cores.max": str(gang.ranks * gang.threads)}
+    most = {"spark.cores.max": str((gang.most or gang.ranks) * gang.threads)}
     if kind == "local":
         return _LOOPBACK
     if kind == "local-cluster":
@@ -196,12 +176,14 @@ def _pods(gang: GangRequest) -> Mapping[str, str]:
         # etcd before 3.4.25 has no progress notifications, so that Spark's watch is refused.
         "spark.kubernetes.executor.enableApiWatcher": "false",
         "spark.kubernetes.executor.apiPollingInterval": "1s",
-        **(_elastic(gang) if gang.most else {}),
     }
 
 
 def _elastic(gang: GangRequest) -> Mapping[str, str]:
-    """Spark adds executors while tasks wait for one, and takes those that have had none."""
+    """Spark adds executors while tasks wait for one, and takes those that have had none.
+
+    Barrier stages are refused then (SPARK-24942): plain tasks compute every step.
+    """
     return {
         "spark.dynamicAllocation.enabled": "true",
         "spark.dynamicAllocation.shuffleTracking.enabled": "true",

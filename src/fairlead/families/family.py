@@ -263,3 +263,39 @@ class Shaped(Protocol):
         Rows of any other width, as where columns of text were added to them, stay as they are.
         """
         ...
+
+
+@runtime_checkable
+class Partitioned(Protocol):
+    """A family whose library fits rows that are parted over machines, on Spark."""
+
+    def unparted(self, params: Params, train: Train) -> str | None:
+        """Why these parameters cannot be fitted so as `train` asks; None where they can."""
+        ...
+
+    def fit_parted(  # noqa: PLR0913 - what a fit is made of
+        self,
+        estimator: Estimator,
+        x: Array,
+        y: Array,
+        *,
+        classes: int | None,
+        train: Train,
+        spark: Any | None,
+    ) -> Fitted:
+        """The estimator, fitted on these rows.
+
+        In mode exact the model is the same whoever has which rows.
+
+        Args:
+            estimator: From `build`.
+            x: The rows.
+            y: Their targets.
+            classes: As for `fit`.
+            train: How many share the fit, and whether it is to be the same however many.
+            spark: A session of Spark; None for this process alone.
+
+        Raises:
+            Failed: As `fit`.
+        """
+        ...

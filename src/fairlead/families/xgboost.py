@@ -9,10 +9,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fairlead.errors import Corrupt, Unexportable
+from fairlead.errors import Corrupt, Failed, Unexportable
 from fairlead.families import xgboost_batches
+from fairlead.families import xgboost_spark as parted
 from fairlead.families.family import Array, Batches, Estimator, Fitted, Matrix, Saved, Task
 from fairlead.families.onnx_graph import (
     EXP,
@@ -36,14 +37,19 @@ from fairlead.families.parameters import (
 )
 from fairlead.families.scikit import (
     Scikit,
+    compacted,
     converting,
     loaded,
     refuse_missing_class,
+    seen_in,
     version,
     widened,
 )
 from fairlead.records import Params, Scalar
 from fairlead.spec.space import Range, Space
+
+if TYPE_CHECKING:
+    from fairlead.spec.document import Train
 
 _RESERVED = {
     "n_jobs": THREADS,
@@ -160,6 +166,34 @@ class XGBoost(Scikit):
     def build(self, params: Params, task: Task, *, seed: int, threads: int) -> Estimator:
         """An unfitted estimator."""
         return _class(task)(**params, n_jobs=threads, random_state=seed, verbosity=0)
+
+    def unparted(self, params: Params, train: Train) -> str | None:
+        """In mode exact, what depends on which process has which rows."""
+        if train.mode == "averaging":
+            return "trees have no mean: use mode exact or allreduce"
+        return parted.row_dependence(params) if train.mode == "exact" else None
+
+    def fit_parted(  # noqa: PLR0913 - as the Protocol has it
+        self,
+        estimator: Estimator,
+        x: Array,
+        y: Array,
+        *,
+        classes: int | None,
+        train: Train,
+        spark: Any | None,
+    ) -> Fitted:
+        """The booster that executors of Spark fit together, or this process as they would."""
+        if why := self.unparted(estimator.get_xgb_params(), train):
+            raise Failed(f"{self.name}: processes cannot share a fit with {why}")
+        seen = () if classes is None else seen_in(y)
+        rows = parted.rows_of(estimator, x, compacted(y, seen) if seen else y, len(seen))
+        fit = parted.exact_booster if train.mode == "exact" else parted.booster
+        model = _class("regression" if classes is None else "classification")(
+            **estimator.get_params()
+        )
+        model.load_model(bytearray(fit(rows, spark, train.workers)))
+        return Fitted(model=model, classes=classes, seen=seen)
 
     def stages(self, fitted: Fitted, x: Array, at: Sequence[int]) -> Iterator[Array]:
         """Predictions of the first rounds."""

@@ -36,7 +36,7 @@ _STICKY = r"(?:header|cookie):[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _WHOLE = 100  # percent
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)?", re.ASCII)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|[KMGT]i|B)?", re.ASCII)
 _UNITS = {"B": 1} | {
     f"{letter}{infix}B": base**power
     for power, letter in enumerate("KMGT", start=1)
@@ -72,7 +72,8 @@ def _bytes(value: Any) -> Any:
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if not match:
         raise ValueError("must be bytes, or a size such as 512MiB or 2GB")
-    return int(float(match[1]) * _UNITS[match[2] or "B"])
+    unit = match[2] or "B"
+    return int(float(match[1]) * _UNITS[unit if unit.endswith("B") else f"{unit}B"])  # 2Gi, too
 
 
 def _name(value: str) -> str:

@@ -17,7 +17,7 @@ from fairlead.data.read import read
 from fairlead.data.table import Table
 from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
-from fairlead.families.family import Batchwise, Family, Stepwise, Task
+from fairlead.families.family import Batchwise, Family, Partitioned, Stepwise, Task
 from fairlead.families.imported import Imported
 from fairlead.formatting import size
 from fairlead.ledger.interface import Ledger
@@ -200,6 +200,7 @@ def of(
         families=families,
         sources=sources,
     )
+    _refuse_unparted(plan)
     unexportable = (check or _check_families)(plan)
     plan = replace(plan, remarks=(*_seen(plan, spec), *unexportable))
     _ = plan.search  # refused here where it cannot be
@@ -215,9 +216,35 @@ def _refuse_unshared(spec: Spec, families: Mapping[str, Family]) -> None:
         InvalidSpec: Names it.
     """
     for index, space in enumerate(spec.search.over if spec.train else ()):
-        if not isinstance(families[space.family], (Stepwise, Imported)):
+        if not isinstance(families[space.family], (Stepwise, Partitioned, Imported)):
             with about(f"search.over[{index}].family"):
                 raise unshared(space.family)
+
+
+def _refuse_unparted(plan: StudyPlan) -> None:
+    """Refuse fits by a library of Spark's that cannot be shared as the spec asks.
+
+    Raises:
+        InvalidSpec: Names what cannot, and what can.
+    """
+    train = plan.spec.train
+    for index, space in enumerate(plan.spec.search.over if train else ()):
+        family = plan.families[space.family]
+        if train is None or not isinstance(family, Partitioned):
+            continue
+        with about(f"search.over[{index}].family"):
+            if train.engine != "spark" and train.is_shared:
+                raise InvalidSpec(
+                    f"fits of {space.family!r} are shared by executors of Spark alone: write "
+                    "train.engine: spark, or leave out train"
+                )
+        for name, values in (space.params or {}).items():
+            for value in values if isinstance(values, tuple) else (first(values),):
+                if why := family.unparted({name: value}, train):
+                    raise InvalidSpec(
+                        f"search.over[{index}].params.{name}: processes cannot share a fit with "
+                        f"{why}"
+                    )
 
 
 def _seen(plan: StudyPlan, asked: Spec) -> Iterator[str]:
@@ -234,6 +261,8 @@ def _seen(plan: StudyPlan, asked: Spec) -> Iterator[str]:
     yield from remarks.on_few(held, asked.promote)
     yield from remarks.on_holdout(table, held, data.holdout)
     yield from remarks.on_trials(plan.spec.search)
+    if any(isinstance(family, Partitioned) for family in plan.families.values()):
+        yield from remarks.on_parted(plan.spec.train)
 
 
 def _check_families(plan: StudyPlan) -> Sequence[str]:

@@ -10,7 +10,7 @@ from fairlead.data.table import Table
 from fairlead.formatting import classes, count
 from fairlead.registry.gate import MIN_ROWS
 from fairlead.search import catalog
-from fairlead.spec.document import Data, Holdout, Promote, Search
+from fairlead.spec.document import Data, Holdout, Promote, Search, Train
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,4 +184,14 @@ def on_trials(search: Search) -> Iterator[str]:
         yield (
             f"search.trials: only {different} {be}, and {asked} are drawn, so some are repeated; "
             "search.method: grid runs each once"
+        )
+
+
+def on_parted(train: Train | None) -> Iterator[str]:
+    """Fits whose executors have parts of the rows, and find what follows from all of them."""
+    if train is not None and train.mode == "allreduce" and train.workers > 1:
+        yield (
+            f"train.mode: allreduce with {train.workers} workers gives other trees than one "
+            "process does: each finds cut points in the rows that it has; mode: exact finds them "
+            "in all rows"
         )

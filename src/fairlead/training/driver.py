@@ -12,9 +12,9 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead.engines.engine import Engine, GangRequest
 from fairlead.engines.gang import EngineGang
@@ -24,6 +24,7 @@ from fairlead.spec.document import Train
 
 if TYPE_CHECKING:
     from fairlead.engines.spark import SparkEngine
+    from fairlead.families.family import Fitted
 
 _LOG = logging.getLogger(__name__)
 
@@ -98,6 +99,23 @@ class GangDriver:
                     self._stack = stack.pop_all()
             return self._ranks.open(job)
 
+    def on_spark(self, fit: Callable[[Any], Fitted]) -> Fitted:
+        """What a library of Spark's fits, on as many executors as there are ranks.
+
+        Raises:
+            Failed: The fit failed.
+            Invalid, Unreachable: As for `open`.
+        """
+        with self._lock:
+            self._stay()
+            ranks = self._ranks
+            if not isinstance(ranks, _SparkRanks) or ranks.is_elastic:
+                self._end()
+                with ExitStack() as stack:
+                    self._ranks = ranks = _start_spark(self._setting, stack, elastic=False)
+                    self._stack = stack.pop_all()
+        return ranks.engine.fit(ranks.handle, fit)
+
     def rest(self) -> None:
         """No fit goes on: end the gang where none comes within a while."""
         with self._lock:
@@ -111,8 +129,11 @@ class GangDriver:
         """End the gang; a fit that is opened later starts another."""
         with self._lock:
             self._stay()
-            self._ranks = None
-            self._stack.close()
+            self._end()
+
+    def _end(self) -> None:
+        self._ranks = None
+        self._stack.close()
 
     def _stay(self) -> None:
         if self._timer is not None:
@@ -133,10 +154,17 @@ class _CallingRanks:
 
 @dataclass(frozen=True, kw_only=True)
 class _SparkRanks:
-    """Executors of Spark, which are sent their tasks."""
+    """Executors of Spark, which are sent their tasks.
+
+    Args:
+        engine: Has them.
+        handle: Of their gang.
+        is_elastic: Whether Spark adds and takes some, so that no tasks can be sure to run at once.
+    """
 
     engine: SparkEngine
     handle: str
+    is_elastic: bool
 
     def open(self, job: FitJob) -> Gang:
         return self.engine.gang(self.handle, job)
@@ -145,7 +173,7 @@ class _SparkRanks:
 def start_ranks(setting: DriverSetting, stack: ExitStack) -> Ranks:
     """Start the ranks that the spec asks for, on its engine."""
     if setting.train.engine == "spark":
-        return _start_spark(setting, stack)
+        return _start_spark(setting, stack, elastic=setting.train.most is not None)
     secret = secrets.token_urlsafe(32)
     engine, host = _engine(setting, stack)
     collective = setting.train.workers if setting.train.mode == "allreduce" else None
@@ -154,7 +182,7 @@ def start_ranks(setting: DriverSetting, stack: ExitStack) -> Ranks:
     return _CallingRanks(gang=stack.enter_context(EngineGang(engine, request, hub)))
 
 
-def _start_spark(setting: DriverSetting, stack: ExitStack) -> _SparkRanks:
+def _start_spark(setting: DriverSetting, stack: ExitStack, *, elastic: bool) -> _SparkRanks:
     from fairlead.engines.spark import SparkEngine
     from fairlead.training.spark_executor import open_fit
 
@@ -164,9 +192,10 @@ def _start_spark(setting: DriverSetting, stack: ExitStack) -> _SparkRanks:
         logs=setting.logs,
         notice=_LOG.warning,
     )
-    handle = engine.start(_request(setting, address="", secret=secrets.token_hex(32)))
+    request = _request(setting, address="", secret=secrets.token_hex(32))
+    handle = engine.start(request if elastic else replace(request, most=0))
     stack.callback(engine.stop, handle)
-    return _SparkRanks(engine=engine, handle=handle)
+    return _SparkRanks(engine=engine, handle=handle, is_elastic=elastic)
 
 
 def _request(setting: DriverSetting, *, address: str, secret: str) -> GangRequest:

@@ -25,7 +25,7 @@ from fairlead.metrics import metric_for
 from fairlead.records import Digest, Result, Trial
 from fairlead.spec.document import Spec, canonical, parse_canonical
 from fairlead.training.fit import Fold, Recipe, prepared_folds, score
-from fairlead.training.task_fits import FitChannel, OpenGang, TaskFits, TaskSetting
+from fairlead.training.task_fits import FitChannel, FitOnSpark, OpenGang, TaskFits, TaskSetting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,8 @@ class StudyContext:
         study: Its id, where it has one.
         memory: Bytes of features that may be in memory as a whole; any number if None.
 
-    `gang` opens the processes that share its fits; while it is None, this process fits alone.
+    `gang` opens the processes that share its fits, `spark` those of a library of Spark's; while
+    they are None, this process fits alone.
     """
 
     def __init__(  # noqa: PLR0913 - what a study is made of
@@ -63,6 +64,7 @@ class StudyContext:
         self.spec: Spec = parse_canonical(spec)
         self._study = study
         self.gang: OpenGang | None = None
+        self.spark: FitOnSpark | None = None
         self._memory = _least(memory, self.spec.search.task_memory)
         self.table_digest = table
         self.table: Table = store.load(table, artifacts)
@@ -166,6 +168,7 @@ class StudyContext:
             train=self.spec.train,
             job=self.job,
             gang=self.gang,
+            spark=self.spark,
             artifacts=self._artifacts,
             by_epoch=self.spec.search.prune is not None,
         )

@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Corrupt
-from fairlead.families.family import Array, Family, Fitted, Matrix, Stepwise
+from fairlead.families.family import Array, Family, Fitted, Matrix, Partitioned, Stepwise
 from fairlead.gang import checkpoint as checkpoints
 from fairlead.gang.checkpoint import Checkpoint, FitPlace
 from fairlead.gang.network import Network, StepResult
@@ -33,6 +35,8 @@ CHECKPOINT = 30.0
 """Seconds between two checkpoints, where the spec has no `train`."""
 
 OpenGang: TypeAlias = Callable[[FitJob], Gang]
+FitOnSpark: TypeAlias = Callable[[Callable[[Any], Fitted]], Fitted]
+"""Gives a fit a session of Spark, and its model back."""
 
 
 def _untold(_: FitProgress) -> None:
@@ -62,6 +66,7 @@ class TaskSetting:
         train: How steps are shared; None where they are not.
         job: Describes the fit of a trial on a fold for other processes.
         gang: Opens the processes that compute; None where this process computes alone.
+        spark: Fits by a library of Spark's; None where this process fits alone.
         artifacts: Where checkpoints go.
         by_epoch: Whether trials are scored at the end of each epoch, and pruned by it.
     """
@@ -71,6 +76,7 @@ class TaskSetting:
     train: Train | None
     job: Callable[[Trial, int | None], FitJob]
     gang: OpenGang | None
+    spark: FitOnSpark | None
     artifacts: Artifacts
     by_epoch: bool = False
 
@@ -144,6 +150,8 @@ class TaskFits:
         judged_on: Fold | None = None,
     ) -> Fitted | Stopped:
         recipe, train = self._setting.recipe, self._setting.train
+        if train is not None and isinstance(family, Partitioned):
+            return self._fit_parted(params, family, rows, train)
         if not isinstance(family, Stepwise):
             return recipe.fit(params, family, *rows)
         estimator, (x, y) = recipe.build(params, family), rows
@@ -173,6 +181,20 @@ class TaskFits:
         # A copy of the rows: an estimator may write into what it is given.
         found = predicted(family, family.fitted(network), fold.x_test.copy())
         return self._curve.add(result, judge(found, fold, self._setting.recipe))
+
+    def _fit_parted(
+        self, params: Params, family: Family, rows: tuple[Matrix, Array], train: Train
+    ) -> Fitted:
+        assert isinstance(family, Partitioned)
+        recipe, (x, y), spark = self._setting.recipe, rows, self._setting.spark
+        estimator = recipe.build(params, family)
+
+        def fit(session: Any | None) -> Fitted:
+            return family.fit_parted(
+                estimator, np.asarray(x), y, classes=recipe.classes, train=train, spark=session
+            )
+
+        return fit(None) if spark is None else spark(fit)
 
     def _gang(self, network: Network, params: Params, fold: int | None) -> Gang:
         if self._setting.gang is None:

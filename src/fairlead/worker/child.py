@@ -141,6 +141,7 @@ class StudySession:
         if train is not None and train.is_shared:
             self._gang = GangDriver(_ranks(train, context.recipe.threads, self.artifacts))
             context.gang = self._gang.open
+            context.spark = self._gang.on_spark if train.engine == "spark" else None
 
     def close(self) -> None:
         """Have no study open, and no processes that share its fits."""

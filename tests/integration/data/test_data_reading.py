@@ -250,7 +250,7 @@ class TestCatalog:
         self, settings: Settings, tmp_path: Path
     ) -> None:
         write_idx(tmp_path, "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
-        with pytest.raises(InvalidData, match="'mnist' is not the catalog's table: it has 4 rows"):
+        with pytest.raises(InvalidData, match="'mnist' is not the catalog's table: it has 4 fea"):
             take(replace(settings, data=(tmp_path,)), "mnist")
 
 

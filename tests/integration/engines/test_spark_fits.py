@@ -25,7 +25,7 @@ def study(tmp_path: Path) -> SharedStudy:
 
 @contextmanager
 def ranks_of(study: SharedStudy, folder: Path) -> Iterator[Ranks]:
-    train = Train.model_validate({"workers": 2, "engine": "spark", "resources": {"memory": "1Gi"}})
+    train = Train.model_validate({"workers": 2, "engine": "spark", "resources": {"memory": "1GiB"}})
     setting = DriverSetting(train=train, threads=1, artifacts=study.artifacts.root, logs=folder)
     with ExitStack() as stack:
         yield start_ranks(setting, stack)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -26,7 +27,6 @@ from tests.support.spark import (
 from tests.support.waiting import wait_until
 
 from fairlead.engines.spark import SparkEngine
-from fairlead.engines.spark_conf import elastic_conf
 from fairlead.errors import Failed, Invalid, Unreachable
 
 pytestmark = pytest.mark.distributed
@@ -94,7 +94,7 @@ def test_a_cluster_without_room_is_said_to_have_none(tmp_path: Path) -> None:
         conf={"spark.executor.cores": "64"},
     )
     with pytest.raises(
-        Failed, match=r"gave no executor in 5 s: look whether it has room for one of"
+        Failed, match=r"gave 0 of 1 executors in 5 s: look whether it has room for one of"
     ):
         engine.start(request_of("g"))
     assert engine.poll("g") == ()
@@ -134,12 +134,9 @@ time.sleep(600)
 
 
 def test_spark_adds_executors_for_a_step_and_takes_them_when_it_is_over(tmp_path: Path) -> None:
-    elastic = {
-        **elastic_conf(least=1, most=2),
-        "spark.dynamicAllocation.executorIdleTimeout": "2s",
-    }
-    engine = SparkEngine(master=None, open_computation=open_rounding, logs=tmp_path, conf=elastic)
-    engine.start(request_of("g"))
+    soon = {"spark.dynamicAllocation.executorIdleTimeout": "2s"}
+    engine = SparkEngine(master=None, open_computation=open_rounding, logs=tmp_path, conf=soon)
+    engine.start(replace(request_of("g", ranks=1), most=2))
     try:
         assert alive(engine) == 1
         work = rounds(0, parts=8)

@@ -72,7 +72,7 @@ def test_a_network_of_ones_own_is_searched_exported_and_registered(place: Place)
     [
         ("raise", "", "./network.py:9: model './network.py:build' cannot be built with"),
         ("text", "", "./network.py:7: model './network.py:build' gives \"a model\""),
-        ("nan", "", "of 14: the loss is"),
+        ("nan", "", ": the loss is "),
         ("hang", "task_time: 20s", "over its time limit of 20 s"),
     ],
 )

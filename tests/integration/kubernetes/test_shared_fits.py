@@ -82,6 +82,7 @@ def test_a_rank_and_the_job_that_are_deleted_meanwhile_cost_no_bits(
     )
 
 
+@pytest.mark.long
 def test_the_ranks_of_a_worker_that_is_deleted_go_and_another_worker_begins_others(
     installed: Installed, tmp_path: Path
 ) -> None:

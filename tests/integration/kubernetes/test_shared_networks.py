@@ -32,7 +32,7 @@ LONG = 900.0
 SPACE = [
     {
         "family": "keras",
-        "params": {"units": 128, "learning_rate": 0.001, "batch": 128, "epochs": 4},
+        "params": {"units": 128, "learning_rate": 0.005, "batch": 500, "epochs": 5},
     }
 ]
 HOURS = {"kubernetes": 3, "tfjob": 4, "spark": 5}
@@ -63,7 +63,7 @@ def indexed(installed: Installed) -> Mapping[str, Any]:
 def begun(installed: Installed, engine: str, **train: Any) -> subprocess.Popen[str]:
     """A study with this engine, applied and followed by the command."""
     resources = {"cpu": 0.1, "memory": "1500MiB"}
-    shared = {"workers": 2, "engine": engine, "microbatches": 4, "resources": resources, **train}
+    shared = {"workers": 2, "engine": engine, "microbatches": 2, "resources": resources, **train}
     hours = f"{HOURS[engine]}h"
     document = {
         "name": f"digits-{engine}",

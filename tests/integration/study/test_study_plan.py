@@ -398,3 +398,23 @@ def test_values_that_are_refused_only_together_cost_their_trial_and_not_the_stud
 def test_a_family_that_one_process_fits_shares_no_fits(folder: Path) -> None:
     with pytest.raises(InvalidSpec, match=r"search.over\[0\].family: 'linear' is fitted by one"):
         planned(folder, "train={workers: 2}")
+
+
+def test_boosters_are_shared_by_executors_of_spark_alone(folder: Path) -> None:
+    over = "search.over=[{family: xgboost, params: {max_depth: {low: 2, high: 900}}}]"
+    with pytest.raises(
+        InvalidSpec, match=r"over\[0\].family: fits of 'xgboost' are shared by exec"
+    ):
+        planned(folder, over, "train={workers: 2}")
+    assert planned(folder, over, "train={workers: 1}").remarks == ()
+    assert planned(folder, over, "train={workers: 2, engine: spark}").remarks == ()
+
+
+def test_what_of_a_booster_depends_on_who_has_which_rows_is_refused_or_remarked(
+    folder: Path,
+) -> None:
+    over = "search.over=[{family: xgboost, params: {subsample: [1.0, 0.5]}}]"
+    with pytest.raises(InvalidSpec, match=r"over\[0\].params.subsample: processes cannot share a"):
+        planned(folder, over, "train={workers: 2, engine: spark}")
+    plan = planned(folder, over, "train={workers: 2, engine: spark, mode: allreduce}")
+    assert "train.mode: allreduce with 2 workers gives other trees" in plan.remarks[-1]

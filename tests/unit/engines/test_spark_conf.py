@@ -11,7 +11,6 @@ from fairlead.engines.engine import GangRequest
 from fairlead.engines.spark_conf import (
     configuration,
     default_master,
-    elastic_conf,
     kind_of,
     memory_of,
     public,
@@ -99,11 +98,15 @@ def test_a_cluster_of_this_machine_is_reached_from_it_alone_and_by_the_secret() 
     assert conf["spark.authenticate.secret"] == "the secret"
 
 
-def test_elastic_executors_are_between_two_numbers() -> None:
-    conf = {**configuration(GANG, "k8s://https://host"), **elastic_conf(least=1, most=4)}
+@pytest.mark.parametrize("master", ["k8s://https://host", "spark://host:1", None])
+def test_spark_adds_executors_up_to_the_most_that_there_may_be(master: str | None) -> None:
+    gang = GangRequest(**{**vars(GANG), "most": 5})
+    conf = configuration(gang, master or default_master(gang))
     assert conf["spark.dynamicAllocation.enabled"] == "true"
-    assert conf["spark.dynamicAllocation.maxExecutors"] == "4"
-    assert conf["spark.executor.instances"] == "1"  # the larger of both is where Spark begins
+    assert conf["spark.dynamicAllocation.minExecutors"] == "3"
+    assert conf["spark.dynamicAllocation.maxExecutors"] == "5"
+    assert conf.get("spark.cores.max", "5") == "5"
+    assert "spark.dynamicAllocation.enabled" not in configuration(GANG, default_master(GANG))
 
 
 def test_spark_without_java_or_its_package_says_what_to_install(

@@ -123,7 +123,13 @@ def test_what_is_no_time_is_refused(written: object) -> None:
 
 @pytest.mark.parametrize(
     ("written", "size"),
-    [(1 << 20, 1 << 20), ("512MiB", 512 << 20), ("2GB", 2 * 10**9), ("1.5GiB", 3 << 29)],
+    [
+        (1 << 20, 1 << 20),
+        ("512MiB", 512 << 20),
+        ("2GB", 2 * 10**9),
+        ("1.5GiB", 3 << 29),
+        ("2Gi", 2 << 30),
+    ],
 )
 def test_a_size_is_bytes_or_has_a_unit(written: object, size: int) -> None:
     assert spec(task_memory=written).search.task_memory == size

@@ -1,0 +1,123 @@
+"""XGBoost as processes share its fits: the same trees whoever has which rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fairlead.errors import Failed
+from fairlead.families.family import Fitted, Partitioned, Task
+from fairlead.families.xgboost import XGBOOST
+from fairlead.records import Params
+from fairlead.spec.document import Train
+
+EXACT = Train.model_validate({})
+TASKS: tuple[tuple[Task, int | None], ...] = (
+    ("regression", None),
+    ("classification", 2),
+    ("classification", 3),
+)
+
+
+def rows(classes: int | None, *, levels: int | None = None) -> tuple[Any, Any]:
+    drawn = np.random.default_rng(0)
+    x = drawn.standard_normal((600, 5))
+    if levels is not None:
+        x = np.round(x * levels / 6) / 10
+    signal = x[:, 0] * 2 + np.sin(3 * x[:, 1]) + x[:, 2] * x[:, 3] + drawn.standard_normal(600)
+    x[drawn.random(x.shape) < 0.05] = np.nan
+    if classes is None:
+        return x, signal
+    return x, np.digitize(signal, np.quantile(signal, np.arange(1, classes) / classes))
+
+
+def fitted(
+    task: Task, classes: int | None, x: Any, y: Any, params: Params | None = None
+) -> tuple[Fitted, Fitted]:
+    """As processes share it, and as one fits by itself."""
+    given = {"n_estimators": 30, "max_depth": 4, **(params or {})}
+    shared, alone = (XGBOOST.build(given, task, seed=3, threads=1) for _ in range(2))
+    return (
+        XGBOOST.fit_parted(shared, x, y, classes=classes, train=EXACT, spark=None),
+        XGBOOST.fit(alone, x, y, classes=classes),
+    )
+
+
+def test_xgboost_is_a_family_whose_rows_can_be_parted() -> None:
+    assert isinstance(XGBOOST, Partitioned)
+
+
+@pytest.mark.parametrize(("task", "classes"), TASKS)
+def test_columns_of_few_values_give_the_trees_that_one_process_has_by_itself(
+    task: Task, classes: int | None
+) -> None:
+    x, y = rows(classes, levels=120)
+    shared, alone = fitted(task, classes, x, y)
+    assert XGBOOST.predict(shared, x).tobytes() == XGBOOST.predict(alone, x).tobytes()
+    for one, other in zip(
+        XGBOOST.stages(shared, x, [1, 10]), XGBOOST.stages(alone, x, [1, 10]), strict=True
+    ):
+        assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize(("task", "classes"), TASKS)
+def test_columns_of_more_values_give_other_trees_that_are_no_worse(
+    task: Task, classes: int | None
+) -> None:
+    x, y = rows(classes)
+    shared, alone = fitted(task, classes, x, y)
+    ours, theirs = XGBOOST.predict(shared, x), XGBOOST.predict(alone, x)
+    assert ours.shape == theirs.shape
+    if classes is None:
+        assert np.mean((ours - y) ** 2) <= 1.1 * np.mean((theirs - y) ** 2)
+    else:
+        right = (ours.argmax(axis=1) == y).mean()
+        assert right >= (theirs.argmax(axis=1) == y).mean() - 0.03
+
+
+@pytest.mark.parametrize(("task", "classes"), TASKS)
+def test_the_model_is_saved_loaded_and_exported_as_any_other(
+    task: Task, classes: int | None
+) -> None:
+    import onnxruntime
+
+    x, y = rows(classes)
+    shared, _ = fitted(task, classes, x, y)
+    again = XGBOOST.load(XGBOOST.save(shared), classes=classes)
+    assert XGBOOST.predict(again, x).tobytes() == XGBOOST.predict(shared, x).tobytes()
+    session = onnxruntime.InferenceSession(XGBOOST.onnx(shared, width=5))
+    present = np.float32(np.nan_to_num(x))
+    (exported,) = session.run(None, {"features": present})
+    assert np.allclose(exported, XGBOOST.predict(shared, present), atol=1e-5)
+
+
+def test_rows_that_lack_a_class_are_fitted_without_it() -> None:
+    x, y = rows(3)
+    lacking = y != 1
+    shared, _ = fitted("classification", 3, x[lacking], y[lacking])
+    assert shared.seen == (0, 2)
+    assert (XGBOOST.predict(shared, x)[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"subsample": 0.5}, "subsample 0.5, since each process draws of its own rows: use 1"),
+        ({"booster": "dart"}, "booster 'dart': use 'gbtree'"),
+        ({"tree_method": "approx"}, "tree_method 'approx': use 'hist'"),
+        ({"objective": "reg:absoluteerror"}, "since each process finds leaves by its own rows"),
+    ],
+)
+def test_what_depends_on_who_has_which_rows_is_refused(params: Params, said: str) -> None:
+    why = XGBOOST.unparted(params, EXACT)
+    assert why is not None
+    assert said in why
+    assert XGBOOST.unparted(params, Train.model_validate({"mode": "allreduce"})) is None
+    with pytest.raises(Failed, match="xgboost: processes cannot share a fit with"):
+        fitted("regression", None, *rows(None), params)
+
+
+def test_trees_have_no_mean() -> None:
+    assert XGBOOST.unparted({}, Train.model_validate({"mode": "averaging"})) is not None
