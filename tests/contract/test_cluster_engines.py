@@ -280,11 +280,9 @@ class TestTFJobs(ClusterEngineContract):
     maker = TFJobs()
 
     @pytest.fixture(scope="class", autouse=True)
-    def operator(self) -> Iterator[None]:
+    def operator(self) -> None:
         if subprocess.run([OPERATOR, "up"], check=False).returncode:
             lacking("the Kubeflow training operator: see tests/cluster/platforms/training")
-        yield
-        subprocess.run([OPERATOR, "down"], check=True)
 
     def test_one_that_was_deleted_by_hand_comes_back_once_it_is_started_again(
         self, engine: ClusterEngine, hub: Hub, gang: GangRequest, cluster: Cluster

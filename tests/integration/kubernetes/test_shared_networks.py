@@ -47,11 +47,9 @@ def installed() -> Iterator[Installed]:
 
 
 @pytest.fixture(scope="module")
-def operator() -> Iterator[None]:
+def operator() -> None:
     if subprocess.run([OPERATOR, "up"], check=False).returncode:
         lacking("the Kubeflow training operator: see tests/cluster/platforms/training")
-    yield
-    subprocess.run([OPERATOR, "down"], check=True)
 
 
 @pytest.fixture(scope="module")
