@@ -280,7 +280,8 @@ class TestTFJobs(ClusterEngineContract):
     maker = TFJobs()
 
     @pytest.fixture(scope="class", autouse=True)
-    def operator(self) -> None:
+    @classmethod
+    def operator(cls) -> None:
         if subprocess.run([OPERATOR, "up"], check=False).returncode:
             lacking("the Kubeflow training operator: see tests/cluster/platforms/training")
 
