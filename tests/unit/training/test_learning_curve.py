@@ -71,6 +71,7 @@ def scored(
         train=None,
         job=no_job,
         gang=None,
+        spark=None,
         artifacts=Artifacts(str(folder)),
         by_epoch=by_epoch,
     )
