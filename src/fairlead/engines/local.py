@@ -52,6 +52,8 @@ class _Rank:
         return self.ended is not None
 
     def kill(self, reason: str = "", *, at_fault: bool = False) -> None:
+        if self.has_ended():  # its number may be that of another process by now
+            return
         if not self.reason:
             self.reason, self.at_fault = reason, at_fault
         with suppress(ProcessLookupError):

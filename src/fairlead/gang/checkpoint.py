@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,17 @@ _HEAD = "head"
 _OF_NETWORK = "network."
 MOST = 8 << 30
 """Bytes that the arrays of a checkpoint may have."""
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,  # its headers say that it is encrypted, or packed as nothing here can unpack
+    MemoryError,  # an array says that it is larger than the machine
+)
+"""What the libraries raise of a file that is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,5 +134,5 @@ def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
                 raise Corrupt(f"a checkpoint has {size} bytes of arrays; the most are {MOST}")
         with np.load(io.BytesIO(content), allow_pickle=False) as loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+    except _UNREADABLE as error:
         raise Corrupt(f"a checkpoint cannot be read: {error}") from error

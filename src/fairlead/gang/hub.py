@@ -208,6 +208,8 @@ class Hub:
                 self._drop(connection, str(error))
 
     def _flush(self, connection: Connection) -> None:
+        if connection not in self._connections:  # it ended with another of its gang
+            return
         try:
             connection.flush()
         except OSError as error:

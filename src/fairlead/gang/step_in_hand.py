@@ -61,9 +61,10 @@ class StepInHand:
         return [self._answers[number] for number in range(self.work.parts)]
 
     def fail(self, error: BaseException) -> None:
-        """End it with this error."""
-        self._error = error
-        self._over.set()
+        """End it with this error, unless it is over: its result may be in use."""
+        if not self.is_over:
+            self._error = error
+            self._over.set()
 
     def is_answered(self, number: int) -> bool:
         """Whether the part is."""

@@ -121,15 +121,21 @@ class GangDriver:
         with self._lock:
             self._stay()
             if self._ranks is not None:
-                self._timer = threading.Timer(self._idle, self.close)
-                self._timer.daemon = True
-                self._timer.start()
+                timer = threading.Timer(self._idle, lambda: self._end_idle(timer))
+                timer.daemon = True
+                self._timer = timer
+                timer.start()
 
     def close(self) -> None:
         """End the gang; a fit that is opened later starts another."""
         with self._lock:
             self._stay()
             self._end()
+
+    def _end_idle(self, timer: threading.Timer) -> None:
+        with self._lock:
+            if timer is self._timer:  # no fit was opened while it waited for the lock
+                self._end()
 
     def _end(self) -> None:
         self._ranks = None
