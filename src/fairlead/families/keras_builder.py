@@ -65,7 +65,7 @@ def loss_of(model: Any, task: Task, runtime: Runtime) -> tuple[Any, bool]:
     kind = type(loss)
     if kind.__name__ in known and kind is getattr(runtime.keras.losses, kind.__name__):
         return loss.call, bool(loss.get_config().get("from_logits"))
-    if getattr(loss, "__name__", "") in known.values():
+    if any(loss is getattr(runtime.keras.losses, name) for name in known.values()):
         return loss, False
     raise InvalidSpec(
         f"has the loss {_named(loss)}, and {task} is trained by {' or '.join(known)} "

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Corrupt, Unexportable
 from fairlead.families.keras_runtime import runtime
-from fairlead.families.onnx_graph import FEATURES, OPSET, finished, rename
+from fairlead.families.onnx_graph import FEATURES, OPSET, finished, inner_graphs, rename
 from fairlead.families.scikit import converting
 
 if TYPE_CHECKING:
@@ -84,11 +84,13 @@ class Scaling:
         center, factor = np.zeros(width), np.ones(width)
         if how == "standard":
             center, spread = _moments(x)
-            factor = 1 / _above_zero(spread)
+            factor = 1 / _above_rounding(spread, center)
         elif how == "range":
             largest = max(np.abs(block).max(initial=0.0) for block in blocks_of(x))
             factor = np.full(width, 1 / _above_zero(largest))
-        target = None if classes is not None else np.array([y.mean(), _above_zero(y.std())])
+        target = None
+        if classes is None:
+            target = np.array([y.mean(), _above_rounding(y.std(), y.mean())])
         return cls(
             center=center.astype(np.float32),
             factor=factor.astype(np.float32),
@@ -189,6 +191,18 @@ def _above_zero(spread: Any) -> Any:
     import numpy as np
 
     return np.where(spread > 0, spread, 1.0)
+
+
+def _above_rounding(spread: Any, mean: Any) -> Any:
+    """The spread; 1 where numbers are alike, of which rounding alone would leave one.
+
+    Numbers are float32 in the model: what lies below a bit of the mean is no spread there, either.
+    """
+    import numpy as np
+
+    floats = np.finfo(np.float32)
+    least = np.maximum(floats.eps * np.abs(mean), floats.tiny)
+    return np.where(spread > least, spread, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,12 +313,22 @@ def _numbered(graph: Any) -> str:
             names.setdefault(name, f"t{len(names)}")
     source = names[graph.output[0].name]
     rename(graph, lambda name: names.setdefault(name, f"t{len(names)}"))
-    for place, node in enumerate(graph.node):
+    for place, node in enumerate(_nodes(graph)):
         node.name = f"n{place}"
+        for inner in inner_graphs(node):
+            inner.name = f"g{place}"
     constants = sorted(graph.initializer, key=lambda tensor: int(tensor.name[1:]))
     graph.ClearField("initializer")
     graph.initializer.extend(constants)
     return source
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Every node, those of graphs inside others included."""
+    for node in graph.node:
+        yield node
+        for inner in inner_graphs(node):
+            yield from _nodes(inner)
 
 
 def _convert(trained: Trained, width: int) -> Any:
@@ -414,6 +438,8 @@ def untrusted(architecture: Any) -> str | None:
         module = architecture.get("module")
         if name in _CODE:
             return f"a {name} layer"
+        if not str(name).isidentifier():  # Keras finds `layers.Lambda` of keras, too
+            return f"{name!r}, which is no name of a class"
         if module not in _OWN and (module or name != _TENSOR):
             return f"{name!r} of {module or 'no module'}"
     return next((fault for one in architecture.values() if (fault := untrusted(one))), None)

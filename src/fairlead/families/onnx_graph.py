@@ -6,7 +6,7 @@ The nodes for the raw columns before the model are added by training/export.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fairlead.errors import Unexportable
@@ -64,12 +64,24 @@ def checked(content: bytes) -> bytes:
 
 
 def rename(graph: Any, names: Callable[[str], str]) -> None:
-    """Rename every tensor of a graph without graphs inside it, in place."""
+    """Rename every tensor of a graph and of those inside it, in place."""
     for node in graph.node:
         node.input[:] = [names(name) if name else name for name in node.input]
         node.output[:] = [names(name) if name else name for name in node.output]
+        for inner in inner_graphs(node):
+            rename(inner, names)
+            inner.ClearField("value_info")  # which says what a runtime finds out by itself
+            for value in (*inner.input, *inner.output):
+                value.name = names(value.name)
     for tensor in graph.initializer:
         tensor.name = names(tensor.name)
+
+
+def inner_graphs(node: Any) -> Iterator[Any]:
+    """The graphs inside a node: the body of a loop, the branches of a condition."""
+    for attribute in node.attribute:
+        yield from ([attribute.g] if attribute.HasField("g") else [])
+        yield from attribute.graphs
 
 
 def output_of(fitted: Fitted) -> Any:
@@ -128,10 +140,19 @@ def _keep_what_leads_to(source: str, graph: Any) -> None:
         if wanted.isdisjoint(graph.node[place].output):
             del graph.node[place]
         else:
-            wanted.update(graph.node[place].input)
+            wanted.update(_used(graph.node[place]))
     for place in reversed(range(len(graph.initializer))):
         if graph.initializer[place].name not in wanted:
             del graph.initializer[place]
+
+
+def _used(node: Any) -> Iterator[str]:
+    """The tensors that a node depends on; of graphs inside it their own as well."""
+    yield from node.input
+    for inner in inner_graphs(node):
+        yield from (value.name for value in inner.output)
+        for each in inner.node:
+            yield from _used(each)
 
 
 # ---- links ------------------------------------------------------------------------------------
