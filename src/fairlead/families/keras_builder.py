@@ -32,6 +32,8 @@ _LOSSES: Mapping[Task, Mapping[str, str]] = {
     },
 }
 """Losses whose outputs are predictions, by class and by function."""
+_MEANS = {"sum_over_batch_size", "mean", "mean_with_sample_weight"}
+"""Reductions of a loss that are the mean of rows where none has a weight."""
 
 
 def build(user: Reference, params: Params, signature: NetworkSignature, runtime: Runtime) -> Any:
@@ -138,6 +140,9 @@ def _compiled(model: Any, signature: NetworkSignature, runtime: Runtime) -> Iter
         yield "gives a model that is not compiled: call model.compile(optimizer=..., loss=...)"
     if model.optimizer.use_ema or hasattr(model.optimizer, "inner_optimizer"):
         yield "has an optimizer that wraps or averages weights: use a plain one"
+    if int(model.optimizer.iterations.numpy()):
+        yield "gives a model that was trained before: let it make a new one each time"
+    yield from _unheeded(model, runtime)
     try:
         _, logits = loss_of(model, signature.task, runtime)
     except (InvalidSpec, ValueError) as error:
@@ -150,6 +155,18 @@ def _compiled(model: Any, signature: NetworkSignature, runtime: Runtime) -> Iter
                 "gives no probabilities: end it with activation 'softmax', or compile it with "
                 "SparseCategoricalCrossentropy(from_logits=True)"
             )
+
+
+def _unheeded(model: Any, runtime: Runtime) -> Iterator[str]:
+    """What a model is compiled with and steps do not heed: they take the mean of all rows."""
+    if (model.get_compile_config() or {}).get("loss_weights"):
+        yield "is compiled with loss_weights, and has one loss: leave them out"
+    loss = model.loss
+    if isinstance(loss, runtime.keras.losses.Loss):
+        if loss.reduction not in _MEANS:
+            yield f"has a loss of reduction {loss.reduction!r}, and steps take the mean of rows"
+        if loss.get_config().get("ignore_class") is not None:
+            yield "has a loss with ignore_class, and each row counts: leave rows out of the data"
 
 
 def _named(value: Any) -> str:

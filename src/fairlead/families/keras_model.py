@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Corrupt, Unexportable
 from fairlead.families.keras_runtime import runtime
-from fairlead.families.onnx_graph import FEATURES, OPSET, finished, inner_graphs, rename
+from fairlead.families.onnx_graph import FEATURES, OPSET, finished, inner_graphs, rename, settle
 from fairlead.families.scikit import converting
 
 if TYPE_CHECKING:
@@ -307,6 +307,9 @@ def exported(family: str, fitted: Fitted, width: int) -> bytes:
 
 def _numbered(graph: Any) -> str:
     """Name tensors and nodes by their place, for tf2onnx counts on, and tell the output's name."""
+    for node in _nodes(graph):
+        for inner in inner_graphs(node):
+            settle(inner)
     names = {FEATURES: FEATURES}
     for node in graph.node:
         for name in (*node.input, *node.output):
@@ -317,10 +320,15 @@ def _numbered(graph: Any) -> str:
         node.name = f"n{place}"
         for inner in inner_graphs(node):
             inner.name = f"g{place}"
+            _sort_constants(inner)
+    _sort_constants(graph)
+    return source
+
+
+def _sort_constants(graph: Any) -> None:
     constants = sorted(graph.initializer, key=lambda tensor: int(tensor.name[1:]))
     graph.ClearField("initializer")
     graph.initializer.extend(constants)
-    return source
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

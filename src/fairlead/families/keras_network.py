@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fairlead.errors import Corrupt, Diverged
+from fairlead.errors import Corrupt, Diverged, Failed
 from fairlead.families.keras_model import ScaledRows
 from fairlead.families.keras_schedule import Schedule, draw
 from fairlead.gang.network import StepResult
@@ -162,6 +162,12 @@ class KerasNetwork:
 
     def advance(self, work: Work, total: Vector) -> StepResult:
         """Take the step."""
+        if len(total) != len(work.state) + _COUNTS:
+            raise Failed(
+                f"step {work.step}: parts were answered with {len(total)} numbers, and the model "
+                f"has {len(work.state) + _COUNTS}; all ranks need the same versions of Fairlead, "
+                "Keras and TensorFlow"
+            )
         rows = total[-1]
         self._refuse_infinite(work.step, float(total[-_COUNTS] / rows), total)
         self._hold(work.state)

@@ -6,7 +6,8 @@ The nodes for the raw columns before the model are added by training/export.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fairlead.errors import Unexportable
@@ -73,8 +74,67 @@ def rename(graph: Any, names: Callable[[str], str]) -> None:
             inner.ClearField("value_info")  # which says what a runtime finds out by itself
             for value in (*inner.input, *inner.output):
                 value.name = names(value.name)
+                for size in value.type.tensor_type.shape.dim:
+                    size.ClearField("dim_param")
     for tensor in graph.initializer:
         tensor.name = names(tensor.name)
+
+
+def settle(graph: Any) -> None:
+    """Have a graph inside another be one of the many that say the same, in place.
+
+    Converters name and order tensors by what they converted before, and give some on unchanged.
+    """
+    same = _unchanged(graph)
+    nodes = [copy.deepcopy(node) for node in graph.node if node.op_type != "Identity"]
+    for node in nodes:
+        node.ClearField("domain")
+        node.input[:] = [same.get(name, name) for name in node.input]
+        for inner in inner_graphs(node):
+            rename(inner, lambda name: same.get(name, name))
+    nodes += _given(graph, nodes, same)
+    ordered = _in_order(nodes, [value.name for value in graph.output])
+    graph.ClearField("node")
+    graph.node.extend(ordered)
+
+
+def _unchanged(graph: Any) -> Mapping[str, str]:
+    """The tensor that each is which is given on unchanged."""
+    same: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type == "Identity":
+            same[node.output[0]] = same.get(node.input[0], node.input[0])
+    return same
+
+
+def _given(graph: Any, nodes: Sequence[Any], same: Mapping[str, str]) -> Iterator[Any]:
+    """Give each tensor once, and further ones, or those from outside, as copies."""
+    from onnx import helper
+
+    own = {value.name for value in graph.input} | {name for one in nodes for name in one.output}
+    for place, value in enumerate(graph.output):
+        name = same.get(value.name, value.name)
+        value.name = name if name in own else f"{name}__{place}"
+        own.discard(name)
+        if value.name != name:
+            yield helper.make_node("Identity", [name], [value.name])
+
+
+def _in_order(nodes: Sequence[Any], outputs: Sequence[str]) -> Sequence[Any]:
+    """The nodes by what the outputs need and nothing else: neither names nor places decide."""
+    makers = {name: node for node in nodes for name in node.output}
+    ordered: dict[str, Any] = {}
+
+    def visit(name: str) -> None:
+        node = makers.get(name)
+        if node is not None and node.output[0] not in ordered:
+            for needed in _used(node):
+                visit(needed)
+            ordered[node.output[0]] = node
+
+    for name in outputs:
+        visit(name)
+    return list(ordered.values())
 
 
 def inner_graphs(node: Any) -> Iterator[Any]:

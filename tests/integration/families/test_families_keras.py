@@ -68,6 +68,15 @@ def test_who_computes_a_part_changes_no_bit(params: dict[str, Any], train: Train
     assert bits(alone) == bits(shared)
 
 
+@pytest.mark.parametrize("train", [EXACT, AVERAGING], ids=["exact", "averaging"])
+def test_answers_of_another_model_are_refused(train: Train) -> None:
+    driver = network(train=train)
+    work = driver.next()
+    for numbers in (4, len(work.state) + 2):
+        with pytest.raises(Failed, match=f"answered with {numbers} numbers"):
+            driver.advance(work, np.ones(numbers, np.float32))
+
+
 @pytest.mark.parametrize("params", [MLP, CONV], ids=["mlp", "conv"])
 @pytest.mark.parametrize("train", [EXACT, AVERAGING], ids=["exact", "averaging"])
 def test_a_restored_fit_goes_on_to_the_same_bits(params: dict[str, Any], train: Train) -> None:

@@ -50,6 +50,14 @@ def build(signature, units=8, loss="huber"):
     model.compile(optimizer="adam", loss=loss)
     return model
 """
+RECURRENT = f"""{HEAD}
+def build(signature):
+    sequence = [L.Reshape((8, 8)), L.GRU(4, dropout=0.1), L.Dense(signature.outputs)]
+    model = keras.Sequential([keras.Input(signature.shape), *sequence])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer="adam", loss=loss)
+    return model
+"""
 PLAIN = "    model = keras.Sequential([keras.Input(signature.shape), L.Dense(10)])\n"
 SPARSE = "'sparse_categorical_crossentropy'"
 COMPILED = """
@@ -82,6 +90,24 @@ def test_the_model_of_a_function_is_trained_saved_and_exported(tmp_path: Path, s
     again = found.load(found.save(fitted), classes=10)
     assert np.array_equal(found.predict(again, X), predicted)
     assert found.onnx(again, width=64) == found.onnx(fitted, width=64)
+
+
+def test_a_recurrent_network_is_exported_with_its_loops(tmp_path: Path) -> None:
+    from onnxruntime import InferenceSession
+
+    found = family(tmp_path, RECURRENT)
+    fitted = fit(found, {"epochs": 1, "batch": 100})
+    content = found.onnx(fitted, width=64)
+    assert found.onnx(fitted, width=64) == content
+    predicted = InferenceSession(content).run(None, {"features": X[:20].astype(np.float32)})[0]
+    assert predicted == pytest.approx(found.predict(fitted, X[:20]), abs=1e-5)
+
+
+def test_a_model_that_was_trained_before_is_refused(tmp_path: Path) -> None:
+    found = family(tmp_path, BY_NAME + "\n\nfrom functools import cache\nbuild = cache(build)\n")
+    fit(found, {"units": 4, "epochs": 1})
+    with pytest.raises(InvalidSpec, match="gives a model that was trained before"):
+        fit(found, {"units": 4, "epochs": 1})
 
 
 def test_amounts_are_predicted_in_their_own_unit(tmp_path: Path) -> None:
@@ -183,12 +209,29 @@ def test_a_worker_needs_no_file(tmp_path: Path) -> None:
             "has the loss 'mean_squared_error', and classification is trained by Sparse",
         ),
         (
+            f"{PLAIN}    def {SPARSE[1:-1]}(y, p): return keras.ops.mean(p)\n"
+            + COMPILED.replace("keras.losses.SparseCategoricalCrossentropy(True)", SPARSE[1:-1]),
+            "has the loss 'sparse_categorical_crossentropy', and classification is trained by",
+        ),
+        (
             f"{PLAIN}    model.compile(optimizer='adam', loss='msee')\n    return model\n",
             "Could not interpret loss identifier: msee",
         ),
         (
             PLAIN + COMPILED.replace("keras.losses.SparseCategoricalCrossentropy(True)", SPARSE),
             "gives no probabilities",
+        ),
+        (
+            PLAIN + COMPILED.replace("(True))", "(True), loss_weights=[0.5])"),
+            "is compiled with loss_weights",
+        ),
+        (
+            PLAIN + COMPILED.replace("(True)", "(True, reduction='sum')"),
+            "has a loss of reduction 'sum'",
+        ),
+        (
+            PLAIN + COMPILED.replace("(True)", "(True, ignore_class=0)"),
+            "has a loss with ignore_class",
         ),
         (
             PLAIN + COMPILED.replace('"adam"', "keras.optimizers.Adam(use_ema=True)"),
