@@ -82,6 +82,7 @@ class EngineGang:
         self._handle = engine.start(request)
         self._known: set[RankStatus] = set()
         self._ends = Ends()
+        self._is_short = False  # ranks ended that could not be started again yet
         self._answers = 0
         self._polled = time.monotonic()
 
@@ -119,8 +120,10 @@ class EngineGang:
             self._ends = counted(self._ends, new, answered=answered)
             if new and self._ends.is_hopeless(self._request.ranks):
                 raise Failed(self._reason(new[-1]))
-            if new:
+            self._is_short = self._is_short or bool(new)
+            if self._is_short:
                 self._engine.start(self._request)
+                self._is_short = False
 
     def _poll_sometimes(self) -> None:
         if time.monotonic() - self._polled > _POLL:
