@@ -8,7 +8,6 @@ the end of each epoch. Other families are fitted afresh.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -43,16 +42,22 @@ def _untold(_: FitProgress) -> None:
     """Nobody wants to know."""
 
 
+def _unnoted(_: str) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitChannel:
     """What the attempt at a task has to do with the outside while it fits.
 
     Args:
         report: Told how far it is.
+        note: Told in a line what a person should know of it.
         checkpoint: The artefact that an earlier attempt left.
     """
 
     report: Callable[[FitProgress], None] = _untold
+    note: Callable[[str], None] = _unnoted
     checkpoint: Digest | None = None
 
 
@@ -92,7 +97,7 @@ class TaskFits:
     def __init__(self, setting: TaskSetting, channel: FitChannel) -> None:
         self._setting = setting
         self._channel = channel
-        self._left = _left(channel.checkpoint, setting)
+        self._left = _left(channel, setting)
         self._trials: tuple[Trial, ...] = ()
         self._folds: list[tuple[Judged, ...]] = []
         self._curve: LearningCurve | None = None
@@ -209,9 +214,13 @@ class TaskFits:
         try:
             network.restore(left.arrays)
         except Corrupt as error:
-            _say(f"{error}; the fit starts anew")
+            self._channel.note(f"{error}; the fit starts anew")
         else:
             self._take_up(left)
+            work = network.next()
+            self._channel.note(
+                f"the fit goes on at step {work.step}" if work else "the fit was over"
+            )
 
     def _take_up(self, left: Checkpoint) -> None:
         if self._curve is not None:
@@ -231,20 +240,16 @@ class TaskFits:
         return FitPlace(study=self._setting.study, trials=numbers, fold=fold)
 
 
-def _left(digest: Digest | None, setting: TaskSetting) -> Checkpoint | None:
+def _left(channel: FitChannel, setting: TaskSetting) -> Checkpoint | None:
     """The checkpoint of an earlier attempt, as far as it can be used."""
-    if digest is None:
+    if channel.checkpoint is None:
         return None
     try:
-        left = checkpoints.load(setting.artifacts.get(digest))
+        left = checkpoints.load(setting.artifacts.get(channel.checkpoint))
     except Corrupt as error:
-        _say(f"{error}; the fit starts anew")
+        channel.note(f"{error}; the fit starts anew")
         return None
     return left if left.place.study == setting.study else None
-
-
-def _say(line: str) -> None:
-    print(f"checkpoint: {line}", file=sys.stderr, flush=True)  # noqa: T201 - the worker's log
 
 
 class _Keeping:
@@ -252,10 +257,11 @@ class _Keeping:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._last = time.monotonic()
+        self._last: float | None = None  # of the first step: processes may take long to start
 
     def is_due(self) -> bool:
         now = time.monotonic()
+        self._last = self._last or now
         if now - self._last < self._seconds:
             return False
         self._last = now

@@ -33,11 +33,13 @@ from fairlead.worker.messages import (
     CheckFamilies,
     FamiliesChecked,
     FitProgressed,
+    Noted,
     OpenStudy,
     Raised,
     Refitted,
     StudyReady,
     TaskRequest,
+    Told,
     TrialsScored,
     decode,
     encode,
@@ -50,7 +52,7 @@ def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: i
     Args:
         descriptor: File descriptor of the connection to the worker.
         artifacts: URL of the artefact store.
-        cache: Folder of local copies of artefacts.
+        cache: Folder of local copies of artefacts, in the home folder.
         cache_size: Bytes that these may have.
         parent: Process id of the worker; when it dies, so does this process.
     """
@@ -60,7 +62,13 @@ def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: i
     with (
         socket.socket(fileno=descriptor) as connection,
         connection.makefile("rb") as requests,
-        contextlib.closing(StudySession(store, tell=partial(_tell, connection, me))) as session,
+        contextlib.closing(
+            StudySession(
+                store,
+                tell=partial(_tell, connection, me),
+                logs=Path(cache).parent / "logs",
+            )
+        ) as session,
     ):
         for line in requests:
             for answer in _answers(session, line):
@@ -72,7 +80,7 @@ def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: i
                     return  # nobody waits for it any more
 
 
-def _tell(connection: socket.socket, process: int, message: FitProgressed) -> None:
+def _tell(connection: socket.socket, process: int, message: Told) -> None:
     if os.getpid() == process:  # no fork that the model's code made speaks for it
         connection.sendall(encode(message))
 
@@ -99,12 +107,14 @@ class StudySession:
 
     Args:
         artifacts: Where what it needs is, and where goes what it makes.
-        tell: Called with how far a fit is, while it goes on.
+        tell: Called with how far a fit is, while it goes on, and what is to be known of it.
+        logs: Folder of what the processes print that share its fits.
     """
 
-    def __init__(self, artifacts: Artifacts, *, tell: Callable[[FitProgressed], None]) -> None:
+    def __init__(self, artifacts: Artifacts, *, tell: Callable[[Told], None], logs: Path) -> None:
         self.artifacts = artifacts
         self._tell = tell
+        self._logs = logs
         self._gang: GangDriver | None = None
         self._current: tuple[str, StudyContext] | None = None  # the study's id, and the study
         self._folds = False  # whether its folds are prepared, which a refit does without
@@ -139,9 +149,18 @@ class StudySession:
         self._current = (request.study, context)
         train = context.spec.train
         if train is not None and train.is_shared:
-            self._gang = GangDriver(_ranks(train, context.recipe.threads, self.artifacts))
+            self._gang = GangDriver(self._ranks(train, context.recipe.threads))
             context.gang = self._gang.open
             context.spark = self._gang.on_spark if train.engine == "spark" else None
+
+    def _ranks(self, train: Train, threads: int) -> DriverSetting:
+        return DriverSetting(
+            train=train,
+            threads=threads,
+            artifacts=self.artifacts.root,
+            logs=self._logs,
+            environ=settings.reaching_stores(os.environ),
+        )
 
     def close(self) -> None:
         """Have no study open, and no processes that share its fits."""
@@ -172,17 +191,10 @@ class StudySession:
         def report(progress: FitProgress) -> None:
             self._tell(FitProgressed(token=request.token, progress=progress))
 
-        return FitChannel(report=report, checkpoint=request.checkpoint)
+        def note(line: str) -> None:
+            self._tell(Noted(token=request.token, text=line))
 
-
-def _ranks(train: Train, threads: int, artifacts: Artifacts) -> DriverSetting:
-    return DriverSetting(
-        train=train,
-        threads=threads,
-        artifacts=artifacts.root,
-        logs=settings.from_environment(os.environ).logs,
-        environ=settings.reaching_stores(os.environ),
-    )
+        return FitChannel(report=report, note=note, checkpoint=request.checkpoint)
 
 
 def _check(request: CheckFamilies) -> FamiliesChecked:

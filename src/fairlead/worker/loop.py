@@ -420,6 +420,9 @@ class Worker:
 
     def _with_told(self, claim: Claim, attempt: Attempt, child: Child) -> Attempt:
         """The attempt with what its child has told since; what it tells late of another is none."""
+        for noted in child.notes():
+            if noted.token == attempt.token:
+                self.note(f"{_of(claim)}: {noted.text}")
         told = child.told()
         if told is None or told.token != attempt.token:
             return attempt

@@ -81,6 +81,14 @@ class Began:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Noted:
+    """From the child: what a person should know of the attempt, a line for the worker's log."""
+
+    token: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FitProgressed:
     """From the child: how far a fit of the task is. It may come at any rate, and ends nothing."""
 
@@ -115,7 +123,8 @@ class Raised:
 
 Request: TypeAlias = OpenStudy | TaskRequest | CheckFamilies
 Answer: TypeAlias = FamiliesChecked | StudyReady | Began | TrialsScored | Refitted | Raised
-Message: TypeAlias = Request | Answer | FitProgressed
+Told: TypeAlias = FitProgressed | Noted
+Message: TypeAlias = Request | Answer | Told
 
 
 def encode(message: Message) -> bytes:
@@ -169,6 +178,7 @@ _DECODERS: Mapping[str, Callable[[dict[str, Any]], Message]] = {
     "StudyReady": lambda fields: StudyReady(**fields),
     "Began": lambda fields: Began(**fields),
     "FitProgressed": _fit_progressed,
+    "Noted": lambda fields: Noted(**fields),
     "TrialsScored": _trials_scored,
     "Refitted": lambda fields: Refitted(**fields),
     "Raised": lambda fields: Raised(**fields),

@@ -23,7 +23,7 @@ from multiprocessing.connection import wait
 from fairlead.machine import threads_of_libraries
 from fairlead.records import CacheFolder
 from fairlead.worker.forkserver import ArtifactStore, ForkedProcess
-from fairlead.worker.messages import Answer, FitProgressed, Request, decode, encode
+from fairlead.worker.messages import Answer, FitProgressed, Noted, Request, decode, encode
 
 PROGRAM = "fairlead.worker.child"
 """The module of a child that is a program of its own."""
@@ -32,6 +32,7 @@ _TAIL = 16 << 10
 _CHUNK = 1 << 16
 _CHUNKS = 64
 """How many are read at a time: who writes without end does not keep its worker from its lease."""
+_NOTES = 16
 _SEND = 60.0
 """Seconds that an idle child may take to read a request."""
 
@@ -154,6 +155,7 @@ class Child:
         self._read = b""
         self._answers: deque[Answer] = deque()
         self._told: FitProgressed | None = None
+        self._notes: deque[Noted] = deque(maxlen=_NOTES)
         self._tail = Tail(FileIO(reading))
 
     def send(self, request: Request) -> None:
@@ -194,6 +196,8 @@ class Child:
                 return
             if isinstance(message, FitProgressed):
                 self._told = newer(self._told, message)
+            elif isinstance(message, Noted):
+                self._notes.append(message)
             elif not isinstance(message, Request):
                 self._answers.append(message)
 
@@ -201,6 +205,12 @@ class Child:
         """What it told last of a fit, once: with the last checkpoint of all that it told since."""
         told, self._told = self._told, None
         return told
+
+    def notes(self) -> Sequence[Noted]:
+        """What it noted since this was asked last: the last few lines."""
+        notes = tuple(self._notes)
+        self._notes.clear()
+        return notes
 
     def _receive(self) -> None:
         with contextlib.suppress(BlockingIOError):
