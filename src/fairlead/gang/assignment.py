@@ -30,6 +30,7 @@ class Patience:
         hung: A rank that still computes what others have answered is given up after so long, or
             later, where parts take that long.
         greeting: For the proof that a new connection is a rank.
+        refused: For one that can open the fit, where all that are there cannot.
     """
 
     quiet: float = 3.0
@@ -39,6 +40,7 @@ class Patience:
     times: float = 4.0
     hung: float = 120.0
     greeting: float = 10.0
+    refused: float = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)

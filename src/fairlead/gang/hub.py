@@ -76,7 +76,8 @@ class Hub:
         self.answers = 0  # parts that were answered in its life
         self._job: messages.Open | None = None
         self._jobs = 0
-        self._unopenable: Failed | None = None  # why ranks cannot open the fit
+        self._refusals: dict[int, str] = {}  # why ranks cannot open the fit
+        self._hopeless: float | None = None  # since when none that is there can
         self._step: StepInHand | None = None
         self._connections: set[Connection] = set()
         self._alive: tuple[messages.Hello, ...] = ()
@@ -172,6 +173,7 @@ class Hub:
             else:
                 key.data()
         self._give_up()
+        self._judge_refusals()
         self._bring_together()
         self._hand_out()
         for connection in tuple(self._connections):
@@ -298,8 +300,7 @@ class Hub:
             if self._collective is not None:  # the others wait for its sums
                 raise ConnectionError(f"it raised an exception: {fault.reason}")
         elif self._job is not None and self._job.job == fault.job:
-            self._unopenable = Failed(fault.reason)
-            self._fail_unopenable()
+            self._refusals[connection.rank] = fault.reason
 
     # ---- ranks that find each other ----------------------------------------------------------
 
@@ -345,6 +346,16 @@ class Hub:
             elif self._is_stale(one.computing, before=now - hung):
                 self._drop(one, f"it has computed what nobody needs for {hung:.0f} s")
 
+    def _judge_refusals(self) -> None:
+        """Fail a step that no rank can open the fit of: a single one may have its own reason."""
+        ranks = [one.rank for one in self._members()]
+        if not ranks or not self._refusals.keys() >= {*ranks}:
+            self._hopeless = None
+            return
+        self._hopeless = self._hopeless or time.monotonic()
+        if self._step and time.monotonic() - self._hopeless > self._patience.refused:
+            self._step.fail(Failed(self._refusals[ranks[0]]))
+
     def _is_stale(self, computing: Computing | None, *, before: float) -> bool:
         """Whether something has been computed since before that time, and nobody needs it."""
         if computing is None or computing.since > before:
@@ -370,18 +381,13 @@ class Hub:
 
     def _open(self, job: messages.Open) -> None:
         self._job = job
-        self._unopenable = None
+        self._refusals, self._hopeless = {}, None
         self._seconds.clear()
         for one in self._members() if self._is_together else ():
             one.tell(job)
 
     def _begin(self, step: StepInHand) -> None:
         self._step = step
-        self._fail_unopenable()
-
-    def _fail_unopenable(self) -> None:
-        if self._step is not None and self._unopenable is not None:
-            self._step.fail(self._unopenable)
 
     def _abandon(self, step: StepInHand) -> None:
         step.fail(Failed("nobody waits for it any more"))

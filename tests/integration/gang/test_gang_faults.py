@@ -210,6 +210,15 @@ def test_what_a_fit_cannot_be_opened_for_is_said(study: SharedStudy, tmp_path: P
             study.train(study.fit(), local.gang)
 
 
+def test_one_rank_that_cannot_open_the_fit_leaves_it_to_the_others(
+    study: SharedStudy, tmp_path: Path
+) -> None:
+    job = study.fit(fault="open on rank 0")
+    with local_gang(study, tmp_path) as local:
+        local.gang.open(job)
+        assert study.train(job, local.gang) == study.train(job, None)
+
+
 def test_what_a_part_raises_is_said_and_the_gang_goes_on(
     study: SharedStudy, alone: str, tmp_path: Path
 ) -> None:
