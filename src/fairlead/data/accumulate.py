@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 from fairlead.data import assemble
 from fairlead.data.cells import coded, texts
 from fairlead.data.fingerprint import Fingerprint, row_hashes
-from fairlead.data.frame import Cells, Frame
-from fairlead.data.parquet_folder import ParquetFolder
+from fairlead.data.frame import Cells, Frame, Parts
 from fairlead.data.scratch import ArrayFile, Scratch
 from fairlead.data.table import Features, Table
 from fairlead.data.target import (
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 16
 
 
-def table_of(folder: ParquetFolder, data: Data, *, scratch: Scratch, memory: int) -> Table:
+def table_of(folder: Parts, data: Data, *, scratch: Scratch, memory: int) -> Table:
     """Read the files of a folder.
 
     Args:
@@ -105,7 +104,7 @@ class _Arrays:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
-    folder: ParquetFolder
+    folder: Parts
     data: Data
     layout: assemble.Layout
     memory: int

@@ -242,6 +242,9 @@ def _has_data(member: str) -> bool:
 
 def _undecided(members: Sequence[str], name: str) -> InvalidData:
     names = ", ".join(map(repr, members[:5])) or "none"
+    images = any(member.lower().endswith(".png") for member in members)
+    unpacked = "; images are read from a folder: unpack it and name that" if images else ""
     return InvalidData(
-        f"data.source: {name!r} must hold one data file ({', '.join(_DATA)}); it holds {names}"
+        f"data.source: {name!r} must hold one data file ({', '.join(_DATA)}); it holds "
+        f"{names}{unpacked}"
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias
 
 from fairlead.data.dialect import PLAIN, Dialect
 from fairlead.data.lexicon import EMPTY
@@ -50,7 +51,12 @@ class Frame:
 
     def __getitem__(self, name: str) -> Cells:
         """The cells of the column of this name."""
-        return self.cells[self.names.index(name)]
+        return self.cells[self._places[name]]
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        """Where the first column of each name is: an image has thousands."""
+        return {name: at for at, name in reversed([*enumerate(self.names)])}
 
     @property
     def spelling(self) -> Dialect:
@@ -70,6 +76,28 @@ class Frame:
     def renamed(self, names: Sequence[str]) -> Frame:
         """The same cells under other names."""
         return replace(self, names=tuple(names))
+
+
+class Parts(Protocol):
+    """Rows that lie in several files, and are read in parts."""
+
+    @property
+    def rows(self) -> int:
+        """Of all files."""
+
+    def first(self, memory: int) -> Frame:
+        """Some of the first rows, with all columns; none where there are none."""
+
+    def frames(self, names: Sequence[str], *, memory: int) -> Iterator[Frame]:
+        """All rows in parts, in order.
+
+        Args:
+            names: The columns that are wanted.
+            memory: Bytes that a part may take, with all that is made of it.
+
+        Raises:
+            InvalidData: A file is not what it must be.
+        """
 
 
 def named(

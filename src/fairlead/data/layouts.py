@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-Format: TypeAlias = Literal["csv", "tsv", "parquet", "jsonl", "statlib", "uci", "idx"]
+Format: TypeAlias = Literal["csv", "tsv", "parquet", "jsonl", "statlib", "uci", "idx", "png"]
 Records: TypeAlias = Sequence[Sequence[str]]
 
 _BLANKS = re.compile(r'"([^"]*)"|(\S+)')
@@ -46,14 +46,14 @@ def format_of(content: bytes, name: str) -> Format:
     """Tell a file's format by its content, and by its name where the content leaves it open."""
     if content.startswith(b"PAR1") or name.endswith((".parquet", ".pq")):
         return "parquet"
+    if content.startswith(b"\x89PNG"):
+        return "png"
     if content.startswith(b"\x00\x00") or name.endswith("-ubyte"):
         return "idx"
     if name.endswith((".jsonl", ".ndjson", ".json")) or begins_as_json(content):
         return "jsonl"
-    if name.endswith((".tsv", ".tab")):
-        return "tsv"
-    if name.endswith(".csv"):
-        return "csv"
+    if name.endswith((".tsv", ".tab", ".csv")):
+        return "csv" if name.endswith(".csv") else "tsv"
     return format_of_text(content)
 
 

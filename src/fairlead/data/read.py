@@ -2,8 +2,8 @@
 
 Find the bytes (source.py), unpack them (archive.py), parse them into a frame (delimited.py,
 layouts.py) as the file is written (dialect.py), and assemble the table (assemble.py), or say what
-would read it (suggestions.py). A folder of files (parquet_folder.py) is read in parts, by the same
-rules (accumulate.py).
+would read it (suggestions.py). A folder of files (parquet_folder.py, png_folder.py) is read in
+parts, by the same rules (accumulate.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fairlead.data import delimited, layouts
+from fairlead.data import delimited, layouts, parquet_folder, png_folder
 from fairlead.data.accumulate import table_of
 from fairlead.data.archive import File, refuse_binary, unpack
 from fairlead.data.assemble import assemble, check_missing
@@ -24,7 +24,6 @@ from fairlead.data.dialect import Dialect
 from fairlead.data.download import Progress
 from fairlead.data.frame import Frame
 from fairlead.data.layouts import Format, format_of
-from fairlead.data.parquet_folder import folder_of
 from fairlead.data.scratch import Scratch
 from fairlead.data.source import Place, fetch, labels_of, name_of, place_of, place_of_entry
 from fairlead.data.table import Table
@@ -77,18 +76,21 @@ def read(data: Data, *, base: Path, settings: Settings, progress: Progress | Non
 
 
 def _of_folder(place: Path, data: Data, settings: Settings) -> Table:
-    if data.format not in {"auto", "parquet"}:
+    if data.format not in {"auto", "parquet", "png"}:
         raise InvalidSpec(
             f"data.format: {data.format!r} is of a file, and {str(place)!r} is a folder: of a "
-            "folder, Parquet files are read; leave it out"
+            "folder, Parquet files are read, or PNG images by class; leave it out"
         )
     if data.digest is not None:
         raise InvalidSpec(
             f"data.digest: it is of a file, and {str(place)!r} is a folder; leave it out"
         )
-    folder = folder_of(place)
     scratch, memory = Scratch(settings.reading), settings.memory_for_data
-    return table_of(folder, data, scratch=scratch, memory=memory)
+    if data.format == "png" or (data.format == "auto" and png_folder.holds_images(place)):
+        images = png_folder.folder_of(place, target=data.target)
+        labelled = data.model_copy(update={"target": images.target})
+        return table_of(images, labelled, scratch=scratch, memory=memory)
+    return table_of(parquet_folder.folder_of(place), data, scratch=scratch, memory=memory)
 
 
 def reference(entry: Entry, settings: Settings) -> Table | None:
@@ -189,6 +191,11 @@ def _frame(
     form = format_of(file.content, file.name.lower()) if data.format == "auto" else data.format
     if form == "idx":
         return layouts.idx(file.content, _labels(place, settings, progress, limit))
+    if form == "png":
+        raise InvalidSpec(
+            f"data.source: {name_of(place)!r} is one file, and images are read from a folder of "
+            "folders by class (cat/1.png, dog/1.png): name that"
+        )
     if form == "parquet":
         return layouts.parquet(file.content, limit=limit)
     dialect = Dialect.of(data)

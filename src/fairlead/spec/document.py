@@ -256,19 +256,24 @@ class Data(_Section):
     """Where the rows come from and how they are read."""
 
     source: Line = Field(
-        description="a catalog name, a path (relative to the spec) of a file or of a folder of "
-        "Parquet files, or an https:// URL",
+        description="a catalog name, a path (relative to the spec) of a file, of a folder of "
+        "Parquet files or of PNG images by class, or an https:// URL",
         examples=["boston", "california", "diabetes", "digits", "mnist", "rows.csv"],
     )
     target: Line | None = Field(
-        default=None, description="the column to predict; a catalog name has its own"
+        default=None,
+        description="the column to predict; a catalog name and images have their own",
     )
     task: Literal["auto", "regression", "classification"] = Field(
         default="auto",
         description="auto: classification where the target is text",
     )
-    format: Literal["auto", "csv", "tsv", "parquet", "jsonl", "statlib", "uci", "idx"] = Field(
-        default="auto", description="layout of the file; auto: by its name and its beginning"
+    format: Literal["auto", "csv", "tsv", "parquet", "jsonl", "statlib", "uci", "idx", "png"] = (
+        Field(
+            default="auto",
+            description="layout of the file; png: of a folder of images; "
+            "auto: by its name and its beginning",
+        )
     )
     separator: Separator = Field(
         default="auto",
