@@ -34,6 +34,7 @@ TARGET = "label"
 """What the column of classes is called where the spec names no target."""
 
 _SUFFIX, _OF_TABLES = ".png", (".parquet", ".pq")
+_OF_IMAGES = (_SUFFIX, ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _LEVELS = 2  # that are looked into to tell a folder of images from others
 _MOST_NUMBERS = 1 << 18  # of an image: each is a column
 _MOST_BYTES = 64 << 20  # of a file
@@ -155,7 +156,7 @@ class PngFolder:
 
 
 def holds_images(path: Path, levels: int = _LEVELS) -> bool:
-    """Whether a folder, or one within it, has PNG files; not where it has Parquet files.
+    """Whether a folder, or one within it, has images of any format; not where it has Parquet files.
 
     Raises:
         InvalidData: It cannot be read.
@@ -164,7 +165,8 @@ def holds_images(path: Path, levels: int = _LEVELS) -> bool:
     if any(entry.name.endswith(_OF_TABLES) for entry in found):
         return False
     return any(
-        _is_png(entry) or (levels and entry.is_dir() and holds_images(Path(entry), levels - 1))
+        entry.name.lower().endswith(_OF_IMAGES)
+        or (levels and entry.is_dir() and holds_images(Path(entry), levels - 1))
         for entry in found
     )
 
@@ -248,10 +250,11 @@ def _images(folder: Path) -> Sequence[Image]:
     found = _visible(folder)
     for entry in found:
         if not _is_png(entry):
-            within = f"; name {str(folder)!r} itself if it has the classes" * entry.is_dir()
+            itself = f"name {str(folder)!r} itself if it has the classes"
+            way_on = itself if entry.is_dir() else "write other images as PNG"
             raise InvalidData(
                 f"data.source: {str(folder)!r} holds {entry.name!r}, and the folder of a class "
-                f"holds files that end with {_SUFFIX}, nothing else{within}"
+                f"holds files that end with {_SUFFIX}, nothing else; {way_on}"
             )
     if not found:
         raise InvalidData(

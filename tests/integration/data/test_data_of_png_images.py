@@ -22,7 +22,7 @@ import pytest
 
 from fairlead.control import clients, rendering
 from fairlead.data.arrays import names_of, shape_of
-from fairlead.data.png_folder import Image, _kind_of, _pixels
+from fairlead.data.png_folder import Image, _kind_of, _pixels, holds_images
 from fairlead.data.read import read
 from fairlead.data.table import Table
 from fairlead.errors import Invalid, InvalidData, InvalidSpec
@@ -274,6 +274,24 @@ class TestRefusedByName:
             put(tmp_path / "images" / "cat" / f"{n}.png", png(pixels(n)))
         said = refused(tmp_path / "images")
         assert said.startswith("data.target: column 'label' is 'cat' in every row: there is noth")
+
+    def test_images_of_another_format(self, folder: Path) -> None:
+        for path in [*folder.rglob("*.png")]:
+            path.rename(path.with_suffix(".jpg"))
+        said = refused(folder)
+        assert (
+            "cat' holds '0.jpg', and the folder of a class holds files that end with .png" in said
+        )
+        assert said.endswith("; write other images as PNG")
+
+    def test_what_is_gone_or_no_file_once_it_is_read(self, folder: Path) -> None:
+        (folder / "dog" / "1.png").unlink()
+        (folder / "dog" / "1.png").symlink_to(folder / "gone.png")
+        assert refused(folder) == (
+            "data.source: 'dog/1.png' cannot be read: No such file or directory"
+        )
+        with pytest.raises(InvalidData, match=r"gone' cannot be read: No such file or directory$"):
+            holds_images(folder / "gone")
 
     def test_folders_of_classes_a_level_below(self, folder: Path) -> None:
         said = refused(folder.rename(folder.parent / "train").parent)
