@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Corrupt, Failed, Unexportable
-from fairlead.families import xgboost_batches
 from fairlead.families import xgboost_spark as parted
 from fairlead.families.family import Array, Batches, Estimator, Fitted, Matrix, Saved, Task
 from fairlead.families.onnx_graph import (
@@ -160,6 +159,8 @@ class XGBoost(Scikit):
     def train(self, estimator: Estimator, x: Matrix, y: Array) -> Any:
         """The fitted object; of rows that are not in memory they are binned on disk."""
         if isinstance(x, Batches):
+            from fairlead.families import xgboost_batches
+
             return xgboost_batches.train(estimator, x, y)
         return estimator.fit(x, y)
 

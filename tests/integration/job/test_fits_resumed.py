@@ -26,7 +26,7 @@ search:
   trials: 1
   over:
     - family: "./softmax.py:Softmax"
-      params: {epochs: 4, learning_rate: 0.002, pause: 0.01, slow: 99}
+      params: {epochs: 8, learning_rate: 0.002, pause: 0.01, slow: 99}
 train: {workers: %d, microbatches: 3, checkpoint: 0.5s}
 promote: {when: never}
 """
@@ -64,7 +64,7 @@ def has_checkpoint(place: Place, attempt: int, fold: str) -> bool:
     """Whether an attempt has kept a checkpoint in the middle of this fit."""
     question = (
         f"select 1 from fit_progress where attempt = {attempt} and checkpoint is not null "
-        f"and fold {fold} and step > 4"
+        f"and fold {fold} and step between 5 and steps / 2"
     )
     with contextlib.suppress(sqlite3.OperationalError):  # the tables are being made
         return bool(rows(place, question))
