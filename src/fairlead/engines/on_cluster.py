@@ -28,6 +28,26 @@ class OnCluster:
     host: str
 
 
+def require_pod(name: str) -> None:
+    """Refuse a process that cannot start pods for an engine.
+
+    Args:
+        name: The `train.engine`.
+
+    Raises:
+        Invalid: This process runs in no pod, or lacks what speaks to a cluster.
+    """
+    try:
+        from fairlead.engines.driver_pod import refuse_outside
+    except ImportError:
+        raise Invalid(
+            f"train.engine: {name} needs a package: pip install 'fairlead[kubernetes]'",
+            code="engine_not_installed",
+        ) from None
+
+    refuse_outside(name)
+
+
 def engine_on_cluster(name: str, *, elastic: bool = False) -> OnCluster:
     """The engine of this name, for the driver that runs in this pod.
 
@@ -39,21 +59,15 @@ def engine_on_cluster(name: str, *, elastic: bool = False) -> OnCluster:
         Invalid: This process runs in no pod, or lacks what speaks to a cluster.
         Unreachable: The API server did not answer.
     """
-    try:
-        from fairlead.engines.cluster_engine import ClusterEngine, RankMaker
-        from fairlead.engines.driver_pod import driver_pod, refuse_outside
-        from fairlead.engines.elastic import ElasticSets
-        from fairlead.engines.kubernetes import IndexedJobs
-        from fairlead.engines.tfjob import TFJobs
-        from fairlead.engines.trainjob import TrainJobs
-        from fairlead.kube.client import Cluster
-    except ImportError:
-        raise Invalid(
-            f"train.engine: {name} needs a package: pip install 'fairlead[kubernetes]'",
-            code="engine_not_installed",
-        ) from None
+    require_pod(name)
+    from fairlead.engines.cluster_engine import ClusterEngine, RankMaker
+    from fairlead.engines.driver_pod import driver_pod
+    from fairlead.engines.elastic import ElasticSets
+    from fairlead.engines.kubernetes import IndexedJobs
+    from fairlead.engines.tfjob import TFJobs
+    from fairlead.engines.trainjob import TrainJobs
+    from fairlead.kube.client import Cluster
 
-    refuse_outside(name)
     makers: Mapping[str, RankMaker] = {
         "kubernetes": ElasticSets() if elastic else IndexedJobs(),
         "tfjob": TFJobs(),

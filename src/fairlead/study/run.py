@@ -46,6 +46,7 @@ from fairlead.study.stages import Stages
 from fairlead.study.stop import StopRequest
 from fairlead.study.workers import StudyWorkers
 from fairlead.training.check import check_families
+from fairlead.training.driver import require_engine
 from fairlead.worker.check import check_in_child
 from fairlead.worker.forkserver import VARIABLE
 
@@ -208,9 +209,14 @@ def _check(
     """Check a plan's families, and start workers for it meanwhile.
 
     Neither is done where a study of its identity shows that they were checked. The user's own are
-    checked all the same: there may be something to say of them.
+    checked all the same: there may be something to say of them. An engine that its workers cannot
+    start is refused before a trial fails for it: such a study would be finished, for any engine.
     """
-    known = plans.known(plan, settings) is not None
+    study = plans.known(plan, settings)
+    known, train = study is not None, plan.spec.train
+    searches = request.fresh or study is None or study.state != "finished"
+    if train is not None and train.is_shared and searches and request.workers != 0:
+        require_engine(train)
     if known and all(name in NAMES for name in plan.families):
         return ()
     if request.forkserver is None:

@@ -8,6 +8,7 @@ has been none for a while they end, since they hold cores and memory of a machin
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -174,6 +175,22 @@ class _SparkRanks:
 
     def open(self, job: FitJob) -> Gang:
         return self.engine.gang(self.handle, job)
+
+
+def require_engine(train: Train) -> None:
+    """Refuse an engine that cannot be started from this machine.
+
+    Raises:
+        Invalid: Says what it needs.
+    """
+    if train.engine == "spark":
+        from fairlead.engines.spark_jvm import require_java
+
+        require_java(os.environ)
+    elif train.engine != "local":
+        from fairlead.engines.on_cluster import require_pod
+
+        require_pod(train.engine)
 
 
 def start_ranks(setting: DriverSetting, stack: ExitStack) -> Ranks:

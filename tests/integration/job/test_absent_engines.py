@@ -1,0 +1,28 @@
+"""An engine that cannot be started from here is refused before anything is searched."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.job.conftest import Place
+from tests.integration.job.test_fits_resumed import told, written
+
+
+@pytest.mark.parametrize(
+    ("engine", "reason"),
+    [
+        ("spark", "train.engine: spark needs "),
+        ("tfjob", "train.engine: tfjob starts pods that call this process, which is in no pod"),
+    ],
+)
+def test_a_run_with_an_absent_engine_leaves_no_study(
+    place: Place, engine: str, reason: str
+) -> None:
+    written(place, workers=1)
+    place.environ["JAVA_HOME"] = str(place.folder / "none")
+    absent = ("run", "shared.yaml", "--workers", "1", "--set", f"train.engine={engine}")
+    refused = place.run(*absent)
+    assert (refused.returncode, reason in refused.stderr) == (2, True), refused.stderr
+    assert not (place.home / "ledger.db").exists()
+    searched = told(place.json("run", "shared.yaml", "--workers", "1"))
+    assert told(place.json(*absent)) == searched, "what is finished needs no engine"
