@@ -63,7 +63,7 @@ class TestLocalEngine(EngineContract):
     ) -> None:
         handle = engine.start(gang)
         self.running(engine, handle, hub, 2)
-        log = tmp_path / "logs" / f"gang-{gang.key}-0.log"
+        log = tmp_path / "logs" / f"{gang.key}-0.log"
         with log.open("ab") as content:
             content.write(b"many lines\n" * 500_000)
         wait_until(lambda: log.stat().st_size < 1 << 20)

@@ -135,7 +135,7 @@ class LocalEngine:
         return one.log.read_text(errors="replace") if one and one.log.exists() else ""
 
     def _started(self, gang: GangRequest, number: int) -> _Rank:
-        log = self._logs / f"gang-{gang.key}-{number}.log"
+        log = self._logs / f"{gang.key}-{number}.log"
         try:
             self._logs.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as output:

@@ -298,7 +298,7 @@ class KerasNetwork:
             return
         what = f"the loss is {loss}" if not math.isfinite(loss) else "a weight is no finite number"
         raise Diverged(
-            f"step {step} of {self.training.schedule.steps}: {what}; "
+            f"step {step + 1} of {self.training.schedule.steps}: {what}; "
             "a lower learning_rate may help, and numbers that are scaled"
         )
 

@@ -134,7 +134,7 @@ def test_steps_say_how_far_the_fit_is_and_the_loss_falls() -> None:
 
 def test_a_loss_that_is_no_number_names_its_step() -> None:
     driver = network({**MLP, "learning_rate": 1e30, "epochs": 5})
-    with pytest.raises(Diverged, match=r"^step \d+ of 30: the loss is (nan|inf)") as caught:
+    with pytest.raises(Diverged, match=r"^step 2 of 30: the loss is (nan|inf)") as caught:
         stepped(driver, [driver])
     assert "\n" not in str(caught.value)
 
