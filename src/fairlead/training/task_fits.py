@@ -275,13 +275,16 @@ class _Telling:
         self, trial: int, fold: int | None, gang: Gang, report: Callable[[FitProgress], None]
     ) -> None:
         self._trial, self._fold, self._gang, self._report = trial, fold, gang, report
-        self._last = time.monotonic()
+        self._last: float | None = None  # of the first step: processes may take long to start
         self._rows = 0
 
     def step(self, result: StepResult, checkpoint: Digest | None) -> None:
         """A step was taken, and maybe a checkpoint was kept after it."""
-        self._rows += result.rows
         now = time.monotonic()
+        if self._last is None:
+            self._last = now
+        else:
+            self._rows += result.rows
         is_last = result.step + 1 == result.steps
         if checkpoint is None and not is_last and now - self._last < REPORT:
             return
