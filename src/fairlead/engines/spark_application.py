@@ -34,6 +34,11 @@ from fairlead.errors import Failed, FairleadError, Unreachable
 
 T = TypeVar("T")
 
+_LACKS_EXECUTORS = ("ExecutorLostFailure", "BarrierJobSlotsNumberCheckFailed")
+"""What Spark says of a job whose executor ended, or is not there again; it has no class for it."""
+_LOST = 5
+"""So often a job is repeated for that, each time after as many more of `_REPLACED` seconds."""
+_REPLACED = 3.0
 _LOOKED = 1.0
 """Seconds between two looks at the executors."""
 _ENDING = 10.0
@@ -169,8 +174,16 @@ class SparkApplication:
             Unreachable: Spark has ended, or has had no executor for too long.
         """
         assert self._watch is not None
-        with self._watch.working(), self.faults("computing"):
-            return collect()
+        lost = 0
+        while True:
+            try:
+                with self._watch.working(), self.faults("computing"):
+                    return collect()
+            except Failed as error:  # a barrier stage of which some tasks had ended is not repeated
+                lost += 1
+                if lost > _LOST or not any(one in str(error) for one in _LACKS_EXECUTORS):
+                    raise
+                time.sleep(lost * _REPLACED)
 
     @contextlib.contextmanager
     def faults(self, doing: str) -> Iterator[None]:

@@ -58,7 +58,7 @@ def test_a_network_of_ones_own_is_searched_exported_and_registered(place: Place)
     assert outcome["best"]["score"] > 0.8
     with open_ledger(place.home / "ledger.db") as ledger:
         registry = Registry(ledger=ledger, artifacts=Artifacts(place.home / "artifacts"))
-        (version,) = ledger.versions.of("digits")
+        (version,) = ledger.versions.all("digits")
         made = registry.candidate(version)
     assert made.family == "keras:./network.py:build"
     assert made.unexportable is None
