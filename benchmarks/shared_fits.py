@@ -112,7 +112,7 @@ def fairlead(way: Way) -> dict[str, float]:
             driver = GangDriver(setting)
             stack.callback(driver.close)
             gang = driver.open(job)
-        clock = Clock(started=started)
+        clock = Clock(started=started, batch=way.batch)
         take_steps(network, gang, clock.step)
         return clock.figures()
 
@@ -132,8 +132,10 @@ def document(way: Way) -> dict[str, Any]:
 class Clock:
     """When the first step was taken, and how fast those after the warm ones are."""
 
-    def __init__(self, *, started: float) -> None:
+    def __init__(self, *, started: float, batch: int) -> None:
         self._started = started
+        self._batch = batch
+        self._seen = 0
         self._first = 0.0
         self._begun = 0.0
         self._last = 0.0
@@ -143,9 +145,10 @@ class Clock:
         now = time.monotonic()
         if not self._first:
             self._first = now - self._started
-        if result.step < WARM:
+        self._seen += result.rows  # a step of mode allreduce is a round of batches
+        if self._seen <= WARM * self._batch or not self._begun:
             self._begun = now
-        elif result.step < WARM + STEPS:
+        elif self._rows < STEPS * self._batch:
             self._rows += result.rows
             self._last = now
 
