@@ -14,7 +14,6 @@ from fairlead.families.family import Array, Matrix, Stepwise
 from fairlead.gang.network import Network
 from fairlead.gang.work import FitJob
 from fairlead.training.fit import given_to
-from fairlead.training.prepare import Preparation
 from fairlead.training.study_context import StudyContext
 
 
@@ -82,6 +81,5 @@ def _rows(context: StudyContext, fold: int | None) -> tuple[Matrix, Array]:
     if fold is not None:
         rows = next(islice(context.folds(), fold, None))
         return rows.x_train, rows.y_train
-    features, target = context.training
-    preparation = Preparation.fit(features, context.spec.data)
-    return preparation.transform(features).copy(), target.copy()
+    _, x, y = context.refit_rows()
+    return x, y

@@ -64,11 +64,10 @@ def refit(
     """
     started = time.monotonic()
     family, recipe = context.family(trial.family), context.recipe
-    features, target = context.training
     held, true = context.holdout
-    preparation = Preparation.fit(features, context.spec.data)
-    x, x_held = preparation.transform(features).copy(), preparation.transform(held).copy()
-    fitted = context.fits(channel).refit(trial, family, x, target.copy())
+    preparation, x, target = context.refit_rows()
+    x_held = preparation.transform(held).copy()
+    fitted = context.fits(channel).refit(trial, family, x, target)
     forms = _forms(preparation, family, fitted, context, predicted(family, fitted, x_held))
     contents = {
         "training_rows.npy": _npy(_training_hashes(context)),
@@ -84,7 +83,7 @@ def refit(
         seed=recipe.seed,
         metric=recipe.metric.name,
         holdout_score=_score(recipe.metric, true, forms.predicted),
-        training_rows=len(features),
+        training_rows=len(target),
         holdout_rows=len(held),
         signature=context.table.signature,
         files={name: artifacts.put(content) for name, content in contents.items()},

@@ -18,13 +18,14 @@ from fairlead.data.arrays import shape_of
 from fairlead.data.table import FeatureRows, Rows, Table, taken
 from fairlead.errors import FairleadError
 from fairlead.families import catalog
-from fairlead.families.family import Family, Shaped, Task
+from fairlead.families.family import Family, Matrix, Shaped, Task
 from fairlead.families.imported import Imported
 from fairlead.gang.work import FitJob
 from fairlead.metrics import metric_for
 from fairlead.records import Digest, Result, Trial
 from fairlead.spec.document import Spec, canonical, parse_canonical
 from fairlead.training.fit import Fold, Recipe, prepared_folds, score
+from fairlead.training.prepare import Preparation
 from fairlead.training.task_fits import FitChannel, FitOnSpark, OpenGang, TaskFits, TaskSetting
 
 if TYPE_CHECKING:
@@ -124,6 +125,15 @@ class StudyContext:
         return (
             map(Fold.copy, self._kept_folds) if self._kept_folds is not None else self._prepared()
         )
+
+    def refit_rows(self) -> tuple[Preparation, Matrix, NDArray[Any]]:
+        """What a refit is made of: the preparation, and all training rows as it makes them.
+
+        One task may write into the rows.
+        """
+        features, target = self.training
+        preparation = Preparation.fit(features, self.spec.data)
+        return preparation, preparation.transform(features).copy(), target.copy()
 
     @cached_property
     def _kept_folds(self) -> tuple[Fold, ...] | None:
