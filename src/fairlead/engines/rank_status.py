@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from lightkube.resources.core_v1 import Pod
 
@@ -29,6 +30,28 @@ class Making:
     ranks: int
     over: str = ""
     waits: str = ""
+
+
+def conditions_of(found: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The conditions that hold of an object of a kind that no type here describes, by their types.
+
+    Args:
+        found: Its `status` is a mapping, or nothing yet.
+    """
+    conditions = (found.status or {}).get("conditions") or ()
+    return {one["type"]: one for one in conditions if one["status"] == "True"}
+
+
+def why_over(kind: str, held: Mapping[str, Mapping[str, Any]], ends: Sequence[str]) -> str:
+    """Why such an object makes no pods any more; empty while it does.
+
+    Args:
+        kind: What it is.
+        held: Its conditions.
+        ends: The types of those that say so, the one that says most first.
+    """
+    over = next((held[name] for name in ends if name in held), None)
+    return f"its {kind} is over: {over.get('message') or over['type']}" if over else ""
 
 
 def rank_statuses(

@@ -15,7 +15,7 @@ from lightkube.models.meta_v1 import OwnerReference
 
 from fairlead.engines.engine import GangRequest
 from fairlead.engines.rank_pods import MadePods, gang_metadata, rank_template
-from fairlead.engines.rank_status import Making
+from fairlead.engines.rank_status import Making, conditions_of, why_over
 from fairlead.kube.place import PodPlace
 
 TFJob: type[Any] = create_namespaced_resource("kubeflow.org", "v1", "TFJob", "tfjobs")
@@ -65,8 +65,4 @@ class TFJobs:
     def making(self, found: Any) -> Making:
         """As its spec and its conditions say."""
         ranks = int(found.spec["tfReplicaSpecs"]["Worker"].get("replicas", 1))
-        conditions = (found.status or {}).get("conditions") or ()
-        held = {one["type"]: one for one in conditions if one["status"] == "True"}
-        over = next((held[name] for name in _OVER if name in held), None)
-        said = over and (over.get("message") or over["type"])
-        return Making(ranks=ranks, over=f"its TFJob is over: {said}" if said else "")
+        return Making(ranks=ranks, over=why_over(self.name, conditions_of(found), _OVER))

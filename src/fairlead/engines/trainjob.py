@@ -15,7 +15,7 @@ from lightkube.models.meta_v1 import OwnerReference
 from fairlead.engines.engine import GangRequest
 from fairlead.engines.kubernetes import INDEX, RESTARTS
 from fairlead.engines.rank_pods import MadePods, gang_metadata, rank_template
-from fairlead.engines.rank_status import Making
+from fairlead.engines.rank_status import Making, conditions_of, why_over
 from fairlead.errors import Invalid
 from fairlead.kube.place import PodPlace
 
@@ -78,13 +78,10 @@ class TrainJobs:
 
     def making(self, found: Any) -> Making:
         """As its spec and its conditions say."""
-        conditions = (found.status or {}).get("conditions") or ()
-        held = {one["type"]: one for one in conditions if one["status"] == "True"}
-        over = next((held[name] for name in _OVER if name in held), None)
-        said = over and (over.get("message") or over["type"])
+        held = conditions_of(found)
         return Making(
             ranks=int(found.spec["trainer"]["numNodes"]),
-            over=f"its TrainJob is over: {said}" if said else "",
+            over=why_over(self.name, held, _OVER),
             waits="its TrainJob is suspended" if "Suspended" in held else "",
         )
 
