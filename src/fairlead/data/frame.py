@@ -168,3 +168,17 @@ def _check_unique(names: Sequence[str], way_on: str) -> None:
         raise InvalidData(
             f"data.source: {count} columns are named {shown(name)}; names must differ: {way_on}"
         )
+
+
+_COPIES = 8  # of the rows that are read at a time: as Arrow has them, as numbers, as hashed words
+_AT_ONCE = 64 << 20  # bytes of rows: more at a time is no faster
+
+
+def rows_at_once(memory: int, width: int) -> int:
+    """How many rows of a folder of files are read at a time.
+
+    Args:
+        memory: Bytes that they may take, with all that is made of them.
+        width: Bytes of a row.
+    """
+    return max(1, min(memory // _COPIES, _AT_ONCE) // width)

@@ -18,15 +18,13 @@ import pyarrow.parquet
 
 from fairlead.data import layouts
 from fairlead.data.arrays import holding, spread
-from fairlead.data.frame import Frame
+from fairlead.data.frame import Frame, rows_at_once
 from fairlead.errors import InvalidData
 from fairlead.formatting import did_you_mean, shown
 
 _SUFFIXES = (".parquet", ".pq")
 _HIDDEN = (".", "_")
 _CELL = 8  # bytes that a cell takes at least
-_COPIES = 8  # of the rows that are read at a time: as Arrow has them, as numbers, as hashed words
-_AT_ONCE = 64 << 20  # bytes of rows: more at a time is no faster
 _BUFFER = 1 << 18
 
 
@@ -65,7 +63,7 @@ class ParquetFolder:
         wanted = list(dict.fromkeys(names))
         columns = holding(self.schema, wanted)
         for file in self.files:
-            at_once = max(1, min(memory // _COPIES, _AT_ONCE) // file.width(len(wanted)))
+            at_once = rows_at_once(memory, file.width(len(wanted)))
             before = 0
             for batch in file.batches(columns, at_once):
                 table = spread(pa.Table.from_batches([batch])).select(wanted)

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from fairlead.data.arrays import names_of
-from fairlead.data.frame import Frame
+from fairlead.data.frame import Frame, rows_at_once
 from fairlead.errors import InvalidData, InvalidSpec
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ _LEVELS = 2  # that are looked into to tell a folder of images from others
 _MOST_NUMBERS = 1 << 18  # of an image: each is a column
 _MOST_BYTES = 64 << 20  # of a file
 _CELL = 8
-_COPIES = 8  # of the rows that are read at a time, as with a folder of Parquet files
-_AT_ONCE = 64 << 20
 _HEAD = struct.Struct(">8s4x4sIIBB")  # https://www.w3.org/TR/png-3/: the signature, then IHDR
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DEPTH = 8
@@ -125,7 +123,7 @@ class PngFolder:
             InvalidData: A file is no such image.
         """
         wanted = list(dict.fromkeys(names))
-        at_once = max(1, min(memory // _COPIES, _AT_ONCE) // (_CELL * len(wanted)))
+        at_once = rows_at_once(memory, _CELL * len(wanted))
         for start in range(0, self.rows, at_once):
             yield self._frame(self.images[start : start + at_once], wanted, before=start)
 
