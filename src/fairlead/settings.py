@@ -19,6 +19,9 @@ from fairlead.records import CacheFolder
 SERVERS = ("http://", "https://")
 """What the URLs of servers begin with."""
 
+_REACHING = ("AWS_", "GOOGLE_", "FAIRLEAD_SERVER_TOKEN", "FAIRLEAD_ALLOW_PLAIN_HTTP")
+"""What the names of variables begin with by which an artefact store is reached."""
+
 _SQLITE = "sqlite:///"
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{letter}I": 1 << 10 * power for power, letter in enumerate("KMGT", start=1)}
@@ -238,10 +241,6 @@ def _bytes(environ: Mapping[str, str], name: str, default: int) -> int:
     if many < 1:
         raise Invalid(f"${name} must be a number of bytes such as 20GB or 500MiB, not {text!r}")
     return many
-
-
-_REACHING = ("AWS_", "GOOGLE_", "FAIRLEAD_SERVER_TOKEN", "FAIRLEAD_ALLOW_PLAIN_HTTP")
-"""What the names of variables begin with by which an artefact store is reached."""
 
 
 def reaching_stores(environ: Mapping[str, str]) -> dict[str, str]:

@@ -41,6 +41,7 @@ from fairlead.families.scikit import (
 )
 from fairlead.families.user_code import Reference
 from fairlead.gang.network import Network
+from fairlead.gang.steps import Alone, steps
 from fairlead.records import Params, Scalar
 from fairlead.spec.space import Range, Space
 
@@ -262,8 +263,8 @@ class Keras:
         """The model after all steps, each computed by this process as one part."""
         epochs = () if estimator["validation"] else range(1, estimator["epochs"] + 1)
         network = self.network(estimator, x, y, classes=classes, train=None, stages=epochs)
-        while (work := network.next()) is not None:
-            network.advance(work, network.part(work, 0))
+        for _ in steps(network, Alone(computation=network)):
+            pass
         return self.fitted(network)
 
     def network(  # noqa: PLR0913 - as the Protocol has it

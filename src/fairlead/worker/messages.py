@@ -4,8 +4,8 @@ A message is a line: a JSON object with the fields of its class, and the class's
 Every message about an attempt carries its fencing token, by which an answer to another attempt is
 recognised. A study is opened ahead (OpenStudy, StudyReady) or by its first task (TaskRequest,
 Began); each task then ends with TrialsScored, Refitted or Raised, and while a fit of it goes on
-FitProgressed tells how far it is. Before there is a study, CheckFamilies is answered with
-FamiliesChecked or Raised.
+FitProgressed tells how far it is, and Noted what a person should know of it. Before there is a
+study, CheckFamilies is answered with FamiliesChecked or Raised.
 """
 
 from __future__ import annotations
