@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
-from lightkube.models.meta_v1 import OwnerReference
+from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
 from lightkube.resources.core_v1 import Event, Pod, Secret
 
 from fairlead.backoff import Backoff, doubled
@@ -231,14 +231,15 @@ class ClusterEngine:
         making = self._maker.making(found)
         if making.over or making.waits or len(pods) >= making.ranks:
             return making
-        refusal = self._refusal(key)
+        refusal = self._refusal(metadata_of(found))
         waits = f"its {self._maker.name} makes no pod: {refusal}" if refusal else ""
         return Making(ranks=making.ranks, waits=waits)
 
-    def _refusal(self, key: str) -> str:
+    def _refusal(self, metadata: ObjectMeta) -> str:
         """What the controller is refused; empty where nothing is said."""
-        fields = {"involvedObject.name": key, "type": "Warning"}
-        return refusals(self._cluster.list(Event, fields=fields)).get(key, "")
+        uid = str(metadata.uid)
+        fields = {"involvedObject.uid": uid, "type": "Warning"}
+        return refusals(self._cluster.list(Event, fields=fields)).get(uid, "")
 
     # ---- stopping -----------------------------------------------------------------------------
 

@@ -106,12 +106,15 @@ def waiting_reason(pod: Pod) -> str:
 
 
 def refusals(events: Iterable[Event]) -> dict[str, str]:
-    """Why controllers make no pod, by their names: the newest of what is said of them."""
+    """Why objects make no pod, by their uid: the newest of what their controllers say of them.
+
+    Events outlive their object: another may have its name by now.
+    """
     newest = sorted(events, key=_at)
     return {
-        one.involvedObject.name: in_a_line(one.message)
+        one.involvedObject.uid: in_a_line(one.message)
         for one in newest
-        if one.involvedObject.name and one.message
+        if one.involvedObject.uid and one.message
     }
 
 

@@ -143,13 +143,13 @@ class StudyReconciler:
         assert job.metadata is not None
         own = {"batch.kubernetes.io/controller-uid": job.metadata.uid}  # one of before had its name
         pods = self.cluster.list(Pod, labels=own)
-        refusal = "" if pods else self._refusal(_name(job))
+        refusal = "" if pods else self._refusal(job.metadata.uid or "")
         return submission_state(job, pods, refusal=refusal)
 
-    def _refusal(self, job: str) -> str:
-        """Why this Job makes no pod; empty where nothing is said of that."""
-        fields = {"involvedObject.name": job, "involvedObject.kind": "Job", "type": "Warning"}
-        return refusals(self.cluster.list(Event, fields=fields)).get(job, "")
+    def _refusal(self, uid: str) -> str:
+        """Why the Job of this uid makes no pod; empty where nothing is said of that."""
+        fields = {"involvedObject.uid": uid, "type": "Warning"}
+        return refusals(self.cluster.list(Event, fields=fields)).get(uid, "")
 
     def _submit(self, study: StudyObject) -> None:
         self._forgotten.pop(study.uid, None)

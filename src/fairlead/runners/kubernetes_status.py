@@ -30,12 +30,12 @@ def statuses(
     Args:
         jobs: Of the group.
         pods: Of the group.
-        refusals: Why a Job of this name makes no pod.
+        refusals: Why a Job of this uid makes no pod.
         now: The time.
     """
     told = [WorkerStatus(**asdict(pod_status(pod, now=now))) for pod in pods]
     without = jobs_without_pod(jobs, pods)
-    return [*told, *(_unborn(job, refusals.get(_name(job), "")) for job in without)]
+    return [*told, *(_unborn(job, refusals.get(str(metadata_of(job).uid), "")) for job in without)]
 
 
 def jobs_without_pod(jobs: Iterable[Job], pods: Iterable[Pod]) -> list[Job]:

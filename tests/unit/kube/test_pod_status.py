@@ -153,16 +153,17 @@ class TestWaiting:
         assert waiting_reason(pod("Pending", state={"waiting": waiting})) == said
 
 
-def test_the_newest_refusal_of_a_job_counts() -> None:
-    def event(at: str, message: str) -> Event:
+def test_the_newest_refusal_of_a_job_counts_and_none_of_another_that_had_its_name() -> None:
+    def event(at: str, message: str, uid: str = "now") -> Event:
         return Event.from_dict(
             {
                 "metadata": {"name": at},
-                "involvedObject": {"kind": "Job", "name": "w-1"},
+                "involvedObject": {"kind": "Job", "name": "w-1", "uid": uid},
                 "lastTimestamp": at,
                 "message": message,
             }
         )
 
     later, first = event(ENDED, "exceeded\nquota"), event(STARTED, "no account")
-    assert refusals([later, first]) == {"w-1": "exceeded quota"}
+    before = event(ENDED, "no memory", uid="before")
+    assert refusals([later, first, before])["now"] == "exceeded quota"

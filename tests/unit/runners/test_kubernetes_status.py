@@ -52,7 +52,9 @@ def terminated(code: int, **more: str) -> dict[str, Any]:
 
 
 def job(name: str = "w-1", *, over: str = "", deleted: bool = False, suspend: bool = False) -> Job:
-    metadata = {"name": name, **({"deletionTimestamp": STARTED} if deleted else {})}
+    metadata = {"name": name, "uid": f"uid_of_{name}"}
+    if deleted:
+        metadata["deletionTimestamp"] = STARTED
     conditions = [{"type": over, "status": "True"}] if over else []
     template = {"spec": {"containers": [{"name": "worker"}]}}
     return Job.from_dict(
@@ -82,7 +84,7 @@ class TestAJobWithoutAPod:
         assert told([job()], []) == [("w-1", "starting", "")]
 
     def test_tells_what_its_controller_is_refused(self) -> None:
-        refused = told([job("w")], [], w="exceeded quota")
+        refused = told([job("w")], [], uid_of_w="exceeded quota")
         assert refused == [("w", "starting", "its Job makes no pod: exceeded quota")]
 
     def test_is_none_once_it_is_over_or_deleted(self) -> None:
