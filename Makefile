@@ -35,10 +35,10 @@ test-servers: $(VENV)/.dev  ## the tests on PostgreSQL, RabbitMQ, S3: each on a 
 	$(PYTEST) -m "servers and not distributed"
 
 cluster-test: $(VENV)/.dev  ## the tests on Kubernetes: the cluster of $$KUBECONFIG, or one that is started here
-	tests/cluster/run sh -c '$(PYTEST) -m "cluster and not long and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
+	tests/cluster/run sh -c '$(PYTEST) --dist loadfile -m "cluster and not long and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
 
 cluster-test-all: $(VENV)/.dev  ## the same with the examples as they are, and with TensorFlow and Spark: 3 GB, takes minutes more
-	FAIRLEAD_TEST_DISTRIBUTED=yes tests/cluster/run sh -c '$(PYTEST) -m "cluster and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
+	FAIRLEAD_TEST_DISTRIBUTED=yes tests/cluster/run sh -c '$(PYTEST) --dist loadfile -m "cluster and not disrupts"; status=$$?; $(PYTEST) -n 0 -m disrupts && exit $$status'
 
 test-distributed:  ## the tests of TensorFlow and Spark, in .venv-distributed (4.3 GB)
 	$(MAKE) .test-distributed VENV=.venv-distributed

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fairlead.stores import Stores
 
 _LONG = 2.0  # seconds to open a ledger in
+_WIDE = 40  # columns of a row that are shown in a curl line
 _SLOW = (
     f"not open after {_LONG:g} s; this server binds its address once it is (where other programs "
     "keep it locked, it gives up after a minute)"
@@ -267,7 +268,7 @@ class ServerReporter:
 
         row = example_row(self._stores, route)
         if row is not None:
-            click.echo(printable(curl(self._url, route.model, row, token=self._token)))
+            click.echo(printable(example(self._url, route.model, row, token=self._token)))
 
     def _moved(self, deployment: Deployment) -> None:
         at = (deployment.number, deployment.step, deployment.state)
@@ -280,8 +281,10 @@ class ServerReporter:
         self._log.log(level, printable(line))
 
 
-def curl(url: str, model: str, row: Mapping[str, Scalar], *, token: bool) -> str:
+def example(url: str, model: str, row: Mapping[str, Scalar], *, token: bool) -> str:
     """The curl line that requests a prediction for a row, to be pasted into a shell.
+
+    Where the row is too wide for a line of a terminal's, where such a request is shown.
 
     Args:
         url: Of the server.
@@ -289,6 +292,8 @@ def curl(url: str, model: str, row: Mapping[str, Scalar], *, token: bool) -> str
         row: What to predict.
         token: Whether the server requires one; it is taken from $FAIRLEAD_TOKEN.
     """
+    if len(row) > _WIDE:
+        return f"{model}: a row has {len(row)} columns: {url}/docs shows a request"
     body = json.dumps({"rows": [dict(row)]}, ensure_ascii=False)
     head = ' -H "Authorization: Bearer $FAIRLEAD_TOKEN"' if token else ""
     address = f"{url}/models/{quote(model, safe='')}:predict"
