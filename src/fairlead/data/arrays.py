@@ -14,7 +14,10 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fairlead.errors import InvalidData
+
 _ELEMENT = re.compile(r"(.*?)((?:_(?:0|[1-9]\d*)){2,3})", re.DOTALL)
+_PLACED = re.compile(r"_(?:0|[1-9]\d*)\Z")
 _IMAGE = 3
 """Axes of an image: height, width, channels."""
 
@@ -23,7 +26,8 @@ def names_of(column: str, shape: Sequence[int]) -> list[str]:
     """Names of the columns of an array's elements.
 
     Args:
-        column: What the array is called.
+        column: What the array is called: if it is to be recognised again, no name that ends as
+            those of elements do.
         shape: Its own; of no more than 3 axes if it is to be recognised again.
     """
     return ["_".join((column, *map(str, place))) for place in itertools.product(*map(range, shape))]
@@ -53,6 +57,9 @@ def spread(table: pa.Table) -> pa.Table:
 
     Arrays are fixed-size lists of numbers, also of such lists, and Arrow's tensors; a missing one
     has missing elements.
+
+    Raises:
+        InvalidData: The name of a column of images would be taken for that of one axis more.
     """
     if not any(_shape(kind) for kind in table.schema.types):
         return table
@@ -80,6 +87,11 @@ def _elements(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, pa.Chun
     if shape is None:
         yield name, column
         return
+    if len(shape) > 1 and _PLACED.search(name):
+        raise InvalidData(
+            f"data.source: column {name!r} holds arrays of {' x '.join(map(str, shape))}, and its "
+            "name ends with a number, by which their shape would be read as another one: rename it"
+        )
     flat = column.combine_chunks()
     if isinstance(column.type, pa.FixedShapeTensorType):
         yield from zip(names_of(name, shape), _flat(flat.storage), strict=True)

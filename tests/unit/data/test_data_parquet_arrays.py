@@ -15,6 +15,7 @@ from fairlead.data import layouts
 from fairlead.data.arrays import shape_of
 from fairlead.data.frame import Frame
 from fairlead.data.parquet_folder import folder_of
+from fairlead.errors import InvalidData
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 
@@ -75,3 +76,12 @@ def test_a_folder_of_files_is_read_by_the_elements_that_are_wanted(tmp_path: Pat
     frames = list(folder.frames(["label", "image_2_3"], memory=1 << 20))
     assert [frame.names for frame in frames] == [("label", "image_2_3")] * 2
     assert [cells.to_pylist() for cells in frames[1].cells] == [["a", "b"], [11, 23]]
+
+
+def test_a_name_that_would_make_another_shape_is_refused() -> None:
+    """Arrays of 3 x 4 in `view_0` would be columns as those of arrays of 1 x 3 x 4 in `view`."""
+    table = pa.table({"view_0": _lists(pa.uint8()), "label": ["a", "b"]})
+    with pytest.raises(InvalidData, match=r"column 'view_0' holds arrays of 3 x 4, .*: rename it"):
+        layouts.of_arrow(table)
+    vectors = pa.table({"view_0": pa.array([[1, 2], [3, 4]], pa.list_(pa.uint8(), 2))})
+    assert list(layouts.of_arrow(vectors).names) == ["view_0_0", "view_0_1"]
