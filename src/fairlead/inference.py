@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fairlead.data.table import Features, Rows
+    from fairlead.data.features import Features, Rows
 
 
 _ERRORS_ONLY = 3  # of ONNX Runtime's severities; errors are raised, too

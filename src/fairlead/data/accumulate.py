@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 
 from fairlead.data import assemble
 from fairlead.data.cells import coded, texts
+from fairlead.data.features import Features
 from fairlead.data.fingerprint import Fingerprint, row_hashes
 from fairlead.data.frame import Cells, Frame, Parts
 from fairlead.data.scratch import ArrayFile, Scratch
-from fairlead.data.table import Features, Table
+from fairlead.data.table import Table
 from fairlead.data.target import (
     amounts,
     check_target,

@@ -28,9 +28,10 @@ from fairlead.data.cells import (
     texts,
 )
 from fairlead.data.dialect import Dialect
+from fairlead.data.features import Features
 from fairlead.data.fingerprint import fingerprint
 from fairlead.data.frame import Cells, Frame
-from fairlead.data.table import Features, Table
+from fairlead.data.table import Table
 from fairlead.data.target import target_values
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.formatting import did_you_mean, listed, shown, yaml_key

@@ -18,7 +18,7 @@ from fairlead.records import Column, Digest, Scalar
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fairlead.data.table import Features, Rows
+    from fairlead.data.features import Features, Rows
 
 _MISSING_TEXT = b"\x00" * 8
 _BLOCK = 1 << 16  # rows that are hashed at a time

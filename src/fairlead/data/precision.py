@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairlead.data.table import Rows
+    from fairlead.data.features import Rows
     from fairlead.records import Signature
 
 WHOLE = 1 << 24

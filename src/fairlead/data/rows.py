@@ -17,10 +17,10 @@ from fairlead.data.archive import File, refuse_binary, unpack
 from fairlead.data.assemble import features_of
 from fairlead.data.cells import CellError, without
 from fairlead.data.dialect import Dialect
+from fairlead.data.features import Features
 from fairlead.data.frame import Frame
 from fairlead.data.lexicon import EMPTY, missing_texts
 from fairlead.data.read import decoded
-from fairlead.data.table import Features
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.formatting import count, lacking, listed, nearest, quoted, shown
 from fairlead.records import Column, Signature

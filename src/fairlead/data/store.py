@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fairlead.artifacts.backend import is_digest
+from fairlead.data.features import Features
 from fairlead.data.fingerprint import said
-from fairlead.data.table import Features, Table
+from fairlead.data.table import Table
 from fairlead.records import CellType, Column, ColumnKind, Digest, File
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from fairlead.data.features import Rows
 from fairlead.data.lexicon import missing_texts
 from fairlead.data.split import lacking
-from fairlead.data.table import Rows
 from fairlead.formatting import classes
 from fairlead.metrics import Metric
 from fairlead.records import Column, Decision, Scalar, Signature, Verdict

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fairlead import inference
+from fairlead.data.features import Rows
 from fairlead.data.fingerprint import row_hashes
-from fairlead.data.table import Rows
 from fairlead.errors import Conflict, Failed
 from fairlead.metrics import METRICS
 from fairlead.records import (

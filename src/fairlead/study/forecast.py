@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.data import split
+from fairlead.data.features import taken
 from fairlead.data.summary import ColumnSummary, of_target, summaries
-from fairlead.data.table import taken
 from fairlead.errors import FairleadError
 from fairlead.families.family import Task
 from fairlead.families.user_code import contained

@@ -16,7 +16,7 @@ from typing import Protocol
 from fairlead import manifest
 from fairlead.artifacts import Artifacts
 from fairlead.data import split
-from fairlead.data.table import taken
+from fairlead.data.features import taken
 from fairlead.errors import Failed
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Candidate, NewTask, RunHolder, Study, TrialRow, Verdict, Version

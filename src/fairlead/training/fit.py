@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 import numpy as np
 
 from fairlead.data import split
-from fairlead.data.table import Rows
+from fairlead.data.features import Rows
 from fairlead.errors import Diverged
 from fairlead.families.family import Array, Batchwise, Estimator, Family, Fitted, Matrix, Task
 from fairlead.metrics import Metric

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fairlead.data.table import FeatureRows, Features, Rows, block_slices
+from fairlead.data.features import FeatureRows, Features, Rows, block_slices
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.artifacts import Artifacts
 from fairlead.data import dates
+from fairlead.data.features import Features, Rows
 from fairlead.data.precision import rounded
-from fairlead.data.table import Features, Rows
 from fairlead.errors import Unexportable
 from fairlead.families.family import Array, Family, Fitted
 from fairlead.inference import Exported

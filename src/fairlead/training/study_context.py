@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from fairlead.artifacts import Artifacts
 from fairlead.data import split, store
 from fairlead.data.arrays import shape_of
-from fairlead.data.table import FeatureRows, Rows, Table, taken
+from fairlead.data.features import FeatureRows, Rows, taken
+from fairlead.data.table import Table
 from fairlead.errors import FairleadError
 from fairlead.families import catalog
 from fairlead.families.family import Family, Matrix, Shaped, Task

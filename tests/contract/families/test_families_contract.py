@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.errors import Corrupt, Failed, InvalidSpec, Unexportable
 from fairlead.families import catalog
 from fairlead.families.family import Fitted, Saved

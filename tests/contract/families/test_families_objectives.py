@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.errors import InvalidSpec, Unexportable
 from fairlead.families import catalog
 from fairlead.families.family import Fitted

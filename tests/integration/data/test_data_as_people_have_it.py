@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from fairlead.data.dialect import Dialect
+from fairlead.data.features import Features
 from fairlead.data.read import read
 from fairlead.data.rows import read_rows
-from fairlead.data.table import Features, Table
+from fairlead.data.table import Table
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column
 from fairlead.settings import Settings

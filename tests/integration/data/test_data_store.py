@@ -15,9 +15,10 @@ import pytest
 
 from fairlead.artifacts import Artifacts
 from fairlead.data import store
+from fairlead.data.features import Features
 from fairlead.data.read import read
 from fairlead.data.rows import read_rows
-from fairlead.data.table import Features, Table
+from fairlead.data.table import Table
 from fairlead.errors import Corrupt, InvalidData
 from fairlead.records import Column, Signature
 from fairlead.settings import Settings

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tests.integration.data.test_training_in_blocks import TASKS, both, said
 
 from fairlead.artifacts import Artifacts
-from fairlead.data import table
+from fairlead.data import features
 from fairlead.families.keras_model import Scaling
 from fairlead.records import Trial
 from fairlead.training.prepare import PreparedRows
@@ -74,7 +74,7 @@ def test_the_scaling_is_the_same_to_the_bit(
 def test_scores_and_candidate_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: Any, validation: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(table, "BLOCK", 2000)
+    monkeypatch.setattr(features, "BLOCK", 2000)
     params = {"epochs": 2, "batch": 32, "units": 8} | validation
     whole, blocks = both(tmp_path, classes, "keras", **params)
     assert isinstance(next(blocks.folds()).x_train, PreparedRows)

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.artifacts import Artifacts
-from fairlead.data import fingerprint, precision, store, table
-from fairlead.data.table import FeatureRows, Features, Table, taken
+from fairlead.data import fingerprint, precision, store
+from fairlead.data.features import FeatureRows, Features, taken
+from fairlead.data.table import Table
 from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
 from fairlead.families.family import Batches, Batchwise
@@ -35,7 +36,7 @@ TASKS = {"regression": None, "two classes": ("no", "yes"), "three classes": ("a"
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few rows, so that there are many."""
-    monkeypatch.setattr(table, "BLOCK", 2000)
+    monkeypatch.setattr("fairlead.data.features.BLOCK", 2000)
 
 
 def features_of(rows: int = ROWS, *, missing: float = 0.05) -> Features:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_digits
 
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.families import catalog
 from fairlead.inference import Exported
 from fairlead.records import Column, Signature

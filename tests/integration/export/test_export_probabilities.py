@@ -12,7 +12,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.metrics import log_loss
 
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.families import catalog
 from fairlead.inference import Exported
 from fairlead.metrics import METRICS

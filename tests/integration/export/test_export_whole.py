@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.families import LIGHT
 
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.errors import Unexportable
 from fairlead.families import catalog
 from fairlead.inference import Exported

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.errors import Corrupt
 from fairlead.inference import Exported
 from fairlead.records import Column, Signature

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 from tests.support.families import LIGHT
 
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.errors import Corrupt
 from fairlead.families import catalog
 from fairlead.families.family import Fitted

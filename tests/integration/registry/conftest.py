@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fairlead.artifacts import Artifacts
+from fairlead.data.features import Features
 from fairlead.data.fingerprint import row_hashes
-from fairlead.data.table import Features
 from fairlead.families.catalog import family
 from fairlead.ledger.interface import Ledger
 from fairlead.ledger.store import open_ledger

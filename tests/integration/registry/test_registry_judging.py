@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.errors import Failed
 from fairlead.ledger.store import open_ledger
 from fairlead.records import Candidate, Column, Parity, Promotion, Signature
@@ -437,7 +437,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from fairlead.artifacts import Artifacts
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.ledger.store import open_ledger
 from fairlead.registry.judging import Holdout, consider
 from fairlead.registry.registry import Registry

@@ -15,7 +15,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from fairlead.artifacts import Artifacts
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.families import catalog
 from fairlead.inference import Exported, inspect
 from fairlead.records import Allowance, Candidate, Column, Digest, File, Signature

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fairlead.artifacts import Artifacts
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.errors import Failed, NotLoaded, Overloaded
 from fairlead.inference import Exported, _inputs, compact
 from fairlead.records import Allowance

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fairlead.data.features import Features
 from fairlead.data.precision import WHOLE, advice, rounded
-from fairlead.data.table import Features
 from fairlead.records import Column, Signature
 
 

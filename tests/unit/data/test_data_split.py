@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
+from fairlead.data.features import Features
 from fairlead.data.split import folds, holdout, lacking
-from fairlead.data.table import Features, Table
+from fairlead.data.table import Table
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column
 from fairlead.spec.document import Holdout

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from fairlead.data.assemble import assemble, check_missing
 from fairlead.data.delimited import parse
 from fairlead.data.dialect import Dialect
+from fairlead.data.features import Features
 from fairlead.data.fingerprint import row_hashes
 from fairlead.data.frame import Frame
 from fairlead.data.read import difference
-from fairlead.data.table import Features, Table
+from fairlead.data.table import Table
 from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.records import Column
 from fairlead.spec.document import Data

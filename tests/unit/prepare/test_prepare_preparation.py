@@ -5,7 +5,7 @@ import pytest
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
-from fairlead.data.table import Features
+from fairlead.data.features import Features
 from fairlead.spec.document import Data
 from fairlead.training.prepare import Preparation
 

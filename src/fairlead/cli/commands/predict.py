@@ -19,7 +19,7 @@ from fairlead.errors import Failed, Invalid, InvalidData
 
 if TYPE_CHECKING:
     from fairlead.control.models import Predictor
-    from fairlead.data.table import Features
+    from fairlead.data.features import Features
     from fairlead.records import Signature
 
 _AT_ONCE = 8192  # rows: what is predicted and written together
