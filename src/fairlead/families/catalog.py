@@ -37,7 +37,9 @@ _MODULES = {"keras": ("keras", "tensorflow", "tf2onnx")}
 """What an extra brings, where that is not one library of its name."""
 
 
-def family(name: str, *, base: Path, source: bytes | None = None) -> Family:
+def family(
+    name: str, *, base: Path, source: bytes | None = None, elsewhere: bool = False
+) -> Family:
     """The family of this name. Its library is imported by the first method that needs it.
 
     Args:
@@ -45,6 +47,8 @@ def family(name: str, *, base: Path, source: bytes | None = None) -> Family:
         base: The folder that a file's path is relative to.
         source: The file's content where it is known already (a worker has it by its digest);
             then no file is read.
+        elsewhere: Whether fits may be made on other machines, so that TensorFlow need not be here;
+            other libraries are asked which parameters they take.
 
     Raises:
         InvalidSpec: There is no such family or file, or its library is not installed.
@@ -52,25 +56,30 @@ def family(name: str, *, base: Path, source: bytes | None = None) -> Family:
     if name.startswith(BUILT):
         model = _checked(name.removeprefix(BUILT), kind="model")
         content = source_of(name, base) if source is None else source
-        return _keras().built_by(model, content)
+        return _keras(elsewhere=elsewhere).built_by(model, content)
     if ":" in name:
         content = source_of(_checked(name), base) if source is None else source
         return Imported(name=name, source=content)
     if name not in _NAMED:
         raise InvalidSpec(f"there is no family {name!r}; {_advice(name)}")
-    return _named(name)
+    return _keras(elsewhere=elsewhere) if name == BUILDER else _named(name)
 
 
-def _named(name: str) -> Family:
+def _named(name: str, *, elsewhere: bool = False) -> Family:
     module, _, attribute = _NAMED[name].partition(":")
     found = cast("Family", getattr(importlib.import_module(f"{__package__}.{module}"), attribute))
-    if found.library:
+    if found.library and not elsewhere:
         _require(found.library, family=name)
     return found
 
 
-def _keras() -> Keras:
-    return cast("Keras", _named("keras"))
+def _keras(*, elsewhere: bool) -> Keras:
+    return cast("Keras", _named(BUILDER, elsewhere=elsewhere))
+
+
+def is_elsewhere(found: Family) -> bool:
+    """Whether this machine lacks what fits of the family need."""
+    return found.library is not None and bool(_missing(found.library))
 
 
 def file_of(name: str) -> str | None:
@@ -110,11 +119,16 @@ def _require(extra: str, *, family: str) -> None:
     Raises:
         InvalidSpec: Says what to install.
     """
-    if any(importlib.util.find_spec(module) is None for module in _MODULES.get(extra, (extra,))):
+    if _missing(extra):
         raise InvalidSpec(
             f"family {family!r} needs a library that is not installed: "
             f"pip install 'fairlead[{extra}]'"
         )
+
+
+def _missing(extra: str) -> bool:
+    modules = _MODULES.get(extra, (extra,))
+    return any(importlib.util.find_spec(module) is None for module in modules)
 
 
 def _checked(name: str, *, kind: str = "family") -> str:

@@ -265,6 +265,38 @@ class Shaped(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    """What is known of fits before there is one.
+
+    Args:
+        width: Features of a row.
+        shape: Of a row, where the data says that its rows are arrays.
+        outputs: Numbers that a model gives of a row: one of each class; 1 for regression.
+        export: Whether models are to be exported.
+        seconds: That the user's code may take; as many as in a fit if None.
+    """
+
+    width: int
+    shape: tuple[int, ...] | None
+    outputs: int
+    export: bool
+    seconds: float | None = None
+
+
+@runtime_checkable
+class Tryable(Protocol):
+    """A family whose models can be made, and tried out, before there is a fit."""
+
+    def dry_run(self, params: Params, task: Task, asked: DryRun) -> None:
+        """Make a model of these parameters and do with it what a study would, but for fitting it.
+
+        Raises:
+            InvalidSpec: A fit or an export would fail for it.
+        """
+        ...
+
+
 @runtime_checkable
 class Partitioned(Protocol):
     """A family whose library fits rows that are parted over machines, on Spark."""

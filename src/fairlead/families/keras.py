@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Failed, InvalidSpec
 from fairlead.families import keras_builder, keras_nets
-from fairlead.families.family import Array, Estimator, Fitted, Matrix, Saved, Task
+from fairlead.families.family import Array, DryRun, Estimator, Fitted, Matrix, Saved, Task
 from fairlead.families.keras_collective import all_reduce
+from fairlead.families.keras_dry_run import Compiled, try_out
 from fairlead.families.keras_model import (
     Scaling,
     Trained,
@@ -259,6 +261,25 @@ class Keras:
             )
         return unfitted
 
+    def dry_run(self, params: Params, task: Task, asked: DryRun) -> None:
+        """Build the network, save it, export it and take a step; of its own, look at the rows.
+
+        Raises:
+            InvalidSpec: One of these cannot be done.
+        """
+        estimator = self.build(params, task, seed=0, threads=1)
+        shape = self._shape_of(asked.width)
+        if self.user is None:
+            keras_nets.image_of(params, shape)
+            return
+        libraries = runtime(estimator.threads)
+        model = self._model(estimator, shape, outputs=asked.outputs, seconds=asked.seconds)
+        loss, logits = keras_builder.loss_of(model, task, libraries)
+        signature = NetworkSignature(shape=shape, outputs=asked.outputs, task=task)
+        compiled = Compiled(model=model, loss=loss, logits=logits, signature=signature)
+        refusing = partial(keras_builder.refusing, self.user)
+        try_out(compiled, libraries, refusing, export=asked.export)
+
     def fit(self, estimator: Estimator, x: Array, y: Array, *, classes: int | None) -> Fitted:
         """The model after all steps, each computed by this process as one part."""
         epochs = () if estimator["validation"] else range(1, estimator["epochs"] + 1)
@@ -290,7 +311,7 @@ class Keras:
         reduce = all_reduce(libraries) if together else None  # before anything is computed
         seen = () if classes is None else seen_in(y)
         known = y if classes is None else compacted(y, seen)
-        shape = self.shape if self.shape and math.prod(self.shape) == x.shape[1] else (x.shape[1],)
+        shape = self._shape_of(x.shape[1])
         fitted_on, held = held_out(len(x), float(estimator["validation"]), estimator.seed)
         rows = among(x, fitted_on)
         scaling = Scaling.fit(rows, known[fitted_on], _scale(estimator, shape), classes)
@@ -352,7 +373,18 @@ class Keras:
         """What `save` wrote."""
         return loaded(restored(saved), classes)
 
-    def _model(self, estimator: Unfitted, shape: tuple[int, ...], *, outputs: int) -> Any:
+    def _shape_of(self, width: int) -> tuple[int, ...]:
+        """Of a row of so many numbers: where columns of text were added, no array's any more."""
+        return self.shape if self.shape and math.prod(self.shape) == width else (width,)
+
+    def _model(
+        self,
+        estimator: Unfitted,
+        shape: tuple[int, ...],
+        *,
+        outputs: int,
+        seconds: float | None = None,
+    ) -> Any:
         """A compiled model whose first weights follow from the seed alone."""
         libraries = runtime(estimator.threads)
         libraries.keras.utils.clear_session()  # names of layers are counted from the beginning
@@ -360,7 +392,8 @@ class Keras:
         own = {name: value for name, value in estimator.params.items() if name not in OF_FIT}
         signature = NetworkSignature(shape=shape, outputs=outputs, task=estimator.task)
         if self.user:
-            return keras_builder.build(self.user, own, signature, libraries)
+            within = min(seconds or math.inf, keras_builder.BUILT_WITHIN)
+            return keras_builder.build(self.user, own, signature, libraries, seconds=within)
         return keras_nets.build(own, signature, libraries)
 
     def _refuse_missing(self, x: Matrix) -> None:

@@ -6,12 +6,15 @@ exported: each fault is one line with the place of the function.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fairlead.errors import InvalidSpec
-from fairlead.families.keras_model import described, untrusted
+from fairlead.errors import InvalidSpec, described
+from fairlead.families.keras_model import architecture_of, untrusted
+from fairlead.families.user_code import contained, within
 
 if TYPE_CHECKING:
     from fairlead.families.family import Task
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
     from fairlead.families.user_code import Reference
     from fairlead.records import Params
 
+BUILT_WITHIN = 120.0
+"""Seconds that a function may take to build a model."""
+_SENTENCE = 300
+"""Characters of a library's message that are passed on."""
 PARAMS, SIGNATURE = "params", "signature"
 """Names that `build` may have for all parameters as a mapping, and for what its rows are."""
 _LOSSES: Mapping[Task, Mapping[str, str]] = {
@@ -36,24 +43,59 @@ _MEANS = {"sum_over_batch_size", "mean", "mean_with_sample_weight"}
 """Reductions of a loss that are the mean of rows where none has a weight."""
 
 
-def build(user: Reference, params: Params, signature: NetworkSignature, runtime: Runtime) -> Any:
+def build(
+    user: Reference,
+    params: Params,
+    signature: NetworkSignature,
+    runtime: Runtime,
+    *,
+    seconds: float = BUILT_WITHIN,
+) -> Any:
     """The compiled model that the user's function gives for these parameters.
 
+    Args:
+        user: The function.
+        params: What it is to build.
+        signature: What the model takes and gives.
+        runtime: The libraries.
+        seconds: That it may take.
+
     Raises:
-        InvalidSpec: It raises, or gives something else.
+        InvalidSpec: It raises, does not end in that time, or gives something else.
     """
     names = {one.name for one in user.taken()}
     given: dict[str, Any] = {PARAMS: dict(params)} if PARAMS in names else dict(params)
     if SIGNATURE in names:
         given[SIGNATURE] = signature
     target = user.target()
-    with user.guarded(f"cannot be built with {dict(params)!r}"):
+    with user.guarded(f"cannot be built with {dict(params)!r}"), within(seconds):
         model = target(**given)
-    with user.guarded("cannot be looked at"):
+    with refusing(user, "cannot be looked at"):
         fault = next(_faults(model, signature, runtime), None)
     if fault:
-        raise InvalidSpec(f"{_place(user, target)}model {user.name!r} {fault}")
+        raise InvalidSpec(f"{_place(user)}model {user.name!r} {fault}")
     return model
+
+
+@contextlib.contextmanager
+def refusing(user: Reference, what: str) -> Iterator[None]:
+    """Make what is raised inside, by code that is not the user's, a fault of the function.
+
+    Args:
+        user: The function.
+        what: What is wrong with its model, as the rest of a sentence.
+
+    Raises:
+        InvalidSpec: In one line, after the place of the function in its file.
+    """
+    try:
+        with contained():
+            yield
+    except InvalidSpec:
+        raise
+    except Exception as error:
+        why = textwrap.shorten(described(error), _SENTENCE, placeholder=" ...")
+        raise InvalidSpec(f"{_place(user)}model {user.name!r} {what}: {why}") from error
 
 
 def loss_of(model: Any, task: Task, runtime: Runtime) -> tuple[Any, bool]:
@@ -88,10 +130,19 @@ def _faults(model: Any, signature: NetworkSignature, runtime: Runtime) -> Iterat
     if not model.built:
         model.build((None, *signature.shape))
     yield from _shapes(model, signature)
-    if code := untrusted(described(model)):
+    if code := _own_activation(model) or untrusted(architecture_of(model)):
         yield f"holds {code}, which cannot be saved without code: use layers of keras.layers"
     yield from _variables(model)
     yield from _compiled(model, signature, runtime)
+
+
+def _own_activation(model: Any) -> str | None:
+    """The activation of a layer that is none of Keras': it is saved by its name alone."""
+    for layer in model.layers:
+        activation = getattr(layer, "activation", None)
+        if activation is not None and not activation.__module__.startswith("keras."):
+            return f"the activation {_named(activation)}"
+    return None
 
 
 def _functional(model: Any) -> bool:
@@ -124,6 +175,11 @@ def _shape(shape: Any) -> str:
 def _variables(model: Any) -> Iterator[str]:
     if not model.trainable_variables:
         yield "has no weights to train"
+    if layer := next((one for one in model.layers if _is_unadapted(one)), None):
+        yield (
+            f"has the layer {layer.name!r} without mean and variance, and adapt is not called: "
+            "leave it out, since the fit scales numbers (parameter scale), or give it both"
+        )
     for variable in model.variables:
         draws = variable.path.endswith("seed_generator_state")
         if variable.dtype != "float32" and not draws:
@@ -131,6 +187,10 @@ def _variables(model: Any) -> Iterator[str]:
     for layer in model.layers:
         if layer.dtype_policy.name != "float32":
             yield f"has a layer that computes in {layer.dtype_policy.name}: use float32 throughout"
+
+
+def _is_unadapted(layer: Any) -> bool:
+    return type(layer).__name__ == "Normalization" and layer.input_mean is None
 
 
 def _compiled(model: Any, signature: NetworkSignature, runtime: Runtime) -> Iterator[str]:
@@ -175,9 +235,9 @@ def _named(value: Any) -> str:
     return repr(getattr(value, "__name__", type(value).__name__))
 
 
-def _place(user: Reference, target: Any) -> str:
+def _place(user: Reference) -> str:
     """`file:line: ` of the function, where it is one of the user's file."""
-    code = getattr(target, "__code__", None)
+    code = getattr(user.target(), "__code__", None)
     if code is None or code.co_filename != user.where:
         return ""
     return f"{user.where}:{code.co_firstlineno}: "

@@ -298,11 +298,21 @@ def exported(family: str, fitted: Fitted, width: int) -> bytes:
     """The model with its scaling as ONNX; the same model gives the same bytes.
 
     Raises:
-        Unexportable: tf2onnx cannot convert it.
+        Unexportable: tf2onnx cannot convert it, or not all of it.
     """
     converted = converting(family, lambda: _convert(fitted.model, width))
+    _refuse_unknown(converted.graph)
     source = _numbered(converted.graph)
     return finished(converted, source, fitted, width=width)
+
+
+def _refuse_unknown(graph: Any) -> None:
+    """Refuse operations that tf2onnx left as TensorFlow has them."""
+    from onnx import defs
+
+    left = {node.op_type for node in _nodes(graph) if not defs.has(node.op_type, node.domain)}
+    if left:
+        raise Unexportable(f"ONNX has no operator for TensorFlow's {', '.join(sorted(left))}")
 
 
 def _numbered(graph: Any) -> str:
@@ -345,8 +355,43 @@ def _convert(trained: Trained, width: int) -> Any:
 
     spec = tf.TensorSpec([None, width], tf.float32, name=FEATURES)
     function = tf.function(trained.graph, autograph=False)
-    model, _ = tf2onnx.convert.from_function(function, input_signature=[spec], opset=OPSET)
+    captures = function.get_concrete_function(spec).graph.captures
+    model, _ = tf2onnx.convert.from_function(
+        function, input_signature=[spec], opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}
+    )
+    _hold(model.graph, {inside.name: value for value, inside in captures})
     return model
+
+
+def _erfc(graph: Any, node: Any, *_: object) -> None:
+    """1 - erf(x), for which ONNX has no operator: the activation `gelu` is made of it."""
+    import numpy as np
+    from tf2onnx.utils import make_name
+
+    shapes, types = node.output_shapes, node.output_dtypes
+    graph.remove_node(node.name)
+    erf = graph.make_node("Erf", node.input, shapes=shapes, dtypes=types)
+    one = graph.make_const(make_name("one"), np.array(1, np.float32))
+    graph.make_node(
+        "Sub",
+        [one.output[0], erf.output[0]],
+        name=node.name,
+        outputs=node.output,
+        shapes=shapes,
+        dtypes=types,
+    )
+
+
+def _hold(graph: Any, captures: Mapping[str, Any]) -> None:
+    """Make constants of the tensors that layers hold, which tf2onnx makes inputs of the graph."""
+    from onnx import numpy_helper
+
+    held = [one.name for one in graph.input if one.name != FEATURES]
+    features = [one for one in graph.input if one.name == FEATURES]
+    del graph.input[:]
+    graph.input.extend(features)
+    constants = [numpy_helper.from_array(captures[name].numpy(), name) for name in held]
+    graph.initializer.extend(constants)
 
 
 # ---- the own format ---------------------------------------------------------------------------
@@ -360,7 +405,7 @@ def stored(trained: Trained) -> bytes:
     """
     import numpy as np
 
-    architecture = described(trained.model)
+    architecture = architecture_of(trained.model)
     if fault := untrusted(architecture):
         raise Unexportable(f"its architecture holds {fault}, which is not trusted when read")
     scaling = trained.scaling
@@ -428,11 +473,11 @@ def _restored(arrays: Mapping[str, NDArray[Any]]) -> Trained:
     return trained
 
 
-def described(model: Any) -> Any:
+def architecture_of(model: Any) -> Any:
     """A model's architecture as Keras writes it to JSON, without how it is trained."""
-    described = json.loads(model.to_json())
-    described.pop("compile_config", None)
-    return described
+    written = json.loads(model.to_json())
+    written.pop("compile_config", None)
+    return written
 
 
 def untrusted(architecture: Any) -> str | None:

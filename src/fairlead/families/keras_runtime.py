@@ -56,8 +56,9 @@ def runtime(threads: int | None = None) -> Runtime:
             f"Keras was imported with the backend {keras.backend.backend()!r} in this process, and "
             "Fairlead needs 'tensorflow': set KERAS_BACKEND=tensorflow before it is imported"
         )
-    for name in ("tensorflow", "tf2onnx", "absl"):
+    for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it cannot convert is raised
     _with_threads(tf, threads)
     tf.config.experimental.enable_op_determinism()
     return Runtime(tf=tf, keras=keras)

@@ -14,7 +14,9 @@ import importlib.metadata
 import importlib.util
 import inspect
 import linecache
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -164,6 +166,37 @@ def contained() -> Iterator[None]:
         yield
 
 
+class Overdue(BaseException):
+    """The user's code has not ended in its time. No `except Exception` of it catches this."""
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Interrupt what is done inside where it has not ended within so many seconds.
+
+    That is by a signal, which reaches the main thread alone, between two instructions of Python or
+    in a call that waits: elsewhere nothing is interrupted.
+
+    Raises:
+        Overdue: It has not.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise Overdue(f"it has not ended within {seconds:g} s")
+
+    heeded = signal.signal(signal.SIGALRM, interrupt)
+    before = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, heeded)
+        signal.setitimer(signal.ITIMER_REAL, *before)
+
+
 @contextlib.contextmanager
 def _guarded(user: Reference, what: str) -> Iterator[None]:
     """Contain its output, and raise whatever it raises as a fault of the spec.
@@ -182,7 +215,8 @@ def _guarded(user: Reference, what: str) -> Iterator[None]:
         raise
     except BaseException as error:
         place = _place(user.where, error)
-        raised = f"{type(error).__name__}: {_message(error)}".removesuffix(": ")
+        kind = "" if isinstance(error, Overdue) else f"{type(error).__name__}: "
+        raised = f"{kind}{_message(error)}".removesuffix(": ")
         raise InvalidSpec(f"{place}{user.kind} {user.name!r} {what}: {raised}") from error
 
 

@@ -13,6 +13,7 @@ from fairlead.data import split
 from fairlead.data.features import taken
 from fairlead.data.summary import ColumnSummary, of_target, summaries
 from fairlead.errors import FairleadError
+from fairlead.families import catalog
 from fairlead.families.family import Task
 from fairlead.families.user_code import contained
 from fairlead.formatting import count
@@ -22,6 +23,7 @@ from fairlead.settings import Settings
 from fairlead.spec.document import Spec
 from fairlead.study import decide
 from fairlead.study import plan as plans
+from fairlead.study.check import check_apart
 from fairlead.study.plan import StudyPlan
 from fairlead.training.fit import Fold, Recipe, predicted, prepared_folds
 
@@ -134,15 +136,23 @@ def forecast(
     Raises:
         Invalid: The spec or the data cannot be used.
     """
-    plan = plans.make(spec, base=base, settings=settings)
+    plan = plans.make(
+        spec,
+        base=base,
+        settings=settings,
+        check=lambda plan: check_apart(plan, settings, elsewhere=True),
+        elsewhere=True,
+    )
+    absent = [name for name, family in plan.families.items() if catalog.is_elsewhere(family)]
     training, held = split.holdout(plan.table, spec.data.holdout, seed=spec.data.seed)
     groups = _groups(plan)
     extent = _extent(plan, groups)
     slots, folds = workers or plans.slots(plan), spec.search.folds
-    known, remarks = _known(plan, settings)
+    known, remarks = _unknown(absent) if absent else _known(plan, settings)
     searched = known is not None and known.finished
     memory = settings.memory_for_data
-    timed = _time_one(plan, groups[0], memory) if timing and not searched else _Timed()
+    times = timing and not searched and groups[0][0].family not in absent
+    timed = _time_one(plan, groups[0], memory) if times else _Timed()
     one = timed.seconds
     fits = extent.tasks * folds
     left = 1.0 if known is None else 1 - known.done / known.size
@@ -170,6 +180,15 @@ def forecast(
         study=known,
         remarks=(*plan.remarks, *remarks, *timed.remarks),
     )
+
+
+def _unknown(absent: Sequence[str]) -> tuple[None, Sequence[str]]:
+    """What is to be said of families whose library is not on this machine."""
+    return None, [
+        f"family {name!r} is neither checked nor timed here, and whether this study was run before "
+        "is not known: TensorFlow is not installed (pip install 'fairlead[keras]')"
+        for name in absent
+    ]
 
 
 def _known(plan: StudyPlan, settings: Settings) -> tuple[KnownStudy | None, Sequence[str]]:

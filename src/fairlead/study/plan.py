@@ -13,11 +13,13 @@ from pathlib import Path
 
 from fairlead.artifacts import Artifacts
 from fairlead.data import split, store
+from fairlead.data.arrays import shape_of
 from fairlead.data.read import read
+from fairlead.data.summary import summaries
 from fairlead.data.table import Table
 from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
-from fairlead.families.family import Batchwise, Family, Partitioned, Stepwise, Task
+from fairlead.families.family import Batchwise, DryRun, Family, Partitioned, Stepwise, Task
 from fairlead.families.imported import Imported
 from fairlead.formatting import size
 from fairlead.ledger.interface import Ledger
@@ -89,6 +91,24 @@ class StudyPlan:
         )
 
     @property
+    def to_try_out(self) -> FamiliesToCheck:
+        """The same, and the networks of the user's are built once: in a process of their own."""
+        numbers, classes = self.table.signature.numbers, self.table.classes
+        tried = DryRun(
+            width=sum(column.columns for column in summaries(self.table)),
+            shape=shape_of(numbers),
+            outputs=1 if classes is None else len(classes),
+            export=self.spec.promote.when != "never",
+            seconds=self.spec.search.task_time,
+        )
+        return replace(self.to_check, dry_run=tried)
+
+    @property
+    def has_builders(self) -> bool:
+        """Whether functions of the user's build networks."""
+        return any(name.startswith(catalog.BUILT) for name in self.families)
+
+    @property
     def needs(self) -> Mapping[str, Mapping[str, str]]:
         """For each family the packages, and their versions, that decide what its fits give."""
         return {name: _packages(family) for name, family in self.families.items()}
@@ -111,6 +131,7 @@ def make(  # noqa: PLR0913 - what, where from, and who is called
     sources: Mapping[str, bytes] | None = None,
     downloaded: Callable[[int, int | None], None] | None = None,
     check: Callable[[StudyPlan], Sequence[str]] | None = None,
+    elsewhere: bool = False,
 ) -> StudyPlan:
     """Read the data and check the spec against it and against its families.
 
@@ -121,12 +142,14 @@ def make(  # noqa: PLR0913 - what, where from, and who is called
         settings: The installation's.
         downloaded: Called with a download's bytes.
         check: As in `of`.
+        elsewhere: Whether its fits may be made on other machines, so that TensorFlow need not be
+            here.
 
     Raises:
         Invalid: Something of it cannot be; the message begins with the key where there is one.
     """
     known = dict(sources or {})
-    families = dict(_families(spec, base, known))
+    families = dict(_families(spec, base, known, elsewhere=elsewhere))
     methods.options(spec)  # refused before the data is read
     table = read(spec.data, base=base, settings=settings, progress=downloaded)
     found = {name: known.get(name) or catalog.source_of(name, base) for name in families}
@@ -291,11 +314,16 @@ def restored(spec: Spec, study: Study, artifacts: Artifacts) -> StudyPlan:
     return of(spec, store.load(study.table, artifacts), families, sources, check=lambda _: ())
 
 
-def _families(spec: Spec, base: Path, sources: Mapping[str, bytes]) -> Iterator[tuple[str, Family]]:
+def _families(
+    spec: Spec, base: Path, sources: Mapping[str, bytes], *, elsewhere: bool
+) -> Iterator[tuple[str, Family]]:
     for index, space in enumerate(spec.search.over):
         with about(f"search.over[{index}].family"):
             source = sources.get(space.family)
-            yield space.family, catalog.family(space.family, base=base, source=source)
+            yield (
+                space.family,
+                catalog.family(space.family, base=base, source=source, elsewhere=elsewhere),
+            )
 
 
 def _frozen(spec: Spec, families: Mapping[str, Family], task: Task, metric: Metric) -> Spec:

@@ -30,6 +30,7 @@ from fairlead.spec.document import Spec, canonical, parse_canonical
 from fairlead.stores import Stores, announcing, hearing, open_stores
 from fairlead.study import decide
 from fairlead.study import plan as plans
+from fairlead.study.check import check_apart
 from fairlead.study.coordinator import Coordinator
 from fairlead.study.ended import (
     as_asked,
@@ -45,7 +46,6 @@ from fairlead.study.progress import ProgressListener
 from fairlead.study.stages import Stages
 from fairlead.study.stop import StopRequest
 from fairlead.study.workers import StudyWorkers
-from fairlead.training.check import check_families
 from fairlead.training.driver import require_engine
 from fairlead.worker.check import check_in_child
 from fairlead.worker.forkserver import VARIABLE
@@ -173,7 +173,7 @@ def submit(  # noqa: PLR0913 - what, how, and who follows it
             sources=request.sources,
             settings=settings,
             downloaded=watch.downloaded,
-            check=(lambda plan: check_in_child(plan.to_check, settings)) if request.apart else None,
+            check=lambda plan: check_apart(plan, settings, always=request.apart),
         )
     for remark in plan.remarks:
         watch.note(remark)
@@ -220,12 +220,13 @@ def _check(
     if known and all(name in NAMES for name in plan.families):
         return ()
     if request.forkserver is None:
-        return check_families(plan.to_check)
+        return check_apart(plan, settings, known=known)
     if not known:
         wanted = plans.most_slots(plan.spec) if request.workers is None else request.workers
         idle = usable_cores() - 1  # one is busy with the fork server's imports
         runner.start_ahead(settings.ledger_url, settings.artifacts_url, min(wanted, idle))
-    return check_in_child(plan.to_check, settings, request.forkserver)
+    asked = plan.to_check if known else plan.to_try_out
+    return check_in_child(asked, settings, request.forkserver)
 
 
 def local_runner(

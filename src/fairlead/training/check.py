@@ -14,7 +14,7 @@ from typing import Any
 
 from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
-from fairlead.families.family import Family, Stepwise, Task
+from fairlead.families.family import DryRun, Family, Shaped, Stepwise, Task, Tryable
 from fairlead.families.imported import Imported
 from fairlead.records import Params
 from fairlead.spec.space import Range
@@ -35,6 +35,9 @@ class FamiliesToCheck:
         task: What the data is for.
         to_export: Whether their models are to be exported.
         shared: Whether several processes are to share a fit.
+        elsewhere: Whether networks of the user's are left out where TensorFlow is not installed.
+        dry_run: What the models of those that can be tried out are tried with; None where they are
+            not.
     """
 
     names: Sequence[str]
@@ -45,6 +48,8 @@ class FamiliesToCheck:
     task: Task
     to_export: bool
     shared: bool = False
+    elsewhere: bool = False
+    dry_run: DryRun | None = None
 
 
 def check_families(asked: FamiliesToCheck) -> tuple[str, ...]:
@@ -61,10 +66,9 @@ def check_families(asked: FamiliesToCheck) -> tuple[str, ...]:
         InvalidSpec: A family does not take a parameter, or cannot do the task; the message begins
             with the key.
     """
-    families = [
-        catalog.family(name, base=Path(), source=asked.sources.get(name)) for name in asked.names
-    ]
-    for index, (family, params) in enumerate(zip(families, asked.params, strict=True)):
+    families = dict(_families(asked))
+    for index, family in families.items():
+        params = asked.params[index]
         with about(f"search.over[{index}].family"):
             needed = {name: params[name] for name in family.needed() & params.keys()}
             family.check(needed, asked.task)
@@ -73,8 +77,29 @@ def check_families(asked: FamiliesToCheck) -> tuple[str, ...]:
         for name, value in params.items():
             with about(f"search.over[{index}].params.{name}"):
                 family.check({**needed, name: value}, asked.task)
+        if asked.dry_run is not None:
+            _try_out(family, index, params, asked.task, asked.dry_run)
     unexportable = _unexportable(families, asked) if asked.to_export else ()
     return (*unexportable, *_whole(families, asked))
+
+
+def _families(asked: FamiliesToCheck) -> Iterator[tuple[int, Family]]:
+    """Those that can be checked here, by their places."""
+    for index, name in enumerate(asked.names):
+        source = asked.sources.get(name)
+        family = catalog.family(name, base=Path(), source=source, elsewhere=asked.elsewhere)
+        if not (name.startswith(catalog.BUILT) and catalog.is_elsewhere(family)):
+            yield index, family
+
+
+def _try_out(family: Family, index: int, params: Params, task: Task, asked: DryRun) -> None:
+    if asked.shape is not None and isinstance(family, Shaped):
+        family = family.shaped(asked.shape)
+    if isinstance(family, Tryable):
+        with about(
+            f"search.over[{index}].{'model' if family.name.startswith(catalog.BUILT) else 'family'}"
+        ):
+            family.dry_run(params, task, asked)
 
 
 def _refuse_unshared(family: Imported) -> None:
@@ -99,20 +124,21 @@ def about(key: str) -> Iterator[None]:
         raise InvalidSpec(f"{key}: {error}") from None
 
 
-def _unexportable(families: Sequence[Family], asked: FamiliesToCheck) -> Iterator[str]:
-    for index, (family, params) in enumerate(zip(families, asked.params, strict=True)):
+def _unexportable(families: Mapping[int, Family], asked: FamiliesToCheck) -> Iterator[str]:
+    for index, family in families.items():
         reasons = [
             why
-            for one in _variants(params, asked.texts[index])
+            for one in _variants(asked.params[index], asked.texts[index])
             if (why := _reason(family, one, asked.task))
         ]
         for why in dict.fromkeys(reasons):
             yield f"search.over[{index}].family: it cannot become champion: {why}; {_NEVER}"
 
 
-def _whole(families: Sequence[Family], asked: FamiliesToCheck) -> Iterator[str]:
+def _whole(families: Mapping[int, Family], asked: FamiliesToCheck) -> Iterator[str]:
     """Ranges that draw whole numbers for a parameter that takes those between, too."""
-    for index, (family, ranges) in enumerate(zip(families, asked.whole, strict=True)):
+    for index, family in families.items():
+        ranges = asked.whole[index]
         defaults = _defaults(family, asked.params[index], asked.task) if ranges else {}
         searched = family.space(asked.task) if ranges else {}
         for name, (low, high) in ranges.items():

@@ -52,7 +52,8 @@ def check_in_child(
 def _ask(child: Child, asked: FamiliesToCheck) -> tuple[str, ...] | None:
     """The remarks; None where the child was killed, which is no fault of the families."""
     sources = {name: b64encode(content).decode() for name, content in asked.sources.items()}
-    child.send(CheckFamilies(**{**vars(asked), "sources": sources}))
+    tried = asked.dry_run and vars(asked.dry_run)
+    child.send(CheckFamilies(**{**vars(asked), "sources": sources, "dry_run": tried}))
     deadline = time.monotonic() + START
     while (answer := child.answer()) is None and time.monotonic() < deadline:
         if child.closed or child.exit_status() is not None:

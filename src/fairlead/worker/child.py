@@ -19,6 +19,7 @@ from pathlib import Path
 from fairlead import manifest, settings
 from fairlead.artifacts import Artifacts
 from fairlead.errors import FairleadError, Transient
+from fairlead.families.family import DryRun
 from fairlead.machine import die_with
 from fairlead.records import CacheFolder, FitProgress
 from fairlead.spec.document import Train
@@ -199,7 +200,10 @@ class StudySession:
 
 def _check(request: CheckFamilies) -> FamiliesChecked:
     sources = {name: b64decode(content) for name, content in request.sources.items()}
-    asked = FamiliesToCheck(**{**vars(request), "sources": sources})
+    tried = request.dry_run and DryRun(
+        **{**request.dry_run, "shape": request.dry_run["shape"] and tuple(request.dry_run["shape"])}
+    )
+    asked = FamiliesToCheck(**{**vars(request), "sources": sources, "dry_run": tried})
     return FamiliesChecked(remarks=check_families(asked))
 
 

@@ -57,6 +57,8 @@ class CheckFamilies:
     task: Task
     to_export: bool
     shared: bool = False
+    elsewhere: bool = False
+    dry_run: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 import sklearn.datasets
 
 from fairlead.errors import InvalidSpec, Unexportable
-from fairlead.families import catalog
-from fairlead.families.family import Fitted
+from fairlead.families import catalog, keras_builder
+from fairlead.families.family import DryRun, Fitted
+from fairlead.gang.steps import Alone, steps
+from fairlead.spec.document import Train
 
 pytestmark = pytest.mark.distributed
 
@@ -195,6 +198,16 @@ def test_a_worker_needs_no_file(tmp_path: Path) -> None:
             "gives a model of the class 'Mine', which is code",
         ),
         (
+            "    model = keras.Sequential([keras.Input(signature.shape), "
+            "L.Dense(10, activation=lambda x: x)])" + COMPILED,
+            "holds the activation '<lambda>', which cannot be saved without code",
+        ),
+        (
+            "    model = keras.Sequential([keras.Input(signature.shape), L.Normalization(), "
+            "L.Dense(10)])" + COMPILED,
+            "has the layer 'normalization' without mean and variance",
+        ),
+        (
             "    model = keras.Sequential([keras.Input(signature.shape), L.Dense(10, "
             "trainable=False)])" + COMPILED,
             "has no weights to train",
@@ -249,6 +262,89 @@ def test_each_fault_of_a_function_is_one_line_with_its_place(
     assert "\n" not in message
     assert message.startswith("./mine.py:")
     assert "model './mine.py:build' " in message
+
+
+LAYERS = f"""{HEAD}
+def build(signature):
+    shape = signature.shape
+    model = keras.Sequential([keras.Input(shape), *%s, L.Dense(signature.outputs)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss)
+    return model
+"""
+DRY_RUN = DryRun(width=64, shape=None, outputs=10, export=True)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        "[L.Dense(8, activity_regularizer='l2')]",
+        "[L.SpectralNormalization(L.Dense(8))]",
+        "[L.Normalization(mean=[0.5] * 64, variance=[2.0] * 64)]",
+        "[L.Dense(8, activation='gelu')]",
+    ],
+    ids=["activity_regularizer", "SpectralNormalization", "Normalization", "gelu"],
+)
+def test_layers_with_numbers_of_their_own_are_exported_as_they_were_trained(
+    tmp_path: Path, layers: str
+) -> None:
+    from onnxruntime import InferenceSession
+
+    found = family(tmp_path, LAYERS % layers)
+    found.dry_run({}, "classification", DRY_RUN)
+    fitted = fit(found, {"epochs": 5, "batch": 20, "scale": "range"})
+    predicted = found.predict(fitted, X)
+    assert (predicted.argmax(axis=1) == Y).mean() > 0.5
+    again = found.load(found.save(fitted), classes=10)
+    assert np.array_equal(found.predict(again, X), predicted)
+    rows = {"features": X.astype(np.float32)}
+    exported = InferenceSession(found.onnx(fitted, width=64)).run(None, rows)[0]
+    assert exported == pytest.approx(predicted, abs=1e-5)
+
+
+def test_what_a_layer_fines_of_its_output_is_the_mean_of_rows_in_parts_too(tmp_path: Path) -> None:
+    def weights(regularizer: str, train: Train | None) -> Any:
+        found = family(tmp_path, LAYERS % f"[L.Dense(8, activity_regularizer={regularizer})]")
+        params = {"epochs": 1, "batch": 100, "scale": "range"}
+        estimator = found.build(params, "classification", seed=1, threads=1)
+        network = found.network(estimator, X, Y, classes=10, train=train)
+        for _ in steps(network, Alone(computation=network)):
+            pass
+        return network.model.trainable_variables[0].numpy()
+
+    whole, in_parts = (weights("'l2'", one) for one in (None, Train(microbatches=4)))
+    assert in_parts == pytest.approx(whole, abs=1e-5)
+    assert np.abs(weights("None", None) - whole).max() > 1e-3
+
+
+def test_a_layer_without_an_onnx_form_is_refused_where_one_is_needed(tmp_path: Path) -> None:
+    found = family(tmp_path, LAYERS % "[L.Discretization(bin_boundaries=[0.1, 0.2])]")
+    match = r"^\./mine\.py:5: model .* has no ONNX form, .*: .* TensorFlow's Bucketize$"
+    with pytest.raises(InvalidSpec, match=match):
+        found.dry_run({}, "classification", DRY_RUN)
+    found.dry_run({}, "classification", replace(DRY_RUN, export=False))
+
+
+@pytest.mark.parametrize("wait", ["time.sleep(60)", "pass", "threading.Event().wait()"])
+def test_a_function_that_does_not_end_is_interrupted_with_its_line(
+    tmp_path: Path, wait: str
+) -> None:
+    source = f"import threading, time\n\n\ndef build(signature):\n    while True:\n        {wait}\n"
+    found = family(tmp_path, source)
+    match = (
+        r"^\./mine\.py:[56]: model .* cannot be built with \{\}: it has not ended within 0\.5 s$"
+    )
+    with pytest.raises(InvalidSpec, match=match):
+        found.dry_run({}, "classification", replace(DRY_RUN, seconds=0.5))
+
+
+def test_a_function_that_does_not_end_in_a_fit_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keras_builder, "BUILT_WITHIN", 0.5)
+    found = family(tmp_path, "def build(signature):\n    while True:\n        pass\n")
+    with pytest.raises(InvalidSpec, match=r"it has not ended within 0\.5 s"):
+        fit(found, {})
 
 
 @pytest.mark.parametrize(

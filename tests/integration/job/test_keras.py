@@ -27,9 +27,8 @@ def build(signature, units=16, how="well"):
         return "a model"
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     hidden = [L.Flatten(), L.Dense(units, activation="relu"), L.Dropout(0.1)]
-    model = keras.Sequential(
-        [keras.Input(signature.shape), *hidden, L.Dense(signature.outputs)]
-    )
+    outputs = 3 if how == "shape" else signature.outputs
+    model = keras.Sequential([keras.Input(signature.shape), *hidden, L.Dense(outputs)])
     model.compile(keras.optimizers.Adam(1e30 if how == "nan" else 0.003), loss)
     return model
 """
@@ -87,6 +86,29 @@ def test_a_network_that_misbehaves_fails_its_own_trials(
     assert well["state"] == "done"
     assert ill["state"] == "failed"
     assert reason in ill["reason"]
+
+
+@pytest.mark.parametrize(
+    ("command", "how", "reason"),
+    [
+        ("plan", "raise", "./network.py:9: model './network.py:build' cannot be built with "),
+        ("plan", "shape", "gives (3,) for a row, and there are 10 classes"),
+        ("run", "hang", "./network.py:11: model './network.py:build' cannot be built with "),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused_before_anything_is_written(
+    place: Place, command: str, how: str, reason: str
+) -> None:
+    place.write("network.py", BUILDER)
+    limits = "task_time: 5s" if how == "hang" else ""
+    place.write("digits.yaml", SPEC.format(params=f"{{how: [{how}, well]}}", limits=limits))
+    done = place.run(command, "digits.yaml")
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("digits.yaml:10:14: search.over[0].model: ./network.py:")
+    assert reason in last
+    assert (how == "hang") == last.endswith("it has not ended within 5 s")
+    assert not (place.home / "ledger.db").exists()
 
 
 def test_a_function_that_takes_no_such_parameter_is_refused_before_the_run(place: Place) -> None:

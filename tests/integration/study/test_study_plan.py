@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -248,6 +249,25 @@ def test_fits_are_whole_trials_on_every_fold_where_trials_repeat(
     assert (said.fits, said.fits_saved) == (fits, 20 * 3 - fits)
     assert dict(said.in_words())["fits"] == f"{most}{fits}, and {60 - fits} saved by sharing"
     assert not (folder / "home").exists()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is not None, reason="is for machines without TensorFlow"
+)
+@pytest.mark.parametrize("model", ["", "model: './network.py:build', "])
+def test_networks_are_planned_where_tensorflow_is_not_installed(folder: Path, model: str) -> None:
+    (folder / "network.py").write_text("import keras\n\n\ndef build(signature): ...\n")
+    params = "{epochs: [1, 2], batch: 32}"
+    sets = (f"search.over=[{{family: keras, {model}params: {params}}}, {{family: linear}}]",)
+    loaded = load(folder / "own.yaml", sets=(*sets, "search.method=random", "search.trials=3"))
+    home = Settings(home=folder / "home")
+    said = forecast(loaded.spec, base=loaded.base, settings=home, workers=1, timing=True)
+    assert said.trials == 3
+    [remark] = [line for line in said.remarks if "TensorFlow" in line]
+    assert remark.startswith("family 'keras")
+    assert remark.endswith("TensorFlow is not installed (pip install 'fairlead[keras]')")
+    with pytest.raises(InvalidSpec, match="needs a library that is not installed"):
+        plans.make(loaded.spec, base=loaded.base, settings=home)
 
 
 @pytest.mark.parametrize(
