@@ -830,6 +830,22 @@ class TasksContract:
         assert ledger.studies.counts(STUDY.id) == Counts(ready=1, failed=1)
         assert numbers([must_claim(ledger)]) == [2]
 
+    def test_a_fault_that_another_attempt_would_repeat_is_the_last(self, ledger: Ledger) -> None:
+        ledger.studies.open(STUDY)
+        ledger.tasks.add(STUDY.id, [task(0), task(1, 2)])
+        assert ledger.tasks.fault(must_claim(ledger), "wrong shape", final=True)
+        assert ledger.studies.results(STUDY.id)[0] == [
+            Result(number=0, state="failed", reason="wrong shape", attempts=1)
+        ]
+        assert not ledger.tasks.fault(must_claim(ledger), "wrong shape", final=True)
+        ledger.tasks.commit(must_claim(ledger), [done(1)])
+        assert ledger.tasks.fault(must_claim(ledger), "wrong shape", final=True)
+        rows = ledger.studies.trials(STUDY.id)
+        assert [row.state for row in rows] == ["failed", "done", "failed"]
+        ledger.tasks.add(STUDY.id, [refit(1)])
+        assert ledger.tasks.fault(must_claim(ledger), "no finite number", final=True)
+        assert ledger.tasks.refit(STUDY.id, 1) == (None, "no finite number")
+
     def test_a_trial_that_spoils_a_shared_task_fails_alone(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [task(0, 1, 2)])

@@ -130,7 +130,7 @@ class Family(Protocol):
                 regression.
 
         Raises:
-            Failed: All rows are of one class.
+            InvalidData: All rows are of one class.
         """
         ...
 

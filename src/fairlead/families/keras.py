@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fairlead.errors import Failed, InvalidSpec
+from fairlead.errors import InvalidData, InvalidSpec
 from fairlead.families import keras_builder, keras_nets
 from fairlead.families.family import Array, DryRun, Estimator, Fitted, Matrix, Saved, Task
 from fairlead.families.keras_collective import all_reduce
@@ -301,7 +301,7 @@ class Keras:
         """The unfitted model in training.
 
         Raises:
-            Failed: All rows are of one class, or a number is missing.
+            InvalidData: All rows are of one class, or a number is missing.
             InvalidSpec: The engine's processes cannot find each other, as mode allreduce needs.
         """
         self._refuse_missing(x)
@@ -400,7 +400,7 @@ class Keras:
         import numpy as np
 
         if any(np.isnan(block).any() for block in blocks_of(x)):
-            raise Failed(
+            raise InvalidData(
                 f"family {self.name!r} takes no missing numbers; data.impute says what stands for "
                 "them"
             )

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from fairlead.errors import Failed, InvalidSpec, Unexportable
+from fairlead.errors import InvalidData, InvalidSpec, Unexportable
 from fairlead.families import skops_format
 from fairlead.families.family import Array, Estimator, Fitted, Saved, Task
 from fairlead.families.onnx_graph import FEATURES, ML_OPSET, OPSET, finished
@@ -147,13 +147,13 @@ def seen_in(y: Array) -> tuple[int, ...]:
     """The class indexes that these rows hold, in rising order.
 
     Raises:
-        Failed: There is one class only.
+        InvalidData: There is one class only.
     """
     import numpy as np
 
     seen = tuple(int(label) for label in np.unique(y))
     if len(seen) == 1:
-        raise Failed(
+        raise InvalidData(
             f"all {len(y)} training rows are of class number {seen[0]}: a classifier needs two "
             "classes; use fewer folds, or more rows"
         )

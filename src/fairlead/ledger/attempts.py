@@ -128,7 +128,7 @@ _MADE = _MINE.values(
     state="done", candidate=sa.bindparam("made"), reason=None, checkpoint=None, **_NOBODY
 )
 _RELEASE = _MINE.values(state="ready", **_NOBODY)
-_IS_LAST_FAULT = tasks.c.faults + 1 >= MAX_FAULTS
+_IS_LAST_FAULT = sa.bindparam("final", type_=sa.Boolean()) | (tasks.c.faults + 1 >= MAX_FAULTS)
 # The last attempt that is allowed starts anew: it may be the checkpoint that fails.
 _IS_LAST_BUT_ONE = tasks.c.faults + 2 >= MAX_FAULTS
 _FAULT = _MINE.values(
@@ -300,11 +300,11 @@ def release(connection: sa.Connection, held: Claim, reason: str) -> None:
     _append(connection, "released", held, row, reason)
 
 
-def fault(connection: sa.Connection, held: Claim, reason: str) -> bool:
+def fault(connection: sa.Connection, held: Claim, reason: str, *, final: bool) -> bool:
     """End the attempt as failed; True where it was the last one allowed. Raises Lost."""
     # The number is of its faults alone: lost leases must not change what a study says.
-    failed = f"{reason} (after {MAX_FAULTS} attempts)"
-    row = _mine(connection, _FAULT, held, why=reason, why_failed=failed)
+    failed = reason if final else f"{reason} (after {MAX_FAULTS} attempts)"
+    row = _mine(connection, _FAULT, held, why=reason, why_failed=failed, final=final)
     _append(connection, "faulted", held, row, reason)
     ended = _Ended(
         task=held.task,

@@ -11,9 +11,10 @@ suite:
    each other task one attempt at most.
 2. Every later write of an attempt names its token and must change exactly one running task;
    otherwise `Lost` is raised and nothing is written. A trial has at most one result.
-3. A fault (`fault`) counts: after MAX_FAULTS the task's trial fails with the last reason. A lease
-   that ended, and a release, do not; after MAX_LOST ended leases it fails as 'workers lost'. Trials
-   that share the task get a task each before any of them fails: one may have spoiled the others.
+3. A fault (`fault`) counts: after MAX_FAULTS the task's trial fails with the last reason, and after
+   one that another attempt would only repeat. A lease that ended, and a release, do not; after
+   MAX_LOST ended leases it fails as 'workers lost'. Trials that share the task get a task each
+   before any of them fails: one may have spoiled the others.
 4. Histories (attempts, judgements, promotions, routes, events) are appended to, never updated.
 5. `counts` costs O(1) and `claim` O(log n) in the number of trials; `claim` costs a step more for
    each study and family that has ready tasks.
@@ -315,8 +316,14 @@ class Tasks(Protocol):
         """Write the artefact that a 'refit' task made, and end it. Raises as commit does."""
         ...
 
-    def fault(self, claim: Claim, reason: str) -> bool:
-        """Report that the attempt failed; True where its trial (or refit) is given up for it."""
+    def fault(self, claim: Claim, reason: str, *, final: bool = False) -> bool:
+        """Report that the attempt failed; True where its trial (or refit) is given up for it.
+
+        Args:
+            claim: The attempt.
+            reason: Why.
+            final: Whether another attempt would fail for the same: it is the last one, then.
+        """
         ...
 
     def release(self, claim: Claim, reason: str) -> None:

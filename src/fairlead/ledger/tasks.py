@@ -157,11 +157,11 @@ class SqlTasks:
 
         self._database.write(commit)
 
-    def fault(self, claim: Claim, reason: str) -> bool:
+    def fault(self, claim: Claim, reason: str, *, final: bool = False) -> bool:
         """Report that the attempt failed; True where that was the last one allowed."""
 
         def fault(connection: sa.Connection) -> bool:
-            is_last = attempts.fault(connection, claim, reason)
+            is_last = attempts.fault(connection, claim, reason, final=final)
             self._database.tell(connection, claim.study)
             return is_last
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fairlead import manifest, settings
 from fairlead.artifacts import Artifacts
-from fairlead.errors import FairleadError, Transient
+from fairlead.errors import Diverged, FairleadError, InvalidData, InvalidSpec, Transient
 from fairlead.families.family import DryRun
 from fairlead.machine import die_with
 from fairlead.records import CacheFolder, FitProgress
@@ -211,10 +211,24 @@ def _answered(handle: Callable[[], Answer], *, token: int) -> Answer:
     try:
         return handle()
     except FairleadError as error:
-        transient = isinstance(error, Transient)
-        return Raised(token=token, reason=str(error), transient=transient)
+        return Raised(
+            token=token,
+            reason=str(error),
+            transient=isinstance(error, Transient),
+            final=_is_final(error),
+        )
     except Exception as error:  # noqa: BLE001 - whatever a model raises is reported, not hidden
         return Raised(token=token, reason=_describe(error))
+
+
+def _is_final(error: FairleadError) -> bool:
+    """Whether another attempt would fail for the same.
+
+    A spec, its data and its seed do not change. A machine may: the user's code may find a module, a
+    file or memory on another.
+    """
+    of_machine = isinstance(error.__cause__, (ImportError, MemoryError, OSError))
+    return isinstance(error, (Diverged, InvalidData, InvalidSpec)) and not of_machine
 
 
 def _describe(error: Exception) -> str:

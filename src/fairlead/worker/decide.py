@@ -122,10 +122,14 @@ class CommitResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFault:
-    """Report the attempt as faulty; `replace` if its child cannot be used again."""
+    """Report the attempt as faulty.
+
+    `replace` if its child cannot be used again; `final` if another attempt would fail for the same.
+    """
 
     reason: str
     replace: bool
+    final: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,8 +213,8 @@ def _answered(attempt: Attempt, answer: Answer) -> Step:
     match answer:
         case Raised(reason=reason, transient=True):
             return GiveBack(reason=reason)
-        case Raised(reason=reason):
-            return ReportFault(reason=reason, replace=False)
+        case Raised(reason=reason, final=final):
+            return ReportFault(reason=reason, replace=False, final=final)
         case Began():
             return MarkBegun()
         case TrialsScored() | Refitted():

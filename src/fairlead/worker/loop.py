@@ -480,11 +480,11 @@ class Worker:
                 batch.completed.append(Completed(claim=claim, results=results))
             case decide.CommitResult(answer=Refitted(candidate=candidate)):
                 tasks.commit_refit(claim, candidate)
-            case decide.ReportFault(reason=reason, replace=replace):
+            case decide.ReportFault(reason=reason, replace=replace, final=final):
                 self.note(f"{_of(claim)}: {reason}")
                 if replace:
                     self._end_child()
-                tasks.fault(claim, reason)
+                tasks.fault(claim, reason, final=final)
             case decide.ReportLost():
                 self.note(f"{_of(claim)}: its process was killed")
                 self._end_child()

@@ -121,6 +121,7 @@ class Raised:
     token: int
     reason: str
     transient: bool = False  # no fault of the task: the artefact store did not answer
+    final: bool = False  # another attempt would raise the same
 
 
 Request: TypeAlias = OpenStudy | TaskRequest | CheckFamilies

@@ -11,7 +11,7 @@ import pytest
 import sklearn.datasets
 
 from fairlead.data.features import Features
-from fairlead.errors import Corrupt, Failed, InvalidSpec, Unexportable
+from fairlead.errors import Corrupt, InvalidData, InvalidSpec, Unexportable
 from fairlead.families import catalog
 from fairlead.families.family import Fitted, Saved
 from fairlead.inference import Exported
@@ -136,7 +136,7 @@ def test_a_fit_and_a_prediction_start_no_python_threads_and_print_nothing(
 @pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
 def test_a_class_that_the_rows_miss_has_a_column_of_zeros(case: Case) -> None:
     if case.classes == 2:
-        with pytest.raises(Failed, match="needs two classes"):
+        with pytest.raises(InvalidData, match="needs two classes"):
             case.fit(case.y == 1)
         return
     fitted = case.fit(case.y != 1)

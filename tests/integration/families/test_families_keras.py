@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from fairlead.errors import Corrupt, Diverged, Failed, InvalidSpec
+from fairlead.errors import Corrupt, Diverged, Failed, InvalidData, InvalidSpec
 from fairlead.families import catalog
 from fairlead.families.family import Fitted, Saved
 from fairlead.gang.network import Network, StepResult
@@ -232,7 +232,7 @@ def test_rows_that_are_no_images_are_refused_by_conv(columns: int, layers: int, 
 
 def test_missing_numbers_are_refused_with_what_to_write() -> None:
     estimator = family().build({}, "classification", seed=0, threads=1)
-    with pytest.raises(Failed, match=r"data\.impute"):
+    with pytest.raises(InvalidData, match=r"data\.impute"):
         family().fit(estimator, np.where(X > 15, np.nan, X), Y, classes=10)
 
 

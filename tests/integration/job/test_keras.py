@@ -86,6 +86,7 @@ def test_a_network_that_misbehaves_fails_its_own_trials(
     assert well["state"] == "done"
     assert ill["state"] == "failed"
     assert reason in ill["reason"]
+    assert ill["attempts"] == (3 if how == "hang" else 1)
 
 
 @pytest.mark.parametrize(

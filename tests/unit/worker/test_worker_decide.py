@@ -110,6 +110,12 @@ def test_an_exception_is_a_fault_and_the_child_may_go_on() -> None:
     assert step == decide.ReportFault(reason="ValueError: no", replace=False)
 
 
+def test_what_another_attempt_would_raise_too_is_the_last_fault() -> None:
+    raised = Raised(token=7, reason="wrong shape", final=True)
+    step = decide.next_step(attempt(), Observation(now=1, answer=raised))
+    assert step == decide.ReportFault(reason="wrong shape", replace=False, final=True)
+
+
 def test_a_store_that_does_not_answer_is_no_fault_of_the_task() -> None:
     raised = Raised(token=7, reason="no answer in time", transient=True)
     step = decide.next_step(attempt(), Observation(now=1, answer=raised))
