@@ -31,6 +31,8 @@ class Patience:
             later, where parts take that long.
         greeting: For the proof that a new connection is a rank.
         refused: For one that can open the fit, where all that are there cannot.
+        opening: A rank that still opens the fit after so long cannot: it loads libraries and the
+            table, and runs the user's code.
     """
 
     quiet: float = 3.0
@@ -41,6 +43,7 @@ class Patience:
     hung: float = 120.0
     greeting: float = 10.0
     refused: float = 5.0
+    opening: float = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,8 @@ class Connection:
         self.since = self.heard = time.monotonic()
         self.hello: messages.Hello | None = None  # of a rank that is let in
         self.opened = 0  # number of the fit that it has what it needs of
+        self.opening: float | None = None  # since when it opens another
+        self.is_overdue = False  # whether it has done so for too long
         self.computing: Computing | None = None
         self._informed: StepInHand | None = None  # the step whose state it was sent
         self._unsent: deque[memoryview] = deque()

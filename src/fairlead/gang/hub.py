@@ -261,7 +261,7 @@ class Hub:
             case messages.Hello():
                 self._welcome(connection, message)
             case messages.Opened(job=job):
-                connection.opened = job
+                self._take_opened(connection, job)
             case messages.Answer():
                 self._take_answer(connection, message, body)
             case messages.Raised():
@@ -279,7 +279,17 @@ class Hub:
         connection.hello = hello
         connection.tell(messages.Welcome())
         if self._job is not None and self._is_together:
-            connection.tell(self._job)
+            self._have_open(connection, self._job)
+
+    def _have_open(self, connection: Connection, job: messages.Open) -> None:
+        connection.opening = time.monotonic()
+        connection.tell(job)
+
+    def _take_opened(self, connection: Connection, job: int) -> None:
+        connection.opened = job
+        if self._job is not None and self._job.job == job:
+            connection.opening, connection.is_overdue = None, False
+            self._refusals.pop(connection.rank, None)
 
     def _take_answer(
         self, connection: Connection, answer: messages.Answer, body: bytearray
@@ -300,6 +310,7 @@ class Hub:
             if self._collective is not None:  # the others wait for its sums
                 raise ConnectionError(f"it raised an exception: {fault.reason}")
         elif self._job is not None and self._job.job == fault.job:
+            connection.opening = None
             self._refusals[connection.rank] = fault.reason
 
     # ---- ranks that find each other ----------------------------------------------------------
@@ -313,7 +324,7 @@ class Hub:
         for one in members:
             one.tell(messages.Peers(addresses=addresses))
             if self._job is not None:
-                one.tell(self._job)
+                self._have_open(one, self._job)
         self._is_together = True
 
     def _end_together(self, lost: Connection) -> None:
@@ -345,6 +356,11 @@ class Hub:
                 self._drop(one, f"it has said nothing for {patience.silent:g} s")
             elif self._is_stale(one.computing, before=now - hung):
                 self._drop(one, f"it has computed what nobody needs for {hung:.0f} s")
+            elif one.opening is not None and now - one.opening > patience.opening:
+                one.is_overdue = True
+                self._refusals[one.rank] = (
+                    f"{one.name} has not opened the fit within {patience.opening:g} s"
+                )
 
     def _judge_refusals(self) -> None:
         """Fail a step that no rank can open the fit of: a single one may have its own reason."""
@@ -383,8 +399,11 @@ class Hub:
         self._job = job
         self._refusals, self._hopeless = {}, None
         self._seconds.clear()
-        for one in self._members() if self._is_together else ():
-            one.tell(job)
+        for one in self._members():
+            if one.is_overdue:  # it still has to do with an earlier one: a new process has not
+                self._drop(one, "it has not opened an earlier fit")
+            elif self._is_together:
+                self._have_open(one, job)
 
     def _begin(self, step: StepInHand) -> None:
         self._step = step
