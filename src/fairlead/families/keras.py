@@ -262,16 +262,19 @@ class Keras:
         return unfitted
 
     def dry_run(self, params: Params, task: Task, asked: DryRun) -> None:
-        """Build the network, save it, export it and take a step; of its own, look at the rows.
+        """Build the user's network, save it, export it and take a step.
+
+        Of networks of its own nothing is left to try: values that do not go together cost their
+        trials alone.
 
         Raises:
             InvalidSpec: One of these cannot be done.
         """
-        estimator = self.build(params, task, seed=0, threads=1)
-        shape = self._shape_of(asked.width)
         if self.user is None:
-            keras_nets.image_of(params, shape)
             return
+        self.check(params, task)
+        estimator = Unfitted(params=params, defaults=self._defaults, task=task, seed=0, threads=1)
+        shape = self._shape_of(asked.width)
         libraries = runtime(estimator.threads)
         model = self._model(estimator, shape, outputs=asked.outputs, seconds=asked.seconds)
         loss, logits = keras_builder.loss_of(model, task, libraries)

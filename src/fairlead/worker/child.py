@@ -20,6 +20,7 @@ from fairlead import manifest, settings
 from fairlead.artifacts import Artifacts
 from fairlead.errors import Diverged, FairleadError, InvalidData, InvalidSpec, Transient
 from fairlead.families.family import DryRun
+from fairlead.families.user_code import Overdue
 from fairlead.machine import die_with
 from fairlead.records import CacheFolder, FitProgress
 from fairlead.spec.document import Train
@@ -225,9 +226,9 @@ def _is_final(error: FairleadError) -> bool:
     """Whether another attempt would fail for the same.
 
     A spec, its data and its seed do not change. A machine may: the user's code may find a module, a
-    file or memory on another.
+    file, memory or time on another.
     """
-    of_machine = isinstance(error.__cause__, (ImportError, MemoryError, OSError))
+    of_machine = isinstance(error.__cause__, (ImportError, MemoryError, OSError, Overdue))
     return isinstance(error, (Diverged, InvalidData, InvalidSpec)) and not of_machine
 
 

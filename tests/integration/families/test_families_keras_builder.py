@@ -115,6 +115,7 @@ def test_a_model_that_was_trained_before_is_refused(tmp_path: Path) -> None:
 
 def test_amounts_are_predicted_in_their_own_unit(tmp_path: Path) -> None:
     found = family(tmp_path, AMOUNTS)
+    found.dry_run({}, "regression", replace(DRY_RUN, outputs=1))
     fitted = fit(found, {"epochs": 30, "batch": 10}, y=1000.0 + 50.0 * Y, classes=None)
     assert abs(found.predict(fitted, X) - (1000.0 + 50.0 * Y)).mean() < 60
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fairlead.errors import Corrupt, Diverged, Failed, InvalidData, InvalidSpec, Unreachable
-from fairlead.families.user_code import Reference
+from fairlead.families.user_code import Reference, within
 from fairlead.worker.child import _answered
 from fairlead.worker.messages import Answer, Raised
 
@@ -39,3 +39,19 @@ def test_the_users_code_is_run_again_where_another_machine_may_have_what_it_lack
     with pytest.raises(InvalidSpec) as caught:
         Reference(name="./own.py:build", source=source.encode()).target()
     assert answered(caught.value).final == final
+
+
+def test_code_that_takes_too_long_is_run_again() -> None:
+    with pytest.raises(
+        InvalidSpec, match=r"^\./own\.py:4: .*has not ended within 0\.1 s$"
+    ) as caught:
+        waits()
+    assert not answered(caught.value).final
+
+
+def waits() -> None:
+    source = b"import time\n\ndef build():\n    time.sleep(60)\n"
+    user = Reference(name="./own.py:build", source=source)
+    build = user.target()
+    with user.guarded("waits"), within(0.1):
+        build()
