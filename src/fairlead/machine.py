@@ -20,6 +20,8 @@ SAME_PACKAGES: Mapping[str, str] = {
 }
 """Packages that are another one, built otherwise."""
 
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+"""Says whether TensorFlow computes by oneDNN, whose sums differ between processors."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _CGROUPS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -57,11 +59,14 @@ def usable_memory() -> int:
     return whole
 
 
-def threads_of_libraries(count: int) -> dict[str, str]:
-    """Environment variables that limit libraries loaded later to so many threads."""
+def library_environment(threads: int) -> dict[str, str]:
+    """Environment variables by which libraries loaded later give the same bits each time.
+
+    They have so many threads, and TensorFlow, whoever imports it first, is without oneDNN.
+    """
     libraries = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")
     names = [*(f"{library}_NUM_THREADS" for library in libraries), "VECLIB_MAXIMUM_THREADS"]
-    return dict.fromkeys(names, str(count))
+    return {**dict.fromkeys(names, str(threads)), ONEDNN: "0"}
 
 
 def die_with(parent: int) -> None:

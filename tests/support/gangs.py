@@ -27,7 +27,7 @@ from fairlead.gang.hub import Hub
 from fairlead.gang.network import StepResult
 from fairlead.gang.steps import Alone, take_steps
 from fairlead.gang.work import FitJob, Gang
-from fairlead.machine import threads_of_libraries
+from fairlead.machine import library_environment
 from fairlead.records import Trial
 from fairlead.settings import Settings
 from fairlead.spec.document import canonical
@@ -133,7 +133,7 @@ def rank_process(
     }
     process = subprocess.Popen(
         [sys.executable, *PROGRAM],
-        env={**os.environ, **threads_of_libraries(1), **variables},
+        env={**os.environ, **library_environment(1), **variables},
         stderr=subprocess.PIPE,
         text=True,
     )

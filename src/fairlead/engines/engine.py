@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from fairlead.machine import threads_of_libraries
+from fairlead.machine import library_environment
 
 ADDRESS = "FAIRLEAD_GANG_ADDRESS"
 """`host:port` of the driver."""
@@ -58,7 +58,7 @@ class GangRequest:
     def variables(self) -> Mapping[str, str]:
         """The environment variables of every rank, but for its number."""
         own = {ADDRESS: self.address, SECRET: self.secret, "FAIRLEAD_ARTIFACTS": self.artifacts}
-        return {**threads_of_libraries(self.threads), **self.environ, **own}
+        return {**library_environment(self.threads), **self.environ, **own}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from fairlead.engines.engine import GangRequest
 from fairlead.errors import Invalid
-from fairlead.machine import threads_of_libraries
+from fairlead.machine import library_environment
 
 MasterKind: TypeAlias = Literal["local", "local-cluster", "standalone", "kubernetes", "yarn"]
 
@@ -146,7 +146,7 @@ def _executors(gang: GangRequest) -> dict[str, str]:
 def _environment(gang: GangRequest, kind: MasterKind) -> dict[str, str]:
     own = {**gang.environ, "FAIRLEAD_ARTIFACTS": gang.artifacts}
     variables = {
-        **threads_of_libraries(gang.threads),
+        **library_environment(gang.threads),
         **(own if kind != "kubernetes" else {}),  # there a Secret has them
     }
     return {f"spark.executorEnv.{name}": value for name, value in variables.items()}

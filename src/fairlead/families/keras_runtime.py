@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 from fairlead.errors import Failed
+from fairlead.machine import ONEDNN
 
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",  # errors of its C++ part are raised, too
-    "TF_ENABLE_ONEDNN_OPTS": "0",  # oneDNN sums in an order that differs between processors
+    ONEDNN: "0",
 }
 
 
@@ -34,7 +36,16 @@ class Runtime:
 
 
 def prepare() -> None:
-    """Say how TensorFlow is to start: before anything in this process imports it."""
+    """Say how TensorFlow is to start: before anything in this process imports it.
+
+    Raises:
+        Failed: It was imported with oneDNN.
+    """
+    if "tensorflow" in sys.modules and os.environ.get(ONEDNN) != _ENVIRONMENT[ONEDNN]:
+        raise Failed(
+            "TensorFlow was imported in this process with oneDNN, whose sums differ between "
+            f"processors: set {ONEDNN}=0 before it is imported"
+        )
     os.environ.update(_ENVIRONMENT)
 
 
@@ -45,7 +56,7 @@ def runtime(threads: int | None = None) -> Runtime:
         threads: Of one operation; None for those that the process has already, or 1.
 
     Raises:
-        Failed: This process uses another backend of Keras, or another number of threads.
+        Failed: This process uses another backend of Keras, another number of threads, or oneDNN.
     """
     prepare()
     import keras

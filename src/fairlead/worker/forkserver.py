@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairlead.machine import threads_of_libraries
+from fairlead.machine import library_environment
 
 VARIABLE = "FAIRLEAD_FORKSERVER"
 """Names the socket of a fork server to the workers that may use it."""
@@ -125,7 +125,7 @@ def _spawn(listening: socket.socket, home: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is the owner's to handle
-        env={**os.environ, **threads_of_libraries(1), "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **library_environment(1), "PYTHONUNBUFFERED": "1"},
     )
 
 
@@ -409,7 +409,7 @@ def _set_environment(request: ForkRequest) -> None:
     import numpy as np
 
     os.environ.clear()
-    os.environ.update({**request.environ, **threads_of_libraries(1), "PYTHONUNBUFFERED": "1"})
+    os.environ.update({**request.environ, **library_environment(1), "PYTHONUNBUFFERED": "1"})
     known = set(sys.path)
     sys.path[:0] = [
         folder

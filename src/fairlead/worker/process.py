@@ -20,7 +20,7 @@ from dataclasses import replace
 from io import FileIO
 from multiprocessing.connection import wait
 
-from fairlead.machine import threads_of_libraries
+from fairlead.machine import library_environment
 from fairlead.records import CacheFolder
 from fairlead.worker.forkserver import ArtifactStore, ForkedProcess
 from fairlead.worker.messages import Answer, FitProgressed, Noted, Request, decode, encode
@@ -95,7 +95,7 @@ class SpawnedProcess:
             start_new_session=True,  # Ctrl-C is the worker's to handle
             env={
                 **os.environ,
-                **threads_of_libraries(threads),
+                **library_environment(threads),
                 "PYTHONUNBUFFERED": "1",
                 "FAIRLEAD_ARTIFACTS": store.url,  # which may hold a password: arguments are public
             },

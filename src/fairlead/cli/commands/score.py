@@ -48,12 +48,12 @@ def command(  # noqa: PLR0913 - click passes each option by name
     one value need not be given. Nothing is kept: this is what the Jobs of Katib run, which
     chooses the parameters itself (`fairlead render SPEC --for katib`).
     """
-    from fairlead.machine import threads_of_libraries
+    from fairlead.machine import library_environment
     from fairlead.spec.load import load
 
     loaded = load(spec, sets=sets)
     # As in a worker's child, and before the libraries are loaded: sums depend on it.
-    os.environ.update(threads_of_libraries(loaded.spec.search.threads))
+    os.environ.update(library_environment(loaded.spec.search.threads))
     from fairlead.study.single_trial import score_trial
 
     with loaded.located():
