@@ -199,9 +199,10 @@ class KerasNetwork:
             **{f"stage_{epochs}": weights for epochs, weights in self.stages.items()},
         }
         stopping = self.training.stopping
-        if stopping and stopping.weights is not None:
+        if stopping:
             kept["best"] = np.array([stopping.best, stopping.waited], np.float64)
-            kept["best_weights"] = stopping.weights
+            if stopping.weights is not None:
+                kept["best_weights"] = stopping.weights
         return kept
 
     def restore(self, arrays: Arrays) -> None:
@@ -214,10 +215,9 @@ class KerasNetwork:
         self._held = None
         self._hold(self._state)
         self.stages = {n: arrays[f"stage_{n}"] for n in self._stages_before(self._step)}
-        if self.training.stopping and "best" in arrays:
-            stopping = self.training.stopping
+        if stopping := self.training.stopping:
             stopping.best, stopping.waited = float(arrays["best"][0]), int(arrays["best"][1])
-            stopping.weights = arrays["best_weights"]
+            stopping.weights = arrays["best_weights"] if math.isfinite(stopping.best) else None
 
     def finish(self) -> None:
         """Give the model the weights that the fit ends with."""
@@ -344,13 +344,19 @@ class KerasNetwork:
         import numpy as np
 
         weights = self._tensors.weights_of(self._state)
-        best: Arrays = {"best": np.zeros(2), "best_weights": weights} if "best" in arrays else {}
         return {
             "state": self._state,
             **{f"optimizer_{n}": v for n, v in enumerate(self._tensors.optimizer())},
             **{f"stage_{epochs}": weights for epochs in self._stages_before(step)},
-            **best,
+            **({"best": np.zeros(2)} if self.training.stopping else {}),
+            **({"best_weights": weights} if math.isfinite(_best_of(arrays)) else {}),
         }
+
+
+def _best_of(arrays: Arrays) -> float:
+    """The lowest loss that a checkpoint has; infinite where it has none."""
+    best = arrays.get("best")
+    return float(best[0]) if best is not None and best.shape == (2,) else math.inf
 
 
 def _kind(schedule: Schedule) -> WorkKind:

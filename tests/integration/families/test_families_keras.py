@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,35 @@ def test_early_stopping_goes_on_from_a_checkpoint() -> None:
     assert bits(second) == bits(whole)
 
 
+def test_epochs_without_a_finite_loss_of_held_out_rows_count_across_a_checkpoint() -> None:
+    params = {**MLP, "epochs": 500, "validation": 0.25, "patience": 3}
+
+    def made() -> Any:
+        driver = network(params)
+        held = driver.training.stopping.held
+        driver.training.stopping.held = replace(held, x=np.full_like(held.x, 1e38))
+        return driver
+
+    whole, first, second = made(), made(), made()
+    steps_of_epoch = whole.training.schedule.steps_of_epoch
+    assert len(stepped(whole, [whole])) == 3 * steps_of_epoch
+    stepped(first, [first], steps=2 * steps_of_epoch)
+    second.restore(first.checkpoint())
+    assert len(stepped(second, [second])) == steps_of_epoch
+    assert bits(second) == bits(whole)
+    assert second.training.stopping.weights is None
+
+
+@pytest.mark.parametrize("more", [{}, {"validation": 0.25, "patience": 2}], ids=["", "stopping"])
+def test_judging_the_model_at_the_ends_of_epochs_changes_no_bit(more: dict[str, Any]) -> None:
+    params = {**MLP, "learning_rate": 0.05, "epochs": 4, **more}
+    whole, judged = network(params), network(params)
+    stepped(whole, [whole])
+    while stepped(judged, [judged], steps=1):
+        family().predict(family().fitted(judged), X)
+    assert bits(judged) == bits(whole)
+
+
 def test_all_numbers_of_an_image_are_scaled_by_one_factor() -> None:
     images = family().shaped((8, 8, 1))
     estimator = images.build({"epochs": 1}, "classification", seed=0, threads=1)
@@ -244,6 +274,17 @@ def test_another_number_of_threads_is_refused_in_a_process_that_has_one() -> Non
 
 
 # ---- the own format -------------------------------------------------------------------------
+
+
+def test_tensorflow_with_onednn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    network()  # it is imported, without
+    for others in ("1", None):
+        if others is None:
+            monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+        else:
+            monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", others)
+        with pytest.raises(Failed, match="imported in this process with oneDNN"):
+            network()
 
 
 @pytest.fixture(scope="module")
