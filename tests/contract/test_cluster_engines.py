@@ -17,6 +17,7 @@ from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
 from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, ResourceQuota, Secret, Service
+from lightkube.resources.networking_v1 import NetworkPolicy
 
 from fairlead.engines.cluster_engine import ClusterEngine, RankMaker
 from fairlead.engines.elastic import ElasticSets
@@ -92,6 +93,25 @@ class ClusterEngineContract(EngineContract):
             pod = newest_pods(pods_of(cluster, gang.key), label=self.maker.label)[rank]
             assert pod.metadata is not None
             cluster.delete(Pod, str(pod.metadata.name), grace=1)
+
+    def test_nobody_but_the_ranks_is_to_reach_them_until_they_are_stopped(
+        self, engine: ClusterEngine, gang: GangRequest, cluster: Cluster
+    ) -> None:
+        """Whether the network keeps to it is the cluster's."""
+        handle = engine.start(gang)
+        spec = cluster.get(NetworkPolicy, handle).spec
+        assert spec is not None
+        wait_until(lambda: len(pods_of(cluster, handle)) == gang.ranks, every=0.2)
+        for pod in pods_of(cluster, handle):
+            assert pod.metadata is not None
+            assert spec.podSelector is not None
+            wanted = (spec.podSelector.matchLabels or {}).items()
+            assert wanted <= (pod.metadata.labels or {}).items()
+        (rule,) = spec.ingress or ()
+        assert [peer.podSelector for peer in rule.from_ or ()] == [spec.podSelector]
+        engine.stop(handle)
+        with pytest.raises(NotFound):
+            cluster.get(NetworkPolicy, handle)
 
     @pytest.fixture(autouse=True)
     def known(self, cluster: Cluster) -> None:
@@ -182,7 +202,7 @@ class TestIndexedJobs(ClusterEngineContract):
         handle = engine.start(gang)
         self.running(engine, handle, hub, 2)
         cluster.delete(Pod, owner.name, grace=1)
-        kinds: tuple[type[Any], ...] = (Job, Service, Secret, Pod)
+        kinds: tuple[type[Any], ...] = (Job, Service, NetworkPolicy, Secret, Pod)
         labels = {GANG_LABEL: gang.key}
 
         def left() -> list[Any]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 
 from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
 from lightkube.resources.core_v1 import Event, Pod, Secret
+from lightkube.resources.networking_v1 import NetworkPolicy
 
 from fairlead.backoff import Backoff, doubled
 from fairlead.engines.engine import GangRequest, RankStatus
@@ -22,6 +23,7 @@ from fairlead.engines.rank_pods import (
     DRIVER_LABEL,
     GANG_LABEL,
     gang_digest,
+    gang_policy,
     gang_secret,
     refuse_gang,
 )
@@ -50,7 +52,7 @@ class RankMaker(Protocol):
         kind: Of the object.
         name: What people call it.
         label: That its pods have the number of their rank in.
-        besides: Kinds of the other objects of a gang, but for its Secret.
+        besides: Kinds of the other objects of a gang, but for its Secret and its NetworkPolicy.
         install: What a cluster that has no such kind lacks.
         settles: Seconds in which its admission may not know yet of what was created before.
     """
@@ -167,7 +169,7 @@ class ClusterEngine:
 
     def _is_created(self, gang: GangRequest) -> bool:
         made = self._maker.objects(gang, self._place, self._owner)
-        wanted = (gang_secret(gang, self._owner), *made)
+        wanted = (gang_secret(gang, self._owner), gang_policy(gang, self._owner), *made)
         try:
             for each in wanted[:-1]:
                 self._cluster.apply(each)
@@ -255,7 +257,7 @@ class ClusterEngine:
         self._delete_rest(key)
 
     def _delete_rest(self, key: str) -> None:
-        kinds: Sequence[type[Any]] = (*self._maker.besides, Secret)
+        kinds: Sequence[type[Any]] = (*self._maker.besides, NetworkPolicy, Secret)
         for kind in kinds:
             self._cluster.delete(kind, key)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lightkube.models.core_v1 import PodSpec
@@ -29,11 +30,13 @@ class DriverPod:
         host: The address where it is reached.
         place: As what ranks run, and on which nodes.
         owner: With which all of a gang goes.
+        labels: By which policies know it.
     """
 
     host: str
     place: PodPlace
     owner: OwnerReference
+    labels: Mapping[str, str]
 
 
 def refuse_outside(engine: str) -> None:
@@ -66,7 +69,12 @@ def as_driver(pod: Pod) -> DriverPod:
     owner = OwnerReference(
         apiVersion="v1", kind="Pod", name=metadata.name or "", uid=metadata.uid or ""
     )
-    return DriverPod(host=pod.status.podIP or "", place=_place(spec), owner=owner)
+    return DriverPod(
+        host=pod.status.podIP or "",
+        place=_place(spec),
+        owner=owner,
+        labels=metadata.labels or {},
+    )
 
 
 def _place(spec: PodSpec) -> PodPlace:

@@ -1,8 +1,9 @@
 """What a gang is on a cluster, whatever makes its pods.
 
 Each rank is a pod of the image that the driver runs, with no right on the cluster and no token. A
-Secret has what the ranks must know of the driver. All is found by one label, and owned by the
-driver's pod: where that goes, nothing is left.
+Secret has what the ranks must know of the driver, and a NetworkPolicy keeps others from them, since
+libraries by which ranks add their sums believe whoever connects. All is found by one label, and
+owned by the driver's pod: where that goes, nothing is left.
 """
 
 from __future__ import annotations
@@ -15,8 +16,14 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from lightkube.models.core_v1 import EnvVar, EnvVarSource, ObjectFieldSelector, PodTemplateSpec
-from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
+from lightkube.models.meta_v1 import LabelSelector, ObjectMeta, OwnerReference
+from lightkube.models.networking_v1 import (
+    NetworkPolicyIngressRule,
+    NetworkPolicyPeer,
+    NetworkPolicySpec,
+)
 from lightkube.resources.core_v1 import Secret
+from lightkube.resources.networking_v1 import NetworkPolicy
 
 from fairlead.engines.engine import PROGRAM, RANK, GangRequest
 from fairlead.errors import Invalid
@@ -115,6 +122,32 @@ def gang_secret(gang: GangRequest, owner: OwnerReference | None) -> Secret:
     """What the ranks get as environment variables."""
     return Secret(
         metadata=gang_metadata(gang, owner), stringData={**gang.variables()}, type="Opaque"
+    )
+
+
+def gang_policy(
+    gang: GangRequest,
+    owner: OwnerReference | None,
+    *,
+    callers: Mapping[str, str] | None = None,
+) -> NetworkPolicy:
+    """What lets nobody reach the ranks but each other.
+
+    Args:
+        gang: Whose.
+        owner: With which all of the gang goes.
+        callers: Labels of other pods that are to reach them; None for none.
+    """
+    own = {GANG_LABEL: gang.key}
+    selected = [own] if callers is None else [own, {**callers}]
+    peers = [NetworkPolicyPeer(podSelector=LabelSelector(matchLabels=one)) for one in selected]
+    return NetworkPolicy(
+        metadata=gang_metadata(gang, owner),
+        spec=NetworkPolicySpec(
+            podSelector=LabelSelector(matchLabels=own),
+            policyTypes=["Ingress"],
+            ingress=[NetworkPolicyIngressRule(from_=peers)],
+        ),
     )
 
 

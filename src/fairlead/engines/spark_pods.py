@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fairlead.engines.driver_pod import DriverPod, driver_pod, refuse_outside
-from fairlead.engines.rank_pods import MadePods, gang_secret, rank_template, refuse_gang
+from fairlead.engines.rank_pods import (
+    MadePods,
+    gang_policy,
+    gang_secret,
+    rank_template,
+    refuse_gang,
+)
 from fairlead.kube.client import Cluster
 
 if TYPE_CHECKING:
@@ -45,6 +51,7 @@ def prepare_executors(gang: GangRequest, folder: Path) -> Mapping[str, str]:
         here = driver_pod(cluster)
         refuse_gang(gang, here.place)
         cluster.apply(gang_secret(gang, here.owner))
+        cluster.apply(gang_policy(gang, here.owner, callers=here.labels))
         namespace = cluster.namespace
     template = folder / f"executor-{gang.key}.yaml"
     template.write_text(yaml.safe_dump(executor_pod(gang, here)), encoding="utf-8")

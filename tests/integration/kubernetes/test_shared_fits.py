@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, Secret, Service
+from lightkube.resources.networking_v1 import NetworkPolicy
 from tests.support import softmax
 from tests.support.installation import LONG, SMALL, Installed, installation, on_this_machine
 from tests.support.waiting import wait_until
@@ -109,5 +110,5 @@ def assert_ended(installed: Installed, name: str) -> None:
 
 def left(cluster: Cluster) -> list[Any]:
     """What there is of gangs."""
-    kinds: tuple[type[Any], ...] = (Job, Service, Secret, Pod)
+    kinds: tuple[type[Any], ...] = (Job, Service, NetworkPolicy, Secret, Pod)
     return [one for kind in kinds for one in cluster.list(kind, labels=RANKS)]

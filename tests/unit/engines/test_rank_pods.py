@@ -15,7 +15,13 @@ from fairlead.engines.cluster_engine import RankMaker
 from fairlead.engines.elastic import ElasticSets
 from fairlead.engines.engine import ADDRESS, RANK, SECRET
 from fairlead.engines.kubernetes import INDEX, IndexedJobs
-from fairlead.engines.rank_pods import DIGEST_ANNOTATION, gang_digest, gang_secret, refuse_gang
+from fairlead.engines.rank_pods import (
+    DIGEST_ANNOTATION,
+    gang_digest,
+    gang_policy,
+    gang_secret,
+    refuse_gang,
+)
 from fairlead.engines.rank_status import Making
 from fairlead.engines.tfjob import TFJobs
 from fairlead.engines.trainjob import TrainJobs
@@ -88,7 +94,8 @@ def test_secrets_are_in_the_secret_alone(maker: RankMaker) -> None:
 def test_all_of_a_gang_is_found_by_its_label_and_goes_with_the_drivers_pod(
     maker: RankMaker,
 ) -> None:
-    for each in (gang_secret(GANG, OWNER), *maker.objects(GANG, PLACE, OWNER)):
+    besides = (gang_secret(GANG, OWNER), gang_policy(GANG, OWNER))
+    for each in (*besides, *maker.objects(GANG, PLACE, OWNER)):
         assert each.metadata is not None
         assert each.metadata.name == GANG.key
         assert each.metadata.labels["fairlead.dev/gang"] == GANG.key
@@ -97,6 +104,15 @@ def test_all_of_a_gang_is_found_by_its_label_and_goes_with_the_drivers_pod(
     labels = template(maker)["metadata"]["labels"]
     assert labels["fairlead.dev/gang"] == GANG.key
     assert labels["app.kubernetes.io/component"] == "rank"
+
+
+@AS_NAMED
+def test_ranks_are_reached_by_each_other_alone(maker: RankMaker) -> None:
+    spec = gang_policy(GANG, OWNER).to_dict()["spec"]
+    gang = spec["podSelector"]
+    assert gang["matchLabels"].items() <= template(maker)["metadata"]["labels"].items()
+    assert spec["policyTypes"] == ["Ingress"]
+    assert spec["ingress"] == [{"from": [{"podSelector": gang}]}]
 
 
 @AS_NAMED

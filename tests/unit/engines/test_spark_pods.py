@@ -8,10 +8,11 @@ from pathlib import Path
 from tests.unit.engines.gangs import GANG, OWNER, PLACE
 
 from fairlead.engines.driver_pod import DriverPod
+from fairlead.engines.rank_pods import gang_policy
 from fairlead.engines.spark_executor import command
 from fairlead.engines.spark_pods import executor_conf, executor_pod
 
-HERE = DriverPod(host="10.42.0.7", place=PLACE, owner=OWNER)
+HERE = DriverPod(host="10.42.0.7", place=PLACE, owner=OWNER, labels={"job-name": "one"})
 ENVIRON = {
     "SPARK_DRIVER_URL": "spark://CoarseGrainedScheduler@10.42.0.7:7078",
     "SPARK_EXECUTOR_ID": "3",
@@ -43,6 +44,14 @@ def test_executors_call_the_driver_at_its_pod_and_go_with_it() -> None:
     assert conf["spark.driver.bindAddress"] == conf["spark.driver.host"] == "10.42.0.7"
     assert conf["spark.kubernetes.driver.pod.name"] == OWNER.name
     assert conf["spark.kubernetes.executor.podTemplateFile"] == "/tmp/executor.yaml"
+
+
+def test_executors_are_reached_by_each_other_and_by_their_driver() -> None:
+    made = gang_policy(GANG, OWNER, callers=HERE.labels).to_dict()["spec"]
+    gang = {"podSelector": {"matchLabels": {"fairlead.dev/gang": GANG.key}}}
+    assert made["podSelector"] == gang["podSelector"]
+    driver = {"podSelector": {"matchLabels": {"job-name": "one"}}}
+    assert made["ingress"] == [{"from": [gang, driver]}]
 
 
 def test_the_variables_of_spark_become_the_command_line_of_an_executor() -> None:

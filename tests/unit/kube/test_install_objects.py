@@ -19,6 +19,7 @@ from fairlead.kube.install.installation import (
     own_postgresql,
     own_rabbitmq,
 )
+from fairlead.kube.install.labels import selected
 from fairlead.kube.install.objects import everything, manifest, objects, superfluous
 from fairlead.kube.install.rights import OPERATOR_RIGHTS, TRAINER_RIGHTS
 from fairlead.kube.install.stores import PLACEHOLDERS, Generated
@@ -51,6 +52,12 @@ RESTRICTED = {
 
 def written(installation: Installation) -> list[dict[str, Any]]:
     return [manifest(one) for one in everything(installation, SECRETS)]
+
+
+def component(selector: Mapping[str, Any]) -> str | None:
+    """The part of Fairlead whose pods are selected; None where it is several."""
+    found: str | None = selector.get("matchLabels", {}).get("app.kubernetes.io/component")
+    return found
 
 
 def of_kind(kind: str, installation: Installation = FULL) -> dict[str, dict[str, Any]]:
@@ -194,16 +201,26 @@ class TestTraining:
         assert "--trainer-account" not in arguments(FULL)
         assert arguments(TRAINING)[-2:] == ["--trainer-account", "fairlead-trainer"]
 
-    def test_workers_and_ranks_reach_each_other_and_workers_the_api_server(self) -> None:
+    def test_workers_and_ranks_call_each_other_and_workers_the_api_server(self) -> None:
         found = of_kind("NetworkPolicy", TRAINING)
         among = found["fairlead-training"]["spec"]
         (expression,) = among["podSelector"]["matchExpressions"]
         assert expression["values"] == ["worker", "rank"]
-        assert among["ingress"] == [{"from": [{"podSelector": among["podSelector"]}]}]
+        assert among["policyTypes"] == ["Egress"]
         assert among["egress"] == [{"to": [{"podSelector": among["podSelector"]}]}]
         trainer = found["fairlead-trainer"]["spec"]
         assert trainer["egress"] == [{"ports": [{"port": 6443, "protocol": "TCP"}]}]
-        assert trainer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker"
+        assert component(trainer["podSelector"]) == "worker"
+
+    def test_any_rank_calls_a_worker_but_no_policy_of_the_installation_lets_one_be_called(
+        self,
+    ) -> None:
+        found = [one["spec"] for one in of_kind("NetworkPolicy", TRAINING).values()]
+        called = {component(one["podSelector"]): one for one in found if one.get("ingress")}
+        assert called["worker"]["ingress"] == [
+            {"from": [{"podSelector": {"matchLabels": selected("rank")}}]}
+        ]
+        assert not {"rank", None}.intersection(called)
 
     def test_workers_of_keda_have_its_token_too(self) -> None:
         for training in (False, True):

@@ -62,17 +62,23 @@ def policies(installation: Installation) -> tuple[NetworkPolicy, ...]:
 
 
 def _of_training() -> dict[str, NetworkPolicySpec]:
-    """Workers and the ranks that they start reach each other at any port, and workers the API."""
-    both = LabelSelectorRequirement(key=COMPONENT, operator="In", values=["worker", "rank"])
-    pods = LabelSelector(matchLabels={NAME: FAIRLEAD}, matchExpressions=[both])
-    peer = NetworkPolicyPeer(podSelector=pods)
-    among = NetworkPolicySpec(
-        podSelector=pods,
-        policyTypes=["Ingress", "Egress"],
-        ingress=[NetworkPolicyIngressRule(from_=[peer])],
-        egress=[NetworkPolicyEgressRule(to=[peer])],
-    )
-    return {"training": among, "trainer": _egress(_pods("worker"), _to_port(_API_SERVER))}
+    """Workers and the ranks that they start may call each other, and workers the API.
+
+    Workers are called by any rank; who reaches a rank, says a policy that its driver makes
+    (engines/rank_pods.py).
+    """
+    either = LabelSelectorRequirement(key=COMPONENT, operator="In", values=["worker", "rank"])
+    both = LabelSelector(matchLabels={NAME: FAIRLEAD}, matchExpressions=[either])
+    workers, ranks = _pods("worker"), _pods("rank")
+    called = NetworkPolicyIngressRule(from_=[NetworkPolicyPeer(podSelector=ranks)])
+    calling = NetworkPolicyEgressRule(to=[NetworkPolicyPeer(podSelector=both)])
+    return {
+        "training": _egress(both, calling),
+        "drivers": NetworkPolicySpec(
+            podSelector=workers, policyTypes=["Ingress"], ingress=[called]
+        ),
+        "trainer": _egress(workers, _to_port(_API_SERVER)),
+    }
 
 
 def _of_stores(installation: Installation) -> dict[str, NetworkPolicySpec]:

@@ -169,6 +169,12 @@ TRAINER_RIGHTS: Sequence[Right] = (
         why="what ranks and their driver know each other by; it asks for none",
     ),
     Right(
+        group="networking.k8s.io",
+        resources=("networkpolicies",),
+        verbs=("create", "patch", "delete"),
+        why="lets nobody reach ranks but each other, and Spark's driver its executors",
+    ),
+    Right(
         group="",
         resources=("configmaps",),
         verbs=("get", "list", "create", "patch", "delete", "deletecollection"),
