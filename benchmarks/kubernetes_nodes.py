@@ -1,11 +1,13 @@
-"""Nodes that Karpenter adds for workers that wait for room, keeps while one is busy, and takes.
+"""Nodes that Karpenter adds for workers and ranks that wait for room, keeps while busy, and takes.
 
 Its provider of faked nodes, and kwok, which plays their kubelets, run beside the cluster of
 $KUBECONFIG (README.md). The workers are the runner's own Jobs; on a faked node nothing runs, so
 that each stands for a worker that is busy until its Job is deleted. The last phase takes away the
-marks that the runner sets, to show that these are what kept the node.
+marks that the runner sets, to show that these are what kept the node. Ranks are those of a gang of
+the engine `kubernetes`, which grows in the middle of its life.
 
-    python benchmarks/kubernetes_nodes.py BIN     # the folder of kwok and karpenter-kwok
+    python benchmarks/kubernetes_nodes.py BIN            # the folder of kwok and karpenter-kwok
+    python benchmarks/kubernetes_nodes.py BIN ranks      # of workers and ranks, these alone
 """
 
 from __future__ import annotations
@@ -20,15 +22,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fairlead.engines.cluster_engine import ClusterEngine
+from fairlead.engines.engine import GangRequest
+from fairlead.engines.kubernetes import IndexedJobs
+from fairlead.kube.client import Cluster
 from fairlead.kube.place import KubernetesPlace, PodPlace, Taint
 from fairlead.kube.pods import UNDISTURBED
 from fairlead.runners.kubernetes import KubernetesRunner
 from fairlead.runners.runner import WorkerGroup
 
 WORKERS, CORES = 20, 2.0
+RANKS, GROWN = 4, 12
 QUIET = 45.0
 """Seconds in which Karpenter would have taken the node of a worker that is not marked."""
 KWOK, KARPENTER = "sigs.k8s.io/kwok@v0.8.0", "sigs.k8s.io/karpenter@v1.14.0"
@@ -187,9 +195,21 @@ def karpenter(programs: Path) -> Iterator[None]:
 
 
 def main() -> None:
+    asked = sys.argv[2:] or ["workers", "ranks"]
     kubectl("create", "namespace", NAMESPACE)
     tolerated = [Taint(key=POOL), Taint(key="kwok.x-k8s.io/node")]
     there = PodPlace(image="none:1", node_selector={POOL: "workers"}, tolerations=tolerated)
+    try:
+        with karpenter(Path(sys.argv[1])):
+            if "workers" in asked:
+                workers(there)
+            if "ranks" in asked:
+                ranks(there)
+    finally:
+        kubectl("delete", "namespace", NAMESPACE)
+
+
+def workers(there: PodPlace) -> None:
     group = WorkerGroup(
         key="workers",
         study=None,
@@ -198,14 +218,43 @@ def main() -> None:
         cores=CORES,
         memory=1 << 30,
     )
-    try:
-        with (
-            karpenter(Path(sys.argv[1])),
-            KubernetesRunner(KubernetesPlace(pods=there, namespace=NAMESPACE, grace=5)) as runner,
-        ):
-            phases(runner, group)
-    finally:
-        kubectl("delete", "namespace", NAMESPACE)
+    with KubernetesRunner(KubernetesPlace(pods=there, namespace=NAMESPACE, grace=5)) as runner:
+        phases(runner, group)
+
+
+def ranks(there: PodPlace) -> None:
+    gang = GangRequest(
+        key="gang",
+        ranks=RANKS,
+        address="10.0.0.1:1",
+        secret=secrets.token_hex(8),
+        artifacts="s3://none",
+        cores=CORES,
+        memory=1 << 30,
+    )
+    with (
+        Cluster(namespace=NAMESPACE) as cluster,
+        ClusterEngine(IndexedJobs(), cluster=cluster, place=there) as engine,
+    ):
+        for many in (RANKS, GROWN):
+            began = time.monotonic()
+            engine.start(replace(gang, ranks=many))
+            until(lambda many=many: len(pods()) == many)
+            waiting = many - len(running())
+            until(lambda many=many: len(running()) == many)
+            print(f"{many} ranks of {CORES:g} CPUs, of which {waiting} wait for a node:")
+            print(f"  all on nodes after {time.monotonic() - began:.1f} s; {sizes()}")
+        began = time.monotonic()
+        engine.stop(gang.key)
+        print(f"the gang is stopped: no rank after {time.monotonic() - began:.1f} s,")
+        print(f"  no node {until(lambda: not nodes()):.1f} s later")
+
+
+def sizes() -> str:
+    """The kinds of the nodes, such as c-16x-amd64-linux of 16 CPUs."""
+    kind = "node.kubernetes.io/instance-type"
+    found = [one["metadata"]["labels"][kind] for one in listed("nodes", "--selector", POOL)]
+    return ", ".join(sorted(found))
 
 
 def phases(runner: KubernetesRunner, group: WorkerGroup) -> None:
