@@ -49,6 +49,22 @@ with open_stores(from_environment(os.environ)) as stores:
 """
 """Prints the digest of each file of a version, for the home or the stores of the environment."""
 
+_FITS = """
+import json
+import os
+import sys
+from dataclasses import asdict
+
+from fairlead.control import submitted
+from fairlead.settings import from_environment
+from fairlead.stores import open_stores
+
+with open_stores(from_environment(os.environ)) as stores:
+    study = submitted.find(stores.ledger, sys.argv[1]).study
+    print(json.dumps([asdict(one) for one in stores.ledger.fits.reports(study)]))
+"""
+"""Prints what the fits of a run's study told."""
+
 SLOW = f"""
 import os
 import time
@@ -130,6 +146,11 @@ class Installed:
     def files(self, model: str, version: int) -> Mapping[str, str]:
         """The digest of each file of a version."""
         found: Mapping[str, str] = self._printed("python", "-c", _FILES, model, str(version))
+        return found
+
+    def fits(self, run: str) -> list[dict[str, Any]]:
+        """What the fits of a run's study told, the oldest first."""
+        found: list[dict[str, Any]] = self._printed("python", "-c", _FITS, run)
         return found
 
     def _printed(self, *words: str) -> Any:

@@ -1,4 +1,8 @@
-"""A network of Keras that an Indexed Job, a TFJob and executors of Spark train to the same bits."""
+"""Networks of Keras that pods train together: Indexed Jobs, TFJobs and executors of Spark.
+
+In modes exact and averaging they come to the same bits, whoever computes; in mode allreduce to a
+model that is as good.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +33,12 @@ ENOUGH = 0.93
 """Of the images that no fit has seen, so many are to be told right."""
 LONG = 900.0
 
-SPACE = [
-    {
-        "family": "keras",
-        "params": {"units": 128, "learning_rate": 0.005, "batch": 500, "epochs": 5},
-    }
-]
-HOURS = {"kubernetes": 3, "tfjob": 4, "spark": 5}
-"""A study of another engine is the same one; of another limit in time it is another."""
+SPACE = {
+    "family": "keras",
+    "params": {"units": 128, "learning_rate": 0.005, "batch": 500, "epochs": 5},
+}
+NAMES = ("indexed", "tfjob", "spark", "mean", "mean-tfjob", "sums", "sums-tfjob", "sums-lost")
+"""Of runs. A study of another engine is the same one; of another limit in time it is another."""
 
 
 @pytest.fixture(scope="module")
@@ -55,28 +57,36 @@ def operator() -> None:
 @pytest.fixture(scope="module")
 def indexed(installed: Installed) -> Mapping[str, Any]:
     """What an Indexed Job comes to."""
-    return finished(installed, begun(installed, "kubernetes"))
+    return finished(installed, begun(installed, "indexed"))
 
 
-def begun(installed: Installed, engine: str, **train: Any) -> subprocess.Popen[str]:
-    """A study with this engine, applied and followed by the command."""
+def begun(
+    installed: Installed,
+    name: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    **train: Any,
+) -> subprocess.Popen[str]:
+    """A study, applied and followed by the command."""
     resources = {"cpu": 0.1, "memory": "1500MiB"}
-    shared = {"workers": 2, "engine": engine, "microbatches": 2, "resources": resources, **train}
-    hours = f"{HOURS[engine]}h"
+    shared = {"workers": 2, "engine": "kubernetes", "resources": resources, **train}
+    if "mode" not in train:
+        shared["microbatches"] = 2
+    space = {**SPACE, "params": {**SPACE["params"], **(params or {})}}  # type: ignore[dict-item]
     document = {
-        "name": f"digits-{engine}",
+        "name": f"digits-{name}",
         "data": {"source": "mnist", "target": "label", "task": "classification"},
         "search": {
             "method": "grid",
             "folds": 2,
             "metric": "accuracy",
-            "task_time": hours,
-            "over": SPACE,
+            "task_time": f"{3 + NAMES.index(name)}h",
+            "over": [space],
         },
         "train": shared,
         "promote": {"when": "always"},
     }
-    path = Path(tempfile.mkdtemp()) / f"digits-{engine}.yaml"
+    path = Path(tempfile.mkdtemp()) / f"digits-{name}.yaml"
     path.write_text(json.dumps(document))
     command = [sys.executable, "-m", "fairlead", "run", str(path), "--on", "kubernetes"]
     command += ["--namespace", installed.namespace, "--workers", "1"]
@@ -98,6 +108,9 @@ def result(installed: Installed, outcome: Mapping[str, Any]) -> tuple[Any, Any]:
     return [one["scores"] for one in outcome["trials"]], files["model.onnx"]
 
 
+# ---- mode exact -------------------------------------------------------------------------------
+
+
 def test_an_indexed_job_learns_the_digits(indexed: Mapping[str, Any]) -> None:
     assert indexed["holdout_score"] > ENOUGH, indexed
 
@@ -106,7 +119,7 @@ def test_an_indexed_job_learns_the_digits(indexed: Mapping[str, Any]) -> None:
 def test_a_tfjob_that_is_deleted_meanwhile_has_the_same_bits(
     installed: Installed, indexed: Mapping[str, Any]
 ) -> None:
-    running = begun(installed, "tfjob")
+    running = begun(installed, "tfjob", engine="tfjob")
     wait_until(lambda: len(ranks(installed.cluster)) == 2, seconds=LONG, every=0.5)
     (made,) = installed.cluster.list(TFJob, labels=RANKS)
     installed.cluster.delete(TFJob, made.metadata.name)
@@ -116,13 +129,59 @@ def test_a_tfjob_that_is_deleted_meanwhile_has_the_same_bits(
 def test_executors_of_spark_have_the_same_bits(
     installed: Installed, indexed: Mapping[str, Any]
 ) -> None:
-    running = begun(installed, "spark", master="k8s://https://kubernetes.default.svc")
+    master = "k8s://https://kubernetes.default.svc"
+    running = begun(installed, "spark", engine="spark", master=master)
     wait_until(lambda: len(ranks(installed.cluster)) == 2, seconds=LONG, every=0.5)
     assert result(installed, finished(installed, running)) == result(installed, indexed)
+
+
+# ---- mode averaging ---------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("operator")
+def test_means_of_weights_are_the_same_of_an_indexed_job_and_a_tfjob(installed: Installed) -> None:
+    mode = {"mode": "averaging", "pull_every": 8}
+    job = finished(installed, begun(installed, "mean", **mode))
+    assert job["holdout_score"] > ENOUGH, job
+    tfjob = finished(installed, begun(installed, "mean-tfjob", engine="tfjob", **mode))
+    assert result(installed, tfjob) == result(installed, job)
+
+
+# ---- mode allreduce ---------------------------------------------------------------------------
+
+ALLREDUCE = {"mode": "allreduce", "pull_every": 8}
+
+
+def test_ranks_of_an_indexed_job_add_their_gradients(installed: Installed) -> None:
+    outcome = finished(installed, begun(installed, "sums", **ALLREDUCE))
+    assert outcome["holdout_score"] > ENOUGH, outcome
+
+
+@pytest.mark.usefixtures("operator")
+def test_ranks_of_a_tfjob_add_their_gradients(installed: Installed) -> None:
+    outcome = finished(installed, begun(installed, "sums-tfjob", engine="tfjob", **ALLREDUCE))
+    assert outcome["holdout_score"] > ENOUGH, outcome
+
+
+def test_where_a_rank_is_lost_all_are_made_anew_and_the_attempt_goes_on(
+    installed: Installed,
+) -> None:
+    """From the last state that the driver has."""
+    name, cluster = "digits-sums-lost", installed.cluster
+    running = begun(installed, "sums-lost", params={"epochs": 15}, **ALLREDUCE)
+    wait_until(lambda: len(ranks(cluster)) == 2, seconds=LONG, every=0.5)
+    wait_until(lambda: installed.fits(name), seconds=LONG, every=0.5)
+    before = {*ranks(cluster)}
+    assert len(before) == 2
+    cluster.delete(Pod, max(before), grace=1)
+    wait_until(lambda: len({*ranks(cluster)} - before) == 2, seconds=LONG, every=0.2)
+    outcome = finished(installed, running)
+    assert outcome["holdout_score"] > ENOUGH, outcome
+    assert {one["attempt"] for one in installed.fits(name)} == {1}
 
 
 def ranks(cluster: Cluster) -> list[str]:
     """The pods of ranks that run."""
     pods = cluster.list(Pod, labels=RANKS)
     running = [one for one in pods if one.status and one.status.phase == "Running"]
-    return [str(one.metadata.name) for one in running if one.metadata]
+    return sorted(str(one.metadata.name) for one in running if one.metadata)
