@@ -49,6 +49,8 @@ _SOONEST, _LATEST = 0.005, 0.5
 """Seconds between two claims: doubled from the first to the last while there is no task."""
 _LATEST_WITH_QUEUE = 4.0
 """The same where a queue tells of tasks."""
+_RANKS_END = 20.0
+"""Seconds in which the child of a worker that ends may end the ranks of its fits."""
 
 _AWAY = 5.0
 """Seconds until the next claim, where the artefact store did not answer."""
@@ -162,6 +164,7 @@ class Worker:
             if self.study is not None:
                 self._survive(partial(self._open_ahead, self.study), f"opening study {self.study}")
             self._work()
+            self._let_ranks_end()
         finally:
             self._end_child()
             with contextlib.suppress(FairleadError):  # its lease ends by itself
@@ -526,6 +529,12 @@ class Worker:
             self._child.finish()
             self._child = None
 
+    def _let_ranks_end(self) -> None:
+        """Have an idle child end those that share its fits: on a cluster they would stay."""
+        if self._child is not None and self._study is not None and has_ranks(self._study):
+            self._child.finish(_RANKS_END)
+            self._child = None
+
     def _end_child(self) -> None:
         if self._child is not None:
             if self._child.refused:
@@ -573,6 +582,11 @@ def threads_of(study: Study) -> int:
         return int(json.loads(study.spec)["search"]["threads"])
     except (ValueError, KeyError, TypeError) as error:
         raise Failed(f"study {study.id}: its spec cannot be read: {described(error)}") from error
+
+
+def has_ranks(study: Study) -> bool:
+    """Whether its fits are shared with other processes, as the spec has it."""
+    return "train" in json.loads(study.spec)
 
 
 def _open_study(study: Study) -> OpenStudy:

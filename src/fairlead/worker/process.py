@@ -269,11 +269,15 @@ class Child:
         """Whether the fork server ended without forking it."""
         return self._process.pid is None and self._process.poll() is not None
 
-    def finish(self) -> None:
-        """Let it end by itself, as it does when nothing more can be asked of it, or kill it."""
+    def finish(self, seconds: float = 1.0) -> None:
+        """Let it end by itself, as it does when nothing more can be asked of it, or kill it.
+
+        Args:
+            seconds: That it may take.
+        """
         try:
             self._socket.close()
-            self._process.wait(timeout=1.0)
+            self._process.wait(timeout=seconds)
             self._tail.join(timeout=1.0)
         finally:
             self._process.release()

@@ -25,7 +25,7 @@ def installed() -> Iterator[Installed]:
         yield made
 
 
-def study(engine: str, *, seed: int, **params: float) -> dict[str, Any]:
+def study(engine: str, *, seed: int, workers: int = 1, **params: Any) -> dict[str, Any]:
     """Two trials of a softmax regression; of another seed it is another study."""
     space = {
         "family": "./softmax.py:Softmax",
@@ -39,7 +39,7 @@ def study(engine: str, *, seed: int, **params: float) -> dict[str, Any]:
         "promote": {"when": "never"},
         "files": {"softmax.py": Path(softmax.__file__).read_text()},
         **SMALL,
-        "workers": {"max": 1},
+        "workers": {"max": workers},
     }
 
 
@@ -100,6 +100,20 @@ def test_the_ranks_of_a_worker_that_is_deleted_go_and_another_worker_begins_othe
     assert installed.trials("moved") == on_this_machine(
         tmp_path, "moved", study("local", seed=3, **slow)
     )
+    wait_until(lambda: not left(cluster), seconds=LONG, every=0.5)
+
+
+@pytest.mark.long
+def test_a_worker_that_leaves_ends_its_ranks_while_the_study_goes_on(installed: Installed) -> None:
+    """Of two workers, one has the trial whose parts take longer."""
+    one = {"learning_rate": 0.001, "pause": [0.0, 0.5]}
+    installed.apply("left", study("kubernetes", seed=4, workers=2, **one))
+    cluster = installed.cluster
+    wait_until(lambda: len(ranks(cluster)) == 4, seconds=LONG, every=0.2)
+    wait_until(lambda: installed.done("left") == 1, seconds=LONG, every=0.2)
+    wait_until(lambda: len(ranks(cluster)) == 2, seconds=LONG, every=0.2)
+    assert installed.phase("left") == "Searching"
+    installed.remove("left")
     wait_until(lambda: not left(cluster), seconds=LONG, every=0.5)
 
 
