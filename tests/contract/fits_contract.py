@@ -87,6 +87,20 @@ class FitsContract:
         assert (found.task, found.progress.trial) == (claim.task, 1)
         assert ledger.fits.reports("nobody") == []
 
+    def test_what_an_attempt_notes_is_a_line_of_the_history(self, ledger: Ledger) -> None:
+        claim = claimed(ledger)
+        ledger.fits.note(claim, "rank 1 ended")
+        last = ledger.studies.events(STUDY.id)[-1]
+        assert (last.kind, last.text) == ("noted", "rank 1 ended")
+        assert (last.task, last.attempt, last.worker) == (claim.task, 1, claim.worker)
+        (line,) = ledger.histories.lines(after=0, upto=10**9, limit=9, kinds=["noted", "lost"])
+        assert line.event == last
+        assert ledger.studies.spans(STUDY.id)[0].ended is None
+        ledger.tasks.lose(claim.worker, "its process was killed")
+        assert ledger.studies.events(STUDY.id)[-1].text == "its process was killed"
+        with pytest.raises(Lost):
+            ledger.fits.note(claim, "of an attempt that is over")
+
     def test_of_running_fits_the_last_report_is_told(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)
         ledger.tasks.add(STUDY.id, [task(0), task(1), task(2)])

@@ -2,7 +2,7 @@
 
 Its gradients are those of the microbatches of a step, its optimizer is SGD with momentum. What goes
 wrong in a rank on purpose is a parameter: `slow` and `hog` name the rank that is, `stall` the step
-that takes a minute, `fault` what a part raises.
+that takes a minute, `fault` what a part raises, or the rank whose process ends.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ class Softmax(ClassifierMixin, BaseEstimator):
         rank = os.environ.get("FAIRLEAD_GANG_RANK")
         if self.fault in {"open", f"open on rank {rank}"}:
             raise ValueError("its rows cannot be used")
+        if self.fault == f"end of rank {rank}":
+            sys.stderr.write("a library of C ends its process\n")
+            sys.stderr.flush()
+            os._exit(3)
         return SoftmaxNetwork(self, x, y, parts=1 if train is None else train.microbatches)
 
     def fitted(self, network: SoftmaxNetwork) -> Softmax:

@@ -58,7 +58,7 @@ NEEDS: Mapping[str, Mapping[str, Need]] = {
         "running": "read",
         "open": "read",
     },
-    "fits": {"report": "work", "reports": "read", "running": "read"},
+    "fits": {"report": "work", "note": "work", "reports": "read", "running": "read"},
     "versions": {
         "all": "read",
         "get": "read",

@@ -174,7 +174,7 @@ class AutoscalerLoop:
         workers = self.runner.look(self.group.key)
         ended = [one for one in workers if not one.alive and one.name not in self._reaped]
         for worker in ended:
-            self.ledger.tasks.lose(worker.name)
+            self.ledger.tasks.lose(worker.name, f"its worker ended ({worker.why})")
             self._reaped.add(worker.name)
         unasked = [worker for worker in ended if worker.name not in self._asked]
         if self._is_holding:

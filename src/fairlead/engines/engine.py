@@ -21,6 +21,8 @@ RANK = "FAIRLEAD_GANG_RANK"
 """The number of a rank, from 0."""
 PARENT = "FAIRLEAD_GANG_PARENT"
 """Process id of a driver on the same machine, with which the rank ends."""
+GANGS = "gang-"
+"""What the keys of gangs begin with that drivers start, and so the files of their logs."""
 PROGRAM = ("-m", "fairlead.training.rank")
 """What an interpreter runs as a rank."""
 
@@ -41,6 +43,8 @@ class GangRequest:
         cores: Cores that each asks of an engine that shares machines out.
         memory: Bytes of memory that each may use.
         collective: Whether they are to find each other, too (TF_CONFIG), and all end with one.
+        resting: Numbers of those that are not started again yet, where the engine would do so at
+            once: they ended too often.
     """
 
     key: str
@@ -54,6 +58,7 @@ class GangRequest:
     memory: int = 2 << 30
     collective: bool = False
     most: int = 0
+    resting: frozenset[int] = frozenset()
 
     def variables(self) -> Mapping[str, str]:
         """The environment variables of every rank, but for its number."""

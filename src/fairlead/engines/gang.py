@@ -1,15 +1,16 @@
 """A gang whose ranks an engine runs and a hub hears: kept alive while it computes.
 
 Ranks that ended are started again, since their parts go to others and they may come back at any
-step. Ranks that end one after another without having answered anything point to a fault that
-starting anew does not mend: the fit fails with what the last one printed.
+step. One that ends again and again without having answered anything is started later each time, and
+its listener is told why. Where all ranks do, that points to a fault that starting anew does not
+mend: the fit fails with what the last one printed.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Self
@@ -25,6 +26,12 @@ MOST_FAILED = 5
 """So many ranks that ended by themselves before any answer, and no other is started."""
 MOST_KILLED = 20
 """The same of those that something outside ended, for each rank of the gang."""
+MOST_SILENT = 3
+"""So many ends of a rank in a row without an answer from it are told of."""
+LONGEST_REST = 30.0
+"""The most seconds that a rank waits before it is started again."""
+_FIRST_REST = 0.5
+"""Those after the second end in a row; they double with each further one."""
 _POLL = 1.0
 """Seconds between two looks at the ranks."""
 
@@ -59,6 +66,40 @@ def counted(before: Ends, ended: Iterable[RankStatus], *, answered: bool) -> End
     return Ends(failed=ends.failed + kills.count(False), killed=ends.killed + kills.count(True))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Streak:
+    """Ends of one rank in a row without an answer from it.
+
+    Args:
+        ends: How many.
+        answers: How many parts it had answered at the last of them.
+        rests: Until when it is not started again.
+    """
+
+    ends: int = 0
+    answers: int = 0
+    rests: float = 0.0
+
+
+def continued(streak: Streak, *, answers: int, now: float) -> Streak:
+    """The streak once the rank has ended again.
+
+    Args:
+        streak: As it was.
+        answers: How many parts the rank has answered by now.
+        now: The time.
+    """
+    ends = 1 if answers > streak.answers else streak.ends + 1
+    return Streak(ends=ends, answers=answers, rests=now + rest_after(ends))
+
+
+def rest_after(ends: int) -> float:
+    """Seconds before a rank is started again after so many ends in a row without an answer."""
+    if ends == 1:  # it may have been killed: one that comes back soon is worth its place
+        return 0.0
+    return min(_FIRST_REST * 2.0 ** min(ends - 2, 16), LONGEST_REST)
+
+
 class EngineGang:
     """Ranks of an engine as a gang. A context manager that ends them.
 
@@ -68,6 +109,7 @@ class EngineGang:
         engine: Where they run.
         request: What they are; its address is that of the hub.
         hub: Where they call.
+        notice: Told in a line what a person should know of them.
 
     Raises:
         Invalid: Such ranks cannot run there.
@@ -75,13 +117,22 @@ class EngineGang:
         Unreachable: The engine did not answer.
     """
 
-    def __init__(self, engine: Engine, request: GangRequest, hub: Hub) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        request: GangRequest,
+        hub: Hub,
+        *,
+        notice: Callable[[str], None] = _LOG.warning,
+    ) -> None:
         self._engine = engine
         self._request = request
         self._hub = hub
+        self._notice = notice
         self._handle = engine.start(request)
         self._known: set[RankStatus] = set()
         self._ends = Ends()
+        self._streaks: dict[int, Streak] = {}
         self._is_short = False  # ranks ended that could not be started again yet
         self._answers = 0
         self._polled = time.monotonic()
@@ -104,7 +155,7 @@ class EngineGang:
         self._engine.start(self._request)
 
     def poll(self) -> None:
-        """Look at the ranks, and start again those that ended.
+        """Look at the ranks, and start again those that ended, once they are due.
 
         Raises:
             Failed: They end one after another before they answer anything.
@@ -118,26 +169,53 @@ class EngineGang:
             answered = self._hub.answers > self._answers
             self._answers = self._hub.answers
             self._ends = counted(self._ends, new, answered=answered)
-            if new and self._ends.is_hopeless(self._request.ranks):
-                raise Failed(self._reason(new[-1]))
+            for one in new:
+                self._continue_streak(one)
+            if new and self._is_hopeless():
+                said = self._said(new[-1])
+                raise Failed(f"ranks of the gang end before they answer anything {said}")
             self._is_short = self._is_short or bool(new)
             if self._is_short:
-                self._engine.start(self._request)
-                self._is_short = False
+                now = time.monotonic()
+                rest = frozenset(one for one, streak in self._streaks.items() if streak.rests > now)
+                self._engine.start(replace(self._request, resting=rest))
+                self._is_short = bool(rest)
+
+    def _is_hopeless(self) -> bool:
+        """Whether starting others would not help, and none is there that goes on."""
+        ranks = self._request.ranks
+        answers = self._hub.answers_of
+        failing = {one for one, last in self._streaks.items() if answers[one] == last.answers}
+        return self._ends.is_hopeless(ranks) and failing >= {*range(ranks)}
+
+    def _continue_streak(self, rank: RankStatus) -> None:
+        before = self._streaks.get(rank.rank, Streak())
+        answers = self._hub.answers_of[rank.rank]
+        streak = continued(before, answers=answers, now=time.monotonic())
+        self._streaks[rank.rank] = streak
+        is_followed = self._request.collective and rank.killed  # by the engine: another ended
+        if streak.ends == MOST_SILENT and not is_followed:
+            goes_on = "waits for it" if self._request.collective else "goes on with the others"
+            self._notice(
+                f"rank {rank.rank} ended {streak.ends} times before it computed anything "
+                f"{self._said(rank)}; it is tried again, at the most {LONGEST_REST:g} s apart, and "
+                f"the fit {goes_on}"
+            )
 
     def _poll_sometimes(self) -> None:
         if time.monotonic() - self._polled > _POLL:
             self.poll()
             self._polled = time.monotonic()
 
-    def _reason(self, rank: RankStatus) -> str:
+    def _said(self, rank: RankStatus) -> str:
+        """Why it ended, and what it printed last."""
         try:
             lines = self._engine.logs(self._handle, rank.rank).split("\n")
         except FairleadError:  # its log is gone, or may not be read
             lines = []
         last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
         where = f" (more in {rank.log})" if rank.log else ""
-        return f"ranks of the gang end before they answer anything ({rank.why}): {last}{where}"
+        return f"({rank.why}): {last}{where}"
 
     def close(self) -> None:
         """End the gang and all its ranks."""

@@ -6,21 +6,25 @@ it may, or stays stopped (SIGSTOP), is killed, and the file of what it prints is
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
-from fairlead.engines.engine import PARENT, PROGRAM, RANK, GangRequest, RankStatus
-from fairlead.errors import Failed
+from fairlead.engines.engine import GANGS, PARENT, PROGRAM, RANK, GangRequest, RankStatus
+from fairlead.errors import Failed, described
 from fairlead.formatting import size
+
+_LOG = logging.getLogger(__name__)
 
 Process: TypeAlias = subprocess.Popen[bytes]
 
@@ -85,10 +89,19 @@ class LocalEngine:
     Args:
         logs: Folder of what they print.
         stopped: Seconds that a rank may be stopped (SIGSTOP) before it is killed.
+        notice: Told in a line, by another thread, what keeps ranks from being looked after.
     """
 
-    def __init__(self, *, logs: Path, stopped: float = STOPPED) -> None:
+    def __init__(
+        self,
+        *,
+        logs: Path,
+        stopped: float = STOPPED,
+        notice: Callable[[str], None] = _LOG.warning,
+    ) -> None:
         self._logs = logs
+        self._notice = notice
+        self._fault = ""  # that was told last
         self._stopped = stopped
         self._gangs: dict[str, _Gang] = {}
         self._lock = threading.Lock()
@@ -101,10 +114,12 @@ class LocalEngine:
             Failed: Their logs cannot be written, or no process can be started.
         """
         with self._lock:
+            if gang.key not in self._gangs:
+                _drop_empty(self._logs)
             kept = self._gangs.setdefault(gang.key, _Gang(request=gang))
             kept.request = gang
             for number in range(gang.ranks):
-                if number not in kept.ranks or kept.ranks[number].has_ended():
+                if _is_lacking(kept, number):
                     kept.ranks[number] = self._started(gang, number)
             self._watch()
         return gang.key
@@ -138,7 +153,7 @@ class LocalEngine:
         log = self._logs / f"{gang.key}-{number}.log"
         try:
             self._logs.mkdir(parents=True, exist_ok=True)
-            with log.open("ab") as output:
+            with _held(log) as output:
                 return _Rank(
                     number=number, process=_spawned(gang, number, output.fileno()), log=log
                 )
@@ -162,15 +177,25 @@ class LocalEngine:
                 if not self._gangs:
                     self._watchdog = None
                     return
-                for gang in self._gangs.values():
-                    self._look(gang)
+                faults = [one for gang in self._gangs.values() for one in self._look(gang)]
+            self._tell(faults[0] if faults else "")
 
-    def _look(self, gang: _Gang) -> None:
+    def _tell(self, fault: str) -> None:
+        """Tell of a fault, and not again as long as it is the same."""
+        if fault not in {"", self._fault}:
+            self._notice(f"looking after ranks: {fault}; trying again")
+        self._fault = fault
+
+    def _look(self, gang: _Gang) -> Iterator[str]:
+        """Look at the ranks of a gang; what went wrong with which of them."""
         alive = [rank for rank in gang.ranks.values() if not rank.has_ended()]
         for rank in alive:
-            _kill_if_large(rank, gang.request.memory)
-            self._kill_if_stopped(rank)
-            _shorten(rank.log)
+            try:
+                _kill_if_large(rank, gang.request.memory)
+                self._kill_if_stopped(rank)
+                _shorten(rank.log)
+            except Exception as error:  # noqa: BLE001 - it is told, and must not end the looking
+                yield f"rank {rank.number} of gang {gang.request.key}: {described(error)}"
         if gang.request.collective and len(alive) < len(gang.ranks):
             for rank in alive:
                 rank.kill("another rank of its gang ended")
@@ -180,6 +205,11 @@ class LocalEngine:
         rank.stopped = (rank.stopped or now) if _is_stopped(rank.process) else None
         if rank.stopped is not None and now - rank.stopped > self._stopped:
             rank.kill(f"stopped by SIGSTOP for {self._stopped:g} s", at_fault=True)
+
+
+def _is_lacking(gang: _Gang, number: int) -> bool:
+    before = gang.ranks.get(number)
+    return before is None or (before.has_ended() and number not in gang.request.resting)
 
 
 def _spawned(gang: GangRequest, number: int, output: int) -> Process:
@@ -236,6 +266,25 @@ def _shorten(log: Path) -> None:
             content.write(end)
 
 
+def _held(log: Path) -> BinaryIO:
+    """The log, opened, and locked for as long as a process has it as its output."""
+    while True:
+        output = log.open("ab")
+        fcntl.flock(output, fcntl.LOCK_SH)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(output.fileno()), log.stat()):
+                return output
+        output.close()  # removed as an empty one before it was locked
+
+
+def _drop_empty(logs: Path) -> None:
+    """Remove the empty logs of ranks that are gone: who killed a driver has removed none."""
+    for log in logs.glob(f"{GANGS}*.log"):
+        with suppress(OSError), log.open("ab") as output:  # another removes it, or a rank has it
+            fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _drop_if_empty(log)
+
+
 def _drop_if_empty(log: Path) -> None:
-    if log.exists() and log.stat().st_size == 0:
+    if log.is_file() and log.stat().st_size == 0:
         log.unlink()

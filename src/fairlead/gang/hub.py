@@ -17,7 +17,7 @@ import selectors
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -74,6 +74,7 @@ class Hub:
         self._listening = _listening(host, port)
         self.address = f"{advertised or host}:{self._listening.getsockname()[1]}"
         self.answers = 0  # parts that were answered in its life
+        self.answers_of: Counter[int] = Counter()  # the same by the rank that answered
         self._job: messages.Open | None = None
         self._jobs = 0
         self._refusals: dict[int, str] = {}  # why ranks cannot open the fit
@@ -297,6 +298,7 @@ class Hub:
         computing = _computed(connection, answer)
         self._seconds.append(time.monotonic() - computing.since)
         vector = wire.vector_of(body)
+        self.answers_of[connection.rank] += 1
         if computing.step.take(computing.number, connection.rank, vector):
             self.answers += 1
 

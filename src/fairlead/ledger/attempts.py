@@ -233,6 +233,11 @@ def report(connection: sa.Connection, held: Claim, checkpoint: Digest | None) ->
     return _mine(connection, _REPORTED, held, made=checkpoint)
 
 
+def note(connection: sa.Connection, held: Claim, text: str) -> None:
+    """Put a line of the attempt into the history. Raises Lost."""
+    _append(connection, "noted", held, report(connection, held, None), text)
+
+
 def commit(connection: sa.Connection, held: Claim, found: Sequence[Result]) -> None:
     """End the attempt with the results of its trials. Raises Lost."""
     [row] = _done(connection, [Completed(claim=held, results=tuple(found))])
@@ -318,11 +323,11 @@ def fault(connection: sa.Connection, held: Claim, reason: str, *, final: bool) -
     return _settle(connection, ended)
 
 
-def lose(connection: sa.Connection, worker: str) -> int:
+def lose(connection: sa.Connection, worker: str, why: str = "") -> int:
     """End every lease of a worker; returns how many there were."""
     running = connection.execute(_OF_WORKER, {"of": worker}).all()
     for task in running:
-        _lose(connection, task)
+        _lose(connection, task, why)
     connection.execute(_LEFT, {"by": worker})
     return len(running)
 
@@ -433,7 +438,7 @@ def _next(  # noqa: PLR0913 - whose turn it is depends on all of it
     waiting = turns.waiting(connection, worker, study)
     if waiting.any_ended:
         for ended in connection.execute(_ENDED).all():
-            _lose(connection, ended)
+            _lose(connection, ended, "its lease ended")
         waiting = turns.waiting(connection, worker, study)
     for queue in turns.by_turn(waiting.queues, offer):
         alike = any((queue.number, queue.family) == (row.study, row.family) for row in after)
@@ -571,7 +576,7 @@ def _what_happened(connection: sa.Connection, held: Claim) -> str:
     return f"its lease ended or was taken, and the task is {row.state}"
 
 
-def _lose(connection: sa.Connection, task: Row) -> None:
+def _lose(connection: sa.Connection, task: Row, why: str) -> None:
     reason = f"workers lost: {task.lost + 1} leases ended before the work was done"
     following = after_lost(task.lost + 1)
     connection.execute(_LOSE, {"task": task.id, "next": following, "why": reason})
@@ -581,6 +586,7 @@ def _lose(connection: sa.Connection, task: Row) -> None:
         task=task.id,
         attempt=task.attempts,
         worker=task.worker,
+        text=why,
     )
     events.append(connection, task.study, event)
     ended = _Ended(

@@ -48,6 +48,7 @@ _NUMBERED = (
     .order_by(events.c.id)
     .limit(sa.bindparam("limit"))
 )
+_IS_OF_KINDS = events.c.kind.in_(sa.bindparam("kinds", expanding=True))
 _NUMBERED_OF_STUDY = _NUMBERED.where(
     events.c.study
     == sa.select(studies.c.number).where(studies.c.id == sa.bindparam("of")).scalar_subquery()
@@ -159,13 +160,21 @@ class SqlHistories:
         return oldest > mark.writer
 
     def lines(
-        self, *, after: int, upto: int, limit: int, study: str | None = None
+        self,
+        *,
+        after: int,
+        upto: int,
+        limit: int,
+        study: str | None = None,
+        kinds: Sequence[str] = (),
     ) -> Sequence[NumberedEvent]:
         """The lines with these ids, the oldest first."""
         asked: dict[str, object] = {"after": after, "upto": upto, "limit": limit}
         query = _NUMBERED
         if study is not None:
             query, asked = _NUMBERED_OF_STUDY, asked | {"of": study}
+        if kinds:
+            query, asked = query.where(_IS_OF_KINDS), asked | {"kinds": list(kinds)}
         return self._database.read(
             lambda connection: [_numbered(row) for row in connection.execute(query, asked)]
         )
@@ -186,7 +195,7 @@ def spans(connection: sa.Connection, study: str) -> Mapping[int, Span]:
     for at, kind, task in connection.execute(_OF_TASKS, {"id": study}):
         if kind == "claimed":
             found[task] = Span(began=at)
-        elif task in found:
+        elif task in found and kind != "noted":
             found[task] = replace(found[task], ended=at)
     return found
 

@@ -23,6 +23,9 @@ from fairlead.ledger.interface import KEPT_FIT_REPORTS
 from fairlead.ledger.schema import fit_progress, studies, tasks
 from fairlead.records import Claim, FitProgress, FitReport
 
+_MOST_NOTED = 1000
+"""Characters of a line that an attempt notes."""
+
 _LAST = (
     sa.select(fit_progress.c.number, fit_progress.c.checkpointed)
     .where(fit_progress.c.task == sa.bindparam("of"))
@@ -73,6 +76,12 @@ class SqlFits:
         """Append what the attempt tells; a checkpoint is from then on the task's last one."""
         # After a power cut a fit goes on from an older checkpoint, or starts anew.
         self._database.write(partial(_report, held=claim, progress=progress), durable=False)
+
+    def note(self, claim: Claim, text: str) -> None:
+        """Put a line of the attempt into the history of its study."""
+        self._database.write(
+            lambda connection: attempts.note(connection, claim, text[:_MOST_NOTED]), durable=False
+        )
 
     def reports(
         self, study: str, *, trial: int | None = None, after: int = 0, limit: int = 1000

@@ -205,7 +205,7 @@ class Studies(Protocol):
 
         Kinds: opened, extended, finished, prioritized, paused, resumed; and of attempts claimed,
         committed, faulted, released, lost (its lease ended), withdrawn (the study finished, or its
-        run was cancelled, without it).
+        run was cancelled, without it), noted (what a person should know of its fit).
         """
         ...
 
@@ -230,9 +230,18 @@ class Histories(Protocol):
         ...
 
     def lines(
-        self, *, after: int, upto: int, limit: int, study: str | None = None
+        self,
+        *,
+        after: int,
+        upto: int,
+        limit: int,
+        study: str | None = None,
+        kinds: Sequence[str] = (),
     ) -> Sequence[NumberedEvent]:
-        """The lines (of this study) with ids above `after` up to `upto`, the oldest first."""
+        """The lines (of this study, of these kinds) with ids above `after` up to `upto`, in order.
+
+        The oldest comes first.
+        """
         ...
 
 
@@ -330,8 +339,13 @@ class Tasks(Protocol):
         """Give the task back unfinished; it counts neither as a fault nor as lost."""
         ...
 
-    def lose(self, worker: str) -> int:
-        """End the leases of a worker known to be dead; returns how many there were."""
+    def lose(self, worker: str, why: str = "") -> int:
+        """End the leases of a worker known to be dead; returns how many there were.
+
+        Args:
+            worker: Its name.
+            why: What is known of that, for the history.
+        """
         ...
 
     def ask_to_leave(self, workers: Collection[str]) -> None:
@@ -380,6 +394,14 @@ class Fits(Protocol):
         Raises:
             Lost: As for `Tasks.heartbeat`; nothing was written.
             Invalid: It is of a trial that the task has not, or has a number that cannot be.
+        """
+        ...
+
+    def note(self, claim: Claim, text: str) -> None:
+        """Put what a person should know of the fit, a line, into the history of its study.
+
+        Raises:
+            Lost: As for `Tasks.heartbeat`; nothing was written.
         """
         ...
 

@@ -171,9 +171,9 @@ class SqlTasks:
         """Give the task back unfinished; it counts neither as a fault nor as lost."""
         self._database.write(lambda connection: attempts.release(connection, claim, reason))
 
-    def lose(self, worker: str) -> int:
+    def lose(self, worker: str, why: str = "") -> int:
         """End the leases of a worker known to be dead; returns how many there were."""
-        return self._database.write(lambda connection: attempts.lose(connection, worker))
+        return self._database.write(lambda connection: attempts.lose(connection, worker, why))
 
     def ask_to_leave(self, workers: Collection[str]) -> None:
         """Let these workers have no further task."""

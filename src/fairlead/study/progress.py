@@ -10,6 +10,12 @@ from typing import Protocol
 from fairlead.ledger.interface import Ledger
 from fairlead.records import Counts, FitReport, Study, Trial
 
+_TOLD = ("noted", "lost")
+"""The kinds of lines of a history that are told while a run goes on."""
+_NEWEST = 2**63 - 1
+_LINES = 100
+"""Of these at most at one look."""
+
 FITS_EVERY = 2.0
 """Seconds between two looks at the fits that go on: each tells as often."""
 
@@ -104,6 +110,8 @@ class Silent:
 class FitsWatch:
     """Tells a listener now and then how the fits of a study go that are made in steps.
 
+    It also tells what attempts noted of them, and which attempts were lost.
+
     Args:
         ledger: Where they are told of.
         study: Id of the study.
@@ -123,6 +131,7 @@ class FitsWatch:
         self._listener = listener
         self._clock = clock
         self._due = clock()
+        self._line = ledger.histories.last()
         self._told = False
         self._seen: dict[int, float] = {}  # ids of reports, and when each was seen first
 
@@ -140,3 +149,13 @@ class FitsWatch:
             ]
             self._listener.fitting(fits)
         self._told = bool(reports)
+        self._tell_of_attempts()
+
+    def _tell_of_attempts(self) -> None:
+        lines = self._ledger.histories.lines(
+            after=self._line, upto=_NEWEST, limit=_LINES, study=self._study, kinds=_TOLD
+        )
+        for line in lines:
+            self._line, event = line.id, line.event
+            text = event.text if event.kind == "noted" else f"lost: {event.text}".removesuffix(": ")
+            self._listener.note(f"task {event.task} attempt {event.attempt}: {text}")

@@ -93,7 +93,7 @@ class StudyWorkers:
         return list(self._runner.look(self._group.key)) if self._group else []
 
     def _reap(self, worker: WorkerStatus) -> None:
-        self._ledger.tasks.lose(worker.name)
+        self._ledger.tasks.lose(worker.name, f"its worker ended ({worker.why})")
         self._reaped.add(worker.name)
 
     def __enter__(self) -> Self:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fairlead.engines.engine import Engine, GangRequest
+from fairlead.engines.engine import GANGS, Engine, GangRequest
 from fairlead.engines.gang import EngineGang
 from fairlead.gang.hub import Hub
 from fairlead.gang.work import FitJob, Gang
@@ -43,6 +43,7 @@ class DriverSetting:
         artifacts: URL of the artefact store.
         logs: Folder of what ranks of this machine print.
         environ: Environment variables that reach the store from another machine.
+        notice: Told in a line what a person should know of the ranks.
     """
 
     train: Train
@@ -50,6 +51,7 @@ class DriverSetting:
     artifacts: str
     logs: Path
     environ: Mapping[str, str] = field(default_factory=dict)
+    notice: Callable[[str], None] = _LOG.warning
 
 
 class Ranks(Protocol):
@@ -202,7 +204,8 @@ def start_ranks(setting: DriverSetting, stack: ExitStack) -> Ranks:
     collective = setting.train.workers if setting.train.mode == "allreduce" else None
     hub = stack.enter_context(Hub(secret=secret, host=host, collective=collective))
     request = _request(setting, address=hub.address, secret=secret)
-    return _CallingRanks(gang=stack.enter_context(EngineGang(engine, request, hub)))
+    gang = EngineGang(engine, request, hub, notice=setting.notice)
+    return _CallingRanks(gang=stack.enter_context(gang))
 
 
 def _start_spark(setting: DriverSetting, stack: ExitStack, *, elastic: bool) -> _SparkRanks:
@@ -213,7 +216,7 @@ def _start_spark(setting: DriverSetting, stack: ExitStack, *, elastic: bool) -> 
         master=setting.train.master,
         open_computation=open_fit,
         logs=setting.logs,
-        notice=_LOG.warning,
+        notice=setting.notice,
     )
     request = _request(setting, address="", secret=secrets.token_hex(32))
     handle = engine.start(request if elastic else replace(request, most=0))
@@ -224,7 +227,7 @@ def _start_spark(setting: DriverSetting, stack: ExitStack, *, elastic: bool) -> 
 def _request(setting: DriverSetting, *, address: str, secret: str) -> GangRequest:
     train = setting.train
     return GangRequest(
-        key=f"gang-{secrets.token_hex(5)}",
+        key=f"{GANGS}{secrets.token_hex(5)}",
         ranks=train.workers,
         most=train.most or 0,
         address=address,
@@ -243,7 +246,7 @@ def _engine(setting: DriverSetting, stack: ExitStack) -> tuple[Engine, str]:
     if setting.train.engine == "local":
         from fairlead.engines.local import LocalEngine
 
-        return LocalEngine(logs=setting.logs), "127.0.0.1"
+        return LocalEngine(logs=setting.logs, notice=setting.notice), "127.0.0.1"
     from fairlead.engines.on_cluster import engine_on_cluster
 
     placed = engine_on_cluster(setting.train.engine, elastic=setting.train.most is not None)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import sys
+import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -61,13 +62,14 @@ def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: i
     die_with(parent)
     copies = CacheFolder(path=cache, size=cache_size)
     store, me = Artifacts(artifacts, cache=copies), os.getpid()
+    speaking = threading.Lock()  # what looks after ranks is a thread of its own
     with (
         socket.socket(fileno=descriptor) as connection,
         connection.makefile("rb") as requests,
         contextlib.closing(
             StudySession(
                 store,
-                tell=partial(_tell, connection, me),
+                tell=partial(_tell, connection, me, speaking),
                 logs=Path(cache).parent / "logs",
             )
         ) as session,
@@ -77,14 +79,16 @@ def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: i
                 if os.getpid() != me:
                     os._exit(0)  # a fork that the model's code left behind
                 try:
-                    connection.sendall(encode(answer))
+                    with speaking:
+                        connection.sendall(encode(answer))
                 except OSError:
                     return  # nobody waits for it any more
 
 
-def _tell(connection: socket.socket, process: int, message: Told) -> None:
+def _tell(connection: socket.socket, process: int, speaking: threading.Lock, message: Told) -> None:
     if os.getpid() == process:  # no fork that the model's code made speaks for it
-        connection.sendall(encode(message))
+        with speaking:
+            connection.sendall(encode(message))
 
 
 def _answers(session: StudySession, line: bytes) -> Iterator[Answer]:
@@ -119,6 +123,7 @@ class StudySession:
         self._logs = logs
         self._gang: GangDriver | None = None
         self._current: tuple[str, StudyContext] | None = None  # the study's id, and the study
+        self._token = 0  # of the task in hand
         self._folds = False  # whether its folds are prepared, which a refit does without
 
     def has_open(self, request: TaskRequest) -> bool:
@@ -162,7 +167,12 @@ class StudySession:
             artifacts=self.artifacts.root,
             logs=self._logs,
             environ=settings.reaching_stores(os.environ),
+            notice=self._note,
         )
+
+    def _note(self, line: str) -> None:
+        """Tell what a person should know of the task in hand."""
+        self._tell(Noted(token=self._token, text=line))
 
     def close(self) -> None:
         """Have no study open, and no processes that share its fits."""
@@ -173,6 +183,7 @@ class StudySession:
 
     def execute(self, request: TaskRequest) -> Answer:
         """Execute the task; its study is open."""
+        self._token = request.token
         try:
             return self._execute(request)
         finally:
@@ -193,10 +204,7 @@ class StudySession:
         def report(progress: FitProgress) -> None:
             self._tell(FitProgressed(token=request.token, progress=progress))
 
-        def note(line: str) -> None:
-            self._tell(Noted(token=request.token, text=line))
-
-        return FitChannel(report=report, note=note, checkpoint=request.checkpoint)
+        return FitChannel(report=report, note=self._note, checkpoint=request.checkpoint)
 
 
 def _check(request: CheckFamilies) -> FamiliesChecked:

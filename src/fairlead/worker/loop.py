@@ -52,6 +52,8 @@ _LATEST_WITH_QUEUE = 4.0
 _RANKS_END = 20.0
 """Seconds in which the child of a worker that ends may end the ranks of its fits."""
 
+_KILLED = "its process was killed"
+
 _AWAY = 5.0
 """Seconds until the next claim, where the artefact store did not answer."""
 
@@ -425,7 +427,7 @@ class Worker:
         """The attempt with what its child has told since; what it tells late of another is none."""
         for noted in child.notes():
             if noted.token == attempt.token:
-                self.note(f"{_of(claim)}: {noted.text}")
+                self._put_down(claim, noted.text)
         told = child.told()
         if told is None or told.token != attempt.token:
             return attempt
@@ -435,6 +437,16 @@ class Worker:
             self._say_once(f"{_of(claim)}: {error}; not reported")
             return attempt
         return replace(attempt, told=newer(attempt.told, told))
+
+    def _put_down(self, claim: Claim, line: str) -> None:
+        """Say it here and in the study's history, for who watches. Raises Lost."""
+        self.note(f"{_of(claim)}: {line}")
+        try:
+            self.ledger.fits.note(claim, line)
+        except Lost:
+            raise
+        except Exception as error:  # noqa: BLE001 - no remark is worth a fit
+            self._say_once(f"telling of a fit: {described(error)}; going on")
 
     def _report_fit(self, claim: Claim, attempt: Attempt) -> Attempt:
         """The attempt, once it was tried to report what its child told. Raises Lost."""
@@ -489,10 +501,10 @@ class Worker:
                     self._end_child()
                 tasks.fault(claim, reason, final=final)
             case decide.ReportLost():
-                self.note(f"{_of(claim)}: its process was killed")
+                self.note(f"{_of(claim)}: {_KILLED}")
                 self._end_child()
                 self._part(batch, decide.KILLED)  # `lose` ends all that it has
-                tasks.lose(self.name)
+                tasks.lose(self.name, _KILLED)
             case decide.GiveBack(reason=reason):
                 self.note(f"{_of(claim)}: {reason}")
                 self._part(batch, reason)

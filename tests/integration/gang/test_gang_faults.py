@@ -70,11 +70,12 @@ def local_gang(
     ranks: int = 2,
     patience: Patience = HASTY,
     memory: int = 2 << 30,
+    notice: Callable[[str], None] = print,
 ) -> Iterator[LocalGang]:
     engine = LocalEngine(logs=folder / "logs")
     with Hub(secret=SECRET, patience=patience) as hub:
         request = study.request(hub, ranks=ranks, memory=memory)
-        with EngineGang(engine, request, hub) as gang:
+        with EngineGang(engine, request, hub, notice=notice) as gang:
             yield LocalGang(gang, engine, request)
 
 
@@ -150,6 +151,26 @@ def test_a_rank_that_is_ten_times_slower_changes_nothing(
     with local_gang(study, tmp_path, patience=replace(HASTY, least=0.05)) as local:
         local.gang.open(job)
         assert study.train(job, local.gang) == alone
+
+
+def test_a_rank_that_ends_again_and_again_is_told_of_and_the_other_goes_on(
+    study: SharedStudy, alone: str, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    def wait_until_told() -> None:
+        def is_told() -> bool:
+            local.gang.poll()
+            return bool(told)
+
+        wait_until(is_told)
+
+    with local_gang(study, tmp_path, notice=told.append) as local:
+        job = study.fit(fault="end of rank 1")
+        local.gang.open(job)
+        assert study.train(job, local.gang, at({4: wait_until_told})) == alone
+    (line,) = told
+    assert "rank 1 ended 3 times before it computed anything (status 3): a library of C" in line
 
 
 def test_a_rank_out_of_memory_is_ended_and_its_parts_go_to_others(
