@@ -49,6 +49,7 @@ class Connection:
         self.peer = peer
         self.where = where
         self.since = self.heard = time.monotonic()
+        self.is_proved = False  # whether it knows the secret
         self.hello: messages.Hello | None = None  # of a rank that is let in
         self.opened = 0  # number of the fit that it has what it needs of
         self.opening: float | None = None  # since when it opens another

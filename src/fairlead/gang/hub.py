@@ -37,6 +37,8 @@ _ROUND = 0.1
 """Seconds between two looks at what is late."""
 _MEANWHILE = 0.2
 """Seconds between two calls of what is done while a step is computed."""
+_TIMES_STATE, _BESIDE_STATE = 4, 64 << 20
+"""An answer has at most so many times the bytes of the state of its step, and so many more."""
 _STRANGERS = 256
 """Connections that may be unproved at once; a further one ends the oldest."""
 
@@ -199,7 +201,7 @@ class Hub:
         connection = Connection(peer, f"{host}:{port}", self._converse)
         self._connections.add(connection)
         self._selector.register(peer, selectors.EVENT_READ, connection)
-        strangers = [one for one in self._connections if one.hello is None]
+        strangers = [one for one in self._connections if not one.is_proved]
         if len(strangers) > _STRANGERS:
             self._drop(min(strangers, key=lambda one: one.since), "too many prove nothing")
 
@@ -251,10 +253,13 @@ class Hub:
         response = bytearray(wire.RESPONSE)
         yield memoryview(response)
         if not wire.proves_rank(self._secret, challenge, response):
+            connection.send(memoryview(wire.REFUSAL))
+            connection.flush()
             raise wire.Malformed("it does not know the gang's secret")
+        connection.is_proved = True
         connection.send(memoryview(wire.confirmation(self._secret, challenge, response)))
         while True:
-            head, body = yield from wire.reading()
+            head, body = yield from wire.reading(lambda: _most_answered(connection))
             self._hear(connection, messages.from_rank(head), body)
 
     def _hear(self, connection: Connection, message: messages.FromRank, body: bytearray) -> None:
@@ -415,6 +420,14 @@ class Hub:
 
     def _end(self) -> None:
         self._closing = True
+
+
+def _most_answered(connection: Connection) -> int:
+    """Bytes of numbers that the rank may say now: it says some of the part that it computes."""
+    computing = connection.computing
+    if computing is None:
+        return 0
+    return _TIMES_STATE * computing.step.work.state.nbytes + _BESIDE_STATE
 
 
 def _computed(connection: Connection, said: messages.Answer | messages.Raised) -> Computing:

@@ -297,13 +297,7 @@ def _prove(connection: socket.socket, secret: str) -> None:
     challenge = _bytes(connection, wire.CHALLENGE)
     response = wire.response(secret, challenge)
     connection.sendall(response)
-    try:
-        proof = _bytes(connection, wire.PROOF)
-    except ConnectionError:
-        raise Forbidden(
-            "the driver of the gang ended the connection at the proof of its secret: the secret "
-            "of this rank is that of another gang"
-        ) from None
+    proof = _bytes(connection, wire.PROOF)
     wire.refuse_driver(secret, challenge, response, proof)
 
 

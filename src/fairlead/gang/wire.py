@@ -16,7 +16,7 @@ import secrets
 import socket
 import struct
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from fairlead.errors import Forbidden
@@ -37,12 +37,16 @@ CHALLENGE = len(GREETING) + _DRAWN
 """Bytes that a driver sends first."""
 RESPONSE = _DRAWN + PROOF
 """Bytes that a rank answers with."""
+REFUSAL = b"another gang has this secret\n".ljust(PROOF, b"\0")
+"""What a driver says in place of its proof to who does not know the secret."""
 
 _LENGTHS = struct.Struct("<IQ")
 MOST_HEAD = 64 << 20
 """Bytes of the JSON of a frame: it may hold a spec."""
 MOST_BODY = 16 << 30
-"""Bytes of the numbers of a frame."""
+"""Bytes of the numbers of a frame to a rank, whose driver has proved itself."""
+_PIECE = 1 << 20
+"""Bytes that are allotted on the word of the other end; then as many as have arrived."""
 _ITEM = 4
 
 
@@ -85,8 +89,13 @@ def refuse_driver(secret: str, challenge: bytes, response: bytes, proof: bytes) 
     """Refuse a driver that does not know the secret.
 
     Raises:
-        Forbidden: It does not.
+        Forbidden: It does not, or says that this end does not.
     """
+    if proof == REFUSAL:
+        raise Forbidden(
+            "the driver of the gang refuses the proof of this rank: the secret of this rank is "
+            "that of another gang"
+        )
     if not hmac.compare_digest(proof, confirmation(secret, challenge, response)):
         raise Forbidden("what listens there does not know the gang's secret")
 
@@ -109,22 +118,40 @@ def _bytes_of(vector: Vector) -> memoryview:
     return little.data.cast("B") if little.size else memoryview(b"")
 
 
-def reading() -> Filling[tuple[bytearray, bytearray]]:
+def reading(most: Callable[[], int] = lambda: MOST_BODY) -> Filling[tuple[bytearray, bytearray]]:
     """The JSON and the numbers of the next frame.
 
+    Args:
+        most: Asked, once its lengths have arrived, how many bytes of numbers it may have.
+
     Raises:
-        Malformed: Its lengths are those of no frame.
+        Malformed: Its lengths are those of no frame, or beyond that.
     """
     lengths = bytearray(_LENGTHS.size)
     yield memoryview(lengths)
     head, body = _LENGTHS.unpack(lengths)
-    if not 0 < head <= MOST_HEAD or body > MOST_BODY or body % _ITEM:
-        raise Malformed(f"a frame of {head} bytes of JSON and {body} of numbers")
-    message, numbers = bytearray(head), bytearray(body)
-    yield memoryview(message)
-    if body:
-        yield memoryview(numbers)
+    bound = most()
+    if not 0 < head <= MOST_HEAD or body > bound or body % _ITEM:
+        raise Malformed(
+            f"a frame of {head} bytes of JSON and {body} of numbers; the most are {MOST_HEAD} and "
+            f"{bound} now"
+        )
+    message = yield from _arriving(head)
+    numbers = yield from _arriving(body)
     return message, numbers
+
+
+def _arriving(size: int) -> Filling[bytearray]:
+    """So many bytes, for which memory is taken as they arrive."""
+    content = bytearray(min(size, _PIECE))
+    if size:
+        yield memoryview(content)
+    while (filled := len(content)) < size:
+        more = bytearray(min(size, 2 * filled))
+        more[:filled] = content
+        content = more
+        yield memoryview(content)[filled:]
+    return content
 
 
 def vector_of(content: bytearray) -> Vector:

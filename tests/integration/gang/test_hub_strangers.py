@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.support.gangs import HASTY, SECRET, SharedStudy, rank_process, shared_study
 from tests.support.waiting import wait_until
@@ -16,6 +18,7 @@ from tests.support.waiting import wait_until
 from fairlead.errors import Invalid
 from fairlead.gang import messages, wire
 from fairlead.gang.hub import Hub
+from fairlead.training.computation import FitOpener
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ def test_garbage_on_the_port_is_cut_off(study: SharedStudy, hub: Hub, said: byte
     "said",
     [
         wire._LENGTHS.pack(wire.MOST_HEAD + 1, 0),
-        wire._LENGTHS.pack(2, wire.MOST_BODY + 4),
+        wire._LENGTHS.pack(2, 4),  # numbers, of no part that it computes
         b"".join(wire.frame(b"[]")),
         b"".join(wire.frame(b'{"type": "Answer", "job": 1, "step": 0, "number": 0}')),
         b"".join(wire.frame(b"\x80\x04pickle")),
@@ -105,20 +108,89 @@ def test_an_answer_that_arrives_a_byte_at_a_time_keeps_nobody_waiting(
         for byte in b"".join(wire.frame(messages.encode(hello))):
             connection.sendall(bytes([byte]))
         wait_until(lambda: hub.alive() == 1)
-        connection.sendall(wire._LENGTHS.pack(2, 1 << 30))  # and never more of it
+        connection.sendall(wire._LENGTHS.pack(2, 0))  # and never more of it
         trains(study, hub)
 
 
 def test_an_answer_to_what_was_not_asked_is_refused(study: SharedStudy, hub: Hub) -> None:
     with connected(hub) as connection:
         proved(connection)
-        answer = messages.Answer(job=1, step=0, number=0)
-        hello = messages.Hello(rank=7, host="wrong", process=1)
-        for message, body in ((hello, None), (answer, np.zeros(3, np.float32))):
-            for buffer in wire.frame(messages.encode(message), body):
-                connection.sendall(buffer)
+        say(connection, messages.Hello(rank=7, host="wrong", process=1))
+        say(connection, messages.Answer(job=1, step=0, number=0))
         assert is_ended(connection)
     trains(study, hub)
+
+
+def test_an_answer_of_more_than_the_part_can_need_is_refused_at_its_header(
+    study: SharedStudy, hub: Hub
+) -> None:
+    job, work = study.fit(), FitOpener(study.artifacts)(study.fit()).next()
+    assert work is not None
+    with connected(hub) as connection, ThreadPoolExecutor(1) as pool:
+        proved(connection)
+        say(connection, messages.Hello(rank=7, host="large", process=1))
+        hub.open(job)
+        say(connection, messages.Opened(job=1))
+        step = pool.submit(hub.compute, work)
+        while not isinstance(heard(connection), messages.Compute):
+            pass
+        head = messages.encode(messages.Answer(job=1, step=0, number=0))
+        most = 4 * work.state.nbytes + (64 << 20)
+        connection.sendall(wire._LENGTHS.pack(len(head), most + 4))
+        assert is_ended(connection)
+        with rank_process(study, hub.address, 0):  # and its part goes to another
+            assert len(step.result(60)) == work.parts
+
+
+def say(connection: socket.socket, message: messages.FromRank) -> None:
+    for buffer in wire.frame(messages.encode(message)):
+        connection.sendall(buffer)
+
+
+def heard(connection: socket.socket) -> messages.ToRank:
+    head, _ = wire.receive(connection, wire.reading())
+    return messages.to_rank(head)
+
+
+def test_a_flood_of_connections_keeps_no_rank_out(study: SharedStudy, hub: Hub) -> None:
+    host, _, port = hub.address.rpartition(":")
+    over, opened = threading.Event(), [0, 0]
+
+    def flood(number: int) -> None:
+        held: deque[socket.socket] = deque()
+        while not over.is_set():
+            with contextlib.suppress(OSError):
+                held.append(socket.create_connection((host, int(port)), timeout=1.0))
+                opened[number] += 1
+            if len(held) > 150:
+                held.popleft().close()
+        for one in held:
+            one.close()
+
+    flooding = [threading.Thread(target=flood, args=(number,)) for number in range(2)]
+    for one in flooding:
+        one.start()
+    try:
+        wait_until(lambda: sum(opened) > 600)
+        trains(study, hub)
+    finally:
+        over.set()
+        for one in flooding:
+            one.join()
+
+
+def test_a_rank_that_is_cut_off_at_its_proof_calls_again(study: SharedStudy) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with rank_process(study, f"127.0.0.1:{port}", 0):
+            for _ in range(2):
+                called, _ = taken.accept()
+                with called:
+                    called.sendall(wire.challenge())
+                    wire.fill(called, memoryview(bytearray(wire.RESPONSE)))
+            taken.close()
+            with Hub(secret=SECRET, port=port) as hub:
+                wait_until(lambda: hub.alive() == 1)
 
 
 def test_a_port_that_is_taken_is_said_in_a_line(hub: Hub) -> None:

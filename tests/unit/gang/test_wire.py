@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from typing import Any
 
 import msgspec
@@ -79,6 +80,35 @@ def test_lengths_of_no_frame_are_refused_before_anything_is_read(lengths: Any) -
         next(filling)
 
 
+def test_memory_grows_with_what_arrives_and_not_with_what_is_announced() -> None:
+    filling = wire.reading()
+    next(filling)[:] = wire._LENGTHS.pack(2, wire.MOST_BODY)
+    next(filling)[:] = b"{}"
+    held, arrived = next(filling), 0
+    for _ in range(6):
+        arrived += len(held)
+        assert arrived <= 32 * wire._PIECE
+        held = next(filling)
+        assert len(held) <= arrived
+
+
+def test_numbers_of_several_pieces_arrive_whole() -> None:
+    vector = np.arange(3 * wire._PIECE // 4 + 7, dtype=np.float32)
+    [(_, body)] = read_whole(content(b"{}", vector))
+    assert body == vector.tobytes()
+
+
+def read_whole(sent: bytes) -> list[tuple[bytes, bytes]]:
+    """The frames of a connection as a rank waits for them."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sending = threading.Thread(target=theirs.sendall, args=(sent,))
+        sending.start()
+        head, body = wire.receive(ours, wire.reading())
+        sending.join()
+    return [(bytes(head), bytes(body))]
+
+
 def test_a_fit_arrives_as_it_was_sent() -> None:
     sent = messages.Open(job=2, fit=FIT)
     assert messages.to_rank(messages.encode(sent)) == sent
@@ -105,6 +135,8 @@ def test_a_driver_proves_itself_too() -> None:
     wire.refuse_driver("right", challenge, response, proof)
     with pytest.raises(Forbidden):
         wire.refuse_driver("wrong", challenge, response, proof)
+    with pytest.raises(Forbidden, match="that of another gang"):
+        wire.refuse_driver("right", challenge, response, wire.REFUSAL)
     with pytest.raises(Forbidden):  # what a rank said is no proof of a driver
         wire.refuse_driver("right", challenge, response, response[32:])
 
