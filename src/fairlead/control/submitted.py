@@ -261,6 +261,7 @@ def watch(
             fits.look()
             halted.look(view.halts(), time.monotonic())
             time.sleep(_EVERY)
+        fits.tell_of_attempts()
     refuse_unfinished(view.run)
     return outcome_of(view.run, stores.ledger, stores.artifacts)
 

@@ -149,9 +149,10 @@ class FitsWatch:
             ]
             self._listener.fitting(fits)
         self._told = bool(reports)
-        self._tell_of_attempts()
+        self.tell_of_attempts()
 
-    def _tell_of_attempts(self) -> None:
+    def tell_of_attempts(self) -> None:
+        """Tell what attempts noted, and which were lost, since it was told last."""
         lines = self._ledger.histories.lines(
             after=self._line, upto=_NEWEST, limit=_LINES, study=self._study, kinds=_TOLD
         )

@@ -92,6 +92,7 @@ class Stages:
                 fits.look()
                 pause(news=coordinator.news)
                 look()
+        fits.tell_of_attempts()
         self.watch.searching(self._snapshot(coordinator, before, pauses))
         return coordinator.study
 
@@ -118,6 +119,7 @@ class Stages:
             while True:
                 digest, why = self.ledger.tasks.refit(study.id, row.trial.number)
                 if digest is not None:
+                    fits.tell_of_attempts()
                     return digest
                 if why is not None:
                     raise Failed(f"refitting trial {row.trial.number} failed: {why}")

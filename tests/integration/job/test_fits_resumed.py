@@ -91,25 +91,33 @@ def kill_all(place: Place) -> None:
             process.kill()
 
 
+LOST = {kill_children: "its process was killed", kill_workers: "its worker ended (status -9)"}
+"""What `run` says of the attempt."""
+
+
 @pytest.mark.parametrize("kill", [kill_children, kill_workers, kill_all])
 @pytest.mark.parametrize("fold", ["= 0", "= 1", "is null"], ids=["first", "second", "refit"])
 def test_a_fit_whose_driver_is_killed_goes_on_from_its_checkpoint_with_another_number_of_workers(
     place: Place, undisturbed: Told, kill: Callable[[Place], None], fold: str
 ) -> None:
     run = written(place, workers=2).start("run", "shared.yaml", "--workers", "1")
-    wait_until(lambda: has_checkpoint(place, 1, fold), seconds=60)
+    wait_until(lambda: has_checkpoint(place, 1, fold), seconds=240)
     kill(place)
     if kill is kill_all:
         run.wait(30)
         written(place, workers=3)
     else:
-        assert run.wait(120) == 0, (place.folder / "output.log").read_text()
+        status, said = run.wait(240), (place.folder / "output.log").read_text()
+        assert status == 0, said
+        assert f"lost: {LOST[kill]}" in said
+        assert re.search(r"attempt 2: the fit goes on at step \d+", said)
     assert told(place.json("run", "shared.yaml", "--workers", "1")) == undisturbed
     [(told_last,)] = rows(
         place, f"select max(step) from fit_progress where attempt = 1 and fold {fold}"
     )
     [went_on, *_] = re.findall(r"the fit goes on at step (\d+)", logs(place))
     assert 0 < int(went_on) <= told_last + 1
+    assert all(path.stat().st_size for path in Path(place.home / "logs").glob("*.log"))
 
 
 def logs(place: Place) -> str:
