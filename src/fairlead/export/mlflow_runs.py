@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from fairlead.errors import Failed, Invalid
 from fairlead.export.databases import refuse_other_tables
@@ -32,11 +32,14 @@ from fairlead.ledger.store import open_ledger
 from fairlead.records import Study, TrialRow
 from fairlead.settings import Settings, from_environment
 
+Entry = TypeVar("Entry")
+
 _STUDY, _TRIAL, _PARENT = "fairlead.study", "fairlead.trial", "mlflow.parentRunId"
 _ENDED = {"FINISHED", "FAILED", "KILLED"}
 _STATUS = {"running": "RUNNING", "done": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _PAGE = 1000  # runs that one request lists
 _MOST_PARAMS = 100  # that one request logs: MLflow's own bound
+_MOST_METRICS = 800  # likewise: it takes 1,000 entries in all, and parameters and tags are some
 _LONGEST = 5000  # characters of a tag or a parameter
 _AT_ONCE = 8  # requests to a server
 _SAID_EVERY = 50  # trials
@@ -278,15 +281,24 @@ class Experiment:
         from mlflow.entities import Metric, Param, RunTag
 
         given = [Param(name, value[:_LONGEST]) for name, value in params.items()]
-        for start in range(0, len(given) - _MOST_PARAMS, _MOST_PARAMS):
-            self._client.log_batch(run, params=given[start : start + _MOST_PARAMS])
-        rest = (len(given) - 1) // _MOST_PARAMS * _MOST_PARAMS if given else 0
+        measured = [Metric(key, value, _ms(at), step) for key, value, step, at in metrics]
+        *some, last_given = _batches(given, _MOST_PARAMS)
+        for batch in some:
+            self._client.log_batch(run, params=batch)
+        *many, last_measured = _batches(measured, _MOST_METRICS)
+        for batch in many:
+            self._client.log_batch(run, metrics=batch)
         self._client.log_batch(
             run,
-            params=given[rest:],
-            metrics=[Metric(key, value, _ms(at), step) for key, value, step, at in metrics],
+            params=last_given,
+            metrics=last_measured,
             tags=[RunTag(key, value[:_LONGEST]) for key, value in tags.items()],
         )
+
+
+def _batches(entries: Sequence[Entry], most: int) -> Sequence[Sequence[Entry]]:
+    """The entries, so many at a time; a single empty batch where there are none."""
+    return [entries[start : start + most] for start in range(0, max(1, len(entries)), most)]
 
 
 def _is_news(row: TrialRow, there: _Run | None) -> bool:

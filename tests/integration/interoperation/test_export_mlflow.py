@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.interoperation import searched
 from tests.integration.interoperation.conftest import Home
+
+from fairlead.records import NewTask
 
 URI = "sqlite:///mlflow.db"
 STATUS = {"done": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -108,6 +111,21 @@ def _holds(run: dict[str, Any], parent: dict[str, Any]) -> None:
     if "learning_rate" in trial.params:
         assert float(run["params"]["learning_rate"]) == trial.params["learning_rate"]
         assert run["params"]["max_depth"] == ("5", "null")[number % 2]
+
+
+def test_more_scores_than_one_request_takes_are_all_told(home: Home, uri: str) -> None:
+    home.folder.mkdir()
+    curve = tuple(1 / epoch for epoch in range(1, 1501))
+    with searched.opened(home.folder) as ledger:
+        study = ledger.studies.open(searched.study_of(size=1))
+        ledger.tasks.add(study.id, [NewTask(kind="trials", trials=(searched.trial(0),))])
+        result = replace(searched.result(0), curve=curve)
+        ledger.tasks.commit(searched.claimed(ledger, study), [result])
+        ledger.studies.finish(study.id, of=1, size=1, best=0)
+    home.done("prices", "--to", "mlflow", uri)
+    (run,) = read(home, uri)
+    assert sorted(run["epochs"]) == [[epoch, score] for epoch, score in enumerate(curve, start=1)]
+    assert run["metrics"]["score"] == result.score
 
 
 def test_exporting_again_adds_nothing(prices: Home, uri: str) -> None:
