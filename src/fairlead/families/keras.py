@@ -305,10 +305,8 @@ class Keras:
 
         Raises:
             InvalidData: All rows are of one class, or a number is missing.
-            InvalidSpec: The engine's processes cannot find each other, as mode allreduce needs.
         """
         self._refuse_missing(x)
-        _refuse_unfound(train)
         libraries = runtime(estimator.threads)
         together = train is not None and train.mode == "allreduce"
         reduce = all_reduce(libraries) if together else None  # before anything is computed
@@ -423,14 +421,6 @@ class _Fit(KerasNetwork):
 def _scale(estimator: Unfitted, shape: tuple[int, ...]) -> str:
     """How numbers are scaled: those of images by one factor, others each by itself."""
     return str(estimator["scale"] or ("standard" if len(shape) == 1 else "range"))
-
-
-def _refuse_unfound(train: Train | None) -> None:
-    if train is not None and train.mode == "allreduce" and train.engine == "spark":
-        raise InvalidSpec(
-            "train.mode: allreduce: networks of keras on Spark add no gradients among themselves: "
-            "use exact or averaging, or another engine"
-        )
 
 
 def _schedule(estimator: Unfitted, rows: int, train: Train | None) -> Schedule:

@@ -31,7 +31,7 @@ from fairlead.search import catalog as methods
 from fairlead.search.search import Search
 from fairlead.search.values import first, texts, whole_ends
 from fairlead.settings import Settings
-from fairlead.spec.document import Spec, canonical, identity
+from fairlead.spec.document import Spec, Train, canonical, identity
 from fairlead.spec.space import Space
 from fairlead.study import remarks
 from fairlead.training.check import FamiliesToCheck, about, check_families, unshared
@@ -233,6 +233,7 @@ def of(
 def _refuse_unshared(spec: Spec, families: Mapping[str, Family]) -> None:
     """Refuse families that one process fits, where the spec has several share a fit.
 
+    Steps of mode allreduce need processes that find each other, which executors of Spark do not.
     Those named by an import path are looked at where they are imported (training/check.py).
 
     Raises:
@@ -242,6 +243,15 @@ def _refuse_unshared(spec: Spec, families: Mapping[str, Family]) -> None:
         if not isinstance(families[space.family], (Stepwise, Partitioned, Imported)):
             with about(f"search.over[{index}].family"):
                 raise unshared(space.family)
+        if not isinstance(families[space.family], Partitioned) and _is_unfound(spec.train):
+            raise InvalidSpec(
+                f"train.mode: allreduce: on Spark the processes that fit {space.family!r} do not "
+                "find each other: write exact or averaging, or another train.engine"
+            )
+
+
+def _is_unfound(train: Train | None) -> bool:
+    return train is not None and (train.mode, train.engine) == ("allreduce", "spark")
 
 
 def _refuse_unparted(plan: StudyPlan) -> None:

@@ -7,6 +7,36 @@ import pytest
 from tests.integration.job.conftest import Place
 from tests.integration.job.test_fits_resumed import told, written
 
+NETWORK = """
+name: network
+data: {source: digits}
+search:
+  method: grid
+  folds: 2
+  over: [{family: keras, params: {epochs: 1}}]
+train: {workers: 2, engine: spark, mode: allreduce}
+"""
+
+
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param("keras", marks=pytest.mark.distributed), "./softmax.py:Softmax"],
+)
+def test_allreduce_on_spark_is_refused_in_a_line_before_anything_starts(
+    place: Place, family: str
+) -> None:
+    written(place, workers=1)
+    place.write("network.yaml", NETWORK.replace("keras, params: {epochs: 1}", f'"{family}"'))
+    refused = place.run("run", "network.yaml", "--workers", "1")
+    assert refused.returncode == 2
+    reading, line = refused.stderr.splitlines()
+    assert reading == "reading the data ..."
+    assert line == (
+        "network.yaml:8:42: train.mode: allreduce: on Spark the processes that fit "
+        f"{family!r} do not find each other: write exact or averaging, or another train.engine"
+    )
+    assert not (place.home / "ledger.db").exists()
+
 
 @pytest.mark.parametrize(
     ("engine", "reason"),
