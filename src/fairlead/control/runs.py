@@ -90,8 +90,16 @@ def refuse_who_may_not_carry(settings: Settings) -> None:
             stores.ledger.runs.release("", "")  # what carries a run calls; there is none of this id
 
 
-def named(study: Study, settings: Settings) -> str:
-    """What commands know the study by: its name, or its id where another has the name by now."""
+def named(study: Study, settings: Settings, *, called: str) -> str:
+    """What commands know the study by: its name, or its id where that would name another.
+
+    Args:
+        study: Which.
+        settings: The installation's.
+        called: Its name in the spec of the run: a study may be searched under several.
+    """
+    if called != study.name:
+        return study.id
     with open_stores(settings) as stores:
         newest = stores.ledger.studies.get(study.name)
     return study.name if newest.id == study.id else study.id

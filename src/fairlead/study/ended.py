@@ -71,7 +71,12 @@ def trials_and_best(study: Study, ledger: Ledger) -> tuple[Trials, Best]:
         raise Failed(
             f"study {study.id}: no trial succeeded; {_reasons(trials)}",
             next_steps=[
-                NextStep(action="trials", arguments={"study": study.id}, effect="shows each")
+                NextStep(action="trials", arguments={"study": study.id}, effect="shows each"),
+                NextStep(
+                    action="run",
+                    arguments={"spec": None, "fresh": True},
+                    effect="searches again, once what they failed for is mended outside the spec",
+                ),
             ],
         )
     return trials, best

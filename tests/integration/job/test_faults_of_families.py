@@ -76,8 +76,11 @@ def test_a_study_without_a_good_trial_fails_and_says_why(place: Place) -> None:
     assert done.stderr.splitlines()[-1] == (
         f"study {study['study']}: no trial succeeded; 2 of 2 failed with: RuntimeError: no luck "
         f"today (bad.py:34) (after 3 attempts); `{place.program} trials {study['study']}` "
-        "shows each"
+        f"shows each, or `{place.program} run SPEC --fresh` searches again, once what they failed "
+        "for is mended outside the spec"
     )
+    again = place.run("run", "bad.yaml")
+    assert (again.returncode, again.stderr.splitlines()[-1]) == (1, done.stderr.splitlines()[-1])
     page = Path(place.run("report", "bad").stdout.strip()).read_text()
     assert "Nothing was predicted. No trial succeeded, so there is no model." in page
     assert f"<code>fairlead trials {study['study']}</code>" in page

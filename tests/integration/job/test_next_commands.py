@@ -13,3 +13,6 @@ def test_the_report_that_a_run_names_is_of_its_own_study(place: Place) -> None:
     assert f"next: {place.program} report ridge\n" in newer.stderr
     again = place.run("run", "ridge.yaml")
     assert f"next: {place.program} report {older}\n" in again.stderr
+    renamed = place.run("run", "ridge.yaml", "--set", "name=other")
+    assert f"next: {place.program} report {older}\n" in renamed.stderr
+    assert place.run("report", older).returncode == 0

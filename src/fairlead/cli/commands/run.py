@@ -156,7 +156,7 @@ def show_outcome(outcome: RunOutcome, options: Settings) -> None:
     """Print what came of a run, and what may be done next."""
     from fairlead.control.runs import named
 
-    _show(outcome, options, named(outcome.study, options))
+    _show(outcome, options, named(outcome.study, options, called=outcome.version.model))
 
 
 def _show(outcome: RunOutcome, options: Settings, study: str) -> None:
