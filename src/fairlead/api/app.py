@@ -74,7 +74,7 @@ def make_app(  # noqa: PLR0913 - what it works on, and how it is reached
         settings=settings,
         stores=stores,
         access=access,
-        feed=Feed(stores.ledger.histories, horizon, most=followers),
+        feed=Feed(stores.ledger.histories, stores.ledger.fits, horizon, most=followers),
         horizon=horizon,
         arrivals=Arrivals(),
         submissions=Submissions(),

@@ -2,12 +2,14 @@
 
 A follower reads from its place up to what was given out last, and gets what is new from then on;
 one that is too slow for that reads from its place again. Each line reaches it once, in order.
+Beside the lines it gets the last report of each fit that goes on, whenever there is a newer one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +17,12 @@ from dataclasses import dataclass, field
 
 from fairlead.api.problems import log
 from fairlead.errors import FairleadError, Overloaded
-from fairlead.ledger.interface import Histories
-from fairlead.records import HistoryMark, NumberedEvent
+from fairlead.ledger.interface import Fits, Histories
+from fairlead.records import FitReport, HistoryMark, NumberedEvent
 
 _EVERY = 0.1  # seconds between two looks at the ledger
 _CHECK = 1.0  # seconds after which a follower that gets nothing is asked whether it may go on
+_FITS = 2.0  # seconds between two looks at the fits that go on: each tells as often
 _QUIET = 15.0  # seconds without a line after which a comment shows that the connection is there
 _READ = 500  # lines that one read brings
 _HELD = 2000  # lines that wait for one follower, and that one look brings
@@ -50,7 +53,8 @@ class Follower:
 
     study: str
     behind: bool = True  # it reads the ledger itself, until it has reached the others
-    waiting: deque[NumberedEvent] = field(default_factory=deque)
+    waiting: deque[NumberedEvent | FitReport] = field(default_factory=deque)
+    reports: frozenset[int] = frozenset()  # ids of those that it got at the last look
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -59,12 +63,17 @@ class Feed:
 
     Args:
         histories: Of the ledger.
-        horizon: Up to where they may be read.
+        fits: Likewise.
+        horizon: Up to where histories may be read.
         most: Followers at once.
     """
 
-    def __init__(self, histories: Histories, horizon: Horizon, *, most: int = 64) -> None:
+    def __init__(
+        self, histories: Histories, fits: Fits, horizon: Horizon, *, most: int = 64
+    ) -> None:
         self._histories = histories
+        self._fits = fits
+        self._fits_due = 0.0
         self._horizon = horizon
         self._most = most
         self._followers: set[Follower] = set()
@@ -89,8 +98,8 @@ class Feed:
 
     async def lines(
         self, follower: Follower, after: int, *, go_on: Callable[[], bool]
-    ) -> AsyncIterator[NumberedEvent | None]:
-        """The lines after this one as they come; None where one has been missing for long.
+    ) -> AsyncIterator[NumberedEvent | FitReport | None]:
+        """The lines after this one as they come, and reports of fits; None where nothing comes.
 
         Args:
             follower: Whose they are.
@@ -116,10 +125,11 @@ class Feed:
                 continue
             follower.wake.clear()
             while follower.waiting:
-                line = follower.waiting.popleft()
-                if line.id > after:
-                    quiet, after = 0.0, line.id
-                    yield line
+                found = follower.waiting.popleft()
+                if isinstance(found, FitReport) or found.id > after:
+                    quiet = 0.0
+                    after = after if isinstance(found, FitReport) else found.id
+                    yield found
 
     async def _missed(self, follower: Follower, after: int) -> Sequence[NumberedEvent]:
         """What it has missed; where that is all, it gets what is new from now on."""
@@ -141,6 +151,7 @@ class Feed:
         while self._followers:
             try:
                 await self._give_out()
+                await self._give_out_fits()
             except FairleadError as error:
                 log.warning("reading the history: %s; trying again", error)
             await asyncio.sleep(_EVERY)
@@ -162,3 +173,16 @@ class Feed:
             else:
                 follower.waiting.extend(theirs)
             follower.wake.set()
+
+    async def _give_out_fits(self) -> None:
+        if time.monotonic() < self._fits_due:
+            return
+        self._fits_due = time.monotonic() + _FITS
+        for study in {follower.study for follower in self._followers}:
+            reports = await asyncio.to_thread(self._fits.running, study)
+            for follower in self._followers:
+                if follower.study == study and not follower.behind:
+                    new = [one for one in reports if one.id not in follower.reports]
+                    follower.reports = frozenset(one.id for one in reports)
+                    follower.waiting.extend(new[: max(0, _HELD - len(follower.waiting))])
+                    follower.wake.set()

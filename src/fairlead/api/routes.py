@@ -370,6 +370,9 @@ async def follow_events(
     """The history of a study as server-sent events, from its beginning and as it goes on.
 
     With `Last-Event-ID`, from the line after that one: each line comes once.
+
+    While a fit goes on that is made in steps, its last report comes whenever there is a newer one:
+    an event named `fit` without an id, whose data is as an entry of /studies/{study}/fits.
     """
 
     def go_on() -> bool:
@@ -379,6 +382,9 @@ async def follow_events(
         async for line in on.feed.lines(follower, last_event_id, go_on=go_on):
             if line is None:
                 yield format_sse_event(comment="")
+            elif isinstance(line, FitReport):
+                text = json.dumps(plain(line), ensure_ascii=False)
+                yield format_sse_event(event="fit", data_str=text)
             else:
                 text = json.dumps(_event(line), ensure_ascii=False)
                 yield format_sse_event(data_str=text, id=str(line.id))

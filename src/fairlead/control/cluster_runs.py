@@ -7,17 +7,20 @@ from its status. Who follows needs neither the ledger nor the artefact store.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from fairlead.errors import Failed, NotFound, Transient
 from fairlead.kube.client import Cluster
 from fairlead.kube.kinds import STUDIES
 from fairlead.kube.merge_patch import merge_patch
-from fairlead.records import Counts, Study, Trial
-from fairlead.study.progress import ProgressListener, SearchProgress
+from fairlead.records import Counts, FitReport, Study, Trial
+from fairlead.study.progress import FitsSeen, ProgressListener, SearchProgress
 from fairlead.study.stop import StopRequest
 
 _EVERY = 0.5
@@ -121,6 +124,8 @@ class _View:
         self._began = time.monotonic()
         self._seen = self._began
         self._before: int | None = None
+        self._fits = FitsSeen()
+        self._fitting = False
 
     def look(self) -> StudyOnCluster:
         """How it is now; reports what is new. An API server that is away is waited for."""
@@ -146,8 +151,15 @@ class _View:
             self._listener.stage(phase.lower())
         if phase == "Searching":
             self._listener.searching(self._progress(status))
+        self._report_fits(status.get("fits") or ())
         if phase not in _OVER:
             self._say(str(status.get("message") or ""))
+
+    def _report_fits(self, told: Sequence[Mapping[str, Any]]) -> None:
+        reports = msgspec.convert(told, list[FitReport])
+        if reports or self._fitting:
+            self._listener.fitting(self._fits.under_way(reports, time.monotonic()))
+        self._fitting = bool(reports)
 
     def _say(self, line: str) -> None:
         if line and line != self._said:
@@ -166,9 +178,17 @@ class _View:
             counts=Counts(ready=size - ended, running=workers, done=ended - failed, failed=failed),
             best=None if best is None else (_BEST, float(best)),
             workers=workers,
-            elapsed=time.monotonic() - self._began,
+            elapsed=self._elapsed(status),
             before=self._before,
+            seen=time.monotonic() - self._began,
         )
+
+    def _elapsed(self, status: Mapping[str, Any]) -> float:
+        """Seconds since the run began; since this began to look, where that is not told."""
+        if "began" not in status:
+            return time.monotonic() - self._began
+        began = datetime.fromisoformat(status["began"])
+        return max(0.0, (datetime.now(UTC) - began).total_seconds())
 
 
 def _read(found: Any) -> StudyOnCluster:

@@ -280,7 +280,8 @@ class _View:
         self._pauses = PauseClock()
         counts = ledger.studies.counts(run.study)
         self._before = counts.done + counts.failed + counts.pruned
-        self._began = time.monotonic()
+        self._looked = time.monotonic()
+        self._began = self._looked - max(0.0, ledger.now() - run.began)
 
     def has_ended(self) -> bool:
         """Whether it has; looks."""
@@ -315,16 +316,18 @@ class _View:
         for result in results:
             self._weigh(result)
         running = [one for one in self._ledger.tasks.running() if one.study == self._study.id]
-        elapsed = time.monotonic() - self._began
+        now = time.monotonic()
+        seen = now - self._looked
         return SearchProgress(
             study=self._study,
             metric=self._metric.name,
             counts=self._ledger.studies.counts(self._study.id),
             best=self._best,
             workers=len({one.worker for one in running}),
-            elapsed=elapsed,
+            elapsed=now - self._began,
             before=self._before,
-            paused=self._pauses.look(elapsed, paused=self._study.paused and not running),
+            seen=seen,
+            paused=self._pauses.look(seen, paused=self._study.paused and not running),
         )
 
     def _weigh(self, result: Result) -> None:

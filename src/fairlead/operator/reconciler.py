@@ -246,6 +246,7 @@ class StudyReconciler:
             metric=metric.name,
             best=None if best is None else best.score,
             workers=len(workers),
+            fits=self.ledger.fits.running(study.id),
             waits="; ".join(
                 starting if starting and halt == "no_worker" else _HALTS[halt] for halt in lacking
             ),

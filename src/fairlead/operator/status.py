@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from fairlead.formatting import plain
 from fairlead.operator.conditions import Condition
-from fairlead.records import Counts, Run, Study
+from fairlead.records import Counts, FitReport, Run, Study
 
+MOST_FITS = 8
+"""Fits that a status tells of: an object is to stay small."""
 _PHASES = {
     "search": "Searching",
     "refit": "Refitting",
@@ -34,6 +38,7 @@ class RunView:
         best: The best score so far, or in the end.
         workers: Workers of it that are alive.
         waits: Why it does not go on; empty where it does.
+        fits: The last report of each fit that goes on.
     """
 
     run: Run
@@ -43,6 +48,7 @@ class RunView:
     best: float | None = None
     workers: int = 0
     waits: str = ""
+    fits: Sequence[FitReport] = ()
 
 
 def of_run(view: RunView) -> tuple[dict[str, Any], Sequence[Condition]]:
@@ -52,6 +58,7 @@ def of_run(view: RunView) -> tuple[dict[str, Any], Sequence[Condition]]:
     fields = {
         "phase": _phase(view),
         "run": run.id,
+        "began": datetime.fromtimestamp(run.began, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "study": run.study,
         "trials": f"{ended}/{view.study.size}",
         "failedTrials": counts.failed,
@@ -60,6 +67,7 @@ def of_run(view: RunView) -> tuple[dict[str, Any], Sequence[Condition]]:
         "version": run.version,
         "verdict": None if run.verdict is None else run.verdict.decision,
         "workers": view.workers,
+        "fits": plain(tuple(view.fits[:MOST_FITS])),
         "message": view.waits or (run.verdict.text if run.verdict else "") or run.reason,
     }
     return fields, [_submitted(run), *_ending(run)]

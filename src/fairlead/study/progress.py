@@ -29,9 +29,10 @@ class SearchProgress:
     counts: Counts
     best: tuple[Trial, float] | None
     workers: int  # alive
-    elapsed: float  # seconds since this run began to search
-    before: int = 0  # trials that had ended by then
-    paused: float = 0.0  # seconds of `elapsed` in which it was paused and had no task in hand
+    elapsed: float  # seconds since the run began
+    before: int = 0  # trials that had ended when it was looked at first
+    seen: float | None = None  # seconds since then; `elapsed` if None
+    paused: float = 0.0  # seconds of these in which it was paused and had no task in hand
 
 
 @dataclass(kw_only=True)
@@ -107,6 +108,23 @@ class Silent:
         """Say nothing."""
 
 
+class FitsSeen:
+    """Which reports of fits there were at the last look, and since when."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, float] = {}  # ids of reports, and when each was seen first
+
+    def under_way(self, reports: Sequence[FitReport], now: float) -> Sequence[FitUnderWay]:
+        """The fits that go on.
+
+        Args:
+            reports: The last one of each.
+            now: Monotonic seconds.
+        """
+        self._seen = {report.id: self._seen.get(report.id, now) for report in reports}
+        return [FitUnderWay(report=one, silent=now - self._seen[one.id]) for one in reports]
+
+
 class FitsWatch:
     """Tells a listener now and then how the fits of a study go that are made in steps.
 
@@ -133,7 +151,7 @@ class FitsWatch:
         self._due = clock()
         self._line = ledger.histories.last()
         self._told = False
-        self._seen: dict[int, float] = {}  # ids of reports, and when each was seen first
+        self._seen = FitsSeen()
 
     def look(self) -> None:
         """Tell of them, where it is time to look again."""
@@ -142,11 +160,8 @@ class FitsWatch:
             return
         self._due = now + FITS_EVERY
         reports = self._ledger.fits.running(self._study)
-        self._seen = {report.id: self._seen.get(report.id, now) for report in reports}
-        if reports or self._told:
-            fits = [
-                FitUnderWay(report=report, silent=now - self._seen[report.id]) for report in reports
-            ]
+        fits = self._seen.under_way(reports, now)
+        if fits or self._told:
             self._listener.fitting(fits)
         self._told = bool(reports)
         self.tell_of_attempts()

@@ -14,9 +14,12 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import pytest
+from tests.contract.fits_contract import CHECKPOINT, claimed, progress
+from tests.contract.ledger_contract import STUDY, done
 from tests.integration.api.conftest import Home, Served
 from tests.support.waiting import wait_until
 
+from fairlead.formatting import plain
 from fairlead.stores import Stores
 
 
@@ -36,13 +39,15 @@ class Following:
     """A client that follows a study in a thread, until its connection ends."""
 
     served: Served
+    study: str = "sums"
     headers: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
+    fits: list[dict[str, Any]] = field(default_factory=list)
     at: list[float] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         connection = http.client.HTTPConnection(urlsplit(self.served.url).netloc, timeout=60)
-        connection.request("GET", "/api/v1/events?study=sums", headers=self.headers)
+        connection.request("GET", f"/api/v1/events?study={self.study}", headers=self.headers)
         self._socket = connection.sock
         self._answer = connection.getresponse()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -65,16 +70,21 @@ class Following:
 
     def _follow(self) -> None:
         event: dict[str, Any] = {}
+        into = self.events
         with suppress(http.client.HTTPException, OSError):  # the connection ends somewhere
             while line := self._answer.readline():
                 if line.startswith(b"data: "):
                     event = json.loads(line.removeprefix(b"data: "))
+                elif line.startswith(b"event: "):
+                    assert line == b"event: fit\n"
+                    into = self.fits
                 elif line.startswith(b"id: "):
                     assert event["id"] == int(line.removeprefix(b"id: "))
                 elif event:
-                    self.at.append(time.time())
-                    self.events.append(event)
-                    event = {}
+                    into.append(event)
+                    if into is self.events:
+                        self.at.append(time.time())
+                    event, into = {}, self.events
 
 
 def write(stores: Stores, many: int) -> None:
@@ -118,6 +128,24 @@ def test_who_comes_back_gets_each_line_once(stores: Stores, served: Served) -> N
     study = stores.ledger.studies.get("sums").id
     lines = stores.ledger.histories.lines(after=0, upto=upto, limit=1000, study=study)
     assert seen == [line.id for line in lines][: len(seen)]
+
+
+def test_the_last_report_of_each_fit_that_goes_on_comes_beside_the_history(
+    stores: Stores, served: Served
+) -> None:
+    claim = claimed(stores.ledger)
+    stores.ledger.fits.report(claim, progress(step=1))
+    with Following(served=served, study=STUDY.id) as following:
+        wait_until(lambda: len(following.fits) == 1)
+        stores.ledger.fits.report(claim, progress(step=2, checkpoint=CHECKPOINT))
+        stores.ledger.fits.note(claim, "rank 1 ended 3 times")
+        wait_until(lambda: len(following.fits) == 2)
+        stores.ledger.tasks.commit(claim, [done(0)])
+        wait_until(lambda: following.events[-1]["kind"] == "committed")
+        wait_until(lambda: following.events[-2]["kind"] == "noted")
+    reports = stores.ledger.fits.reports(STUDY.id)
+    assert following.fits == [plain(report) for report in reports]
+    assert following.fits[-1]["progress"]["rows_per_second"] == 1234.5
 
 
 def test_many_lines_at_once_reach_every_follower_once_and_in_order(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, Secret, Service
 from lightkube.resources.networking_v1 import NetworkPolicy
 from tests.support import softmax
+from tests.support.followed import following
 from tests.support.installation import LONG, SMALL, Installed, installation, on_this_machine
 from tests.support.waiting import wait_until
 
@@ -64,23 +66,26 @@ def test_a_study_whose_fits_pods_share_is_that_of_one_machine_and_leaves_nothing
     wait_until(lambda: not left(installed.cluster), seconds=LONG, every=0.5)
 
 
-def test_a_rank_and_the_job_that_are_deleted_meanwhile_cost_no_bits(
+def test_a_rank_and_the_job_that_are_deleted_meanwhile_cost_no_bits_and_who_watches_sees_the_fits(
     installed: Installed, tmp_path: Path
 ) -> None:
     slow = {"pause": 0.05}
     installed.apply("deleted", study("kubernetes", seed=2, **slow))
     cluster = installed.cluster
-    wait_until(lambda: len(ranks(cluster)) == 2, seconds=LONG, every=0.2)
-    cluster.delete(Pod, ranks(cluster)[0], grace=1)
-    wait_until(lambda: len(ranks(cluster)) == 1, seconds=LONG, every=0.1)
-    wait_until(lambda: len(ranks(cluster)) == 2, seconds=LONG, every=0.2)
-    (job,) = cluster.list(Job, labels=RANKS)
-    assert job.metadata is not None
-    cluster.delete(Job, str(job.metadata.name))
-    assert_ended(installed, "deleted")
-    assert installed.trials("deleted") == on_this_machine(
-        tmp_path, "deleted", study("local", seed=2, **slow)
-    )
+    words = ("watch", "deleted", "--on", "kubernetes", "--namespace", installed.namespace)
+    here = study("local", seed=2, **slow)
+    with following(installed, tmp_path, "deleted", here, words) as run:
+        wait_until(lambda: len(ranks(cluster)) == 2, seconds=LONG, every=0.2)
+        cluster.delete(Pod, ranks(cluster)[0], grace=1)
+        wait_until(lambda: len(ranks(cluster)) == 1, seconds=LONG, every=0.1)
+        wait_until(lambda: len(ranks(cluster)) == 2, seconds=LONG, every=0.2)
+        (job,) = cluster.list(Job, labels=RANKS)
+        assert job.metadata is not None
+        cluster.delete(Job, str(job.metadata.name))
+        assert_ended(installed, "deleted")
+        assert installed.trials("deleted") == run.here.result()
+        fit = r"trial \d, fold \d: epoch .*, step .*, loss .*, accuracy .*, .* rows/s, \d ranks?, "
+        assert re.search(fit, run.said), run.said
 
 
 @pytest.mark.long
