@@ -126,6 +126,7 @@ class JsonLines(Lines):
         """Say how each fit goes."""
         for fit in fits:
             told = {**vars(fit.report.progress), "attempt": fit.report.attempt}
+            told["ranks"] = told.pop("workers")
             told |= {"checkpoint_age": fit.checkpoint_age, "silent": fit.silent}
             _say("fitting", **told)
 
@@ -219,7 +220,7 @@ def fit_in_words(fit: FitUnderWay) -> str:
     parts.append(f"loss {told.loss:.4g}")
     if told.accuracy is not None:
         parts.append(f"accuracy {told.accuracy:.3f}")
-    parts += [f"{told.rows_per_second:,.0f} rows/s", count(told.workers, "worker")]
+    parts += [f"{told.rows_per_second:,.0f} rows/s", count(told.workers, "rank")]
     parts.append("no checkpoint" if age is None else f"checkpoint {_clock(age)} ago")
     if fit.silent > _SILENT:
         parts.append(f"nothing heard for {_clock(fit.silent)}")
@@ -266,7 +267,8 @@ def _waits(snapshot: SearchProgress) -> str | None:
 def seconds_left(snapshot: SearchProgress) -> float | None:
     """What the rest takes if it goes on as it went; None while nothing has ended."""
     fresh = trials_done(snapshot) - snapshot.before
-    worked = snapshot.elapsed - snapshot.paused
+    seen = snapshot.elapsed if snapshot.seen is None else snapshot.seen
+    worked = seen - snapshot.paused
     if fresh < 1 or worked <= 0:
         return None
     return worked / fresh * (snapshot.study.size - trials_done(snapshot))

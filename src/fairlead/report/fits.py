@@ -124,17 +124,17 @@ def _workers(fits: Mapping[int, Sequence[FitReport]]) -> Picture:
     tasks = len({report.task for report in reports})
     caption = (
         "Processes that computed the steps of a fit, and the rows that they did in a second. Trial "
-        f"{first}: {min(counts)} to {max(counts)} workers in {words.seconds(_lasted(reports))}"
+        f"{first}: {min(counts)} to {max(counts)} ranks in {words.seconds(_lasted(reports))}"
     )
     if attempts > tasks:
         caption += f", {count(attempts - tasks, 'attempt')} lost and taken up again"
-    y = {"title": {"text": "workers"}, "domain": _UPPER, "rangemode": "tozero", "tickformat": ",d"}
+    y = {"title": {"text": "ranks"}, "domain": _UPPER, "rangemode": "tozero", "tickformat": ",d"}
     lower = axis(title={"text": "rows/s"}, domain=_LOWER, rangemode="tozero")
     x = {"title": {"text": "seconds since its first step was told"}, "anchor": "y2"}
     traces = {trial: _workers_of(reports) for trial, reports in fits.items()}
     return Picture(
         key="fit_workers",
-        title="Workers over time",
+        title="Ranks over time",
         caption=f"{caption}. A diamond is a checkpoint.{_choice(fits)}",
         figure=_figure(traces, x=x, y=y, yaxis2=lower),
         height=_HEIGHT,
@@ -153,10 +153,10 @@ def _workers_of(reports: Sequence[FitReport]) -> Traces:
     workers = {
         "type": "scatter",
         "mode": "lines",
-        "name": "workers",
+        "name": "ranks",
         "x": at,
         "y": [report.progress.workers for report in drawn],
-        "hovertemplate": "after %{x:.0f} s: %{y} workers<extra></extra>",
+        "hovertemplate": "after %{x:.0f} s: %{y} ranks<extra></extra>",
         "line": {"color": BLUE, "width": 2, "shape": "hv"},
     }
     marks = {

@@ -68,6 +68,11 @@ def test_the_time_left_is_that_of_the_work_and_not_of_a_pause() -> None:
     assert in_words(resumed) == "16:52, 0:12 left, 1 worker"
 
 
+def test_who_looks_late_tells_the_time_of_the_run_and_reckons_with_what_was_seen() -> None:
+    late = replace(RUNNING, counts=Counts(running=1, done=8), before=6, elapsed=3600.0, seen=20.0)
+    assert in_words(late) == "1:00:00, 0:40 left, 1 worker"
+
+
 def test_plain_lines_say_the_beginning_and_the_end_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -81,7 +86,7 @@ def test_plain_lines_say_the_beginning_and_the_end_at_once(
 def test_a_fit_says_how_far_it_is_and_how_old_its_checkpoint_is() -> None:
     assert fit_name(FIT) == "trial 3, fold 0"
     assert fit_in_words(FIT) == (
-        "epoch 2.4, step 700/5,000, loss 0.2312, accuracy 0.931, 15,300 rows/s, 4 workers, "
+        "epoch 2.4, step 700/5,000, loss 0.2312, accuracy 0.931, 15,300 rows/s, 4 ranks, "
         "checkpoint 0:12 ago"
     )
 
@@ -92,7 +97,7 @@ def test_a_refit_of_numbers_without_a_checkpoint_says_so_and_that_it_is_silent()
     fit = FitUnderWay(report=report, silent=75.0)
     assert fit_name(fit) == "refit of trial 3"
     assert fit_in_words(fit) == (
-        "epoch 2.4, step 700/5,000, loss 0.2312, 15,300 rows/s, 1 worker, no checkpoint, "
+        "epoch 2.4, step 700/5,000, loss 0.2312, 15,300 rows/s, 1 rank, no checkpoint, "
         "nothing heard for 1:15"
     )
 
@@ -124,6 +129,7 @@ def test_lines_of_json_have_an_event_each(capsys: pytest.CaptureFixture[str]) ->
     assert stage == {"event": "stage", "name": "searching"}
     assert (searching["event"], searching["done"], searching["best"]) == ("searching", 0, BEST[1])
     told = {"event": "fitting", **vars(PROGRESS), "attempt": 2}
+    told["ranks"] = told.pop("workers")
     assert fitting == {**told, "checkpoint_age": 12.0, "silent": 2.0}
     assert note == {"event": "note", "text": "näh"}
 

@@ -419,10 +419,10 @@ def test_workers_and_rows_a_second_are_shown_over_time(searched: Make) -> None:
     reports = [told(3, step, attempt=1 + step // 60) for step in range(100)]
     _, picture = fits.draw(replace(searched(), fits={3: reports}))
     found = traces(picture)
-    assert (found["workers"]["x"][-1], found["workers"]["y"][-1]) == (99.0, 2)
+    assert (found["ranks"]["x"][-1], found["ranks"]["y"][-1]) == (99.0, 2)
     assert found["checkpoint"]["x"] == [19.0, 39.0, 59.0, 79.0, 99.0]
     assert found["rows/s"]["y"][0] == 1000.0
-    assert "1 to 2 workers" in picture.caption
+    assert "1 to 2 ranks" in picture.caption
     assert "1 attempt lost and taken up again" in picture.caption
 
 
