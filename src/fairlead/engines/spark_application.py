@@ -25,6 +25,7 @@ from fairlead.engines.spark_jvm import (
     end_jvm,
     end_of,
     forget_jvm,
+    last_error,
     refuse_second,
     require_java,
     start_context,
@@ -113,6 +114,12 @@ class SparkApplication:
         while self.active() < count:
             if time.monotonic() > deadline:
                 raise self._without_executors(count)
+            if not self._is_running():  # its master refuses it, or has removed it
+                said = last_error(self._plan.log)
+                raise Unreachable(
+                    f"Spark ({self._plan.master}) ended before it gave an executor: {said}; its "
+                    f"log is {self._plan.log}"
+                )
             time.sleep(0.1)
 
     def _without_executors(self, count: int) -> FairleadError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,12 @@ def forget_jvm() -> None:
         SparkContext._active_spark_context = None  # noqa: SLF001
         SparkContext._gateway = None  # noqa: SLF001
         SparkContext._jvm = None  # noqa: SLF001
+
+
+def last_error(log: Path) -> str:
+    """What the JVM said last at the level of errors; its last line where it said nothing so."""
+    found = re.findall(r"^\S+ \S+ ERROR \w+: (.+)$", end_of(log, 1 << 16), re.MULTILINE)
+    return found[-1][:_SENTENCE] if found else _last_line(log)
 
 
 def _last_line(log: Path) -> str:
