@@ -111,7 +111,7 @@ def test_the_ranks_of_a_worker_that_is_deleted_go_and_another_worker_begins_othe
 @pytest.mark.long
 def test_a_worker_that_leaves_ends_its_ranks_while_the_study_goes_on(installed: Installed) -> None:
     """Of two workers, one has the trial whose parts take longer."""
-    one = {"learning_rate": 0.001, "pause": [0.0, 0.5]}
+    one = {"learning_rate": 0.001, "pause": [0.2, 0.7]}
     installed.apply("left", study("kubernetes", seed=4, workers=2, **one))
     cluster = installed.cluster
     wait_until(lambda: len(ranks(cluster)) == 4, seconds=LONG, every=0.2)
