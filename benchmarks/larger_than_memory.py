@@ -1,18 +1,21 @@
 """A folder of 10 GB of Parquet, searched under a limit of 2 GB of memory.
 
     .venv/bin/python benchmarks/larger_than_memory.py FOLDER [GIGABYTES] [MEMORY_GIGABYTES]
+    .venv-distributed/bin/python benchmarks/larger_than_memory.py FOLDER 10 6 EXECUTORS
 
 FOLDER is made and filled, if it is not there: files of 100 drawn numbers and a target in each row.
 Then `fairlead run` searches it, refits, judges and registers, with all its processes in a control
 group of their own (version 1 or 2, as root) that may hold MEMORY_GIGABYTES, mapped files and the
-page cache included: who holds more is killed. Printed are the seconds of each step, and the most
-that the group, and any one of its processes by itself, held.
+page cache included: who holds more is killed. Printed are what the run says, its seconds, and the
+most that the group, and any one of its processes by itself, held, by what the process is. With
+EXECUTORS the fits are shared by so many of Spark's, which are in the group as well.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -25,7 +28,6 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from timing import ROOT
 
 WIDTH = 100
 A_FILE = 1 << 18  # rows
@@ -43,11 +45,20 @@ search:
     - family: xgboost
       params: {{n_estimators: [4, 8], max_depth: 4, learning_rate: 0.3, max_bin: 64}}
 """
+ON_SPARK = "train: {{engine: spark, workers: {workers}, resources: {{memory: 2GiB}}}}\n"
+KINDS = {  # of processes, by a word of their command
+    "fairlead.worker.child": "worker's child (the driver of fits)",
+    "pyspark.daemon": "Python of an executor",
+    "CoarseGrainedExecutorBackend": "JVM of an executor",
+    "java": "JVM of the driver",
+}
 
 
 def fill(folder: Path, size: int) -> None:
     """Files of drawn numbers, which nothing makes smaller, of so many bytes together."""
-    folder.mkdir(parents=True)
+    making = folder.with_name(f"{folder.name}.part")  # one that is cut short is not searched
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
     names = [f"x{at:02}" for at in range(WIDTH)]
     rng = np.random.default_rng(0)
     rows = size // (8 * (WIDTH + 1))
@@ -55,8 +66,9 @@ def fill(folder: Path, size: int) -> None:
         x = rng.random((min(A_FILE, rows - start), WIDTH))
         y = 3 * x[:, 0] + np.sin(6 * x[:, 1]) + x[:, 2] * x[:, 3] + 0.1 * rng.random(len(x))
         table = pa.table([*x.T.copy(), y], names=[*names, "y"])
-        file = folder / f"part-{number:04}.parquet"
+        file = making / f"part-{number:04}.parquet"
         pq.write_table(table, file, row_group_size=GROUP, compression="none", use_dictionary=False)
+    making.rename(folder)
 
 
 @contextmanager
@@ -85,20 +97,23 @@ def most_held(folder: Path) -> str:
 
 
 class Watch(threading.Thread):
-    """The most that one process of a group held by itself, without mapped files."""
+    """The most that one process of each kind held by itself, without mapped files."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)
-        self._folder, self.most, self._over = folder, 0, threading.Event()
+        self.most: dict[str, int] = {}
+        self._folder, self._over = folder, threading.Event()
 
     def run(self) -> None:
         while not self._over.wait(0.5):
             for pid in (self._folder / "cgroup.procs").read_text().split():
                 try:
-                    held = psutil.Process(int(pid)).memory_info()
+                    process = psutil.Process(int(pid))
+                    held, command = process.memory_info(), " ".join(process.cmdline())
                 except psutil.NoSuchProcess:
                     continue
-                self.most = max(self.most, held.rss - held.shared)
+                kind = next((KINDS[word] for word in KINDS if word in command), "other")
+                self.most[kind] = max(self.most.get(kind, 0), held.rss - held.shared)
 
     def stop(self) -> None:
         """Look no more."""
@@ -106,18 +121,19 @@ class Watch(threading.Thread):
         self.join()
 
 
-def run(folder: Path, memory: int) -> None:
+def run(folder: Path, memory: int, executors: int) -> None:
     """The whole way, in the group."""
     home = folder.parent / f"{folder.name}-home"
     spec = folder.parent / f"{folder.name}.yaml"
-    spec.write_text(SPEC.format(folder=folder))
+    shared = ON_SPARK.format(workers=executors) if executors else ""
+    spec.write_text(SPEC.format(folder=folder) + shared)
     environ = {
         **os.environ,
         "FAIRLEAD_HOME": str(home),
         "FAIRLEAD_MLFLOW_URI": "none",
         "FAIRLEAD_DATA_MEMORY": str(memory // 4),
     }
-    command = [str(ROOT / ".venv/bin/fairlead"), "run", str(spec), "--workers", "1"]
+    command = [sys.executable, "-m", "fairlead", "run", str(spec), "--workers", "1"]
     with group(memory) as held_by:
         watch = Watch(held_by)
         watch.start()
@@ -127,14 +143,16 @@ def run(folder: Path, memory: int) -> None:
         seconds = time.monotonic() - started
         watch.stop()
         print(f"exit {done.returncode}, {seconds:.0f} s; {most_held(held_by)}")
-        print(f"one process by itself: at most {watch.most / GIGA:.2f} GB")
+        for kind, most in sorted(watch.most.items()):
+            print(f"{kind}, by itself: at most {most / GIGA:.2f} GB")
 
 
 def main() -> None:
     """Make the data, and search it."""
     folder = Path(sys.argv[1]).absolute()
-    size, memory = (
-        float(sys.argv[at]) if len(sys.argv) > at else given for at, given in ((2, 10), (3, 2))
+    size, memory, executors = (
+        float(sys.argv[at]) if len(sys.argv) > at else given
+        for at, given in ((2, 10), (3, 2), (4, 0))
     )
     if not folder.is_dir():
         started = time.monotonic()
@@ -142,7 +160,7 @@ def main() -> None:
         print(f"made in {time.monotonic() - started:.0f} s")
     held = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{len(list(folder.iterdir()))} files, {held / GIGA:.2f} GB", flush=True)
-    run(folder, int(memory * GIGA))
+    run(folder, int(memory * GIGA), int(executors))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PORTS = {"https": 443, "http": 80}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "hdfs"}
+_COPIED = "; of an object store, copy the file or folder to a disk, or mount it, and give its path"
 _ALLOW = (
     "FAIRLEAD_ALLOW_PRIVATE_URLS=1 allows it to the commands of a machine, "
     "and never to clients of a server"
@@ -59,7 +61,7 @@ def parse(text: str, *, private: bool) -> Url:
     except ValueError as error:
         raise InvalidSpec(f"data.source: {text!r} is no address: {error}") from error
     if scheme not in _PORTS or (scheme == "http" and not private):
-        how = f"; {_ALLOW}" if scheme == "http" else ""
+        how = f"; {_ALLOW}" if scheme == "http" else _COPIED if scheme in _STORES else ""
         raise InvalidSpec(f"data.source: {text!r} must begin with https://{how}")
     if not host or not re.fullmatch(r"[!-~]+", text):
         raise InvalidSpec(f"data.source: {text!r} is no address: write https://host/path")

@@ -7,7 +7,7 @@ files that the table's arrays are maps of, and are had in blocks.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BLOCK = 32 << 20
 """Bytes of features that are looked at together, where all of them need not be."""
+MEMORY = 1 << 30
+"""Bytes of rows that may be in memory, where nobody says how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +64,12 @@ class FeatureRows:
     Args:
         features: Has them.
         rows: Which they are, in their order.
+        memory: Bytes of them that may be in memory at a time, where columns are needed whole.
     """
 
     features: Features
     rows: NDArray[np.intp]
+    memory: int = MEMORY
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -83,7 +87,7 @@ class FeatureRows:
 
     def take(self, rows: NDArray[np.intp]) -> FeatureRows:
         """These of the rows, in this order; nothing is read."""
-        return FeatureRows(features=self.features, rows=self.rows[rows])
+        return replace(self, rows=self.rows[rows])
 
     def read(self, rows: slice | NDArray[np.intp]) -> Features:
         """These of the rows, as a copy."""
@@ -101,7 +105,7 @@ def taken(features: Features, rows: NDArray[np.intp], *, memory: int | None) -> 
     """These rows: a copy, unless the features take more bytes than this; None for no bound."""
     if memory is None or features.size <= memory:
         return features.take(rows)
-    return FeatureRows(features=features, rows=rows)
+    return FeatureRows(features=features, rows=rows, memory=memory)
 
 
 def block_slices(rows: Rows) -> Iterator[slice]:

@@ -58,12 +58,17 @@ class PartTask:
 
 @lru_cache(maxsize=1)  # the fit in hand: another one's rows and model are let go
 def _opened(open_computation: OpenComputation, job: bytes) -> Computation:
-    return open_computation(msgspec.json.decode(job, type=FitJob))
+    return open_computation(decoded(job))
 
 
 def encoded(job: FitJob) -> bytes:
     """A job as tasks take it."""
     return msgspec.json.encode(job)
+
+
+def decoded(job: bytes) -> FitJob:
+    """What `encoded` encoded."""
+    return msgspec.json.decode(job, type=FitJob)
 
 
 def _kind_of(error: Exception) -> FaultKind:

@@ -6,7 +6,7 @@ a command can start without loading any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -297,6 +297,20 @@ class Tryable(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class PartedRows:
+    """The rows of a fit as executors of Spark have them.
+
+    Args:
+        session: Of Spark.
+        read: Gives some of the rows, and their targets, in a process of an executor; it can be
+            sent there.
+    """
+
+    session: Any
+    read: Callable[[slice], tuple[Batches, Array]]
+
+
 @runtime_checkable
 class Partitioned(Protocol):
     """A family whose library fits rows that are parted over machines, on Spark."""
@@ -308,12 +322,13 @@ class Partitioned(Protocol):
     def fit_parted(  # noqa: PLR0913 - what a fit is made of
         self,
         estimator: Estimator,
-        x: Array,
+        x: Matrix,
         y: Array,
         *,
         classes: int | None,
         train: Train,
-        spark: Any | None,
+        rows: PartedRows | None,
+        kept: MutableMapping[Any, Any],
     ) -> Fitted:
         """The estimator, fitted on these rows.
 
@@ -325,9 +340,11 @@ class Partitioned(Protocol):
             y: Their targets.
             classes: As for `fit`.
             train: How many share the fit, and whether it is to be the same however many.
-            spark: A session of Spark; None for this process alone.
+            rows: As executors of Spark have them; None for this process alone.
+            kept: Of these rows, for other fits of them: what the family has found out, by a key.
 
         Raises:
-            Failed: As `fit`.
+            Failed: As `fit`, or an executor cannot read its rows.
+            Unreachable: It cannot at present.
         """
         ...

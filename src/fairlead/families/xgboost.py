@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import Corrupt, Failed, Unexportable
-from fairlead.families import xgboost_spark as parted
-from fairlead.families.family import Array, Batches, Estimator, Fitted, Matrix, Saved, Task
+from fairlead.families.family import (
+    Array,
+    Batches,
+    Estimator,
+    Fitted,
+    Matrix,
+    PartedRows,
+    Saved,
+    Task,
+)
 from fairlead.families.onnx_graph import (
     EXP,
     FEATURES,
@@ -36,7 +44,6 @@ from fairlead.families.parameters import (
 )
 from fairlead.families.scikit import (
     Scikit,
-    compacted,
     converting,
     loaded,
     refuse_missing_class,
@@ -172,28 +179,33 @@ class XGBoost(Scikit):
         """In mode exact, what depends on which process has which rows."""
         if train.mode == "averaging":
             return "trees have no mean: use mode exact or allreduce"
-        return parted.row_dependence(params) if train.mode == "exact" else None
+        from fairlead.families.xgboost_spark import row_dependence
+
+        return row_dependence(params) if train.mode == "exact" else None
 
     def fit_parted(  # noqa: PLR0913 - as the Protocol has it
         self,
         estimator: Estimator,
-        x: Array,
+        x: Matrix,
         y: Array,
         *,
         classes: int | None,
         train: Train,
-        spark: Any | None,
+        rows: PartedRows | None,
+        kept: MutableMapping[Any, Any],
     ) -> Fitted:
         """The booster that executors of Spark fit together, or this process as they would."""
+        from fairlead.families import xgboost_spark as parted
+
         if why := self.unparted(estimator.get_xgb_params(), train):
             raise Failed(f"{self.name}: processes cannot share a fit with {why}")
         seen = () if classes is None else seen_in(y)
-        rows = parted.rows_of(estimator, x, compacted(y, seen) if seen else y, len(seen))
-        fit = parted.exact_booster if train.mode == "exact" else parted.booster
         model = _class("regression" if classes is None else "classification")(
             **estimator.get_params()
         )
-        model.load_model(bytearray(fit(rows, spark, train.workers)))
+        fit = parted.fit_of(estimator, x, y, seen)
+        shared = parted.exact_booster if train.mode == "exact" else parted.booster
+        model.load_model(bytearray(shared(fit, rows, train.workers, kept)))
         return Fitted(model=model, classes=classes, seen=seen)
 
     def stages(self, fitted: Fitted, x: Array, at: Sequence[int]) -> Iterator[Array]:

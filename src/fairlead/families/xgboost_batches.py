@@ -12,15 +12,20 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fairlead.data.scratch import Scratch
 from fairlead.families.family import Array, Batches, Estimator
+from fairlead.records import Params
 
 if TYPE_CHECKING:
     import xgboost
 
 _TWO = 2
+
+
+Blocks: TypeAlias = Callable[[], Iterator[Array]]
+"""All rows in order, some at a time."""
 
 
 def train(estimator: Estimator, x: Batches, y: Array) -> Any:
@@ -33,20 +38,40 @@ def train(estimator: Estimator, x: Batches, y: Array) -> Any:
     """
     import xgboost
 
-    scratch = Scratch(Path(tempfile.gettempdir(), f"fairlead-bins-{os.getuid()}"))
     params = estimator.get_xgb_params()
     if isinstance(estimator, xgboost.XGBClassifier):
         params |= _of_classes(params, int(y.max()) + 1)
-    binned = xgboost.ExtMemQuantileDMatrix(
-        _iterator(x, y, str(scratch.folder / "bins")),
-        nthread=estimator.n_jobs,
-        max_bin=estimator.max_bin,
-    )
+    rounds = estimator.get_num_boosting_rounds()
     with xgboost.config_context(verbosity=estimator.verbosity):
-        booster = xgboost.train(params, binned, estimator.get_num_boosting_rounds())
-    estimator.load_model(bytearray(booster.save_raw(raw_format="json")))
-    del booster, binned  # which have the files of the folder open
+        estimator.load_model(bytearray(as_json(booster(x.blocks, y, params, rounds))))
     return estimator
+
+
+def booster(blocks: Blocks, y: Array, params: Params, rounds: int) -> Any:
+    """The booster of these rows, which are binned on disk.
+
+    Args:
+        blocks: The rows.
+        y: Their targets.
+        params: Of the booster.
+        rounds: Of boosting.
+    """
+    import xgboost
+
+    scratch = Scratch(Path(tempfile.gettempdir(), f"fairlead-bins-{os.getuid()}"))
+    binned = xgboost.ExtMemQuantileDMatrix(
+        _iterator(blocks, y, str(scratch.folder / "bins")),
+        nthread=params.get("n_jobs", params.get("nthread")),
+        max_bin=params.get("max_bin"),
+    )
+    fitted = xgboost.train(dict(params), binned, rounds)
+    del binned  # which has the files of the folder open
+    return fitted
+
+
+def as_json(booster: Any) -> bytes:
+    """A booster as XGBoost saves it."""
+    return bytes(booster.save_raw(raw_format="json"))
 
 
 def _of_classes(params: dict[str, Any], count: int) -> dict[str, Any]:
@@ -60,10 +85,10 @@ def _of_classes(params: dict[str, Any], count: int) -> dict[str, Any]:
     }
 
 
-def _iterator(x: Batches, y: Array, prefix: str) -> xgboost.DataIter:
+def _iterator(blocks: Blocks, y: Array, prefix: str) -> xgboost.DataIter:
     import xgboost
 
-    class Blocks(xgboost.DataIter):  # type: ignore[misc] # it carries no types
+    class Rows(xgboost.DataIter):  # type: ignore[misc] # it carries no types
         """The rows, as XGBoost asks for them."""
 
         def __init__(self) -> None:
@@ -73,7 +98,7 @@ def _iterator(x: Batches, y: Array, prefix: str) -> xgboost.DataIter:
 
         def reset(self) -> None:
             """Begin anew."""
-            self._blocks, self._at = x.blocks(), 0
+            self._blocks, self._at = blocks(), 0
 
         def next(self, input_data: Callable[..., object]) -> bool:
             """Give the next block; False where there is none."""
@@ -84,4 +109,4 @@ def _iterator(x: Batches, y: Array, prefix: str) -> xgboost.DataIter:
             self._at += len(block)
             return True
 
-    return Blocks()
+    return Rows()

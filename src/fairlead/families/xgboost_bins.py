@@ -2,23 +2,31 @@
 
 XGBoost bins each column at cut points that it finds in the rows it has, so the processes that share
 a fit would find others than one that has all rows. Here the cut points are found first, in all
-rows, and each value is replaced by the number of its bin. There are no more numbers than XGBoost
-has bins, so it keeps them apart, whoever has which rows. In the trees that come of it, a split at
-the number of a bin is made one at its lower edge: the model takes values as any other does. Of a
-column with no more values than bins the cut points are the values themselves, as XGBoost's are.
+rows and wherever these are (exact_quantiles.py), and each value is replaced by the number of its
+bin. There are no more numbers than XGBoost has bins, so it keeps them apart, whoever has which
+rows. In the trees that come of it, a split at the number of a bin is made one at its lower edge:
+the model takes values as any other does. Of a column with no more values than bins the cut points
+are the values themselves, as XGBoost's are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from fairlead.families.exact_quantiles import ROUNDS, ColumnSearch, advanced, most_cells
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from fairlead.families.exact_quantiles import Counts
+
+CELLS = 1 << 23
+"""Counts, of 8 bytes, that a process holds at a time."""
 _BEYOND = 1e-5
 """XGBoost's: its first and last cut point of a column are so far below and above all values."""
 
@@ -38,8 +46,6 @@ class ColumnBins:
 
     def numbers(self, column: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of the values' bins, from 0; NaN for one that is missing."""
-        import numpy as np
-
         found = np.searchsorted(self.edges, column, side="right").astype(np.float32)
         return np.where(np.isnan(column), np.float32(np.nan), found)
 
@@ -50,32 +56,39 @@ class ColumnBins:
         return float(self.edges[int(split) - 1]) if split <= len(self.edges) else self.above
 
 
-def bins_of(x: NDArray[Any], most: int) -> tuple[ColumnBins, ...]:
+Count: TypeAlias = Callable[[Sequence[ColumnSearch], slice], "Counts"]
+"""Counts some columns of all rows, wherever these are; as `exact_quantiles.counted`."""
+
+
+def bins_of(count: Count, columns: int, most: int, *, cells: int = CELLS) -> tuple[ColumnBins, ...]:
     """The bins of each column.
 
     Args:
-        x: [rows, columns].
+        count: Of the rows.
+        columns: How many there are.
         most: Bins of a column at most.
+        cells: Counts that may be held at a time: of more columns some are found after others.
     """
-    import numpy as np
-
+    at_once = max(1, cells // most_cells(most))
     return tuple(
-        _of_column(np.asarray(x[:, place], np.float32), most) for place in range(x.shape[1])
+        _of_column(search)
+        for first in range(0, columns, at_once)
+        for search in _searched(count, slice(first, min(first + at_once, columns)), most)
     )
 
 
-def _of_column(column: NDArray[np.float32], most: int) -> ColumnBins:
-    import numpy as np
+def _searched(count: Count, columns: slice, most: int) -> Sequence[ColumnSearch]:
+    searches = [ColumnSearch(most=most)] * (columns.stop - columns.start)
+    for _ in range(ROUNDS):
+        searches = advanced(searches, count(searches, columns))
+    return searches
 
-    present = np.sort(column[~np.isnan(column)])
-    if not len(present):
-        return ColumnBins(edges=present, below=-_BEYOND, above=_BEYOND)
-    values = np.unique(present)
-    least, largest = values[0], values[-1]
-    if len(values) > most:
-        ranks = np.arange(1, most) * len(present) // most  # as many rows in each
-        values = np.unique(np.append(present[ranks], least))
-    beyond = np.float32(_BEYOND)
+
+def _of_column(search: ColumnSearch) -> ColumnBins:
+    if not search.rows:
+        return ColumnBins(edges=np.empty(0, np.float32), below=-_BEYOND, above=_BEYOND)
+    values, largest = search.values()
+    least, beyond = values[0], np.float32(_BEYOND)
     return ColumnBins(
         edges=values[1:],
         below=float(least - (abs(least) + beyond)),
@@ -85,8 +98,6 @@ def _of_column(column: NDArray[np.float32], most: int) -> ColumnBins:
 
 def numbered(x: NDArray[Any], bins: Sequence[ColumnBins]) -> NDArray[np.float32]:
     """The numbers of the bins of all values, [rows, columns]."""
-    import numpy as np
-
     numbers = np.empty(x.shape, np.float32)
     for place, column in enumerate(bins):
         numbers[:, place] = column.numbers(np.asarray(x[:, place], np.float32))

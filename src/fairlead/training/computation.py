@@ -39,7 +39,7 @@ class FitOpener:
             InvalidSpec: The family refuses the parameters.
             Unreachable: The artefact store did not answer.
         """
-        context = self._context(job)
+        context = self.study(job)
         family, recipe = context.family(job.trial.family), context.recipe
         if not isinstance(family, Stepwise):
             raise Failed(
@@ -56,7 +56,13 @@ class FitOpener:
             train=context.spec.train,
         )
 
-    def _context(self, job: FitJob) -> StudyContext:
+    def study(self, job: FitJob) -> StudyContext:
+        """The study of this fit.
+
+        Raises:
+            Corrupt: The table is damaged.
+            Unreachable: The artefact store did not answer.
+        """
         if self._open is not None and _of_study(self._open[0]) == _of_study(job):
             return self._open[1]
         self._open = None  # so that two tables are never in memory

@@ -27,7 +27,7 @@ from fairlead.errors import Diverged
 from fairlead.families.family import Array, Batchwise, Estimator, Family, Fitted, Matrix, Task
 from fairlead.metrics import Metric
 from fairlead.records import Params, Result, Scalar, Trial
-from fairlead.training.prepare import Preparation, PreparedRows
+from fairlead.training.prepare import UNPREPARED, Preparation, PreparedRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,12 +86,14 @@ class Fold:
     Args:
         x_train, x_test: float64 [rows, width].
         y_train, y_test: float64 [rows], or int64 [rows] class indexes.
+        preparation: What was made of the table's rows; nothing unless it is given.
     """
 
     x_train: NDArray[np.float64] | PreparedRows
     y_train: Array
     x_test: NDArray[np.float64] | PreparedRows
     y_test: Array
+    preparation: Preparation = UNPREPARED
 
     def copy(self) -> Fold:
         """The same rows in arrays of their own: an estimator may write into what it is given."""
@@ -100,6 +102,7 @@ class Fold:
             y_train=self.y_train.copy(),
             x_test=self.x_test.copy(),
             y_test=self.y_test.copy(),
+            preparation=self.preparation,
         )
 
 
@@ -120,6 +123,7 @@ def prepared_folds(features: Rows, target: Array, spec: Spec, *, classes: bool) 
             y_train=target[train],
             x_test=preparation.transform(features.take(test)),
             y_test=target[test],
+            preparation=preparation,
         )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
     Codes: TypeAlias = NDArray[np.int32]
 
-_GATHERED = 256 << 20  # bytes of columns that are gathered from rows that are not in memory
+_COPIES = 4  # of columns that are gathered from rows not in memory: their parts, and the imputer's
 _FEWEST = 2  # columns: numpy sums one by itself in another order than several
 MISSING = ""
 """The text that represents a missing one: a category of its own, in Python as in ONNX."""
@@ -89,6 +89,10 @@ class Preparation:
             one_hot(features.text[:, column], features.categories[column], texts)
             for column, texts in enumerate(self.vocabulary)
         ]
+
+
+UNPREPARED = Preparation(fill=None, vocabulary=())
+"""Numbers as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +189,7 @@ def _columns(features: Rows) -> Iterator[Floats]:
         yield features.numbers
         return
     width = features.features.numbers.shape[1]
-    at_once = max(_FEWEST, _GATHERED // (8 * max(1, len(features))))
+    at_once = max(_FEWEST, features.memory // (_COPIES * 8 * max(1, len(features))))
     starts = [*range(0, width, at_once)]
     if width - starts[-1] < _FEWEST and len(starts) > 1:
         starts.pop()

@@ -67,7 +67,7 @@ def refit(
     held, true = context.holdout
     preparation, x, target = context.refit_rows()
     x_held = preparation.transform(held).copy()
-    fitted = context.fits(channel).refit(trial, family, x, target)
+    fitted = context.fits(channel).refit(trial, family, (x, target), preparation)
     forms = _forms(preparation, family, fitted, context, predicted(family, fitted, x_held))
     contents = {
         "training_rows.npy": _npy(_training_hashes(context)),

@@ -26,7 +26,7 @@ from fairlead.metrics import metric_for
 from fairlead.records import Digest, Result, Trial
 from fairlead.spec.document import Spec, canonical, parse_canonical
 from fairlead.training.fit import Fold, Recipe, prepared_folds, score
-from fairlead.training.prepare import Preparation
+from fairlead.training.prepare import Preparation, PreparedRows
 from fairlead.training.task_fits import FitChannel, FitOnSpark, OpenGang, TaskFits, TaskSetting
 
 if TYPE_CHECKING:
@@ -71,8 +71,10 @@ class StudyContext:
         self.table_digest = table
         self.table: Table = store.load(table, artifacts)
         self._sources = sources
-        self._artifacts = artifacts
+        self.artifacts = artifacts
         self._families: dict[str, Family] = {}
+        self._kept: dict[int | None, dict[Any, Any]] = {}
+        self._fitted_on: tuple[int | None, NDArray[np.intp]] | None = None
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -90,7 +92,7 @@ class StudyContext:
         """The family of this name."""
         if name not in self._families:
             digest = self._sources.get(name)
-            source = None if digest is None else self._artifacts.get(digest)
+            source = None if digest is None else self.artifacts.get(digest)
             found = catalog.family(name, base=Path(), source=source)
             self._families[name] = self._for_the_table(found)
         return self._families[name]
@@ -136,6 +138,31 @@ class StudyContext:
         preparation = Preparation.fit(features, self.spec.data)
         return preparation, preparation.transform(features).copy(), target.copy()
 
+    def fit_rows(
+        self, fold: int | None, preparation: Preparation, part: slice
+    ) -> tuple[PreparedRows, NDArray[Any]]:
+        """Some of the rows that a fit is made of, and their targets; rows are read as asked for.
+
+        Args:
+            fold: Number of the fold whose training rows are fitted on; None for all of the study's.
+            preparation: Of that fit.
+            part: Which of its rows, in their order.
+        """
+        if self._fitted_on is None or self._fitted_on[0] != fold:
+            self._fitted_on = fold, self._rows_of(fold)
+        rows = self._fitted_on[1][part]
+        features = FeatureRows(features=self.table.features, rows=rows)
+        return PreparedRows(preparation=preparation, rows=features), self.table.target[rows]
+
+    def _rows_of(self, fold: int | None) -> NDArray[np.intp]:
+        """Indexes of the rows that a fit is made of."""
+        rows, _ = self.rows
+        if fold is None:
+            return rows
+        classes = self.table.classes is not None
+        folds = split.folds(self.table.target[rows], self.spec.search.folds, classes=classes)
+        return rows[folds[fold][0]]
+
     @cached_property
     def _kept_folds(self) -> tuple[Fold, ...] | None:
         features, target = self.training
@@ -180,8 +207,9 @@ class StudyContext:
             job=self.job,
             gang=self.gang,
             spark=self.spark,
-            artifacts=self._artifacts,
+            artifacts=self.artifacts,
             by_epoch=self.spec.search.prune is not None,
+            kept=self._kept,
         )
         return TaskFits(setting, channel or FitChannel())
 

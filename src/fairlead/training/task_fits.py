@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from fairlead.artifacts import Artifacts
+from fairlead.engines.spark_parts import encoded
 from fairlead.errors import Corrupt
-from fairlead.families.family import Array, Family, Fitted, Matrix, Partitioned, Stepwise
+from fairlead.families.family import (
+    Array,
+    Family,
+    Fitted,
+    Matrix,
+    PartedRows,
+    Partitioned,
+    Stepwise,
+)
 from fairlead.gang import checkpoint as checkpoints
 from fairlead.gang.checkpoint import Checkpoint, FitPlace
 from fairlead.gang.network import Network, StepResult
@@ -27,6 +35,7 @@ from fairlead.records import Digest, FitProgress, Params, Trial
 from fairlead.spec.document import Train
 from fairlead.training.fit import Fold, Judged, Recipe, Stopped, given_to, judge, predicted
 from fairlead.training.learning_curve import LearningCurve
+from fairlead.training.prepare import Preparation
 
 REPORT = 2.0
 """Seconds between two reports of a fit, at least."""
@@ -74,6 +83,7 @@ class TaskSetting:
         spark: Fits by a library of Spark's; None where this process fits alone.
         artifacts: Where checkpoints go.
         by_epoch: Whether trials are scored at the end of each epoch, and pruned by it.
+        kept: For each fold, and None for all rows, what families know of its rows by now.
     """
 
     study: str
@@ -84,6 +94,24 @@ class TaskSetting:
     spark: FitOnSpark | None
     artifacts: Artifacts
     by_epoch: bool = False
+    kept: dict[int | None, dict[Any, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """What a fit is made of.
+
+    Args:
+        x: Prepared features.
+        y: Targets.
+        preparation: Made these features of the table's.
+        fold: Whose training rows they are; None for all of the study's.
+    """
+
+    x: Matrix
+    y: Array
+    preparation: Preparation
+    fold: int | None
 
 
 class TaskFits:
@@ -134,22 +162,32 @@ class TaskFits:
         """Fit these parameters on the fold that comes next."""
         number = len(self._folds)
         judged_on = fold if self._curve is not None and number == 0 else None
-        rows = fold.x_train, fold.y_train
-        return self._fit(params, family, rows, number, stages, judged_on=judged_on)
+        rows = _Rows(x=fold.x_train, y=fold.y_train, preparation=fold.preparation, fold=number)
+        return self._fit(params, family, rows, stages, judged_on=judged_on)
 
-    def refit(self, trial: Trial, family: Family, x: Matrix, y: Array) -> Fitted:
-        """Fit a trial's parameters on all training rows."""
+    def refit(
+        self, trial: Trial, family: Family, rows: tuple[Matrix, Array], preparation: Preparation
+    ) -> Fitted:
+        """Fit a trial's parameters on all training rows.
+
+        Args:
+            trial: Whose parameters.
+            family: What to fit.
+            rows: Prepared features, and targets.
+            preparation: Made these of the table's.
+        """
         self.begin([trial])
-        fitted = self._fit(trial.params, family, (x, y), None, ())
+        x, y = rows
+        all_rows = _Rows(x=x, y=y, preparation=preparation, fold=None)
+        fitted = self._fit(trial.params, family, all_rows, ())
         assert not isinstance(fitted, Stopped), "what is judged on nothing is not stopped"
         return fitted
 
-    def _fit(  # noqa: PLR0913 - what a fit is made of
+    def _fit(
         self,
         params: Params,
         family: Family,
-        rows: tuple[Matrix, Array],
-        fold: int | None,
+        rows: _Rows,
         stages: Sequence[int],
         *,
         judged_on: Fold | None = None,
@@ -158,11 +196,11 @@ class TaskFits:
         if train is not None and isinstance(family, Partitioned):
             return self._fit_parted(params, family, rows, train)
         if not isinstance(family, Stepwise):
-            return recipe.fit(params, family, *rows)
-        estimator, (x, y) = recipe.build(params, family), rows
-        given = given_to(family, params, x)
+            return recipe.fit(params, family, rows.x, rows.y)
+        estimator, fold = recipe.build(params, family), rows.fold
+        given = given_to(family, params, rows.x)
         network = family.network(
-            estimator, given, y, classes=recipe.classes, train=train, stages=stages
+            estimator, given, rows.y, classes=recipe.classes, train=train, stages=stages
         )
         self._resume(network, fold)
         gang = self._gang(network, params, fold)
@@ -187,25 +225,39 @@ class TaskFits:
         found = predicted(family, family.fitted(network), fold.x_test.copy())
         return self._curve.add(result, judge(found, fold, self._setting.recipe))
 
-    def _fit_parted(
-        self, params: Params, family: Family, rows: tuple[Matrix, Array], train: Train
-    ) -> Fitted:
+    def _fit_parted(self, params: Params, family: Family, rows: _Rows, train: Train) -> Fitted:
         assert isinstance(family, Partitioned)
-        recipe, (x, y), spark = self._setting.recipe, rows, self._setting.spark
-        estimator = recipe.build(params, family)
+        recipe, spark = self._setting.recipe, self._setting.spark
+        estimator, x = recipe.build(params, family), given_to(family, params, rows.x)
+        kept = self._setting.kept.setdefault(rows.fold, {})
 
-        def fit(session: Any | None) -> Fitted:
+        def fit(parted: PartedRows | None) -> Fitted:
             return family.fit_parted(
-                estimator, np.asarray(x), y, classes=recipe.classes, train=train, spark=session
+                estimator,
+                x,
+                rows.y,
+                classes=recipe.classes,
+                train=train,
+                rows=parted,
+                kept=kept,
             )
 
-        return fit(None) if spark is None else spark(fit)
+        if spark is None:
+            return fit(None)
+        from fairlead.training.spark_executor import read_rows
+
+        job = encoded(self._job(params, rows.fold))
+        read = partial(read_rows, job, rows.preparation)
+        return spark(lambda session: fit(PartedRows(session=session, read=read)))
 
     def _gang(self, network: Network, params: Params, fold: int | None) -> Gang:
         if self._setting.gang is None:
             return Alone(computation=network)
+        return self._setting.gang(self._job(params, fold))
+
+    def _job(self, params: Params, fold: int | None) -> FitJob:
         longest = replace(self._trials[0], params=params)
-        return self._setting.gang(self._setting.job(longest, fold))
+        return self._setting.job(longest, fold)
 
     def _resume(self, network: Network, fold: int | None) -> None:
         left, self._left = self._left, None

@@ -152,21 +152,17 @@ class TestPreparation:
     @given(
         impute=st.sampled_from([None, "mean", "median", "most_frequent", 0.5]),
         missing=st.sampled_from([0.0, 0.3, 1.0]),
-        gathered=st.sampled_from([1, 8 * ROWS * 2, 8 * ROWS * 3, 1 << 28]),
+        memory=st.sampled_from([1, 32 * ROWS, 48 * ROWS, 1 << 28]),
         seed=st.integers(0, 9),
     )
     def test_it_is_fitted_and_done_alike(
-        self, impute: Any, missing: float, gathered: int, seed: int
+        self, impute: Any, missing: float, memory: int, seed: int
     ) -> None:
-        from fairlead.training import prepare
-
         features = features_of(missing=missing)
         rows = np.random.default_rng(seed).permutation(ROWS)[: ROWS // 2]
         data = Data(source="rows", impute=impute, encode={"city": "onehot"})
         whole = Preparation.fit(features.take(rows), data)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(prepare, "_GATHERED", gathered)
-            parted = Preparation.fit(FeatureRows(features=features, rows=rows), data)
+        parted = Preparation.fit(FeatureRows(features=features, rows=rows, memory=memory), data)
         assert whole.vocabulary == parted.vocabulary
         assert (whole.fill is None) == (parted.fill is None)
         if whole.fill is not None and parted.fill is not None:
@@ -245,9 +241,10 @@ class TestWhoIsRefused:
             self.planned(source, family, **says)
         return str(error.value)
 
-    def test_by_the_bound_of_the_installation(self, parts: Path) -> None:
-        assert self.refusal(parts, "random_forest") == (
-            "search.over[0].family: 'random_forest' holds all rows in memory, and the features "
+    @pytest.mark.parametrize("family", ["random_forest", "lightgbm", "catboost"])
+    def test_by_the_bound_of_the_installation(self, parts: Path, family: str) -> None:
+        assert self.refusal(parts, family) == (
+            f"search.over[0].family: {family!r} holds all rows in memory, and the features "
             "take 1.28 MB, more than $FAIRLEAD_DATA_MEMORY (1 MB); raise that, or use xgboost "
             "or keras, which take rows in parts"
         )

@@ -1,100 +1,227 @@
-"""XGBoost's fits on executors of Spark: the model of one process, to the byte."""
+"""XGBoost's fits on executors of Spark, which read their rows: the model of one process.
+
+It is so to the byte. The data is a folder of Parquet files, larger than the memory for data.
+"""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.support.spark import executors
 
-from fairlead.families.family import Fitted
-from fairlead.families.xgboost import XGBOOST
-from fairlead.spec.document import Train
+from fairlead.artifacts import Artifacts
+from fairlead.data import store
+from fairlead.data.features import FeatureRows
+from fairlead.families import xgboost_spark
+from fairlead.records import Params, Trial
+from fairlead.settings import Settings
+from fairlead.spec.document import Spec, Train, canonical
+from fairlead.study import plan as plans
 from fairlead.training.driver import DriverSetting, GangDriver
+from fairlead.training.refit import refit
+from fairlead.training.study_context import StudyContext
 
 pytestmark = pytest.mark.distributed
+
+ROWS = 1500
+MEMORY = 10_000
+"""Bytes for data: the rows take 84,000."""
+TARGETS = {"price": "regression", "sold": "classification", "grade": "classification"}
 
 
 def train_of(**given: Any) -> Train:
     return Train.model_validate(
-        {"engine": "spark", "workers": 2, "resources": {"memory": "1GiB"}, **given}
+        {"engine": "spark", "workers": 3, "resources": {"memory": "1GiB"}, **given}
     )
 
 
+def columns() -> dict[str, Any]:
+    drawn = np.random.default_rng(0)
+    x = drawn.standard_normal((ROWS, 6))
+    signal = x[:, 0] * 2 + np.sin(3 * x[:, 1]) + x[:, 2] * x[:, 3] + drawn.standard_normal(ROWS)
+    x[drawn.random(x.shape) < 0.05] = np.nan
+    return {
+        **{f"x{at}": pa.array(column, from_pandas=True) for at, column in enumerate(x.T)},
+        "city": np.array(["Bonn", "Oslo", "Rome"])[drawn.integers(0, 3, ROWS)],
+        "price": signal,
+        "sold": np.where(signal > 0.5, "yes", "no"),
+        "grade": np.array(["a", "b", "c"])[np.digitize(signal, [-1.0, 1.0])],
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Studied:
+    """Folders of Parquet files, and where their tables are kept."""
+
+    folder: Path
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return Artifacts(self.settings.artifacts_url)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.folder / "home", data_memory=MEMORY)
+
+    def write(self, name: str, rows: pa.Table, files: int) -> None:
+        (self.folder / name).mkdir()
+        of_file = -(-len(rows) // files)
+        for at in range(files):
+            file = self.folder / name / f"part-{at}.parquet"
+            part = rows[at * of_file : (at + 1) * of_file]
+            pq.write_table(part, file, row_group_size=1 + len(part) // 4)
+
+    def context(self, data: Mapping[str, Any], *, memory: int | None, **train: Any) -> StudyContext:
+        spec = Spec.model_validate(
+            {
+                "name": "boosters",
+                "data": data,
+                "search": {
+                    "method": "grid",
+                    "folds": 2,
+                    "over": [{"family": "xgboost", "params": {"n_estimators": 5}}],
+                },
+                "train": train_of(**train).model_dump(mode="json"),
+                "promote": {"when": "never"},
+            }
+        )
+        settings = replace(self.settings, data_memory=memory or MEMORY)
+        plan = plans.make(spec, base=self.folder, settings=settings)
+        return StudyContext(
+            spec=canonical(plan.spec),
+            table=store.save(plan.table, self.artifacts),
+            sources={},
+            artifacts=self.artifacts,
+            memory=memory,
+        )
+
+    def small(self, target: str, *, memory: int | None = MEMORY, **train: Any) -> StudyContext:
+        data = {
+            "source": "rows",
+            "target": target,
+            "drop": [name for name in TARGETS if name != target],
+            "impute": "median",
+            "encode": {"city": "onehot"},
+        }
+        return self.context(data, memory=memory, **train)
+
+
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GangDriver]:
-    folder = tmp_path_factory.mktemp("logs")
-    setting = DriverSetting(train=train_of(), threads=1, artifacts="file:///none", logs=folder)
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
+    studied = Studied(folder=tmp_path_factory.mktemp("studied"))
+    studied.write("rows", pa.table(columns()), files=4)
+    return studied
+
+
+@pytest.fixture(scope="module")
+def driver(studied: Studied) -> Iterator[GangDriver]:
+    setting = DriverSetting(
+        train=train_of(),
+        threads=1,
+        artifacts=studied.artifacts.root,
+        logs=studied.folder / "logs",
+    )
     driver = GangDriver(setting)
     yield driver
     driver.close()
 
 
-def rows(classes: int | None) -> tuple[Any, Any]:
-    drawn = np.random.default_rng(0)
-    x = drawn.standard_normal((1500, 6))
-    signal = x[:, 0] * 2 + np.sin(3 * x[:, 1]) + x[:, 2] * x[:, 3] + drawn.standard_normal(1500)
-    x[drawn.random(x.shape) < 0.05] = np.nan
-    if classes is None:
-        return x, signal
-    return x, np.digitize(signal, np.quantile(signal, np.arange(1, classes) / classes))
+def refitted(
+    context: StudyContext, driver: GangDriver | None, params: Params | None = None
+) -> tuple[Any, ...]:
+    """The score of a candidate, and the digests of its models."""
+    context.spark = None if driver is None else driver.on_spark
+    candidate = refit(context, "boosters", trial_of(params), context.artifacts)
+    models = [candidate.files[name].digest for name in ("model.json", "model.onnx")]
+    return candidate.holdout_score, *models
 
 
-def fitted(
-    driver: GangDriver | None, classes: int | None, *, rounds: int = 40, **given: Any
-) -> Fitted:
-    x, y = rows(classes)
-    task = "regression" if classes is None else "classification"
-    estimator = XGBOOST.build({"n_estimators": rounds}, task, seed=1, threads=1)
-
-    def fit(session: Any | None) -> Fitted:
-        train = train_of(**given)
-        return XGBOOST.fit_parted(estimator, x, y, classes=classes, train=train, spark=session)
-
-    return fit(None) if driver is None else driver.on_spark(fit)
+def trial_of(params: Params | None = None) -> Trial:
+    given = {"n_estimators": 20, "max_depth": 4, **(params or {})}
+    return Trial(number=0, family="xgboost", params=given)
 
 
-def saved(fitted: Fitted) -> bytes:
-    return XGBOOST.save(fitted).content
-
-
-@pytest.mark.parametrize("classes", [None, 2, 3])
+@pytest.mark.parametrize("target", TARGETS)
 def test_the_model_is_that_of_one_process_whoever_has_which_rows(
-    driver: GangDriver, classes: int | None
+    studied: Studied, driver: GangDriver, target: str
 ) -> None:
-    alone = saved(fitted(None, classes))
-    for workers in (1, 2):
-        assert saved(fitted(driver, classes, workers=workers)) == alone
+    alone = refitted(studied.small(target, memory=None), None)
+    on_disk = studied.small(target)
+    assert isinstance(on_disk.training[0], FeatureRows)
+    assert refitted(on_disk, None) == alone
+    for workers in (1, 2, 3):
+        assert refitted(studied.small(target, workers=workers), driver) == alone
 
 
-def test_an_executor_that_is_killed_during_a_fit_changes_no_byte(driver: GangDriver) -> None:
-    fitted(driver, None, rounds=1)  # so that both executors are there
-    killed: list[int] = []
+def test_the_scores_of_folds_are_those_of_one_process(studied: Studied, driver: GangDriver) -> None:
+    alone, parted = studied.small("grade", memory=None), studied.small("grade")
+    parted.spark = driver.on_spark
+    (one,), (other,) = (context.score([trial_of()]) for context in (alone, parted))
+    assert (other.state, other.scores) == ("done", one.scores)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"scale_pos_weight": 3.0, "colsample_bytree": 0.6, "max_bin": 16},
+        {"num_parallel_tree": 2, "min_child_weight": 4.0, "grow_policy": "lossguide"},
+    ],
+)
+def test_so_it_is_with_weights_of_a_class_and_sampled_columns(
+    studied: Studied, driver: GangDriver, params: Params
+) -> None:
+    alone = refitted(studied.small("sold", memory=None), None, params)
+    assert refitted(studied.small("sold"), driver, params) == alone
+
+
+def test_rows_that_are_in_memory_are_read_by_executors_as_well(
+    studied: Studied, driver: GangDriver
+) -> None:
+    alone = refitted(studied.small("price", memory=None), None)
+    assert refitted(studied.small("price", memory=None), driver) == alone
+
+
+def test_an_executor_that_is_killed_during_a_fit_changes_no_byte(
+    studied: Studied, driver: GangDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, params = studied.small("price"), {"n_estimators": 800}
+    fit, killed = xgboost_spark._parted, []
 
     def kill() -> None:
-        time.sleep(4.0)
         victim = executors()[0]
         killed.append(victim.pid)
         victim.kill()
 
-    killing = threading.Thread(target=kill)
-    killing.start()
-    model = saved(fitted(driver, None, rounds=3000))
-    assert killed, "it was over before an executor was killed"
-    killing.join()
-    assert model == saved(fitted(None, None, rounds=3000))
+    def killing(*given: Any) -> bytes:
+        if killed:  # a job that lost an executor is repeated
+            return fit(*given)
+        killer = threading.Timer(1.0, kill)
+        killer.start()
+        model = fit(*given)
+        assert killed, "it was over before an executor was killed"
+        return model
+
+    monkeypatch.setattr(xgboost_spark, "_parted", killing)
+    found = refitted(context, driver, params)
+    assert found == refitted(studied.small("price", memory=None), None, params)
 
 
-def test_in_mode_allreduce_the_trees_are_those_of_the_executors_rows(driver: GangDriver) -> None:
-    x, y = rows(None)
+def test_in_mode_allreduce_the_trees_are_those_of_the_executors_rows(
+    studied: Studied, driver: GangDriver
+) -> None:
     one, two = (
-        XGBOOST.predict(fitted(driver, None, mode="allreduce", workers=workers), x)
+        refitted(studied.small("price", mode="allreduce", workers=workers), driver)
         for workers in (1, 2)
     )
-    assert (one != two).any()
-    for predicted in (one, two):
-        assert np.corrcoef(predicted, y)[0, 1] > 0.9
+    assert one != two
+    of_table = np.var(columns()["price"])
+    for score, *_ in (one, two):
+        assert score < 0.5 * of_table

@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fairlead.data import features
+from fairlead.data.features import FeatureRows, Features
 from fairlead.errors import Failed
+from fairlead.families import xgboost_spark
 from fairlead.families.family import Fitted, Partitioned, Task
 from fairlead.families.xgboost import XGBOOST
 from fairlead.records import Params
 from fairlead.spec.document import Train
+from fairlead.training.prepare import UNPREPARED, PreparedRows
 
 EXACT = Train.model_validate({})
 TASKS: tuple[tuple[Task, int | None], ...] = (
@@ -40,7 +44,7 @@ def fitted(
     given = {"n_estimators": 30, "max_depth": 4, **(params or {})}
     shared, alone = (XGBOOST.build(given, task, seed=3, threads=1) for _ in range(2))
     return (
-        XGBOOST.fit_parted(shared, x, y, classes=classes, train=EXACT, spark=None),
+        XGBOOST.fit_parted(shared, x, y, classes=classes, train=EXACT, rows=None, kept={}),
         XGBOOST.fit(alone, x, y, classes=classes),
     )
 
@@ -93,6 +97,51 @@ def test_the_model_is_saved_loaded_and_exported_as_any_other(
     assert np.allclose(exported, XGBOOST.predict(shared, present), atol=1e-5)
 
 
+@pytest.mark.parametrize(("task", "classes"), TASKS)
+def test_rows_that_are_not_in_memory_give_the_same_model(
+    task: Task, classes: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = rows(classes)
+    monkeypatch.setattr(features, "BLOCK", 4000)
+    numbers = Features(numbers=x, text=np.empty((len(x), 0), np.int32))
+    given = FeatureRows(features=numbers, rows=np.arange(len(x)))
+    on_disk = PreparedRows(preparation=UNPREPARED, rows=given)
+    assert len([*on_disk.blocks()]) > 5
+    one, other = (
+        XGBOOST.save(fitted(task, classes, given, y)[0]).content for given in (x, on_disk)
+    )
+    assert one == other
+
+
+def test_trials_of_the_same_rows_share_their_cut_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = rows(None)
+    counted: list[int] = []
+    bins_of = xgboost_spark.bins_of
+
+    def counting(*given: Any, **more: Any) -> Any:
+        counted.append(given[2])
+        return bins_of(*given, **more)
+
+    monkeypatch.setattr(xgboost_spark, "bins_of", counting)
+    kept: dict[Any, Any] = {}
+    models = [
+        XGBOOST.save(
+            XGBOOST.fit_parted(
+                XGBOOST.build(params, "regression", seed=3, threads=1),
+                x,
+                y,
+                classes=None,
+                train=EXACT,
+                rows=None,
+                kept=kept,
+            )
+        ).content
+        for params in ({"max_depth": 2}, {"max_depth": 3}, {"max_bin": 16}, {"max_depth": 2})
+    ]
+    assert counted == [256, 16]
+    assert models[0] == models[3]
+
+
 def test_rows_that_lack_a_class_are_fitted_without_it() -> None:
     x, y = rows(3)
     lacking = y != 1
@@ -108,6 +157,7 @@ def test_rows_that_lack_a_class_are_fitted_without_it() -> None:
         ({"booster": "dart"}, "booster 'dart': use 'gbtree'"),
         ({"tree_method": "approx"}, "tree_method 'approx': use 'hist'"),
         ({"objective": "reg:absoluteerror"}, "since each process finds leaves by its own rows"),
+        ({"objective": "survival:cox"}, "since each process orders its own rows alone"),
     ],
 )
 def test_what_depends_on_who_has_which_rows_is_refused(params: Params, said: str) -> None:

@@ -35,6 +35,7 @@ def test_an_address_of_the_public_internet(text: str) -> None:
             "must begin with https://; FAIRLEAD_ALLOW_PRIVATE_URLS=1 allows it to the commands",
         ),
         ("ftp://example.org/a.csv", "must begin with https://"),
+        ("s3://bucket/rows/", "copy the file or folder to a disk, or mount it, and give its path"),
         ("file:///etc/passwd", "must begin with https://"),
         ("https:///a.csv", "is no address"),
         ("https://exam ple.org/", "is no address"),

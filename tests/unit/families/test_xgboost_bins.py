@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fairlead.families.xgboost_bins import bins_of, numbered, with_values
+from fairlead.families.exact_quantiles import counted
+from fairlead.families.xgboost_bins import ColumnBins, numbered, with_values
+from fairlead.families.xgboost_bins import bins_of as bins_by
 
 
 def drawn(rows: int = 1000, columns: int = 4) -> np.ndarray[Any, np.dtype[np.float64]]:
     x = np.random.default_rng(0).standard_normal((rows, columns))
     x[np.random.default_rng(1).random(x.shape) < 0.05] = np.nan
     return x
+
+
+def bins_of(x: np.ndarray[Any, Any], most: int) -> tuple[ColumnBins, ...]:
+    return bins_by(partial(counted, [x]), x.shape[1], most)
 
 
 @pytest.mark.parametrize("most", [2, 16, 256])
@@ -43,6 +50,14 @@ def test_numbers_rise_as_their_values_do_whatever_the_order_of_the_rows() -> Non
         order = np.argsort(values)
         rising = numbers[order][~np.isnan(values[order])]
         assert (np.diff(rising) >= 0).all()
+
+
+@pytest.mark.parametrize("cells", [1, 40_000, 1 << 23])
+def test_columns_that_are_searched_after_others_have_the_same_bins(cells: int) -> None:
+    found = bins_by(partial(counted, [drawn()]), 4, 256, cells=cells)
+    for one, other in zip(found, bins_of(drawn(), 256), strict=True):
+        assert one.edges.tobytes() == other.edges.tobytes()
+        assert (one.below, one.above) == (other.below, other.above)
 
 
 def test_of_few_values_each_is_a_bin_of_its_own() -> None:
