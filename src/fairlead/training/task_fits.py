@@ -301,7 +301,10 @@ def _left(channel: FitChannel, setting: TaskSetting) -> Checkpoint | None:
     except Corrupt as error:
         channel.note(f"{error}; the fit starts anew")
         return None
-    return left if left.place.study == setting.study else None
+    if left.place.study != setting.study:
+        channel.note("the checkpoint is of another study; the fit starts anew")
+        return None
+    return left
 
 
 class _Keeping:

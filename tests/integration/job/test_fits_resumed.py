@@ -141,3 +141,32 @@ def test_a_damaged_checkpoint_is_said_and_the_fit_starts_anew(
     kept.write_bytes(content[:-100] if damage == "cut" else content.replace(b"trials", b"trails"))
     assert told(place.json("run", "shared.yaml", "--workers", "1")) == undisturbed
     assert "the fit starts anew" in logs(place)
+
+
+def test_a_checkpoint_of_another_spec_is_said_and_changes_no_bit(
+    place: Place, undisturbed: Told
+) -> None:
+    written(place, workers=1)
+    mine = interrupted(place, task=1)
+    other = interrupted(place, "--set", "search.over[0].params.learning_rate=0.004", task=2)
+    assert mine != other
+    with contextlib.closing(sqlite3.connect(place.home / "ledger.db")) as ledger, ledger:
+        ledger.execute("update tasks set checkpoint = ? where id = 1", (other,))
+    assert told(place.json("run", "shared.yaml", "--workers", "1")) == undisturbed
+    assert "the checkpoint is of another study; the fit starts anew" in logs(place)
+
+
+def interrupted(place: Place, *sets: str, task: int) -> str:
+    """The checkpoint that is left of this task, whose run was killed in its second fold."""
+    place.start("run", "shared.yaml", "--workers", "1", *sets)
+    second = f"select 1 from fit_progress where task = {task} and fold = 1 and checkpoint <> ''"
+
+    def has_one() -> bool:
+        with contextlib.suppress(sqlite3.OperationalError):  # the tables are being made
+            return bool(rows(place, second))
+        return False
+
+    wait_until(has_one, seconds=60)
+    kill_all(place)
+    [(kept,)] = rows(place, f"select checkpoint from tasks where id = {task}")
+    return str(kept)
