@@ -6,6 +6,7 @@ It is so to the byte. The data is a folder of Parquet files, larger than the mem
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +19,9 @@ import pytest
 from tests.support.spark import executors
 
 from fairlead.artifacts import Artifacts
-from fairlead.data import store
+from fairlead.data import features, store
 from fairlead.data.features import FeatureRows
+from fairlead.errors import Failed
 from fairlead.families import xgboost_spark
 from fairlead.records import Params, Trial
 from fairlead.settings import Settings
@@ -225,3 +227,43 @@ def test_in_mode_allreduce_the_trees_are_those_of_the_executors_rows(
     of_table = np.var(columns()["price"])
     for score, *_ in (one, two):
         assert score < 0.5 * of_table
+
+
+def test_the_driver_holds_none_of_the_rows(
+    studied: Studied, driver: GangDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds what it knows of each row, as its target, and counts; the features are 80 MB."""
+    rng = np.random.default_rng(0)
+    x = rng.random((100_000, 100), np.float32)
+    wide = pa.table([*x.T.copy(), x[:, 0] + x[:, 1]], names=[*(f"x{at}" for at in range(100)), "y"])
+    studied.write("wide", wide, files=4)
+    del x, wide
+    monkeypatch.setattr(features, "BLOCK", 1 << 20)
+    monkeypatch.setattr(xgboost_spark, "CELLS", 1 << 20)
+    context = studied.context({"source": "wide", "target": "y"}, memory=8_000_000, workers=2)
+    assert context.table.features.size == 80_000_000
+    context.spark = driver.on_spark
+    trial = Trial(number=0, family="xgboost", params={"n_estimators": 3, "max_bin": 16})
+    tracemalloc.start()
+    try:
+        refit(context, "boosters", trial, studied.artifacts)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 40_000_000
+
+
+@pytest.mark.parametrize("mode", ["exact", "allreduce"])
+def test_executors_that_do_not_reach_the_artefact_store_are_named(
+    studied: Studied, driver: GangDriver, tmp_path: Path, mode: str
+) -> None:
+    context = studied.small("price", mode=mode)
+    elsewhere = Artifacts(tmp_path / "artifacts")
+    context.table_digest = elsewhere.put(b"{}").digest  # which is not where executors look
+    context.spark = driver.on_spark
+    trial = Trial(number=0, family="xgboost", params={"n_estimators": 1})
+    with pytest.raises(Failed) as error:
+        context.score([trial])
+    assert str(error.value).startswith("the executor on ")
+    assert "cannot read its rows: " in str(error.value)
+    assert str(error.value).endswith("must reach it (where it is a folder, at the same path)")
