@@ -13,13 +13,20 @@ from fairlead.records import Study
 from fairlead.runners.local import LocalRunner
 from fairlead.runners.runner import Runner, WorkerGroup
 from tests.contract.runner_contract import RunnerContract
+from tests.support.children import children_with
 from tests.support.waiting import wait_until
 
 STUDY = Study(id="ab" * 8, name="idle", spec='{"search": {"threads": 1}}', table="7" * 64, size=1)
 
 
-def started_ahead() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "--assigned" in one.cmdline()]
+def started_ahead(count: int) -> list[psutil.Process]:
+    """The workers that wait for a study, once there are so many."""
+
+    def found() -> list[psutil.Process]:
+        children = children_with("--assigned")
+        return children if len(children) == count else []
+
+    return list(wait_until(found))
 
 
 class TestLocalRunner(RunnerContract):
@@ -39,21 +46,20 @@ class TestLocalRunner(RunnerContract):
         )
 
     def kill(self, runner: Runner, group: WorkerGroup, worker: str) -> None:
-        for process in psutil.Process().children():
-            if worker in process.cmdline():
-                process.kill()
+        for process in children_with(worker):
+            process.kill()
 
     def test_workers_started_ahead_are_those_that_a_group_gets(
         self, runner: LocalRunner, group: WorkerGroup, tmp_path: Path
     ) -> None:
         with runner:
             runner.start_ahead(group.ledger, group.artifacts, 2)
-            ahead = {one.pid for one in started_ahead()}
+            ahead = {one.pid for one in started_ahead(2)}
             assert not (tmp_path / "logs").exists()
             with open_ledger(tmp_path / "ledger.db") as ledger:
                 runner.ensure(group, 2)
                 names = self.running(runner, group, 2)
-                assert {one.pid for one in started_ahead()} == ahead
+                assert {one.pid for one in started_ahead(2)} == ahead
                 ledger.tasks.ask_to_leave(names)  # which only one that has its study reads
                 wait_until(lambda: not self.alive(runner, group))
         assert {one.why for one in runner.look(group.key)} == {"status 0"}
@@ -62,7 +68,7 @@ class TestLocalRunner(RunnerContract):
         self, runner: LocalRunner, group: WorkerGroup
     ) -> None:
         runner.start_ahead(group.ledger, group.artifacts, 1)
-        (ahead,) = started_ahead()
+        (ahead,) = started_ahead(1)
         ahead.kill()
         ahead.wait()
         runner.ensure(group, 1)
@@ -75,9 +81,9 @@ class TestLocalRunner(RunnerContract):
         with runner:
             runner.start_ahead(group.ledger, group.artifacts, 3)
             runner.ensure(group, 1)
-            assert len(started_ahead()) == 1
+            started_ahead(1)
             runner.start_ahead(group.ledger, group.artifacts, 1)
-        assert len(started_ahead()) == 1
+        started_ahead(1)
 
     def test_what_a_worker_that_was_started_ahead_prints_is_kept(
         self, runner: LocalRunner, group: WorkerGroup
@@ -92,7 +98,7 @@ class TestLocalRunner(RunnerContract):
         self, runner: LocalRunner, group: WorkerGroup
     ) -> None:
         runner.start_ahead(group.ledger, group.artifacts, 1)
-        (ahead,) = started_ahead()
+        (ahead,) = started_ahead(1)
         runner.ensure(replace(group, study=None), 1)
         assert len(self.running(runner, group, 1)) == 1
         wait_until(lambda: not ahead.is_running())

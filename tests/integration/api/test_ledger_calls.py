@@ -50,6 +50,7 @@ WORKERS = {
     "tasks/lose",
     "tasks/ask_to_leave",
     "tasks/is_leaving",
+    "fits/note",
     "fits/report",
     "workers/seen",
     "workers/gone",

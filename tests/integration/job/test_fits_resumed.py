@@ -117,7 +117,7 @@ def test_a_fit_whose_driver_is_killed_goes_on_from_its_checkpoint_with_another_n
     )
     [went_on, *_] = re.findall(r"the fit goes on at step (\d+)", logs(place))
     assert 0 < int(went_on) <= told_last + 1
-    assert all(path.stat().st_size for path in Path(place.home / "logs").glob("*.log"))
+    assert all(path.stat().st_size for path in Path(place.home / "logs").glob("gang-*.log"))
 
 
 def logs(place: Place) -> str:

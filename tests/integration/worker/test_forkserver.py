@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.support.children import children_with
 
 from fairlead.data import store
 from fairlead.errors import Failed, InvalidSpec
@@ -342,7 +343,7 @@ def test_a_family_that_breaks_the_process_of_its_check_is_refused(
         with pytest.raises(InvalidSpec, match=r"^search.over: a family ") as caught:
             check_in_child(families, Settings(home=tmp_path), path)
         assert HOSTILE[body] in str(caught.value)
-        (served,) = [one for one in psutil.Process().children() if str(tmp_path) in one.cmdline()]
+        (served,) = children_with(str(tmp_path))
         waited(lambda: not any(map(is_child, served.children(recursive=True))), seconds=20)
 
 
