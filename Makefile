@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 WORKERS ?=
 TEST_PROCESSES ?= auto
 PACKAGES ?= dev
+LONG := not long
 # The tests of a module share what is costly to make: they are parted only at the end.
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-failed test-servers test-distributed cluster-test cluster-test-all test-quick test-newest check coverage lint manifests lock image clean
+.PHONY: help run setup test test-long test-failed test-servers test-distributed cluster-test cluster-test-all test-quick test-newest check coverage lint manifests lock image clean
 
 # Many short processes are started here: none of them should compile Fairlead anew, nor do what the
 # shell's settings of Python say.
@@ -29,7 +30,7 @@ run: $(VENV)/.run  ## set up what the main job needs, run it on the Boston data,
 setup: $(VENV)/.dev  ## make .venv with the boosters and the developer tools
 
 test: $(VENV)/.dev  ## set up everything, then run every test that needs no server of others
-	$(PYTEST) -m "not servers and not cluster and not distributed"
+	$(PYTEST) -m "not servers and not cluster and not distributed and $(LONG)"
 
 test-servers: $(VENV)/.dev  ## the tests on PostgreSQL, RabbitMQ, S3: each on a private server
 	$(PYTEST) -m "servers and not distributed"
@@ -45,7 +46,10 @@ test-distributed:  ## the tests of TensorFlow and Spark, in .venv-distributed (4
 
 .PHONY: .test-distributed
 .test-distributed: $(VENV)/.distributed
-	$(PYTEST) -m "distributed and not cluster"
+	$(PYTEST) -m "distributed and not cluster and $(LONG)"
+
+test-long:  ## what of make test and make test-distributed takes minutes, and repeats others in another place
+	$(MAKE) test test-distributed LONG=long
 
 test-failed: $(VENV)/.$(PACKAGES)  ## the tests that failed last, one after the other
 	$(PYTEST) -n 0 --last-failed --last-failed-no-failures none

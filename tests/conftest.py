@@ -78,7 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "cluster: needs the Kubernetes cluster of $KUBECONFIG; set by what it uses"
     )
     config.addinivalue_line(
-        "markers", "long: takes minutes on a cluster: of `make cluster-test-all` alone"
+        "markers",
+        "long: takes minutes: of `make test-long`, on a cluster of `make cluster-test-all`, alone",
     )
     config.addinivalue_line(
         "markers", "disrupts: stops parts of the cluster, so that nothing else may run on it"

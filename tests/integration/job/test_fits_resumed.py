@@ -93,10 +93,22 @@ def kill_all(place: Place) -> None:
 
 LOST = {kill_children: "its process was killed", kill_workers: "its worker ended (status -9)"}
 """What `run` says of the attempt."""
+STAGES = {"first": "= 0", "second": "= 1", "refit": "is null"}
+KILLS = {"first": kill_children, "second": kill_workers, "refit": kill_all}
+CASES = [
+    pytest.param(
+        kill,
+        fold,
+        id=f"{stage}-{kill.__name__}",
+        marks=[] if kill is KILLS[stage] else pytest.mark.long,
+    )
+    for stage, fold in STAGES.items()
+    for kill in KILLS.values()
+]
+"""Each stage once, and each kill once; the others with those that take long."""
 
 
-@pytest.mark.parametrize("kill", [kill_children, kill_workers, kill_all])
-@pytest.mark.parametrize("fold", ["= 0", "= 1", "is null"], ids=["first", "second", "refit"])
+@pytest.mark.parametrize(("kill", "fold"), CASES)
 def test_a_fit_whose_driver_is_killed_goes_on_from_its_checkpoint_with_another_number_of_workers(
     place: Place, undisturbed: Told, kill: Callable[[Place], None], fold: str
 ) -> None:

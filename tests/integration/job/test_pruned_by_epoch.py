@@ -97,7 +97,7 @@ def ended(place: Place) -> int:
     return 0
 
 
-@pytest.mark.parametrize("kill", [workers, children])
+@pytest.mark.parametrize("kill", [workers, pytest.param(children, marks=pytest.mark.long)])
 def test_the_same_trials_stop_where_workers_are_killed_on_the_way(
     place: Place, undisturbed: Callable[[str], Told], kill: Any
 ) -> None:

@@ -53,7 +53,7 @@ def manifests(place: Place) -> list[dict[str, Any]]:
     return [one for one in documents if "holdout_score" in one]
 
 
-@pytest.mark.parametrize("kind", SPECS)
+@pytest.mark.parametrize("kind", [pytest.param("trees", marks=pytest.mark.long), "network"])
 def test_a_run_on_spark_gives_the_model_that_one_process_gives(
     tmp_path_factory: pytest.TempPathFactory, kind: str
 ) -> None:
