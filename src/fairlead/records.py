@@ -120,12 +120,12 @@ class FitProgress:
     """
 
     trial: int
-    fold: int | None
+    fold: int | None = None
     step: int
     steps: int
     epoch: float
     loss: float
-    accuracy: float | None
+    accuracy: float | None = None
     rows_per_second: float
     workers: int
     checkpoint: Digest | None = None
@@ -149,7 +149,7 @@ class FitReport:
     attempt: int
     at: float
     progress: FitProgress
-    checkpointed: float | None
+    checkpointed: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

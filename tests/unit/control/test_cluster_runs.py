@@ -26,7 +26,7 @@ REPORTS = [
         task=3,
         attempt=1,
         at=1000.0,
-        checkpointed=990.0,
+        checkpointed=None if trial else 990.0,
         progress=FitProgress(
             trial=trial,
             fold=None,
@@ -34,7 +34,7 @@ REPORTS = [
             steps=100,
             epoch=1.0,
             loss=0.25,
-            accuracy=0.5,
+            accuracy=None if trial else 0.5,
             rows_per_second=1500.0,
             workers=2,
         ),
@@ -59,12 +59,19 @@ class Statuses:
     """A cluster whose Study has one status after another, as JSON has them."""
 
     def __init__(self, views: Sequence[RunView]) -> None:
-        self._statuses = [json.loads(json.dumps(of_run(view)[0])) for view in views]
+        self._statuses = [kept(json.loads(json.dumps(of_run(view)[0]))) for view in views]
 
     def get(self, _kind: Any, name: str) -> Any:
         status = {**self._statuses.pop(0), "observedGeneration": 1}
         metadata = SimpleNamespace(name=name, namespace="ml", generation=1)
         return SimpleNamespace(metadata=metadata, status=status)
+
+
+def kept(value: Any) -> Any:
+    """What an API server keeps of a status: no null."""
+    if isinstance(value, dict):
+        return {key: kept(one) for key, one in value.items() if one is not None}
+    return [kept(one) for one in value] if isinstance(value, list) else value
 
 
 def test_the_fits_of_a_study_are_shown_as_on_one_machine(monkeypatch: pytest.MonkeyPatch) -> None:
