@@ -53,8 +53,8 @@ def build(params: Params, signature: NetworkSignature, runtime: Runtime) -> Any:
     """
     keras = runtime.keras
     given: Mapping[str, Any] = {**DEFAULTS, **params}
-    image = image_of(params, signature.shape)
-    hidden = _dense(keras, given) if image is None else _convolutions(keras, given, image)
+    conv = given["net"] == "conv" or (given["net"] is None and _suits(signature.shape, given))
+    hidden = _convolutions(keras, given, signature) if conv else _dense(keras, given)
     model = keras.Sequential(
         [keras.Input(signature.shape), *hidden, keras.layers.Dense(signature.outputs)]
     )
@@ -65,17 +65,6 @@ def build(params: Params, signature: NetworkSignature, runtime: Runtime) -> Any:
     )
     model.compile(optimizer=keras.optimizers.Adam(float(given["learning_rate"])), loss=loss)
     return model
-
-
-def image_of(params: Params, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
-    """The shape of a row as the net `conv` takes it; None for the net `mlp`.
-
-    Raises:
-        InvalidSpec: Its rows are no images, or too small for so many layers.
-    """
-    given: Mapping[str, Any] = {**DEFAULTS, **params}
-    conv = given["net"] == "conv" or (given["net"] is None and _suits(shape, given))
-    return _image(shape, given["layers"]) if conv else None
 
 
 def _suits(shape: tuple[int, ...], given: Mapping[str, Any]) -> bool:
@@ -91,8 +80,8 @@ def _dense(keras: Any, given: Mapping[str, Any]) -> list[Any]:
     return layers
 
 
-def _convolutions(keras: Any, given: Mapping[str, Any], image: tuple[int, int, int]) -> list[Any]:
-    layers = [keras.layers.Reshape(image)]
+def _convolutions(keras: Any, given: Mapping[str, Any], signature: NetworkSignature) -> list[Any]:
+    layers = [keras.layers.Reshape(_image(signature.shape, given["layers"]))]
     for place in range(given["layers"]):
         layers += [
             keras.layers.Conv2D(_FILTERS << place, 3, padding="same", use_bias=False),
