@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
-from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
-from lightkube.resources.core_v1 import Event, Pod, Secret
+from lightkube.models.meta_v1 import OwnerReference
+from lightkube.resources.core_v1 import Pod, Secret
 from lightkube.resources.networking_v1 import NetworkPolicy
 
 from fairlead.backoff import Backoff, doubled
@@ -31,7 +31,7 @@ from fairlead.engines.rank_status import Making, newest_pods, rank_statuses, wit
 from fairlead.errors import Conflict, Failed, Forbidden, Invalid, NextStep, NotFound
 from fairlead.kube.client import Cluster
 from fairlead.kube.place import PodPlace
-from fairlead.kube.pod_status import metadata_of, refusals
+from fairlead.kube.pod_status import metadata_of, refusal_of
 
 _TRIES = 5
 """So often a gang of before may be in the way."""
@@ -233,15 +233,9 @@ class ClusterEngine:
         making = self._maker.making(found)
         if making.over or making.waits or len(pods) >= making.ranks:
             return making
-        refusal = self._refusal(metadata_of(found))
+        refusal = refusal_of(self._cluster, str(metadata_of(found).uid))
         waits = f"its {self._maker.name} makes no pod: {refusal}" if refusal else ""
         return Making(ranks=making.ranks, waits=waits)
-
-    def _refusal(self, metadata: ObjectMeta) -> str:
-        """What the controller is refused; empty where nothing is said."""
-        uid = str(metadata.uid)
-        fields = {"involvedObject.uid": uid, "type": "Warning"}
-        return refusals(self._cluster.list(Event, fields=fields)).get(uid, "")
 
     # ---- stopping -----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from lightkube.models.batch_v1 import (
     PodFailurePolicyOnPodConditionsPattern,
@@ -26,6 +26,9 @@ from lightkube.resources.core_v1 import Event, Pod
 
 from fairlead.formatting import cores, in_a_line, size
 from fairlead.kube.quantities import amount
+
+if TYPE_CHECKING:
+    from fairlead.kube.client import Cluster
 
 DISRUPTED = "DisruptionTarget"
 """The condition of a pod that somebody else ends: a drain, a pre-emption, a node that is lost."""
@@ -116,6 +119,12 @@ def refusals(events: Iterable[Event]) -> dict[str, str]:
         for one in newest
         if one.involvedObject.uid and one.message
     }
+
+
+def refusal_of(cluster: Cluster, uid: str) -> str:
+    """Why the object of this uid makes no pod; empty where nothing is said of that."""
+    fields = {"involvedObject.uid": uid, "type": "Warning"}
+    return refusals(cluster.list(Event, fields=fields)).get(uid, "")
 
 
 def another_where_disrupted() -> PodFailurePolicyRule:

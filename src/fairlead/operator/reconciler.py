@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lightkube.resources.batch_v1 import Job
-from lightkube.resources.core_v1 import ConfigMap, Event, Pod
+from lightkube.resources.core_v1 import ConfigMap, Pod
 
 from fairlead.autoscale.decide import Policy
 from fairlead.control.halts import halts
@@ -21,7 +21,7 @@ from fairlead.control.submitted import cancel
 from fairlead.errors import Conflict, NotFound
 from fairlead.kube.client import Cluster
 from fairlead.kube.place import PodPlace
-from fairlead.kube.pod_status import refusals
+from fairlead.kube.pod_status import refusal_of
 from fairlead.kube.quantities import amount
 from fairlead.ledger.interface import Ledger
 from fairlead.operator.conditions import Condition, Report
@@ -143,13 +143,8 @@ class StudyReconciler:
         assert job.metadata is not None
         own = {"batch.kubernetes.io/controller-uid": job.metadata.uid}  # one of before had its name
         pods = self.cluster.list(Pod, labels=own)
-        refusal = "" if pods else self._refusal(job.metadata.uid or "")
+        refusal = "" if pods else refusal_of(self.cluster, str(job.metadata.uid))
         return submission_state(job, pods, refusal=refusal)
-
-    def _refusal(self, uid: str) -> str:
-        """Why the Job of this uid makes no pod; empty where nothing is said of that."""
-        fields = {"involvedObject.uid": uid, "type": "Warning"}
-        return refusals(self.cluster.list(Event, fields=fields)).get(uid, "")
 
     def _submit(self, study: StudyObject) -> None:
         self._forgotten.pop(study.uid, None)
