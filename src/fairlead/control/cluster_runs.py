@@ -7,7 +7,7 @@ from its status. Who follows needs neither the ledger nor the artefact store.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -124,8 +124,7 @@ class _View:
         self._began = time.monotonic()
         self._seen = self._began
         self._before: int | None = None
-        self._fits = FitsSeen()
-        self._fitting = False
+        self._fits = FitsSeen(listener)
 
     def look(self) -> StudyOnCluster:
         """How it is now; reports what is new. An API server that is away is waited for."""
@@ -151,15 +150,10 @@ class _View:
             self._listener.stage(phase.lower())
         if phase == "Searching":
             self._listener.searching(self._progress(status))
-        self._report_fits(status.get("fits") or ())
+        fits = msgspec.convert(status.get("fits") or (), list[FitReport])
+        self._fits.tell(fits, time.monotonic())
         if phase not in _OVER:
             self._say(str(status.get("message") or ""))
-
-    def _report_fits(self, told: Sequence[Mapping[str, Any]]) -> None:
-        reports = msgspec.convert(told, list[FitReport])
-        if reports or self._fitting:
-            self._listener.fitting(self._fits.under_way(reports, time.monotonic()))
-        self._fitting = bool(reports)
 
     def _say(self, line: str) -> None:
         if line and line != self._said:

@@ -109,20 +109,29 @@ class Silent:
 
 
 class FitsSeen:
-    """Which reports of fits there were at the last look, and since when."""
+    """Tells a listener of the fits that go on, and once more where none does any longer.
 
-    def __init__(self) -> None:
-        self._seen: dict[int, float] = {}  # ids of reports, and when each was seen first
+    Args:
+        listener: Who is told.
+    """
 
-    def under_way(self, reports: Sequence[FitReport], now: float) -> Sequence[FitUnderWay]:
-        """The fits that go on.
+    def __init__(self, listener: ProgressListener) -> None:
+        self._listener = listener
+        self._seen: dict[int, float] = {}  # ids of the last reports, and when each was seen first
+
+    def tell(self, reports: Sequence[FitReport], now: float) -> None:
+        """Tell of the fits that go on now.
 
         Args:
             reports: The last one of each.
             now: Monotonic seconds.
         """
-        self._seen = {report.id: self._seen.get(report.id, now) for report in reports}
-        return [FitUnderWay(report=one, silent=now - self._seen[one.id]) for one in reports]
+        before = self._seen
+        self._seen = {report.id: before.get(report.id, now) for report in reports}
+        if self._seen or before:
+            self._listener.fitting(
+                [FitUnderWay(report=one, silent=now - self._seen[one.id]) for one in reports]
+            )
 
 
 class FitsWatch:
@@ -150,8 +159,7 @@ class FitsWatch:
         self._clock = clock
         self._due = clock()
         self._line = ledger.histories.last()
-        self._told = False
-        self._seen = FitsSeen()
+        self._seen = FitsSeen(listener)
 
     def look(self) -> None:
         """Tell of them, where it is time to look again."""
@@ -159,11 +167,7 @@ class FitsWatch:
         if now < self._due:
             return
         self._due = now + FITS_EVERY
-        reports = self._ledger.fits.running(self._study)
-        fits = self._seen.under_way(reports, now)
-        if fits or self._told:
-            self._listener.fitting(fits)
-        self._told = bool(reports)
+        self._seen.tell(self._ledger.fits.running(self._study), now)
         self.tell_of_attempts()
 
     def tell_of_attempts(self) -> None:
