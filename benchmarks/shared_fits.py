@@ -2,6 +2,7 @@
 
     .venv-distributed/bin/python benchmarks/shared_fits.py [ROUNDS]
     .venv-distributed/bin/python benchmarks/shared_fits.py --weak MBIT [MBIT ...]     # as root
+    .venv-distributed/bin/python benchmarks/shared_fits.py --starts [ROUNDS]
 
 The net is the small convolutional one of the family keras, the rows are MNIST's 10,000 images. The
 first form takes 128 rows a step, whoever computes them, and gives ratios of runs side by side. The
@@ -11,6 +12,7 @@ a network namespace whose loopback is as fast as the link of a driver would be.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -18,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -42,6 +45,7 @@ class Way:
     mode: str = ""  # of Fairlead's; none: the peer
     parts: int = 1
     batch: int = BATCH
+    engine: str = "local"
 
 
 PLAIN = Way(name="a plain loop", workers=1)
@@ -58,6 +62,12 @@ WAYS = (
     EXACT,
     Way(name="exact, 2 processes, 8 parts", workers=2, mode="exact", parts=8),
 )
+STARTS = (
+    Way(name="local, exact", workers=2, mode="exact", parts=2),
+    Way(name="local, allreduce", workers=2, mode="allreduce"),
+    Way(name="spark, exact", workers=2, mode="exact", parts=2, engine="spark"),
+)
+MARKS = ("study", "network", "asked", "ranks", "first_step")
 
 
 def main() -> None:
@@ -67,6 +77,8 @@ def main() -> None:
         print(json.dumps(fairlead(Way(**json.loads(asked[1])))))
     elif asked[:1] == ["--weak"]:
         weak([int(one) for one in asked[1:]])
+    elif asked[:1] == ["--starts"]:
+        starts(int(asked[1]) if asked[1:] else 3)
     else:
         strong(int(asked[0]) if asked else 3)
 
@@ -100,9 +112,13 @@ def fairlead(way: Way) -> dict[str, float]:
             artifacts=artifacts,
             study="benchmark",
         )
+        context.prepare(folds=False)
+        clock = Clock(started=started, batch=way.batch)
+        clock.mark("study")
         params: Any = dict(plan.spec.search.over[0].params or {})
         job = context.job(Trial(number=0, family="keras", params=params), None)
         network: Any = FitOpener(artifacts)(job)
+        clock.mark("network")
         assert plan.spec.train is not None
         gang: Any = Alone(computation=network)
         if plan.spec.train.is_shared:
@@ -112,7 +128,8 @@ def fairlead(way: Way) -> dict[str, float]:
             driver = GangDriver(setting)
             stack.callback(driver.close)
             gang = driver.open(job)
-        clock = Clock(started=started, batch=way.batch)
+            clock.mark("asked")
+            threading.Thread(target=clock.mark_ranks, args=[gang, way.workers], daemon=True).start()
         take_steps(network, gang, clock.step)
         return clock.figures()
 
@@ -125,7 +142,12 @@ def document(way: Way) -> dict[str, Any]:
         "name": "benchmark",
         "data": {"source": "mnist"},
         "search": {"method": "grid", "folds": 2, "over": [{"family": "keras", "params": params}]},
-        "train": {"workers": way.workers, "mode": way.mode, "microbatches": way.parts},
+        "train": {
+            "workers": way.workers,
+            "mode": way.mode,
+            "microbatches": way.parts,
+            "engine": way.engine,
+        },
     }
 
 
@@ -135,16 +157,25 @@ class Clock:
     def __init__(self, *, started: float, batch: int) -> None:
         self._started = started
         self._batch = batch
+        self._marks: dict[str, float] = {}
         self._seen = 0
-        self._first = 0.0
         self._begun = 0.0
         self._last = 0.0
         self._rows = 0
 
+    def mark(self, name: str) -> None:
+        """Something is there for the first time."""
+        self._marks.setdefault(name, time.monotonic() - self._started)
+
+    def mark_ranks(self, gang: Any, count: int) -> None:
+        """Wait until so many ranks are there."""
+        while gang.alive() < count:
+            time.sleep(0.01)
+        self.mark("ranks")
+
     def step(self, result: Any) -> None:
         now = time.monotonic()
-        if not self._first:
-            self._first = now - self._started
+        self.mark("first_step")
         self._seen += result.rows  # a step of mode allreduce is a round of batches
         if self._seen <= WARM * self._batch or not self._begun:
             self._begun = now
@@ -154,7 +185,7 @@ class Clock:
 
     def figures(self) -> dict[str, float]:
         return {
-            "first_step": self._first,
+            **self._marks,
             "rows_per_second": self._rows / (self._last - self._begun),
         }
 
@@ -224,6 +255,20 @@ def strong(rounds: int) -> None:
         print(f"{way.name:52}{first:>10.1f} s{rows:>10.0f}{share:>18.2f}x")
     print(f"exact costs {ratio(found[ALLREDUCE.name], found[EXACT.name]):.2f} times allreduce,")
     print(f"and {ratio(found[BY_HAND.name], found[EXACT.name]):.2f} times the strategy by hand")
+
+
+def starts(rounds: int) -> None:
+    """What the first step waits for: seconds since the mark before."""
+    found: dict[str, list[dict[str, float]]] = {way.name: [] for way in STARTS}
+    for _ in range(rounds):
+        for way in STARTS:
+            found[way.name].append(measured(way))
+            print(f"  {way.name}: {found[way.name][-1]}", file=sys.stderr, flush=True)
+    print(f"{'seconds':20}" + "".join(f"{mark:>12}" for mark in (*MARKS, "in all")))
+    for way in STARTS:
+        at = [0.0, *(median(found[way.name], mark) for mark in MARKS)]
+        steps = [later - earlier for earlier, later in itertools.pairwise(at)]
+        print(f"{way.name:20}" + "".join(f"{one:>12.1f}" for one in (*steps, at[-1])))
 
 
 def median(runs: Sequence[dict[str, float]], key: str) -> float:

@@ -84,14 +84,16 @@ def watch_on_cluster(name: str, *, namespace: str, context: str | None, as_json:
         from fairlead.control.cluster_runs import find
 
     with connected(namespace, context) as cluster:
-        _follow(cluster, find(cluster, name), as_json=as_json)
+        _follow(cluster, find(cluster, name), as_json=as_json, lines_as_json=as_json)
 
 
-def _follow(cluster: Cluster, study: StudyOnCluster, *, as_json: bool) -> None:
+def _follow(
+    cluster: Cluster, study: StudyOnCluster, *, as_json: bool, lines_as_json: bool = False
+) -> None:
     from fairlead.cli.progress import watching
     from fairlead.control.cluster_runs import follow
 
-    with counted(keeps=True) as stop, watching(quiet=False) as watch:
+    with counted(keeps=True) as stop, watching(quiet=False, as_json=lines_as_json) as watch:
         ended = follow(cluster, study, watch, stop)
     if as_json:
         print_json(dict(ended.status))

@@ -47,7 +47,6 @@ from fairlead.study.stages import Stages
 from fairlead.study.stop import StopRequest
 from fairlead.study.workers import StudyWorkers
 from fairlead.training.driver import require_engine
-from fairlead.worker.check import check_in_child
 from fairlead.worker.forkserver import VARIABLE
 
 _LOOK = 0.2
@@ -219,14 +218,11 @@ def _check(
         require_engine(train)
     if known and all(name in NAMES for name in plan.families):
         return ()
-    if request.forkserver is None:
-        return check_apart(plan, settings, known=known)
-    if not known:
+    if request.forkserver is not None and not known:
         wanted = plans.most_slots(plan.spec) if request.workers is None else request.workers
         idle = usable_cores() - 1  # one is busy with the fork server's imports
         runner.start_ahead(settings.ledger_url, settings.artifacts_url, min(wanted, idle))
-    asked = plan.to_check if known else plan.to_try_out
-    return check_in_child(asked, settings, request.forkserver)
+    return check_apart(plan, settings, known=known, forkserver=request.forkserver)
 
 
 def local_runner(

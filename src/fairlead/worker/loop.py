@@ -441,37 +441,40 @@ class Worker:
     def _put_down(self, claim: Claim, line: str) -> None:
         """Say it here and in the study's history, for who watches. Raises Lost."""
         self.note(f"{_of(claim)}: {line}")
-        try:
-            self.ledger.fits.note(claim, line)
-        except Lost:
-            raise
-        except Exception as error:  # noqa: BLE001 - no remark is worth a fit
-            self._say_once(f"telling of a fit: {described(error)}; going on")
+        self._tried("telling of a fit", partial(self.ledger.fits.note, claim, line))
 
     def _report_fit(self, claim: Claim, attempt: Attempt) -> Attempt:
         """The attempt, once it was tried to report what its child told. Raises Lost."""
         assert attempt.told is not None
-        tried = replace(attempt, reported=time.monotonic())
-        try:
-            self.ledger.fits.report(claim, attempt.told.progress)
-        except Lost:
-            raise
-        except Exception as error:  # noqa: BLE001 - no report is worth a fit: it is tried again
-            self._say_once(f"reporting a fit: {described(error)}; trying again")
-            return tried
-        return replace(tried, told=None)
+        report = partial(self.ledger.fits.report, claim, attempt.told.progress)
+        reported = self._tried("reporting a fit", report)
+        told = None if reported else attempt.told
+        return replace(attempt, reported=time.monotonic(), told=told)
 
     def _report_last(self, claim: Claim, attempt: Attempt) -> None:
         """Report what is left before the attempt ends: another goes on from its checkpoint."""
         if attempt.told is None:
             return
         report = partial(self.ledger.fits.report, claim, attempt.told.progress)
+        self._tried(
+            "reporting a fit", partial(self._patiently, report), passed=(Lost, *STORE_IS_AWAY)
+        )
+
+    def _tried(
+        self,
+        what: str,
+        tell: Callable[[], object],
+        passed: tuple[type[Exception], ...] = (Lost,),
+    ) -> bool:
+        """Whether the ledger was told. What is passed on is raised; no report is worth a fit."""
         try:
-            self._patiently(report)
-        except (Lost, *STORE_IS_AWAY):
+            tell()
+        except passed:
             raise
-        except Exception as error:  # noqa: BLE001 - nor is it worth the result of one
-            self._say_once(f"reporting a fit: {described(error)}; going on")
+        except Exception as error:  # noqa: BLE001 - the fit is right whoever was told of it
+            self._say_once(f"{what}: {described(error)}; going on")
+            return False
+        return True
 
     def _observe(self, child: Child, limits: Limits) -> Observation:
         self.stop.drain()

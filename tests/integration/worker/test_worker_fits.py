@@ -171,7 +171,7 @@ def test_a_ledger_that_is_away_for_reports_delays_them_and_ends_no_fit(
     monkeypatch.setattr(decide, "REPORT_EVERY", 0.01)
     shop.ledger.fits, shop.worker.note = Away(shop.ledger._database), noted.append
     work_on_one_task(shop)
-    assert noted == ["reporting a fit: no ledger for a report; trying again"]
+    assert noted == ["reporting a fit: no ledger for a report; going on"]
     assert shop.ledger.studies.counts(shop.study.id).done == 1
     reports = shop.ledger.fits.reports(shop.study.id)
     assert reports[-1].progress.step == STEPS - 1
