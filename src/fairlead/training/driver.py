@@ -14,11 +14,13 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fairlead.engines.engine import GANGS, Engine, GangRequest
 from fairlead.engines.gang import EngineGang
+from fairlead.families.family import PartedRows
 from fairlead.gang.hub import Hub
 from fairlead.gang.work import FitJob, Gang
 from fairlead.spec.document import Train
@@ -26,6 +28,7 @@ from fairlead.spec.document import Train
 if TYPE_CHECKING:
     from fairlead.engines.spark import SparkEngine
     from fairlead.families.family import Fitted
+    from fairlead.training.prepare import Preparation
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,8 +105,15 @@ class GangDriver:
                     self._stack = stack.pop_all()
             return self._ranks.open(job)
 
-    def on_spark(self, fit: Callable[[Any], Fitted]) -> Fitted:
+    def on_spark(
+        self, job: FitJob, preparation: Preparation, fit: Callable[[PartedRows], Fitted]
+    ) -> Fitted:
         """What a library of Spark's fits, on as many executors as there are ranks.
+
+        Args:
+            job: The fit, whose rows the executors read.
+            preparation: Of these rows.
+            fit: Fits them.
 
         Raises:
             Failed: The fit failed.
@@ -117,7 +127,13 @@ class GangDriver:
                 with ExitStack() as stack:
                     self._ranks = ranks = _start_spark(self._setting, stack, elastic=False)
                     self._stack = stack.pop_all()
-        return ranks.engine.fit(ranks.handle, fit)
+        from fairlead.engines.spark_parts import encoded
+        from fairlead.training.spark_executor import read_rows
+
+        read = partial(read_rows, encoded(job), preparation)
+        return ranks.engine.fit(
+            ranks.handle, lambda session: fit(PartedRows(session=session, read=read))
+        )
 
     def rest(self) -> None:
         """No fit goes on: end the gang where none comes within a while."""

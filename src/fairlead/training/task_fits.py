@@ -11,11 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, TypeAlias
 
 from fairlead.artifacts import Artifacts
-from fairlead.engines.spark_parts import encoded
 from fairlead.errors import Corrupt
 from fairlead.families.family import (
     Array,
@@ -43,8 +41,8 @@ CHECKPOINT = 30.0
 """Seconds between two checkpoints, where the spec has no `train`."""
 
 OpenGang: TypeAlias = Callable[[FitJob], Gang]
-FitOnSpark: TypeAlias = Callable[[Callable[[Any], Fitted]], Fitted]
-"""Gives a fit a session of Spark, and its model back."""
+FitOnSpark: TypeAlias = Callable[[FitJob, Preparation, Callable[[PartedRows], Fitted]], Fitted]
+"""Gives a fit its rows as executors of Spark have them, prepared so, and its model back."""
 
 
 def _untold(_: FitProgress) -> None:
@@ -244,11 +242,7 @@ class TaskFits:
 
         if spark is None:
             return fit(None)
-        from fairlead.training.spark_executor import read_rows
-
-        job = encoded(self._job(params, rows.fold))
-        read = partial(read_rows, job, rows.preparation)
-        return spark(lambda session: fit(PartedRows(session=session, read=read)))
+        return spark(self._job(params, rows.fold), rows.preparation, fit)
 
     def _gang(self, network: Network, params: Params, fold: int | None) -> Gang:
         if self._setting.gang is None:
