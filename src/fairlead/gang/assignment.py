@@ -140,5 +140,10 @@ def lost(step: Assignment, rank: int) -> Assignment:
     return replace(_put_down(step, rank), lost=(*step.lost, *gone))
 
 
+def begun_anew(step: Assignment) -> Assignment:
+    """Each part is to be computed again: its rank would wait for those that have answered."""
+    return replace(step, answered=frozenset())
+
+
 def _put_down(step: Assignment, rank: int) -> Assignment:
     return replace(step, held=tuple(held for held in step.held if held.rank != rank))

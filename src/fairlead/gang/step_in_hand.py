@@ -109,8 +109,11 @@ class StepInHand:
             self.fail(Failed(fault.reason))
 
     def lose(self, number: int, rank: int) -> None:
-        """Take back the part of a rank that is gone."""
+        """Take back the part of a rank that is gone; of a round of all ranks, what each gave."""
         self._assignment = assignment.lost(self._assignment, rank)
+        if self.work.kind == "collective_steps" and not self.is_over:
+            self._assignment = assignment.begun_anew(self._assignment)
+            self._answers.clear()
         if self._assignment.lost.count(number) >= MOST_LOST:
             self.fail(
                 Failed(

@@ -45,3 +45,17 @@ def test_the_faults_of_others_that_had_the_part_too_come_too_late() -> None:
         one.take_fault(0, rank, FAULT)
     one.take_fault(0, 9, Raised(job=1, reason="nan", code=Diverged.default_code))
     assert [vector.tolist() for vector in one.result()] == [[1.0, 1.0, 1.0]]
+
+
+def test_a_round_that_a_rank_is_lost_from_is_taken_anew_by_all_though_others_had_answered() -> None:
+    state = np.zeros(2, np.float32)
+    one = StepInHand(Work(kind="collective_steps", step=0, parts=2, state=state), job=1)
+    for rank in (0, 1):
+        one.next_part(rank, now=0.0, quiet=(), late=0.5)
+    one.take(0, 0, ANSWER)
+    one.lose(1, 1)
+    assert [one.next_part(rank, now=1.0, quiet=(), late=0.5) for rank in (0, 1)] == [0, 1]
+    for rank in (0, 1):
+        assert not one.is_over
+        assert one.take(rank, rank, ANSWER)
+    assert len(one.result()) == 2
