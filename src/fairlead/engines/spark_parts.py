@@ -15,7 +15,14 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from fairlead.errors import Diverged, Failed, FairleadError, Transient, Unreachable, described
-from fairlead.gang.work import Computation, FitJob, OpenComputation, Work, WorkKind
+from fairlead.gang.work import (
+    Computation,
+    FitJob,
+    OpenComputation,
+    Work,
+    WorkKind,
+    answer_of,
+)
 
 FaultKind: TypeAlias = Literal["diverged", "failed", "unreachable"]
 PartAnswer: TypeAlias = tuple[int, FaultKind | None, bytes]
@@ -52,8 +59,8 @@ class PartTask:
 
         state = np.frombuffer(self.state.value, np.float32)
         work = Work(kind=self.kind, step=self.step, parts=self.parts, state=state)
-        answer = _opened(self.open_computation, self.job).part(work, number)
-        return bytes(np.ascontiguousarray(answer, np.float32).data)
+        answer = answer_of(_opened(self.open_computation, self.job), work, number)
+        return bytes(np.ascontiguousarray(answer).data)
 
 
 @lru_cache(maxsize=1)  # the fit in hand: another one's rows and model are let go

@@ -147,6 +147,7 @@ class KerasNetwork:
         schedule, stopping = self.training.schedule, self.training.stopping
         if self._step >= schedule.steps or (stopping and stopping.over):
             return None
+        self._state.flags.writeable = False  # as every process has it
         return Work(kind=_kind(schedule), step=self._step, parts=schedule.parts, state=self._state)
 
     def part(self, work: Work, number: int) -> Vector:

@@ -30,7 +30,7 @@ from fairlead.errors import (
     described,
 )
 from fairlead.gang import messages, wire
-from fairlead.gang.work import Computation, FitJob, OpenComputation, Work
+from fairlead.gang.work import Computation, FitJob, OpenComputation, Work, answer_of
 
 if TYPE_CHECKING:
     from fairlead.gang.messages import FromRank, ToRank
@@ -165,7 +165,7 @@ class _Session:
             raise ConnectionError("it was asked for a part before it had a step")
         place = messages.Raised(job=self._job, reason="", step=work.step, number=number)
         with self._telling(place):
-            vector = computation.part(work, number)
+            vector = answer_of(computation, work, number)
             answer = messages.Answer(job=self._job, step=work.step, number=number)
             self._link.send(answer, vector)
 

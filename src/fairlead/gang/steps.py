@@ -7,10 +7,11 @@ parts, so a model has the same bits whether one process computed all of them or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from fairlead.errors import Failed
 from fairlead.gang.network import Network, StepResult
-from fairlead.gang.work import Computation, Gang, Vector, Work
+from fairlead.gang.work import Computation, Gang, Vector, Work, answer_of, refuse_other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class Alone:
 
     def compute(self, work: Work) -> Sequence[Vector]:
         """The answers to all parts, in the order of their numbers."""
-        return [self.computation.part(work, number) for number in range(work.parts)]
+        work = _unwritable(work)
+        return [answer_of(self.computation, work, number) for number in range(work.parts)]
 
     def alive(self) -> int:
         """This process."""
@@ -39,10 +41,20 @@ def steps(network: Network, gang: Gang) -> Iterator[StepResult]:
 
     Raises:
         Diverged: The loss is no finite number any more.
-        Failed: The parts of a step cannot be computed.
+        Failed: The parts of a step cannot be computed, or are not what they must be.
     """
     while (work := network.next()) is not None:
+        refuse_other(work.state, f"step {work.step}: the state")
         yield network.advance(work, total(gang.compute(work)))
+
+
+def _unwritable(work: Work) -> Work:
+    """The step with a state that no part can change for the others, as that of a rank is."""
+    if not work.state.flags.writeable:
+        return work
+    state = work.state.view()
+    state.flags.writeable = False
+    return replace(work, state=state)
 
 
 def take_steps(network: Network, gang: Gang, listen: Callable[[StepResult], None]) -> None:
@@ -52,7 +64,17 @@ def take_steps(network: Network, gang: Gang, listen: Callable[[StepResult], None
 
 
 def total(answers: Sequence[Vector]) -> Vector:
-    """The sum of the answers, float32 [m], added in their order."""
+    """The sum of the answers, float32 [m], added in their order.
+
+    Raises:
+        Failed: They have not as many numbers each.
+    """
+    lengths = sorted({len(answer) for answer in answers})
+    if len(lengths) > 1:
+        raise Failed(
+            f"parts of one step were answered with {lengths} numbers, and each must have as many: "
+            "where ranks computed them, all need the same versions of Fairlead and its libraries"
+        )
     summed = answers[0].copy()
     for answer in answers[1:]:
         summed += answer

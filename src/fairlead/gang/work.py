@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from fairlead.errors import Failed
 from fairlead.records import Digest, Trial
 
 if TYPE_CHECKING:
@@ -67,6 +68,35 @@ class Computation(Protocol):
     def part(self, work: Work, number: int) -> Vector:
         """The answer to one part, float32 [m]: the same bits wherever it is computed."""
         ...
+
+
+def answer_of(computation: Computation, work: Work, number: int) -> Vector:
+    """The answer to one part, as every process that computes it must have it.
+
+    Raises:
+        Failed: It is no vector of float32: between processes it would become one, and in a single
+            process it would not, so that the bits of a model depended on who computed it.
+    """
+    answer = computation.part(work, number)
+    refuse_other(answer, f"step {work.step}, part {number}: the answer")
+    return answer
+
+
+def refuse_other(vector: object, what: str) -> None:
+    """Refuse what is no vector of float32.
+
+    Args:
+        vector: What a network gave.
+        what: It is, for the message.
+
+    Raises:
+        Failed: Says what it is instead.
+    """
+    kind, shape = getattr(vector, "dtype", None), getattr(vector, "shape", ())
+    if kind == "float32" and len(shape) == 1:
+        return
+    found = type(vector).__name__ if kind is None else f"{kind} {list(shape)}"
+    raise Failed(f"{what} must be an array of float32 with one axis, not {found}")
 
 
 class Gang(Protocol):
