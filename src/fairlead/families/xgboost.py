@@ -176,9 +176,14 @@ class XGBoost(Scikit):
         return _class(task)(**params, n_jobs=threads, random_state=seed, verbosity=0)
 
     def unparted(self, params: Params, train: Train) -> str | None:
-        """In mode exact, what depends on which process has which rows."""
+        """Another number for a missing one; in mode exact, what depends on who has which rows."""
         if train.mode == "averaging":
             return "trees have no mean: use mode exact or allreduce"
+        missing = params.get("missing")
+        if isinstance(missing, (int, float)) and not math.isnan(missing):
+            return (
+                f"missing {missing!r}, a number to them: leave it out, and write none in the data"
+            )
         from fairlead.families.xgboost_spark import row_dependence
 
         return row_dependence(params) if train.mode == "exact" else None
@@ -197,7 +202,7 @@ class XGBoost(Scikit):
         """The booster that executors of Spark fit together, or this process as they would."""
         from fairlead.families import xgboost_spark as parted
 
-        if why := self.unparted(estimator.get_xgb_params(), train):
+        if why := self.unparted(estimator.get_params(), train):
             raise Failed(f"{self.name}: processes cannot share a fit with {why}")
         seen = () if classes is None else seen_in(y)
         model = _class("regression" if classes is None else "classification")(

@@ -43,6 +43,8 @@ _OF_LEAVES = ("reg:absoluteerror", "reg:quantileerror")
 """Objectives whose leaves each process finds by its own rows, before they are averaged."""
 _OF_ORDER = ("survival:cox",)
 """Objectives whose gradients follow from the order of all targets."""
+_OF_COLUMNS = {"monotone_constraints", "interaction_constraints"}
+"""Parameters that speak of columns by their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +151,8 @@ def base_score(fit: BoosterFit) -> str:
 
     zeros, few = np.zeros((len(fit.y), 1), np.float32), {"max_depth": 1, "max_bin": 2}
     nothing = xgboost.QuantileDMatrix(zeros, label=fit.y, max_bin=2)
-    booster = xgboost.train({**fit.params, **few}, nothing, 1)
+    given = {name: value for name, value in fit.params.items() if name not in _OF_COLUMNS}
+    booster = xgboost.train({**given, **few}, nothing, 1)
     return str(json.loads(booster.save_config())["learner"]["learner_model_param"]["base_score"])
 
 

@@ -169,5 +169,26 @@ def test_what_depends_on_who_has_which_rows_is_refused(params: Params, said: str
         fitted("regression", None, *rows(None), params)
 
 
+@pytest.mark.parametrize("mode", ["exact", "allreduce"])
+def test_a_number_that_stands_for_a_missing_one_is_refused(mode: str) -> None:
+    """XGBoost on Spark is told of it elsewhere: trees would split at it, and predict without."""
+    train, x, y = Train.model_validate({"mode": mode}), *rows(None)
+    assert XGBOOST.unparted({"missing": np.nan}, train) is None
+    assert "missing -999" in (XGBOOST.unparted({"missing": -999}, train) or "")
+    estimator = XGBOOST.build({"missing": -999.0}, "regression", seed=3, threads=1)
+    with pytest.raises(Failed, match=r"missing -999\.0"):
+        XGBOOST.fit_parted(estimator, x, y, classes=None, train=train, rows=None, kept={})
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"monotone_constraints": "(1,1,0,0,-1)"}, {"interaction_constraints": "[[0, 1], [2, 3]]"}],
+)
+def test_constraints_on_columns_are_those_of_one_process(params: Params) -> None:
+    x, y = rows(None, levels=120)
+    shared, alone = fitted("regression", None, x, y, params)
+    assert XGBOOST.predict(shared, x).tobytes() == XGBOOST.predict(alone, x).tobytes()
+
+
 def test_trees_have_no_mean() -> None:
     assert XGBOOST.unparted({}, Train.model_validate({"mode": "averaging"})) is not None
