@@ -262,7 +262,7 @@ class Keras:
         return unfitted
 
     def dry_run(self, params: Params, task: Task, asked: DryRun) -> None:
-        """Build the user's network, save it, export it and take a step.
+        """Build the user's network twice, save it, export it and take a step.
 
         Of networks of its own nothing is left to try: values that do not go together cost their
         trials alone.
@@ -276,7 +276,11 @@ class Keras:
         estimator = Unfitted(params=params, defaults=self._defaults, task=task, seed=0, threads=1)
         shape = self._shape_of(asked.width)
         libraries = runtime(estimator.threads)
-        model = self._model(estimator, shape, outputs=asked.outputs, seconds=asked.seconds)
+        first, model = (
+            self._model(estimator, shape, outputs=asked.outputs, seconds=asked.seconds)
+            for _ in range(2)
+        )
+        keras_builder.refuse_drawn(self.user, first, model)
         loss, logits = keras_builder.loss_of(model, task, libraries)
         signature = NetworkSignature(shape=shape, outputs=asked.outputs, task=task)
         compiled = Compiled(model=model, loss=loss, logits=logits, signature=signature)

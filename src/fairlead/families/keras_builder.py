@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import InvalidSpec, described
@@ -41,6 +42,8 @@ _LOSSES: Mapping[Task, Mapping[str, str]] = {
 """Losses whose outputs are predictions, by class and by function."""
 _MEANS = {"sum_over_batch_size", "mean", "mean_with_sample_weight"}
 """Reductions of a loss that are the mean of rows where none has a weight."""
+_GIVEN: MutableMapping[int, Any] = weakref.WeakValueDictionary()
+"""The weights of models that functions gave in this process, by their ids."""
 
 
 def build(
@@ -74,7 +77,30 @@ def build(
         fault = next(_faults(model, signature, runtime), None)
     if fault:
         raise InvalidSpec(f"{_place(user)}model {user.name!r} {fault}")
+    _GIVEN.update({id(one): one for one in model.trainable_variables})
     return model
+
+
+def refuse_drawn(user: Reference, one: Any, other: Any) -> None:
+    """Refuse a function whose models, made with the same seed, begin with other weights.
+
+    Args:
+        user: The function.
+        one: A model that it gave.
+        other: Another.
+
+    Raises:
+        InvalidSpec: They do: a study would have other bits each time.
+    """
+    import numpy as np
+
+    weights, others = ([v.numpy() for v in model.trainable_variables] for model in (one, other))
+    if len(weights) != len(others) or not all(map(np.array_equal, weights, others)):
+        raise InvalidSpec(
+            f"{_place(user)}model {user.name!r} begins with other weights each time, though its "
+            "seed is the same: let it draw from the generators of Keras, random or numpy.random "
+            "alone, which are seeded before it is called"
+        )
 
 
 @contextlib.contextmanager
@@ -200,8 +226,15 @@ def _compiled(model: Any, signature: NetworkSignature, runtime: Runtime) -> Iter
         yield "gives a model that is not compiled: call model.compile(optimizer=..., loss=...)"
     if model.optimizer.use_ema or hasattr(model.optimizer, "inner_optimizer"):
         yield "has an optimizer that wraps or averages weights: use a plain one"
+    if model.optimizer.loss_scale_factor is not None:
+        yield "has an optimizer with loss_scale_factor, and losses are not scaled: leave it out"
     if int(model.optimizer.iterations.numpy()):
         yield "gives a model that was trained before: let it make a new one each time"
+    if any(_GIVEN.get(id(one)) is one for one in model.trainable_variables):
+        yield (
+            "gives layers that it gave before, which have learned from rows of other fits: let it "
+            "make new ones each time"
+        )
     yield from _unheeded(model, runtime)
     try:
         _, logits = loss_of(model, signature.task, runtime)

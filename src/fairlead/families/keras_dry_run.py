@@ -18,7 +18,7 @@ from fairlead.families.keras_model import Scaling, Trained, exported, restored, 
 from fairlead.families.keras_network import Examples, KerasNetwork, Training
 from fairlead.families.keras_schedule import Schedule
 from fairlead.families.onnx_graph import FEATURES
-from fairlead.gang.steps import Alone, steps
+from fairlead.gang.steps import Alone, take_steps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,9 +84,12 @@ def try_out(compiled: Compiled, runtime: Runtime, refusing: Refusing, *, export:
         with refusing("has no ONNX form, which promote: {when: never} does without"):
             exported_ = _of_onnx(fitted, rows, compiled.width)
             _refuse_apart(predicted, exported_, "is exported")
-    with refusing("cannot be trained"), suppress(Diverged):  # by these rows
-        for _ in _steps(compiled, runtime, rows):
-            pass
+    with refusing("cannot be trained"):
+        network = _network(compiled, runtime, rows)
+        with suppress(Diverged):  # by these rows
+            take_steps(network, Alone(computation=network), lambda _: None)
+    with refusing("cannot go on from a checkpoint"):
+        network.restore(network.checkpoint())
 
 
 def _rows(compiled: Compiled) -> Floats:
@@ -134,7 +137,7 @@ def _refuse_apart(one: Floats, other: Floats, how: str) -> None:
         raise Unexportable(f"it predicts otherwise once it {how}, by {apart:.2g}")
 
 
-def _steps(compiled: Compiled, runtime: Runtime, rows: Floats) -> Any:
+def _network(compiled: Compiled, runtime: Runtime, rows: Floats) -> KerasNetwork:
     import numpy as np
 
     classes = compiled.classes is not None
@@ -150,5 +153,4 @@ def _steps(compiled: Compiled, runtime: Runtime, rows: Floats) -> Any:
         schedule=Schedule(rows=_ROWS, batch=_ROWS, epochs=1, seed=0, parts=1),
         classes=classes,
     )
-    network = KerasNetwork(training)
-    return steps(network, Alone(computation=network))
+    return KerasNetwork(training)

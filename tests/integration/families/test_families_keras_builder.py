@@ -113,6 +113,48 @@ def test_a_model_that_was_trained_before_is_refused(tmp_path: Path) -> None:
         fit(found, {"units": 4, "epochs": 1})
 
 
+ANEW = f"""{HEAD}import numpy as np
+
+
+def build(signature):
+    drawn = %s
+    kernel = keras.initializers.Constant(drawn)
+    layer = L.Dense(signature.outputs, kernel_initializer=kernel)
+    model = keras.Sequential([keras.Input(signature.shape), layer])
+{COMPILED}
+"""
+KEPT = f"""{HEAD}
+HIDDEN = L.Dense(8, activation="relu", name="hidden")
+
+
+def build(signature):
+    model = keras.Sequential([keras.Input(signature.shape), HIDDEN, L.Dense(10)])
+{COMPILED}
+"""
+
+
+def test_layers_that_earlier_fits_have_trained_are_refused_before_there_is_one(
+    tmp_path: Path,
+) -> None:
+    found = family(tmp_path, KEPT)
+    fit(found, {"epochs": 1})
+    match = r"^\./mine\.py:8: model .* gives layers that it gave before, .*rows of other fits"
+    for again in (
+        lambda: fit(found, {"epochs": 1}),
+        lambda: family(tmp_path, f"{KEPT}\n").dry_run({}, "classification", DRY_RUN),
+    ):
+        with pytest.raises(InvalidSpec, match=match):
+            again()
+
+
+def test_first_weights_that_follow_from_no_seed_are_refused(tmp_path: Path) -> None:
+    seeded = family(tmp_path, ANEW % "float(np.random.rand())")
+    seeded.dry_run({}, "classification", DRY_RUN)
+    drawn = family(tmp_path, ANEW % "float(np.random.default_rng().random())")
+    with pytest.raises(InvalidSpec, match=r"^\./mine\.py:7: model .* begins with other weights"):
+        drawn.dry_run({}, "classification", DRY_RUN)
+
+
 def test_amounts_are_predicted_in_their_own_unit(tmp_path: Path) -> None:
     found = family(tmp_path, AMOUNTS)
     found.dry_run({}, "regression", replace(DRY_RUN, outputs=1))
@@ -250,6 +292,10 @@ def test_a_worker_needs_no_file(tmp_path: Path) -> None:
         (
             PLAIN + COMPILED.replace('"adam"', "keras.optimizers.Adam(use_ema=True)"),
             "has an optimizer that wraps or averages weights",
+        ),
+        (
+            PLAIN + COMPILED.replace('"adam"', "keras.optimizers.Adam(loss_scale_factor=8.0)"),
+            "has an optimizer with loss_scale_factor",
         ),
     ],
 )
