@@ -47,8 +47,9 @@ class ParquetFolder:
 
     def first(self, memory: int) -> Frame:
         """Some of the first rows, with all columns; none where there are none."""
-        frames = self.frames(spread(self.schema.empty_table()).column_names, memory=memory)
-        return next(frames, None) or layouts.of_arrow(self.schema.empty_table())
+        empty = _without_rows(self.schema)
+        frames = self.frames(spread(empty).column_names, memory=memory)
+        return next(frames, None) or layouts.of_arrow(empty)
 
     def frames(self, names: Sequence[str], *, memory: int) -> Iterator[Frame]:
         """All rows in parts, in order.
@@ -137,10 +138,21 @@ def folder_of(path: Path) -> ParquetFolder:
     """
     paths = _files(path)
     files, schemas = zip(*map(_footer, paths), strict=True)
-    layouts.of_arrow(schemas[0].empty_table())  # its names tell its columns apart
+    layouts.of_arrow(_without_rows(schemas[0]))  # its names tell its columns apart
     for at, schema in enumerate(schemas[1:], start=1):
         _check_alike(schemas[0], schema, paths[0].name, paths[at].name)
     return ParquetFolder(files=files, schema=schemas[0])
+
+
+def _without_rows(schema: pa.Schema) -> pa.Table:
+    """A table without rows; Arrow makes none that has tensors (`Schema.empty_table`)."""
+    return pa.table([_nothing(kind) for kind in schema.types], schema=schema)
+
+
+def _nothing(kind: pa.DataType) -> pa.Array:
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(kind, _nothing(kind.storage_type))
+    return pa.array([], kind)
 
 
 def _files(path: Path) -> Sequence[Path]:

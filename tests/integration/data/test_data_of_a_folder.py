@@ -28,6 +28,7 @@ from fairlead.spec.document import Data, Holdout
 
 ENCODED = {"city": "onehot", "day": "date", "floor": "onehot"}
 
+PLACES = ("0_0", "0_1", "1_0", "1_1")
 TASKS: list[dict[str, Any]] = [
     {},
     {"target": "grade", "drop": ("price",)},
@@ -339,3 +340,16 @@ def test_only_wanted_columns_are_read(tmp_path: Path) -> None:
         content[start : start + about.total_compressed_size] = b"\xff" * about.total_compressed_size
         path.write_bytes(content)
     assert len(table(parts, tmp_path, encode=ENCODED, impute="mean").features) == 40
+
+
+def test_tensors_of_arrow_are_the_arrays_that_they_are_in_one_file(tmp_path: Path) -> None:
+    pixels = np.arange(80, dtype=np.float32).reshape(20, 2, 2)
+    images = pa.FixedShapeTensorArray.from_numpy_ndarray(pixels)
+    rows = pa.table({"view": images, "price": np.arange(20.0)})
+    pq.write_table(rows, tmp_path / "one.parquet", row_group_size=4)
+    one, parts = (
+        table(source, tmp_path, drop=())
+        for source in (tmp_path / "one.parquet", parted(rows, tmp_path / "many", [7]))
+    )
+    assert one.fingerprint == parts.fingerprint
+    assert [column.name for column in parts.columns] == [f"view_{at}" for at in PLACES]
