@@ -30,6 +30,8 @@ UNDECIDED = {"serve"}
 ITS_MACHINE = {"token", "ledger", "gc", "server"}
 MAY_FAIL = {"test-endpoint"}
 """There is no endpoint."""
+IN_SHORT = {"viewer", "submitter"}
+"""Roles that are tried each time; the others, each of 40 commands, with what takes long."""
 
 
 def table() -> Mapping[str, frozenset[str]]:
@@ -91,7 +93,10 @@ def test_the_table_has_every_command() -> None:
     assert set.union(*map(set, table().values())) == set(MAY)
 
 
-@pytest.mark.parametrize("role", MAY)
+@pytest.mark.parametrize(
+    "role",
+    [pytest.param(role, marks=() if role in IN_SHORT else pytest.mark.long) for role in MAY],
+)
 def test_a_role_may_give_the_commands_of_the_table_and_no_others(
     home: Home, served: Served, tmp_path: Path, role: str
 ) -> None:

@@ -115,7 +115,7 @@ def test_the_home_of_another_user(folder: Path, prefix: list[str], words: str) -
 @pytest.mark.parametrize(
     "words", ["run theirs.yaml --fresh", "report theirs", "predict theirs rows.csv"]
 )
-@pytest.mark.parametrize("mode", [0o000, 0o444])
+@pytest.mark.parametrize("mode", [0o000, pytest.param(0o444, marks=pytest.mark.long)])
 def test_a_part_of_the_home_that_cannot_be_used(
     folder: Path, prefix: list[str], part: str, words: str, mode: int
 ) -> None:

@@ -175,10 +175,10 @@ sys.exit(main())
     ("method", "calls"),
     [
         ("create_experiment", 1),
-        ("create_run", 1),
+        pytest.param("create_run", 1, marks=pytest.mark.long),
         ("create_run", 4),
-        ("log_batch", 4),
-        ("set_terminated", 4),
+        pytest.param("log_batch", 4, marks=pytest.mark.long),
+        pytest.param("set_terminated", 4, marks=pytest.mark.long),
     ],
 )
 def test_what_a_killed_export_left_is_completed(prices: Home, method: str, calls: int) -> None:

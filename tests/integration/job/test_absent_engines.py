@@ -42,7 +42,11 @@ def test_allreduce_on_spark_is_refused_in_a_line_before_anything_starts(
     ("engine", "reason"),
     [
         ("spark", "train.engine: spark needs "),
-        ("tfjob", "train.engine: tfjob starts pods that call this process, which is in no pod"),
+        pytest.param(
+            "tfjob",
+            "train.engine: tfjob starts pods that call this process, which is in no pod",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_run_with_an_absent_engine_leaves_no_study(

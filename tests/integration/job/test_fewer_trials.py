@@ -45,7 +45,9 @@ def size(place: Place) -> tuple[int, str, int]:
         return study.size, study.state, ledger.studies.counts(study.id).done
 
 
-@pytest.mark.parametrize("spec", [TPE, GRID], ids=["tpe", "grid"])
+@pytest.mark.parametrize(
+    "spec", [pytest.param(TPE, id="tpe"), pytest.param(GRID, id="grid", marks=pytest.mark.long)]
+)
 def test_fewer_trials_than_a_finished_study_has_show_the_study_of_these(
     tmp_path: Path, spec: str
 ) -> None:

@@ -136,7 +136,7 @@ def logs(place: Place) -> str:
     return "".join(path.read_text() for path in Path(place.home / "logs").glob("*.log"))
 
 
-@pytest.mark.parametrize("damage", ["cut", "other"])
+@pytest.mark.parametrize("damage", [pytest.param("cut", marks=pytest.mark.long), "other"])
 def test_a_damaged_checkpoint_is_said_and_the_fit_starts_anew(
     place: Place, undisturbed: Told, damage: str
 ) -> None:

@@ -70,7 +70,12 @@ def test_a_network_of_ones_own_is_searched_exported_and_registered(place: Place)
     ("how", "limits", "reason"),
     [
         ("raise", "", "./network.py:9: model './network.py:build' cannot be built with"),
-        ("text", "", "./network.py:7: model './network.py:build' gives \"a model\""),
+        pytest.param(
+            "text",
+            "",
+            "./network.py:7: model './network.py:build' gives \"a model\"",
+            marks=pytest.mark.long,
+        ),
         ("nan", "", ": the loss is "),
         ("hang", "task_time: 20s", "over its time limit of 20 s"),
     ],

@@ -94,7 +94,7 @@ def finished(place: Place) -> dict[str, Any]:
     return outcome
 
 
-@pytest.mark.parametrize("victim", ["worker", "child"])
+@pytest.mark.parametrize("victim", ["worker", pytest.param("child", marks=pytest.mark.long)])
 def test_six_kills_of_workers_or_children_change_nothing(
     slow: Place, undisturbed: list[tuple[Any, ...]], victim: str
 ) -> None:

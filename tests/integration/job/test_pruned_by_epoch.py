@@ -76,8 +76,15 @@ def test_some_trials_stop_within_their_first_fold(
     assert all(t[4][-1] == t[3][0] for t in whole), "the last score is the fold's"
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("count", "ranks"), [(3, 1), (1, 2)])
+@pytest.mark.parametrize(
+    ("method", "count", "ranks"),
+    [
+        ("tpe", 3, 1),
+        ("random", 1, 2),
+        pytest.param("random", 3, 1, marks=pytest.mark.long),
+        pytest.param("tpe", 1, 2, marks=pytest.mark.long),
+    ],
+)
 def test_the_same_trials_stop_at_the_same_epochs_whoever_computes_them(
     place: Place, undisturbed: Callable[[str], Told], method: str, count: int, ranks: int
 ) -> None:

@@ -36,7 +36,9 @@ def rows() -> str:
     return "\n".join(["a,b,c,y", *lines])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_a_stop_while_judging_is_heeded_at_once_and_the_same_command_judges(
     place: Place, number: signal.Signals
 ) -> None:

@@ -42,7 +42,7 @@ def perfect(clients: Load) -> bool:
     return bool(clients.total) and not clients.failed and not clients.broken
 
 
-@pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.parametrize("hours", [-1, pytest.param(1, marks=pytest.mark.long)])
 def test_a_canary_ends_as_it_should_over_a_step_of_the_clock(
     home: Home, tmp_path: Path, hours: int
 ) -> None:
@@ -64,7 +64,7 @@ def test_a_canary_ends_as_it_should_over_a_step_of_the_clock(
     assert (changed[-1] - changed[0]) / 3600 == pytest.approx(hours, abs=0.1)
 
 
-@pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.parametrize("hours", [pytest.param(-1, marks=pytest.mark.long), 1])
 def test_another_server_takes_over_from_a_dead_one_over_a_step_of_the_clock(
     home: Home, tmp_path: Path, hours: int
 ) -> None:

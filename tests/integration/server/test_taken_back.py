@@ -242,7 +242,10 @@ def holed(home: Home) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("args", "state"),
-    [(("undo", "--why", "wrong"), "undone"), (("route", "--set", "v2=90,v1=10"), "superseded")],
+    [
+        (("undo", "--why", "wrong"), "undone"),
+        pytest.param(("route", "--set", "v2=90,v1=10"), "superseded", marks=pytest.mark.long),
+    ],
 )
 def test_a_canary_is_ended_for_good_while_one_server_lacks_what_it_goes_back_to(
     home: Home, args: tuple[str, ...], state: str

@@ -382,6 +382,7 @@ def _measured(program: str, tmp_path: Path, content: bytes, *arguments: str) -> 
     return ran.stdout.split()
 
 
+@pytest.mark.long
 def test_memory_is_flat_over_200_swaps(tmp_path: Path) -> None:
     content, allowed = exported("random_forest", trees=SEVEN_MEGABYTES), 8 << 20
     (grown,) = _measured(SWAPS, tmp_path, content, str(allowed))
