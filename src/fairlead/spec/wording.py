@@ -6,6 +6,7 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType, UnionType
 from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -151,4 +152,6 @@ def _section(path: KeyPath, document: type[BaseModel]) -> type[BaseModel]:
     for key in path:
         item = isinstance(key, int)
         section = get_args(section)[0] if item else section.model_fields[str(key)].annotation
+        if isinstance(section, UnionType):  # of a section and null
+            section = next(one for one in get_args(section) if one is not NoneType)
     return cast("type[BaseModel]", section)

@@ -278,6 +278,8 @@ def test_a_value_of_which_yaml_reads_nothing_is_to_be_quoted(file: Path, text: s
         ("search.trials=0", "search.trials must be at least 1, not 0"),
         ("serve.canary=[1]", "serve.canary must end with 100, not 1"),
         ("promote={when: {a: b}}", "promote.when must be 'better', "),
+        ("train.wrokers=2", "train.wrokers is not known; did you mean 'workers'?"),
+        ("train.resources.gpus=1", "train.resources.gpus is not known; known: cpu, memory"),
     ],
 )
 def test_a_wrong_override_is_told_from_a_wrong_file(file: Path, override: str, said: str) -> None:
