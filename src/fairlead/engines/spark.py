@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fairlead.engines.engine import GangRequest, RankStatus
-from fairlead.engines.spark_application import Executor, SparkApplication
+from fairlead.engines.on_cluster import require_pod
+from fairlead.engines.spark_application import Executor, SparkApplication, reach
 from fairlead.engines.spark_conf import configuration, default_master, kind_of
 from fairlead.engines.spark_jvm import ApplicationPlan
 from fairlead.engines.spark_parts import PartAnswer, PartTask, encoded, raised
@@ -149,6 +150,24 @@ class SparkEngine:
         if self._application is None or handle != self._key:
             raise Invalid(f"Spark has no gang {handle!r}: start it first")
         return self._application
+
+
+def require_master(master: str | None, gang: GangRequest) -> None:
+    """Refuse a master that has no executors for this gang, before Spark is started.
+
+    Args:
+        master: What runs them; a cluster of this machine if None.
+        gang: The executors.
+
+    Raises:
+        Invalid: It is none, its workers are too small, or no pod of this process is its driver.
+        Unreachable: It does not answer.
+    """
+    named = master or default_master(gang)
+    configuration(gang, named)
+    if kind_of(named) == "kubernetes":
+        require_pod("spark")
+    reach(named)
 
 
 def _of_pods(gang: GangRequest, folder: Path) -> Mapping[str, str]:

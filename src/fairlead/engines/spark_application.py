@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fairlead.engines.spark_conf import kind_of
 from fairlead.engines.spark_jvm import (
     ApplicationPlan,
     end_jvm,
@@ -78,7 +79,7 @@ class SparkApplication:
     def __init__(self, plan: ApplicationPlan) -> None:
         require_java(os.environ)
         refuse_second()
-        _reach(plan)
+        reach(plan.master)
         began = time.monotonic()
         self._plan = plan
         self._home = Path(tempfile.mkdtemp(prefix="fairlead-spark-"))
@@ -338,17 +339,17 @@ def _one_line(text: str) -> str:
     return " ".join(" ".join(kept[:2]).split())[:_SENTENCE]
 
 
-def _reach(plan: ApplicationPlan) -> None:
+def reach(master: str) -> None:
     """Refuse a master that does not answer: Spark would wait for it for minutes.
 
     Raises:
         Unreachable: None of its addresses answers.
     """
-    if plan.kind != "standalone":
+    if kind_of(master) != "standalone":
         return
-    addresses = plan.master.removeprefix("spark://").split(",")
+    addresses = master.removeprefix("spark://").split(",")
     if not any(_answers(address) for address in addresses):
-        raise Unreachable(f"Spark's master {plan.master!r} does not answer; is it running?")
+        raise Unreachable(f"Spark's master {master!r} does not answer; is it running?")
 
 
 def _answers(address: str) -> bool:

@@ -215,7 +215,7 @@ def _check(
     known, train = study is not None, plan.spec.train
     searches = request.fresh or study is None or study.state != "finished"
     if train is not None and train.is_shared and searches and request.workers != 0:
-        require_engine(train)
+        require_engine(train, plan.spec.search.threads)
     if known and all(name in NAMES for name in plan.families):
         return ()
     if request.forkserver is not None and not known:

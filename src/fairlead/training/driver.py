@@ -195,16 +195,24 @@ class _SparkRanks:
         return self.engine.gang(self.handle, job)
 
 
-def require_engine(train: Train) -> None:
+def require_engine(train: Train, threads: int) -> None:
     """Refuse an engine that cannot be started from this machine.
+
+    Args:
+        train: The spec's section.
+        threads: Of each fit.
 
     Raises:
         Invalid: Says what it needs.
+        Unreachable: It does not answer.
     """
     if train.engine == "spark":
+        from fairlead.engines.spark import require_master
         from fairlead.engines.spark_jvm import require_java
 
         require_java(os.environ)
+        setting = DriverSetting(train=train, threads=threads, artifacts="", logs=Path())
+        require_master(train.master, _request(setting, address="", secret=""))
     elif train.engine != "local":
         from fairlead.engines.on_cluster import require_pod
 

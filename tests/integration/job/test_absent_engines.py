@@ -60,3 +60,13 @@ def test_a_run_with_an_absent_engine_leaves_no_study(
     assert not (place.home / "ledger.db").exists()
     searched = told(place.json("run", "shared.yaml", "--workers", "1"))
     assert told(place.json(*absent)) == searched, "what is finished needs no engine"
+
+
+@pytest.mark.distributed
+def test_a_run_with_a_master_of_no_use_leaves_no_study(place: Place) -> None:
+    written(place, workers=1)
+    sets = ("--set", "train.engine=spark", "--set", "train.master=local-cluster[2,1,100]")
+    refused = place.run("run", "shared.yaml", "--workers", "1", *sets)
+    assert refused.returncode == 2
+    assert "its workers have 100 MiB and 1 cores" in refused.stderr.splitlines()[-1]
+    assert not (place.home / "ledger.db").exists()

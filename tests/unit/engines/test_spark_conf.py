@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.engines.engine import GangRequest
+from fairlead.engines.spark import require_master
 from fairlead.engines.spark_conf import (
     configuration,
     default_master,
@@ -16,7 +17,7 @@ from fairlead.engines.spark_conf import (
     public,
 )
 from fairlead.engines.spark_jvm import require_java
-from fairlead.errors import Invalid
+from fairlead.errors import FairleadError, Invalid, Unreachable
 
 GANG = GangRequest(
     key="g",
@@ -124,3 +125,20 @@ def test_spark_without_java_or_its_package_says_what_to_install(
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "java").touch()
     require_java({"JAVA_HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("master", "error", "reason"),
+    [
+        ("spark:/host:7077", Invalid, "is no master of Spark: write "),
+        ("local-cluster[2,1,100]", Invalid, "its workers have 100 MiB and 1 cores"),
+        ("spark://127.0.0.1:1", Unreachable, "'spark://127.0.0.1:1' does not answer"),
+        ("k8s://https://127.0.0.1:1", Invalid, "train.engine: spark "),
+    ],
+)
+def test_a_master_of_no_use_is_refused_before_spark_is_started(
+    master: str, error: type[FairleadError], reason: str
+) -> None:
+    require_master(None, GANG)
+    with pytest.raises(error, match=re.escape(reason)):
+        require_master(master, GANG)
