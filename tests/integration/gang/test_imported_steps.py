@@ -12,6 +12,7 @@ from fairlead.errors import InvalidSpec
 from fairlead.families import catalog
 from fairlead.families.family import Stepwise
 from fairlead.families.imported import Imported
+from fairlead.gang.steps import Alone, steps, take_steps
 from fairlead.spec.document import Train
 from fairlead.training.check import FamiliesToCheck, check_families
 
@@ -69,3 +70,28 @@ def test_the_check_refuses_such_a_class_where_several_are_to_share_a_fit() -> No
     expected = r"search\.over\[0\]\.family: .*methods network and fitted"
     with pytest.raises(InvalidSpec, match=expected):
         check_families(asked(shared=True))
+
+
+def test_the_class_of_the_docs_learns_in_steps_and_goes_on_from_a_checkpoint(
+    tmp_path: Path,
+) -> None:
+    page = (Path(__file__).parents[3] / "docs/training.md").read_text()
+    (source,) = (one for one in page.split("```python\n") if one.startswith("# descent.py"))
+    (tmp_path / "descent.py").write_text(source.partition("```")[0])
+    found = catalog.family("./descent.py:Descent", base=tmp_path)
+    assert isinstance(found, Imported)
+    descent = found.in_steps()
+    assert isinstance(descent, Stepwise)
+    y = X @ [2.0, -1.0, 0.5] + 3.0
+    estimator = descent.build({"steps": 100}, "regression", seed=0, threads=1)
+    train = Train(workers=2, microbatches=4)
+    one, other = (descent.network(estimator, X, y, classes=None, train=train) for _ in range(2))
+    following = steps(one, Alone(computation=one))
+    for _ in range(60):
+        next(following)
+    other.restore(one.checkpoint())
+    for network, computing in ((one, other), (other, one)):
+        take_steps(network, Alone(computation=computing), lambda _: None)
+    predicted = [descent.predict(descent.fitted(each), X) for each in (one, other)]
+    assert predicted[0].tobytes() == predicted[1].tobytes()
+    assert np.abs(predicted[0] - y).max() < 0.01
