@@ -22,6 +22,7 @@ from fairlead.artifacts import Artifacts
 from fairlead.errors import Diverged, FairleadError, InvalidData, InvalidSpec, Transient
 from fairlead.families.family import DryRun
 from fairlead.families.user_code import Overdue
+from fairlead.gang.rank import TF_CONFIG
 from fairlead.machine import die_with
 from fairlead.records import CacheFolder, FitProgress
 from fairlead.spec.document import Train
@@ -60,6 +61,7 @@ def main(descriptor: int, artifacts: str, cache: str, cache_size: int, parent: i
         parent: Process id of the worker; when it dies, so does this process.
     """
     die_with(parent)
+    os.environ.pop(TF_CONFIG, None)  # its fits have gangs of their own
     copies = CacheFolder(path=cache, size=cache_size)
     store, me = Artifacts(artifacts, cache=copies), os.getpid()
     speaking = threading.Lock()  # what looks after ranks is a thread of its own

@@ -300,6 +300,16 @@ def test_what_a_checked_family_prints_is_passed_on(
     assert capsys.readouterr().err == "imported\n"
 
 
+def test_a_child_belongs_to_no_gang_that_its_surroundings_name(
+    tmp_path: Path, server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Platforms for training set TF_CONFIG; TensorFlow would wait for the processes in it."""
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["elsewhere:1", "elsewhere:2"]}}')
+    families = asked(OWN, "import os; print(os.environ.get('TF_CONFIG'))\n" + RIDGE)
+    assert check_in_child(families, Settings(home=tmp_path), server) == ()
+    assert capsys.readouterr().err == "None\n"
+
+
 SOCKETS = r"""
 import os, stat, time
 
