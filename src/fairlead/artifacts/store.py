@@ -53,6 +53,11 @@ class Artifacts:
         return self._root
 
     @property
+    def can_delete(self) -> bool:
+        """Whether it removes artefacts: a server that has them does so for nobody."""
+        return not self._root.startswith(SERVERS)
+
+    @property
     def cache(self) -> CacheFolder | None:
         """The folder of local copies, for another process to open it with."""
         return self._cache

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fairlead.ledger.interface import MAX_AT_ONCE
-from fairlead.records import Limits
+from fairlead.records import Digest, Limits
 from fairlead.worker.messages import (
     Answer,
     Began,
@@ -58,6 +58,19 @@ START = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptCheckpoint:
+    """The checkpoint that the ledger has of a task.
+
+    Args:
+        digest: Of its artefact.
+        seen: When that was known, in seconds since 1970: what was stored again since is another's.
+    """
+
+    digest: Digest
+    seen: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """An attempt under way; times are monotonic seconds."""
 
@@ -70,6 +83,7 @@ class Attempt:
     parts: float | None = None  # when it parts from the others of its batch; None if it is alone
     told: FitProgressed | None = None  # of its fit, and not reported yet
     reported: float = -math.inf  # when that was tried last
+    kept: KeptCheckpoint | None = None  # what another attempt would go on from
 
 
 @dataclass(frozen=True, kw_only=True)

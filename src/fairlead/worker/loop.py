@@ -36,9 +36,18 @@ from fairlead.ledger.bounds import check_progress
 from fairlead.ledger.interface import Ledger
 from fairlead.machine import own_memory
 from fairlead.queue.interface import Delivery, Queue
-from fairlead.records import CacheFolder, Claim, Completed, FleetWorker, Limits, Offer, Study
+from fairlead.records import (
+    CacheFolder,
+    Claim,
+    Completed,
+    Digest,
+    FleetWorker,
+    Limits,
+    Offer,
+    Study,
+)
 from fairlead.worker import decide
-from fairlead.worker.decide import Attempt, Observation
+from fairlead.worker.decide import Attempt, KeptCheckpoint, Observation
 from fairlead.worker.forkserver import tell_idle
 from fairlead.worker.messages import OpenStudy, Refitted, TaskRequest, TrialsScored
 from fairlead.worker.process import Child, newer
@@ -135,6 +144,8 @@ class Worker:
         queue: Tells when there may be tasks; without one the worker looks again and again.
         forkserver: The socket of a fork server that forks its children.
         idle: Seconds without a task after which it ends; None for never.
+        discard: Removes a checkpoint that no attempt needs any more, unless it was stored again
+            after this time; without one they stay for `gc`.
         note: Called with a line of text for what goes wrong.
         tell: Called with a line of text for each task.
     """
@@ -149,6 +160,7 @@ class Worker:
     queue: Queue | None = None
     forkserver: str | None = None
     idle: float | None = None
+    discard: Callable[[Digest, float], None] | None = None
     note: Callable[[str], None] = lambda _line: None
     tell: Callable[[str], None] = lambda _line: None
     stop: WorkerStop = field(default_factory=WorkerStop)
@@ -157,6 +169,7 @@ class Worker:
     _report_due: float = 0.0
     _last_fault: str = ""
     _hint: Delivery | None = None
+    _spent: dict[int, KeptCheckpoint] = field(default_factory=dict)  # once results are committed
     _since: float = 0.0  # when it had a task last, or began to look for one
 
     def run(self) -> None:
@@ -356,19 +369,24 @@ class Worker:
             )
 
         try:
-            return self._patiently(commit)
+            claims = self._patiently(commit)
         except Exception as error:
             if len(completed) == 1:
                 if _ends_worker(error):
                     raise
                 self._discard(completed[0].claim, error)
                 return ()
+        else:
+            for one in completed:
+                self._drop(self._spent.pop(one.claim.token, None))
+            return claims
         for one in completed:  # one of them spoils it for all
             self._commit([one], most=0)
         return ()
 
     def _discard(self, claim: Claim, error: Exception) -> None:
         """End an attempt that an error has cut short."""
+        self._spent.pop(claim.token, None)
         if isinstance(error, Lost):
             self.note(f"{_of(claim)}: lease lost; result discarded")
         else:
@@ -397,6 +415,7 @@ class Worker:
             lease=self.lease,
             limits=study.limits,
             parts=None if batch.is_alone else batch.parts,
+            kept=_kept(claim.checkpoint),
         )
         while True:
             observed = self._observe(child, study.limits)
@@ -417,7 +436,9 @@ class Worker:
                     child.has_open = study.id if claim.kind == "trials" else None
                     attempt = replace(attempt, began=time.monotonic())
                 case end:
-                    self._report_last(claim, attempt)
+                    attempt = self._report_last(claim, attempt)
+                    if attempt.kept is not None and isinstance(end, decide.CommitResult):
+                        self._spent[claim.token] = attempt.kept
                     self._patiently(partial(self._conclude, claim, end, batch))
                     if isinstance(end, decide.CommitResult):
                         self.tell(f"{_of(claim)}: {_done(end, time.monotonic() - now)}")
@@ -447,18 +468,37 @@ class Worker:
         """The attempt, once it was tried to report what its child told. Raises Lost."""
         assert attempt.told is not None
         report = partial(self.ledger.fits.report, claim, attempt.told.progress)
-        reported = self._tried("reporting a fit", report)
-        told = None if reported else attempt.told
-        return replace(attempt, reported=time.monotonic(), told=told)
+        tried = replace(attempt, reported=time.monotonic())
+        return self._told(tried) if self._tried("reporting a fit", report) else tried
 
-    def _report_last(self, claim: Claim, attempt: Attempt) -> None:
+    def _report_last(self, claim: Claim, attempt: Attempt) -> Attempt:
         """Report what is left before the attempt ends: another goes on from its checkpoint."""
         if attempt.told is None:
-            return
-        report = partial(self.ledger.fits.report, claim, attempt.told.progress)
-        self._tried(
-            "reporting a fit", partial(self._patiently, report), passed=(Lost, *STORE_IS_AWAY)
+            return attempt
+        report = partial(
+            self._patiently, partial(self.ledger.fits.report, claim, attempt.told.progress)
         )
+        reported = self._tried("reporting a fit", report, passed=(Lost, *STORE_IS_AWAY))
+        return self._told(attempt) if reported else attempt
+
+    def _told(self, attempt: Attempt) -> Attempt:
+        """The attempt, once the ledger has what it told: a checkpoint replaces the one before."""
+        assert attempt.told is not None
+        made = _kept(attempt.told.progress.checkpoint)
+        if made is None:
+            return replace(attempt, told=None)
+        if attempt.kept is not None and attempt.kept.digest != made.digest:
+            self._drop(attempt.kept)
+        return replace(attempt, told=None, kept=made)
+
+    def _drop(self, checkpoint: KeptCheckpoint | None) -> None:
+        """Remove a checkpoint that the ledger names no more."""
+        if checkpoint is None or self.discard is None:
+            return
+        try:
+            self.discard(checkpoint.digest, checkpoint.seen)
+        except Exception as error:  # noqa: BLE001 - it is garbage from now on, whoever removes it
+            self._say_once(f"removing a checkpoint: {described(error)}; going on")
 
     def _tried(
         self,
@@ -498,6 +538,7 @@ class Worker:
                 batch.completed.append(Completed(claim=claim, results=results))
             case decide.CommitResult(answer=Refitted(candidate=candidate)):
                 tasks.commit_refit(claim, candidate)
+                self._drop(self._spent.pop(claim.token, None))
             case decide.ReportFault(reason=reason, replace=replace, final=final):
                 self.note(f"{_of(claim)}: {reason}")
                 if replace:
@@ -597,6 +638,10 @@ def threads_of(study: Study) -> int:
         return int(json.loads(study.spec)["search"]["threads"])
     except (ValueError, KeyError, TypeError) as error:
         raise Failed(f"study {study.id}: its spec cannot be read: {described(error)}") from error
+
+
+def _kept(checkpoint: Digest | None) -> KeptCheckpoint | None:
+    return None if checkpoint is None else KeptCheckpoint(digest=checkpoint, seen=time.time())
 
 
 def has_ranks(study: Study) -> bool:

@@ -64,7 +64,7 @@ def has_checkpoint(place: Place, attempt: int, fold: str) -> bool:
     """Whether an attempt has kept a checkpoint in the middle of this fit."""
     question = (
         f"select 1 from fit_progress where attempt = {attempt} and checkpoint is not null "
-        f"and fold {fold} and step between 5 and steps / 2"
+        f"and fold {fold} and step between 5 and steps * 3 / 4"
     )
     with contextlib.suppress(sqlite3.OperationalError):  # the tables are being made
         return bool(rows(place, question))
@@ -129,7 +129,12 @@ def test_a_fit_whose_driver_is_killed_goes_on_from_its_checkpoint_with_another_n
     )
     [went_on, *_] = re.findall(r"the fit goes on at step (\d+)", logs(place))
     assert 0 < int(went_on) <= told_last + 1
+    assert [one for one in checkpoints(place) if list(place.home.rglob(one))] == []
     assert all(path.stat().st_size for path in Path(place.home / "logs").glob("gang-*.log"))
+
+
+def checkpoints(place: Place) -> list[str]:
+    return [one for (one,) in rows(place, "select checkpoint from fit_progress") if one]
 
 
 def logs(place: Place) -> str:

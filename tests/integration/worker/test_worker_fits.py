@@ -153,6 +153,43 @@ def test_another_attempt_goes_on_from_the_last_checkpoint(
     }
 
 
+def test_checkpoints_go_once_another_takes_their_place_or_the_result_is_there(
+    shop: Shop, fitting: Fitting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitting(seconds=0.01)
+    store = Artifacts(shop.worker.artifacts)
+    seen: list[str] = []
+
+    class Looks(SqlFits):
+        def report(self, claim: Claim, progress: FitProgress) -> None:
+            super().report(claim, progress)
+            if progress.checkpoint is not None:
+                assert store.exists(progress.checkpoint)
+                assert [one for one in seen if store.exists(one)] == seen[-1:]
+                seen.append(progress.checkpoint)
+
+    monkeypatch.setattr(decide, "REPORT_EVERY", 0.0)
+    shop.ledger.fits = Looks(shop.ledger._database)
+    shop.worker.discard = lambda digest, at: store.delete(digest, unless_after=at)
+    work_on_one_task(shop)
+    assert len(seen) > 5
+    assert not any(store.exists(one) for one in seen)
+    assert shop.ledger.studies.counts(shop.study.id).done == 1
+
+
+def test_a_checkpoint_that_cannot_be_removed_costs_nothing(shop: Shop, fitting: Fitting) -> None:
+    fitting(checkpoint=0.05)
+    noted: list[str] = []
+
+    def discard(_digest: str, _at: float) -> None:
+        raise PermissionError("not yours")
+
+    shop.worker.discard, shop.worker.note = discard, noted.append
+    work_on_one_task(shop)
+    assert noted == ["removing a checkpoint: PermissionError: not yours; going on"]
+    assert shop.ledger.studies.counts(shop.study.id).done == 1
+
+
 def test_a_ledger_that_is_away_for_reports_delays_them_and_ends_no_fit(
     shop: Shop, fitting: Fitting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,11 +13,12 @@ from functools import partial
 
 import click
 
+from fairlead.artifacts import Artifacts
 from fairlead.cli.context import begun, settings
 from fairlead.cli.output import log, log_at
 from fairlead.formatting import without_password
 from fairlead.machine import installed_packages, unique_name, usable_memory
-from fairlead.records import Offer
+from fairlead.records import Digest, Offer
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -110,6 +111,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
             offer=Offer(packages=installed_packages(), memory=usable_memory()),
             forkserver=forkserver,
             idle=idle,
+            discard=_discard(stores.artifacts),
             note=say,
             tell=tell,
         )
@@ -173,6 +175,13 @@ def _assignment() -> str | None:
     os.close(log)
     os.environ.update(said["environ"])
     return str(said["study"])
+
+
+def _discard(artifacts: Artifacts) -> Callable[[Digest, float], None] | None:
+    """What removes an artefact, unless it was stored again later, where the store lets it."""
+    if not artifacts.can_delete:
+        return None
+    return lambda digest, seen: artifacts.delete(digest, unless_after=seen)
 
 
 def _at_eof(stop: Callable[[], None]) -> None:
