@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -315,6 +316,20 @@ class StudiesContract:
         assert ledger.studies.all() == [first]
         same = '{"data": {"source": "a"}, "search": {"trials": 9, "folds": 5}, "name": "prices"}'
         assert ledger.studies.open(replace(STUDY, spec=same, name="prices")) == first
+
+    def test_fits_are_shared_as_the_last_spec_says(self, ledger: Ledger) -> None:
+        def spec(name: str, workers: int) -> str:
+            says = {"name": name, "data": {}, "search": {}, "train": {"workers": workers}}
+            return json.dumps(says)
+
+        ledger.studies.open(replace(STUDY, spec=spec("boston", 2)))
+        again = ledger.studies.open(replace(STUDY, spec=spec("prices", 3)))
+        assert json.loads(again.spec) == json.loads(spec("boston", 3))
+        assert ledger.studies.get(STUDY.id) == again
+        assert ledger.studies.open(replace(STUDY, spec=spec("boston", 3))) == again
+        finish(ledger, size=1, best=None)
+        finished = ledger.studies.open(replace(STUDY, spec=spec("boston", 4)))  # it may be refitted
+        assert (finished.state, json.loads(finished.spec)["train"]) == ("finished", {"workers": 4})
 
     def test_a_priority_that_nobody_could_outdo_is_refused(self, ledger: Ledger) -> None:
         ledger.studies.open(STUDY)

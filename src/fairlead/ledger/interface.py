@@ -96,7 +96,7 @@ class Studies(Protocol):
         A `size` larger than any it was opened with before extends the study and makes it search
         again. Otherwise a finished study stays the fact that it is, even if it ended short of what
         was asked. Where it searches, tasks of its first `size` trials that were withdrawn become
-        ready again.
+        ready again. Who shares the fits of its tasks (`train`) is from then on as this spec says.
         """
         ...
 

@@ -7,6 +7,7 @@ checked still holds when it is written.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
@@ -88,6 +89,7 @@ _EXTEND = _CHANGE.values(
     finished=None,
 )
 _NEED = _CHANGE.values(needs=sa.bindparam("packages", type_=studies.c.needs.type))
+_RESPECIFY = _CHANGE.values(spec=sa.bindparam("as_asked"))
 _PRIORITIZE = _CHANGE.values(priority=sa.bindparam("to"))
 _PAUSE = _CHANGE.values(paused=sa.bindparam("to"))
 _FINISH = _CHANGE.values(
@@ -326,10 +328,24 @@ def _spans(connection: sa.Connection, study: str) -> Mapping[int, Span]:
 
 def _to_do(connection: sa.Connection, row: Row, study: Study) -> bool:
     """Whether opening the study, which is there, has anything to write."""
-    if study.size > row.asked or study.needs != row.needs:
+    is_as_given = study.size <= row.asked and study.needs == row.needs
+    if not is_as_given or _shared_as(row.spec, study.spec) is not None:
         return True
     # A coordinator that withdrew and then died left a search that nobody would go on with.
     return row.state == "searching" and attempts.any_withdrawn(connection, row.number)
+
+
+def _shared_as(spec: str, asked: str) -> str | None:
+    """A study's spec with what another says of who shares its fits; None where that is the same."""
+    if spec == asked:
+        return None
+    try:
+        says, train = json.loads(spec), json.loads(asked).get("train")
+        if says.get("train") == train:
+            return None
+    except (ValueError, AttributeError):  # no such document: it is kept as it is
+        return None
+    return json.dumps({**says, "train": train}, sort_keys=True, separators=(",", ":"))
 
 
 def _open(connection: sa.Connection, study: Study) -> Row:
@@ -343,6 +359,8 @@ def _open(connection: sa.Connection, study: Study) -> Row:
             _extend(connection, row.number, study.size)
         if study.needs != row.needs:
             connection.execute(_NEED, {"study": row.number, "packages": study.needs})
+        if (spec := _shared_as(row.spec, study.spec)) is not None:
+            connection.execute(_RESPECIFY, {"study": row.number, "as_asked": spec})
     opened = row_of(connection, study.id)
     if opened.state == "searching":
         attempts.restore(connection, opened, study.size)

@@ -129,6 +129,8 @@ def test_a_fit_whose_driver_is_killed_goes_on_from_its_checkpoint_with_another_n
     )
     [went_on, *_] = re.findall(r"the fit goes on at step (\d+)", logs(place))
     assert 0 < int(went_on) <= told_last + 1
+    [(ranks,)] = rows(place, "select max(workers) from fit_progress where attempt = 2")
+    assert ranks == (3 if kill is kill_all else 2)
     assert [one for one in checkpoints(place) if list(place.home.rglob(one))] == []
     assert all(path.stat().st_size for path in Path(place.home / "logs").glob("gang-*.log"))
 
