@@ -60,10 +60,16 @@ class Exported:
         """
         import numpy as np
 
-        blocks = (
-            self.ask(_inputs(block, self._signature), len(block)) for block in features.blocks()
-        )
-        return np.concatenate([*blocks])
+        found: NDArray[Any] | None = None
+        start = 0
+        for block in features.blocks():
+            output = self.ask(_inputs(block, self._signature), len(block))
+            if found is None:  # all at once: kept between the blocks' arrays they would part memory
+                found = np.empty((len(features), *output.shape[1:]), output.dtype)
+            found[start : start + len(output)] = output
+            start += len(output)
+        assert found is not None, "there is at least one block"
+        return found
 
     def ask(self, inputs: dict[str, NDArray[Any]], rows: int) -> NDArray[Any]:
         """Predictions, float64 [rows], or probabilities, float32 [rows, classes].

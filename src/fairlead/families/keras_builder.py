@@ -42,6 +42,8 @@ _LOSSES: Mapping[Task, Mapping[str, str]] = {
 """Losses whose outputs are predictions, by class and by function."""
 _MEANS = {"sum_over_batch_size", "mean", "mean_with_sample_weight"}
 """Reductions of a loss that are the mean of rows where none has a weight."""
+_SQUASHING = {"softmax": "Softmax", "sigmoid": "Sigmoid"}
+"""Activations that give probabilities, and the layers of the same."""
 _GIVEN: MutableMapping[int, Any] = weakref.WeakValueDictionary()
 """The weights of models that functions gave in this process, by their ids."""
 
@@ -241,6 +243,11 @@ def _compiled(model: Any, signature: NetworkSignature, runtime: Runtime) -> Iter
     except (InvalidSpec, ValueError) as error:
         yield " ".join(str(error).split())
         return
+    if logits and (squashing := _probabilities(model)):
+        yield (
+            f"ends with {squashing}, and its loss says from_logits=True, which would squash them "
+            "again: leave one of the two out"
+        )
     if signature.task == "classification" and not logits:
         odds = model(np.zeros((1, *signature.shape), np.float32), training=False).numpy()
         if not np.isclose(odds.sum(), 1.0, atol=1e-3) or (odds < 0).any():
@@ -248,6 +255,16 @@ def _compiled(model: Any, signature: NetworkSignature, runtime: Runtime) -> Iter
                 "gives no probabilities: end it with activation 'softmax', or compile it with "
                 "SparseCategoricalCrossentropy(from_logits=True)"
             )
+
+
+def _probabilities(model: Any) -> str | None:
+    """What makes probabilities of a model's outputs, if they are made by its last layer."""
+    last = model.layers[-1]
+    kind = type(last).__name__
+    if kind in _SQUASHING.values():
+        return f"a layer {kind}"
+    activation = getattr(getattr(last, "activation", None), "__name__", None)
+    return f"activation {activation!r}" if activation in _SQUASHING else None
 
 
 def _unheeded(model: Any, runtime: Runtime) -> Iterator[str]:

@@ -22,6 +22,7 @@ from fairlead.report.picture import (
     label,
     layout,
     thinned,
+    whole_axis,
 )
 
 MOST_LINES = 200
@@ -58,7 +59,7 @@ def _figure(material: Material, rows: Sequence[TrialRow]) -> Figure:
     drawn = [row for row in thinned(rows, MOST_LINES) if row.trial.number != best]
     lines = [_line(row, colour_of(row.trial.family, material.families)) for row in drawn]
     lines += [_best(row) for row in rows if row.trial.number == best]
-    x = {"title": {"text": "epoch"}, "tickformat": ",d"}
+    x = whole_axis("epoch", max(len(_curve(row)) for row in rows) - 1)
     y = {"title": {"text": label(material.metric.name)}}
     return {"data": lines, "layout": layout(x=x, y=y, showlegend=False)}
 

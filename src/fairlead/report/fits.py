@@ -24,6 +24,7 @@ from fairlead.report.picture import (
     label,
     layout,
     thinned,
+    whole_axis,
 )
 
 _LOWER, _UPPER = [0.0, 0.42], [0.52, 1.0]
@@ -53,13 +54,15 @@ def _curves(fits: Mapping[int, Sequence[FitReport]]) -> Picture:
     more = {"yaxis2": axis(title={"text": "accuracy"}, domain=_LOWER)} if has_accuracy else {}
     what = "Loss and accuracy" if has_accuracy else "Loss"
     y = {"title": {"text": "loss"}, **upper}
-    x = {"title": {"text": "step"}, "tickformat": ",d", "anchor": "y2" if has_accuracy else "y"}
+    steps = [report.progress.step for reports in fits.values() for report in reports]
+    anchor = {"anchor": "y2" if has_accuracy else "y"}
+    x = whole_axis("step", max(steps) - min(steps)) | anchor
     return Picture(
         key="fits",
         title=f"{what} by step",
         caption=(
-            f"{what} on the training rows of each step, as the fits told every few seconds. A "
-            f"diamond is a checkpoint.{_choice(fits)}"
+            f"{what} on the training rows of each step, as the fits told every few seconds."
+            f"{_diamond(fits)}{_choice(fits)}"
         ),
         figure=_figure(traces, x=x, y=y, **more),
         height=_HEIGHT,
@@ -124,18 +127,19 @@ def _workers(fits: Mapping[int, Sequence[FitReport]]) -> Picture:
     tasks = len({report.task for report in reports})
     caption = (
         "Processes that computed the steps of a fit, and the rows that they did in a second. Trial "
-        f"{first}: {min(counts)} to {max(counts)} ranks in {words.seconds(_lasted(reports))}"
+        f"{first}: {_number(counts)} in {words.seconds(_lasted(reports))}"
     )
     if attempts > tasks:
         caption += f", {count(attempts - tasks, 'attempt')} lost and taken up again"
-    y = {"title": {"text": "ranks"}, "domain": _UPPER, "rangemode": "tozero", "tickformat": ",d"}
+    most = max(report.progress.workers for reports in fits.values() for report in reports)
+    y = {**whole_axis("ranks", most), "domain": _UPPER, "rangemode": "tozero"}
     lower = axis(title={"text": "rows/s"}, domain=_LOWER, rangemode="tozero")
     x = {"title": {"text": "seconds since its first step was told"}, "anchor": "y2"}
     traces = {trial: _workers_of(reports) for trial, reports in fits.items()}
     return Picture(
         key="fit_workers",
         title="Ranks over time",
-        caption=f"{caption}. A diamond is a checkpoint.{_choice(fits)}",
+        caption=f"{caption}.{_diamond(fits)}{_choice(fits)}",
         figure=_figure(traces, x=x, y=y, yaxis2=lower),
         height=_HEIGHT,
         wide=True,
@@ -186,9 +190,19 @@ def _workers_of(reports: Sequence[FitReport]) -> Traces:
 # ---- one trial at a time ----------------------------------------------------------------------
 
 
+def _number(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return count(most, "rank") if least == most else f"{least} to {most} ranks"
+
+
+def _diamond(fits: Mapping[int, Sequence[FitReport]]) -> str:
+    kept = any(one.progress.checkpoint for reports in fits.values() for one in reports)
+    return " A diamond is a checkpoint." if kept else ""
+
+
 def _choice(fits: Mapping[int, Sequence[FitReport]]) -> str:
     if len(fits) == 1:
-        return f" Trial {next(iter(fits))}."
+        return f" The fits are those of trial {next(iter(fits))}."
     return f" The list chooses one of {len(fits)} trials, the best first."
 
 

@@ -85,14 +85,15 @@ def axis(**more: Any) -> dict[str, Any]:
     }
 
 
-def trial_axis(last: int) -> dict[str, Any]:
-    """The axis of trials' numbers, which are whole.
+def whole_axis(title: str, span: int) -> dict[str, Any]:
+    """An axis of whole numbers, none of which is written twice.
 
     Args:
-        last: The greatest number.
+        title: What they are.
+        span: From the least to the greatest.
     """
-    every = {"dtick": 1} if last < _EACH else {}
-    return {"title": {"text": "trial"}, "tickformat": ",d", **every}
+    every = {"dtick": 1} if span < _EACH else {}
+    return {"title": {"text": title}, "tickformat": ",d", **every}
 
 
 def label(value: object) -> str:

@@ -28,7 +28,7 @@ from fairlead.report.picture import (
     label,
     layout,
     thinned,
-    trial_axis,
+    whole_axis,
 )
 
 _TITLE = "Score over trials"
@@ -77,7 +77,7 @@ def _figure(material: Material, limit: float | None) -> Figure:
     if limit is not None:
         score |= {"range": _range(material, limit)}
     hidden = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
-    numbers = trial_axis(material.rows[-1].trial.number)
+    numbers = whole_axis("trial", material.rows[-1].trial.number)
     return {"data": traces, "layout": layout(x=numbers, y=score, yaxis2=hidden)}
 
 
@@ -207,7 +207,7 @@ def draw_seconds(material: Material) -> Picture:
     spread = {"type": "log"} if lasted[-1] > _SPREAD * median else {"rangemode": "tozero"}
     traces = [_seconds_points(material, family, timed) for family in material.families]
     y = axis(title={"text": "seconds"}, **spread)
-    x = trial_axis(material.rows[-1].trial.number)
+    x = whole_axis("trial", material.rows[-1].trial.number)
     figure = {"data": traces, "layout": layout(x=x, y=y, showlegend=len(traces) > 1)}
     return Picture(key=_SECONDS_KEY, title=_SECONDS_TITLE, caption=caption, figure=figure)
 

@@ -216,6 +216,8 @@ def next_step(attempt: Attempt, observed: Observation) -> Step:
         return _exited(observed.exit_status, observed.last_line)
     if observed.stop_now:
         return Release(reason=STOPPED)
+    if observed.stop_after_task and attempt.kept is not None:  # it costs what came after that
+        return Release(reason=f"{STOPPED}; the fit goes on from its checkpoint")
     if observed.closed:
         return ReportFault(reason="closed the connection to its worker", replace=True)
     return _over_limit(attempt, observed) or _in_time(attempt, observed)

@@ -297,6 +297,14 @@ def test_a_worker_needs_no_file(tmp_path: Path) -> None:
             PLAIN + COMPILED.replace('"adam"', "keras.optimizers.Adam(loss_scale_factor=8.0)"),
             "has an optimizer with loss_scale_factor",
         ),
+        (
+            PLAIN.replace("L.Dense(10)", "L.Dense(10, 'softmax')") + COMPILED,
+            "ends with activation 'softmax', and its loss says from_logits=True",
+        ),
+        (
+            PLAIN.replace("L.Dense(10)", "L.Dense(10), L.Softmax()") + COMPILED,
+            "ends with a layer Softmax, and its loss says from_logits=True",
+        ),
     ],
 )
 def test_each_fault_of_a_function_is_one_line_with_its_place(

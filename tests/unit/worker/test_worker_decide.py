@@ -86,6 +86,17 @@ def test_who_is_told_to_stop_after_its_task_goes_on_with_it() -> None:
     )
 
 
+def test_who_is_told_to_stop_after_its_task_leaves_a_fit_that_has_a_checkpoint() -> None:
+    kept = decide.KeptCheckpoint(digest="ab", seen=0.0)
+    step = decide.next_step(replace(attempt(), kept=kept), Observation(now=1, stop_after_task=True))
+    assert step == decide.Release(
+        reason="the worker was told to stop; the fit goes on from its checkpoint"
+    )
+    assert isinstance(
+        decide.next_step(replace(attempt(), kept=kept), Observation(now=1)), decide.Wait
+    )
+
+
 def test_an_answer_to_another_task_is_no_answer() -> None:
     stale = TrialsScored(token=6, results=SCORED.results)
     step = decide.next_step(attempt(), Observation(now=1, answer=stale))

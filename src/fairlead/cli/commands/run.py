@@ -58,8 +58,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
     """Search, refit, judge and register: from the data to a version of the model.
 
     A finished study is shown and not searched again; raising search.trials extends it.
-    Ctrl-C finishes the running tasks and keeps everything; a second one stops at once. Run the
-    same command again to go on.
+    Ctrl-C finishes the running tasks, save fits that have a checkpoint to go on from, and keeps
+    everything; a second one stops at once. Run the same command again to go on (without --fresh,
+    which begins anew).
 
     With --deploy, a running server brings the champion into service; where none runs, one is
     started for the test and stopped after it.

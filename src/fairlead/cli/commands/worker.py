@@ -77,8 +77,9 @@ def command(  # noqa: PLR0913 - click passes each option by name
 ) -> None:
     """Claim and carry out tasks until stopped.
 
-    SIGINT (Ctrl-C) or SIGTERM finishes the running task and ends; a second one, or the end of
-    --drain-seconds, ends at once and gives the task back.
+    SIGINT (Ctrl-C) or SIGTERM finishes the running task, or gives it back where its fit has a
+    checkpoint to go on from, and ends; a second one, or the end of --drain-seconds, ends at once
+    and gives the task back.
     """
     if slots is not None:
         for given, option in ((until_eof, "--until-eof"), (idle is not None, "--idle-seconds")):
