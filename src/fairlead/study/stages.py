@@ -225,11 +225,12 @@ class Stages:
             return
         if not self.workers.draining:
             self.watch.note(
-                "asked to stop: finishing the tasks in hand (Ctrl-C or SIGTERM again stops at once)"
+                "asked to stop: finishing the tasks in hand, save fits that have a checkpoint "
+                "(Ctrl-C or SIGTERM again stops at once)"
             )
             self.workers.drain()
         if self.stop.asked > 1 or self.workers.alive() == 0:
-            raise Stopped(self.kept(study))
+            raise Stopped(self.kept(study), self.stop.again)
 
     def kept(self, study: Study) -> str:
         """What the ledger keeps where the run is stopped now, in words."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+AGAIN = "run the same command to go on"
 _NOTHING_BEGUN = "nothing was begun"
 
 
@@ -19,10 +20,11 @@ class Stopped(KeyboardInterrupt):
 
     Args:
         kept: What the ledger keeps, in words.
+        again: What goes on from there, in words.
     """
 
-    def __init__(self, kept: str) -> None:
-        super().__init__(f"stopped: {kept}; run the same command to go on")
+    def __init__(self, kept: str, again: str = AGAIN) -> None:
+        super().__init__(f"stopped: {kept}; {again}")
 
 
 @dataclass
@@ -33,6 +35,7 @@ class StopRequest:
     """
 
     asked: int = 0
+    again: str = AGAIN  # what goes on once something was begun, in words
     _kept: str | None = None  # what is kept, where it is to be heeded at once
 
     def ask(self) -> None:
@@ -65,4 +68,5 @@ class StopRequest:
             Stopped: Both are so.
         """
         if self.asked and self._kept is not None:
-            raise Stopped(self._kept)
+            begun = self._kept != _NOTHING_BEGUN
+            raise Stopped(self._kept, self.again if begun else AGAIN)

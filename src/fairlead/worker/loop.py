@@ -489,6 +489,7 @@ class Worker:
             return replace(attempt, told=None)
         if attempt.kept is not None and attempt.kept.digest != made.digest:
             self._drop(attempt.kept)
+        self._leave_if_asked()  # from here another goes on at little cost
         return replace(attempt, told=None, kept=made)
 
     def _drop(self, checkpoint: KeptCheckpoint | None) -> None:

@@ -177,6 +177,25 @@ def test_checkpoints_go_once_another_takes_their_place_or_the_result_is_there(
     assert shop.ledger.studies.counts(shop.study.id).done == 1
 
 
+def test_who_is_asked_to_leave_gives_a_fit_back_at_its_next_checkpoint(
+    shop: Shop, fitting: Fitting, tmp_path: Path
+) -> None:
+    fitting(seconds=0.02, steps=10_000, checkpoint=0.2)
+
+    class Asked(SqlFits):
+        def report(self, claim: Claim, progress: FitProgress) -> None:
+            super().report(claim, progress)
+            shop.ledger.tasks.ask_to_leave([shop.worker.name])
+
+    shop.ledger.fits = Asked(shop.ledger._database)
+    shop.worker.run()
+    assert shop.history() == [("claimed", 1), ("released", 1)]
+    claim = shop.ledger.tasks.claim("looks", lease=60.0)
+    assert claim is not None
+    assert claim.checkpoint is not None
+    assert len(steps_taken(tmp_path)) < 1000
+
+
 def test_a_checkpoint_that_cannot_be_removed_costs_nothing(shop: Shop, fitting: Fitting) -> None:
     fitting(checkpoint=0.05)
     noted: list[str] = []

@@ -92,6 +92,8 @@ def command(  # noqa: PLR0913 - click passes each option by name
 
         with counted(keeps=True) as stop, ExitStack() as progress:
             watch = progress.enter_context(watching(quiet=False))
+            if fresh:
+                stop.again = "run the same command without --fresh to go on"
             outcome = run(
                 loaded,
                 options,
