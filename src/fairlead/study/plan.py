@@ -34,7 +34,7 @@ from fairlead.settings import Settings
 from fairlead.spec.document import Spec, Train, canonical, identity
 from fairlead.spec.space import Space
 from fairlead.study import remarks
-from fairlead.training.check import FamiliesToCheck, about, check_families, unshared
+from fairlead.training.check import FamiliesToCheck, about, check_families, key_of, unshared
 from fairlead.version import VERSION
 
 
@@ -241,7 +241,7 @@ def _refuse_unshared(spec: Spec, families: Mapping[str, Family]) -> None:
     """
     for index, space in enumerate(spec.search.over if spec.train else ()):
         if not isinstance(families[space.family], (Stepwise, Partitioned, Imported)):
-            with about(f"search.over[{index}].family"):
+            with about(key_of(index, space.family)):
                 raise unshared(space.family)
         if not isinstance(families[space.family], Partitioned) and _is_unfound(spec.train):
             raise InvalidSpec(
@@ -328,7 +328,7 @@ def _families(
     spec: Spec, base: Path, sources: Mapping[str, bytes], *, elsewhere: bool
 ) -> Iterator[tuple[str, Family]]:
     for index, space in enumerate(spec.search.over):
-        with about(f"search.over[{index}].family"):
+        with about(key_of(index, space.family)):
             source = sources.get(space.family)
             yield (
                 space.family,

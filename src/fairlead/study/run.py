@@ -113,7 +113,7 @@ def run(
                 sources=request.sources,
                 settings=settings,
                 downloaded=watch.downloaded,
-                check=lambda plan: _check(plan, request, settings, runner),
+                check=lambda plan: _check(plan, request, settings, runner, watch),
             )
         for remark in plan.remarks:
             watch.note(remark)
@@ -203,7 +203,11 @@ def _begin(
 
 
 def _check(
-    plan: StudyPlan, request: RunRequest, settings: Settings, runner: LocalRunner
+    plan: StudyPlan,
+    request: RunRequest,
+    settings: Settings,
+    runner: LocalRunner,
+    watch: ProgressListener,
 ) -> Sequence[str]:
     """Check a plan's families, and start workers for it meanwhile.
 
@@ -218,6 +222,8 @@ def _check(
         require_engine(train, plan.spec.search.threads)
     if known and all(name in NAMES for name in plan.families):
         return ()
+    if plan.has_builders and not known:
+        watch.stage("trying out the networks")
     if request.forkserver is not None and not known:
         wanted = plans.most_slots(plan.spec) if request.workers is None else request.workers
         idle = usable_cores() - 1  # one is busy with the fork server's imports

@@ -69,7 +69,7 @@ def check_families(asked: FamiliesToCheck) -> tuple[str, ...]:
     families = dict(_families(asked))
     for index, family in families.items():
         params = asked.params[index]
-        with about(f"search.over[{index}].family"):
+        with about(key_of(index, family.name)):
             needed = {name: params[name] for name in family.needed() & params.keys()}
             family.check(needed, asked.task)
             if asked.shared and isinstance(family, Imported):
@@ -96,9 +96,7 @@ def _try_out(family: Family, index: int, params: Params, task: Task, asked: DryR
     if asked.shape is not None and isinstance(family, Shaped):
         family = family.shaped(asked.shape)
     if isinstance(family, Tryable):
-        with about(
-            f"search.over[{index}].{'model' if family.name.startswith(catalog.BUILT) else 'family'}"
-        ):
+        with about(key_of(index, family.name)):
             family.dry_run(params, task, asked)
 
 
@@ -113,6 +111,12 @@ def unshared(family: str) -> InvalidSpec:
         f"{family!r} is fitted by one process, and train says how several share a fit: leave train "
         "out, or use keras, or a class of your own with the methods network and fitted"
     )
+
+
+def key_of(index: int, family: str) -> str:
+    """The key that names the family of `search.over[index]`."""
+    built = family.startswith(catalog.BUILT)
+    return f"search.over[{index}].{'model' if built else 'family'}"
 
 
 @contextmanager
@@ -132,7 +136,7 @@ def _unexportable(families: Mapping[int, Family], asked: FamiliesToCheck) -> Ite
             if (why := _reason(family, one, asked.task))
         ]
         for why in dict.fromkeys(reasons):
-            yield f"search.over[{index}].family: it cannot become champion: {why}; {_NEVER}"
+            yield f"{key_of(index, family.name)}: it cannot become champion: {why}; {_NEVER}"
 
 
 def _whole(families: Mapping[int, Family], asked: FamiliesToCheck) -> Iterator[str]:
