@@ -20,7 +20,8 @@ def in_words(halt: Halt, what: str = "this run", autoscalers: Sequence[str] = ()
         autoscalers: Names of those that decide how many workers there are.
     """
     if halt == "no_controller":
-        return f"nobody carries {what}: start `{program()} controller`"
+        again = f"or give `{program()} run` its spec again"
+        return f"nobody carries {what}: start `{program()} controller`, {again}"
     if autoscalers:
         whose = f"autoscaler {', '.join(map(repr, autoscalers))} starts them"
         return f"no worker is alive: {whose}, see `{program()} fleet --decisions`"
