@@ -144,7 +144,7 @@ class Worker:
         queue: Tells when there may be tasks; without one the worker looks again and again.
         forkserver: The socket of a fork server that forks its children.
         idle: Seconds without a task after which it ends; None for never.
-        discard: Removes a checkpoint that no attempt needs any more, unless it was stored again
+        remove_checkpoint: Removes one that no attempt needs any more, unless it was stored again
             after this time; without one they stay for `gc`.
         note: Called with a line of text for what goes wrong.
         tell: Called with a line of text for each task.
@@ -160,7 +160,7 @@ class Worker:
     queue: Queue | None = None
     forkserver: str | None = None
     idle: float | None = None
-    discard: Callable[[Digest, float], None] | None = None
+    remove_checkpoint: Callable[[Digest, float], None] | None = None
     note: Callable[[str], None] = lambda _line: None
     tell: Callable[[str], None] = lambda _line: None
     stop: WorkerStop = field(default_factory=WorkerStop)
@@ -494,10 +494,10 @@ class Worker:
 
     def _drop(self, checkpoint: KeptCheckpoint | None) -> None:
         """Remove a checkpoint that the ledger names no more."""
-        if checkpoint is None or self.discard is None:
+        if checkpoint is None or self.remove_checkpoint is None:
             return
         try:
-            self.discard(checkpoint.digest, checkpoint.seen)
+            self.remove_checkpoint(checkpoint.digest, checkpoint.seen)
         except Exception as error:  # noqa: BLE001 - it is garbage from now on, whoever removes it
             self._say_once(f"removing a checkpoint: {described(error)}; going on")
 

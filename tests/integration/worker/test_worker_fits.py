@@ -170,7 +170,7 @@ def test_checkpoints_go_once_another_takes_their_place_or_the_result_is_there(
 
     monkeypatch.setattr(decide, "REPORT_EVERY", 0.0)
     shop.ledger.fits = Looks(shop.ledger._database)
-    shop.worker.discard = lambda digest, at: store.delete(digest, unless_after=at)
+    shop.worker.remove_checkpoint = lambda digest, at: store.delete(digest, unless_after=at)
     work_on_one_task(shop)
     assert len(seen) > 5
     assert not any(store.exists(one) for one in seen)
@@ -200,10 +200,10 @@ def test_a_checkpoint_that_cannot_be_removed_costs_nothing(shop: Shop, fitting: 
     fitting(checkpoint=0.05)
     noted: list[str] = []
 
-    def discard(_digest: str, _at: float) -> None:
+    def refuse(_digest: str, _at: float) -> None:
         raise PermissionError("not yours")
 
-    shop.worker.discard, shop.worker.note = discard, noted.append
+    shop.worker.remove_checkpoint, shop.worker.note = refuse, noted.append
     work_on_one_task(shop)
     assert noted == ["removing a checkpoint: PermissionError: not yours; going on"]
     assert shop.ledger.studies.counts(shop.study.id).done == 1

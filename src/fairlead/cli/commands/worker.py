@@ -112,7 +112,7 @@ def command(  # noqa: PLR0913 - click passes each option by name
             offer=Offer(packages=installed_packages(), memory=usable_memory()),
             forkserver=forkserver,
             idle=idle,
-            discard=_discard(stores.artifacts),
+            remove_checkpoint=_removal(stores.artifacts),
             note=say,
             tell=tell,
         )
@@ -178,7 +178,7 @@ def _assignment() -> str | None:
     return str(said["study"])
 
 
-def _discard(artifacts: Artifacts) -> Callable[[Digest, float], None] | None:
+def _removal(artifacts: Artifacts) -> Callable[[Digest, float], None] | None:
     """What removes an artefact, unless it was stored again later, where the store lets it."""
     if not artifacts.can_delete:
         return None
