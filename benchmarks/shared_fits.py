@@ -243,11 +243,7 @@ def free_port(count: int) -> int:
 
 def strong(rounds: int) -> None:
     """The same step, whoever computes it: each way once a round, in turn."""
-    found: dict[str, list[dict[str, float]]] = {way.name: [] for way in WAYS}
-    for _ in range(rounds):
-        for way in WAYS:
-            found[way.name].append(measured(way))
-            print(f"  {way.name}: {found[way.name][-1]}", file=sys.stderr, flush=True)
+    found = in_turn(WAYS, rounds)
     print(f"{'':52}{'first step':>12}{'rows/s':>10}{'of the plain loop':>19}")
     for way in WAYS:
         first, rows = (median(found[way.name], key) for key in ("first_step", "rows_per_second"))
@@ -259,16 +255,22 @@ def strong(rounds: int) -> None:
 
 def starts(rounds: int) -> None:
     """What the first step waits for: seconds since the mark before."""
-    found: dict[str, list[dict[str, float]]] = {way.name: [] for way in STARTS}
-    for _ in range(rounds):
-        for way in STARTS:
-            found[way.name].append(measured(way))
-            print(f"  {way.name}: {found[way.name][-1]}", file=sys.stderr, flush=True)
+    found = in_turn(STARTS, rounds)
     print(f"{'seconds':20}" + "".join(f"{mark:>12}" for mark in (*MARKS, "in all")))
     for way in STARTS:
         at = [0.0, *(median(found[way.name], mark) for mark in MARKS)]
         steps = [later - earlier for earlier, later in itertools.pairwise(at)]
         print(f"{way.name:20}" + "".join(f"{one:>12.1f}" for one in (*steps, at[-1])))
+
+
+def in_turn(ways: Sequence[Way], rounds: int) -> dict[str, list[dict[str, float]]]:
+    """The figures of each way by its name: each once a round, in turn."""
+    found: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
+    for _ in range(rounds):
+        for way in ways:
+            found[way.name].append(measured(way))
+            print(f"  {way.name}: {found[way.name][-1]}", file=sys.stderr, flush=True)
+    return found
 
 
 def median(runs: Sequence[dict[str, float]], key: str) -> float:

@@ -50,7 +50,10 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> StubIndex:
     return whole_lock(tmp_path_factory.mktemp("index"))
 
 
-@pytest.mark.parametrize("version", ["3.11", pytest.param("3.12", marks=pytest.mark.long), "3.13"])
+@pytest.mark.parametrize(
+    "version",
+    [pytest.param(one, marks=pytest.mark.long if one == "3.12" else ()) for one in OLDEST],
+)
 def test_the_locks_install_with_the_oldest_pip_beside_newer_releases(
     version: str, index: StubIndex, tmp_path: Path
 ) -> None:
